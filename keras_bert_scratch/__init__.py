@@ -1,0 +1,58 @@
+"""BERT from scratch in TensorFlow and Keras 3: text in, served model out.
+
+Names are imported when first used, so that `import keras_bert_scratch` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.config import BertConfig as BertConfig
+    from keras_bert_scratch.data.builder import build_records as build_records
+    from keras_bert_scratch.data.labelled_text import LabelledText as LabelledText
+    from keras_bert_scratch.data.pretraining_input import PretrainingRecords as PretrainingRecords
+    from keras_bert_scratch.data.sources import read_documents as read_documents
+    from keras_bert_scratch.errors import UserError as UserError
+    from keras_bert_scratch.models.backbone import BertBackbone as BertBackbone
+    from keras_bert_scratch.models.pretrainer import BertPretrainer as BertPretrainer
+    from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
+    from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
+    from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
+    from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
+    from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
+    from keras_bert_scratch.training.optimizers import BertAdamW as BertAdamW
+    from keras_bert_scratch.training.schedules import LinearWarmupDecay as LinearWarmupDecay
+
+_HOMES = {
+    "BertAdamW": "training.optimizers",
+    "BertBackbone": "models.backbone",
+    "BertConfig": "config",
+    "BertPretrainer": "models.pretrainer",
+    "BertTextClassifier": "models.text_classifier",
+    "BertTokenizer": "text.tokenizer",
+    "LabelledText": "data.labelled_text",
+    "LinearWarmupDecay": "training.schedules",
+    "PretrainingRecords": "data.pretraining_input",
+    "UserError": "errors",
+    "Vocabulary": "text.vocabulary",
+    "build_records": "data.builder",
+    "export_saved_model": "serving.export",
+    "learn_vocabulary": "text.vocabulary_learning",
+    "read_documents": "data.sources",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,63 @@
+"""Write aside, then rename: a file or folder is either whole and at its place, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_bert_scratch.errors import writing_to
+
+
+def _aside(path: Path) -> Path:
+    """Where `path` is written first: the same folder, so that the rename stays on one disk; suffixes kept, HDF5 wants them."""
+    return path.with_name(f".partial-{path.name}")
+
+
+@contextlib.contextmanager
+def written_file(path: Path | str) -> Iterator[Path]:
+    """Yields a place to write; moves it to `path` when the block ends well, removes it when it does not.
+
+    Example:
+        >>> with written_file("notes.txt") as place:
+        ...     _ = place.write_text("whole or absent")
+    """
+    path = Path(path)
+    aside = _aside(path)
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_folder(path: Path | str) -> Iterator[Path]:
+    """The same for a whole folder. `path` must not exist yet, or be empty."""
+    path = Path(path)
+    aside = _aside(path)
+    with writing_to(path):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            os.replace(aside, path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes `text` to `path` as UTF-8, whole or not at all."""
+    with written_file(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes `value` to `path` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,41 @@
+"""The one error that a user can mend, and what the operating system's own errors mean in its terms."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something the user can put right: the message names the file or argument, and the mend.
+
+    The command line prints the message as one line and exits with code 2; a traceback would add nothing.
+
+    Example:
+        >>> raise UserError("vocab.txt: lacks [MASK]; add it as a line of its own")
+        Traceback (most recent call last):
+        ...
+        keras_bert_scratch.errors.UserError: vocab.txt: lacks [MASK]; add it as a line of its own
+    """
+
+
+@contextlib.contextmanager
+def writing_to(path: Path | str) -> Iterator[None]:
+    """Turns the ways in which a disk refuses to take `path` into a `UserError`.
+
+    TensorFlow and HDF5 report a full disk with exceptions of their own, recognisable only by their text.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        text = str(error)
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "Disk quota" in text:
+            raise UserError(f"{path}: the disk is full; free some space or choose another place, then run again") from error
+        if isinstance(error, PermissionError):
+            raise UserError(f"{path}: may not be written; choose another place or change its permissions") from error
+        if isinstance(error, (NotADirectoryError, FileExistsError)):
+            raise UserError(f"{path}: a file is in the way ({error.filename}); choose another place") from error
+        raise

@@ -1,0 +1,51 @@
+"""EncoderBlock: attention, then feed-forward, each added to its input and normalised afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.attention import SelfAttention
+from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.layers.feed_forward import FeedForward
+from keras_bert_scratch.layers.layer_norm import LayerNorm
+
+
+class EncoderBlock(keras.layers.Layer):
+    """One layer of the encoder: LayerNorm(x + sublayer(x)) twice, the post-LN order of Vaswani et al. 2017, section 3.1.
+
+    Args:
+        config: sizes and rates.
+
+    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`;
+    with `return_weights=True` also the attention weights `(batch, heads, length, length)`.
+
+    Example:
+        >>> from keras import ops
+        >>> from keras_bert_scratch.layers.attention import attention_bias
+        >>> block = EncoderBlock(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
+        >>> block(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 1]]))).shape
+        (1, 3, 8)
+    """
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        policy, epsilon = self.dtype_policy, config.layer_norm_epsilon
+        self.attention = SelfAttention(config, dtype=policy, name="attention")
+        self.attention_norm = LayerNorm(epsilon, dtype=policy, name="attention_layer_norm")
+        self.feed_forward = FeedForward(config, dtype=policy, name="feed_forward")
+        self.feed_forward_norm = LayerNorm(epsilon, dtype=policy, name="feed_forward_layer_norm")
+        self.dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+
+    def build(self, x_shape: tuple[int | None, ...], bias_shape: tuple[int | None, ...]) -> None:
+        self.attention.build(x_shape, bias_shape)
+        for layer in (self.attention_norm, self.feed_forward, self.feed_forward_norm):
+            layer.build(x_shape)
+
+    def call(self, x: Any, bias: Any, training: bool = False, return_weights: bool = False) -> Any:
+        attended, weights = self.attention(x, bias, training=training, return_weights=True)
+        x = self.attention_norm(x + self.dropout(attended, training=training))
+        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x), training=training))
+        return (x, weights) if return_weights else x

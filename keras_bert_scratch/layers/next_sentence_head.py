@@ -1,0 +1,35 @@
+"""NextSentenceHead: does sentence B follow sentence A?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.dense import Dense
+
+
+class NextSentenceHead(keras.layers.Layer):
+    """Two scores from the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, section 3.1, Task 2).
+
+    Args:
+        config: sizes.
+
+    Call: `pooled_output` `(batch, hidden_size)` gives float32 logits `(batch, 2)`.
+
+    Example:
+        >>> NextSentenceHead(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 8))).shape
+        (1, 2)
+    """
+
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = Dense(2, "linear", config.initializer_range, dtype=self.dtype_policy, name="dense")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.dense.build(input_shape)
+
+    def call(self, pooled_output: Any) -> Any:
+        return ops.cast(self.dense(pooled_output), "float32")

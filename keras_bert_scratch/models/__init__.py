@@ -1,0 +1,1 @@
+"""Functional Keras models made of the layers; any Keras backend runs them."""

@@ -1,0 +1,77 @@
+"""BertPretrainer: the backbone with both pretraining heads, and the loss that trains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
+from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.directory import SavedAsDirectory, backbone_from_config
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertPretrainer(SavedAsDirectory, keras.Model):
+    """Masked words and next sentences on one backbone (Devlin et al. 2019, section 3.1).
+
+    Args:
+        backbone: the encoder; its weights are shared, not copied.
+
+    Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
+
+    Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`.
+
+    `compile(optimizer)` alone sets the paper's loss: the mean over the masked places that count (by sample weight) plus
+    the mean over the sentence pairs.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> model = BertPretrainer(BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64)))
+        >>> ones = np.ones((1, 7), "int32")
+        >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones, "mask_positions": ones[:, :3]}
+        >>> model(inputs)["masked_lm"].shape
+        (1, 3, 100)
+    """
+
+    def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        # === Layers ===
+        policy = backbone.embeddings.dtype_policy
+        masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
+        next_sentence_head = NextSentenceHead(backbone.config, dtype=policy, name="next_sentence")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        encoded = backbone(inputs)
+        inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
+        outputs = {
+            "masked_lm": masked_lm_head(encoded["sequence_output"], inputs["mask_positions"]),
+            "next_sentence": next_sentence_head(encoded["pooled_output"]),
+        }
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.masked_lm_head = masked_lm_head
+        self.next_sentence_head = next_sentence_head
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`, with the paper's loss and both accuracies unless others are given."""
+        # The mean is over weights, not places: a row with few masked words does not dilute the batch.
+        loss = loss or {
+            name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+            for name in ("masked_lm", "next_sentence")
+        }
+        weighted_metrics = weighted_metrics or {
+            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("masked_lm", "next_sentence")
+        }
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"backbone": self.backbone.get_config(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> BertPretrainer:
+        return cls(**{**config, "backbone": backbone_from_config(config["backbone"])})

@@ -1,0 +1,70 @@
+"""BertTextClassifier: one label for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.directory import SavedAsDirectory, backbone_from_config
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertTextClassifier(SavedAsDirectory, keras.Model):
+    """Dropout and a linear layer on the pooled vector (Devlin et al. 2019, section 4.1).
+
+    Args:
+        backbone: the encoder; its weights are shared, not copied.
+        num_classes: how many labels there are.
+
+    Inputs: the backbone's. Output: float32 logits `(batch, num_classes)`.
+
+    `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64))
+        >>> ones = np.ones((1, 7), "int32")
+        >>> BertTextClassifier(backbone, num_classes=3)(
+        ...     {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+        ... ).shape
+        (1, 3)
+    """
+
+    def __init__(self, backbone: BertBackbone, num_classes: int, **kwargs: Any) -> None:
+        if num_classes < 2:
+            raise UserError(f"num_classes: must be at least 2, not {num_classes}")
+
+        # === Layers ===
+        policy, config = backbone.embeddings.dtype_policy, backbone.config
+        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        logits = classifier_head(dropout(backbone(inputs)["pooled_output"]))
+        super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.dropout = dropout
+        self.classifier_head = classifier_head
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"backbone": self.backbone.get_config(), "num_classes": self.num_classes, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> BertTextClassifier:
+        return cls(**{**config, "backbone": backbone_from_config(config["backbone"])})
