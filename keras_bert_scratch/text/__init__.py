@@ -1,0 +1,1 @@
+"""Text to ids: vocabulary, tokenizer, packing; every step also inside a TensorFlow graph."""

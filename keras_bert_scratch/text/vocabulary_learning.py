@@ -1,0 +1,139 @@
+"""Learning a WordPiece vocabulary from text: count words, then join the most frequent neighbours again and again."""
+
+from __future__ import annotations
+
+import collections
+import heapq
+import itertools
+from collections.abc import Iterable, Mapping
+
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.text.normalization import normalize, split_words
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+
+TEXTS_PER_BATCH = 4096
+MAX_WORD_LENGTH = 100
+MAX_ALPHABET = 1000  # rarer characters become [UNK]; a Chinese corpus would otherwise fill the vocabulary with them
+MIN_PAIR_COUNT = 2
+
+Pair = tuple[str, str]
+
+
+def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) -> Vocabulary:
+    """Learns `size` WordPiece tokens from `texts`; the same texts always give the same vocabulary.
+
+    Args:
+        texts: sentences or whole documents; read once.
+        size: tokens in all, the five special ones included; a small corpus may give fewer.
+        lowercase: whether the vocabulary is uncased.
+
+    Raises:
+        UserError: the texts hold no word, or `size` does not even hold their characters.
+
+    Google never published how it learned BERT's vocabulary. This joins the pair of neighbouring pieces with the highest
+    count (Sennrich et al. 2016, section 3.2), in WordPiece's spelling: `##` before what continues a word.
+
+    Example:
+        >>> learn_vocabulary(["low lower lowest"] * 3, size=14).tokens[-3:]
+        ('##ow', 'low', 'lowe')
+    """
+    return Vocabulary(
+        (*SPECIAL_TOKENS, *learn_pieces(count_words(texts, lowercase), size - len(SPECIAL_TOKENS))),
+        origin="learned vocabulary",
+    )
+
+
+def count_words(texts: Iterable[str], lowercase: bool) -> collections.Counter[str]:
+    """How often each word stands in `texts`, words being what the tokenizer will see."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def words_of(batch: tf.Tensor) -> tf.Tensor:
+        return split_words(normalize(batch, lowercase)).flat_values
+
+    counts: collections.Counter[bytes] = collections.Counter()
+    texts = iter(texts)
+    while batch := list(itertools.islice(texts, TEXTS_PER_BATCH)):
+        counts.update(words_of(tf.constant(batch)).numpy().tolist())
+    return collections.Counter({word.decode(): count for word, count in counts.items()})
+
+
+def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
+    """The characters of the words, then `num_pieces` less their number of joined pieces, the most frequent first."""
+    pieces = _alphabet(word_counts)
+    if not pieces:
+        raise UserError("corpus: holds no words; give text")
+    if len(pieces) > num_pieces:
+        wanted = len(pieces) + len(SPECIAL_TOKENS)
+        raise UserError(f"size: the corpus's characters alone take {wanted} tokens; ask for more than that")
+    known = set(pieces)
+    words = [
+        (spelled, count)
+        for word, count in sorted(word_counts.items())
+        if len(word) <= MAX_WORD_LENGTH and known.issuperset(spelled := _spell(word))
+    ]
+    for joined in itertools.islice(_joined_pieces(words), num_pieces - len(pieces)):
+        pieces.append(joined)
+    return pieces
+
+
+def _spell(word: str) -> list[str]:
+    return [word[0], *(f"##{character}" for character in word[1:])]
+
+
+def _alphabet(word_counts: Mapping[str, int]) -> list[str]:
+    """The one-character pieces of the `MAX_ALPHABET` most frequent characters, sorted."""
+    counts: collections.Counter[str] = collections.Counter()
+    for word, count in word_counts.items():
+        for character in word:
+            counts[character] += count
+    kept = {character for character, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_ALPHABET]}
+    return sorted({piece for word in word_counts for piece in _spell(word) if piece[-1] in kept})
+
+
+def _joined_pieces(words: list[tuple[list[str], int]]) -> Iterable[str]:
+    """New pieces, the most frequent pair's first; each changes the counts of its neighbours only, which keeps it fast."""
+    pair_counts: collections.Counter[Pair] = collections.Counter()
+    words_with: dict[Pair, set[int]] = collections.defaultdict(set)
+    for index, (pieces, count) in enumerate(words):
+        for pair in itertools.pairwise(pieces):
+            pair_counts[pair] += count
+            words_with[pair].add(index)
+    heap = [(-count, pair) for pair, count in pair_counts.items()]
+    heapq.heapify(heap)
+    seen: set[str] = set()
+    while heap:
+        negative_count, pair = heapq.heappop(heap)
+        if -negative_count != pair_counts[pair]:  # an entry from before the count changed; the newer one is in the heap too
+            continue
+        if -negative_count < MIN_PAIR_COUNT:
+            return
+        joined = pair[0] + pair[1].removeprefix("##")
+        changed: set[Pair] = set()
+        for index in words_with.pop(pair):
+            pieces, count = words[index]
+            for old in itertools.pairwise(pieces):
+                pair_counts[old] -= count
+                changed.add(old)
+            pieces[:] = _join(pieces, pair, joined)
+            for new in itertools.pairwise(pieces):
+                pair_counts[new] += count
+                words_with[new].add(index)
+                changed.add(new)
+        for neighbour in changed:
+            if pair_counts[neighbour] > 0:
+                heapq.heappush(heap, (-pair_counts[neighbour], neighbour))
+        if joined not in seen:  # two pairs may spell the same piece
+            seen.add(joined)
+            yield joined
+
+
+def _join(pieces: list[str], pair: Pair, joined: str) -> list[str]:
+    result: list[str] = []
+    for piece in pieces:
+        if result and (result[-1], piece) == pair:
+            result[-1] = joined
+        else:
+            result.append(piece)
+    return result
