@@ -21,7 +21,9 @@ NAMED_SIZES = {
     "bert-large": (24, 1024),
 }
 # The 24 miniatures of Turc et al. 2019, each also as "bert-l6-h768".
-MINIATURES = {f"bert-l{layers}-h{hidden}": (layers, hidden) for layers in (2, 4, 6, 8, 10, 12) for hidden in (128, 256, 512, 768)}
+MINIATURES = {
+    f"bert-l{layers}-h{hidden}": (layers, hidden) for layers in (2, 4, 6, 8, 10, 12) for hidden in (128, 256, 512, 768)
+}
 PRESET_NAMES = (*NAMED_SIZES, *MINIATURES)
 
 ACTIVATIONS = ("gelu", "gelu_tanh")
@@ -71,24 +73,38 @@ class BertConfig:
         # A frozen dataclass is filled in this way only.
         object.__setattr__(self, "num_heads", self.num_heads or max(1, self.hidden_size // 64))
         object.__setattr__(self, "intermediate_size", self.intermediate_size or 4 * self.hidden_size)
-        for field in ("vocab_size", "num_layers", "hidden_size", "num_heads", "intermediate_size", "max_position_embeddings", "num_segments"):
+        for field in (
+            "vocab_size",
+            "num_layers",
+            "hidden_size",
+            "num_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "num_segments",
+        ):
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"BertConfig.{field}: must be a whole number of at least 1, not {value!r}")
         if self.hidden_size % self.num_heads:
-            raise UserError(f"BertConfig.num_heads: {self.num_heads} heads do not divide hidden_size {self.hidden_size}; give a divisor")
+            raise UserError(
+                f"BertConfig.num_heads: {self.num_heads} heads do not divide hidden_size {self.hidden_size}; give a divisor"
+            )
         for field in ("hidden_dropout", "attention_dropout"):
             if not 0 <= getattr(self, field) < 1:
                 raise UserError(f"BertConfig.{field}: must be at least 0 and below 1, not {getattr(self, field)!r}")
         if self.activation not in ACTIVATIONS:
-            raise UserError(f"BertConfig.activation: {self.activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+            raise UserError(
+                f"BertConfig.activation: {self.activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}"
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BertConfig:
         """The published sizes called `name`, such as `"bert-tiny"`, `"bert-base"` or `"bert-l6-h768"`, with `changes` laid over."""
         size = NAMED_SIZES.get(name) or MINIATURES.get(re.sub(r"[_\s]+", "-", name.lower()))
         if size is None:
-            raise UserError(f"preset {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} or bert-l{{2,4,6,8,10,12}}-h{{128,256,512,768}}")
+            raise UserError(
+                f"preset {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} or bert-l{{2,4,6,8,10,12}}-h{{128,256,512,768}}"
+            )
         return cls(**{"num_layers": size[0], "hidden_size": size[1], **changes})
 
     def replace(self, **changes: Any) -> BertConfig:
@@ -104,7 +120,9 @@ class BertConfig:
         """The config that `to_dict` gave; `where` names the origin in an error."""
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
-            raise UserError(f"{where}: unknown field {unknown[0]!r}; was this file written by another program or a newer version?")
+            raise UserError(
+                f"{where}: unknown field {unknown[0]!r}; was this file written by another program or a newer version?"
+            )
         return cls(**values)
 
     def save(self, path: Path | str) -> None:

@@ -33,9 +33,17 @@ def writing_to(path: Path | str) -> Iterator[None]:
         number = getattr(error, "errno", None)
         text = str(error)
         if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "Disk quota" in text:
-            raise UserError(f"{path}: the disk is full; free some space or choose another place, then run again") from error
+            raise UserError(
+                f"{path}: the disk is full; free some space or choose another place, then run again"
+            ) from error
         if isinstance(error, PermissionError):
             raise UserError(f"{path}: may not be written; choose another place or change its permissions") from error
         if isinstance(error, (NotADirectoryError, FileExistsError)):
             raise UserError(f"{path}: a file is in the way ({error.filename}); choose another place") from error
         raise
+
+
+def user_error_within(error: Exception) -> UserError | None:
+    """The `UserError` that a `tf.data` generator raised, which TensorFlow passes on as text inside an error of its own."""
+    _, found, message = str(error).partition("UserError: ")
+    return UserError(message.splitlines()[0]) if found else None

@@ -102,8 +102,12 @@ class LabelledText:
             step = first_step
             while True:
                 rows = np.arange(step * batch_size, (step + 1) * batch_size)
-                yield np.concatenate([self._order(seed, epoch)[rows[rows // size == epoch] % size]
-                                      for epoch in range(rows[0] // size, rows[-1] // size + 1)])
+                yield np.concatenate(
+                    [
+                        self._order(seed, epoch)[rows[rows // size == epoch] % size]
+                        for epoch in range(rows[0] // size, rows[-1] // size + 1)
+                    ]
+                )
                 step += 1
 
         dataset = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec([batch_size], tf.int64))
@@ -139,7 +143,11 @@ def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str, str 
     csv.field_size_limit(1 << 24)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file) if path.suffix == ".csv" else csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            reader = (
+                csv.DictReader(file)
+                if path.suffix == ".csv"
+                else csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            )
             columns = reader.fieldnames or []
             text = next((name for name in TEXT_COLUMNS if name in columns), None)
             pair = next((name for name in PAIR_COLUMNS if name in columns), None)
@@ -151,7 +159,9 @@ def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str, str 
             rows = []
             for row in reader:
                 if any(row[name] is None for name in (text, pair or text, LABEL_COLUMN)):
-                    raise UserError(f"{path}: line {reader.line_num} has fewer columns than the first line; complete it")
+                    raise UserError(
+                        f"{path}: line {reader.line_num} has fewer columns than the first line; complete it"
+                    )
                 rows.append((reader.line_num, row))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None

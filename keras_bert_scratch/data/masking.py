@@ -56,8 +56,12 @@ def mask_tokens(
 
     fate = tf.random.stateless_uniform(shape, fate_seed)
     random_ids = tf.random.stateless_uniform(shape, token_seed, maxval=len(vocabulary), dtype=tf.int32)
-    seen = tf.where(fate < SEES_MASK, vocabulary.mask_id, tf.where(fate < SEES_MASK + SEES_RANDOM, random_ids, token_ids))
-    chosen = tf.reduce_max(tf.one_hot(tf.where(counts, positions, -1), length, dtype=tf.int32), axis=1)  # (batch, length)
+    seen = tf.where(
+        fate < SEES_MASK, vocabulary.mask_id, tf.where(fate < SEES_MASK + SEES_RANDOM, random_ids, token_ids)
+    )
+    chosen = tf.reduce_max(
+        tf.one_hot(tf.where(counts, positions, -1), length, dtype=tf.int32), axis=1
+    )  # (batch, length)
 
     return {
         "token_ids": tf.where(chosen == 1, seen, token_ids),

@@ -93,7 +93,9 @@ class Manifest:
         for shard in manifest.shards:
             path = Path(directory) / shard["file"]
             if not path.exists() or path.stat().st_size != shard["bytes"]:
-                raise UserError(f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again")
+                raise UserError(
+                    f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again"
+                )
         return manifest
 
 

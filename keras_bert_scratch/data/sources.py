@@ -55,22 +55,26 @@ def read_sentences(corpus: Sequence[str | Path]) -> Iterator[str]:
 
 def text_files(entry: str | Path) -> list[Path]:
     """The files that one entry of a corpus stands for."""
-    path = _package_folder(str(entry)) if str(entry).startswith(PACKAGE_PREFIX) else Path(entry)
+    name = str(entry)
+    path = package_folder(name.removeprefix(PACKAGE_PREFIX)) if name.startswith(PACKAGE_PREFIX) else Path(entry)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.name.endswith(TEXT_SUFFIXES) and file.is_file())
         if not files:
-            raise UserError(f"{entry}: holds no {' or '.join(TEXT_SUFFIXES)} file; give a folder that does, or the files")
+            raise UserError(
+                f"{entry}: holds no {' or '.join(TEXT_SUFFIXES)} file; give a folder that does, or the files"
+            )
         return files
     if not path.exists():
         raise UserError(f"{entry}: no such file or folder; check the path")
     return [path]
 
 
-def _package_folder(entry: str) -> Path:
-    name = entry.removeprefix(PACKAGE_PREFIX).replace("-", "_")
-    spec = importlib.util.find_spec(name) if name else None
+def package_folder(package: str) -> Path:
+    """Where the installed `package` lies, without importing it."""
+    name = package.replace("-", "_")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{entry}: no such package is installed; install it with 'pip install {name.replace('_', '-')}'")
+        raise UserError(f"{PACKAGE_PREFIX}{package}: is not installed; install it with 'pip install {package}'")
     return Path(spec.submodule_search_locations[0])
 
 

@@ -27,7 +27,9 @@ class FeedForward(keras.layers.Layer):
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         spread = config.initializer_range
-        self.intermediate = Dense(config.intermediate_size, config.activation, spread, dtype=self.dtype_policy, name="intermediate")
+        self.intermediate = Dense(
+            config.intermediate_size, config.activation, spread, dtype=self.dtype_policy, name="intermediate"
+        )
         self.output_projection = Dense(config.hidden_size, "linear", spread, dtype=self.dtype_policy, name="output")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -42,13 +42,17 @@ class MaskedLMHead(keras.layers.Layer):
         )
         self.layer_norm = LayerNorm(config.layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm")
 
-    def build(self, sequence_output_shape: tuple[int | None, ...], mask_positions_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self, sequence_output_shape: tuple[int | None, ...], mask_positions_shape: tuple[int | None, ...]
+    ) -> None:
         self.transform.build(sequence_output_shape)
         self.layer_norm.build(sequence_output_shape)
         self.bias = self.add_weight(shape=(self.embeddings.config.vocab_size,), initializer="zeros", name="bias")
 
     def call(self, sequence_output: Any, mask_positions: Any) -> Any:
-        masked = ops.take_along_axis(sequence_output, mask_positions[:, :, None], axis=1)  # (batch, predictions, hidden)
+        masked = ops.take_along_axis(
+            sequence_output, mask_positions[:, :, None], axis=1
+        )  # (batch, predictions, hidden)
         masked = self.layer_norm(self.transform(masked))
         token_embedding = ops.cast(self.embeddings.token_embedding, self.compute_dtype)
         logits = ops.matmul(masked, ops.transpose(token_embedding))

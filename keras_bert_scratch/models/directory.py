@@ -42,7 +42,7 @@ class SavedAsDirectory:
         }
         atomic.write_json(path / CONFIG_FILE, description)
         with atomic.written_file(path / WEIGHTS_FILE) as place:
-            self.save_weights(place)  # type: ignore[attr-defined]
+            _network(self).save_weights(place)
 
     @classmethod
     def from_pretrained(cls, path: Path | str, dtype: Any = None, **arguments: Any) -> Self:
@@ -100,11 +100,16 @@ def load_model(path: Path | str, dtype: Any = None) -> Any:
     inner["dtype"] = dtype
     model = architecture.from_config(arguments)
     try:
-        model.load_weights(weights)
+        _network(model).load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{weights}: does not fit {CONFIG_FILE} or is damaged ({reason}); copy it again") from error
     return model
+
+
+def _network(model: Any) -> keras.Model:
+    """The layers of `model` alone: what is saved holds no optimizer, and does not change when an attribute is renamed."""
+    return keras.Model(model.inputs, model.outputs)
 
 
 def backbone_from_config(config: dict[str, Any]) -> Any:

@@ -57,7 +57,9 @@ class BertPretrainer(SavedAsDirectory, keras.Model):
         self.masked_lm_head = masked_lm_head
         self.next_sentence_head = next_sentence_head
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
+    ) -> None:
         """Keras's `compile`, with the paper's loss and both accuracies unless others are given."""
         # The mean is over weights, not places: a row with few masked words does not dilute the batch.
         loss = loss or {

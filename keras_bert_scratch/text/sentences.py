@@ -7,7 +7,9 @@ import re
 # A sentence ends at . ! ? with what closes it, before white space; at the Chinese marks also without any.
 _END = re.compile(r"(?<=[.!?])[\"')\]”’]*\s+|(?<=[。！？；])[”’」』）]*\s*")
 # ... but not after these, nor after initials.
-_ABBREVIATION = re.compile(r"(?:^|[\s(\"'“‘])(?:[A-Z](?:\.[A-Z])*|Mr|Mrs|Ms|Dr|St|Messrs|Prof|Rev|Gen|Col|Capt|Sen|Gov|No|vs|etc)\.$")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(\"'“‘])(?:[A-Z](?:\.[A-Z])*|Mr|Mrs|Ms|Dr|St|Messrs|Prof|Rev|Gen|Col|Capt|Sen|Gov|No|vs|etc)\.$"
+)
 
 
 def split_sentences(text: str) -> list[str]:

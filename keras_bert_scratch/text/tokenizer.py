@@ -85,5 +85,7 @@ class BertTokenizer(tf.Module):
         try:
             lowercase = json.loads(config.read_text(encoding="utf-8"))["lowercase"] if config.exists() else None
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f'{config}: is not of the form {{"lowercase": true}} ({error}); mend or delete it') from None
+            raise UserError(
+                f'{config}: is not of the form {{"lowercase": true}} ({error}); mend or delete it'
+            ) from None
         return cls(Path(directory) / VOCABULARY_FILE, lowercase)

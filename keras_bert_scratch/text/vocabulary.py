@@ -35,7 +35,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         missing = [token for token in SPECIAL_TOKENS if token not in self._ids]
         if missing:
-            raise UserError(f"{self.origin}: lacks {', '.join(missing)}; add each as a line of its own or learn it again")
+            raise UserError(
+                f"{self.origin}: lacks {', '.join(missing)}; add each as a line of its own or learn it again"
+            )
         if len(self._ids) != len(self.tokens):
             twice = next(token for index, token in enumerate(self.tokens) if self._ids[token] != index)
             raise UserError(f"{self.origin}: the token {twice!r} stands twice; remove one of its lines")

@@ -105,7 +105,9 @@ def _joined_pieces(words: list[tuple[list[str], int]]) -> Iterable[str]:
     seen: set[str] = set()
     while heap:
         negative_count, pair = heapq.heappop(heap)
-        if -negative_count != pair_counts[pair]:  # an entry from before the count changed; the newer one is in the heap too
+        if (
+            -negative_count != pair_counts[pair]
+        ):  # an entry from before the count changed; the newer one is in the heap too
             continue
         if -negative_count < MIN_PAIR_COUNT:
             return

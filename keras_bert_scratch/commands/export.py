@@ -1,0 +1,24 @@
+"""`keras-bert export`: make a SavedModel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "keras-bert export demo/sentiment --out my-saved-model"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished fine-tuning run.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+) -> None:
+    """Write a fine-tuned run as a SavedModel that takes raw strings."""
+    from keras_bert_scratch.serving.export import export_saved_model
+    from keras_bert_scratch.tasks.classification import Classifier
+
+    classifier = Classifier.load(run)
+    export_saved_model(classifier.model, classifier.tokenizer, out, classifier.label_names, classifier.max_length)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    print(f"{out}: SavedModel, {size / 1e6:.1f} MB, labels {', '.join(classifier.label_names)}")

@@ -1,0 +1,28 @@
+"""Results as tables, the same for every verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.training.run_directory import RunDirectory
+
+
+def print_results(title: str, results: Mapping[str, Any]) -> None:
+    """A table of names and values; values that are tables themselves become rows `outer inner`."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in results.items():
+        for inner, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+            if number is not None:
+                table.add_row(f"{name} {inner}".strip().replace("_", " "), f"{number:,}")
+    Console().print(table)
+
+
+def print_run(run: RunDirectory) -> None:
+    """What a finished run came to, and where it lies."""
+    print_results(str(run.path), run.results)
+    print(f"finished: {run.path} (metrics.csv, curves.png, tensorboard/)")

@@ -1,0 +1,1 @@
+"""Downstream tasks, one file each: its reader, its head, its metric."""

@@ -1,0 +1,1 @@
+"""Training: optimizer, schedules, run directories and the loop around `model.fit`."""

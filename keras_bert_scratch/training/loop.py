@@ -1,0 +1,114 @@
+"""The loop around `model.fit`: take up where the run stopped, show progress, keep states, stop in good order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError, user_error_within
+from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
+from keras_bert_scratch.training.optimizers import BertAdamW
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
+
+LOG_ROWS = 200  # a run of fixed length writes about this many rows
+BUDGET_LOG_EVERY = 20
+ENDLESS = 1 << 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How long to train and how fast to learn.
+
+    Args:
+        steps: optimizer steps, or `None` to go by `seconds`.
+        seconds: wall-clock budget, or `None` to go by `steps`.
+        learning_rate: the peak.
+        warmup: share of the training in which the rate rises to it.
+
+    Example:
+        >>> Pace(steps=1000, learning_rate=1e-4).warmup
+        0.1
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    learning_rate: float = 1e-4
+    warmup: float = 0.1
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise UserError("--steps, --budget: give one of the two")
+        for name, value in (
+            ("--steps", self.steps),
+            ("--budget", self.seconds),
+            ("--learning-rate", self.learning_rate),
+        ):
+            if value is not None and value <= 0:
+                raise UserError(f"{name}: must be more than 0, not {value}")
+        if not 0 <= self.warmup < 1:
+            raise UserError(f"--warmup: is the share of the training, at least 0 and below 1, not {self.warmup}")
+
+
+def train(
+    model: keras.Model,
+    batches_from: Callable[[int], tf.data.Dataset],
+    run: RunDirectory,
+    pace: Pace,
+    title: str,
+    weight_decay: float = 0.01,
+) -> int:
+    """Trains `model` in `run` by `model.fit`, from the newest kept state if there is one.
+
+    Args:
+        model: takes `compile(optimizer)`.
+        batches_from: gives the endless batches from a step on.
+        run: where states and metrics go.
+        pace: how long and how fast.
+        title: what the progress line calls it.
+        weight_decay: of the optimizer.
+
+    Returns: the step reached.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the state has been kept first.
+    """
+    rate: Any = pace.learning_rate
+    if pace.steps is not None:
+        rate = LinearWarmupDecay(pace.learning_rate, pace.steps, pace.warmup)
+    model.compile(BertAdamW(rate, weight_decay=weight_decay))
+    state = run.restore_state(model)
+    first_step = state["step"]
+
+    log_every = BUDGET_LOG_EVERY if pace.steps is None else max(1, pace.steps // LOG_ROWS)
+    callbacks: list[keras.callbacks.Callback] = []
+    if pace.seconds is not None:
+        clock = WallClockSchedule(pace.learning_rate, pace.seconds, pace.warmup, spent=state.get("seconds_spent", 0.0))
+        callbacks.append(clock)
+        keeper = StateKeeper(run, lambda: {"seconds_spent": clock.spent})
+        progress = ProgressLine(title, pace.seconds, lambda: clock.spent, "s")
+        steps_left = ENDLESS if clock.spent < pace.seconds else 0
+    else:
+        keeper = StateKeeper(run, dict)
+        progress = ProgressLine(title, pace.steps, lambda: int(model.optimizer.iterations), "steps")
+        steps_left = pace.steps - first_step
+    # The line shows the means before the log takes them and starts anew.
+    callbacks += [progress, MetricsLog(run.path, log_every, first_step), keeper]
+
+    if steps_left > 0:
+        try:
+            model.fit(batches_from(first_step), steps_per_epoch=steps_left, epochs=1, verbose=0, callbacks=callbacks)
+        except KeyboardInterrupt:
+            progress.close()
+            keeper.keep()
+            raise
+        except tf.errors.OpError as error:
+            raise user_error_within(error) or error from None
+        finally:
+            progress.close()
+        keeper.keep()
+    return int(model.optimizer.iterations)

@@ -1,0 +1,80 @@
+"""The learning rate over time: up in a straight line, down in a straight line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def warmup_decay(progress: Any, warmup: float) -> Any:
+    """The share of the peak rate at `progress` (0 to 1): rising to 1 at `warmup`, then falling to 0 at 1."""
+    rising = progress / max(warmup, 1e-9)
+    falling = (1.0 - progress) / (1.0 - warmup)
+    return ops.maximum(ops.minimum(rising, falling), 0.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warmup, then linear decay to 0 (Devlin et al. 2019, appendix A.2).
+
+    Args:
+        peak: the highest rate.
+        steps: where the rate reaches 0.
+        warmup: share of `steps` in which it rises; the paper's 10,000 of 1,000,000 is 0.01.
+
+    Example:
+        >>> schedule = LinearWarmupDecay(peak=1.0, steps=10, warmup=0.2)
+        >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 6, 10)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float = 0.1) -> None:
+        self.peak = peak
+        self.steps = steps
+        self.warmup = warmup
+
+    def __call__(self, step: Any) -> Any:
+        return self.peak * warmup_decay(ops.cast(step, "float32") / self.steps, self.warmup)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+class WallClockSchedule(keras.callbacks.Callback):
+    """The same line over seconds instead of steps, and the end of the training when they are spent.
+
+    For people with one machine and one evening: whatever the machine's speed, the rate has fallen to 0 in time.
+
+    Args:
+        peak: the highest rate.
+        seconds: the budget.
+        warmup: share of it in which the rate rises.
+        spent: seconds that an interrupted run has used already.
+    """
+
+    def __init__(self, peak: float, seconds: float, warmup: float = 0.1, spent: float = 0.0) -> None:
+        super().__init__()
+        self.peak = peak
+        self.seconds = seconds
+        self.warmup = warmup
+        self._spent_before = spent
+        self._start = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds used so far, in this process and before."""
+        return self._spent_before + time.monotonic() - self._start
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._start = time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        progress = min(1.0, self.spent / self.seconds)
+        self.model.optimizer.learning_rate = float(self.peak * warmup_decay(progress, self.warmup))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.spent >= self.seconds:
+            self.model.stop_training = True
