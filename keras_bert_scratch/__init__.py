@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from keras_bert_scratch import version
+
+__version__ = version.VERSION
 
 if TYPE_CHECKING:
     from keras_bert_scratch.config import BertConfig as BertConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from keras_bert_scratch.errors import writing_to
 
 
 def _aside(path: Path) -> Path:
-    """Where `path` is written first: the same folder, so that the rename stays on one disk; suffixes kept, HDF5 wants them."""
+    """Where `path` is written first: on the same disk, and with its suffix, as HDF5 asks."""
     return path.with_name(f".partial-{path.name}")
 
 
@@ -32,7 +31,7 @@ def written_file(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
-            os.replace(aside, path)
+            aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -47,7 +46,7 @@ def written_folder(path: Path | str) -> Iterator[Path]:
         aside.mkdir(parents=True)
         try:
             yield aside
-            os.replace(aside, path)
+            aside.replace(path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

@@ -84,10 +84,10 @@ class BertConfig:
         ):
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
-                raise UserError(f"BertConfig.{field}: must be a whole number of at least 1, not {value!r}")
+                raise UserError(f"BertConfig.{field}: must be a whole number from 1 on, not {value!r}")
         if self.hidden_size % self.num_heads:
             raise UserError(
-                f"BertConfig.num_heads: {self.num_heads} heads do not divide hidden_size {self.hidden_size}; give a divisor"
+                f"BertConfig.num_heads: {self.num_heads} does not divide hidden_size {self.hidden_size}; give a divisor"
             )
         for field in ("hidden_dropout", "attention_dropout"):
             if not 0 <= getattr(self, field) < 1:
@@ -99,11 +99,12 @@ class BertConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BertConfig:
-        """The published sizes called `name`, such as `"bert-tiny"`, `"bert-base"` or `"bert-l6-h768"`, with `changes` laid over."""
+        """The published sizes called `name`, such as `"bert-tiny"` or `"bert-l6-h768"`, with `changes` laid over."""
         size = NAMED_SIZES.get(name) or MINIATURES.get(re.sub(r"[_\s]+", "-", name.lower()))
         if size is None:
             raise UserError(
-                f"preset {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} or bert-l{{2,4,6,8,10,12}}-h{{128,256,512,768}}"
+                f"preset {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} "
+                f"or bert-l{{2,4,6,8,10,12}}-h{{128,256,512,768}}"
             )
         return cls(**{"num_layers": size[0], "hidden_size": size[1], **changes})
 

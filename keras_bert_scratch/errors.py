@@ -44,6 +44,6 @@ def writing_to(path: Path | str) -> Iterator[None]:
 
 
 def user_error_within(error: Exception) -> UserError | None:
-    """The `UserError` that a `tf.data` generator raised, which TensorFlow passes on as text inside an error of its own."""
+    """The `UserError` that a `tf.data` generator raised; TensorFlow passes it on as text inside its own error."""
     _, found, message = str(error).partition("UserError: ")
     return UserError(message.splitlines()[0]) if found else None

@@ -148,7 +148,7 @@ class _Demonstration:
                 self._remember()
 
     def _verb(self, name: str, artefact: str | None, *argv: str) -> None:
-        """Runs `keras-bert ARGV` here, unless its `artefact` is there already; runs see by themselves how far they are."""
+        """Runs `keras-bert ARGV` here, unless its `artefact` is there; runs see by themselves how far they are."""
         from keras_bert_scratch.commands.main import app
 
         if artefact and Path(artefact).exists():
@@ -165,7 +165,7 @@ class _Demonstration:
         print(f"{self.out}/text: speeches and reviews; {self.out}/reviews: tables with labels")
 
     def _budget(self) -> int:
-        """Seconds for pretraining: what is left of the minutes; remembered, so that a resumed demo asks for the same."""
+        """Seconds for pretraining: what is left; remembered, so that a resumed demo asks for the same."""
         if "pretraining_budget" not in self.memory:
             seconds = self.memory["seconds"]
             total = 60 * self.memory["minutes"]
@@ -219,7 +219,5 @@ class _Demonstration:
         seconds = self.memory["seconds"]
         stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
         print(f"{sum(seconds.values()):.0f} s in all: {stages}")
-        print(
-            f"text, records, runs, saved_model, curves.png: all in {self.out}/; the lines after $ do each step by itself"
-        )
+        print(f"all of it lies in {self.out}/, the pictures in curves.png; the lines after $ do each step by itself")
         print(f"curves live: tensorboard --logdir {self.out}")

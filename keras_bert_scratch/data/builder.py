@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import keras_bert_scratch
 from keras_bert_scratch import atomic
 from keras_bert_scratch.data.records import MANIFEST_FILE, Manifest, encode_document, token_dtype
 from keras_bert_scratch.data.sources import Document
 from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.text.tokenizer import BertTokenizer
+from keras_bert_scratch.version import WRITTEN_BY
 
 DOCUMENTS_PER_BATCH = 512
 
@@ -82,7 +82,7 @@ def build_records(
             lowercase=tokenizer.lowercase,
             shards=[shard.summary() for shard in shards],
             options={"num_shards": num_shards, "seed": seed},
-            written_by=f"keras_bert_scratch {keras_bert_scratch.__version__}",
+            written_by=WRITTEN_BY,
         )
         tokenizer.save(place)
         atomic.write_json(place / MANIFEST_FILE, manifest.to_dict())

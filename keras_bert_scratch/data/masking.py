@@ -24,8 +24,8 @@ def mask_tokens(
         max_predictions: places per row that the result has room for; at most that many are chosen.
         seed: int `(2,)`; the same seed and tokens give the same masks.
 
-    Returns: `token_ids` `(batch, length)` with the hidden ones replaced; `mask_positions`, `mask_ids` (what stood there)
-    int32, and `mask_weights` float32 (1 where a prediction counts, 0 where the row has fewer), each
+    Returns: `token_ids` `(batch, length)` with the hidden ones replaced; `mask_positions` and `mask_ids` (what stood
+    there) int32, and `mask_weights` float32 (1 where a prediction counts, 0 where the row has fewer), each
     `(batch, max_predictions)`.
 
     Example:

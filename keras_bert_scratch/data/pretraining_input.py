@@ -129,15 +129,14 @@ class PretrainingRecords:
         path = self.directory / self.manifest.shards[index]["file"]
         dtype = token_dtype(self.manifest.vocab_size)
         ids, sentence_ends, end = [], [], 0
-        number = 0
         try:
-            for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()):
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
                 token_ids, lengths = decode_document(record, dtype)
                 ids.append(token_ids)
                 sentence_ends.append(end + np.concatenate([[0], np.cumsum(lengths)]))
                 end += len(token_ids)
         except (tf.errors.DataLossError, ValueError, IndexError) as error:
-            raise UserError(f"{path}: damaged after record {number} ({error}); make the records again") from None
+            raise UserError(f"{path}: damaged after record {len(ids)} ({error}); make the records again") from None
         return np.concatenate(ids) if ids else np.zeros(0, dtype), sentence_ends
 
 

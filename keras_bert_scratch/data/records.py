@@ -2,7 +2,7 @@
 
 A record is a `tf.train.Example` with two features:
 
-- `token_ids`: bytes, the document's ids one after another, little-endian, `uint16` (`uint32` for vocabularies over 65,536);
+- `token_ids`: bytes, the document's ids one after another, little-endian `uint16` (`uint32` over 65,536 tokens);
 - `sentence_lengths`: int64 list, how many ids each sentence has; their sum is the number of ids.
 
 Pairing, truncation, masking and packing happen when the records are read.
@@ -112,5 +112,5 @@ def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: Pa
     if (manifest.vocabulary_sha256, manifest.lowercase) != (vocabulary.sha256, tokenizer.lowercase):
         raise UserError(
             f"{directory}: its records were made with another vocabulary (sha256 {manifest.vocabulary_sha256[:12]}...) "
-            f"than {vocabulary.origin} ({vocabulary.sha256[:12]}...); make them again with 'keras-bert tfrecords --vocab'"
+            f"than {vocabulary.origin} ({vocabulary.sha256[:12]}...); make them again with 'keras-bert tfrecords'"
         )

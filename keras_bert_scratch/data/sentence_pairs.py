@@ -17,7 +17,7 @@ class SentencePairs:
     """The pairs of one shard (Devlin et al. 2019, appendix A.2, and Google's `create_instances_from_document`).
 
     Args:
-        sentence_ends: per document the positions in the shard's ids where its sentences end, the document's start first:
+        sentence_ends: per document the positions in the shard's ids where its sentences end, its start first:
             sentence `i` of a document is `ids[ends[i]:ends[i + 1]]`.
         max_length: tokens of a row, `[CLS]` and the two `[SEP]` included.
         short_seq_prob: how often a pair aims at a random shorter length, as fine-tuning's inputs are shorter.

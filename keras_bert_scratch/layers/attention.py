@@ -12,7 +12,7 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 
-# What a padded position's score is lowered by, as in Google's code: exp of it is 0 in every dtype, and float16 can hold it.
+# What lowers a padded position's score, as in Google's code: exp of it is 0 in every dtype, and float16 can hold it.
 MASKED_SCORE = -10000.0
 
 
@@ -34,13 +34,13 @@ def attention_bias(padding_mask: Any, dtype: str = "float32") -> Any:
 
 
 class SelfAttention(keras.layers.Layer):
-    """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, eq. 1 and section 3.2.2).
+    """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, eq. 1, section 3.2.2).
 
     Args:
         config: sizes and rates.
 
-    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give `(batch, length, hidden_size)`;
-    with `return_weights=True` also the attention weights `(batch, heads, length, length)`.
+    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`; with
+    `return_weights=True` also the attention weights `(batch, heads, length, length)`.
 
     Example:
         >>> layer = SelfAttention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))

@@ -27,7 +27,7 @@ class Dense(keras.layers.Layer):
     Args:
         units: size of the output's last axis.
         activation: one of `"linear"`, `"gelu"`, `"gelu_tanh"`, `"tanh"`.
-        initializer_range: standard deviation of the truncated normal that the kernel is drawn from; the bias starts at 0.
+        initializer_range: standard deviation of the truncated normal of the kernel; the bias starts at 0.
 
     Call: `x` of shape `(..., inputs)` gives `(..., units)`.
 

@@ -14,7 +14,7 @@ from keras_bert_scratch.layers.layer_norm import LayerNorm
 
 
 class EncoderBlock(keras.layers.Layer):
-    """One layer of the encoder: LayerNorm(x + sublayer(x)) twice, the post-LN order of Vaswani et al. 2017, section 3.1.
+    """One layer of the encoder: LayerNorm(x + sublayer(x)) twice, post-LN as in Vaswani et al. 2017, section 3.1.
 
     Args:
         config: sizes and rates.

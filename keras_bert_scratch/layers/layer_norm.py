@@ -14,7 +14,7 @@ class LayerNorm(keras.layers.Layer):
     Args:
         epsilon: keeps the root away from 0; 1e-12 in BERT.
 
-    Call: `x` of shape `(..., hidden_size)` gives the same shape. The statistics are taken in float32 whatever the dtype.
+    Call: `x` of shape `(..., hidden_size)` gives the same shape. Mean and variance are float32 in any dtype.
 
     Example:
         >>> y = LayerNorm()(ops.array([[1.0, 3.0]]))

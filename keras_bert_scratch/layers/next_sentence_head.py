@@ -12,7 +12,7 @@ from keras_bert_scratch.layers.dense import Dense
 
 
 class NextSentenceHead(keras.layers.Layer):
-    """Two scores from the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, section 3.1, Task 2).
+    """Two scores of the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, 3.1, Task 2).
 
     Args:
         config: sizes.

@@ -27,7 +27,7 @@ class BertBackbone(SavedAsDirectory, keras.Model):
 
     Args:
         config: sizes and rates.
-        dtype: Keras dtype policy of the layers, such as `"float32"` or `"mixed_bfloat16"`; `None` means Keras's own default.
+        dtype: Keras dtype policy of the layers, such as `"mixed_bfloat16"`; `None` means Keras's own default.
 
     Inputs, a dict of int32 `(batch, length)`: `token_ids`; `segment_ids`, 0 for sentence A and 1 for B; `padding_mask`,
     1 at tokens and 0 at padding. Length is at most `config.max_position_embeddings`.

@@ -1,4 +1,4 @@
-"""A model as a directory: `config.json` (what it is), `model.weights.h5` (its numbers), `vocab.txt` (its words); no pickles."""
+"""A model as a directory: `config.json` (what it is), `model.weights.h5`, `vocab.txt` (its words); no pickles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Protocol, Self
 
 import keras
 
-import keras_bert_scratch
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -37,8 +37,8 @@ class SavedAsDirectory:
             tokenizer.save(path)
         description = {
             "architecture": type(self).__name__,
-            "arguments": self.get_config(),  # type: ignore[attr-defined]  # keras.Model's, beside which this class stands
-            "written_by": f"keras_bert_scratch {keras_bert_scratch.__version__}",
+            "arguments": self.get_config(),  # type: ignore[attr-defined]  # keras.Model's
+            "written_by": WRITTEN_BY,
         }
         atomic.write_json(path / CONFIG_FILE, description)
         with atomic.written_file(path / WEIGHTS_FILE) as place:
@@ -108,7 +108,7 @@ def load_model(path: Path | str, dtype: Any = None) -> Any:
 
 
 def _network(model: Any) -> keras.Model:
-    """The layers of `model` alone: what is saved holds no optimizer, and does not change when an attribute is renamed."""
+    """The layers of `model` alone: no optimizer is saved, and the names in the file come from the layers only."""
     return keras.Model(model.inputs, model.outputs)
 
 

@@ -26,8 +26,8 @@ def export_saved_model(
 ) -> None:
     """Writes a classifier as a SavedModel into the new folder `path`.
 
-    Its signature `serving_default` takes `text`, strings `(batch,)`, and gives `label`, strings `(batch,)`, and `scores`,
-    float32 `(batch, classes)`, each row summing to 1 in the order of the labels.
+    Its signature `serving_default` takes `text`, strings `(batch,)`, and gives `label`, strings `(batch,)`, and
+    `scores`, float32 `(batch, classes)`, each row summing to 1 in the order of the labels.
 
     Args:
         model: the classifier.

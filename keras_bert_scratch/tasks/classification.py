@@ -106,8 +106,8 @@ def finetune(
         dev_data: what to measure on afterwards, or `None`.
         out: the run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
         epochs: how often to go through `train_data`.
-        batch_size, max_length, learning_rate, warmup, seed: as in pretraining; the paper tries 16 or 32 rows and 5e-5, 3e-5
-            or 2e-5.
+        batch_size, max_length, learning_rate, warmup, seed: as in pretraining; the paper tries 16 or 32 rows and
+            5e-5, 3e-5 or 2e-5.
 
     Returns: the finished run; its `results` hold `dev`.
     """

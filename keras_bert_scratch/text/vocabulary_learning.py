@@ -93,7 +93,7 @@ def _alphabet(word_counts: Mapping[str, int]) -> list[str]:
 
 
 def _joined_pieces(words: list[tuple[list[str], int]]) -> Iterable[str]:
-    """New pieces, the most frequent pair's first; each changes the counts of its neighbours only, which keeps it fast."""
+    """New pieces, the most frequent pair's first; joining one changes the counts of its neighbours only."""
     pair_counts: collections.Counter[Pair] = collections.Counter()
     words_with: dict[Pair, set[int]] = collections.defaultdict(set)
     for index, (pieces, count) in enumerate(words):

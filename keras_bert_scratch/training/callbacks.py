@@ -1,4 +1,4 @@
-"""What a run shows and keeps while it trains: the progress line, `metrics.csv` and TensorBoard, the states to resume from."""
+"""What a run shows and keeps while it trains: progress line, `metrics.csv`, TensorBoard, states to resume from."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps, the means since the last time go to `metrics.csv` and to TensorBoard.
 
     Args:
-        folder: where `metrics.csv` and `tensorboard/` are; rows after `first_step` in them, of steps that were lost when the
-            run was interrupted, are dropped.
+        folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
+            interrupted, are dropped.
         log_every: steps between rows.
         first_step: where this process takes the run up.
     """
@@ -165,7 +165,8 @@ class ProgressLine(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Leaves the terminal as it was, also after an interruption."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
 
 def _shown(name: str) -> bool:

@@ -15,8 +15,7 @@ from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 
-LOG_ROWS = 200  # a run of fixed length writes about this many rows
-BUDGET_LOG_EVERY = 20
+LOG_EVERY = 20
 ENDLESS = 1 << 40
 
 
@@ -84,7 +83,6 @@ def train(
     state = run.restore_state(model)
     first_step = state["step"]
 
-    log_every = BUDGET_LOG_EVERY if pace.steps is None else max(1, pace.steps // LOG_ROWS)
     callbacks: list[keras.callbacks.Callback] = []
     if pace.seconds is not None:
         clock = WallClockSchedule(pace.learning_rate, pace.seconds, pace.warmup, spent=state.get("seconds_spent", 0.0))
@@ -97,11 +95,13 @@ def train(
         progress = ProgressLine(title, pace.steps, lambda: int(model.optimizer.iterations), "steps")
         steps_left = pace.steps - first_step
     # The line shows the means before the log takes them and starts anew.
-    callbacks += [progress, MetricsLog(run.path, log_every, first_step), keeper]
+    callbacks += [progress, MetricsLog(run.path, LOG_EVERY, first_step), keeper]
 
     if steps_left > 0:
         try:
-            model.fit(batches_from(first_step), steps_per_epoch=steps_left, epochs=1, verbose=0, callbacks=callbacks)
+            model.fit(
+                batches_from(first_step), steps_per_epoch=steps_left, verbose=0, callbacks=callbacks, shuffle=False
+            )
         except KeyboardInterrupt:
             progress.close()
             keeper.keep()

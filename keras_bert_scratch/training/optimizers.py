@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Parts of a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
+# By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
 
 

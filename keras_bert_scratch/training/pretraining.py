@@ -91,8 +91,8 @@ def evaluate_pretraining(
 ) -> dict[str, float]:
     """Loss and accuracy of both tasks on a fixed set of batches from `records`; the model must be compiled."""
     check_sizes(model.backbone.config, records, max_length, batch_size)
-    batches = records.batches(batch_size, max_length, EVALUATION_SEED).take(EVALUATION_STEPS)
-    results = model.evaluate(batches, verbose=0, return_dict=True)
+    batches = records.batches(batch_size, max_length, EVALUATION_SEED)
+    results = model.evaluate(batches, steps=EVALUATION_STEPS, verbose=0, return_dict=True)
     return {name: round(float(value), 4) for name, value in sorted(results.items())}
 
 
@@ -112,6 +112,6 @@ def check_length(config: BertConfig, max_length: int) -> None:
     """Raises `UserError` for rows longer than the position table."""
     if max_length > config.max_position_embeddings:
         raise UserError(
-            f"--length: {max_length} tokens are more than the {config.max_position_embeddings} positions that the model "
-            f"knows; ask for at most that, or for a config with more max_position_embeddings"
+            f"--length: {max_length} tokens are more than the {config.max_position_embeddings} positions of the "
+            f"model; ask for at most that, or for a config with more max_position_embeddings"
         )

@@ -13,9 +13,9 @@ from typing import Any
 
 import keras
 
-import keras_bert_scratch
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.version import VERSION
 
 RUN_FILE = "run.json"
 STATES_FOLDER = "training_state"
@@ -27,8 +27,8 @@ KEPT_STATES = 2
 class RunDirectory:
     """A folder that one training run fills.
 
-    `run.json` says what was asked for and what came out; `training_state/step-N/` holds what a resume needs; the finished
-    model lies beside them.
+    `run.json` says what was asked for and what came out; `training_state/step-N/` holds what a resume needs; the
+    finished model lies beside them.
 
     Args:
         path: the folder; a new one, an empty one, or one that holds this very run.
@@ -59,7 +59,7 @@ class RunDirectory:
                 "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
                 "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "versions": {
-                    "keras_bert_scratch": keras_bert_scratch.__version__,
+                    "keras_bert_scratch": VERSION,
                     "keras": keras.__version__,
                     "python": platform.python_version(),
                 },
@@ -111,7 +111,7 @@ class RunDirectory:
             shutil.rmtree(old)
 
     def restore_state(self, model: keras.Model) -> dict[str, Any]:
-        """Puts the newest kept state into the compiled `model`; returns what was kept with it, `step` 0 if there is none."""
+        """Puts the newest kept state into the compiled `model`; returns what was kept with it, or `step` 0."""
         states = self._states()
         if not states:
             return {"step": 0}
