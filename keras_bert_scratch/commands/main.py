@@ -32,6 +32,7 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
+            _import_tensorflow_quietly()
             verb(*args, **kwargs)
         except UserError as error:
             _say(f"error: {error}")
@@ -41,6 +42,26 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def _import_tensorflow_quietly() -> None:
+    """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
+
+    Whoever sets TF_CPP_MIN_LOG_LEVEL sees all that it says.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _say(line: str) -> None:
@@ -54,7 +75,5 @@ for module in (demo, vocab, tfrecords, pretrain, finetune, evaluate, predict, ex
 
 def main() -> None:
     """The entry of the `keras-bert` script."""
-    # TensorFlow's own chatter hides the one line that matters; set either variable to have it back.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     app()

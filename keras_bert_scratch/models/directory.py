@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import h5py
 import keras
 
 from keras_bert_scratch import atomic
@@ -42,7 +43,7 @@ class SavedAsDirectory:
         }
         atomic.write_json(path / CONFIG_FILE, description)
         with atomic.written_file(path / WEIGHTS_FILE) as place:
-            _network(self).save_weights(place)
+            _write_weights(self, place)
 
     @classmethod
     def from_pretrained(cls, path: Path | str, dtype: Any = None, **arguments: Any) -> Self:
@@ -99,17 +100,40 @@ def load_model(path: Path | str, dtype: Any = None) -> Any:
     inner = arguments if description["architecture"] == "BertBackbone" else arguments["backbone"]
     inner["dtype"] = dtype
     model = architecture.from_config(arguments)
-    try:
-        _network(model).load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{weights}: does not fit {CONFIG_FILE} or is damaged ({reason}); copy it again") from error
+    _read_weights(model, weights)
     return model
 
 
-def _network(model: Any) -> keras.Model:
-    """The layers of `model` alone: no optimizer is saved, and the names in the file come from the layers only."""
-    return keras.Model(model.inputs, model.outputs)
+def _named_weights(model: Any) -> dict[str, Any]:
+    """The weights by the names that they have in the file, which are those of the layers in the code."""
+    return {variable.path: variable for variable in model.trainable_variables}
+
+
+def _write_weights(model: Any, file: Path) -> None:
+    with h5py.File(file, "w") as tensors:
+        for name, variable in _named_weights(model).items():
+            tensors[name] = keras.ops.convert_to_numpy(variable)
+
+
+def _read_weights(model: Any, file: Path) -> None:
+    """Every weight of the model from `file`, and nothing else in it: none is left as it was drawn."""
+    wanted = _named_weights(model)
+    try:
+        with h5py.File(file) as tensors:
+            held: dict[str, Any] = {}
+            tensors.visititems(lambda name, item: held.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+            for name in sorted(wanted.keys() ^ held.keys()):
+                verb = "lacks" if name in wanted else "also holds"
+                raise UserError(f"{file}: {verb} {name}, so it is not of this {CONFIG_FILE}; write the model again")
+            for name, variable in wanted.items():
+                if held[name].shape != variable.shape:
+                    raise UserError(
+                        f"{file}: {name} has the shape {held[name].shape}, not the {tuple(variable.shape)} "
+                        f"of {CONFIG_FILE}; write the model again"
+                    )
+                variable.assign(held[name][()])
+    except OSError as error:
+        raise UserError(f"{file}: is damaged ({str(error).splitlines()[0]}); copy it again") from error
 
 
 def backbone_from_config(config: dict[str, Any]) -> Any:

@@ -1,0 +1,69 @@
+"""A small world for the tests: text that we wrote, a vocabulary learned from it, records made of it."""
+
+import itertools
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+import keras_bert_scratch as kbs
+
+ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
+PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
+DEEDS = ("watches", "crosses", "circles", "leaves", "guards", "explores", "remembers", "avoids")
+
+
+def document(number: int) -> list[str]:
+    """A document of a few sentences about one animal and one place, so that its sentences belong together."""
+    animal, place = ANIMALS[number % 8], PLACES[(number // 8) % 8]
+    deeds = itertools.islice(itertools.cycle(DEEDS), number, number + 6)
+    return [f"Day {day}: the {animal} {deed} the old {place} before dawn." for day, deed in enumerate(deeds, 1)]
+
+
+@pytest.fixture(autouse=True)
+def fresh_folder(tmp_path, monkeypatch):
+    """Every test writes in a folder of its own, with the same chance."""
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(1)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[list[str]]:
+    return [document(number) for number in range(64)]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory, documents) -> Path:
+    """The documents as a text file, parted by blank lines."""
+    path = tmp_path_factory.mktemp("corpus") / "animals.txt"
+    path.write_text("\n\n".join("\n".join(sentences) for sentences in documents))
+    return path
+
+
+@pytest.fixture(scope="session")
+def vocabulary(documents) -> kbs.Vocabulary:
+    return kbs.learn_vocabulary(itertools.chain.from_iterable(documents), size=150)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary) -> kbs.BertTokenizer:
+    return kbs.BertTokenizer(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory, documents, tokenizer) -> Path:
+    directory = tmp_path_factory.mktemp("records") / "animals"
+    kbs.build_records(documents, tokenizer, directory, num_shards=3)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def config(vocabulary) -> kbs.BertConfig:
+    """A network of the smallest sizes that still has two of everything."""
+    return kbs.BertConfig(
+        vocab_size=len(vocabulary), num_layers=2, hidden_size=16, num_heads=2, max_position_embeddings=64
+    )

@@ -1,0 +1,185 @@
+"""Every layer against its formula from the paper, written in numpy."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.layers.attention import SelfAttention, attention_bias
+from keras_bert_scratch.layers.dense import ACTIVATIONS, Dense
+from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.layers.embeddings import BertEmbeddings
+from keras_bert_scratch.layers.encoder_block import EncoderBlock
+from keras_bert_scratch.layers.layer_norm import LayerNorm
+from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
+from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
+from keras_bert_scratch.layers.pooler import Pooler
+
+CONFIG = kbs.BertConfig(vocab_size=20, num_layers=1, hidden_size=12, num_heads=3, max_position_embeddings=9)
+X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
+PADDING_MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
+
+
+def weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """The layer's weights by path, drawn anew so that biases and LayerNorms are not just 0 and 1."""
+    chance = np.random.default_rng(7)
+    for variable in layer.weights:
+        if variable.dtype == "float32":
+            variable.assign(chance.normal(size=variable.shape) * 0.5)
+    return {variable.path.split("/", 1)[1]: np.array(variable, "float64") for variable in layer.weights}
+
+
+def gelu(x):
+    return np.vectorize(lambda value: 0.5 * value * (1 + math.erf(value / math.sqrt(2))))(x)
+
+
+def linear(x, w, name):
+    return x @ w[f"{name}/kernel"] + w[f"{name}/bias"]
+
+
+def norm(x, w, name):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-12) * w[f"{name}/gamma"] + w[f"{name}/beta"]
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def attention(x, padding_mask, w, prefix, heads):
+    """softmax(Q K^T / sqrt(d)) V head by head, padding taken out of the sum altogether."""
+    size = x.shape[-1] // heads
+    q, k, v = (linear(x, w, f"{prefix}{name}") for name in ("query", "key", "value"))
+    rows = []
+    for row, mask in enumerate(padding_mask.astype(bool)):
+        parts = [slice(head * size, (head + 1) * size) for head in range(heads)]
+        attended = [
+            softmax(q[row][:, part] @ k[row][mask][:, part].T / np.sqrt(size)) @ v[row][mask][:, part] for part in parts
+        ]
+        rows.append(np.concatenate(attended, axis=-1))
+    return linear(np.stack(rows), w, f"{prefix}output")
+
+
+def close(ours, formula):
+    np.testing.assert_allclose(np.asarray(ours), formula, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_gelus(name):
+    x = np.linspace(-6, 6, 101, dtype="float32")
+    tanh_form = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    close(ACTIVATIONS[name](ops.array(x)), gelu(x) if name == "gelu" else tanh_form)
+
+
+def test_dense():
+    layer = Dense(4, "tanh", name="dense")
+    layer.build(X.shape)
+    w = weights(layer)
+    close(layer(X), np.tanh(X @ w["kernel"] + w["bias"]))
+
+
+def test_layer_norm():
+    layer = LayerNorm(name="norm")
+    layer.build(X.shape)
+    w = weights(layer)
+    close(layer(X), norm(X, {f"n/{name}": value for name, value in w.items()}, "n"))
+
+
+def test_layer_norm_epsilon_reaches_the_root():
+    flat = np.full((1, 4), 3.0, "float32")
+    assert np.all(np.asarray(LayerNorm(1e-12)(flat)) == 0)
+    small = np.array([[1e-6, -1e-6]], "float32")
+    np.testing.assert_allclose(np.asarray(LayerNorm(1e-12)(small))[0, 0], 1e-6 / np.sqrt(2e-12), rtol=1e-3)
+
+
+def test_dropout():
+    layer = Dropout(0.25)
+    ones = np.ones((200, 500), "float32")
+    dropped = np.asarray(layer(ones, training=True))
+    # 100,000 throws: the share of zeros is within 5 standard deviations of 0.25 but once in a million.
+    assert abs((dropped == 0).mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / ones.size)
+    np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.75, rtol=1e-6)
+    assert not np.array_equal(dropped, np.asarray(layer(ones, training=True)))
+    np.testing.assert_array_equal(np.asarray(layer(ones, training=False)), ones)
+
+
+def test_embeddings():
+    layer = BertEmbeddings(CONFIG, name="embeddings")
+    token_ids, segment_ids = np.array([[3, 7, 7, 19]]), np.array([[0, 0, 1, 1]])
+    layer.build(token_ids.shape, segment_ids.shape)
+    w = weights(layer)
+    summed = w["token_embedding"][token_ids] + w["segment_embedding"][segment_ids] + w["position_embedding"][:4]
+    close(layer(token_ids, segment_ids), norm(summed, w, "layer_norm"))
+
+
+def test_attention():
+    layer = SelfAttention(CONFIG, name="attention")
+    layer.build(X.shape, None)
+    w = weights(layer)
+    output, shares = layer(X, attention_bias(PADDING_MASK), return_weights=True)
+    close(output, attention(X, PADDING_MASK, w, "", CONFIG.num_heads))
+    close(np.asarray(shares).sum(-1), 1.0)
+    assert np.all(np.asarray(shares)[1, :, :, 3:] == 0)
+
+
+def test_attention_over_padding_alone_is_finite():
+    layer = SelfAttention(CONFIG)
+    assert np.all(np.isfinite(np.asarray(layer(X, attention_bias(np.zeros((2, 5), "int32"))))))
+
+
+def test_encoder_block():
+    layer = EncoderBlock(CONFIG, name="block")
+    layer.build(X.shape, None)
+    w = weights(layer)
+    attended = norm(X + attention(X, PADDING_MASK, w, "attention/", 3), w, "attention_layer_norm")
+    fed = linear(gelu(linear(attended, w, "feed_forward/intermediate")), w, "feed_forward/output")
+    close(layer(X, attention_bias(PADDING_MASK)), norm(attended + fed, w, "feed_forward_layer_norm"))
+
+
+def test_pooler_reads_the_first_position_only():
+    layer = Pooler(CONFIG, name="pooler")
+    layer.build(X.shape)
+    w = weights(layer)
+    close(layer(X), np.tanh(linear(X[:, 0], w, "dense")))
+
+
+def test_next_sentence_head():
+    layer = NextSentenceHead(CONFIG, name="head")
+    layer.build((2, 12))
+    w = weights(layer)
+    close(layer(X[:, 0]), linear(X[:, 0], w, "dense"))
+
+
+def test_masked_lm_head_is_tied_to_the_token_embedding():
+    embeddings = BertEmbeddings(CONFIG, name="embeddings")
+    embeddings.build((1, 4), (1, 4))
+    table = weights(embeddings)["token_embedding"]
+    layer = MaskedLMHead(CONFIG, embeddings, name="head")
+    positions = np.array([[4, 0], [1, 1]])
+    layer.build(X.shape, positions.shape)
+    embeddings.token_embedding.assign(table)
+    own = [*layer.transform.weights, *layer.layer_norm.weights, layer.bias]
+    chance = np.random.default_rng(3)
+    for variable in own:
+        variable.assign(chance.normal(size=variable.shape))
+    w = {variable.path.split("/", 1)[1]: np.array(variable, "float64") for variable in own}
+    places = np.take_along_axis(X, positions[:, :, None], axis=1)
+    transformed = norm(gelu(linear(places, w, "transform")), w, "layer_norm")
+    close(layer(X, positions), transformed @ table.T + w["bias"])
+
+
+def test_weights_start_as_in_the_paper():
+    backbone = kbs.BertBackbone(CONFIG.replace(hidden_size=192, num_heads=3, vocab_size=500))
+    for variable in backbone.trainable_variables:
+        values = np.asarray(variable)
+        if variable.path.endswith(("kernel", "embedding")):
+            assert np.abs(values).max() <= 2 * 0.02 + 1e-6, variable.path
+            # A normal of deviation 0.02 cut at two deviations has the deviation 0.0176; small tables scatter more.
+            assert abs(values.std() - 0.0176) < 0.002, variable.path
+            assert abs(values.mean()) < 0.002, variable.path
+        else:
+            assert np.all(values == (1.0 if variable.path.endswith("gamma") else 0.0)), variable.path
