@@ -23,6 +23,10 @@ Documents = Annotated[
 Out = Annotated[Path, typer.Option(help="Folder to make; an unfinished run in it is continued.")]
 Batch = Annotated[int, typer.Option(help="Rows per step.")]
 Length = Annotated[int, typer.Option(help="Tokens per row.")]
+BiasCorrection = Annotated[
+    bool,
+    typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
+]
 Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")

@@ -23,9 +23,21 @@ EXAMPLE = "keras-bert demo --minutes 10 --out demo"
 FULL_MINUTES = 10.0  # what the sizes below are meant for; other budgets scale them
 PRESET = "bert-tiny"
 VOCAB_SIZE = 8000
-NUM_LABELLED = 6000
-FINETUNING = ["--epochs", "3", "--batch", "32", "--length", "128", "--learning-rate", "5e-4"]
-PRETRAINING = ["--batch", "32", "--length", "128", "--learning-rate", "2e-3", "--warmup", "0.05", "--dropout", "0"]
+NUM_LABELLED = 3000
+FINETUNING = ["--epochs", "1", "--batch", "32", "--length", "64", "--learning-rate", "1e-3", "--bias-correction"]
+PRETRAINING = [
+    "--batch",
+    "32",
+    "--length",
+    "64",
+    "--learning-rate",
+    "1e-3",
+    "--warmup",
+    "0.05",
+    "--dropout",
+    "0",
+    "--bias-correction",
+]
 
 # Shares of the budget: what the stages before pretraining leave goes to it, less what must come after.
 SAFETY = 0.08

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Batch, Length, Out, Seed
+from keras_bert_scratch.commands.arguments import Batch, BiasCorrection, Length, Out, Seed
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/reviews/dev.csv --out tuned"
@@ -27,6 +27,7 @@ def finetune(
     batch: Batch = 32,
     length: Length = 128,
     learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 5e-5,
+    bias_correction: BiasCorrection = False,
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a model on labelled texts."""
@@ -49,6 +50,16 @@ def finetune(
     train_data = LabelledText.read(train)
     dev_data = LabelledText.read(dev, train_data.label_names) if dev else None
     run = classification.finetune(
-        start, tokenizer, train_data, dev_data, out, epochs, batch, length, learning_rate, seed=seed
+        start,
+        tokenizer,
+        train_data,
+        dev_data,
+        out,
+        epochs,
+        batch,
+        length,
+        learning_rate,
+        bias_correction=bias_correction,
+        seed=seed,
     )
     print_run(run)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Batch, Length, Out, Seed, seconds_of
+from keras_bert_scratch.commands.arguments import Batch, BiasCorrection, Length, Out, Seed, seconds_of
 
 EXAMPLE = "keras-bert pretrain demo/records --preset bert-tiny --steps 50 --out my-run"
 
@@ -24,6 +24,7 @@ def pretrain(
     length: Length = 128,
     learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 1e-4,
     warmup: Annotated[float, typer.Option(help="Share of the training in which the rate rises.")] = 0.01,
+    bias_correction: BiasCorrection = False,
     dropout: Annotated[float, typer.Option(help="Share dropped of activations and attention.")] = 0.1,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     held_out: Annotated[Path | None, typer.Option("--eval", help="Records to measure on before and after.")] = None,
@@ -43,7 +44,7 @@ def pretrain(
             preset, vocab_size=data.manifest.vocab_size, hidden_dropout=dropout, attention_dropout=dropout
         ),
         out,
-        Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup),
+        Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup, bias_correction),
         batch,
         length,
         dtype,

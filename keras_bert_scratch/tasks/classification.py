@@ -95,6 +95,7 @@ def finetune(
     max_length: int = 128,
     learning_rate: float = 5e-5,
     warmup: float = 0.1,
+    bias_correction: bool = False,
     seed: int = 0,
 ) -> RunDirectory:
     """Fine-tunes a classifier (Devlin et al. 2019, section 4.1 and appendix A.3).
@@ -106,13 +107,17 @@ def finetune(
         dev_data: what to measure on afterwards, or `None`.
         out: the run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
         epochs: how often to go through `train_data`.
-        batch_size, max_length, learning_rate, warmup, seed: as in pretraining; the paper tries 16 or 32 rows and
-            5e-5, 3e-5 or 2e-5.
+        batch_size: rows per step; the paper tries 16 and 32.
+        max_length: tokens per row.
+        learning_rate: the highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
+        warmup: share of the training in which the rate rises.
+        bias_correction: as in `Pace`.
+        seed: of the new head, dropout and order.
 
     Returns: the finished run; its `results` hold `dev`.
     """
     steps = max(1, round(epochs * len(train_data) / batch_size))
-    pace = Pace(steps=steps, learning_rate=learning_rate, warmup=warmup)
+    pace = Pace(steps=steps, learning_rate=learning_rate, warmup=warmup, bias_correction=bias_correction)
     from_config = isinstance(start, BertConfig)
     settings = {
         "task": TASK,

@@ -1,0 +1,31 @@
+# Everything runs in .venv, which is made on first use from the pinned versions in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MINUTES ?= 10
+OUT ?= demo
+
+.PHONY: demo test lint slow clean
+
+demo: $(VENV)/.demo
+	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+# One stamp per extra: an install happens once, and again when what is asked for changes.
+$(VENV)/.%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	touch $@

@@ -1,0 +1,221 @@
+"""The command line as a user meets it: help, bad input, interruption, a full disk."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.arguments import seconds_of
+from keras_bert_scratch.commands.main import app
+
+VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "inspect")
+KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
+
+
+def keras_bert(*argv: str):
+    return CliRunner().invoke(app, [str(word) for word in argv])
+
+
+def refused(*argv: str, saying: str) -> None:
+    """The command ends with one line on stderr that says `saying`, and code 2."""
+    result = keras_bert(*argv)
+    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
+    assert re.search(saying, result.stderr), result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def model(config, tokenizer) -> Path:
+    """A classifier and all that belongs to it, without training."""
+    from keras_bert_scratch.tasks.classification import Classifier
+
+    Classifier(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, ["no", "yes"], 32).save("model")
+    return Path("model")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_ends_in_an_example(verb):
+    result = keras_bert(verb, "--help")
+    assert result.exit_code == 0
+    last = result.output.strip().splitlines()[-1].strip()
+    assert last.startswith(f"keras-bert {verb} ")
+
+
+def test_help_lists_every_verb():
+    shown = keras_bert("--help").output
+    assert all(verb in shown for verb in VERBS)
+
+
+def test_inspect_tells_what_things_are(model, records, corpus):
+    keras_bert("vocab", corpus, "--size", "150", "--out", "vocab.txt")
+    for path, expected in (
+        ("vocab.txt", "uncased vocabulary"),
+        (records, "uncased records"),
+        (model, "BertTextClassifier"),
+    ):
+        result = keras_bert("inspect", path)
+        assert result.exit_code == 0, result.output
+        assert expected in result.output
+
+
+def test_predict_prints_label_score_and_text(model):
+    result = keras_bert("predict", model, "The heron sleeps.", "An otter.")
+    lines = [line.split("\t") for line in result.output.splitlines()]
+    assert [text for _, _, text in lines] == ["The heron sleeps.", "An otter."]
+    assert all(label in ("no", "yes") and 0.5 <= float(score) <= 1 for label, score, _ in lines)
+
+
+def test_evaluate_measures_a_pretrained_model_on_records(config, tokenizer, records):
+    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
+    result = keras_bert("evaluate", "pretrained", "--data", records, "--length", "32")
+    assert result.exit_code == 0, result.output
+    assert "masked lm accuracy" in result.output
+
+
+# --- what bad input gets
+
+
+def test_a_corpus_that_is_missing_empty_or_not_text(tmp_path):
+    Path("empty.txt").write_text("")
+    Path("latin.txt").write_bytes(b"caf\xe9")
+    for verb in (["vocab", "--out", "v.txt"], ["tfrecords", "--vocab", "vocab.txt", "--out", "records"]):
+        kbs.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")).save("vocab.txt")
+        refused(verb[0], "missing.txt", *verb[1:], saying=r"missing\.txt: no such file or folder; check")
+        refused(verb[0], "empty.txt", *verb[1:], saying=r"empty\.txt: holds no text; give")
+        refused(verb[0], "latin.txt", *verb[1:], saying=r"latin\.txt: line 1 is not UTF-8 .*iconv")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"empty.txt", "latin.txt", "vocab.txt"}
+
+
+def test_a_vocabulary_without_mask(corpus):
+    Path("vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n")
+    refused("tfrecords", corpus, "--vocab", "vocab.txt", "--out", "r", saying=r"vocab\.txt: lacks \[MASK\]; add")
+
+
+def test_records_of_another_vocabulary(records, documents, config, tokenizer):
+    other = kbs.learn_vocabulary((sentence for document in documents for sentence in document), size=120)
+    kbs.build_records(documents, kbs.BertTokenizer(other), "others")
+    common = ["--preset", "bert-tiny", "--steps", "1", "--length", "32", "--out", "run"]
+    refused("pretrain", records, "--eval", "others", *common, saying="others: .* another vocabulary .*sha256")
+    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
+    refused("evaluate", "pretrained", "--data", "others", saying="others: .* another vocabulary")
+    assert not Path("run").exists()
+
+
+def test_rows_longer_than_the_position_table(records):
+    argv = ["--preset", "bert-tiny", "--steps", "1", "--length", "513", "--out", "run"]
+    refused("pretrain", records, *argv, saying="--length: 513 .* 512 positions .*; ask for at most")
+
+
+def test_labels_outside_the_range(model):
+    Path("dev.csv").write_text("text,label\na,yes\nb,no\nc,perhaps\n")
+    refused(
+        "evaluate", model, "--data", "dev.csv", saying=r"dev\.csv: line 4 has the label 'perhaps'.*none of no, yes; "
+    )
+
+
+def test_folders_in_use(records, corpus, model):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.txt").write_text("years of work")
+    out = ["--out", "thesis"]
+    refused("tfrecords", corpus, "--vocab", records / "vocab.txt", *out, saying="thesis: exists already; delete it or")
+    refused("pretrain", records, "--preset", "bert-tiny", "--steps", "1", *out, saying="thesis: exists already")
+    refused("export", model, *out, saying="thesis: exists already")
+    refused("demo", *out, saying="thesis: exists already")
+    refused("vocab", corpus, "--out", "thesis/chapter.txt", saying=r"chapter\.txt: exists already")
+    assert Path("thesis/chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("argv", "saying"),
+    [
+        (["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"], "nothing: holds no manifest"),
+        (["pretrain", "{records}", "--preset", "bert-hug", "--steps", "1", "--out", "r"], "'bert-hug' is unknown"),
+        (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give one"),
+        (["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"], "'soon' is no duration"),
+        (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
+        (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing"),
+        (["finetune", "--train", "t.csv", "--init", "a", "--task", "poetry", "--out", "r"], "'poetry' is unknown"),
+        (["predict", "nothing", "text"], "nothing: holds no task.json"),
+        (["export", "nothing", "--out", "m"], "nothing: holds no task.json"),
+        (["inspect", "nothing"], "nothing: no such file or folder"),
+        (["inspect", "."], "is no run, model, records or SavedModel"),
+        (["demo", "--minutes", "0"], "--minutes: must be more than 0"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
+)
+def test_mistyped_commands(records, argv, saying):
+    refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
+
+
+def test_unknown_options_are_named():
+    result = keras_bert("vocab", "text.txt", "--sise", "5", "--out", "v.txt")
+    assert result.exit_code == 2
+    assert "--sise" in result.output
+
+
+def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
+    argv = [*KERAS_BERT, "pretrain", str(records), "--preset", "bert-tiny", "--steps", "120", "--batch", "2"]
+    argv += ["--length", "16", "--out", "run"]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not Path("run/metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "interrupted; what was finished is kept" in stderr
+    assert "Traceback" not in stderr
+    assert not Path("run/model.weights.h5").exists()
+    assert list(Path("run/training_state").glob("step-*"))
+    again = subprocess.run(argv, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert Path("run/model.weights.h5").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 600 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = os.geteuid() == 0 and shutil.which("mount")
+    if mounted:
+        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
+        mounted = subprocess.run(options, capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("a small file system can only be mounted by root")
+    yield place
+    with contextlib.suppress(subprocess.CalledProcessError):
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk(small_disk, records, corpus, model):
+    disk = small_disk
+    pretrain = ["pretrain", records, "--preset", "bert-tiny", "--steps", "2", "--length", "16", "--out", disk / "run"]
+    refused(*pretrain, saying="disk/run.*: the disk is full; free some space")
+    assert not (disk / "run/model.weights.h5").exists()
+    shutil.rmtree(disk / "run")
+
+    refused("export", model, "--out", disk / "saved", saying="disk/saved: the disk is full")
+    assert not list(disk.iterdir())
+
+    (disk / "ballast").write_bytes(bytes(600 * 1024 - 8192))
+    tfrecords = ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", disk / "records"]
+    refused(*tfrecords, saying="disk/records.*: the disk is full")
+    refused("vocab", corpus, "--size", "150", "--out", disk / "much" / "vocab.txt", saying="the disk is full")
+    assert not (disk / "records").exists()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
+def test_durations(text, seconds):
+    assert seconds_of(text) == seconds

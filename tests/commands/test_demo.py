@@ -1,0 +1,74 @@
+"""The demo in small, and every `--help` example beside what it left."""
+
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "inspect")
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """An empty folder in which `keras-bert demo` has run, in small."""
+    folder = tmp_path_factory.mktemp("world")
+    done = run(["keras-bert", "demo", "--minutes", "0.3"], folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "shown.txt").write_text(done.stdout)
+    return folder
+
+
+def test_the_demo_ends_with_its_table(world):
+    shown = (world / "shown.txt").read_text()
+    for row in (
+        "masked words: loss",
+        "masked words: right",
+        "next sentence: right",
+        "always the majority",
+        "fine-tuned from random weights",
+        "fine-tuned from the pretrained",
+    ):
+        assert row in shown
+    runs = {name: json.loads((world / "demo" / name / "run.json").read_text()) for name in ("sentiment", "from_random")}
+    assert f"{runs['sentiment']['results']['dev']['accuracy']:.1%}" in shown
+    same = [{name: value for name, value in story["settings"].items() if name != "start"} for story in runs.values()]
+    assert same[0] == same[1]  # the comparison has the same labels, steps, rate and seed
+
+
+def test_the_demo_leaves_what_it_names(world):
+    demo = world / "demo"
+    for name in ("vocab.txt", "records/manifest.json", "pretrained/model.weights.h5", "saved_model/saved_model.pb"):
+        assert (demo / name).exists()
+    assert (demo / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list(demo.glob("pretrained/tensorboard/events*"))
+    commands = [line for line in (world / "shown.txt").read_text().splitlines() if line.startswith("$ keras-bert ")]
+    assert {line.split()[2] for line in commands} == {"vocab", "tfrecords", "pretrain", "finetune", "export", "predict"}
+
+
+def test_a_finished_demo_shows_its_table_again(world):
+    again = run(["keras-bert", "demo", "--minutes", "0.3"], world)
+    assert again.returncode == 0, again.stderr
+    assert "fine-tuned from the pretrained" in again.stdout
+    other = run(["keras-bert", "demo", "--minutes", "5"], world)
+    assert other.returncode == 2
+    assert "continue it with --minutes 0.3" in other.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_example_of_the_help_runs_as_printed(world, verb):
+    example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE
+    shown = run(["keras-bert", verb, "--help"], world).stdout
+    assert shown.strip().splitlines()[-1].strip() == example
+    done = run(shlex.split(example), world)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

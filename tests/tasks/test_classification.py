@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.classification import Classifier, finetune
+
+
+@pytest.fixture(scope="module")
+def data(documents) -> kbs.LabelledText:
+    """A task that a small network can learn: is the sentence about a heron or about an otter?"""
+    texts = [sentence for document in documents for sentence in document if "heron" in sentence or "otter" in sentence]
+    return kbs.LabelledText(texts, [int("otter" in text) for text in texts], ["heron", "otter"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, config, tokenizer, data) -> Path:
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    finetune(config, tokenizer, data, data, out, epochs=12, batch_size=8, max_length=32, learning_rate=3e-3)
+    return out
+
+
+def test_fine_tuning_learns_the_task(finished, data):
+    results = Classifier.load(finished).evaluate(data)
+    assert results["accuracy"] > 0.95
+    assert (results["majority"], results["examples"]) == (0.5, len(data))
+
+
+def test_answers_come_with_their_scores(finished):
+    (label, scores), _ = Classifier.load(finished).answer(["The heron sleeps.", "An otter!"])
+    assert label == max(scores, key=scores.__getitem__)
+    assert set(scores) == {"heron", "otter"}
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_folder_holds_all_it_takes(finished):
+    names = {entry.name for entry in finished.iterdir()}
+    assert {"config.json", "task.json", "vocab.txt", "model.weights.h5", "run.json", "metrics.csv"} <= names
+
+
+def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, data):
+    pretrainer = kbs.BertPretrainer(kbs.BertBackbone(config))
+    pretrainer.save_pretrained("pretrained", tokenizer)
+    # With so small a rate nothing moves: what comes out is what went in.
+    finetune("pretrained", tokenizer, data, None, "run", epochs=0.1, batch_size=8, max_length=32, learning_rate=1e-12)
+    tuned = Classifier.load("run").model.backbone
+    for before, after in zip(pretrainer.backbone.weights, tuned.weights, strict=True):
+        np.testing.assert_allclose(np.asarray(before), np.asarray(after), atol=1e-6)
+
+
+def test_a_vocabulary_of_another_size_is_refused(config, tokenizer, data):
+    with pytest.raises(kbs.UserError, match="the model 99"):
+        finetune(config.replace(vocab_size=99), tokenizer, data, None, "run")
+    assert not Path("run").exists()
+
+
+def test_rows_longer_than_the_position_table_are_refused(config, tokenizer, data):
+    with pytest.raises(kbs.UserError, match="--length: 65"):
+        finetune(config, tokenizer, data, None, "run", max_length=65)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda: None, "holds no task.json"),
+        (lambda: Path("model/task.json").write_text("{"), "is damaged"),
+        (lambda: Path("model/task.json").write_text("{}"), "is damaged"),
+    ],
+    ids=["pretrained only", "no json", "nothing in it"],
+)
+def test_what_is_no_classifier_is_named(config, tokenizer, damage, named):
+    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("model", tokenizer)
+    damage()
+    with pytest.raises(kbs.UserError, match=named):
+        Classifier.load("model")

@@ -1,0 +1,216 @@
+"""Runs: what they leave, that they resume exactly, and what they refuse."""
+
+import csv
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.loop import Pace
+from keras_bert_scratch.training.pretraining import pretrain
+from keras_bert_scratch.training.run_directory import RunDirectory
+
+STEPS = 60
+
+
+def run_it(records, config, out, **changes):
+    arguments = {"pace": Pace(steps=STEPS, learning_rate=1e-3), "batch_size": 4, "max_length": 32, **changes}
+    return pretrain(kbs.PretrainingRecords(records), config, out, **arguments)
+
+
+def weights(run: Path | str) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(Path(run) / "model.weights.h5") as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(records, config, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    run_it(records, config, out, held_out=kbs.PretrainingRecords(records))
+    return out
+
+
+def test_a_finished_run_tells_its_story(finished):
+    names = {entry.name for entry in finished.iterdir()}
+    assert names == {
+        *("config.json", "vocab.txt", "tokenizer_config.json", "model.weights.h5"),
+        *("run.json", "metrics.csv", "curves.png", "tensorboard"),
+    }
+    story = json.loads((finished / "run.json").read_text())
+    assert story["status"] == "finished"
+    assert story["results"]["steps"] == STEPS
+    assert list(finished.glob("tensorboard/events*"))
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with (finished / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["20", "40", "60"]
+    assert next(iter(rows[0])) == "step"
+    assert {"loss", "masked_lm_accuracy", "next_sentence_accuracy", "learning_rate"} <= rows[0].keys()
+
+
+def test_training_learns(finished):
+    results = json.loads((finished / "run.json").read_text())["results"]
+    before, after = results["held_out_before"], results["held_out_after"]
+    assert after["masked_lm_loss"] < before["masked_lm_loss"] - 0.5
+
+
+def test_a_finished_run_is_left_as_it_is(finished, records, config):
+    before = {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
+    again = run_it(records, config, finished, held_out=kbs.PretrainingRecords(records))
+    assert again.finished
+    assert before == {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """Presses Ctrl-C once, after that many steps."""
+
+    def press(step: int) -> None:
+        kept = StateKeeper.on_train_batch_end
+
+        def pressed(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == step:
+                monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
+
+    return press
+
+
+@pytest.mark.parametrize("step", [1, 33])
+def test_an_interrupted_run_resumes_to_the_same_weights(records, config, interrupted_after, finished, step):
+    held_out = kbs.PretrainingRecords(records)
+    interrupted_after(step)
+    with pytest.raises(KeyboardInterrupt):
+        run_it(records, config, "run", held_out=held_out)
+    assert not Path("run/model.weights.h5").exists()
+    assert [state.name for state in Path("run/training_state").iterdir()] == [f"step-{step:08d}"]
+    run_it(records, config, "run", held_out=held_out)
+    resumed, straight = weights("run"), weights(finished)
+    assert resumed.keys() == straight.keys()
+    for name, value in straight.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    assert Path("run/metrics.csv").read_text().count("\n") == 4
+
+
+def test_a_half_written_state_is_not_taken(records, config, interrupted_after):
+    interrupted_after(10)
+    with pytest.raises(KeyboardInterrupt):
+        run_it(records, config, "run")
+    half = Path("run/training_state/.partial-step-00000050")
+    half.mkdir()
+    (half / "state.json").write_text('{"step": 50}')
+    assert run_it(records, config, "run").results["steps"] == STEPS
+
+
+def test_only_the_newest_states_are_kept(records, config, monkeypatch):
+    seen = []
+    keep = StateKeeper.keep
+
+    def look(self):
+        keep(self)
+        seen.append(sorted(state.name for state in Path("run/training_state").iterdir()))
+
+    monkeypatch.setattr(StateKeeper, "keep", look)
+    monkeypatch.setattr(StateKeeper, "on_train_batch_end", lambda self, batch, logs=None: self.keep())
+    run_it(records, config, "run", pace=Pace(steps=4))
+    assert seen[-1] == ["step-00000003", "step-00000004"]
+    assert not Path("run/training_state").exists()
+
+
+def test_a_wall_clock_budget_ends_the_run(records, config):
+    run = run_it(records, config, "run", pace=Pace(seconds=1.0, learning_rate=1e-3))
+    assert run.finished
+    assert run.results["steps"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batch_size": 8}, "batch_size 4, not 8"),
+        ({"seed": 5}, "seed 0, not 5"),
+        ({"pace": Pace(steps=70)}, "pace"),
+    ],
+)
+def test_another_run_in_the_folder_is_refused(finished, records, config, changes, named):
+    with pytest.raises(kbs.UserError, match=named):
+        run_it(records, config, finished, held_out=kbs.PretrainingRecords(records), **changes)
+
+
+def test_a_folder_with_something_else_is_refused(records, config):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.txt").write_text("years of work")
+    with pytest.raises(kbs.UserError, match="thesis: exists already"):
+        run_it(records, config, "thesis")
+    assert [file.name for file in Path("thesis").iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"max_length": 65}, "--length: 65 tokens are more than the 64 positions"),
+        ({"batch_size": 0}, "--batch"),
+        ({"dtype": "float8"}, "--dtype"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(records, config, tmp_path, changes, named):
+    with pytest.raises(kbs.UserError, match=named):
+        run_it(records, config, "run", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_vocabulary_is_refused(records, config):
+    with pytest.raises(kbs.UserError, match="its vocabulary has 150 tokens, the model's 99"):
+        run_it(records, config.replace(vocab_size=99), "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({}, "give one of the two"),
+        ({"steps": 1, "seconds": 1.0}, "give one of the two"),
+        ({"steps": 0}, "--steps"),
+        ({"seconds": -1.0}, "--budget"),
+        ({"steps": 1, "learning_rate": 0.0}, "--learning-rate"),
+        ({"steps": 1, "warmup": 1.0}, "--warmup"),
+    ],
+)
+def test_an_impossible_pace_is_refused(arguments, named):
+    with pytest.raises(kbs.UserError, match=named):
+        Pace(**arguments)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(records, config):
+    with pytest.raises(kbs.UserError, match="the loss is nan at step 20; lower --learning-rate"):
+        run_it(records, config, "run", pace=Pace(steps=40, learning_rate=1e30))
+    assert not Path("run/model.weights.h5").exists()
+
+
+def test_damaged_records_are_named_while_training(documents, tokenizer, config):
+    kbs.build_records(documents, tokenizer, "records", num_shards=1)
+    shard = next(Path("records").glob("*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(kbs.UserError, match=r"tfrecord: damaged after record \d+"):
+        run_it("records", config, "run")
+
+
+def test_a_damaged_story_is_named():
+    RunDirectory("run", {})
+    Path("run/run.json").write_text("{")
+    with pytest.raises(kbs.UserError, match=r"run\.json: is not JSON"):
+        RunDirectory("run", {})
+
+
+def test_bfloat16_runs(records, config):
+    run = run_it(records, config, "run", pace=Pace(steps=5), dtype="bfloat16")
+    assert run.finished
+    assert all(value.dtype == np.float32 for value in weights("run").values())
