@@ -108,6 +108,14 @@ class BertConfig:
             )
         return cls(**{"num_layers": size[0], "hidden_size": size[1], **changes})
 
+    def check_length(self, max_length: int) -> None:
+        """Raises `UserError` for rows of more tokens than there are positions."""
+        if max_length > self.max_position_embeddings:
+            raise UserError(
+                f"max_length (--length): {max_length} tokens are more than the {self.max_position_embeddings} "
+                f"positions of the model; ask for at most that, or for a config with more max_position_embeddings"
+            )
+
     def replace(self, **changes: Any) -> BertConfig:
         """A copy with `changes` laid over."""
         return dataclasses.replace(self, **changes)

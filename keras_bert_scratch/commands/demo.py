@@ -86,7 +86,7 @@ class _Demonstration:
     def walk(self) -> None:
         """Every stage that is not done yet, then the table."""
         o = str(self.out)
-        tables = ["--train", f"{o}/reviews/train.csv", "--dev", f"{o}/reviews/held_out.csv", *FINETUNING]
+        tables = ["--train", f"{o}/train.csv", "--dev", f"{o}/held_out.csv", *FINETUNING]
         with self._stage("text"):
             if not (self.out / "text").exists():
                 self._write_text()
@@ -174,7 +174,7 @@ class _Demonstration:
         from keras_bert_scratch.data.demo_text import write_demo_text
 
         write_demo_text(self.out, min(1.0, self.scale), max(64, round(NUM_LABELLED * self.scale)))
-        print(f"{self.out}/text: speeches and reviews; {self.out}/reviews: tables with labels")
+        print(f"{self.out}/text: speeches and reviews; {self.out}/train.csv, held_out.csv: reviews with labels")
 
     def _budget(self) -> int:
         """Seconds for pretraining: what is left; remembered, so that a resumed demo asks for the same."""

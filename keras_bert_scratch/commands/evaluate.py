@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/reviews/dev.csv"
+EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
+    length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
 ) -> None:
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records."""
     from keras_bert_scratch.commands.tables import print_results
@@ -22,12 +23,16 @@ def evaluate(
     from keras_bert_scratch.tasks.classification import Classifier
     from keras_bert_scratch.text.tokenizer import BertTokenizer
     from keras_bert_scratch.training.pretraining import evaluate_pretraining
+    from keras_bert_scratch.training.run_directory import read_run
 
     if data.is_dir():
         records = PretrainingRecords(data, BertTokenizer.load(run))
         model = BertPretrainer.from_pretrained(run)
         model.compile()
-        print_results(f"{run} on {data}", evaluate_pretraining(model, records))
+        story = read_run(run)
+        trained_length = story["settings"]["max_length"] if story else model.backbone.config.max_position_embeddings
+        results = evaluate_pretraining(model, records, max_length=length or trained_length)
+        print_results(f"{run} on {data}", results)
     else:
         classifier = Classifier.load(run)
         print_results(f"{run} on {data}", classifier.evaluate(LabelledText.read(data, classifier.label_names)))

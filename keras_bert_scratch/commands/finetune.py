@@ -10,7 +10,7 @@ import typer
 from keras_bert_scratch.commands.arguments import Batch, BiasCorrection, Length, Out, Seed
 from keras_bert_scratch.errors import UserError
 
-EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/reviews/dev.csv --out tuned"
+EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
 
 
 def finetune(

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 def print_results(title: str, results: Mapping[str, Any]) -> None:
-    """A table of names and values; values that are tables themselves become rows `outer inner`."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    """The title and a table of names and values; values that are tables themselves become rows `outer inner`."""
+    print(title)
+    table = Table(show_header=False)
     for name, value in results.items():
         for inner, number in value.items() if isinstance(value, Mapping) else [("", value)]:
             if number is not None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_bert_scratch import atomic
 from keras_bert_scratch.data.records import MANIFEST_FILE, Manifest, encode_document, token_dtype
 from keras_bert_scratch.data.sources import Document
-from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.version import WRITTEN_BY
 
@@ -127,8 +127,7 @@ class _ShardWriter:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        with writing_to(self._path):
-            self._writer.close()
+        self._writer.close()
 
     def write(self, token_ids: np.ndarray, sentence_lengths: np.ndarray, dtype: np.dtype) -> None:
         self._writer.write(encode_document(token_ids, sentence_lengths, dtype))

@@ -24,17 +24,17 @@ Review = tuple[str, str]  # text, label
 def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
     """Writes the demo's corpus and tables into the new folder `directory`.
 
-    - `text/train/`, `text/held_out/`: speeches and reviews as documents parted by blank lines, for pretraining; reviews of
-      a single sentence are left out, as nothing follows it;
-    - `reviews/train.csv`: `num_labelled` of the training reviews with their labels;
-    - `reviews/held_out.csv`: held-out reviews with theirs.
+    - `text/train/`, `text/held_out/`: speeches and reviews as documents parted by blank lines, for pretraining; without
+      the reviews of a single sentence, which nothing follows;
+    - `train.csv`: `num_labelled` of the training reviews with their labels;
+    - `held_out.csv`: held-out reviews with theirs.
 
     No review is in two of train and held-out: equal texts are taken once, and a text's hash decides where it goes.
 
     Args:
         directory: must not exist yet.
         share: of all reviews and speeches to use, for a shorter demo.
-        num_labelled: rows of `reviews/train.csv`.
+        num_labelled: rows of `train.csv`.
 
     Raises:
         UserError: a package of the `demo` extra is not installed.
@@ -51,8 +51,8 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
                 place / "text" / folder / "reviews.txt", "\n\n".join(map(_text, filter(_has_two_sentences, reviews)))
             )
             atomic.write_text(place / "text" / folder / "speeches.txt", "\n\n".join(talks))
-        _write_table(place / "reviews" / "train.csv", train[:num_labelled])
-        _write_table(place / "reviews" / "held_out.csv", held_out)
+        _write_table(place / "train.csv", train[:num_labelled])
+        _write_table(place / "held_out.csv", held_out)
 
 
 def _text(review: Review) -> str:

@@ -38,8 +38,8 @@ class PretrainingRecords:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
         >>> manifest = build_records([["Playing.", "Play!"], ["Play?", "Play."]], BertTokenizer(vocabulary), "records")
         >>> inputs, labels, weights = next(iter(PretrainingRecords("records").batches(batch_size=2, max_length=16)))
-        >>> inputs["token_ids"].shape, labels["masked_lm"].shape
-        (TensorShape([2, 16]), TensorShape([2, 2]))
+        >>> tuple(inputs["token_ids"].shape), tuple(labels["masked_lm"].shape)
+        ((2, 16), (2, 3))
     """
 
     def __init__(self, directory: Path | str, tokenizer: BertTokenizer | None = None) -> None:

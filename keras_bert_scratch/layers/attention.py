@@ -44,7 +44,7 @@ class SelfAttention(keras.layers.Layer):
 
     Example:
         >>> layer = SelfAttention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
-        >>> layer(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 0]]))).shape
+        >>> tuple(layer(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 0]]))).shape)
         (1, 3, 8)
     """
 

@@ -32,7 +32,7 @@ class Dense(keras.layers.Layer):
     Call: `x` of shape `(..., inputs)` gives `(..., units)`.
 
     Example:
-        >>> Dense(3, activation="tanh")(ops.zeros((2, 5))).shape
+        >>> tuple(Dense(3, activation="tanh")(ops.zeros((2, 5))).shape)
         (2, 3)
     """
 

@@ -22,7 +22,7 @@ class BertEmbeddings(keras.layers.Layer):
 
     Example:
         >>> layer = BertEmbeddings(BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1))
-        >>> layer(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]])).shape
+        >>> tuple(layer(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]])).shape)
         (1, 3, 4)
     """
 
@@ -45,6 +45,8 @@ class BertEmbeddings(keras.layers.Layer):
 
     def call(self, token_ids: Any, segment_ids: Any, training: bool = False) -> Any:
         length = token_ids.shape[1] if token_ids.shape[1] is not None else ops.shape(token_ids)[1]
+        if isinstance(length, int):
+            self.config.check_length(length)
         x = ops.take(self.token_embedding, token_ids, axis=0)  # (batch, length, hidden)
         x = x + ops.take(self.segment_embedding, segment_ids, axis=0)
         x = x + self.position_embedding[:length]  # (length, hidden) to every row of the batch

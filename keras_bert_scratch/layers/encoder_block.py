@@ -26,7 +26,7 @@ class EncoderBlock(keras.layers.Layer):
         >>> from keras import ops
         >>> from keras_bert_scratch.layers.attention import attention_bias
         >>> block = EncoderBlock(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
-        >>> block(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 1]]))).shape
+        >>> tuple(block(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 1]]))).shape)
         (1, 3, 8)
     """
 

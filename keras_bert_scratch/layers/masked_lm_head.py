@@ -30,7 +30,7 @@ class MaskedLMHead(keras.layers.Layer):
         >>> config = BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1)
         >>> embeddings = BertEmbeddings(config)
         >>> x = embeddings(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]]))
-        >>> MaskedLMHead(config, embeddings)(x, ops.array([[1]])).shape
+        >>> tuple(MaskedLMHead(config, embeddings)(x, ops.array([[1]])).shape)
         (1, 1, 10)
     """
 

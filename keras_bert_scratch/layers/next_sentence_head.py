@@ -20,7 +20,7 @@ class NextSentenceHead(keras.layers.Layer):
     Call: `pooled_output` `(batch, hidden_size)` gives float32 logits `(batch, 2)`.
 
     Example:
-        >>> NextSentenceHead(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 8))).shape
+        >>> tuple(NextSentenceHead(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 8))).shape)
         (1, 2)
     """
 

@@ -20,7 +20,7 @@ class Pooler(keras.layers.Layer):
 
     Example:
         >>> from keras import ops
-        >>> Pooler(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 3, 8))).shape
+        >>> tuple(Pooler(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 3, 8))).shape)
         (1, 8)
     """
 

@@ -39,7 +39,7 @@ class BertBackbone(SavedAsDirectory, keras.Model):
         >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64))
         >>> ones = np.ones((1, 7), "int32")
         >>> outputs = backbone({"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones})
-        >>> outputs["sequence_output"].shape, outputs["pooled_output"].shape
+        >>> tuple(outputs["sequence_output"].shape), tuple(outputs["pooled_output"].shape)
         ((1, 7, 64), (1, 64))
     """
 

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import h5py
 import keras
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
@@ -42,8 +42,8 @@ class SavedAsDirectory:
             "written_by": WRITTEN_BY,
         }
         atomic.write_json(path / CONFIG_FILE, description)
-        with atomic.written_file(path / WEIGHTS_FILE) as place:
-            _write_weights(self, place)
+        weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(self).items()}
+        write_tensors(path / WEIGHTS_FILE, weights)
 
     @classmethod
     def from_pretrained(cls, path: Path | str, dtype: Any = None, **arguments: Any) -> Self:
@@ -109,31 +109,19 @@ def _named_weights(model: Any) -> dict[str, Any]:
     return {variable.path: variable for variable in model.trainable_variables}
 
 
-def _write_weights(model: Any, file: Path) -> None:
-    with h5py.File(file, "w") as tensors:
-        for name, variable in _named_weights(model).items():
-            tensors[name] = keras.ops.convert_to_numpy(variable)
-
-
 def _read_weights(model: Any, file: Path) -> None:
     """Every weight of the model from `file`, and nothing else in it: none is left as it was drawn."""
-    wanted = _named_weights(model)
-    try:
-        with h5py.File(file) as tensors:
-            held: dict[str, Any] = {}
-            tensors.visititems(lambda name, item: held.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-            for name in sorted(wanted.keys() ^ held.keys()):
-                verb = "lacks" if name in wanted else "also holds"
-                raise UserError(f"{file}: {verb} {name}, so it is not of this {CONFIG_FILE}; write the model again")
-            for name, variable in wanted.items():
-                if held[name].shape != variable.shape:
-                    raise UserError(
-                        f"{file}: {name} has the shape {held[name].shape}, not the {tuple(variable.shape)} "
-                        f"of {CONFIG_FILE}; write the model again"
-                    )
-                variable.assign(held[name][()])
-    except OSError as error:
-        raise UserError(f"{file}: is damaged ({str(error).splitlines()[0]}); copy it again") from error
+    wanted, held = _named_weights(model), read_tensors(file)
+    for name in sorted(wanted.keys() ^ held.keys()):
+        verb = "lacks" if name in wanted else "also holds"
+        raise UserError(f"{file}: {verb} {name}, so it is not of this {CONFIG_FILE}; write the model again")
+    for name, variable in wanted.items():
+        if held[name].shape != variable.shape:
+            raise UserError(
+                f"{file}: {name} has the shape {held[name].shape}, not the {tuple(variable.shape)} of {CONFIG_FILE}; "
+                f"write the model again"
+            )
+        variable.assign(held[name])
 
 
 def backbone_from_config(config: dict[str, Any]) -> Any:

@@ -32,7 +32,7 @@ class BertPretrainer(SavedAsDirectory, keras.Model):
         >>> model = BertPretrainer(BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64)))
         >>> ones = np.ones((1, 7), "int32")
         >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones, "mask_positions": ones[:, :3]}
-        >>> model(inputs)["masked_lm"].shape
+        >>> tuple(model(inputs)["masked_lm"].shape)
         (1, 3, 100)
     """
 

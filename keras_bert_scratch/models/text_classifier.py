@@ -30,9 +30,8 @@ class BertTextClassifier(SavedAsDirectory, keras.Model):
         >>> import numpy as np
         >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64))
         >>> ones = np.ones((1, 7), "int32")
-        >>> BertTextClassifier(backbone, num_classes=3)(
-        ...     {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
-        ... ).shape
+        >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+        >>> tuple(BertTextClassifier(backbone, num_classes=3)(inputs).shape)
         (1, 3)
     """
 

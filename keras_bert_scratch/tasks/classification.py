@@ -22,7 +22,6 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.callbacks import METRICS_FILE
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.loop import Pace, train
-from keras_bert_scratch.training.pretraining import check_length
 from keras_bert_scratch.training.run_directory import RunDirectory
 
 TASK_FILE = "task.json"
@@ -137,7 +136,7 @@ def finetune(
         model = BertTextClassifier(BertBackbone(start), num_classes)
     else:
         model = BertTextClassifier.from_pretrained(start, num_classes=num_classes)
-    check_length(model.backbone.config, max_length)
+    model.backbone.config.check_length(max_length)
     if model.backbone.config.vocab_size != len(tokenizer.vocabulary):
         raise UserError(
             f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model "

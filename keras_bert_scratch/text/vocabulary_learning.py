@@ -36,7 +36,7 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     count (Sennrich et al. 2016, section 3.2), in WordPiece's spelling: `##` before what continues a word.
 
     Example:
-        >>> learn_vocabulary(["low lower lowest"] * 3, size=14).tokens[-3:]
+        >>> learn_vocabulary(["low lower lowest"] * 3, size=15).tokens[-3:]
         ('##ow', 'low', 'lowe')
     """
     return Vocabulary(

@@ -100,18 +100,9 @@ def check_sizes(config: BertConfig, records: PretrainingRecords, max_length: int
     """Raises `UserError` unless a network of these sizes can read these records."""
     if batch_size < 1:
         raise UserError(f"--batch: must be at least 1, not {batch_size}")
-    check_length(config, max_length)
+    config.check_length(max_length)
     if config.vocab_size != records.manifest.vocab_size:
         raise UserError(
             f"{records.directory}: its vocabulary has {records.manifest.vocab_size} tokens, the model's "
             f"{config.vocab_size}; use records and model of one vocabulary"
-        )
-
-
-def check_length(config: BertConfig, max_length: int) -> None:
-    """Raises `UserError` for rows longer than the position table."""
-    if max_length > config.max_position_embeddings:
-        raise UserError(
-            f"--length: {max_length} tokens are more than the {config.max_position_embeddings} positions of the "
-            f"model; ask for at most that, or for a config with more max_position_embeddings"
         )

@@ -15,11 +15,12 @@ import keras
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.version import VERSION
 
 RUN_FILE = "run.json"
 STATES_FOLDER = "training_state"
-STATE_WEIGHTS = "model_and_optimizer.weights.h5"
+STATE_VARIABLES = "variables.h5"
 STATE_FILE = "state.json"
 KEPT_STATES = 2
 
@@ -105,7 +106,11 @@ class RunDirectory:
         if folder.exists():
             return
         with atomic.written_folder(folder) as place:
-            model.save_weights(place / STATE_WEIGHTS)
+            variables = enumerate(_state_variables(model))
+            write_tensors(
+                place / STATE_VARIABLES,
+                {str(number): keras.ops.convert_to_numpy(variable) for number, variable in variables},
+            )
             atomic.write_json(place / STATE_FILE, {"step": step, **state})
         for old in self._states()[:-KEPT_STATES]:
             shutil.rmtree(old)
@@ -116,7 +121,9 @@ class RunDirectory:
         if not states:
             return {"step": 0}
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(states[-1] / STATE_WEIGHTS)
+        values = read_tensors(states[-1] / STATE_VARIABLES)
+        for number, variable in enumerate(_state_variables(model)):
+            variable.assign(values[str(number)])
         return json.loads((states[-1] / STATE_FILE).read_text(encoding="utf-8"))
 
     def _states(self) -> list[Path]:
@@ -125,6 +132,15 @@ class RunDirectory:
 
     def _write(self) -> None:
         atomic.write_json(self.path / RUN_FILE, self._story)
+
+
+def _state_variables(model: keras.Model) -> list[Any]:
+    """All that a step reads and changes, in a fixed order: weights, dropout's seeds, the optimizer's moments and step.
+
+    Keras's own `save_weights` leaves out the seeds, so that a resumed run would drop other activations.
+    """
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    return [*(v for v in model.variables if id(v) not in metrics), *model.optimizer.variables]
 
 
 def read_run(path: Path | str) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ def table(file: Path) -> list[tuple[str, str]]:
 
 
 def test_no_review_is_in_train_and_held_out(text):
-    train, held_out = table(text / "reviews/train.csv"), table(text / "reviews/held_out.csv")
+    train, held_out = table(text / "train.csv"), table(text / "held_out.csv")
     assert len(train) == 50
     assert len(held_out) > 50
     assert not {review for review, _ in train} & {review for review, _ in held_out}
@@ -33,10 +33,10 @@ def test_no_review_is_in_train_and_held_out(text):
 
 
 def test_reviews_are_clean(text):
-    reviews = [review for name in ("train", "held_out") for review, _ in table(text / f"reviews/{name}.csv")]
+    reviews = [review for name in ("train", "held_out") for review, _ in table(text / f"{name}.csv")]
     assert not any("<br" in review or "\n" in review or "  " in review for review in reviews)
     assert len(set(reviews)) == len(reviews)
-    assert {label for _, label in table(text / "reviews/train.csv")} == {"negative", "positive"}
+    assert {label for _, label in table(text / "train.csv")} == {"negative", "positive"}
 
 
 def test_the_split_is_fixed(text):

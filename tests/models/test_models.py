@@ -86,6 +86,11 @@ def test_padding_changes_nothing(backbone, position):
         np.testing.assert_allclose(np.asarray(padded[name])[real], np.asarray(cut[name]), atol=1e-5)
 
 
+def test_a_row_longer_than_the_position_table_is_named(backbone):
+    with pytest.raises(kbs.UserError, match="65 tokens are more than the 64 positions"):
+        backbone(a_batch(1, 65))
+
+
 def test_what_is_not_padding_counts(backbone):
     batch = a_batch(1)
     batch["padding_mask"][:] = 1

@@ -73,13 +73,18 @@ def test_saved_model_cli_lists_the_string_signature(exported):
 
 
 def test_classes_without_names_are_numbered(classifier):
-    kbs.export_saved_model(classifier.model, classifier.tokenizer, "model")
+    kbs.export_saved_model(classifier.model, classifier.tokenizer, "model", max_length=32)
     assert answer("model", ["text"])[0][0] in ("0", "1", "2")
+
+
+def test_rows_longer_than_the_position_table_are_refused(classifier):
+    with pytest.raises(kbs.UserError, match=r"max_length .* 128 tokens are more than the 64 positions"):
+        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model")
 
 
 def test_names_must_fit_the_classes(classifier):
     with pytest.raises(kbs.UserError, match="2 names for 3 classes"):
-        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model", ["no", "yes"])
+        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model", ["no", "yes"], 32)
 
 
 def test_a_folder_in_use_is_kept(classifier):

@@ -4,11 +4,11 @@ import csv
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
 from keras_bert_scratch.training.loop import Pace
 from keras_bert_scratch.training.pretraining import pretrain
@@ -23,10 +23,7 @@ def run_it(records, config, out, **changes):
 
 
 def weights(run: Path | str) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(Path(run) / "model.weights.h5") as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+    return read_tensors(Path(run) / "model.weights.h5")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +152,7 @@ def test_a_folder_with_something_else_is_refused(records, config):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"max_length": 65}, "--length: 65 tokens are more than the 64 positions"),
+        ({"max_length": 65}, r"--length\): 65 tokens are more than the 64 positions"),
         ({"batch_size": 0}, "--batch"),
         ({"dtype": "float8"}, "--dtype"),
     ],
