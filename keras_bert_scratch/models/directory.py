@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from pathlib import Path
@@ -16,7 +17,8 @@ from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
-ARCHITECTURES = ("BertBackbone", "BertPretrainer", "BertTextClassifier")
+# Where each architecture is defined; imported when a folder asks for it, as each of them imports this file.
+ARCHITECTURES = {"BertBackbone": "backbone", "BertPretrainer": "pretrainer", "BertTextClassifier": "text_classifier"}
 
 
 class SavesItself(Protocol):
@@ -95,7 +97,7 @@ def load_model(path: Path | str, dtype: Any = None) -> Any:
     weights = Path(path) / WEIGHTS_FILE
     if not weights.exists():
         raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
-    architecture = keras.saving.get_registered_object(f"keras_bert_scratch>{description['architecture']}")
+    architecture = _architecture(description["architecture"])
     arguments = dict(description["arguments"])
     inner = arguments if description["architecture"] == "BertBackbone" else arguments["backbone"]
     inner["dtype"] = dtype
@@ -126,4 +128,8 @@ def _read_weights(model: Any, file: Path) -> None:
 
 def backbone_from_config(config: dict[str, Any]) -> Any:
     """The backbone that a head's `get_config` described."""
-    return keras.saving.get_registered_object("keras_bert_scratch>BertBackbone").from_config(config)
+    return _architecture("BertBackbone").from_config(config)
+
+
+def _architecture(name: str) -> Any:
+    return getattr(importlib.import_module(f"keras_bert_scratch.models.{ARCHITECTURES[name]}"), name)

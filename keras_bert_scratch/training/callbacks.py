@@ -25,7 +25,7 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Every `log_every` steps, the means since the last time go to `metrics.csv` and to TensorBoard.
+    """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
     Args:
         folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
@@ -40,16 +40,20 @@ class MetricsLog(keras.callbacks.Callback):
         self._log_every = log_every
         self._rows = [row for row in read_metrics(self._file) if row["step"] <= first_step]
         self._writer = tf.summary.create_file_writer(str(folder / TENSORBOARD_FOLDER))
+        self._unlogged: dict[int, dict[str, Any]] = {}  # the last step, while the log has not come round to it
         self._started = time.monotonic()
         self._seconds_before = self._rows[-1]["seconds"] if self._rows else 0.0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         step = int(self.model.optimizer.iterations)
-        if step % self._log_every == 0:
+        self._unlogged = {} if step % self._log_every == 0 else {step: logs or {}}
+        if not self._unlogged:
             self._log(step, logs or {})
             self.model.reset_metrics()
 
     def on_train_end(self, logs: Any = None) -> None:
+        for step, means in self._unlogged.items():
+            self._log(step, means)
         self._writer.close()
 
     def _log(self, step: int, logs: dict[str, Any]) -> None:

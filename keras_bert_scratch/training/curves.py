@@ -38,7 +38,12 @@ def plot_curves(runs: Mapping[str, Path], picture: Path) -> None:
         for axis in axes[len(names) :]:
             axis.set_visible(False)
         for axis, name in zip(axes, names, strict=False):
-            axis.plot([row["step"] for row in rows], [row[name] for row in rows], linewidth=1.4)
+            axis.plot(
+                [row["step"] for row in rows],
+                [row[name] for row in rows],
+                linewidth=1.4,
+                marker="." if len(rows) < 20 else "",
+            )
             axis.set_title(f"{title}: {LABELS[name]}", fontsize=10)
             axis.set_xlabel("step")
             axis.grid(alpha=0.3)

@@ -165,7 +165,7 @@ def test_unknown_options_are_named():
 
 
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
-    argv = [*KERAS_BERT, "pretrain", str(records), "--preset", "bert-tiny", "--steps", "120", "--batch", "2"]
+    argv = [*KERAS_BERT, "pretrain", str(records), "--preset", "bert-tiny", "--steps", "400", "--batch", "2"]
     argv += ["--length", "16", "--out", "run"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -212,8 +212,13 @@ def test_a_full_disk(small_disk, records, corpus, model):
     (disk / "ballast").write_bytes(bytes(600 * 1024 - 8192))
     tfrecords = ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", disk / "records"]
     refused(*tfrecords, saying="disk/records.*: the disk is full")
-    refused("vocab", corpus, "--size", "150", "--out", disk / "much" / "vocab.txt", saying="the disk is full")
-    assert not (disk / "records").exists()
+    assert [entry.name for entry in disk.iterdir()] == ["ballast"]
+
+    with contextlib.suppress(OSError), (disk / "ballast").open("ab", buffering=0) as ballast:
+        while ballast.write(bytes(512)):
+            pass
+    refused("vocab", corpus, "--size", "150", "--out", disk / "vocab.txt", saying="disk/vocab.txt: the disk is full")
+    assert [entry.name for entry in disk.iterdir()] == ["ballast"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
