@@ -18,7 +18,7 @@ from rich.table import Table
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 
-EXAMPLE = "keras-bert demo --minutes 10 --out demo"
+EXAMPLE = "keras-bert demo --minutes 1 --out demo"
 
 FULL_MINUTES = 10.0  # what the sizes below are meant for; other budgets scale them
 PRESET = "bert-tiny"

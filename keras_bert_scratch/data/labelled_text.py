@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,6 +86,12 @@ class LabelledText:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def sha256(self) -> str:
+        """What names these very texts and labels in a run's settings."""
+        content = [list(self.texts), list(self.labels), list(self.label_names), list(self.pairs or ())]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @property
     def majority_share(self) -> float:

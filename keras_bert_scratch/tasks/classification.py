@@ -123,7 +123,7 @@ def finetune(
         "start": start.to_dict() if from_config else str(start),
         "vocabulary": tokenizer.vocabulary.sha256,
         "labels": list(train_data.label_names),
-        "examples": len(train_data),
+        "examples": train_data.sha256,
         "pace": vars(pace),
         "batch_size": batch_size,
         "max_length": max_length,

@@ -104,7 +104,8 @@ def train(
             )
         except KeyboardInterrupt:
             progress.close()
-            keeper.keep()
+            if int(model.optimizer.iterations) > first_step:
+                keeper.keep()
             raise
         except tf.errors.OpError as error:
             raise user_error_within(error) or error from None

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "inspect")
+from keras_bert_scratch.commands import demo
+
+VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "inspect")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -20,9 +22,9 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """An empty folder in which `keras-bert demo` has run, in small."""
+    """An empty folder in which the example of `keras-bert demo --help` has run."""
     folder = tmp_path_factory.mktemp("world")
-    done = run(["keras-bert", "demo", "--minutes", "0.3"], folder)
+    done = run(shlex.split(demo.EXAMPLE), folder)
     assert done.returncode == 0, done.stderr
     (folder / "shown.txt").write_text(done.stdout)
     return folder
@@ -46,22 +48,22 @@ def test_the_demo_ends_with_its_table(world):
 
 
 def test_the_demo_leaves_what_it_names(world):
-    demo = world / "demo"
+    folder = world / "demo"
     for name in ("vocab.txt", "records/manifest.json", "pretrained/model.weights.h5", "saved_model/saved_model.pb"):
-        assert (demo / name).exists()
-    assert (demo / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert list(demo.glob("pretrained/tensorboard/events*"))
+        assert (folder / name).exists()
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list(folder.glob("pretrained/tensorboard/events*"))
     commands = [line for line in (world / "shown.txt").read_text().splitlines() if line.startswith("$ keras-bert ")]
     assert {line.split()[2] for line in commands} == {"vocab", "tfrecords", "pretrain", "finetune", "export", "predict"}
 
 
 def test_a_finished_demo_shows_its_table_again(world):
-    again = run(["keras-bert", "demo", "--minutes", "0.3"], world)
+    again = run(shlex.split(demo.EXAMPLE), world)
     assert again.returncode == 0, again.stderr
     assert "fine-tuned from the pretrained" in again.stdout
     other = run(["keras-bert", "demo", "--minutes", "5"], world)
     assert other.returncode == 2
-    assert "continue it with --minutes 0.3" in other.stderr
+    assert "continue it with --minutes 1" in other.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)

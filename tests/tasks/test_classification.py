@@ -27,6 +27,12 @@ def test_fine_tuning_learns_the_task(finished, data):
     assert (results["majority"], results["examples"]) == (0.5, len(data))
 
 
+def test_other_texts_are_another_run(finished, config, tokenizer, data):
+    other = kbs.LabelledText([*data.texts[:-1], "something else"], data.labels, data.label_names)
+    with pytest.raises(kbs.UserError, match="already holds a run with examples"):
+        finetune(config, tokenizer, other, data, finished, epochs=12, batch_size=8, max_length=32, learning_rate=3e-3)
+
+
 def test_answers_come_with_their_scores(finished):
     (label, scores), _ = Classifier.load(finished).answer(["The heron sleeps.", "An otter!"])
     assert label == max(scores, key=scores.__getitem__)
