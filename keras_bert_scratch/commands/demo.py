@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -24,24 +25,14 @@ FULL_MINUTES = 10.0  # what the sizes below are meant for; other budgets scale t
 PRESET = "bert-tiny"
 VOCAB_SIZE = 8000
 NUM_LABELLED = 3000
-FINETUNING = ["--epochs", "1", "--batch", "32", "--length", "64", "--learning-rate", "1e-3", "--bias-correction"]
-PRETRAINING = [
-    "--batch",
-    "32",
-    "--length",
-    "64",
-    "--learning-rate",
-    "1e-3",
-    "--warmup",
-    "0.05",
-    "--dropout",
-    "0",
-    "--bias-correction",
-]
+# Few updates on few labels, so that what pretraining has taught shows; neither start drops anything.
+FINETUNING = "--epochs 1 --batch 32 --length 64 --learning-rate 2e-3 --bias-correction"
+PRETRAINING = "--batch 32 --length 64 --learning-rate 1e-3 --warmup 0.05 --dropout 0 --bias-correction"
 
 # Shares of the budget: what the stages before pretraining leave goes to it, less what must come after.
 SAFETY = 0.08
 AFTER = 0.06  # export, the new process, pictures
+BASELINE = "fine-tuning from random weights"
 QUESTIONS = [
     "A joy from the first scene to the last.",
     "Two hours of my life that I will never get back.",
@@ -85,63 +76,26 @@ class _Demonstration:
 
     def walk(self) -> None:
         """Every stage that is not done yet, then the table."""
-        o = str(self.out)
-        tables = ["--train", f"{o}/train.csv", "--dev", f"{o}/held_out.csv", *FINETUNING]
+        o = shlex.quote(str(self.out))
+        finetuning = f"--train {o}/train.csv --dev {o}/held_out.csv {FINETUNING}"
         with self._stage("text"):
             if not (self.out / "text").exists():
                 self._write_text()
-        self._verb(
-            "vocabulary",
-            f"{o}/vocab.txt",
-            "vocab",
-            f"{o}/text/train",
-            "--size",
-            str(VOCAB_SIZE),
-            "--out",
-            f"{o}/vocab.txt",
-        )
-        for name, folder in (("train", "records"), ("held_out", "records_held_out")):
-            target = f"{o}/{folder}"
-            self._verb(
-                folder.replace("_", " "),
-                target,
-                "tfrecords",
-                f"{o}/text/{name}",
-                "--vocab",
-                f"{o}/vocab.txt",
-                "--out",
-                target,
-            )
+        self._verb("vocabulary", f"vocab {o}/text/train --size {VOCAB_SIZE} --out {o}/vocab.txt", "vocab.txt")
+        for part, folder in (("train", "records"), ("held_out", "records_held_out")):
+            self._verb(folder, f"tfrecords {o}/text/{part} --vocab {o}/vocab.txt --out {o}/{folder}", folder)
         # The comparison comes first: its time tells what fine-tuning will take after pretraining.
         self._verb(
-            "fine-tuning from random weights",
-            None,
-            "finetune",
-            "--preset",
-            PRESET,
-            "--vocab",
-            f"{o}/vocab.txt",
-            *tables,
-            "--out",
-            f"{o}/from_random",
+            BASELINE,
+            f"finetune --preset {PRESET} --dropout 0 --vocab {o}/vocab.txt {finetuning} --out {o}/from_random",
         )
         self._verb(
             "pretraining",
-            None,
-            "pretrain",
-            f"{o}/records",
-            "--preset",
-            PRESET,
-            "--budget",
-            f"{self._budget()}s",
-            *PRETRAINING,
-            "--eval",
-            f"{o}/records_held_out",
-            "--out",
-            f"{o}/pretrained",
+            f"pretrain {o}/records --preset {PRESET} --budget {self._budget()}s {PRETRAINING} "
+            f"--eval {o}/records_held_out --out {o}/pretrained",
         )
-        self._verb("fine-tuning", None, "finetune", "--init", f"{o}/pretrained", *tables, "--out", f"{o}/sentiment")
-        self._verb("export", f"{o}/saved_model", "export", f"{o}/sentiment", "--out", f"{o}/saved_model")
+        self._verb("fine-tuning", f"finetune --init {o}/pretrained {finetuning} --out {o}/sentiment")
+        self._verb("export", f"export {o}/sentiment --out {o}/saved_model", "saved_model")
         with self._stage("answers from a new process"):
             self._ask_new_process()
         self._draw()
@@ -159,16 +113,19 @@ class _Demonstration:
             if self.out.exists():
                 self._remember()
 
-    def _verb(self, name: str, artefact: str | None, *argv: str) -> None:
-        """Runs `keras-bert ARGV` here, unless its `artefact` is there; runs see by themselves how far they are."""
+    def _verb(self, stage: str, command: str, artefact: str | None = None) -> None:
+        """Runs `keras-bert COMMAND` here, unless its `artefact` is there; runs see by themselves how far they are."""
         from keras_bert_scratch.commands.main import app
 
-        if artefact and Path(artefact).exists():
+        if artefact and (self.out / artefact).exists():
             return
-        with self._stage(name):
-            self.console.print(f"$ keras-bert {' '.join(argv)}", style="cyan", highlight=False, soft_wrap=True)
-            if code := app(list(argv), standalone_mode=False):
+        with self._stage(stage):
+            self._show(command)
+            if code := app(shlex.split(command), standalone_mode=False):
                 raise typer.Exit(code)
+
+    def _show(self, command: str) -> None:
+        self.console.print(f"$ keras-bert {command}", style="cyan", highlight=False, soft_wrap=True)
 
     def _write_text(self) -> None:
         from keras_bert_scratch.data.demo_text import write_demo_text
@@ -181,7 +138,7 @@ class _Demonstration:
         if "pretraining_budget" not in self.memory:
             seconds = self.memory["seconds"]
             total = 60 * self.memory["minutes"]
-            left = total * (1 - SAFETY - AFTER) - sum(seconds.values()) - seconds["fine-tuning from random weights"]
+            left = total * (1 - SAFETY - AFTER) - sum(seconds.values()) - seconds[BASELINE]
             self.memory["pretraining_budget"] = max(5, round(left))
             self._remember()
         return self.memory["pretraining_budget"]
@@ -190,12 +147,9 @@ class _Demonstration:
         atomic.write_json(self.memory_file, self.memory)
 
     def _ask_new_process(self) -> None:
-        argv = ["-m", "keras_bert_scratch", "predict", str(self.out / "saved_model"), *QUESTIONS]
-        quoted = " ".join(f'"{question}"' for question in QUESTIONS)
-        self.console.print(
-            f"$ keras-bert predict {self.out}/saved_model {quoted}", style="cyan", highlight=False, soft_wrap=True
-        )
-        answered = subprocess.run([sys.executable, *argv], capture_output=True, text=True)
+        argv = ["predict", str(self.out / "saved_model"), *QUESTIONS]
+        self._show(shlex.join(argv))
+        answered = subprocess.run([sys.executable, "-m", "keras_bert_scratch", *argv], capture_output=True, text=True)
         if answered.returncode:
             raise UserError(f"{self.out}/saved_model: the new process could not answer: {answered.stderr.strip()}")
         print(answered.stdout, end="")

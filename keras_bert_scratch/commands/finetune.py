@@ -21,6 +21,9 @@ def finetune(
         str | None, typer.Option(help="Instead of --init: start from random weights of this size.")
     ] = None,
     vocab: Annotated[Path | None, typer.Option(help="With --preset: the vocabulary.")] = None,
+    dropout: Annotated[
+        float, typer.Option(help="With --preset: share dropped; a pretrained model keeps its own.")
+    ] = 0.1,
     dev: Annotated[Path | None, typer.Option(help="Table to measure on afterwards.")] = None,
     task: Annotated[str, typer.Option(help="Only classification so far.")] = "classification",
     epochs: Annotated[float, typer.Option(help="How often to go through the training table.")] = 3.0,
@@ -44,7 +47,9 @@ def finetune(
         start: Path | BertConfig = init
     elif preset and vocab and not init:
         tokenizer = BertTokenizer(vocab)
-        start = BertConfig.preset(preset, vocab_size=len(tokenizer.vocabulary))
+        start = BertConfig.preset(
+            preset, vocab_size=len(tokenizer.vocabulary), hidden_dropout=dropout, attention_dropout=dropout
+        )
     else:
         raise UserError("--init: give it alone, or --preset with --vocab to start from random weights")
     train_data = LabelledText.read(train)
