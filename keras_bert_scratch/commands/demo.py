@@ -26,7 +26,7 @@ PRESET = "bert-tiny"
 VOCAB_SIZE = 8000
 NUM_LABELLED = 3000
 # Few updates on few labels, so that what pretraining has taught shows; neither start drops anything.
-FINETUNING = "--epochs 1 --batch 32 --length 64 --learning-rate 2e-3 --bias-correction"
+FINETUNING = "--epochs 1 --batch 32 --length 64 --learning-rate 1e-3 --bias-correction"
 PRETRAINING = "--batch 32 --length 64 --learning-rate 1e-3 --warmup 0.05 --dropout 0 --bias-correction"
 
 # Shares of the budget: what the stages before pretraining leave goes to it, less what must come after.
