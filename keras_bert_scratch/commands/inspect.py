@@ -58,18 +58,15 @@ def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.models.directory import WEIGHTS_FILE, load_model, read_description
     from keras_bert_scratch.training.run_directory import read_run
 
-    run = read_run(path)
-    facts: dict[str, Any] = {}
-    what = "model"
-    if run:
+    what, facts = "model", {}
+    if run := read_run(path):
         what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
-        facts["results"] = run.get("results", {})
-        facts = {**facts.pop("results")}
+        facts = run.get("results", {})
     if (path / WEIGHTS_FILE).exists():
         arguments = read_description(path)["arguments"]
         sizes = arguments.get("backbone", arguments)["config"]
         model = load_model(path)
         what = f"{type(model).__name__}, {what}"
-        facts = {**{name: sizes[name] for name in ("num_layers", "hidden_size", "num_heads", "vocab_size")}, **facts}
-        facts = {"parameters": model.count_params(), **facts}
+        shape = {name: sizes[name] for name in ("num_layers", "hidden_size", "num_heads", "vocab_size")}
+        facts = {"parameters": model.count_params(), **shape, **facts}
     return what, facts
