@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_text
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.normalization import normalize
-from keras_bert_scratch.text.vocabulary import UNK, Vocabulary
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
+from keras_bert_scratch.text.words import Words, split_words
 
 VOCABULARY_FILE = "vocab.txt"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-MAX_WORD_BYTES = 200  # longer words become [UNK], as in Google's tokenizer
+MAX_WORD_LENGTH = 200  # characters; longer words become [UNK], as in Google's tokenizer
+MAX_CHARACTER_BYTES = 4
+# Texts of these characters alone need no tables: on them tf-text's own word splitting agrees with Google's. ASCII
+# without control characters, dashes, quotes, dots: most of English.
+PLAIN_TEXT = "[\t\n\r -~\u2010-\u2027]*"
 
 
 class BertTokenizer(tf.Module):
     """Splits text into words and words greedily into the longest known pieces (Wu et al. 2016, section 4.1).
+
+    Token for token what Google's `FullTokenizer` gives for the same vocabulary.
 
     Args:
         vocabulary: a `Vocabulary`, or the path of a `vocab.txt`.
@@ -34,32 +41,69 @@ class BertTokenizer(tf.Module):
         [[5, 6, 5], [1]]
         >>> tokenizer.detokenize(ids).numpy().tolist()
         [b'playing play', b'[UNK]']
+        >>> tokenizer.tokenize(["play [MASK]"], special_tokens=True).to_list()
+        [[5, 4]]
     """
 
     def __init__(self, vocabulary: Vocabulary | Path | str, lowercase: bool | None = None) -> None:
         super().__init__(name="bert_tokenizer")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.load(vocabulary)
         self.lowercase = not self.vocabulary.looks_cased if lowercase is None else lowercase
-        self._wordpiece = tensorflow_text.FastWordpieceTokenizer(
-            list(self.vocabulary.tokens),
-            max_bytes_per_word=MAX_WORD_BYTES,
-            unknown_token=UNK,
-            token_out_type=tf.int32,
-        )
-        self._tokens = tf.constant(self.vocabulary.tokens)
+        self._plain = self._wordpiece(max_bytes_per_word=MAX_WORD_LENGTH)
+        self._pieces = self._wordpiece(MAX_WORD_LENGTH * MAX_CHARACTER_BYTES, no_pretokenization=True)
 
-    def tokenize(self, texts: tf.Tensor | Sequence[str]) -> tf.RaggedTensor:
-        """Ids without special tokens.
+    def _wordpiece(self, max_bytes_per_word: int, **options: Any) -> tensorflow_text.FastWordpieceTokenizer:
+        try:
+            return tensorflow_text.FastWordpieceTokenizer(
+                list(self.vocabulary.tokens),
+                max_bytes_per_word=max_bytes_per_word,
+                unknown_token=UNK,
+                token_out_type=tf.int32,
+                **options,
+            )
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.vocabulary.origin}: holds no token that begins a word ({error}); learn it again"
+            ) from None
+
+    def tokenize(self, texts: tf.Tensor | Sequence[str], special_tokens: bool = False) -> tf.RaggedTensor:
+        """Ids without `[CLS]` and `[SEP]` around them.
+
+        Args:
+            texts: UTF-8 strings `(batch,)`.
+            special_tokens: whether `[MASK]` and the like, spelled out in a text, mean the special tokens; else they are
+                brackets and a word, as in Google's tokenizer, and no text can smuggle one in.
+
+        Returns: int32 `tf.RaggedTensor` `(batch, None)`.
+        """
+        texts = _as_batch(texts)
+        if not special_tokens:
+            return self._tokenize(texts)
+        parts = _split_at_special_tokens(texts)
+        which = parts.flat_values[:, None] == tf.constant(SPECIAL_TOKENS)
+        special = tf.reduce_any(which, axis=1)
+        between = self._tokenize(tf.where(special, "", parts.flat_values))
+        special_ids = tf.gather([self.vocabulary.id(token) for token in SPECIAL_TOKENS], tf.where(which)[:, 1])
+        inserted = tf.RaggedTensor.from_row_lengths(special_ids, tf.cast(special, tf.int64))
+        return parts.with_flat_values(tf.concat([between, inserted], axis=1)).merge_dims(1, 2)
+
+    def tokenize_with_offsets(
+        self, texts: tf.Tensor | Sequence[str]
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+        """Ids, and for each the bytes of the original text that it stands for: from `starts`, up to before `limits`.
 
         Args:
             texts: UTF-8 strings `(batch,)`.
 
-        Returns: int32 `tf.RaggedTensor` `(batch, None)`.
+        Returns: `ids, starts, limits`, int32 `tf.RaggedTensor` `(batch, None)`.
+
+        Example:
+            >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+            >>> ids, starts, limits = BertTokenizer(vocabulary).tokenize_with_offsets(["I'm pláying"])
+            >>> ids.to_list(), starts.to_list(), limits.to_list()
+            ([[1, 1, 1, 5, 6]], [[0, 1, 2, 4, 9]], [[1, 2, 3, 9, 12]])
         """
-        texts = tf.convert_to_tensor(texts, dtype=tf.string)
-        if texts.shape.rank == 0:
-            raise UserError("texts: give a list of texts, not a single one")
-        return self._wordpiece.tokenize(normalize(texts, self.lowercase))
+        return self._tokenize_with_offsets(_as_batch(texts))
 
     def detokenize(self, ids: tf.RaggedTensor | Sequence[Sequence[int]]) -> tf.Tensor:
         """Words joined by spaces, pieces joined to words; what was lower-cased or unknown stays so.
@@ -70,8 +114,52 @@ class BertTokenizer(tf.Module):
         Returns: strings `(batch,)`.
         """
         ids = ids if isinstance(ids, tf.RaggedTensor) else tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
-        words = tf.strings.reduce_join(tf.gather(self._tokens, ids), axis=-1, separator=" ")
+        words = tf.strings.reduce_join(tf.gather(self.vocabulary.tokens, ids), axis=-1, separator=" ")
         return tf.strings.regex_replace(words, " ##", "")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def _tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        plain = tf.strings.regex_full_match(texts, PLAIN_TEXT)
+
+        def each_its_own_way() -> tf.RaggedTensor:
+            ids = tf.concat([self._tokenize_plain(texts[plain]), self._tokenize_any(texts[~plain])], axis=0)
+            order = tf.concat([tf.where(plain), tf.where(~plain)], axis=0)[:, 0]
+            return tf.gather(ids, tf.math.invert_permutation(order))
+
+        return tf.cond(tf.reduce_all(plain), lambda: self._tokenize_plain(texts), each_its_own_way)
+
+    def _tokenize_plain(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return self._plain.tokenize(tf.strings.lower(texts) if self.lowercase else texts)
+
+    def _tokenize_any(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        words = split_words(texts, self.lowercase)
+        pieces = self._pieces.tokenize(_or_too_long(words.spelled(), words))
+        return tf.RaggedTensor.from_row_splits(
+            pieces.flat_values, tf.gather(pieces.row_splits, words.text_splits), validate=False
+        )
+
+    @tf.function(autograph=False)
+    def _tokenize_with_offsets(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+        words = split_words(texts, self.lowercase)
+        spelled = words.spelled()
+        pieces, starts, limits = self._pieces.tokenize_with_offsets(_or_too_long(spelled, words))
+        # Pieces are so many bytes from the start of their word; from there to characters, and to where those came from.
+        word = pieces.value_rowids()
+        word_bytes = tf.cast(tf.strings.length(spelled), tf.int64)
+        word_start = tf.gather(tf.cumsum(word_bytes, exclusive=True), word)
+        first_byte = word_start + starts.flat_values
+        last_byte = word_start + tf.minimum(limits.flat_values, tf.gather(word_bytes, word)) - 1
+        character_at = _character_of_each_byte(words.characters.flat_values)
+        text_splits = tf.gather(pieces.row_splits, words.text_splits)
+
+        def by_text(values: tf.Tensor) -> tf.RaggedTensor:
+            return tf.RaggedTensor.from_row_splits(values, text_splits, validate=False)
+
+        return (
+            by_text(pieces.flat_values),
+            by_text(tf.gather(words.starts, tf.gather(character_at, first_byte))),
+            by_text(tf.gather(words.limits, tf.gather(character_at, last_byte))),
+        )
 
     def save(self, directory: Path | str) -> None:
         """Writes `vocab.txt` and the casing into `directory`."""
@@ -89,3 +177,30 @@ class BertTokenizer(tf.Module):
                 f'{config}: is not of the form {{"lowercase": true}} ({error}); mend or delete it'
             ) from None
         return cls(Path(directory) / VOCABULARY_FILE, lowercase)
+
+
+def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:
+    texts = tf.convert_to_tensor(texts, dtype=tf.string)
+    if texts.shape.rank != 1:
+        raise UserError("texts: give a list of texts, not a single one or a table")
+    return texts
+
+
+def _or_too_long(spelled: tf.Tensor, words: Words) -> tf.Tensor:
+    """The words, those of too many characters replaced by one of too many bytes, which becomes `[UNK]`."""
+    too_long = words.characters.row_lengths() > MAX_WORD_LENGTH
+    return tf.where(too_long, "x" * (MAX_WORD_LENGTH * MAX_CHARACTER_BYTES + 1), spelled)
+
+
+def _character_of_each_byte(code_points: tf.Tensor) -> tf.Tensor:
+    """For each byte of the characters' UTF-8, which character it belongs to."""
+    num_bytes = 1 + sum(tf.cast(code_points >= first, tf.int32) for first in (0x80, 0x800, 0x10000))
+    return tf.repeat(tf.range(tf.size(code_points)), num_bytes)
+
+
+def _split_at_special_tokens(texts: tf.Tensor) -> tf.RaggedTensor:
+    """The stretches of each text, special tokens standing alone, `(batch, None)`."""
+    # NUL marks the places; a NUL of the text's own means nothing and becomes another character that is dropped.
+    texts = tf.strings.regex_replace(texts, "\x00", "\x01")
+    names = "|".join(token.strip("[]") for token in SPECIAL_TOKENS)
+    return tf.strings.split(tf.strings.regex_replace(texts, rf"\[(?:{names})\]", "\x00\\0\x00"), sep="\x00")

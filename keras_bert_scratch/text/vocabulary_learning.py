@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.normalization import normalize, split_words
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_scratch.text.words import split_words
 
-TEXTS_PER_BATCH = 4096
+CHARACTERS_PER_BATCH = 1 << 20
 MAX_WORD_LENGTH = 100
+MAX_WORDS = 1 << 20  # different ones held at a time; English Wikipedia's 4 billion have several million
 MAX_ALPHABET = 1000  # rarer characters become [UNK]; a Chinese corpus would otherwise fill the vocabulary with them
 MIN_PAIR_COUNT = 2
 
@@ -45,18 +46,48 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     )
 
 
-def count_words(texts: Iterable[str], lowercase: bool) -> collections.Counter[str]:
-    """How often each word stands in `texts`, words being what the tokenizer will see."""
+def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORDS) -> collections.Counter[str]:
+    """How often each word stands in `texts`, words being what the tokenizer will see.
+
+    However much text there is, at most `max_words` different words and a batch's are held: beyond, the rarest so far
+    are forgotten, which changes the counts of rare words only (lossy counting, Manku & Motwani 2002).
+
+    Example:
+        >>> sorted(count_words(["A rose is a rose."], lowercase=True).items())
+        [('.', 1), ('a', 2), ('is', 1), ('rose', 2)]
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def words_of(batch: tf.Tensor) -> tf.Tensor:
-        return split_words(normalize(batch, lowercase)).flat_values
+        words = split_words(batch, lowercase)
+        return tf.boolean_mask(words.spelled(), words.characters.row_lengths() <= MAX_WORD_LENGTH)
 
     counts: collections.Counter[bytes] = collections.Counter()
-    texts = iter(texts)
-    while batch := list(itertools.islice(texts, TEXTS_PER_BATCH)):
+    for batch in _batches(texts):
         counts.update(words_of(tf.constant(batch)).numpy().tolist())
+        if len(counts) > max_words:
+            counts = _without_rarest(counts, max_words // 2)
     return collections.Counter({word.decode(): count for word, count in counts.items()})
+
+
+def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
+    """The texts in lists of about `CHARACTERS_PER_BATCH` characters."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        batch.append(text)
+        characters += len(text)
+        if characters >= CHARACTERS_PER_BATCH:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _without_rarest(counts: collections.Counter[bytes], size: int) -> collections.Counter[bytes]:
+    """At most `size` of the words, all those of a count or none, so that no order of words matters."""
+    floor = sorted(counts.values(), reverse=True)[size]
+    return collections.Counter({word: count for word, count in counts.items() if count > floor})
 
 
 def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
@@ -69,9 +100,7 @@ def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
         raise UserError(f"size: the corpus's characters alone take {wanted} tokens; ask for more than that")
     known = set(pieces)
     words = [
-        (spelled, count)
-        for word, count in sorted(word_counts.items())
-        if len(word) <= MAX_WORD_LENGTH and known.issuperset(spelled := _spell(word))
+        (spelled, count) for word, count in sorted(word_counts.items()) if known.issuperset(spelled := _spell(word))
     ]
     for joined in itertools.islice(_joined_pieces(words), num_pieces - len(pieces)):
         pieces.append(joined)
@@ -105,10 +134,8 @@ def _joined_pieces(words: list[tuple[list[str], int]]) -> Iterable[str]:
     seen: set[str] = set()
     while heap:
         negative_count, pair = heapq.heappop(heap)
-        if (
-            -negative_count != pair_counts[pair]
-        ):  # an entry from before the count changed; the newer one is in the heap too
-            continue
+        if -negative_count != pair_counts[pair]:
+            continue  # an entry from before the count changed; the newer one is in the heap too
         if -negative_count < MIN_PAIR_COUNT:
             return
         joined = pair[0] + pair[1].removeprefix("##")

@@ -1,0 +1,153 @@
+"""What BERT makes of each Unicode character before it looks up words: tables by code point.
+
+Google's tokenizer asks Python's `unicodedata` about every character; so do these tables, once, for the same answers.
+They are of the running Python's Unicode version (`unicodedata.unidata_version`); an exported model keeps its tables.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+import unicodedata
+
+import numpy as np
+
+SPACE = ord(" ")
+CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
+
+# A character's code is what it becomes, with these flags; or one of the two negative kinds.
+STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a word of its own
+REORDERS = 1 << 22  # a mark that canonical ordering may move before its neighbour
+CODE_POINT = STANDS_ALONE - 1
+DROPPED = -1
+# Below DROPPED: several characters, row -2 - code of `expansions`.
+
+# For the rule of the final sigma: what of a character counts.
+IGNORED, UNCASED, CASED = 0, 1, 2
+
+# The ranges of Google's `_is_chinese_char`.
+IDEOGRAPHS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+ACCENT = "Mn"  # Unicode's category of marks that take no space: an uncased vocabulary knows nothing of them
+PAGE = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class PagedTable:
+    """An int32 per code point `c`, equal stretches of 256 kept once: `pages[page_of[c // 256], c % 256]`.
+
+    Example:
+        >>> table = PagedTable.of(np.arange(sys.maxunicode + 1) // 0x80000)
+        >>> table[0x7FFFF], table[0x80000], table.pages.shape
+        (0, 1, (3, 256))
+    """
+
+    page_of: np.ndarray
+    pages: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> PagedTable:
+        """The table of one value per code point."""
+        numbers: dict[bytes, int] = {}
+        page_of = [
+            numbers.setdefault(page.tobytes(), len(numbers)) for page in values.reshape(-1, PAGE).astype("int32")
+        ]
+        return cls(np.array(page_of, np.int32), np.frombuffer(b"".join(numbers), np.int32).reshape(-1, PAGE))
+
+    def __getitem__(self, code_point: int) -> int:
+        return int(self.pages[self.page_of[code_point // PAGE], code_point % PAGE])
+
+
+@dataclasses.dataclass(frozen=True)
+class CharacterTables:
+    """What a tokenizer of one casing needs to know of all characters.
+
+    `code_offsets`: what each becomes, as its code less itself, so that most are 0. `expansions`: the codes of those
+    that become several. `casing`: what the final sigma's rule sees in each. `vanishing_starter`: 1 for what disappears
+    but keeps marks on its two sides from changing places; `combining_class`: the order of the marks.
+
+    Example:
+        >>> chr(ord("É") + character_tables(lowercase=True).code_offsets[ord("É")])
+        'e'
+    """
+
+    code_offsets: PagedTable
+    expansions: tuple[tuple[int, ...], ...]
+    casing: PagedTable
+    vanishing_starter: PagedTable
+    combining_class: PagedTable
+
+
+@functools.cache
+def character_tables(lowercase: bool) -> CharacterTables:
+    """The tables for an uncased (`lowercase`) or a cased vocabulary."""
+    code_offsets, casing, vanishing_starter, combining_class = np.zeros((4, sys.maxunicode + 1), np.int32)
+    casing[:] = UNCASED
+    expansions: list[tuple[int, ...]] = []
+    ideographs = frozenset().union(*(range(first, last + 1) for first, last in IDEOGRAPHS))
+    for code_point in range(sys.maxunicode + 1):
+        character, category = chr(code_point), unicodedata.category(chr(code_point))
+        if category in ("Cn", "Co", "Cs") and code_point not in ideographs:
+            continue  # not assigned, private, half a pair: they stay as they are
+        spelled = _spelled(character, category, lowercase)
+        kept = [c for c in spelled if not (lowercase and unicodedata.category(c) == ACCENT)]
+        codes = tuple(_code(c, code_point in ideographs, lowercase) for c in kept)
+        if len(codes) == 1:
+            code = codes[0]
+        elif not codes:
+            code = DROPPED
+        else:
+            code = DROPPED - 1 - len(expansions)
+            expansions.append(codes)
+        code_offsets[code_point] = code - code_point
+        if lowercase:
+            casing[code_point] = _casing(character, category) if spelled else IGNORED
+            combining_class[code_point] = unicodedata.combining(character)
+            if len(kept) < len(spelled):
+                gone = [c for c in spelled if c not in kept]
+                vanishing_starter[code_point] = any(not unicodedata.combining(c) for c in gone)
+    tables = (PagedTable.of(values) for values in (casing, vanishing_starter, combining_class))
+    return CharacterTables(PagedTable.of(code_offsets), tuple(expansions), *tables)
+
+
+def _spelled(character: str, category: str, lowercase: bool) -> str:
+    """The character after cleaning, lower-casing and canonical decomposition."""
+    if category in ("Cc", "Cf"):
+        return " " if character in "\t\n\r" else ""
+    if character.isspace():
+        return " "
+    if character == "\ufffd":
+        return ""
+    return unicodedata.normalize("NFD", character.lower()) if lowercase else character
+
+
+def _code(character: str, alone: bool, lowercase: bool) -> int:
+    code = ord(character)
+    if alone or _is_punctuation(character):
+        code |= STANDS_ALONE
+    if lowercase and unicodedata.combining(character):
+        code |= REORDERS
+    return code
+
+
+def _is_punctuation(character: str) -> bool:
+    """Unicode's punctuation, and every ASCII sign that is no letter, digit or space."""
+    return unicodedata.category(character)[0] == "P" or ("!" <= character <= "~" and not character.isalnum())
+
+
+def _casing(character: str, category: str) -> int:
+    """How the character bears on a capital sigma near it, seen by asking Python to lower-case one."""
+    if category == "Lo" and character > "\xff":  # an ideograph, a syllable: none of them has case
+        return UNCASED
+    if (character + "Σ").lower()[-1] == "ς":
+        return CASED
+    return IGNORED if ("a" + character + "Σ").lower()[-1] == "ς" else UNCASED

@@ -1,0 +1,139 @@
+"""Text to words as BERT parts it: cleaned, lower-cased, accents gone, each punctuation mark and ideograph a word.
+
+By TensorFlow's core operations on code points, so that it is the same eagerly, in `tf.data` and in an exported model.
+tf-text's normalizer would not do: it folds characters that BERT keeps apart (one half into three characters).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from keras_bert_scratch.text import characters
+from keras_bert_scratch.text.characters import PAGE, SPACE, CharacterTables, PagedTable, character_tables
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of a batch of texts, flat, with where they came from.
+
+    Args:
+        characters: code points of all words, `tf.RaggedTensor` int32 `(words, None)`.
+        text_splits: int64 `(texts + 1,)`: text `i` has the words from `text_splits[i]` to `text_splits[i + 1]`.
+        starts, limits: for each character of `characters.flat_values`, the bytes of its text that it came from.
+    """
+
+    characters: tf.RaggedTensor
+    text_splits: tf.Tensor
+    starts: tf.Tensor
+    limits: tf.Tensor
+
+    def spelled(self) -> tf.Tensor:
+        """The words as UTF-8 strings `(words,)`."""
+        return tf.strings.unicode_encode(self.characters, "UTF-8")
+
+
+def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
+    """Parts `texts` into words exactly as Google's `BasicTokenizer` does.
+
+    Args:
+        texts: UTF-8 strings `(texts,)`; bytes that are no UTF-8 are passed over.
+        lowercase: whether the vocabulary is uncased.
+
+    Example:
+        >>> words = split_words(tf.constant(["It's Déjà\\tvu"]), lowercase=True)
+        >>> words.spelled().numpy().tolist()
+        [b'it', b"'", b's', b'deja', b'vu']
+    """
+    tables = character_tables(lowercase)
+    # The space behind each text keeps its last word apart from the next text's first.
+    decoded, starts = tf.strings.unicode_decode_with_offsets(tf.strings.join([texts, " "]), "UTF-8", errors="replace")
+    code_points, starts = decoded.flat_values, tf.cast(starts.flat_values, tf.int32)
+    if lowercase:
+        code_points = _with_final_sigmas(code_points, tables)
+    codes = code_points + _look_up(tables.code_offsets, code_points)
+    sources = tf.where(codes != characters.DROPPED)[:, 0]
+    codes = tf.gather(codes, sources)
+    if lowercase:
+        codes, sources = _expanded(codes, sources, tables)
+        codes = _reordered(codes, sources, code_points, tables)
+
+    space, alone = codes == SPACE, (codes & characters.STANDS_ALONE) > 0
+    parted = tf.concat([[True], (space | alone)[:-1]], axis=0)  # from the character before
+    letters = tf.where(~space)[:, 0]
+    begins = tf.gather(alone | parted, letters)
+    word_starts = tf.where(begins)[:, 0]
+    letter_sources = tf.gather(sources, letters)
+    return Words(
+        tf.RaggedTensor.from_row_splits(
+            tf.gather(codes, letters) & characters.CODE_POINT,
+            tf.concat([word_starts, tf.size(letters, tf.int64)[None]], axis=0),
+            validate=False,
+        ),
+        tf.searchsorted(tf.gather(letter_sources, word_starts), decoded.row_splits, out_type=tf.int64),
+        tf.gather(starts, letter_sources),
+        # A text's last character is the space that we put there, so each letter has a next one in its own text.
+        tf.gather(starts, letter_sources + 1),
+    )
+
+
+def _look_up(table: PagedTable, code_points: tf.Tensor) -> tf.Tensor:
+    page = tf.gather(table.page_of, code_points // PAGE)
+    return tf.gather(table.pages.ravel(), page * PAGE + code_points % PAGE)
+
+
+def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
+    """A capital sigma at a word's end becomes the final small one: after a cased letter and before none.
+
+    What stands between (accents, apostrophes, control characters) does not count (Unicode, section 3.13).
+    """
+    is_sigma = code_points == characters.CAPITAL_SIGMA
+
+    def replaced() -> tf.Tensor:
+        casing = _look_up(tables.casing, code_points)
+        counted = tf.where(casing != characters.IGNORED)[:, 0]
+        cased = tf.gather(casing, counted) == characters.CASED
+        no_letter = tf.zeros([1], tf.bool)
+        after_letter = tf.concat([no_letter, cased[:-1]], axis=0)
+        before_letter = tf.concat([cased[1:], no_letter], axis=0)
+        final = tf.boolean_mask(counted, tf.gather(is_sigma, counted) & after_letter & ~before_letter)
+        return tf.tensor_scatter_nd_update(
+            code_points, final[:, None], tf.fill(tf.shape(final), characters.FINAL_SIGMA)
+        )
+
+    return tf.cond(tf.reduce_any(is_sigma), replaced, lambda: code_points)
+
+
+def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
+    """Characters that become several, such as Korean syllables, written out."""
+    several = codes < characters.DROPPED
+
+    def expanded() -> tuple[tf.Tensor, tf.Tensor]:
+        rows = tf.ragged.constant(tables.expansions, dtype=tf.int32, row_splits_dtype=tf.int64)
+        row = tf.where(several, characters.DROPPED - 1 - codes, 0)
+        counts = tf.where(several, tf.gather(rows.row_lengths(), row), 1)
+        index = tf.repeat(tf.range(tf.size(codes)), tf.cast(counts, tf.int32))
+        first = tf.gather(tf.cumsum(counts, exclusive=True), index)
+        place = tf.gather(rows.row_starts(), tf.gather(row, index)) + tf.range(tf.size(index, tf.int64)) - first
+        written = tf.gather(rows.flat_values, tf.minimum(place, rows.row_splits[-1] - 1))
+        return tf.where(tf.gather(several, index), written, tf.gather(codes, index)), tf.gather(sources, index)
+
+    return tf.cond(tf.reduce_any(several), expanded, lambda: (codes, sources))
+
+
+def _reordered(codes: tf.Tensor, sources: tf.Tensor, code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
+    """Marks in canonical order (Unicode, section 3.11): of those that are no accents, very few can be out of it."""
+    movable = (codes & characters.REORDERS) > 0
+
+    def reordered() -> tf.Tensor:
+        order = tf.where(movable, _look_up(tables.combining_class, codes & characters.CODE_POINT), 0)
+        # Nothing crosses a starter, be it one that is left or one that vanished.
+        vanished = tf.gather(tf.cumsum(_look_up(tables.vanishing_starter, code_points)), sources)
+        stretch = tf.cumsum(tf.cast(~movable, tf.int32)) + vanished
+        largest_class = 256
+        return tf.gather(
+            codes, tf.argsort(tf.cast(stretch, tf.int64) * largest_class + tf.cast(order, tf.int64), stable=True)
+        )
+
+    return tf.cond(tf.reduce_any(movable[1:] & movable[:-1]), reordered, lambda: codes)

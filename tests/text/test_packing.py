@@ -1,0 +1,54 @@
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
+
+VOCABULARY = kbs.Vocabulary((*SPECIAL_TOKENS, *"abcdefghijklm"))
+
+
+def trimmed_one_by_one(a: int, b: int, room: int) -> tuple[int, int]:
+    while a + b > room:
+        a, b = (a - 1, b) if a > b else (a, b - 1)
+    return a, b
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(2, 24))
+@settings(max_examples=200, deadline=None)
+def test_trimming_is_as_if_one_by_one(a, b, room):
+    lengths = trimmed_lengths(tf.constant([a]), tf.constant([b]), room)
+    assert tuple(int(length[0]) for length in lengths) == trimmed_one_by_one(a, b, room)
+
+
+def packed_by_hand(a, b, length):
+    cls, sep, pad = VOCABULARY.cls_id, VOCABULARY.sep_id, VOCABULARY.pad_id
+    if b is None:
+        tokens, segments = [cls, *a[: length - 2], sep], None
+        segments = [0] * len(tokens)
+    else:
+        keep_a, keep_b = trimmed_one_by_one(len(a), len(b), length - 3)
+        first, second = [cls, *a[:keep_a], sep], [*b[:keep_b], sep]
+        tokens, segments = first + second, [0] * len(first) + [1] * len(second)
+    rest = length - len(tokens)
+    return tokens + [pad] * rest, segments + [0] * rest, [1] * len(tokens) + [0] * rest
+
+
+rows = st.lists(st.lists(st.integers(5, 17), max_size=12), min_size=1, max_size=5)
+
+
+@given(rows, st.booleans(), st.integers(5, 20))
+@settings(max_examples=150, deadline=None)
+def test_packing(a, with_b, length):
+    b = [[6] * (index * 3) for index in range(len(a))] if with_b else None
+    packed = pack_segments(
+        tf.ragged.constant(a, dtype=tf.int32, ragged_rank=1),
+        tf.ragged.constant(b, dtype=tf.int32, ragged_rank=1) if with_b else None,
+        length,
+        VOCABULARY,
+    )
+    for row, tokens in enumerate(a):
+        expected = packed_by_hand(tokens, b[row] if with_b else None, length)
+        for name, values in zip(("token_ids", "segment_ids", "padding_mask"), expected, strict=True):
+            assert packed[name][row].numpy().tolist() == values, name
