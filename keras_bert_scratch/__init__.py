@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
+    from keras_bert_scratch.training.lamb import Lamb as Lamb
     from keras_bert_scratch.training.optimizers import BertAdamW as BertAdamW
     from keras_bert_scratch.training.schedules import LinearWarmupDecay as LinearWarmupDecay
 
@@ -37,6 +38,7 @@ _HOMES = {
     "BertTextClassifier": "models.text_classifier",
     "BertTokenizer": "text.tokenizer",
     "LabelledText": "data.labelled_text",
+    "Lamb": "training.lamb",
     "LinearWarmupDecay": "training.schedules",
     "PretrainingRecords": "data.pretraining_input",
     "UserError": "errors",

@@ -31,6 +31,9 @@ def finetune(
     length: Length = 128,
     learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 5e-5,
     bias_correction: BiasCorrection = False,
+    layer_decay: Annotated[
+        float, typer.Option(help="Factor of the rate per layer downwards; below 1, lower layers change less.")
+    ] = 1.0,
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a model on labelled texts."""
@@ -65,6 +68,7 @@ def finetune(
         length,
         learning_rate,
         bias_correction=bias_correction,
+        layer_decay=layer_decay,
         seed=seed,
     )
     print_run(run)

@@ -24,6 +24,7 @@ def pretrain(
     length: Length = 128,
     learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 1e-4,
     warmup: Annotated[float, typer.Option(help="Share of the training in which the rate rises.")] = 0.01,
+    optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
     dropout: Annotated[float, typer.Option(help="Share dropped of activations and attention.")] = 0.1,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
@@ -44,7 +45,7 @@ def pretrain(
             preset, vocab_size=data.manifest.vocab_size, hidden_dropout=dropout, attention_dropout=dropout
         ),
         out,
-        Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup, bias_correction),
+        Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup, bias_correction, optimizer),
         batch,
         length,
         dtype,

@@ -95,6 +95,7 @@ def finetune(
     learning_rate: float = 5e-5,
     warmup: float = 0.1,
     bias_correction: bool = False,
+    layer_decay: float = 1.0,
     seed: int = 0,
 ) -> RunDirectory:
     """Fine-tunes a classifier (Devlin et al. 2019, section 4.1 and appendix A.3).
@@ -110,13 +111,19 @@ def finetune(
         max_length: tokens per row.
         learning_rate: the highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
         warmup: share of the training in which the rate rises.
-        bias_correction: as in `Pace`.
+        bias_correction, layer_decay: as in `Pace`.
         seed: of the new head, dropout and order.
 
     Returns: the finished run; its `results` hold `dev`.
     """
     steps = max(1, round(epochs * len(train_data) / batch_size))
-    pace = Pace(steps=steps, learning_rate=learning_rate, warmup=warmup, bias_correction=bias_correction)
+    pace = Pace(
+        steps=steps,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        bias_correction=bias_correction,
+        layer_decay=layer_decay,
+    )
     from_config = isinstance(start, BertConfig)
     settings = {
         "task": TASK,

@@ -11,12 +11,15 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError, user_error_within
 from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
-from keras_bert_scratch.training.optimizers import BertAdamW
+from keras_bert_scratch.training.lamb import Lamb
+from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 
 LOG_EVERY = 20
 ENDLESS = 1 << 40
+
+OPTIMIZERS = ("adamw", "lamb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Pace:
         seconds: wall-clock budget, or `None` to go by `steps`.
         learning_rate: the peak.
         warmup: share of the training in which the rate rises to it.
-        bias_correction: whether to correct Adam's bias; Google's code does not, short runs fare better with it.
+        bias_correction: whether to correct Adam's bias; Google's code does not, short runs fare better with it. LAMB
+            always does.
+        optimizer: `"adamw"`, with which BERT was trained, or `"lamb"`, for large batches.
+        layer_decay: what the rate is multiplied by per layer downwards; below 1.0 the lower layers change less.
 
     Example:
         >>> Pace(steps=1000, learning_rate=1e-4).warmup
@@ -40,6 +46,8 @@ class Pace:
     learning_rate: float = 1e-4
     warmup: float = 0.1
     bias_correction: bool = False
+    optimizer: str = "adamw"
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):
@@ -53,6 +61,18 @@ class Pace:
                 raise UserError(f"{name}: must be more than 0, not {value}")
         if not 0 <= self.warmup < 1:
             raise UserError(f"--warmup: is the share of the training, at least 0 and below 1, not {self.warmup}")
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(f"--optimizer: {self.optimizer!r} is unknown; choose one of {', '.join(OPTIMIZERS)}")
+        if self.bias_correction and self.optimizer == "lamb":
+            raise UserError("--bias-correction: is part of lamb already; leave it out or choose --optimizer adamw")
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"--layer-decay: is a share, more than 0 and at most 1, not {self.layer_decay}")
+
+    def optimizer_at(self, rate: Any) -> MomentOptimizer:
+        """A new optimizer of the chosen kind; `rate` is a number or a schedule."""
+        if self.optimizer == "lamb":
+            return Lamb(rate, layer_decay=self.layer_decay)
+        return BertAdamW(rate, bias_correction=self.bias_correction, layer_decay=self.layer_decay)
 
 
 def train(
@@ -79,7 +99,7 @@ def train(
     rate: Any = pace.learning_rate
     if pace.steps is not None:
         rate = LinearWarmupDecay(pace.learning_rate, pace.steps, pace.warmup)
-    model.compile(BertAdamW(rate, bias_correction=pace.bias_correction))
+    model.compile(pace.optimizer_at(rate))
     state = run.restore_state(model)
     first_step = state["step"]
 

@@ -11,7 +11,7 @@ from keras import ops
 
 def warmup_decay(progress: Any, warmup: float) -> Any:
     """The share of the peak rate at `progress` (0 to 1): rising to 1 at `warmup`, then falling to 0 at 1."""
-    rising = progress / max(warmup, 1e-9)
+    rising = progress / warmup if warmup else 1.0
     falling = (1.0 - progress) / (1.0 - warmup)
     return ops.maximum(ops.minimum(rising, falling), 0.0)
 

@@ -1,6 +1,7 @@
 """The command line as a user meets it: help, bad input, interruption, a full disk."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -142,6 +143,10 @@ def test_folders_in_use(records, corpus, model):
         (["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"], "nothing: holds no manifest"),
         (["pretrain", "{records}", "--preset", "bert-hug", "--steps", "1", "--out", "r"], "'bert-hug' is unknown"),
         (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give one"),
+        (
+            ["pretrain", "{records}", "--preset", "bert-tiny", "--steps", "1", "--optimizer", "sgd", "--out", "r"],
+            "--optimizer: 'sgd' is unknown; choose one of adamw, lamb",
+        ),
         (["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"], "'soon' is no duration"),
         (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
         (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing"),
@@ -156,6 +161,22 @@ def test_folders_in_use(records, corpus, model):
 )
 def test_mistyped_commands(records, argv, saying):
     refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
+
+
+def test_optimizer_and_layer_decay_belong_to_the_run(records):
+    small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
+    argv = ["pretrain", records, *small, "--steps", "2", "--out", "run"]
+    result = keras_bert(*argv, "--optimizer", "lamb")
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("run/run.json").read_text())["settings"]["pace"]["optimizer"] == "lamb"
+    refused(*argv, saying="run: already holds a run with pace .*lamb")
+
+    Path("train.csv").write_text("text,label\na,yes\nb,no\n")
+    argv = ["finetune", "--train", "train.csv", "--vocab", records / "vocab.txt", *small, "--out", "tuned"]
+    result = keras_bert(*argv, "--layer-decay", "0.9")
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("tuned/run.json").read_text())["settings"]["pace"]["layer_decay"] == 0.9
+    refused(*argv, saying="tuned: already holds a run with pace .*0.9")
 
 
 def test_unknown_options_are_named():
