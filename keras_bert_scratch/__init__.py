@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from keras_bert_scratch.data.sources import read_documents as read_documents
     from keras_bert_scratch.errors import UserError as UserError
     from keras_bert_scratch.models.backbone import BertBackbone as BertBackbone
+    from keras_bert_scratch.models.masked_lm import BertMaskedLM as BertMaskedLM
+    from keras_bert_scratch.models.multiple_choice import BertMultipleChoice as BertMultipleChoice
+    from keras_bert_scratch.models.next_sentence_predictor import BertNextSentencePredictor as BertNextSentencePredictor
     from keras_bert_scratch.models.pretrainer import BertPretrainer as BertPretrainer
+    from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer as BertQuestionAnswerer
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
+    from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
@@ -34,8 +39,13 @@ _HOMES = {
     "BertAdamW": "training.optimizers",
     "BertBackbone": "models.backbone",
     "BertConfig": "config",
+    "BertMaskedLM": "models.masked_lm",
+    "BertMultipleChoice": "models.multiple_choice",
+    "BertNextSentencePredictor": "models.next_sentence_predictor",
     "BertPretrainer": "models.pretrainer",
+    "BertQuestionAnswerer": "models.question_answerer",
     "BertTextClassifier": "models.text_classifier",
+    "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
     "LabelledText": "data.labelled_text",
     "Lamb": "training.lamb",

@@ -10,8 +10,10 @@ import typer
 EXAMPLE = "keras-bert inspect demo/records"
 
 
-def inspect(path: Annotated[Path, typer.Argument(help="A run, model, records, SavedModel or vocabulary.")]) -> None:
-    """Tell what a run, a model, records, a SavedModel or a vocabulary is."""
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A run, model (ours or another's), records, SavedModel or vocabulary.")],
+) -> None:
+    """Tell what a run, anybody's BERT, records, a SavedModel or a vocabulary is."""
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.errors import UserError
 
@@ -23,10 +25,8 @@ def inspect(path: Annotated[Path, typer.Argument(help="A run, model, records, Sa
         what, facts = _records(path)
     elif (path / "saved_model.pb").exists():
         what, facts = _saved_model(path)
-    elif (path / "run.json").exists() or (path / "config.json").exists():
-        what, facts = _run_or_model(path)
     else:
-        raise UserError(f"{path}: is no run, model, records or SavedModel; give a folder that is")
+        what, facts = _run_or_model(path)
     print_results(f"{path}: {what}", facts)
 
 
@@ -50,23 +50,47 @@ def _records(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:
+    from keras_bert_scratch.errors import UserError
+
+    try:
+        return _model(path)
+    except UserError:  # no encoder of the Model Garden in it: another SavedModel, such as ours
+        pass
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return "SavedModel; 'saved_model_cli show --all --dir' lists its signatures", {"bytes": size}
 
 
 def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
-    from keras_bert_scratch.models.directory import WEIGHTS_FILE, load_model, read_description
-    from keras_bert_scratch.training.run_directory import read_run
+    from keras_bert_scratch.checkpoints.native import WEIGHTS_FILE
+    from keras_bert_scratch.training.run_directory import kept_states, read_run
 
-    what, facts = "model", {}
-    if run := read_run(path):
-        what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
-        facts = run.get("results", {})
-    if (path / WEIGHTS_FILE).exists():
-        arguments = read_description(path)["arguments"]
-        sizes = arguments.get("backbone", arguments)["config"]
-        model = load_model(path)
-        what = f"{type(model).__name__}, {what}"
-        shape = {name: sizes[name] for name in ("num_layers", "hidden_size", "num_heads", "vocab_size")}
-        facts = {"parameters": model.count_params(), **shape, **facts}
-    return what, facts
+    run = read_run(path)
+    if run is None:
+        return _model(path)
+    what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
+    facts = run.get("results", {})
+    if states := kept_states(path):
+        facts = {"can be continued from step": int(states[-1].name.removeprefix("step-")), **facts}
+    if not (path / WEIGHTS_FILE).exists():
+        return what, facts
+    model, sizes = _model(path)
+    return f"{what}; {model}", {**sizes, **facts}
+
+
+def _model(path: Path) -> tuple[str, dict[str, Any]]:
+    from keras_bert_scratch.checkpoints.checkpoint import ARCHITECTURES
+    from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise
+
+    written_by = FORMATS[recognise(path)]
+    checkpoint = read_checkpoint(path)
+    config, vocabulary = checkpoint.config, checkpoint.vocabulary
+    facts: dict[str, Any] = {"parameters": checkpoint.num_parameters}
+    names = ("num_layers", "hidden_size", "num_heads", "intermediate_size", "max_position_embeddings", "vocab_size")
+    facts |= {name: getattr(config, name) for name in names}
+    facts["activation"] = config.activation
+    facts["pooler"] = "yes" if checkpoint.has_pooler else "no"
+    facts["heads"] = ", ".join(ARCHITECTURES[checkpoint.architecture].heads) or "none"
+    facts["classes"] = ", ".join(checkpoint.label_names) or checkpoint.num_classes
+    facts["vocabulary"] = vocabulary and f"{'un' * bool(checkpoint.lowercase)}cased"
+    facts["trained steps"] = checkpoint.step
+    return f"{checkpoint.architecture}, {written_by}", facts

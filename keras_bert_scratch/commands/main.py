@@ -10,7 +10,18 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from keras_bert_scratch.commands import demo, evaluate, export, finetune, inspect, predict, pretrain, tfrecords, vocab
+from keras_bert_scratch.commands import (
+    convert,
+    demo,
+    evaluate,
+    export,
+    finetune,
+    inspect,
+    predict,
+    pretrain,
+    tfrecords,
+    vocab,
+)
 from keras_bert_scratch.errors import UserError
 
 USER_ERROR = 2
@@ -68,7 +79,7 @@ def _say(line: str) -> None:
     Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-for module in (demo, vocab, tfrecords, pretrain, finetune, evaluate, predict, export, inspect):
+for module in (demo, vocab, tfrecords, pretrain, finetune, evaluate, predict, export, convert, inspect):
     verb = getattr(module, module.__name__.rpartition(".")[2])
     app.command(epilog=f"Example:\n\n{module.EXAMPLE}")(ends_well(verb))
 

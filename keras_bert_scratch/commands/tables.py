@@ -19,7 +19,8 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
     for name, value in results.items():
         for inner, number in value.items() if isinstance(value, Mapping) else [("", value)]:
             if number is not None:
-                table.add_row(f"{name} {inner}".strip().replace("_", " "), f"{number:,}")
+                shown = number if isinstance(number, str) else f"{number:,}"
+                table.add_row(f"{name} {inner}".strip().replace("_", " "), shown)
     Console().print(table)
 
 

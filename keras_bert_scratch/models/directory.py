@@ -1,55 +1,67 @@
-"""A model as a directory: `config.json` (what it is), `model.weights.h5`, `vocab.txt` (its words); no pickles."""
+"""Models in folders: written in our form, built from anybody's."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import json
+import logging
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import keras
 
-from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints import native
+from keras_bert_scratch.checkpoints.checkpoint import ARCHITECTURES, Checkpoint
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.version import WRITTEN_BY
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.weights.h5"
 # Where each architecture is defined; imported when a folder asks for it, as each of them imports this file.
-ARCHITECTURES = {"BertBackbone": "backbone", "BertPretrainer": "pretrainer", "BertTextClassifier": "text_classifier"}
-
-
-class SavesItself(Protocol):
-    """What `save_pretrained` asks of a tokenizer."""
-
-    def save(self, path: Path) -> None: ...
+MODULES = {
+    "BertBackbone": "backbone",
+    "BertPretrainer": "pretrainer",
+    "BertMaskedLM": "masked_lm",
+    "BertNextSentencePredictor": "next_sentence_predictor",
+    "BertTextClassifier": "text_classifier",
+    "BertTokenClassifier": "token_classifier",
+    "BertQuestionAnswerer": "question_answerer",
+    "BertMultipleChoice": "multiple_choice",
+}
+log = logging.getLogger(__name__)
 
 
 class SavedAsDirectory:
     """`save_pretrained` and `from_pretrained` for the models here."""
 
-    def save_pretrained(self, path: Path | str, tokenizer: SavesItself | None = None) -> None:
+    def to_checkpoint(self, tokenizer: Any = None, label_names: tuple[str, ...] = ()) -> Checkpoint:
+        """The model as numbers, ready to be written in any format of `checkpoints`.
+
+        Args:
+            tokenizer: the `BertTokenizer` whose vocabulary goes along, if any.
+            label_names: what a classifier's classes are called.
+        """
+        model: Any = self
+        return Checkpoint(
+            type(self).__name__,
+            getattr(model, "backbone", model).config,
+            {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(model).items()},
+            tokenizer and tokenizer.vocabulary,
+            tokenizer and tokenizer.lowercase,
+            label_names,
+        )
+
+    def save_pretrained(self, path: Path | str, tokenizer: Any = None) -> None:
         """Writes the model, and its tokenizer if one is given, into the folder `path`, replacing files of these names.
 
         Each file is written aside and renamed, the weights last: a folder with `model.weights.h5` is whole.
         """
-        path = Path(path)
-        if tokenizer is not None:
-            tokenizer.save(path)
-        description = {
-            "architecture": type(self).__name__,
-            "arguments": self.get_config(),  # type: ignore[attr-defined]  # keras.Model's
-            "written_by": WRITTEN_BY,
-        }
-        atomic.write_json(path / CONFIG_FILE, description)
-        weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(self).items()}
-        write_tensors(path / WEIGHTS_FILE, weights)
+        native.write(self.to_checkpoint(tokenizer), Path(path))
 
     @classmethod
     def from_pretrained(cls, path: Path | str, dtype: Any = None, **arguments: Any) -> Self:
-        """The model that `save_pretrained` wrote, or its backbone under a new head of this class.
+        """The model in a folder: ours, Hugging Face's, Google's, the Model Garden's or KerasHub's, told by its files.
+
+        A model of another class gives its encoder, and its heads as far as this class has them. What then starts from
+        random numbers is listed in the log (`logging`, level WARNING).
 
         Args:
             path: the folder.
@@ -59,77 +71,58 @@ class SavedAsDirectory:
         Raises:
             UserError: the folder or one of its files is missing or not what it should be.
         """
-        stored = load_model(path, dtype=dtype)
-        if isinstance(stored, cls) and all(getattr(stored, name, None) == value for name, value in arguments.items()):
-            return stored
-        backbone = getattr(stored, "backbone", stored)
-        if "backbone" not in inspect.signature(cls).parameters:
-            return backbone
-        missing = [
-            name
-            for name, parameter in inspect.signature(cls).parameters.items()
-            if parameter.default is parameter.empty
-            and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            and name not in ("backbone", *arguments)
-        ]
-        if missing:
-            raise UserError(f"{path}: holds a {type(stored).__name__}, so a new {cls.__name__} needs {missing[0]}=...")
-        return cls(backbone, **arguments)
-
-
-def read_description(path: Path | str) -> dict[str, Any]:
-    """What `config.json` in the folder `path` says, checked."""
-    file = Path(path) / CONFIG_FILE
-    if not file.exists():
-        raise UserError(f"{path}: holds no {CONFIG_FILE}; give a folder written by save_pretrained or a finished run")
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: is not JSON ({error}); restore it or write the model again") from error
-    if not isinstance(description, dict) or description.get("architecture") not in ARCHITECTURES:
-        raise UserError(f"{file}: names no architecture of this library ({', '.join(ARCHITECTURES)})")
-    return description
+        return model_from_checkpoint(read_checkpoint(path), cls, path, dtype, **arguments)
 
 
 def load_model(path: Path | str, dtype: Any = None) -> Any:
-    """Whatever model the folder `path` holds, with its weights."""
-    description = read_description(path)
-    weights = Path(path) / WEIGHTS_FILE
-    if not weights.exists():
-        raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
-    architecture = _architecture(description["architecture"])
-    arguments = dict(description["arguments"])
-    inner = arguments if description["architecture"] == "BertBackbone" else arguments["backbone"]
-    inner["dtype"] = dtype
-    model = architecture.from_config(arguments)
-    _read_weights(model, weights)
+    """Whatever model the folder `path` holds, as the class that it is."""
+    checkpoint = read_checkpoint(path)
+    return model_from_checkpoint(checkpoint, model_class(checkpoint.architecture), path, dtype)
+
+
+def model_from_checkpoint(
+    checkpoint: Checkpoint, cls: Any, path: Path | str, dtype: Any = None, **arguments: Any
+) -> Any:
+    """A model of class `cls` with the checkpoint's weights, and new ones where it has none."""
+    same = cls.__name__ == checkpoint.architecture
+    backbone_class = model_class("BertBackbone")
+    pooler = ARCHITECTURES[cls.__name__].needs_pooler or (checkpoint.has_pooler and (same or cls is backbone_class))
+    backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler)
+    if cls is backbone_class:
+        model = backbone
+    else:
+        if same and "num_classes" in inspect.signature(cls).parameters:
+            arguments.setdefault("num_classes", checkpoint.num_classes)
+        model = cls(backbone, **_complete(cls, arguments, checkpoint, path))
+    fresh = []
+    for name, variable in _named_weights(model).items():
+        tensor = checkpoint.weights.get(name)
+        # Heads of different tasks have the same name, and a new number of classes makes a new head.
+        if tensor is None or tensor.shape != tuple(variable.shape) or (name.startswith("logits/") and not same):
+            fresh.append(name)
+        else:
+            variable.assign(tensor)
+    for note in checkpoint.notes:
+        log.warning("%s: %s", path, note)
+    if fresh:
+        log.warning("%s: has no %s; they start from random numbers and want training", path, ", ".join(fresh))
     return model
 
 
+def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
+    """The arguments, if none that a new head needs is missing."""
+    for name, parameter in inspect.signature(cls).parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if needed and name not in ("backbone", *arguments):
+            raise UserError(f"{path}: holds a {checkpoint.architecture}, so a new {cls.__name__} needs {name}=...")
+    return arguments
+
+
 def _named_weights(model: Any) -> dict[str, Any]:
-    """The weights by the names that they have in the file, which are those of the layers in the code."""
+    """The weights by the names that they have in every file of ours, which are those of the layers in the code."""
     return {variable.path: variable for variable in model.trainable_variables}
 
 
-def _read_weights(model: Any, file: Path) -> None:
-    """Every weight of the model from `file`, and nothing else in it: none is left as it was drawn."""
-    wanted, held = _named_weights(model), read_tensors(file)
-    for name in sorted(wanted.keys() ^ held.keys()):
-        verb = "lacks" if name in wanted else "also holds"
-        raise UserError(f"{file}: {verb} {name}, so it is not of this {CONFIG_FILE}; write the model again")
-    for name, variable in wanted.items():
-        if held[name].shape != variable.shape:
-            raise UserError(
-                f"{file}: {name} has the shape {held[name].shape}, not the {tuple(variable.shape)} of {CONFIG_FILE}; "
-                f"write the model again"
-            )
-        variable.assign(held[name])
-
-
-def backbone_from_config(config: dict[str, Any]) -> Any:
-    """The backbone that a head's `get_config` described."""
-    return _architecture("BertBackbone").from_config(config)
-
-
-def _architecture(name: str) -> Any:
-    return getattr(importlib.import_module(f"keras_bert_scratch.models.{ARCHITECTURES[name]}"), name)
+def model_class(architecture: str) -> Any:
+    """The class called `architecture`."""
+    return getattr(importlib.import_module(f"keras_bert_scratch.models.{MODULES[architecture]}"), architecture)

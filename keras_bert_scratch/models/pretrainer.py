@@ -9,15 +9,15 @@ import keras
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.directory import SavedAsDirectory, backbone_from_config
+from keras_bert_scratch.models.headed import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
-class BertPretrainer(SavedAsDirectory, keras.Model):
+class BertPretrainer(OnBackbone, keras.Model):
     """Masked words and next sentences on one backbone (Devlin et al. 2019, section 3.1).
 
     Args:
-        backbone: the encoder; its weights are shared, not copied.
+        backbone: the encoder, with a pooler; its weights are shared, not copied.
 
     Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
 
@@ -37,6 +37,8 @@ class BertPretrainer(SavedAsDirectory, keras.Model):
     """
 
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        self.check_pooler(backbone)
+
         # === Layers ===
         policy = backbone.embeddings.dtype_policy
         masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
@@ -70,10 +72,3 @@ class BertPretrainer(SavedAsDirectory, keras.Model):
             name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("masked_lm", "next_sentence")
         }
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"backbone": self.backbone.get_config(), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> BertPretrainer:
-        return cls(**{**config, "backbone": backbone_from_config(config["backbone"])})

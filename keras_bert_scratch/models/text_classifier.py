@@ -1,4 +1,4 @@
-"""BertTextClassifier: one label for a text or a pair of texts."""
+"""BertTextClassifier: one label, or one score, for a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.directory import SavedAsDirectory, backbone_from_config
+from keras_bert_scratch.models.headed import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
-class BertTextClassifier(SavedAsDirectory, keras.Model):
+class BertTextClassifier(OnBackbone, keras.Model):
     """Dropout and a linear layer on the pooled vector (Devlin et al. 2019, section 4.1).
 
     Args:
-        backbone: the encoder; its weights are shared, not copied.
-        num_classes: how many labels there are.
+        backbone: the encoder, with a pooler; its weights are shared, not copied.
+        num_classes: how many labels there are; 1 for a score instead, such as how alike two sentences are (STS-B).
 
-    Inputs: the backbone's. Output: float32 logits `(batch, num_classes)`.
+    Inputs: the backbone's. Output: float32 logits, or the score itself, `(batch, num_classes)`.
 
-    `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy.
+    `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy; for a score the mean squared error,
+    and its root as `rmse`.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -35,9 +36,12 @@ class BertTextClassifier(SavedAsDirectory, keras.Model):
         (1, 3)
     """
 
+    head_arguments = ("num_classes",)
+
     def __init__(self, backbone: BertBackbone, num_classes: int, **kwargs: Any) -> None:
-        if num_classes < 2:
-            raise UserError(f"num_classes: must be at least 2, not {num_classes}")
+        self.check_pooler(backbone)
+        if num_classes < 1:
+            raise UserError(f"num_classes: must be at least 2, or 1 for a score, not {num_classes}")
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
@@ -56,14 +60,11 @@ class BertTextClassifier(SavedAsDirectory, keras.Model):
         self.classifier_head = classifier_head
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        """Keras's `compile`, with the loss and metric of labels or of a score unless others are given."""
+        if self.num_classes == 1:
+            loss = loss or keras.losses.MeanSquaredError()
+            metrics = metrics or [keras.metrics.RootMeanSquaredError(name="rmse")]
+        else:
+            loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"backbone": self.backbone.get_config(), "num_classes": self.num_classes, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> BertTextClassifier:
-        return cls(**{**config, "backbone": backbone_from_config(config["backbone"])})

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.native import TASK_FILE, write_task
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.labelled_text import LabelledText
 from keras_bert_scratch.errors import UserError
@@ -24,7 +24,6 @@ from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.loop import Pace, train
 from keras_bert_scratch.training.run_directory import RunDirectory
 
-TASK_FILE = "task.json"
 TASK = "classification"
 EVALUATION_BATCH = 64
 
@@ -47,8 +46,7 @@ class Classifier:
 
     def save(self, directory: Path | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`."""
-        task = {"task": TASK, "labels": list(self.label_names), "max_length": self.max_length}
-        atomic.write_json(Path(directory) / TASK_FILE, task)
+        write_task(Path(directory), TASK, self.label_names, self.max_length)
         self.model.save_pretrained(directory, self.tokenizer)
 
     @classmethod

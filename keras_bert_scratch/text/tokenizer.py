@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text
 
-from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
+from keras_bert_scratch.text.vocabulary_files import read_vocabulary, write_vocabulary
 from keras_bert_scratch.text.words import Words, split_words
 
-VOCABULARY_FILE = "vocab.txt"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 MAX_WORD_LENGTH = 200  # characters; longer words become [UNK], as in Google's tokenizer
 MAX_CHARACTER_BYTES = 4
 # Texts of these characters alone need no tables: on them tf-text's own word splitting agrees with Google's. ASCII
@@ -163,20 +160,12 @@ class BertTokenizer(tf.Module):
 
     def save(self, directory: Path | str) -> None:
         """Writes `vocab.txt` and the casing into `directory`."""
-        self.vocabulary.save(Path(directory) / VOCABULARY_FILE)
-        atomic.write_json(Path(directory) / TOKENIZER_CONFIG_FILE, {"lowercase": self.lowercase})
+        write_vocabulary(directory, self.vocabulary, self.lowercase)
 
     @classmethod
     def load(cls, directory: Path | str) -> BertTokenizer:
-        """The tokenizer that `save` wrote."""
-        config = Path(directory) / TOKENIZER_CONFIG_FILE
-        try:
-            lowercase = json.loads(config.read_text(encoding="utf-8"))["lowercase"] if config.exists() else None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f'{config}: is not of the form {{"lowercase": true}} ({error}); mend or delete it'
-            ) from None
-        return cls(Path(directory) / VOCABULARY_FILE, lowercase)
+        """The tokenizer of a model's folder: what `save` wrote, or Hugging Face, KerasHub or Google keep there."""
+        return cls(*read_vocabulary(directory))
 
 
 def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:

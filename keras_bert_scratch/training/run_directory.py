@@ -127,11 +127,16 @@ class RunDirectory:
         return json.loads((states[-1] / STATE_FILE).read_text(encoding="utf-8"))
 
     def _states(self) -> list[Path]:
-        folder = self.path / STATES_FOLDER
-        return sorted(entry for entry in folder.glob("step-*") if re.fullmatch(r"step-\d+", entry.name))
+        return kept_states(self.path)
 
     def _write(self) -> None:
         atomic.write_json(self.path / RUN_FILE, self._story)
+
+
+def kept_states(path: Path | str) -> list[Path]:
+    """The folders of the states that an unfinished run in `path` can be continued from, the newest last."""
+    folder = Path(path) / STATES_FOLDER
+    return sorted(entry for entry in folder.glob("step-*") if re.fullmatch(r"step-\d+", entry.name))
 
 
 def _state_variables(model: keras.Model) -> list[Any]:

@@ -18,7 +18,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.arguments import seconds_of
 from keras_bert_scratch.commands.main import app
 
-VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "inspect")
+VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
 KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
 
 
@@ -154,7 +154,9 @@ def test_folders_in_use(records, corpus, model):
         (["predict", "nothing", "text"], "nothing: holds no task.json"),
         (["export", "nothing", "--out", "m"], "nothing: holds no task.json"),
         (["inspect", "nothing"], "nothing: no such file or folder"),
-        (["inspect", "."], "is no run, model, records or SavedModel"),
+        (["convert", "nothing", "out", "--to", "huggingface"], "nothing: is no folder"),
+        (["convert", "{records}", "out", "--to", "huggingface"], "holds no model"),
+        (["inspect", "."], "holds no model"),
         (["demo", "--minutes", "0"], "--minutes: must be more than 0"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",

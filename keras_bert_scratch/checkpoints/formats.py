@@ -1,0 +1,84 @@
+"""Whose format a folder is in, and reading and writing in any of them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.bert_config import read_json
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_vocabulary_size
+from keras_bert_scratch.errors import UserError
+
+# Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
+FORMATS = {
+    "native": "keras_bert_scratch",
+    "huggingface": "Hugging Face",
+    "google": "Google TF1 checkpoint",
+    "model_garden": "TensorFlow Model Garden",
+    "keras_hub": "KerasHub preset",
+}
+WRITABLE = ("huggingface", "google", "keras_hub", "native")
+
+
+def recognise(path: Path | str) -> str:
+    """Which of `FORMATS` the folder `path` is in, by its files.
+
+    Raises:
+        UserError: none of them, saying what was looked for.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: is no folder; give the folder that holds the model's files")
+    if (path / "config.json").exists():
+        return _by_config(path / "config.json")
+    if (path / "saved_model.pb").exists():
+        return "model_garden"
+    if (path / "bert_config.json").exists():
+        graph = b"_CHECKPOINTABLE_OBJECT_GRAPH"
+        return "model_garden" if any(graph in file.read_bytes() for file in path.glob("*.index")) else "google"
+    raise UserError(
+        f"{path}: holds no model: neither config.json (ours, Hugging Face's, KerasHub's) nor bert_config.json "
+        f"(Google's) nor saved_model.pb; give the folder that does"
+    )
+
+
+def _by_config(file: Path) -> str:
+    values = read_json(file)
+    if "architecture" in values:
+        return "native"
+    if "class_name" in values:
+        return "keras_hub"
+    if "model_type" in values or "hidden_size" in values:
+        return "huggingface"
+    raise UserError(f"{file}: describes no model of a known kind; give the folder of a BERT")
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """The model in the folder `path`, whoever wrote it.
+
+    Raises:
+        UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
+    """
+    path = Path(path)
+    checkpoint = _module(recognise(path)).read(path)
+    check_vocabulary_size(path, checkpoint.vocabulary, checkpoint.config)
+    if checkpoint.lowercase is None and checkpoint.vocabulary is not None:
+        checkpoint.lowercase = not checkpoint.vocabulary.looks_cased
+    return checkpoint
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
+    """Writes the new folder `path` in the format `to`, one of `WRITABLE`; what it cannot hold is in the notes then."""
+    if to not in WRITABLE:
+        raise UserError(f"--to: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: exists already; delete it or choose another place")
+    with atomic.written_folder(path) as place:
+        _module(to).write(checkpoint, place)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"keras_bert_scratch.checkpoints.{name}")

@@ -1,0 +1,30 @@
+"""`keras-bert convert`: write a model in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "keras-bert convert demo/pretrained as-hugging-face --to huggingface"
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of a model: ours, or one of those that inspect knows.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    to: Annotated[str, typer.Option(help="huggingface, google, keras_hub or native (ours).")],
+) -> None:
+    """Write a model, its vocabulary and its casing in another format; weights stay the same to the last bit."""
+    from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise, write_checkpoint
+
+    checkpoint = read_checkpoint(source)
+    write_checkpoint(checkpoint, out, to)
+    vocabulary = f"{len(checkpoint.vocabulary):,} tokens" if checkpoint.vocabulary else "no vocabulary"
+    print(
+        f"{source}: {FORMATS[recognise(source)]}, {checkpoint.architecture}, {checkpoint.num_parameters:,} parameters, "
+        f"{vocabulary}"
+    )
+    for note in checkpoint.notes:
+        print(f"note: {note}")
+    print(f"{out}: {FORMATS[to]}")

