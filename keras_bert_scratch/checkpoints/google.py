@@ -79,6 +79,8 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         )
     if checkpoint.config.activation == "gelu":
         checkpoint.notes.append("Google's code approximates GELU by tanh: outputs will differ in the third decimal")
+    if checkpoint.label_names:
+        checkpoint.notes.append(f"the labels' names are left out: {', '.join(checkpoint.label_names)}")
     rules = (*GOOGLES_NAMES, *heads)
     tensors = {renamed(name, rules): _as_ours(name, tensor) for name, tensor in checkpoint.weights.items()}
     names = sorted(tensors)
@@ -109,6 +111,6 @@ def read_variables(prefix: Path) -> dict[str, np.ndarray]:
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{prefix}: is damaged or lacks its data file ({reason}); copy it again") from None

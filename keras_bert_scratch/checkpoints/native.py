@@ -47,7 +47,8 @@ def read(path: Path) -> Checkpoint:
     weights = take_tensors(path / WEIGHTS_FILE, shapes, str, held)
     refuse_others(path / WEIGHTS_FILE, held, shapes)
     vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
-    return Checkpoint(architecture, config, weights, vocabulary, lowercase, _label_names(path / TASK_FILE))
+    label_names = tuple(described.get("label_names") or _tasks_labels(path / TASK_FILE))
+    return Checkpoint(architecture, config, weights, vocabulary, lowercase, label_names)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
@@ -61,6 +62,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         "config": checkpoint.config.to_dict(),
         "pooler": checkpoint.has_pooler,
         "num_classes": checkpoint.num_classes,
+        "label_names": list(checkpoint.label_names),
         "written_by": WRITTEN_BY,
     }
     atomic.write_json(path / CONFIG_FILE, described)
@@ -72,7 +74,7 @@ def write_task(path: Path, task: str, label_names: Sequence[str], max_length: in
     atomic.write_json(path / TASK_FILE, {"task": task, "labels": list(label_names), "max_length": max_length})
 
 
-def _label_names(file: Path) -> tuple[str, ...]:
+def _tasks_labels(file: Path) -> tuple[str, ...]:
     if not file.exists():
         return ()
     labels: Any = read_json(file).get("labels")

@@ -105,7 +105,7 @@ def model_from_checkpoint(
     for note in checkpoint.notes:
         log.warning("%s: %s", path, note)
     if fresh:
-        log.warning("%s: has no %s; they start from random numbers and want training", path, ", ".join(fresh))
+        log.warning("%s: has no %s; they start from random numbers and want training", path, ", ".join(sorted(fresh)))
     return model
 
 

@@ -70,6 +70,38 @@ def test_inspect_tells_what_things_are(model, records, corpus):
         assert expected in result.output
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+OTHERS = [
+    # folder, what is said of it
+    (
+        "google",
+        ["BertPretrainer, Google TF1 checkpoint", "masked_lm, next_sentence", "uncased", "trained steps", "5,994"],
+    ),
+    ("huggingface/BertForSequenceClassification", ["BertTextClassifier, Hugging Face", "alpha, beta, gamma", "gelu"]),
+    ("huggingface_tf/pretraining", ["BertPretrainer, Hugging Face", "5,994"]),
+    ("model_garden/saved_model", ["BertMaskedLM, TensorFlow Model Garden", "gelu_tanh", "uncased"]),
+]
+
+
+@pytest.mark.parametrize(("folder", "said"), OTHERS)
+def test_inspect_tells_what_other_peoples_models_are(folder, said):
+    result = keras_bert("inspect", GOLDEN / folder)
+    assert result.exit_code == 0, result.output
+    assert all(words in result.output for words in said), result.output
+
+
+def test_a_model_of_hugging_face_is_converted_and_answers():
+    shutil.copytree(GOLDEN / "huggingface" / "BertForSequenceClassification", "theirs")
+    shutil.copy(GOLDEN / "google" / "vocab.txt", "theirs")
+    result = keras_bert("convert", "theirs", "ours", "--to", "native")
+    assert result.exit_code == 0, result.output
+    assert "theirs: Hugging Face, BertTextClassifier" in result.output
+    assert keras_bert("predict", "ours", "bad cab").output.split("\t")[0] in ("alpha", "beta", "gamma")
+    result = keras_bert("convert", "ours", "preset", "--to", "keras_hub")
+    assert "note: left out, as KerasHub's backbone has no place for it: logits" in result.output
+    refused("convert", "ours", "preset", "--to", "google", saying="preset: exists already")
+
+
 def test_predict_prints_label_score_and_text(model):
     result = keras_bert("predict", model, "The heron sleeps.", "An otter.")
     lines = [line.split("\t") for line in result.output.splitlines()]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -25,10 +27,7 @@ def read(case: Case, folder: Path, dtype: str | None = None) -> kbs.BertPretrain
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
     """The batch by our names."""
-    theirs = batch(case)
-    names = {"token_ids": "input_ids", "segment_ids": "token_type_ids", "padding_mask": "attention_mask"}
-    ours = {name: theirs[other].astype("int32") for name, other in names.items()}
-    return {**ours, "mask_positions": mask_positions(case).astype("int32")}
+    return {**by_our_names(batch(case)), "mask_positions": mask_positions(case).astype("int32")}
 
 
 def outputs(model: kbs.BertPretrainer, case: Case) -> tuple[np.ndarray, np.ndarray, float, dict[str, np.ndarray]]:
@@ -50,3 +49,22 @@ def outputs(model: kbs.BertPretrainer, case: Case) -> tuple[np.ndarray, np.ndarr
             dense = tf.convert_to_tensor(gradient).numpy()
             gradients[name] = dense.T if variable.path.endswith("kernel") else dense
     return found["masked_lm"].numpy(), found["next_sentence"].numpy(), float(loss), gradients
+
+
+def by_our_names(theirs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs of a batch of transformers as the models here take them."""
+    names = {"token_ids": "input_ids", "segment_ids": "token_type_ids", "padding_mask": "attention_mask"}
+    return {name: theirs[other].astype("int32") for name, other in names.items()}
+
+
+def head_outputs(model: Any, batch: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """What the model gives for a batch of transformers, in the order in which transformers gives it."""
+    inputs = by_our_names(batch)
+    rows, length = inputs["token_ids"].shape[0], inputs["token_ids"].shape[-1]
+    if type(model).__name__ in ("BertPretrainer", "BertMaskedLM"):
+        inputs["mask_positions"] = np.broadcast_to(np.arange(length, dtype="int32"), (rows, length))
+    found = model(inputs)
+    order = ("sequence_output", "pooled_output", "masked_lm", "next_sentence", "start", "end")
+    return (
+        [np.asarray(found[name]) for name in order if name in found] if isinstance(found, dict) else [np.asarray(found)]
+    )

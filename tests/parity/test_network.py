@@ -6,6 +6,7 @@ Run by `make parity`; each test adds its worst difference to the table that the 
 import importlib.util
 from pathlib import Path
 
+import make_huggingface
 import make_transformers
 import numpy as np
 import our_bert
@@ -16,6 +17,7 @@ from seeded_bert import CASES
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import write_checkpoint
+from keras_bert_scratch.models.directory import load_model
 
 
 def worst(name: str, found: np.ndarray, expected: np.ndarray, record) -> float:
@@ -65,11 +67,6 @@ def rows(vocab_size: int, *lengths: int) -> dict[str, np.ndarray]:
     }
 
 
-def ours(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
-    return {names[name]: values.astype("int32") for name, values in batch.items()}
-
-
 def theirs(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(values) for name, values in batch.items()}
 
@@ -86,7 +83,7 @@ def test_minilm(lengths, record):
     batch = rows(model.config.vocab_size, *lengths)
     with torch.no_grad():
         expected = reference(**theirs(batch))
-    found = model(ours(batch))
+    found = model(our_bert.by_our_names(batch))
     assert worst("sequence output", found["sequence_output"], expected.last_hidden_state, record) <= 1e-5
     assert worst("pooled output", found["pooled_output"], expected.pooler_output, record) <= 1e-5
 
@@ -101,7 +98,7 @@ def test_rxnfp(lengths, record):
     every = np.broadcast_to(np.arange(max(lengths), dtype="int32"), batch["input_ids"].shape)
     with torch.no_grad():
         expected = reference(**theirs(batch))
-    found = model({**ours(batch), "mask_positions": every})
+    found = model({**our_bert.by_our_names(batch), "mask_positions": every})
     # Logits reach 30 and more here, where a float32's last place is 2e-6.
     assert worst("word logits", found["masked_lm"], expected.prediction_logits, record) <= 1e-5 * scale(expected[0])
     assert worst("pair logits", found["next_sentence"], expected.seq_relationship_logits, record) <= 1e-5
@@ -111,74 +108,25 @@ def scale(logits: torch.Tensor) -> float:
     return max(1.0, float(logits.abs().max()))
 
 
-HEADS = {
-    "BertModel": kbs.BertBackbone,
-    "BertForPreTraining": kbs.BertPretrainer,
-    "BertForMaskedLM": kbs.BertMaskedLM,
-    "BertForNextSentencePrediction": kbs.BertNextSentencePredictor,
-    "BertForSequenceClassification": kbs.BertTextClassifier,
-    "BertForTokenClassification": kbs.BertTokenClassifier,
-    "BertForQuestionAnswering": kbs.BertQuestionAnswerer,
-    "BertForMultipleChoice": kbs.BertMultipleChoice,
-}
-
-
-def small(class_name: str, activation: str) -> torch.nn.Module:
-    """A small network of that class with random weights, biases and LayerNorms too."""
-    torch.manual_seed(3)
-    config = transformers.BertConfig(
-        vocab_size=60,
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=96,
-        max_position_embeddings=40,
-        hidden_act=activation,
-        num_labels=2 if class_name == "BertForQuestionAnswering" else 5,
-    )
-    model = getattr(transformers, class_name)(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
-
-
-def logits(output) -> list[np.ndarray]:
-    """What a model of transformers gives, in the order of its fields, without what it did not compute."""
-    return [value.detach().numpy() for value in output.to_tuple()]
-
-
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
-@pytest.mark.parametrize("class_name", HEADS)
+@pytest.mark.parametrize("class_name", make_huggingface.CLASSES)
 def test_heads_in_and_out(class_name, activation, tmp_path, record):
     """Theirs read by us gives their logits; written by us and read by them, the very same."""
-    reference = small(class_name, activation)
+    reference = make_huggingface.small_model(class_name, hidden_act=activation)
     reference.save_pretrained(tmp_path / "theirs")
-    model = HEADS[class_name].from_pretrained(tmp_path / "theirs")
-    batch = rows(60, 9, 4, 40)
-    if class_name == "BertForMultipleChoice":
-        batch = {name: np.stack([values, values[::-1]], axis=1) for name, values in batch.items()}
-    with torch.no_grad():
-        expected = logits(reference(**theirs(batch)))
-    inputs = ours(batch)
-    if class_name in ("BertForPreTraining", "BertForMaskedLM"):
-        inputs["mask_positions"] = np.broadcast_to(np.arange(40, dtype="int32"), (3, 40))
-    found = model(inputs)
-    found = list(found.values()) if isinstance(found, dict) else [found]
-    order = {"BertBackbone": ["sequence_output", "pooled_output"], "BertQuestionAnswerer": ["start", "end"]}
-    if type(model).__name__ in order:
-        outputs = model(inputs)
-        found = [outputs[name] for name in order[type(model).__name__]]
+    batch = make_huggingface.small_batch(class_name)
+    expected = make_huggingface.outputs(reference, batch)
+    model = load_model(tmp_path / "theirs")
+    found = our_bert.head_outputs(model, batch)
     assert len(found) == len(expected)
-    for ours_, theirs_ in zip(found, expected, strict=True):
-        assert worst("logits", ours_, theirs_, record) <= 1e-5
+    for ours, theirs in zip(found, expected, strict=True):
+        assert worst("logits", ours, theirs, record) <= 1e-5
 
     write_checkpoint(model.to_checkpoint(), tmp_path / "back", to="huggingface")
     again, information = getattr(transformers, class_name).from_pretrained(tmp_path / "back", output_loading_info=True)
     assert not information["missing_keys"]
     assert not information["unexpected_keys"]
-    for (name, before), (_, after) in zip(reference.state_dict().items(), again.state_dict().items(), strict=True):
+    for (name, before), after in zip(reference.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(before, after), name
-    with torch.no_grad():
-        for before, after in zip(expected, logits(again.eval()(**theirs(batch))), strict=True):
-            np.testing.assert_array_equal(before, after)
+    for before, after in zip(expected, make_huggingface.outputs(again.eval(), batch), strict=True):
+        np.testing.assert_array_equal(before, after)
