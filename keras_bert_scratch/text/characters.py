@@ -18,7 +18,7 @@ CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 
 # A character's code is what it becomes, with these flags; or one of the two negative kinds.
 STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a word of its own
-REORDERS = 1 << 22  # a mark that canonical ordering may move before its neighbour
+UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may change places
 CODE_POINT = STANDS_ALONE - 1
 DROPPED = -1
 # Below DROPPED: several characters, row -2 - code of `expansions`.
@@ -100,9 +100,10 @@ def character_tables(lowercase: bool) -> CharacterTables:
             continue  # not assigned, private, half a pair: they stay as they are
         spelled = _spelled(character, category, lowercase)
         kept = [c for c in spelled if not (lowercase and unicodedata.category(c) == ACCENT)]
-        codes = tuple(_code(c, code_point in ideographs, lowercase) for c in kept)
+        codes = tuple(_code(c, code_point in ideographs) for c in kept)
         if len(codes) == 1:
-            code = codes[0]
+            unusual = lowercase and (code_point == CAPITAL_SIGMA or unicodedata.combining(kept[0]))
+            code = codes[0] | UNUSUAL if unusual else codes[0]
         elif not codes:
             code = DROPPED
         else:
@@ -130,12 +131,10 @@ def _spelled(character: str, category: str, lowercase: bool) -> str:
     return unicodedata.normalize("NFD", character.lower()) if lowercase else character
 
 
-def _code(character: str, alone: bool, lowercase: bool) -> int:
+def _code(character: str, alone: bool) -> int:
     code = ord(character)
     if alone or _is_punctuation(character):
         code |= STANDS_ALONE
-    if lowercase and unicodedata.combining(character):
-        code |= REORDERS
     return code
 
 

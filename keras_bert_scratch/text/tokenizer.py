@@ -10,15 +10,13 @@ import tensorflow as tf
 import tensorflow_text
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from keras_bert_scratch.text.vocabulary_files import read_vocabulary, write_vocabulary
 from keras_bert_scratch.text.words import Words, split_words
 
 MAX_WORD_LENGTH = 200  # characters; longer words become [UNK], as in Google's tokenizer
 MAX_CHARACTER_BYTES = 4
-# Texts of these characters alone need no tables: on them tf-text's own word splitting agrees with Google's. ASCII
-# without control characters, dashes, quotes, dots: most of English.
-PLAIN_TEXT = "[\t\n\r -~\u2010-\u2027]*"
 
 
 class BertTokenizer(tf.Module):
@@ -116,14 +114,20 @@ class BertTokenizer(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def _tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        plain = tf.strings.regex_full_match(texts, PLAIN_TEXT)
-
-        def each_its_own_way() -> tf.RaggedTensor:
-            ids = tf.concat([self._tokenize_plain(texts[plain]), self._tokenize_any(texts[~plain])], axis=0)
-            order = tf.concat([tf.where(plain), tf.where(~plain)], axis=0)[:, 0]
-            return tf.gather(ids, tf.math.invert_permutation(order))
-
-        return tf.cond(tf.reduce_all(plain), lambda: self._tokenize_plain(texts), each_its_own_way)
+        plain = is_plain(texts)
+        rest = tf.where(~plain)[:, 0]
+        others = tf.gather(texts, rest)
+        nearly = is_nearly_plain(others, self.lowercase)
+        made_plain = make_plain(others[nearly], self.lowercase)
+        ids = tf.concat(
+            [
+                self._tokenize_plain(tf.concat([texts[plain], made_plain], axis=0)),
+                self._tokenize_any(others[~nearly]),
+            ],
+            axis=0,
+        )
+        order = tf.concat([tf.where(plain)[:, 0], rest[nearly], rest[~nearly]], axis=0)
+        return tf.gather(ids, tf.math.invert_permutation(order))
 
     def _tokenize_plain(self, texts: tf.Tensor) -> tf.RaggedTensor:
         return self._plain.tokenize(tf.strings.lower(texts) if self.lowercase else texts)

@@ -53,11 +53,15 @@ def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
     if lowercase:
         code_points = _with_final_sigmas(code_points, tables)
     codes = code_points + _look_up(tables.code_offsets, code_points)
-    sources = tf.where(codes != characters.DROPPED)[:, 0]
-    codes = tf.gather(codes, sources)
     if lowercase:
-        codes, sources = _expanded(codes, sources, tables)
-        codes = _reordered(codes, sources, code_points, tables)
+        # One branch for all that is rare: each costs more than what it saves on its own.
+        codes, sources = tf.cond(
+            tf.reduce_any((codes < characters.DROPPED) | (codes >= characters.UNUSUAL)),
+            lambda: _by_all_rules(code_points, tables),
+            lambda: _kept(codes),
+        )
+    else:
+        codes, sources = _kept(codes)
 
     space, alone = codes == SPACE, (codes & characters.STANDS_ALONE) > 0
     parted = tf.concat([[True], (space | alone)[:-1]], axis=0)  # from the character before
@@ -81,6 +85,19 @@ def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
 def _look_up(table: PagedTable, code_points: tf.Tensor) -> tf.Tensor:
     page = tf.gather(table.page_of, code_points // PAGE)
     return tf.gather(table.pages.ravel(), page * PAGE + code_points % PAGE)
+
+
+def _kept(codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The characters that do not vanish, and which they are."""
+    sources = tf.where(codes != characters.DROPPED)[:, 0]
+    return tf.gather(codes, sources), sources
+
+
+def _by_all_rules(code_points: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
+    """The codes and where they come from, with final sigmas, syllables written out, marks in order."""
+    code_points = _with_final_sigmas(code_points, tables)
+    codes, sources = _expanded(*_kept(code_points + _look_up(tables.code_offsets, code_points)), tables)
+    return _reordered(codes, sources, code_points, tables), sources
 
 
 def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
@@ -108,23 +125,19 @@ def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Te
 def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
     """Characters that become several, such as Korean syllables, written out."""
     several = codes < characters.DROPPED
-
-    def expanded() -> tuple[tf.Tensor, tf.Tensor]:
-        rows = tf.ragged.constant(tables.expansions, dtype=tf.int32, row_splits_dtype=tf.int64)
-        row = tf.where(several, characters.DROPPED - 1 - codes, 0)
-        counts = tf.where(several, tf.gather(rows.row_lengths(), row), 1)
-        index = tf.repeat(tf.range(tf.size(codes)), tf.cast(counts, tf.int32))
-        first = tf.gather(tf.cumsum(counts, exclusive=True), index)
-        place = tf.gather(rows.row_starts(), tf.gather(row, index)) + tf.range(tf.size(index, tf.int64)) - first
-        written = tf.gather(rows.flat_values, tf.minimum(place, rows.row_splits[-1] - 1))
-        return tf.where(tf.gather(several, index), written, tf.gather(codes, index)), tf.gather(sources, index)
-
-    return tf.cond(tf.reduce_any(several), expanded, lambda: (codes, sources))
+    rows = tf.ragged.constant(tables.expansions, dtype=tf.int32, row_splits_dtype=tf.int64)
+    row = tf.where(several, characters.DROPPED - 1 - codes, 0)
+    counts = tf.where(several, tf.gather(rows.row_lengths(), row), 1)
+    index = tf.repeat(tf.range(tf.size(codes)), tf.cast(counts, tf.int32))
+    first = tf.gather(tf.cumsum(counts, exclusive=True), index)
+    place = tf.gather(rows.row_starts(), tf.gather(row, index)) + tf.range(tf.size(index, tf.int64)) - first
+    written = tf.gather(rows.flat_values, tf.minimum(place, rows.row_splits[-1] - 1))
+    return tf.where(tf.gather(several, index), written, tf.gather(codes, index)), tf.gather(sources, index)
 
 
 def _reordered(codes: tf.Tensor, sources: tf.Tensor, code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
     """Marks in canonical order (Unicode, section 3.11): of those that are no accents, very few can be out of it."""
-    movable = (codes & characters.REORDERS) > 0
+    movable = _look_up(tables.combining_class, codes & characters.CODE_POINT) > 0
 
     def reordered() -> tf.Tensor:
         order = tf.where(movable, _look_up(tables.combining_class, codes & characters.CODE_POINT), 0)
