@@ -58,7 +58,7 @@ class BertTokenizer(tf.Module):
             )
         except RuntimeError as error:
             raise UserError(
-                f"{self.vocabulary.origin}: holds no token that begins a word ({error}); learn it again"
+                f"{self.vocabulary.origin}: is no vocabulary to tokenize with ({error}); learn it again"
             ) from None
 
     def tokenize(self, texts: tf.Tensor | Sequence[str], special_tokens: bool = False) -> tf.RaggedTensor:

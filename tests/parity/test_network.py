@@ -99,13 +99,17 @@ def test_rxnfp(lengths, record):
     with torch.no_grad():
         expected = reference(**theirs(batch))
     found = model({**our_bert.by_our_names(batch), "mask_positions": every})
-    # Logits reach 30 and more here, where a float32's last place is 2e-6.
-    assert worst("word logits", found["masked_lm"], expected.prediction_logits, record) <= 1e-5 * scale(expected[0])
-    assert worst("pair logits", found["next_sentence"], expected.seq_relationship_logits, record) <= 1e-5
-
-
-def scale(logits: torch.Tensor) -> float:
-    return max(1.0, float(logits.abs().max()))
+    for name, output in (
+        ("masked_lm", expected.prediction_logits),
+        ("next_sentence", expected.seq_relationship_logits),
+    ):
+        # Logits grow to 30 and more here, where float32 itself is good to some 1e-5 only: torch in float64 tells.
+        assert worst(f"{name} logits", found[name], output, record) <= 1e-5 * max(1.0, float(output.abs().max()))
+    with torch.no_grad():
+        exact = reference.double()(**theirs(batch)).prediction_logits
+    ours_off = worst("masked_lm logits, ours from float64", found["masked_lm"], exact, record)
+    theirs_off = worst("masked_lm logits, torch's from float64", expected.prediction_logits, exact, record)
+    assert ours_off <= 2 * theirs_off
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new"])

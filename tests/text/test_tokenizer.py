@@ -239,5 +239,5 @@ def test_what_is_no_list_of_texts_is_refused(tokenizer):
 
 
 def test_a_vocabulary_without_words_is_refused():
-    with pytest.raises(kbs.UserError, match="no token that begins a word"):
+    with pytest.raises(kbs.UserError, match="is no vocabulary to tokenize with"):
         kbs.BertTokenizer(kbs.Vocabulary((*SPECIAL_TOKENS, "##.a")))
