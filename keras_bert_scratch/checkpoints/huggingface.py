@@ -165,10 +165,9 @@ def _architecture(description: Mapping[str, Any], held: Mapping[str, np.ndarray]
 
 
 def _label_names(description: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
-    """The classes' names; none if they are only numbered."""
+    """The classes' names, `LABEL_0` and so on where they have none; nothing for a single score."""
     names = description.get("id2label") or {}
-    labels = tuple(str(names.get(str(number))) for number in range(num_classes))
-    return () if len(names) != num_classes or labels == tuple(f"LABEL_{n}" for n in range(num_classes)) else labels
+    return tuple(str(names.get(str(n), f"LABEL_{n}")) for n in range(num_classes)) if num_classes > 1 else ()
 
 
 def _read_tensors(path: Path) -> tuple[Path, dict[str, np.ndarray]]:

@@ -51,6 +51,8 @@ def export_saved_model(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another --out")
     model.backbone.config.check_length(max_length)
+    if model.num_classes == 1:
+        raise UserError("model: gives a score, not classes (num_classes=1); only classifiers can be exported so far")
     names = list(label_names) if label_names is not None else [str(number) for number in range(model.num_classes)]
     if len(names) != model.num_classes:
         raise UserError(f"label_names: {len(names)} names for {model.num_classes} classes; name each")

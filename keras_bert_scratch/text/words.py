@@ -50,8 +50,6 @@ def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
     # The space behind each text keeps its last word apart from the next text's first.
     decoded, starts = tf.strings.unicode_decode_with_offsets(tf.strings.join([texts, " "]), "UTF-8", errors="replace")
     code_points, starts = decoded.flat_values, tf.cast(starts.flat_values, tf.int32)
-    if lowercase:
-        code_points = _with_final_sigmas(code_points, tables)
     codes = code_points + _look_up(tables.code_offsets, code_points)
     if lowercase:
         # One branch for all that is rare: each costs more than what it saves on its own.
@@ -105,21 +103,15 @@ def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Te
 
     What stands between (accents, apostrophes, control characters) does not count (Unicode, section 3.13).
     """
-    is_sigma = code_points == characters.CAPITAL_SIGMA
-
-    def replaced() -> tf.Tensor:
-        casing = _look_up(tables.casing, code_points)
-        counted = tf.where(casing != characters.IGNORED)[:, 0]
-        cased = tf.gather(casing, counted) == characters.CASED
-        no_letter = tf.zeros([1], tf.bool)
-        after_letter = tf.concat([no_letter, cased[:-1]], axis=0)
-        before_letter = tf.concat([cased[1:], no_letter], axis=0)
-        final = tf.boolean_mask(counted, tf.gather(is_sigma, counted) & after_letter & ~before_letter)
-        return tf.tensor_scatter_nd_update(
-            code_points, final[:, None], tf.fill(tf.shape(final), characters.FINAL_SIGMA)
-        )
-
-    return tf.cond(tf.reduce_any(is_sigma), replaced, lambda: code_points)
+    casing = _look_up(tables.casing, code_points)
+    counted = tf.where(casing != characters.IGNORED)[:, 0]
+    cased = tf.gather(casing, counted) == characters.CASED
+    is_sigma = tf.gather(code_points, counted) == characters.CAPITAL_SIGMA
+    no_letter = tf.zeros([1], tf.bool)
+    after_letter = tf.concat([no_letter, cased[:-1]], axis=0)
+    before_letter = tf.concat([cased[1:], no_letter], axis=0)
+    final = tf.boolean_mask(counted, is_sigma & after_letter & ~before_letter)
+    return tf.tensor_scatter_nd_update(code_points, final[:, None], tf.fill(tf.shape(final), characters.FINAL_SIGMA))
 
 
 def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
@@ -137,10 +129,10 @@ def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> 
 
 def _reordered(codes: tf.Tensor, sources: tf.Tensor, code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
     """Marks in canonical order (Unicode, section 3.11): of those that are no accents, very few can be out of it."""
-    movable = _look_up(tables.combining_class, codes & characters.CODE_POINT) > 0
+    order = _look_up(tables.combining_class, codes & characters.CODE_POINT)
+    movable = order > 0
 
     def reordered() -> tf.Tensor:
-        order = tf.where(movable, _look_up(tables.combining_class, codes & characters.CODE_POINT), 0)
         # Nothing crosses a starter, be it one that is left or one that vanished.
         vanished = tf.gather(tf.cumsum(_look_up(tables.vanishing_starter, code_points)), sources)
         stretch = tf.cumsum(tf.cast(~movable, tf.int32)) + vanished

@@ -30,6 +30,13 @@ def exported(classifier, tmp_path_factory) -> Path:
     return path
 
 
+def test_a_score_is_not_exported_as_a_class(config, tokenizer):
+    with pytest.raises(kbs.UserError, match="gives a score"):
+        kbs.export_saved_model(
+            kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=1), tokenizer, "out", max_length=32
+        )
+
+
 def test_the_saved_model_answers_as_the_model_does(classifier, exported):
     for (label, scores), (expected_label, expected) in zip(
         answer(exported, TEXTS), classifier.answer(TEXTS), strict=True
