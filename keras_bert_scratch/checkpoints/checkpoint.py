@@ -183,9 +183,9 @@ def take_tensors(
     return weights
 
 
-def check_vocabulary_size(origin: Path | str, vocabulary: Vocabulary | None, config: BertConfig) -> None:
+def check_vocabulary_size(origin: Path | str, vocabulary: Vocabulary, config: BertConfig) -> None:
     """Raises `UserError` when the vocabulary and the token table are of different sizes."""
-    if vocabulary is not None and len(vocabulary) != config.vocab_size:
+    if len(vocabulary) != config.vocab_size:
         raise UserError(
             f"{origin}: the vocabulary ({vocabulary.origin}) has {len(vocabulary)} tokens, the config "
             f"{config.vocab_size}; give the one that the model was trained with, placeholders like [unused0] included"

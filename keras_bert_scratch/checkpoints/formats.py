@@ -10,6 +10,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.bert_config import read_json
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_vocabulary_size
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 # Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
 FORMATS = {
@@ -63,9 +64,11 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     checkpoint = _module(recognise(path)).read(path)
-    check_vocabulary_size(path, checkpoint.vocabulary, checkpoint.config)
-    if checkpoint.lowercase is None and checkpoint.vocabulary is not None:
-        checkpoint.lowercase = not checkpoint.vocabulary.looks_cased
+    if has_vocabulary(path):
+        checkpoint.vocabulary, casing = read_vocabulary(path)
+        check_vocabulary_size(path, checkpoint.vocabulary, checkpoint.config)
+        if checkpoint.lowercase is None:
+            checkpoint.lowercase = not checkpoint.vocabulary.looks_cased if casing is None else casing
     return checkpoint
 
 

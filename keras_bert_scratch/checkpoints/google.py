@@ -24,7 +24,6 @@ from keras_bert_scratch.checkpoints.checkpoint import (
 )
 from keras_bert_scratch.checkpoints.names import GOOGLES_NAMES, Rules, renamed
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 CONFIG_FILE = "bert_config.json"
 CHECKPOINT_NAME = "bert_model.ckpt"
@@ -49,9 +48,8 @@ def read(path: Path) -> Checkpoint:
     refuse_others(
         prefix, (name for name in held if not NO_WEIGHTS.search(name)), (renamed(name, rules) for name in shapes)
     )
-    vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
     step = int(held["global_step"]) if "global_step" in held else None
-    return Checkpoint(architecture, config, weights, vocabulary, lowercase, step=step)
+    return Checkpoint(architecture, config, weights, step=step)
 
 
 def _architecture(held: Mapping[str, np.ndarray]) -> tuple[str, Rules]:

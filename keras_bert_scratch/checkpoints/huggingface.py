@@ -27,7 +27,6 @@ from keras_bert_scratch.checkpoints.checkpoint import (
 from keras_bert_scratch.checkpoints.names import GOOGLES_NAMES, Rules, renamed
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 CONFIG_FILE = "config.json"
 SAFETENSORS_FILE = "model.safetensors"
@@ -101,9 +100,8 @@ def read(path: Path) -> Checkpoint:
     shapes = model_shapes(config, architecture, POOLER in held, num_classes)
     weights = take_tensors(origin, shapes, lambda name: renamed(name, rules), held, _transposed)
     refuse_others(origin, held, (renamed(name, rules) for name in shapes))
-    vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
     labels = _label_names(description, num_classes) if architecture.endswith("Classifier") else ()
-    return Checkpoint(architecture, config, weights, vocabulary, lowercase, labels)
+    return Checkpoint(architecture, config, weights, label_names=labels)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:

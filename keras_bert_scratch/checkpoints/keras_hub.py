@@ -24,7 +24,6 @@ from keras_bert_scratch.checkpoints.names import Rules, renamed
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -78,8 +77,7 @@ def read(path: Path) -> Checkpoint:
         ),
     )
     refuse_others(path / WEIGHTS_FILE, held, (renamed(name, NAMES) for name in shapes))
-    vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
-    checkpoint = Checkpoint("BertBackbone", config, weights, vocabulary, lowercase)
+    checkpoint = Checkpoint("BertBackbone", config, weights)
     if (path / "task.weights.h5").exists():
         checkpoint.notes.append("the task's head (task.weights.h5) is left out; only the backbone is read")
     return checkpoint

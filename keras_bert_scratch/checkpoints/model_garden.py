@@ -24,7 +24,6 @@ from keras_bert_scratch.checkpoints.google import ACTIVATIONS, CONFIG_FILE, chec
 from keras_bert_scratch.checkpoints.names import Rules, renamed
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 SAVED_VARIABLES = Path("variables") / "variables"
@@ -63,9 +62,7 @@ def read(path: Path) -> Checkpoint:
     saved_model = (path / "saved_model.pb").exists()
     prefix = path / SAVED_VARIABLES if saved_model else checkpoint_prefix(path)
     held = _by_full_name(prefix)
-    vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
-    if LOWERCASE in held:
-        lowercase = bool(held.pop(LOWERCASE))
+    lowercase = bool(held.pop(LOWERCASE)) if LOWERCASE in held else None
     if (path / CONFIG_FILE).exists():
         config = from_bert_config(read_json(path / CONFIG_FILE), ACTIVATIONS, path / CONFIG_FILE)
     else:
@@ -93,7 +90,7 @@ def read(path: Path) -> Checkpoint:
     unused = {name for name in held if name.startswith("pooler_transform/")} - wanted
     notes = ["the encoder's own pooler (pooler_transform) is left out: no head was trained with it"] if unused else []
     refuse_others(prefix, held, wanted | unused)
-    return Checkpoint(architecture, config, weights, vocabulary, lowercase, notes=notes)
+    return Checkpoint(architecture, config, weights, lowercase=lowercase, notes=notes)
 
 
 def _joined(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

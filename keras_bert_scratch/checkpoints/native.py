@@ -18,7 +18,7 @@ from keras_bert_scratch.checkpoints.checkpoint import (
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary, write_vocabulary
+from keras_bert_scratch.text.vocabulary_files import write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
@@ -46,9 +46,8 @@ def read(path: Path) -> Checkpoint:
     shapes = model_shapes(config, architecture, pooler, num_classes)
     weights = take_tensors(path / WEIGHTS_FILE, shapes, str, held)
     refuse_others(path / WEIGHTS_FILE, held, shapes)
-    vocabulary, lowercase = read_vocabulary(path) if has_vocabulary(path) else (None, None)
     label_names = tuple(described.get("label_names") or _tasks_labels(path / TASK_FILE))
-    return Checkpoint(architecture, config, weights, vocabulary, lowercase, label_names)
+    return Checkpoint(architecture, config, weights, label_names=label_names)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
