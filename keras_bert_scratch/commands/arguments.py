@@ -13,13 +13,19 @@ from keras_bert_scratch.errors import UserError
 Corpus = Annotated[
     list[str],
     typer.Argument(
-        help="Text files (.gz too), folders of .txt files, or package:NAME for the text in an installed package."
+        help="Text files, JSON lines, CSV, Parquet (.gz .bz2 .xz .zst too), folders of them, patterns, gs:// paths, "
+        "package:NAME for the text in an installed package, tfds:NAME/CONFIG:SPLIT for a TensorFlow dataset."
     ),
 ]
 Documents = Annotated[
     str,
     typer.Option(help="What parts one document from the next: blank-lines, or files (blank lines part paragraphs)."),
 ]
+Sentences = Annotated[
+    str, typer.Option(help="split: each line is a paragraph to split into sentences; lines: each line is a sentence.")
+]
+TextField = Annotated[str, typer.Option(help="The field or column of JSON lines, CSV, Parquet or a dataset to read.")]
+BadBytes = Annotated[str, typer.Option(help="Of bytes that are not UTF-8: fail, or replace and count them.")]
 Out = Annotated[Path, typer.Option(help="Folder to make; an unfinished run in it is continued.")]
 Batch = Annotated[int, typer.Option(help="Rows per step.")]
 Length = Annotated[int, typer.Option(help="Tokens per row.")]
@@ -28,6 +34,13 @@ BiasCorrection = Annotated[
     typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
 ]
 Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
+Pairs = Annotated[
+    str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
+]
+ShortSeqProb = Annotated[float, typer.Option(help="How often an example aims at a random shorter length.")]
+Masking = Annotated[str, typer.Option(help="Units that are hidden: tokens, words (whole), ngrams (1-3 words).")]
+MaskedShare = Annotated[float, typer.Option(help="Share of a row's tokens to hide.")]
+MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default no less than the share.")]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -17,8 +17,10 @@ def evaluate(
 ) -> None:
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records."""
     from keras_bert_scratch.commands.tables import print_results
+    from keras_bert_scratch.data.example_rules import ExampleRules
+    from keras_bert_scratch.data.google.records import open_records
     from keras_bert_scratch.data.labelled_text import LabelledText
-    from keras_bert_scratch.data.pretraining_input import PretrainingRecords
+    from keras_bert_scratch.models.masked_lm import BertMaskedLM
     from keras_bert_scratch.models.pretrainer import BertPretrainer
     from keras_bert_scratch.tasks.classification import Classifier
     from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -26,12 +28,13 @@ def evaluate(
     from keras_bert_scratch.training.run_directory import read_run
 
     if data.is_dir():
-        records = PretrainingRecords(data, BertTokenizer.load(run))
-        model = BertPretrainer.from_pretrained(run)
+        records = open_records(data, BertTokenizer.load(run))
+        settings = (read_run(run) or {}).get("settings", {})
+        rules = ExampleRules(settings.get("rules", {}).get("pairs", "next"))
+        model = (BertMaskedLM if rules.pairs == "none" else BertPretrainer).from_pretrained(run)
         model.compile()
-        story = read_run(run)
-        trained_length = story["settings"]["max_length"] if story else model.backbone.config.max_position_embeddings
-        results = evaluate_pretraining(model, records, max_length=length or trained_length)
+        length = length or settings.get("max_length") or model.backbone.config.max_position_embeddings
+        results = evaluate_pretraining(model, records, max_length=length, rules=rules)
         print_results(f"{run} on {data}", results)
     else:
         classifier = Classifier.load(run)

@@ -14,6 +14,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(help="A run, model (ours or another's), records, SavedModel or vocabulary.")],
 ) -> None:
     """Tell what a run, anybody's BERT, records, a SavedModel or a vocabulary is."""
+    from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.errors import UserError
 
@@ -21,8 +22,9 @@ def inspect(
         raise UserError(f"{path}: no such file or folder; check the path")
     if path.is_file():
         what, facts = _vocabulary(path)
-    elif (path / "manifest.json").exists():
-        what, facts = _records(path)
+    elif any(path.glob("*.tfrecord*")):
+        show_records(path)
+        return
     elif (path / "saved_model.pb").exists():
         what, facts = _saved_model(path)
     else:
@@ -37,16 +39,6 @@ def _vocabulary(path: Path) -> tuple[str, dict[str, Any]]:
     continuations = sum(token.startswith("##") for token in vocabulary.tokens)
     casing = "cased" if vocabulary.looks_cased else "uncased"
     return f"{casing} vocabulary", {"tokens": len(vocabulary), "of these ##continuations": continuations}
-
-
-def _records(path: Path) -> tuple[str, dict[str, Any]]:
-    from keras_bert_scratch.data.records import Manifest
-
-    manifest = Manifest.load(path)
-    counts = {what: manifest.total(what) for what in ("documents", "sentences", "tokens", "bytes")}
-    sizes = {"shards": len(manifest.shards), "vocabulary size": manifest.vocab_size}
-    per_token = {"bytes per token": round(counts["bytes"] / counts["tokens"], 3)}
-    return f"{'un' * manifest.lowercase}cased records", {**counts, **sizes, **per_token}
 
 
 def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:

@@ -7,13 +7,25 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Batch, BiasCorrection, Length, Out, Seed, seconds_of
+from keras_bert_scratch.commands.arguments import (
+    Batch,
+    BiasCorrection,
+    Length,
+    MaskedShare,
+    Masking,
+    MaxPredictions,
+    Out,
+    Pairs,
+    Seed,
+    ShortSeqProb,
+    seconds_of,
+)
 
 EXAMPLE = "keras-bert pretrain demo/records --preset bert-tiny --steps 50 --out my-run"
 
 
 def pretrain(
-    records: Annotated[Path, typer.Argument(help="Folder made by 'keras-bert tfrecords'.")],
+    records: Annotated[Path, typer.Argument(help="Folder of records: ours, or of Google's format from anywhere.")],
     out: Out,
     preset: Annotated[
         str, typer.Option(help="bert-tiny, -mini, -small, -medium, -base, -large or bert-l6-h768.")
@@ -29,27 +41,43 @@ def pretrain(
     dropout: Annotated[float, typer.Option(help="Share dropped of activations and attention.")] = 0.1,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     held_out: Annotated[Path | None, typer.Option("--eval", help="Records to measure on before and after.")] = None,
+    pairs: Pairs = "next",
+    packing: Annotated[
+        bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
+    ] = False,
+    short_seq_prob: ShortSeqProb = 0.1,
+    masking: Masking = "tokens",
+    masked_share: MaskedShare = 0.15,
+    max_predictions: MaxPredictions = None,
+    static_masks: Annotated[
+        bool, typer.Option("--static-masks", help="The same masks for an example in every epoch.")
+    ] = False,
+    on_corrupt: Annotated[str, typer.Option(help="Of damaged records: fail, or skip and log them.")] = "fail",
+    vocab: Annotated[Path | None, typer.Option(help="vocab.txt of records that have none beside them.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Pretrain a new model on records."""
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
-    from keras_bert_scratch.data.pretraining_input import PretrainingRecords
+    from keras_bert_scratch.data.example_rules import ExampleRules
+    from keras_bert_scratch.data.google.records import open_records
+    from keras_bert_scratch.data.masking import MaskingRule
     from keras_bert_scratch.training.loop import Pace
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
-    data = PretrainingRecords(records)
+    data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
+    masks = MaskingRule(masked_share, masking, max_predictions)
+    rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
     run = pretrain_records(
         data,
-        BertConfig.preset(
-            preset, vocab_size=data.manifest.vocab_size, hidden_dropout=dropout, attention_dropout=dropout
-        ),
+        BertConfig.preset(preset, vocab_size=data.vocab_size, hidden_dropout=dropout, attention_dropout=dropout),
         out,
         Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup, bias_correction, optimizer),
         batch,
         length,
         dtype,
         seed,
-        PretrainingRecords(held_out, data.tokenizer) if held_out else None,
+        open_records(held_out, data.tokenizer, on_corrupt) if held_out else None,
+        rules,
     )
     print_run(run)

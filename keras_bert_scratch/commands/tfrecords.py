@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Corpus, Documents, Seed
+from keras_bert_scratch.commands.arguments import (
+    BadBytes,
+    Corpus,
+    Documents,
+    Length,
+    MaskedShare,
+    Masking,
+    MaxPredictions,
+    Pairs,
+    Seed,
+    Sentences,
+    ShortSeqProb,
+    TextField,
+)
+
+FORMATS = ("documents", "google")
 
 EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-records"
 
@@ -15,29 +31,65 @@ EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-
 def tfrecords(
     corpus: Corpus,
     vocab: Annotated[Path, typer.Option(help="The vocabulary; one with capital letters is taken as cased.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    shards: Annotated[int, typer.Option(help="Files to deal the documents to.")] = 8,
+    out: Annotated[Path, typer.Option(help="Folder to make; an interrupted build of it is continued.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="documents: pairs and masks are made when read, anew in every epoch; google: made once, by the "
+            "options from --length on, in the schema of Google's create_pretraining_data.py."
+        ),
+    ] = "documents",
+    shards: Annotated[
+        int | None, typer.Option(help="Files to deal the documents to; by default one per 64 MB of text, at least 8.")
+    ] = None,
     documents: Documents = "blank-lines",
+    sentences: Sentences = "split",
+    text_field: TextField = "text",
+    bad_bytes: BadBytes = "fail",
+    workers: Annotated[int | None, typer.Option(help="Processes that split text; by default one per core.")] = None,
+    beam: Annotated[
+        str | None,
+        typer.Option(help="Build with Apache Beam, with these pipeline options, such as '--runner=FlinkRunner'."),
+    ] = None,
     seed: Seed = 0,
+    length: Length = 128,
+    dupe_factor: Annotated[int, typer.Option(help="Copies of the corpus, each with other pairs and masks.")] = 10,
+    pairs: Pairs = "next",
+    short_seq_prob: ShortSeqProb = 0.1,
+    masking: Masking = "tokens",
+    masked_share: MaskedShare = 0.15,
+    max_predictions: MaxPredictions = None,
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
-    from rich.console import Console
-
+    from keras_bert_scratch.commands.progress import byte_progress
+    from keras_bert_scratch.data.beam_builder import build_records_with_beam
     from keras_bert_scratch.data.builder import build_records
-    from keras_bert_scratch.data.sources import read_documents
+    from keras_bert_scratch.data.corpus.form import CorpusForm
+    from keras_bert_scratch.data.example_rules import ExampleRules
+    from keras_bert_scratch.data.google.builder import build_google_examples
+    from keras_bert_scratch.data.masking import MaskingRule
+    from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.text.tokenizer import BertTokenizer
 
+    if format not in FORMATS:
+        raise UserError(f"--format: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
+    if beam is not None and format == "google":
+        raise UserError("--beam: builds the format documents only; build that, then the same command without --beam")
+    form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer = BertTokenizer(vocab)
-    with Console(stderr=True).status("tokenising") as status:
-        manifest = build_records(
-            read_documents(corpus, documents),
-            tokenizer,
-            out,
-            shards,
-            seed,
-            on_progress=lambda done: status.update(f"tokenising: {done:,} documents"),
-        )
-    print(
-        f"{out}: {manifest.total('documents'):,} documents, {manifest.total('sentences'):,} sentences, "
-        f"{manifest.total('tokens'):,} tokens in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB"
-    )
+    with byte_progress("tokenising") as told:
+        if beam is not None:
+            manifest = build_records_with_beam(corpus, tokenizer, out, shards, seed, form, shlex.split(beam))
+        elif format == "documents":
+            manifest = build_records(corpus, tokenizer, out, shards, seed, form, workers, told)
+        else:
+            rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_share, masking, max_predictions))
+            manifest = build_google_examples(
+                corpus, tokenizer, out, shards, seed, form, workers, told, length, rules, dupe_factor
+            )
+    whats = ("documents", "sentences", "tokens") if format == "documents" else ("examples",)
+    counts = ", ".join(f"{manifest.total(what):,} {what}" for what in whats)
+    print(f"{out}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")
+    for what, count in manifest.text.items():
+        if count and what != "text_bytes":
+            print(f"{out}: {count:,} {what.replace('_', ' ')} in the text")

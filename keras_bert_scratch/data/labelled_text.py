@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import functools
 import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.length_bucketing import bucketed_batches, padded_lengths
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 TEXT_COLUMNS = ("text", "sentence", "sentence1")
 PAIR_COLUMNS = ("text_pair", "sentence2")
 LABEL_COLUMN = "label"
+
+TEXTS_AT_ONCE = 4096  # tokenized in one call; bounds its memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,9 @@ class LabelledText:
     labels: Sequence[int]
     label_names: Sequence[str]
     pairs: Sequence[str] | None = None
+    _token_ids: dict[BertTokenizer, tuple[tf.RaggedTensor, tf.RaggedTensor | None]] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not len(self.texts) == len(self.labels) == len(self.texts if self.pairs is None else self.pairs):
@@ -103,43 +108,81 @@ class LabelledText:
     ) -> tf.data.Dataset:
         """Batches for `BertTextClassifier.fit` without end, every text once per epoch in an order drawn from `seed`.
 
-        From `first_step` on it gives what a stream from the start gives there. The last batch of an epoch is filled up
-        from the next one, so that all have the same size.
+        Texts of similar length share a batch, and each batch is only as long as its longest text, rounded up to a
+        multiple of 8 (`bucketed_batches`). From `first_step` on it gives what a stream from the start gives there. The
+        last batch of an epoch is filled up from the next one, so that all have the same number of rows.
+
+        Args:
+            tokenizer: makes the ids; all texts are tokenized at the first call, and kept.
+            batch_size: rows.
+            max_length: tokens of a row at most; longer texts are trimmed.
+            seed: of the order.
+            first_step: how many batches to leave out at the start; costs the same for any number.
+
+        Yields: `(inputs, labels)`: what `pack_segments` gives, int32 `(batch_size, length)`, and int32 `(batch_size,)`.
+
+        Example:
+            >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+            >>> data = LabelledText(["play", "playing", "play " * 20], [0, 1, 1], ["no", "yes"])
+            >>> batches = data.training_batches(BertTokenizer(vocabulary), batch_size=1, max_length=16)
+            >>> sorted(inputs["token_ids"].shape[1] for inputs, labels in batches.take(3))
+            [8, 8, 16]
         """
-
-        @functools.lru_cache(maxsize=2)
-        def order(epoch: int) -> np.ndarray:
-            return np.random.default_rng([seed, epoch]).permutation(len(self))
-
-        def indices() -> Iterator[np.ndarray]:
-            for step in itertools.count(first_step):
-                # The epochs lie one after another; a batch may begin in one and end in the next.
-                epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), len(self))
-                yield np.concatenate([order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
-
-        dataset = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec([batch_size], tf.int64))
+        num_tokens = self._num_tokens(tokenizer, max_length)
+        dataset = tf.data.Dataset.from_generator(
+            lambda: bucketed_batches(num_tokens, batch_size, seed, first_step),
+            output_signature=tf.TensorSpec([batch_size], tf.int64),
+        )
         return self._packed(dataset, tokenizer, max_length)
 
     def evaluation_batches(
         self, tokenizer: BertTokenizer, batch_size: int = 32, max_length: int = 128
     ) -> tf.data.Dataset:
-        """Batches of every text once, in order; the last may be smaller."""
+        """Batches of every text once, in order, padded as in training; the last may have fewer rows."""
         return self._packed(tf.data.Dataset.range(len(self)).batch(batch_size), tokenizer, max_length)
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Training steps in which every text is seen once."""
         return math.ceil(len(self) / batch_size)
 
-    def _packed(self, indices: tf.data.Dataset, tokenizer: BertTokenizer, max_length: int) -> tf.data.Dataset:
-        texts, labels = tf.constant(list(self.texts)), tf.constant(list(self.labels), tf.int32)
-        pairs = None if self.pairs is None else tf.constant(list(self.pairs))
+    def fill(self, tokenizer: BertTokenizer, batch_size: int = 32, max_length: int = 128, seed: int = 0) -> float:
+        """The share of places that hold tokens, not padding, in the first epoch of `training_batches`."""
+        num_tokens = self._num_tokens(tokenizer, max_length)
+        batches = itertools.islice(bucketed_batches(num_tokens, batch_size, seed), self.steps_per_epoch(batch_size))
+        texts = np.stack(list(batches))
+        lengths = padded_lengths(num_tokens, max_length)[texts].max(axis=1)
+        return float(num_tokens[texts].sum() / (lengths.sum() * batch_size))
 
-        def pack(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-            first = tokenizer.tokenize(tf.gather(texts, rows))
-            second = None if pairs is None else tokenizer.tokenize(tf.gather(pairs, rows))
-            return pack_segments(first, second, max_length, tokenizer.vocabulary), tf.gather(labels, rows)
+    def _packed(self, batches: tf.data.Dataset, tokenizer: BertTokenizer, max_length: int) -> tf.data.Dataset:
+        """Batches of texts' numbers as inputs and labels."""
+        labels = tf.constant(list(self.labels), tf.int32)
+        segments = self._tokenized(tokenizer)
+        lengths = tf.constant(padded_lengths(self._num_tokens(tokenizer, max_length), max_length))
 
-        return indices.map(pack, num_parallel_calls=2).prefetch(4)
+        def pack(texts: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            first, second = (None if ids is None else tf.gather(ids, texts) for ids in segments)
+            length = tf.reduce_max(tf.gather(lengths, texts))
+            packed = pack_segments(first, second, length, tokenizer.vocabulary)
+            # Gathering ragged rows forgets how many they are.
+            inputs = {name: tf.ensure_shape(values, [texts.shape[0], None]) for name, values in packed.items()}
+            return inputs, tf.gather(labels, texts)
+
+        return batches.map(pack, num_parallel_calls=2).prefetch(4)
+
+    def _num_tokens(self, tokenizer: BertTokenizer, max_length: int) -> np.ndarray:
+        return packed_lengths(*self._tokenized(tokenizer), max_length).numpy()
+
+    def _tokenized(self, tokenizer: BertTokenizer) -> tuple[tf.RaggedTensor, tf.RaggedTensor | None]:
+        """The ids of all texts, and of their pairs, made once."""
+
+        def token_ids(texts: Sequence[str]) -> tf.RaggedTensor:
+            parts = (texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE))
+            return tf.concat([tokenizer.tokenize(part) for part in parts], axis=0)
+
+        if tokenizer not in self._token_ids:
+            second = None if self.pairs is None else token_ids(self.pairs)
+            self._token_ids[tokenizer] = token_ids(self.texts), second
+        return self._token_ids[tokenizer]
 
 
 def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str, str | None]:

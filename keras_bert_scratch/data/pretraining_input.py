@@ -1,27 +1,53 @@
-"""From records to pretraining batches: pairs, packing and masks are made anew in every epoch, all by the seed."""
+"""From records to pretraining batches: a pure function of (records, seed, step), for one worker or many.
+
+epoch    takes the shards in an order of its own, and a shard's rows in an order of their own
+plan     which examples and rows a shard gives: one of `PLANS`, taken in turn by the epochs; so what comes before a
+         step can be counted, not read through
+masks    new in every epoch, from a key per row
+workers  take equal slices of every batch
+"""
 
 from __future__ import annotations
 
-import itertools
-import math
-import random
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.data.masking import MASKED_SHARE, mask_tokens
-from keras_bert_scratch.data.records import Manifest, check_vocabulary, decode_document, load_tokenizer, token_dtype
-from keras_bert_scratch.data.sentence_pairs import SentencePairs
+from keras_bert_scratch.data.chance import mixed, shuffled
+from keras_bert_scratch.data.example_rows import lay_out_rows
+from keras_bert_scratch.data.example_rules import ExampleRules
+from keras_bert_scratch.data.left_to_right import next_tokens
+from keras_bert_scratch.data.masking import mask_tokens
+from keras_bert_scratch.data.records import (
+    DOCUMENTS_FORMAT,
+    Documents,
+    Manifest,
+    check_vocabulary,
+    load_tokenizer,
+    token_dtype,
+)
+from keras_bert_scratch.data.row_stream import Shards, Visit, batches_of
+from keras_bert_scratch.data.shard_plan import ShardPlan, max_examples_of, read_shard
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
-SHORT_SEQ_PROB = 0.1
+PLANS = 10  # as many as Google's code makes copies of a corpus, each with other pairs (its `dupe_factor`)
+ON_CORRUPT = ("fail", "skip")
 
-# A batch before packing: A's ids, row after row, and per row how many; the same for B; per row the label.
-RawBatch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+BERT_RULES = ExampleRules()
+
+log = logging.getLogger(__name__)
+
+
+class _Source(NamedTuple):
+    """One epoch's rows of one shard."""
+
+    plan: ShardPlan
+    key: tuple[Any, ...]  # of the masks
 
 
 class PretrainingRecords:
@@ -30,124 +56,176 @@ class PretrainingRecords:
     Args:
         directory: what `build_records` made.
         tokenizer: of the model to be trained; `None` takes the one stored with the records.
+        on_corrupt: `"fail"`, or `"skip"` to log and leave out records and shards that are damaged or missing.
 
     Raises:
-        UserError: the folder holds no whole records, they were made with another vocabulary, or are one document only.
+        UserError: the folder holds no whole records, or they were made with another vocabulary.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
-        >>> manifest = build_records([["Playing.", "Play!"], ["Play?", "Play."]], BertTokenizer(vocabulary), "records")
+        >>> _ = Path("play.txt").write_text("Playing. Play!\\n\\nPlay? Play.")
+        >>> manifest = build_records(["play.txt"], BertTokenizer(vocabulary), "records")
         >>> inputs, labels, weights = next(iter(PretrainingRecords("records").batches(batch_size=2, max_length=16)))
         >>> tuple(inputs["token_ids"].shape), tuple(labels["masked_lm"].shape)
         ((2, 16), (2, 3))
     """
 
-    def __init__(self, directory: Path | str, tokenizer: BertTokenizer | None = None) -> None:
+    def __init__(self, directory: Path | str, tokenizer: BertTokenizer | None = None, on_corrupt: str = "fail") -> None:
+        if on_corrupt not in ON_CORRUPT:
+            raise UserError(f"--on-corrupt: {on_corrupt!r} is unknown; choose one of {', '.join(ON_CORRUPT)}")
         self.directory = Path(directory)
+        self.on_corrupt = on_corrupt
         self.manifest = Manifest.load(directory)
+        if self.manifest.format != DOCUMENTS_FORMAT:
+            raise UserError(
+                f"{directory}: holds records of the format {self.manifest.format!r}; read them as GoogleRecords"
+            )
+        if on_corrupt == "fail":
+            self.manifest.check_shards(directory)
         self.tokenizer = tokenizer or load_tokenizer(directory, self.manifest)
         check_vocabulary(self.manifest, self.tokenizer, directory)
-        if self.manifest.total("documents") < 2:
-            raise UserError(
-                f"{directory}: is a single document, but next-sentence pairs need two; "
-                f"part it by blank lines, or give several files with '--documents files'"
-            )
+        self._num_rows: dict[tuple[Any, ...], int] = {}
+        self._told: set[int] = set()
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the vocabulary has."""
+        return self.manifest.vocab_size
+
+    @property
+    def fingerprint(self) -> list[str]:
+        """What names these records in a run's settings: the hash of each shard."""
+        return [shard["sha256"] for shard in self.manifest.shards]
 
     def batches(
-        self, batch_size: int = 32, max_length: int = 128, seed: int = 0, first_step: int = 0
+        self,
+        batch_size: int = 32,
+        max_length: int = 128,
+        seed: int = 0,
+        first_step: int = 0,
+        rules: ExampleRules = BERT_RULES,
+        worker: int = 0,
+        num_workers: int = 1,
     ) -> tf.data.Dataset:
-        """Batches for `BertPretrainer.fit`, without end: `(inputs, labels, sample_weights)`, each a dict.
+        """Batches for `fit`, without end: `(inputs, labels, sample_weights)`.
 
         A pure function of the records, the arguments and the step: from `first_step` on it gives what a stream from the
-        start gives there.
+        start gives there. Each epoch has every example of its plan once. A batch's rows are of one shard (at its end,
+        of two), which holds the documents that chance dealt to it; the order within is wholly random.
 
         Args:
-            batch_size: rows.
+            batch_size: rows, of all workers together.
             max_length: tokens of a row.
             seed: of order, pairs and masks.
-            first_step: how many batches to leave out at the start.
+            first_step: how many batches to leave out at the start; costs the same for any number.
+            rules: which examples to make.
+            worker: which of the workers this is, from 0.
+            num_workers: how many share each batch, in equal slices.
 
         Inputs: `token_ids`, `segment_ids`, `padding_mask` int32 `(batch, length)`, `mask_positions` int32 `(batch,
-        predictions)`. Labels and weights: `masked_lm` `(batch, predictions)`, `next_sentence` `(batch,)`.
+        predictions)`; with packing also `example_ids` `(batch, length)` and `example_starts` `(batch, examples)`.
+
+        Labels and weights: a dict of `masked_lm` `(batch, predictions)` and `next_sentence` `(batch,)`, or with packing
+        `(batch, examples)`. Without pairs there is no dict, but the masked words' array; left to right, the next
+        tokens' `(batch, length)`, and no `mask_positions`.
+
+        Raises:
+            UserError: sizes that do not fit, or pairs from a single document.
         """
-        if max_length < 8:
-            raise UserError(f"max_length: must be at least 8 to hold two sentences, not {max_length}")
-        vocabulary = self.tokenizer.vocabulary
-        max_predictions = math.ceil(max_length * MASKED_SHARE)
+        self.check(max_length, rules)
 
-        def finish(step: tf.Tensor, raw: tuple[tf.Tensor, ...]) -> tuple[dict, dict, dict]:
-            ids_a, lengths_a, ids_b, lengths_b, labels = raw
-            segment_a = tf.RaggedTensor.from_row_lengths(ids_a, lengths_a)
-            segment_b = tf.RaggedTensor.from_row_lengths(ids_b, lengths_b)
-            packed = pack_segments(segment_a, segment_b, max_length, vocabulary)
-            masked = mask_tokens(
-                packed["token_ids"], packed["padding_mask"], vocabulary, max_predictions, tf.stack([seed, step])
-            )
-            inputs = {**packed, "token_ids": masked["token_ids"], "mask_positions": masked["mask_positions"]}
-            weights = {"masked_lm": masked["mask_weights"], "next_sentence": tf.ones([batch_size])}
-            return inputs, {"masked_lm": masked["mask_ids"], "next_sentence": labels}, weights
-
-        ids, per_row = tf.TensorSpec([None], tf.int32), tf.TensorSpec([batch_size], tf.int32)
-        dataset = tf.data.Dataset.from_generator(
-            lambda: self._raw_batches(batch_size, max_length, seed, first_step),
-            output_signature=(ids, per_row, ids, per_row, per_row),
+        return batches_of(
+            self._rows(max_length, seed, rules),
+            seed,
+            lambda taken: self._batch(taken, max_length, rules),
+            batch_size,
+            first_step,
+            worker,
+            num_workers,
         )
-        steps = tf.data.Dataset.counter(start=first_step, dtype=tf.int32)
-        dataset = tf.data.Dataset.zip(steps, dataset)
-        return dataset.map(finish, num_parallel_calls=2).prefetch(4)
 
-    def _raw_batches(self, batch_size: int, max_length: int, seed: int, first_step: int) -> Iterator[RawBatch]:
-        """Rows follow each other across shards and epochs; only the rows of left-out batches are skipped."""
-        skip = first_step * batch_size
-        waiting: list[tuple[np.ndarray, np.ndarray]] = []  # (ids of the shard, pairs into it)
-        for ids, pairs in self._shards(max_length, seed):
-            skipped = min(skip, len(pairs))
-            skip -= skipped
-            waiting.append((ids, pairs[skipped:]))
-            while sum(len(pairs) for _, pairs in waiting) >= batch_size:
-                taken, missing = [], batch_size
-                while missing:
-                    ids, pairs = waiting[0]
-                    taken.append((ids, pairs[:missing]))
-                    missing -= len(taken[-1][1])
-                    waiting[0] = (ids, pairs[len(taken[-1][1]) :])
-                    if not len(waiting[0][1]):
-                        waiting.pop(0)
-                yield _gather(taken)
+    def fill(self, max_length: int, seed: int = 0, rules: ExampleRules = BERT_RULES) -> float:
+        """The share of places that hold tokens, not padding, in the rows of the first shard."""
+        self.check(max_length, rules)
+        return self._plan(0, max_length, seed, 0, rules).fill
 
-    def _shards(self, max_length: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Shard after shard without end, in a new order and with new pairs in every epoch."""
-        for epoch in itertools.count():
-            order = list(range(len(self.manifest.shards)))
-            random.Random(f"{seed} {epoch}").shuffle(order)
-            for shard in order:
-                ids, sentence_ends = self._read_shard(shard)
-                yield ids, SentencePairs(sentence_ends, max_length, SHORT_SEQ_PROB, f"{seed} {epoch} {shard}").plan()
+    def check(self, max_length: int, rules: ExampleRules) -> None:
+        """Raises `UserError` unless rows of this length can be made by these rules."""
+        if max_length < 8:
+            raise UserError(f"--length: must be at least 8 to hold two sentences, not {max_length}")
+        if rules.pairs == "next" and self.manifest.total("documents") < 2:
+            raise UserError(
+                f"{self.directory}: is a single document, but next-sentence pairs need two; "
+                f"part it by blank lines, give several files with '--documents files', or do without: '--pairs none'"
+            )
 
-    def _read_shard(self, index: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """All ids of a shard in one array, and where its documents' sentences end in it."""
-        path = self.directory / self.manifest.shards[index]["file"]
+    def documents(self, shard: int) -> Documents:
+        """All documents of a shard; raises `UserError` if it is damaged, or logs what is left out."""
+        facts = self.manifest.shards[shard]
         dtype = token_dtype(self.manifest.vocab_size)
-        ids, sentence_ends, end = [], [], 0
-        try:
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                token_ids, lengths = decode_document(record, dtype)
-                ids.append(token_ids)
-                sentence_ends.append(end + np.concatenate([[0], np.cumsum(lengths)]))
-                end += len(token_ids)
-        except (tf.errors.DataLossError, ValueError, IndexError) as error:
-            raise UserError(f"{path}: damaged after record {len(ids)} ({error}); make the records again") from None
-        return np.concatenate(ids) if ids else np.zeros(0, dtype), sentence_ends
+        path = self.directory / facts["file"]
+        documents, left_out = read_shard(path, dtype, facts, self.on_corrupt == "skip")
+        if left_out and shard not in self._told:
+            self._told.add(shard)
+            log.warning("%s: left out %s", path, left_out)
+        return documents
 
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each document of the first shard."""
+        documents = self.documents(0)
+        ends = np.concatenate([[0], np.cumsum(documents.sentence_lengths)])
+        return np.diff(ends[np.concatenate([[0], np.cumsum(documents.document_lengths)])])
 
-def _gather(taken: list[tuple[np.ndarray, np.ndarray]]) -> RawBatch:
-    rows = np.concatenate([pairs for _, pairs in taken]).astype(np.int32)
-    ids_a = [ids[start:end] for ids, pairs in taken for start, end in pairs[:, 0:2]]
-    ids_b = [ids[start:end] for ids, pairs in taken for start, end in pairs[:, 2:4]]
-    return (
-        np.concatenate(ids_a).astype(np.int32),
-        rows[:, 1] - rows[:, 0],
-        np.concatenate(ids_b).astype(np.int32),
-        rows[:, 3] - rows[:, 2],
-        rows[:, 4],
-    )
+    def _rows(self, max_length: int, seed: int, rules: ExampleRules) -> Shards[_Source]:
+        """The stream of all rows; a shard is one visit."""
+
+        def visits(shard: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[_Source]]:
+            plan = self._plan(shard, max_length, seed, epoch % PLANS, rules)
+            key = ("masks", seed, epoch % PLANS if rules.static_masks else epoch, shard)
+            yield Visit(start, _Source(plan, key), shuffled(plan.num_rows, "rows", seed, epoch, shard))
+
+        def num_rows(shard: int, epoch: int) -> int:
+            return self._rows_of(shard, max_length, seed, epoch % PLANS, rules)
+
+        return Shards(str(self.directory), len(self.manifest.shards), PLANS, num_rows, visits)
+
+    def _rows_of(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> int:
+        key = (shard, max_length, seed, plan, rules)
+        if key not in self._num_rows:
+            self._num_rows[key] = self._plan(shard, max_length, seed, plan, rules).num_rows
+        return self._num_rows[key]
+
+    def _plan(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> ShardPlan:
+        return ShardPlan.make(self.documents(shard), max_length, rules, seed, plan, shard)
+
+    def _batch(
+        self, taken: list[tuple[_Source, np.ndarray]], max_length: int, rules: ExampleRules
+    ) -> tuple[Any, Any, Any]:
+        """Inputs, labels and weights of some rows of some shards."""
+        vocabulary = self.tokenizer.vocabulary
+        room = max_examples_of(max_length, rules)
+        nothing = lay_out_rows(
+            np.zeros(0, np.int32), np.zeros((0, 5), np.int64), np.zeros(1, np.int64), max_length, room, vocabulary
+        )
+        parts = [
+            lay_out_rows(source.plan.token_ids, *source.plan.examples_of(rows), max_length, room, vocabulary)
+            for source, rows in taken
+        ]
+        keys = [np.zeros(0, np.uint64), *(mixed(*source.key, rows) for source, rows in taken)]
+        laid_out = {name: np.concatenate([nothing[name], *(part[name] for part in parts)]) for name in nothing}
+        names = ["token_ids", "segment_ids", "padding_mask"] + ["example_ids", "example_starts"] * rules.packing
+        inputs = {name: laid_out[name] for name in names}
+        if rules.objective == "left-to-right":
+            return (inputs, *next_tokens(laid_out["token_ids"], laid_out["example_ids"]))
+        masked = mask_tokens(
+            laid_out["token_ids"], laid_out["padding_mask"], vocabulary, rules.masking, np.concatenate(keys)
+        )
+        inputs |= {"token_ids": masked["token_ids"], "mask_positions": masked["mask_positions"]}
+        if rules.pairs == "none":
+            return inputs, masked["mask_ids"], masked["mask_weights"]
+        pairs = [laid_out[name] if rules.packing else laid_out[name][:, 0] for name in ("labels", "label_weights")]
+        return (
+            inputs,
+            {"masked_lm": masked["mask_ids"], "next_sentence": pairs[0]},
+            {"masked_lm": masked["mask_weights"], "next_sentence": pairs[1]},
+        )

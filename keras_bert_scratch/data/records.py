@@ -1,9 +1,11 @@
-"""The TFRecord schema: one document per record, and the manifest beside the shards.
+"""The `documents` schema: a record holds some documents, cut into sentences; and the manifest beside the shards.
 
-A record is a `tf.train.Example` with two features:
+A record is a `tf.train.Example` with three features:
 
-- `token_ids`: bytes, the document's ids one after another, little-endian `uint16` (`uint32` over 65,536 tokens);
-- `sentence_lengths`: int64 list, how many ids each sentence has; their sum is the number of ids.
+- `token_ids`: bytes, the ids of all its documents one after another, little-endian `uint16` (`uint32` for more than
+  65,536 tokens);
+- `sentence_lengths`: int64 list, how many ids each sentence has; their sum is the number of ids;
+- `document_lengths`: int64 list, how many sentences each document has; their sum is the number of sentences.
 
 Pairing, truncation, masking and packing happen when the records are read.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +24,28 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = "keras_bert_scratch documents 1"
+DOCUMENTS_FORMAT = "keras_bert_scratch documents 2"
+GOOGLE_FORMAT = "google create_pretraining_data"
+
+COUNTS = ("documents", "sentences", "tokens")
+
+
+class Documents(NamedTuple):
+    """Documents as flat arrays.
+
+    Args:
+        token_ids: int `(tokens,)`.
+        sentence_lengths: int64 `(sentences,)`, ids per sentence.
+        document_lengths: int64 `(documents,)`, sentences per document.
+    """
+
+    token_ids: np.ndarray
+    sentence_lengths: np.ndarray
+    document_lengths: np.ndarray
+
+    def counts(self) -> dict[str, int]:
+        """How many documents, sentences and tokens."""
+        return dict(zip(COUNTS, (len(array) for array in reversed(self)), strict=True))
 
 
 def token_dtype(vocab_size: int) -> np.dtype:
@@ -30,22 +53,36 @@ def token_dtype(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= 65536 else "<u4")
 
 
-def encode_document(token_ids: np.ndarray, sentence_lengths: np.ndarray, dtype: np.dtype) -> bytes:
-    """One document as a serialised `tf.train.Example`."""
+def encode_documents(documents: Documents, dtype: np.dtype) -> bytes:
+    """Documents as a serialised `tf.train.Example`; the same documents give the same bytes."""
     example = tf.train.Example()
-    example.features.feature["token_ids"].bytes_list.value.append(token_ids.astype(dtype).tobytes())
-    example.features.feature["sentence_lengths"].int64_list.value.extend(sentence_lengths.tolist())
-    return example.SerializeToString()
+    feature = example.features.feature
+    feature["token_ids"].bytes_list.value.append(documents.token_ids.astype(dtype).tobytes())
+    feature["sentence_lengths"].int64_list.value.extend(documents.sentence_lengths.tolist())
+    feature["document_lengths"].int64_list.value.extend(documents.document_lengths.tolist())
+    return example.SerializeToString(deterministic=True)
 
 
-def decode_document(record: bytes, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """The ids and sentence lengths that `encode_document` wrote."""
-    features = tf.train.Example.FromString(record).features.feature
-    token_ids = np.frombuffer(features["token_ids"].bytes_list.value[0], dtype)
-    sentence_lengths = np.array(features["sentence_lengths"].int64_list.value, np.int64)
-    if sentence_lengths.sum() != len(token_ids):
-        raise ValueError(f"{len(token_ids)} ids, but sentences of {sentence_lengths.sum()}")
-    return token_ids, sentence_lengths
+def decode_documents(record: bytes, dtype: np.dtype) -> Documents:
+    """What `encode_documents` wrote.
+
+    Raises:
+        ValueError: it is no such record, or its numbers do not fit together.
+    """
+    try:
+        feature = tf.train.Example.FromString(record).features.feature
+        token_ids = np.frombuffer(feature["token_ids"].bytes_list.value[0], dtype)
+    except Exception as error:  # protobuf raises its own, by implementation
+        raise ValueError(f"is not of the documents schema: {error}") from None
+    sentence_lengths, document_lengths = (
+        np.array(feature[name].int64_list.value, np.int64) for name in ("sentence_lengths", "document_lengths")
+    )
+    if sentence_lengths.sum() != len(token_ids) or document_lengths.sum() != len(sentence_lengths):
+        raise ValueError(
+            f"has {len(token_ids)} ids and {len(sentence_lengths)} sentences, but lengths for "
+            f"{sentence_lengths.sum()} and {document_lengths.sum()}"
+        )
+    return Documents(token_ids, sentence_lengths, document_lengths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +93,10 @@ class Manifest:
         vocabulary_sha256: hash of the vocabulary that made the ids.
         vocab_size: its length.
         lowercase: its casing.
-        shards: per shard its `file`, `documents`, `sentences`, `tokens`, `bytes` and `sha256`.
+        shards: per shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and `sha256`; in Google's
+            format `examples` instead of the middle three.
+        text: what was read: `text_bytes`, and how many `empty_documents` were left out, `cut_documents` were too long
+            and cut, `replaced_bytes` were no UTF-8.
         options: what the builder was asked for.
         written_by: library and version.
         format: the schema's name and version.
@@ -66,13 +106,14 @@ class Manifest:
     vocab_size: int
     lowercase: bool
     shards: list[dict[str, Any]]
+    text: dict[str, int]
     options: dict[str, Any]
     written_by: str
-    format: str = FORMAT
+    format: str = DOCUMENTS_FORMAT
 
     def total(self, what: str) -> int:
-        """The sum over shards of `"documents"`, `"sentences"`, `"tokens"` or `"bytes"`."""
-        return sum(shard[what] for shard in self.shards)
+        """The sum over shards of `"documents"`, `"sentences"`, `"tokens"`, `"records"`, `"bytes"` or `"examples"`."""
+        return sum(shard.get(what, 0) for shard in self.shards)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, as JSON can hold it."""
@@ -80,7 +121,7 @@ class Manifest:
 
     @classmethod
     def load(cls, directory: Path | str) -> Manifest:
-        """Reads the manifest of the records in `directory` and checks that they are whole and ours."""
+        """Reads the manifest of the records in `directory`."""
         file = Path(directory) / MANIFEST_FILE
         if not file.exists():
             raise UserError(f"{directory}: holds no {MANIFEST_FILE}; make records with 'keras-bert tfrecords'")
@@ -88,15 +129,21 @@ class Manifest:
             manifest = cls(**json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise UserError(f"{file}: is not a manifest ({error}); make the records again") from None
-        if manifest.format != FORMAT:
-            raise UserError(f"{file}: has the format {manifest.format!r}, not {FORMAT!r}; make the records again")
-        for shard in manifest.shards:
+        if manifest.format not in (DOCUMENTS_FORMAT, GOOGLE_FORMAT):
+            raise UserError(
+                f"{file}: has the format {manifest.format!r}, not {DOCUMENTS_FORMAT!r}; make the records again"
+            )
+        return manifest
+
+    def check_shards(self, directory: Path | str) -> None:
+        """Raises `UserError` unless every shard is there with the length that it should have."""
+        for shard in self.shards:
             path = Path(directory) / shard["file"]
             if not path.exists() or path.stat().st_size != shard["bytes"]:
                 raise UserError(
-                    f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again"
+                    f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again, or "
+                    f"leave out what is damaged with '--on-corrupt skip'"
                 )
-        return manifest
 
 
 def load_tokenizer(directory: Path | str, manifest: Manifest) -> BertTokenizer:

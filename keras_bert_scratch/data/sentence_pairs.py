@@ -1,85 +1,178 @@
 """Sentence pairs for pretraining: which stretch of a document is A, which is B, and whether B really follows.
 
-Works on positions alone: a shard's ids lie in one array, and a pair is four numbers into it. That makes a whole
-shard's pairs cheap to plan, to shuffle, and to skip when a run resumes.
+Works on positions alone: a shard's ids lie in one array, and an example is four numbers into it. What a chunk of
+sentences that starts at sentence s would be like depends on s and the key only, so it is worked out for all s at once;
+which chunks there are is then a walk from each to the one behind it.
 """
 
 from __future__ import annotations
 
-import random
+from typing import Any
 
 import numpy as np
 
-IS_NEXT, IS_RANDOM = 0, 1
+from keras_bert_scratch.data.chance import below, mixed, uniform
+from keras_bert_scratch.data.example_rules import ExampleRules
+
+IN_ORDER, NOT_IN_ORDER = 0, 1  # "is next" and "is random", or for order "as written" and "swapped"
+
+# int64 `(examples, 5)`: A's first id and the one behind its last, the same of B, the label. Without B both are 0.
+Examples = np.ndarray
 
 
-class SentencePairs:
-    """The pairs of one shard (Devlin et al. 2019, appendix A.2, and Google's `create_instances_from_document`).
+def plan_examples(
+    sentence_lengths: np.ndarray, document_lengths: np.ndarray, max_length: int, rules: ExampleRules, *key: Any
+) -> Examples:
+    """All examples of a shard, in the order of the text.
 
     Args:
-        sentence_ends: per document the positions in the shard's ids where its sentences end, its start first:
-            sentence `i` of a document is `ids[ends[i]:ends[i + 1]]`.
-        max_length: tokens of a row, `[CLS]` and the two `[SEP]` included.
-        short_seq_prob: how often a pair aims at a random shorter length, as fine-tuning's inputs are shorter.
-        seed: all chance comes from it.
+        sentence_lengths: ids per sentence, each at least 1.
+        document_lengths: sentences per document, each at least 1; for `"next"` at least two documents.
+        max_length: tokens of an example at most, the special ones included.
+        rules: what to make.
+        key: all chance comes from it.
+
+    Example:
+        >>> examples = plan_examples(np.array([3, 4, 5]), np.array([1, 2]), 32, ExampleRules(), "some", "key")
+        >>> examples[:, :2].tolist()
+        [[0, 3], [3, 7], [7, 12]]
     """
+    ends = np.concatenate([[0], np.cumsum(sentence_lengths)])  # sentence s is ids[ends[s]:ends[s + 1]]
+    first = np.concatenate([[0], np.cumsum(document_lengths)])  # document d is sentences first[d]...first[d + 1] - 1
+    room = max_length - rules.num_special_tokens
+    if rules.pairs == "none":
+        return _stretches(ends[first], room, rules.short_seq_prob, key)
+    if rules.pairs == "order":
+        return _trimmed(_ordered_pairs(ends, first, room, rules.short_seq_prob, key), room, key)
+    return _trimmed(_next_pairs(ends, first, room, rules.short_seq_prob, key), room, key)
 
-    def __init__(self, sentence_ends: list[np.ndarray], max_length: int, short_seq_prob: float, seed: str) -> None:
-        self._documents = [ends.tolist() for ends in sentence_ends]
-        self._room = max_length - 3
-        self._short_seq_prob = short_seq_prob
-        self._random = random.Random(seed)
 
-    def plan(self) -> np.ndarray:
-        """All pairs in random order: int64 `(pairs, 5)`, columns A's start and end, B's start and end, label."""
-        pairs = [pair for document in range(len(self._documents)) for pair in self._pairs_of(document)]
-        self._random.shuffle(pairs)
-        return np.array(pairs, np.int64).reshape(-1, 5)
+def _targets(size: int, room: int, short_seq_prob: float, key: tuple[Any, ...]) -> np.ndarray:
+    """How many tokens each chunk aims at: mostly all that fit."""
+    numbers = np.arange(size)
+    short = uniform("is short", *key, numbers) < short_seq_prob
+    return np.where(short, 2 + below(room - 1, "short target", *key, numbers), room)
 
-    def _pairs_of(self, document: int) -> list[tuple[int, int, int, int, int]]:
-        ends, chance = self._documents[document], self._random
-        pairs = []
-        first, last = 0, len(ends) - 1  # sentences first..last-1 are still to be used
-        while first < last:
-            target = chance.randint(2, self._room) if chance.random() < self._short_seq_prob else self._room
-            stop = first + 1
-            while stop < last and ends[stop] - ends[first] < target:
-                stop += 1
-            # The chunk is sentences first..stop-1. A takes its first one or more, and leaves B one if there are two.
-            a_stop = chance.randint(first + 1, stop - 1) if stop - first >= 2 else stop
-            start_a, end_a = ends[first], ends[a_stop]
-            if stop - first == 1 or chance.random() < 0.5:
-                start_b, end_b = self._random_stretch(document, max(1, target - (end_a - start_a)))
-                first, label = a_stop, IS_RANDOM  # what B did not take is used again
-            else:
-                start_b, end_b = ends[a_stop], ends[stop]
-                first, label = stop, IS_NEXT
-            pairs.append((*self._trimmed(start_a, end_a, start_b, end_b), label))
-        return pairs
 
-    def _random_stretch(self, document: int, target: int) -> tuple[int, int]:
-        """Sentences of another document, from a random one on, until there are `target` tokens."""
-        other = self._random.randrange(len(self._documents) - 1)
-        ends = self._documents[other + (other >= document)]
-        start = self._random.randrange(len(ends) - 1)
-        stop = start + 1
-        while stop < len(ends) - 1 and ends[stop] - ends[start] < target:
-            stop += 1
-        return ends[start], ends[stop]
+def _chunks(
+    ends: np.ndarray, first: np.ndarray, targets: np.ndarray, key: tuple[Any, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For a chunk that starts at each sentence: its document, where A stops and where the chunk stops, in sentences.
 
-    def _trimmed(self, start_a: int, end_a: int, start_b: int, end_b: int) -> tuple[int, int, int, int]:
-        """The longer segment loses a token at its front or its back, by chance, until both fit."""
-        while (excess := end_a - start_a + end_b - start_b - self._room) > 0:
-            difference = (end_a - start_a) - (end_b - start_b)
-            # Taken at once what one by one would give: from the longer until both are equal, then from both in turn.
-            cut = min(excess, abs(difference)) if difference else 1
-            front = self._front(cut)
-            if difference > 0:
-                start_a, end_a = start_a + front, end_a - (cut - front)
-            else:
-                start_b, end_b = start_b + front, end_b - (cut - front)
-        return start_a, end_a, start_b, end_b
+    A takes the chunk's first one or more, and leaves B one if there are two.
+    """
+    sentences = np.arange(len(ends) - 1)
+    document = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    stop = np.clip(np.searchsorted(ends, ends[:-1] + targets), sentences + 1, first[document + 1])
+    a_stop = sentences + 1 + below(np.maximum(stop - sentences - 1, 1), "split", *key, sentences)
+    return document, np.minimum(a_stop, stop), stop
 
-    def _front(self, cut: int) -> int:
-        """How many of `cut` coin throws say "front"."""
-        return self._random.getrandbits(cut).bit_count()
+
+def _walk(following: np.ndarray) -> np.ndarray:
+    """The chunks that there are: the first, the one behind it, and so on; a document's end is the next one's start."""
+    behind, chunks, at = following.tolist(), [], 0
+    while at < len(behind):
+        chunks.append(at)
+        at = behind[at]
+    return np.array(chunks, np.int64)
+
+
+def _next_pairs(
+    ends: np.ndarray, first: np.ndarray, room: int, short_seq_prob: float, key: tuple[Any, ...]
+) -> Examples:
+    """Devlin et al. 2019, appendix A.2, and Google's `create_instances_from_document` for what it leaves open."""
+    targets = _targets(len(ends) - 1, room, short_seq_prob, key)
+    document, a_stop, stop = _chunks(ends, first, targets, key)
+    sentences = np.arange(len(ends) - 1)
+    is_random = (stop == sentences + 1) | (uniform("is random", *key, sentences) < 0.5)
+    chunks = _walk(np.where(is_random, a_stop, stop))  # what a random B displaced is used again
+
+    start_a, end_a, end_b = ends[chunks], ends[a_stop[chunks]], ends[stop[chunks]]
+    start_b = end_a.copy()
+    random = np.flatnonzero(is_random[chunks])
+    wanted = np.maximum(1, (targets[chunks] - (end_a - start_a))[random])
+    start_b[random], end_b[random] = _elsewhere(document[chunks][random], wanted, ends, first, key, chunks[random])
+    return np.stack([start_a, end_a, start_b, end_b, is_random[chunks].astype(np.int64)], axis=1)
+
+
+def _elsewhere(
+    document: np.ndarray,
+    wanted: np.ndarray,
+    ends: np.ndarray,
+    first: np.ndarray,
+    key: tuple[Any, ...],
+    chunk: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sentences of another document, from a random one on, until there are `wanted` tokens."""
+    other = below(len(first) - 2, "other document", *key, chunk)
+    other += other >= document
+    start = first[other] + below(first[other + 1] - first[other], "other sentence", *key, chunk)
+    stop = np.clip(np.searchsorted(ends, ends[start] + wanted), start + 1, first[other + 1])
+    return ends[start], ends[stop]
+
+
+def _ordered_pairs(
+    ends: np.ndarray, first: np.ndarray, room: int, short_seq_prob: float, key: tuple[Any, ...]
+) -> Examples:
+    """Neighbouring segments, swapped half of the time; a lone sentence is parted, if it has two tokens."""
+    targets = _targets(len(ends) - 1, room, short_seq_prob, key)
+    _, a_stop, stop = _chunks(ends, first, targets, key)
+    chunks = _walk(stop)
+    start, middle, end = ends[chunks], ends[a_stop[chunks]], ends[stop[chunks]]
+    parted = start + 1 + below(np.maximum(end - start - 1, 1), "part", *key, chunks)
+    middle = np.where(a_stop[chunks] == stop[chunks], parted, middle)
+    swapped = uniform("is swapped", *key, chunks) < 0.5
+    pairs = np.stack(
+        [
+            np.where(swapped, middle, start),
+            np.where(swapped, end, middle),
+            np.where(swapped, start, middle),
+            np.where(swapped, middle, end),
+            swapped.astype(np.int64),
+        ],
+        axis=1,
+    )
+    return pairs[end - start >= 2]
+
+
+def _stretches(documents: np.ndarray, room: int, short_seq_prob: float, key: tuple[Any, ...]) -> Examples:
+    """Each document cut into stretches that just fit, from a random place on; some are cut again. No token is lost."""
+    start, end = documents[:-1], documents[1:]
+    offset = below((end - start) % room + 1, "offset", *key, np.arange(len(start)))
+    per_document = -(-(end - start - offset) // room)  # whole stretches behind the offset, the last perhaps short
+    within = np.arange(per_document.sum()) - np.repeat(np.cumsum(per_document) - per_document, per_document)
+    cuts = np.unique(np.concatenate([documents, np.repeat(start + offset, per_document) + within * room]))
+    lengths, numbers = np.diff(cuts), np.arange(len(cuts) - 1)
+    short = (uniform("is short", *key, numbers) < short_seq_prob) & (lengths >= 2)
+    inside = cuts[:-1] + 1 + below(np.maximum(lengths - 1, 1), "short target", *key, numbers)
+    cuts = np.unique(np.concatenate([cuts, inside[short]]))
+    nothing = np.zeros(len(cuts) - 1, np.int64)
+    return np.stack([cuts[:-1], cuts[1:], nothing, nothing, nothing], axis=1)
+
+
+def _trimmed(pairs: Examples, room: int, key: tuple[Any, ...]) -> Examples:
+    """The longer segment loses a token at its front or its back, by chance, until both fit, as in Google's code."""
+    start_a, end_a, start_b, end_b, labels = pairs.T.copy()
+    length_a, length_b = end_a - start_a, end_b - start_b
+    excess = np.maximum(length_a + length_b - room, 0)
+    # Taken at once what one by one would give: from the longer until both are equal, then from both in turn, B first.
+    uneven = np.minimum(excess, np.abs(length_a - length_b))
+    even = excess - uneven
+    cut_a = np.where(length_a > length_b, uneven, 0) + even // 2
+    cut_b = np.where(length_a > length_b, 0, uneven) + even - even // 2
+    numbers = np.arange(len(pairs))
+    front_a, front_b = _heads(cut_a, "front of A", *key, numbers), _heads(cut_b, "front of B", *key, numbers)
+    return np.stack(
+        [start_a + front_a, end_a - cut_a + front_a, start_b + front_b, end_b - cut_b + front_b, labels], axis=1
+    )
+
+
+def _heads(throws: np.ndarray, purpose: str, *key: Any) -> np.ndarray:
+    """How many heads each number of coin throws gives, 64 throws to a hash."""
+    *shared, numbers = key
+    heads = np.zeros(len(throws), np.int64)
+    for word in range(-(-int(throws.max(initial=0)) // 64)):
+        left = np.flatnonzero(throws > 64 * word)
+        unused = np.maximum(64 * (word + 1) - throws[left], 0).astype(np.uint64)
+        heads[left] += np.bitwise_count(mixed(purpose, *shared, numbers[left], word) >> unused)
+    return heads

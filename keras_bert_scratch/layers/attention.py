@@ -33,14 +33,36 @@ def attention_bias(padding_mask: Any, dtype: str = "float32") -> Any:
     return ops.expand_dims(ops.cast(bias, dtype), (1, 2))
 
 
+def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "float32") -> Any:
+    """What to add to the scores so that of several examples in a row each looks at itself alone.
+
+    Padding looks at padding: its vectors are finite, and nobody reads them (Krell et al. 2021, "Efficient Sequence
+    Packing without Cross-contamination").
+
+    Args:
+        example_ids: `(batch, length)`, 1, 2, 3... at the tokens of the row's first, second... example.
+        padding_mask: `(batch, length)`, 1 at tokens, 0 at padding.
+        dtype: of the result.
+
+    Returns: `(batch, 1, length, length)`, 0 within an example and -10000 between two.
+
+    Example:
+        >>> packed_attention_bias(ops.array([[1, 1, 2]]), ops.array([[1, 1, 1]])).numpy()[0, 0].tolist()
+        [[0.0, 0.0, -10000.0], [0.0, 0.0, -10000.0], [-10000.0, -10000.0, 0.0]]
+    """
+    example_ids = ops.where(ops.cast(padding_mask, "bool"), example_ids, 0)
+    same = ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))  # who looks, who is looked at
+    return ops.expand_dims(ops.cast(ops.where(same, 0.0, MASKED_SCORE), dtype), 1)
+
+
 class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, eq. 1, section 3.2.2).
 
     Args:
         config: sizes and rates.
 
-    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`; with
-    `return_weights=True` also the attention weights `(batch, heads, length, length)`.
+    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` or `packed_attention_bias` give
+    the same shape as `x`; with `return_weights=True` also the attention weights `(batch, heads, length, length)`.
 
     Example:
         >>> layer = SelfAttention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))

@@ -12,6 +12,28 @@ from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 
 
+def packed_position_ids(example_ids: Any, example_starts: Any) -> Any:
+    """How far each token stands from the start of its own example.
+
+    Args:
+        example_ids: `(batch, length)`, 1, 2, 3... at the tokens of the row's first, second... example, 0 at padding.
+        example_starts: `(batch, max_examples)`, where each of them starts.
+
+    Returns: int `(batch, length)`; padding counts on from the first example's start.
+
+    Example:
+        >>> packed_position_ids(ops.array([[1, 1, 1, 2, 2, 0]]), ops.array([[0, 3, 0]])).numpy().tolist()
+        [[0, 1, 2, 0, 1, 5]]
+    """
+    starts = ops.take_along_axis(example_starts, ops.maximum(example_ids - 1, 0), axis=1)  # (batch, length)
+    return ops.arange(_length(example_ids), dtype=starts.dtype) - starts
+
+
+def _length(x: Any) -> Any:
+    """The length of the rows, as a number where it is known."""
+    return x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
+
+
 class BertEmbeddings(keras.layers.Layer):
     """Token, segment and position embeddings summed, normalised, dropped out (Devlin et al. 2019, section 3, figure 2).
 
@@ -19,6 +41,7 @@ class BertEmbeddings(keras.layers.Layer):
         config: sizes and rates.
 
     Call: `token_ids` and `segment_ids`, int `(batch, length)`, give `(batch, length, hidden_size)`.
+    With the `example_ids` and `example_starts` of packed rows, positions start anew at each example.
 
     Example:
         >>> layer = BertEmbeddings(BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1))
@@ -32,7 +55,13 @@ class BertEmbeddings(keras.layers.Layer):
         self.layer_norm = LayerNorm(config.layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm")
         self.dropout = Dropout(config.hidden_dropout, dtype=self.dtype_policy, name="dropout")
 
-    def build(self, token_ids_shape: tuple[int | None, ...], segment_ids_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self,
+        token_ids_shape: tuple[int | None, ...],
+        segment_ids_shape: tuple[int | None, ...],
+        example_ids_shape: tuple[int | None, ...] | None = None,
+        example_starts_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
         config = self.config
         self.token_embedding = self._embedding(config.vocab_size, "token_embedding")
         self.segment_embedding = self._embedding(config.num_segments, "segment_embedding")
@@ -43,11 +72,21 @@ class BertEmbeddings(keras.layers.Layer):
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
         return self.add_weight(shape=(rows, self.config.hidden_size), initializer=initializer, name=name)
 
-    def call(self, token_ids: Any, segment_ids: Any, training: bool = False) -> Any:
-        length = token_ids.shape[1] if token_ids.shape[1] is not None else ops.shape(token_ids)[1]
+    def call(
+        self,
+        token_ids: Any,
+        segment_ids: Any,
+        example_ids: Any = None,
+        example_starts: Any = None,
+        training: bool = False,
+    ) -> Any:
+        length = _length(token_ids)
         if isinstance(length, int):
             self.config.check_length(length)
         x = ops.take(self.token_embedding, token_ids, axis=0)  # (batch, length, hidden)
         x = x + ops.take(self.segment_embedding, segment_ids, axis=0)
-        x = x + self.position_embedding[:length]  # (length, hidden) to every row of the batch
+        if example_ids is None:
+            x = x + self.position_embedding[:length]  # (length, hidden) to every row of the batch
+        else:
+            x = x + ops.take(self.position_embedding, packed_position_ids(example_ids, example_starts), axis=0)
         return self.dropout(self.layer_norm(x), training=training)

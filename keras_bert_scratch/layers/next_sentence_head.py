@@ -17,7 +17,8 @@ class NextSentenceHead(keras.layers.Layer):
     Args:
         config: sizes.
 
-    Call: `pooled_output` `(batch, hidden_size)` gives float32 logits `(batch, 2)`.
+    Call: `pooled_output` `(batch, hidden_size)` gives float32 logits `(batch, 2)`; of packed rows, `(batch,
+    max_examples, hidden_size)` gives `(batch, max_examples, 2)`.
 
     Example:
         >>> tuple(NextSentenceHead(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 8))).shape)

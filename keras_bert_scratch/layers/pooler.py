@@ -1,10 +1,11 @@
-"""Pooler: the vector of `[CLS]`, as the summary of the whole input."""
+"""Pooler: the vector of `[CLS]`, as the summary of what follows it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.dense import Dense
@@ -16,10 +17,10 @@ class Pooler(keras.layers.Layer):
     Args:
         config: sizes.
 
-    Call: `sequence_output` `(batch, length, hidden_size)` gives `(batch, hidden_size)`.
+    Call: `sequence_output` `(batch, length, hidden_size)` gives `(batch, hidden_size)`. With the `example_starts` of
+    packed rows, int `(batch, max_examples)`, it reads those positions and gives `(batch, max_examples, hidden_size)`.
 
     Example:
-        >>> from keras import ops
         >>> tuple(Pooler(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 3, 8))).shape)
         (1, 8)
     """
@@ -28,8 +29,14 @@ class Pooler(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dense = Dense(config.hidden_size, "tanh", config.initializer_range, dtype=self.dtype_policy, name="dense")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.dense.build((input_shape[0], input_shape[2]))
+    def build(
+        self,
+        sequence_output_shape: tuple[int | None, ...],
+        example_starts_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        self.dense.build((sequence_output_shape[0], sequence_output_shape[2]))
 
-    def call(self, sequence_output: Any) -> Any:
-        return self.dense(sequence_output[:, 0])
+    def call(self, sequence_output: Any, example_starts: Any = None) -> Any:
+        if example_starts is None:
+            return self.dense(sequence_output[:, 0])
+        return self.dense(ops.take_along_axis(sequence_output, example_starts[:, :, None], axis=1))

@@ -57,7 +57,7 @@ class SavedAsDirectory:
         native.write(self.to_checkpoint(tokenizer), Path(path))
 
     @classmethod
-    def from_pretrained(cls, path: Path | str, dtype: Any = None, **arguments: Any) -> Self:
+    def from_pretrained(cls, path: Path | str, dtype: Any = None, packed: bool = False, **arguments: Any) -> Self:
         """The model in a folder: ours, Hugging Face's, Google's, the Model Garden's or KerasHub's, told by its files.
 
         A model of another class gives its encoder, and its heads as far as this class has them. What then starts from
@@ -66,12 +66,13 @@ class SavedAsDirectory:
         Args:
             path: the folder.
             dtype: Keras dtype policy for the layers.
+            packed: whether its rows hold several examples each; see `BertBackbone`.
             arguments: what a new head needs, such as `num_classes=2`.
 
         Raises:
             UserError: the folder or one of its files is missing or not what it should be.
         """
-        return model_from_checkpoint(read_checkpoint(path), cls, path, dtype, **arguments)
+        return model_from_checkpoint(read_checkpoint(path), cls, path, dtype, packed, **arguments)
 
 
 def load_model(path: Path | str, dtype: Any = None) -> Any:
@@ -81,13 +82,13 @@ def load_model(path: Path | str, dtype: Any = None) -> Any:
 
 
 def model_from_checkpoint(
-    checkpoint: Checkpoint, cls: Any, path: Path | str, dtype: Any = None, **arguments: Any
+    checkpoint: Checkpoint, cls: Any, path: Path | str, dtype: Any = None, packed: bool = False, **arguments: Any
 ) -> Any:
     """A model of class `cls` with the checkpoint's weights, and new ones where it has none."""
     same = cls.__name__ == checkpoint.architecture
     backbone_class = model_class("BertBackbone")
     pooler = ARCHITECTURES[cls.__name__].needs_pooler or (checkpoint.has_pooler and (same or cls is backbone_class))
-    backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler)
+    backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler, packed=packed)
     if cls is backbone_class:
         model = backbone
     else:

@@ -41,7 +41,7 @@ class BertMaskedLM(OnBackbone, keras.Model):
         masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
 
         # === Functional Model ===
-        inputs = backbone_inputs()
+        inputs = backbone_inputs(packed=backbone.packed)
         encoded = backbone(inputs)
         inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
         logits = masked_lm_head(encoded["sequence_output"], inputs["mask_positions"])

@@ -21,10 +21,11 @@ class BertPretrainer(OnBackbone, keras.Model):
 
     Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
 
-    Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`.
+    Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`, of
+    packed rows `(batch, max_examples, 2)`.
 
     `compile(optimizer)` alone sets the paper's loss: the mean over the masked places that count (by sample weight) plus
-    the mean over the sentence pairs.
+    the mean over the sentence pairs, in packed rows over those that count.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -45,7 +46,7 @@ class BertPretrainer(OnBackbone, keras.Model):
         next_sentence_head = NextSentenceHead(backbone.config, dtype=policy, name="next_sentence")
 
         # === Functional Model ===
-        inputs = backbone_inputs()
+        inputs = backbone_inputs(packed=backbone.packed)
         encoded = backbone(inputs)
         inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
         outputs = {

@@ -112,7 +112,7 @@ def finetune(
         bias_correction, layer_decay: as in `Pace`.
         seed: of the new head, dropout and order.
 
-    Returns: the finished run; its `results` hold `dev`.
+    Returns: the finished run; its `results` hold `fill`, the share of places that are no padding, and `dev`.
     """
     steps = max(1, round(epochs * len(train_data) / batch_size))
     pace = Pace(
@@ -150,6 +150,8 @@ def finetune(
     run = RunDirectory(out, settings)
     if run.finished:
         return run
+    if "fill" not in run.results:
+        run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
     train(
         model,
         lambda step: train_data.training_batches(tokenizer, batch_size, max_length, seed, step),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
 
-def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int) -> tuple[tf.Tensor, tf.Tensor]:
+def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """How many tokens of each segment stay when both must fit into `room`.
 
     As if tokens were taken from the longer one, from `b` when equal, until they fit (Google's `_truncate_seq_pair`).
@@ -27,15 +27,27 @@ def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int) -> tuple[tf.Tensor, t
     return a, tf.minimum(b, room - a)
 
 
+def packed_lengths(a: tf.RaggedTensor, b: tf.RaggedTensor | None, max_length: int | tf.Tensor) -> tf.Tensor:
+    """How many tokens each row has that `pack_segments` makes of the same arguments, int32 `(batch,)`.
+
+    Example:
+        >>> packed_lengths(tf.ragged.constant([[5, 6], [5] * 9]), None, max_length=8).numpy().tolist()
+        [4, 8]
+    """
+    lengths = a.row_lengths() + 2 if b is None else a.row_lengths() + b.row_lengths() + 3
+    return tf.minimum(tf.cast(lengths, tf.int32), max_length)
+
+
 def pack_segments(
-    a: tf.RaggedTensor, b: tf.RaggedTensor | None, max_length: int, vocabulary: Vocabulary
+    a: tf.RaggedTensor, b: tf.RaggedTensor | None, max_length: int | tf.Tensor, vocabulary: Vocabulary
 ) -> dict[str, tf.Tensor]:
     """Rows `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]` (Devlin et al. 2019, figure 2), exactly `max_length` long.
 
     Args:
         a: ids of the first segments, `(batch, None)`.
         b: ids of the second segments, or `None`.
-        max_length: length of every row; what does not fit is trimmed at the end, the longer segment first.
+        max_length: length of every row, an int, or an int32 scalar of a graph that decides it only when it runs; what
+            does not fit is trimmed at the end, the longer segment first.
         vocabulary: tells the ids of the special tokens.
 
     Returns: `token_ids`, `segment_ids`, `padding_mask`, int32 `(batch, max_length)`.
@@ -48,16 +60,14 @@ def pack_segments(
     """
     lengths_a = tf.cast(a.row_lengths(), tf.int32)
     if b is None:
-        lengths_a, lengths_b = tf.minimum(lengths_a, max_length - 2), None
-        size = lengths_a + 2
+        lengths_a = tf.minimum(lengths_a, max_length - 2)
     else:
-        lengths_a, lengths_b = trimmed_lengths(lengths_a, tf.cast(b.row_lengths(), tf.int32), max_length - 3)
-        size = lengths_a + lengths_b + 3
+        lengths_a, _ = trimmed_lengths(lengths_a, tf.cast(b.row_lengths(), tf.int32), max_length - 3)
 
     # Each place of a row looks up what belongs there: [CLS] at 0, then a, [SEP] behind it, then b, [SEP] at the end.
     place = tf.range(max_length)[None, :]
     start_b = lengths_a[:, None] + 2
-    size = size[:, None]
+    size = packed_lengths(a, b, max_length)[:, None]
     token_ids = tf.where(place < start_b - 1, _at(a, place - 1), vocabulary.sep_id)
     if b is not None:
         token_ids = tf.where((place >= start_b) & (place < size - 1), _at(b, place - start_b), token_ids)

@@ -7,6 +7,8 @@ import functools
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 
@@ -68,6 +70,13 @@ class Vocabulary:
     def sha256(self) -> str:
         """What names this vocabulary in a manifest: the hash of its `vocab.txt`."""
         return hashlib.sha256("".join(f"{token}\n" for token in self.tokens).encode()).hexdigest()
+
+    @functools.cached_property
+    def continues_word(self) -> np.ndarray:
+        """Which ids continue the word of the token before them (`##ing`), bool `(len(self),)`, read-only."""
+        continues = np.array([token.startswith("##") for token in self.tokens])
+        continues.flags.writeable = False
+        return continues
 
     @property
     def looks_cased(self) -> bool:

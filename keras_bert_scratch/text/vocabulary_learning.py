@@ -16,7 +16,9 @@ from keras_bert_scratch.text.words import split_words
 CHARACTERS_PER_BATCH = 1 << 20
 MAX_WORD_LENGTH = 100
 MAX_WORDS = 1 << 20  # different ones held at a time; English Wikipedia's 4 billion have several million
-MAX_ALPHABET = 1000  # rarer characters become [UNK]; a Chinese corpus would otherwise fill the vocabulary with them
+# Rarer characters than so many become [UNK], or than half of the pieces if those are more: Chinese has thousands, but
+# must not fill the vocabulary with what comes once.
+MAX_ALPHABET = 1000
 MIN_PAIR_COUNT = 2
 
 Pair = tuple[str, str]
@@ -92,7 +94,7 @@ def _without_rarest(counts: collections.Counter[bytes], size: int) -> collection
 
 def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
     """The characters of the words, then `num_pieces` less their number of joined pieces, the most frequent first."""
-    pieces = _alphabet(word_counts)
+    pieces = _alphabet(word_counts, max(MAX_ALPHABET, num_pieces // 2))
     if not pieces:
         raise UserError("corpus: holds no words; give text")
     if len(pieces) > num_pieces:
@@ -111,13 +113,14 @@ def _spell(word: str) -> list[str]:
     return [word[0], *(f"##{character}" for character in word[1:])]
 
 
-def _alphabet(word_counts: Mapping[str, int]) -> list[str]:
-    """The one-character pieces of the `MAX_ALPHABET` most frequent characters, sorted."""
+def _alphabet(word_counts: Mapping[str, int], max_characters: int) -> list[str]:
+    """The one-character pieces of the most frequent characters, sorted."""
     counts: collections.Counter[str] = collections.Counter()
     for word, count in word_counts.items():
         for character in word:
             counts[character] += count
-    kept = {character for character, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_ALPHABET]}
+    by_count = sorted(counts, key=lambda character: (-counts[character], character))
+    kept = set(by_count[:max_characters])
     return sorted({piece for word in word_counts for piece in _spell(word) if piece[-1] in kept})
 
 

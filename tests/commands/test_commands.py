@@ -62,7 +62,7 @@ def test_inspect_tells_what_things_are(model, records, corpus):
     keras_bert("vocab", corpus, "--size", "150", "--out", "vocab.txt")
     for path, expected in (
         ("vocab.txt", "uncased vocabulary"),
-        (records, "uncased records"),
+        (records, "documents, uncased"),
         (model, "BertTextClassifier"),
     ):
         result = keras_bert("inspect", path)
@@ -135,9 +135,9 @@ def test_a_vocabulary_without_mask(corpus):
     refused("tfrecords", corpus, "--vocab", "vocab.txt", "--out", "r", saying=r"vocab\.txt: lacks \[MASK\]; add")
 
 
-def test_records_of_another_vocabulary(records, documents, config, tokenizer):
+def test_records_of_another_vocabulary(records, corpus, documents, config, tokenizer):
     other = kbs.learn_vocabulary((sentence for document in documents for sentence in document), size=120)
-    kbs.build_records(documents, kbs.BertTokenizer(other), "others")
+    kbs.build_records([corpus], kbs.BertTokenizer(other), "others")
     common = ["--preset", "bert-tiny", "--steps", "1", "--length", "32", "--out", "run"]
     refused("pretrain", records, "--eval", "others", *common, saying="others: .* another vocabulary .*sha256")
     kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
@@ -172,7 +172,10 @@ def test_folders_in_use(records, corpus, model):
 @pytest.mark.parametrize(
     ("argv", "saying"),
     [
-        (["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"], "nothing: holds no manifest"),
+        (
+            ["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"],
+            "nothing: holds no records; name a folder",
+        ),
         (["pretrain", "{records}", "--preset", "bert-hug", "--steps", "1", "--out", "r"], "'bert-hug' is unknown"),
         (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give one"),
         (
@@ -266,7 +269,7 @@ def test_a_full_disk(small_disk, records, corpus, model):
 
     (disk / "ballast").write_bytes(bytes(600 * 1024 - 8192))
     tfrecords = ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", disk / "records"]
-    refused(*tfrecords, saying="disk/records.*: the disk is full")
+    refused(*tfrecords, saying=r"disk/\.partial-records.*: the disk is full; free some space")
     assert [entry.name for entry in disk.iterdir()] == ["ballast"]
 
     with contextlib.suppress(OSError), (disk / "ballast").open("ab", buffering=0) as ballast:

@@ -8,10 +8,10 @@ import pytest
 from keras import ops
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.layers.attention import SelfAttention, attention_bias
+from keras_bert_scratch.layers.attention import SelfAttention, attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.dense import ACTIVATIONS, Dense
 from keras_bert_scratch.layers.dropout import Dropout
-from keras_bert_scratch.layers.embeddings import BertEmbeddings
+from keras_bert_scratch.layers.embeddings import BertEmbeddings, packed_position_ids
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
@@ -21,6 +21,9 @@ from keras_bert_scratch.layers.pooler import Pooler
 CONFIG = kbs.BertConfig(vocab_size=20, num_layers=1, hidden_size=12, num_heads=3, max_position_embeddings=9)
 X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
 PADDING_MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
+# Two examples in either row.
+EXAMPLE_IDS = np.array([[1, 1, 1, 2, 2], [1, 2, 2, 0, 0]], "int32")
+EXAMPLE_STARTS = np.array([[0, 3, 0], [0, 1, 0]], "int32")
 
 
 def weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
@@ -116,6 +119,17 @@ def test_embeddings():
     close(layer(token_ids, segment_ids), norm(summed, w, "layer_norm"))
 
 
+def test_embeddings_of_packed_rows():
+    layer = BertEmbeddings(CONFIG, name="embeddings")
+    token_ids, segment_ids = np.array([[3, 7, 7, 19, 4], [5, 6, 3, 0, 0]]), np.zeros((2, 5), "int32")
+    layer.build(token_ids.shape, segment_ids.shape)
+    w = weights(layer)
+    positions = np.array([[0, 1, 2, 0, 1], [0, 0, 1, 3, 4]])
+    np.testing.assert_array_equal(packed_position_ids(EXAMPLE_IDS, EXAMPLE_STARTS), positions)
+    summed = w["token_embedding"][token_ids] + w["segment_embedding"][segment_ids] + w["position_embedding"][positions]
+    close(layer(token_ids, segment_ids, EXAMPLE_IDS, EXAMPLE_STARTS), norm(summed, w, "layer_norm"))
+
+
 def test_attention():
     layer = SelfAttention(CONFIG, name="attention")
     layer.build(X.shape, None)
@@ -126,9 +140,22 @@ def test_attention():
     assert np.all(np.asarray(shares)[1, :, :, 3:] == 0)
 
 
-def test_attention_over_padding_alone_is_finite():
-    layer = SelfAttention(CONFIG)
-    assert np.all(np.isfinite(np.asarray(layer(X, attention_bias(np.zeros((2, 5), "int32"))))))
+def test_attention_of_packed_rows():
+    """Every example is what it would be as a row of its own."""
+    layer = SelfAttention(CONFIG, name="attention")
+    layer.build(X.shape, None)
+    w = weights(layer)
+    output = np.asarray(layer(X, packed_attention_bias(EXAMPLE_IDS, PADDING_MASK)))
+    for row, place in ((0, slice(0, 3)), (0, slice(3, 5)), (1, slice(0, 1)), (1, slice(1, 3))):
+        example = X[row : row + 1, place]
+        close(output[row : row + 1, place], attention(example, np.ones(example.shape[:2]), w, "", CONFIG.num_heads))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_attention_over_padding_alone_is_finite(dtype):
+    layer, nothing = SelfAttention(CONFIG, dtype=dtype), np.zeros((2, 5), "int32")
+    for bias in (attention_bias(nothing, dtype), packed_attention_bias(nothing, nothing, dtype)):
+        assert np.all(np.isfinite(np.asarray(layer(X, bias))))
 
 
 def test_encoder_block():
@@ -147,11 +174,20 @@ def test_pooler_reads_the_first_position_only():
     close(layer(X), np.tanh(linear(X[:, 0], w, "dense")))
 
 
-def test_next_sentence_head():
-    layer = NextSentenceHead(CONFIG, name="head")
-    layer.build((2, 12))
+def test_pooler_reads_where_the_examples_start():
+    layer = Pooler(CONFIG, name="pooler")
+    layer.build(X.shape)
     w = weights(layer)
-    close(layer(X[:, 0]), linear(X[:, 0], w, "dense"))
+    starts = np.take_along_axis(X, EXAMPLE_STARTS[:, :, None], axis=1)
+    close(layer(X, EXAMPLE_STARTS), np.tanh(linear(starts, w, "dense")))
+
+
+@pytest.mark.parametrize("pooled", [X[:, 0], X[:, :3]], ids=["row", "packed row"])
+def test_next_sentence_head(pooled):
+    layer = NextSentenceHead(CONFIG, name="head")
+    layer.build(pooled.shape)
+    w = weights(layer)
+    close(layer(pooled), linear(pooled, w, "dense"))
 
 
 def test_masked_lm_head_is_tied_to_the_token_embedding():

@@ -1,9 +1,10 @@
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths, trimmed_lengths
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 
 VOCABULARY = kbs.Vocabulary((*SPECIAL_TOKENS, *"abcdefghijklm"))
@@ -42,13 +43,25 @@ rows = st.lists(st.lists(st.integers(5, 17), max_size=12), min_size=1, max_size=
 @settings(max_examples=150, deadline=None)
 def test_packing(a, with_b, length):
     b = [[6] * (index * 3) for index in range(len(a))] if with_b else None
-    packed = pack_segments(
-        tf.ragged.constant(a, dtype=tf.int32, ragged_rank=1),
-        tf.ragged.constant(b, dtype=tf.int32, ragged_rank=1) if with_b else None,
-        length,
-        VOCABULARY,
-    )
+    ragged = [None if rows is None else tf.ragged.constant(rows, dtype=tf.int32, ragged_rank=1) for rows in (a, b)]
+    packed = pack_segments(*ragged, length, VOCABULARY)
     for row, tokens in enumerate(a):
         expected = packed_by_hand(tokens, b[row] if with_b else None, length)
         for name, values in zip(("token_ids", "segment_ids", "padding_mask"), expected, strict=True):
             assert packed[name][row].numpy().tolist() == values, name
+        assert int(packed_lengths(*ragged, length)[row]) == sum(values)
+
+
+@pytest.mark.parametrize("b", [None, [[6] * 9, [], [7]]], ids=["single", "pairs"])
+def test_a_graph_may_decide_the_length_when_it_runs(b):
+    segments = [None if rows is None else tf.ragged.constant(rows, tf.int32) for rows in ([[5] * 9, [6], []], b)]
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def packed(length):
+        rows = pack_segments(*segments, length, VOCABULARY)
+        assert all(values.shape.as_list() == [3, None] for values in rows.values())
+        return rows
+
+    for length in (5, 8, 24):
+        for name, expected in pack_segments(*segments, length, VOCABULARY).items():
+            assert packed(tf.constant(length))[name].numpy().tolist() == expected.numpy().tolist(), name

@@ -190,13 +190,13 @@ def test_a_loss_that_is_no_number_stops_the_run(records, config):
     assert not Path("run/model.weights.h5").exists()
 
 
-def test_damaged_records_are_named_while_training(documents, tokenizer, config):
-    kbs.build_records(documents, tokenizer, "records", num_shards=1)
+def test_damaged_records_are_named_while_training(corpus, tokenizer, config):
+    kbs.build_records([corpus], tokenizer, "records", num_shards=1)
     shard = next(Path("records").glob("*.tfrecord"))
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(kbs.UserError, match=r"tfrecord: damaged after record \d+"):
+    with pytest.raises(kbs.UserError, match=r"tfrecord: record \d+ is damaged"):
         run_it("records", config, "run")
 
 

@@ -1,0 +1,114 @@
+"""Records as a person can look at them: counts, lengths as bars, and a few examples with what is hidden in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keras_bert_scratch.commands.tables import print_results
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.data.google.records import GoogleRecords
+    from keras_bert_scratch.data.pretraining_input import PretrainingRecords
+
+EXAMPLES = 3
+LENGTH = 64  # of the examples that are made of documents
+BAR = 40
+
+HIDDEN, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black on yellow"
+PAIR_LABELS = ("B follows A", "B is from elsewhere")
+
+
+def show_records(path: Path) -> None:
+    """Prints what the records at `path` are, whoever made them."""
+    from keras_bert_scratch.data.example_rules import ExampleRules
+    from keras_bert_scratch.data.google.records import GoogleRecords, open_records
+
+    records = open_records(path)
+    facts = _facts(records)
+    if isinstance(records, GoogleRecords):
+        title, unit, max_length = "Google's examples", "examples", records.size.max_length
+    else:
+        title, unit, max_length = "documents", "documents", LENGTH
+        packed = records.fill(max_length, rules=ExampleRules(packing=True))
+        facts[f"places of {max_length} filled, packed"] = f"{packed:.1%}"
+    facts[f"places of {max_length} filled"] = f"{records.fill(max_length):.1%}"
+    print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
+    _print_histogram(f"tokens of {unit}, in the first shard", records.lengths())
+    _print_examples(records, max_length)
+
+
+def _facts(records: PretrainingRecords | GoogleRecords) -> dict[str, Any]:
+    facts: dict[str, Any] = {"vocabulary size": records.vocab_size}
+    if records.manifest:
+        manifest = records.manifest
+        facts["shards"] = len(manifest.shards)
+        facts |= {
+            what: manifest.total(what) or None for what in ("examples", "documents", "sentences", "tokens", "bytes")
+        }
+        if facts["tokens"]:
+            facts["bytes per token"] = round(facts["bytes"] / facts["tokens"], 3)
+        facts |= {what: count for what, count in manifest.text.items() if count}
+        facts["written by"] = manifest.written_by
+    return facts
+
+
+def _print_histogram(title: str, lengths: np.ndarray) -> None:
+    """A bar per doubling of the length."""
+    doublings = np.bincount(np.log2(np.maximum(lengths, 1)).astype(int))
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    for doubling, count in enumerate(doublings.tolist()):
+        if doublings[: doubling + 1].any():
+            first, last = 2**doubling, 2 ** (doubling + 1) - 1
+            table.add_row(f"{first:,} to {last:,}", "█" * -(-BAR * count // int(doublings.max())), f"{count:,}")
+    Console().print(table)
+
+
+def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int) -> None:
+    console = Console()
+    batch = next(records.batches(EXAMPLES, max_length).as_numpy_iterator())
+    legend = Text("examples; hidden: ")
+    for style, meaning in ((HIDDEN, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
+        legend.append(meaning, style)
+        legend.append(" ")
+    console.print(legend)
+    for row in range(EXAMPLES):
+        console.print(_example(batch, row, records.tokenizer.vocabulary.tokens), soft_wrap=False)
+
+
+def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> Text:
+    """One row's words, the hidden ones as they stood, coloured by what the network sees in their place."""
+    inputs, labels, weights = batch
+    stood = {
+        int(position): tokens[token]
+        for position, token, weight in zip(
+            inputs["mask_positions"][row], labels["masked_lm"][row], weights["masked_lm"][row], strict=True
+        )
+        if weight
+    }
+    text = Text.assemble((f"{PAIR_LABELS[labels['next_sentence'][row]]}:", "cyan"))
+    for place, token in enumerate(_tokens(inputs, row, tokens)):
+        before = stood.get(place, token)
+        text.append("" if before.startswith("##") else " ")
+        word = before.removeprefix("##")
+        if place not in stood:
+            text.append(word, "dim" if word.startswith("[") else None)
+        elif token == "[MASK]":
+            text.append(word, HIDDEN)
+        elif token != before:
+            text.append(f"{word}→{token.removeprefix('##')}", RANDOM)
+        else:
+            text.append(word, KEPT)
+    return text
+
+
+def _tokens(inputs: dict[str, np.ndarray], row: int, tokens: tuple[str, ...]) -> Iterator[str]:
+    for token, there in zip(inputs["token_ids"][row], inputs["padding_mask"][row], strict=True):
+        if there:
+            yield tokens[token]

@@ -1,0 +1,147 @@
+"""Files in, blocks of some 4 MB of raw text out, each of whole documents.
+
+This much of the reading stays in one process, so it looks at bytes alone and as few of them as it can: where the last
+document of a block ends. Decoding and all that follows is for the processes that get the blocks (`data.splitting`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
+from keras_bert_scratch.data.corpus.row_sources import read_rows
+from keras_bert_scratch.data.corpus.streams import opened
+from keras_bert_scratch.errors import UserError
+
+BLOCK_BYTES = 4 << 20
+MAX_DOCUMENT_BYTES = 16 << 20  # a longer document is cut, so that no line is too long for the memory
+MAX_ROW_BYTES = 64 << 20  # a row of JSON lines cannot be cut
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WHITE_SPACE = [chr(code) for code in range(0x3001) if chr(code).isspace() and chr(code) != "\n"]  # all of Unicode's
+_BLANK_LINE = re.compile(b"\n(?:%s)*\n" % "|".join(map(re.escape, _WHITE_SPACE)).encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Whole documents of one file, as raw bytes.
+
+    Args:
+        path: of the file, for messages.
+        kind: `"text"` and `"jsonl"` have one item; in the other kinds each item is the text of a row.
+        first_number: of the first line, or row, in the file, from 1.
+        items: the bytes.
+        begins_cut_document: it ends where its last document was cut for its length, and began it.
+    """
+
+    path: str
+    kind: str
+    first_number: int
+    items: tuple[bytes, ...]
+    begins_cut_document: bool = False
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(map(len, self.items))
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Stretches of one file or of several small ones; what one process splits at a time."""
+
+    stretches: tuple[Stretch, ...]
+
+
+def read_blocks(group: list[SourceFile], form: CorpusForm) -> Iterator[Block]:
+    r"""Yields the text of `group` in blocks of about `BLOCK_BYTES`, cut between documents.
+
+    The blocks depend on the files' content and `form` alone. A document of more than `MAX_DOCUMENT_BYTES` is cut: at
+    the end of a line, else at white space, else between two characters.
+
+    Raises:
+        UserError: a file cannot be read, is damaged, or lacks the column; names it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_bert_scratch.data.corpus.sources import source_files
+        >>> _ = Path("sky.txt").write_text("The sky is blue.\n\nIt may rain.")
+        >>> [block] = read_blocks(source_files(["sky.txt"]), CorpusForm())
+        >>> block.stretches[0].items
+        (b'The sky is blue.\n\nIt may rain.',)
+    """
+    stretches: list[Stretch] = []
+    num_bytes = 0
+    for file in group:
+        for stretch in _line_stretches(file, form) if file.kind in ("text", "jsonl") else _row_stretches(file, form):
+            stretches.append(stretch)
+            num_bytes += stretch.num_bytes
+            if num_bytes >= BLOCK_BYTES:
+                yield Block(tuple(stretches))
+                stretches, num_bytes = [], 0
+    if stretches:
+        yield Block(tuple(stretches))
+
+
+def _row_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
+    rows: list[bytes] = []
+    number, num_bytes = 1, 0
+    for row in read_rows(file, form.text_field):
+        rows.append(row)
+        num_bytes += len(row)
+        if num_bytes >= BLOCK_BYTES:
+            yield Stretch(file.path, file.kind, number, tuple(rows))
+            number, num_bytes, rows = number + len(rows), 0, []
+    yield Stretch(file.path, file.kind, number, tuple(rows))
+
+
+def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
+    limit = MAX_ROW_BYTES if file.kind == "jsonl" else MAX_DOCUMENT_BYTES
+    line, inside_document, searched = 1, False, 0
+    with opened(file.path) as stream:
+        data = stream.read(len(_BYTE_ORDER_MARK)).removeprefix(_BYTE_ORDER_MARK)
+        while piece := stream.read(min(BLOCK_BYTES, limit - len(data))):
+            data += piece
+            if len(data) < BLOCK_BYTES:
+                continue
+            end = _last_document_end(data, searched, file.kind, form)
+            too_long = not end and len(data) == limit
+            if too_long and file.kind == "jsonl":
+                raise UserError(f"{file.path}: line {line} is longer than {limit >> 20} MB; write one row to a line")
+            if too_long:
+                end = _cut(data)
+            if end:
+                text, data = data[:end], data[end:]
+                yield Stretch(file.path, file.kind, line, (text,), too_long and not inside_document)
+                line, inside_document = line + text.count(b"\n"), too_long
+            searched = data.rfind(b"\n") + 1  # no document ends before this, only perhaps with the next bytes
+        if data or not inside_document:
+            yield Stretch(file.path, file.kind, line, (data,))
+
+
+def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> int:
+    """Where a document surely ends in `data`, the last if blank lines are plain; looks from line `start` on; else 0."""
+    if kind == "jsonl":
+        return data.rfind(b"\n", start) + 1
+    if form.documents == "files":
+        return 0
+    start = max(0, start - 1)  # the line break before it, which begins a blank line's pattern
+    for usual in (b"\n\n", b"\n\r\n"):
+        if (place := data.rfind(usual, start)) >= 0:
+            return place + len(usual)
+    return max((match.end() for match in _BLANK_LINE.finditer(data, start)), default=0)
+
+
+def _cut(data: bytes) -> int:
+    """Where to cut a document that is too long."""
+    line_end = data.rfind(b"\n", 1)
+    if line_end > 0:
+        return line_end  # the line break stays with the rest, so that a blank line after it is seen as one
+    space = max(data.rfind(b" "), data.rfind(b"\t"))
+    if space >= 0:
+        return space + 1
+    end = len(data) - 1
+    while end > len(data) - 4 and data[end] & 0xC0 == 0x80:  # the inside of a UTF-8 character
+        end -= 1
+    return end

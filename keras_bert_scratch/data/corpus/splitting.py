@@ -1,0 +1,176 @@
+"""A block of raw text in, the sentences of its documents out.
+
+It is the long half of the reading and runs in processes of its own, which start at once: nothing here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from keras_bert_scratch.data.corpus.blocks import MAX_DOCUMENT_BYTES, Block, Stretch
+from keras_bert_scratch.data.corpus.form import CorpusForm
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.text.sentences import split_sentences
+
+MAX_SENTENCE_CHARACTERS = 10_000
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+@dataclasses.dataclass
+class SplitBlock:
+    """The sentences of a block's documents, and what was met on the way.
+
+    Args:
+        sentences: all of them, in order.
+        document_lengths: sentences of each document, at least 1.
+        text_bytes: bytes of text taken in.
+        replaced_bytes: replacements made of what was not UTF-8.
+        empty_documents: rows and files without text, left out.
+        cut_documents: documents that were cut for their length.
+    """
+
+    sentences: list[str] = dataclasses.field(default_factory=list)
+    document_lengths: list[int] = dataclasses.field(default_factory=list)
+    text_bytes: int = 0
+    replaced_bytes: int = 0
+    empty_documents: int = 0
+    cut_documents: int = 0
+
+    def documents(self) -> Iterator[list[str]]:
+        """The documents one by one, each a list of sentences."""
+        start = 0
+        for length in self.document_lengths:
+            yield self.sentences[start : start + length]
+            start += length
+
+
+def split_block(block: Block, form: CorpusForm) -> SplitBlock:
+    r"""Splits `block` into the sentences of its documents.
+
+    Raises:
+        UserError: bytes that are not UTF-8, a row that is no JSON or lacks the field; names the file and the line.
+
+    Example:
+        >>> from keras_bert_scratch.data.corpus.blocks import Block, Stretch
+        >>> stretch = Stretch("sky.txt", "text", 1, (b"The sky is blue. It may rain.\n\nA new document.",))
+        >>> split_block(Block((stretch,)), CorpusForm())
+        SplitBlock(sentences=['The sky is blue.', 'It may rain.', 'A new document.'], document_lengths=[2, 1],
+                   text_bytes=46, replaced_bytes=0, empty_documents=0, cut_documents=0)
+    """
+    split = SplitBlock()
+    for stretch in block.stretches:
+        if stretch.kind == "text":
+            _split_text(stretch, form, split)
+        elif stretch.kind == "jsonl":
+            _split_rows(_json_texts(stretch, form, split), form, split)
+        else:
+            _split_rows(_texts(stretch, form, split), form, split)
+    return split
+
+
+def _split_text(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> None:
+    before = len(split.document_lengths)
+    split.text_bytes += stretch.num_bytes
+    split.cut_documents += stretch.begins_cut_document
+    start = len(split.sentences)
+    for line in _decoded(stretch.items[0], stretch, stretch.first_number, "line", form, split).split("\n"):
+        if line and not line.isspace():
+            split.sentences += _sentences(line, form)
+        elif form.documents == "blank-lines" and len(split.sentences) > start:
+            split.document_lengths.append(len(split.sentences) - start)
+            start = len(split.sentences)
+    if len(split.sentences) > start:
+        split.document_lengths.append(len(split.sentences) - start)
+    split.empty_documents += stretch.first_number == 1 and len(split.document_lengths) == before
+
+
+def _split_rows(texts: Iterable[str], form: CorpusForm, split: SplitBlock) -> None:
+    for text in texts:
+        documents = list(_pieces(text, MAX_DOCUMENT_BYTES))
+        split.cut_documents += len(documents) > 1
+        split.empty_documents += not documents
+        for document in documents:
+            start = len(split.sentences)
+            for line in document.split("\n"):
+                if line and not line.isspace():
+                    split.sentences += _sentences(line, form)
+            split.document_lengths.append(len(split.sentences) - start)
+
+
+def _texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
+    split.text_bytes += stretch.num_bytes
+    for number, row in enumerate(stretch.items, stretch.first_number):
+        yield _decoded(row, stretch, number, "row", form, split)
+
+
+def _json_texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
+    lines = _decoded(stretch.items[0], stretch, stretch.first_number, "line", form, split).split("\n")
+    for number, line in enumerate(lines, stretch.first_number):
+        if not line or line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{stretch.path}: line {number} is no JSON ({error}); mend or remove it") from None
+        if not isinstance(row, dict) or form.text_field not in row:
+            names = ", ".join(row) if isinstance(row, dict) else "none"
+            raise UserError(
+                f"{stretch.path}: line {number} has no field {form.text_field!r}; name one with --text-field: {names}"
+            )
+        text = "" if row[form.text_field] is None else row[form.text_field]
+        if not isinstance(text, str):
+            raise UserError(f"{stretch.path}: line {number} holds no text in {form.text_field!r}; mend or remove it")
+        text = _without_half_characters(text, stretch, number, form, split)
+        split.text_bytes += len(text.encode())
+        yield text
+
+
+def _without_half_characters(text: str, stretch: Stretch, number: int, form: CorpusForm, split: SplitBlock) -> str:
+    r"""JSON can spell the half of a UTF-16 pair, as \ud83d; no encoding takes it, so it counts as bad bytes."""
+    clean = _HALF_CHARACTER.sub("�", text)
+    if clean != text and form.bad_bytes == "fail":
+        raise UserError(f"{stretch.path}: line {number} spells half a character; mend it, or pass --bad-bytes replace")
+    split.replaced_bytes += clean.count("�") - text.count("�")
+    return clean
+
+
+def _sentences(line: str, form: CorpusForm) -> list[str]:
+    sentences = split_sentences(line) if form.sentences == "split" else [line.strip()]
+    if len(line) <= MAX_SENTENCE_CHARACTERS:
+        return sentences
+    return [piece for sentence in sentences for piece in _pieces(sentence, MAX_SENTENCE_CHARACTERS)]
+
+
+def _pieces(text: str, limit: int) -> Iterator[str]:
+    """`text` in pieces of at most `limit` characters, cut at white space where there is any; none without text."""
+    start = 0
+    while len(text) - start > limit:
+        head = text[start : start + limit]
+        torn_word = "" if head[-1].isspace() else head.rsplit(maxsplit=1)[-1]
+        end = limit - len(torn_word) or limit
+        if piece := head[:end].strip():
+            yield piece
+        start += end
+    if rest := text[start:].strip():
+        yield rest
+
+
+def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: CorpusForm, split: SplitBlock) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        if form.bad_bytes == "fail":
+            if unit == "line":
+                number += data.count(b"\n", 0, error.start)
+            place = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
+            raise UserError(
+                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {place}); convert it, for "
+                f"instance with 'iconv -f latin1 -t utf-8', or pass --bad-bytes replace"
+            ) from None
+    text = data.decode(errors="replace")
+    split.replaced_bytes += text.count("�") - data.count("�".encode())
+    return text

@@ -1,0 +1,102 @@
+"""Files of Google's records, whoever made them: which there are, how many examples they hold, what names them."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import logging
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_bert_scratch.data.record_file import read_records
+from keras_bert_scratch.errors import UserError
+
+FINGERPRINT_BYTES = 1 << 20  # of a file's start and of its end
+
+_LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4
+
+log = logging.getLogger(__name__)
+
+
+def record_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
+    """The files that are meant, by name.
+
+    Args:
+        paths: a folder, for the TFRecord files in it; a file; a pattern like `"part-*"`; or a list of these.
+
+    Raises:
+        UserError: one of them gives none.
+
+    Example:
+        >>> from keras_bert_scratch.data.record_file import framed
+        >>> Path("examples").mkdir()
+        >>> _ = Path("examples/part-0").write_bytes(framed(b"content"))
+        >>> _ = Path("examples/README").write_text("is no record")
+        >>> [path.name for path in record_files("examples")], len(record_files("examples/part-*"))
+        (['part-0'], 1)
+    """
+    found: list[Path] = []
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        files = _files_of(Path(path))
+        if not files:
+            raise UserError(
+                f"{path}: holds no records; name a folder or files, or make them with 'keras-bert tfrecords'"
+            )
+        found += files
+    return list(dict.fromkeys(found))
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [file for file in sorted(path.iterdir()) if _looks_like_records(file)]
+    if path.exists():
+        return [path]
+    matching = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - may be absolute
+    return [Path(file) for file in matching if Path(file).is_file()]
+
+
+def _looks_like_records(path: Path) -> bool:
+    """Whether it says so in its name, or begins with a whole record."""
+    if not path.is_file() or path.name.startswith("."):
+        return False
+    if "tfrecord" in path.name:
+        return True
+    try:
+        return next(read_records(path), None) is not None
+    except UserError:
+        log.info("%s: left out, it does not begin with a record", path)
+        return False
+
+
+def count_examples(path: Path) -> int:
+    """How many records a file holds: the lengths of a plain one are followed without reading what is between.
+
+    Raises:
+        UserError: it is damaged.
+
+    Example:
+        >>> from keras_bert_scratch.data.record_file import framed
+        >>> _ = Path("two.tfrecord").write_bytes(framed(b"content") + framed(b"more"))
+        >>> count_examples(Path("two.tfrecord"))
+        2
+    """
+    size, position, count = path.stat().st_size, 0, 0
+    with path.open("rb", buffering=0) as file:
+        while position + _LENGTH_BYTES <= size:
+            file.seek(position)
+            (length,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
+            position += _LENGTH_BYTES + _CHECKSUM_BYTES + length + _CHECKSUM_BYTES
+            count += 1
+    # What does not end where the file does is compressed, or damaged, and is read to say where.
+    return count if position == size else sum(1 for _ in read_records(path))
+
+
+def fingerprint_of(path: Path) -> str:
+    """A hash of a file's size, start and end: quick, the same after copying, and another when it was made again."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(FINGERPRINT_BYTES)
+        file.seek(max(0, size - FINGERPRINT_BYTES), os.SEEK_SET)
+        return hashlib.sha256(b"%d\n" % size + start + file.read()).hexdigest()

@@ -1,0 +1,132 @@
+"""A file of Google's records in windows: so many examples as are in memory, and shuffled, together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert_scratch.data.google.examples import (
+    FEATURES,
+    Examples,
+    ExampleSize,
+    decode_examples,
+    fault_of,
+    size_of,
+)
+from keras_bert_scratch.data.record_file import read_records, refuse_damage
+from keras_bert_scratch.data.records import token_dtype
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.text.vocabulary import Vocabulary
+
+PARSED_AT_ONCE = 1024
+PARTS = 64  # of a window
+WINDOW = PARTS * PARSED_AT_ONCE
+
+# Told of a file which of its records were left out, and why.
+OnLeftOut = Callable[[Path, list[str]], None]
+
+
+def read_windows(
+    path: Path, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None = None, first: int = 0
+) -> Iterator[Examples]:
+    """Yields a file's examples in its own order, `WINDOW` at a time, in the smallest types that hold them.
+
+    Args:
+        path: the file, plain or gzip.
+        size: of every example.
+        vocabulary: should have made the ids.
+        on_left_out: told at the file's end which records were damaged or no such examples; a window is the smaller for
+            what it lacks. Without it they are an error.
+        first: the first window to give; those before it are not parsed.
+
+    Raises:
+        UserError: a record is damaged, of another schema or size, or made with another vocabulary; names it.
+
+    Example:
+        >>> from keras_bert_scratch.data.google.examples import encode_examples
+        >>> from keras_bert_scratch.data.record_file import framed
+        >>> vocabulary = Vocabulary(("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"))
+        >>> two = {name: np.ones((2, ExampleSize(8, 2).of(name)), int) for name in FEATURES}
+        >>> _ = Path("part-0").write_bytes(b"".join(map(framed, encode_examples(two))))
+        >>> size = find_size([Path("part-0")], skip_damage=False)
+        >>> [len(window["input_ids"]) for window in read_windows(Path("part-0"), size, vocabulary)]
+        [2]
+    """
+    parts = _parts(path, size, vocabulary, on_left_out, first * WINDOW)
+    while window := list(itertools.islice(parts, PARTS)):
+        yield {name: np.concatenate([part[name] for part in window]) for name in FEATURES}
+
+
+def find_size(paths: Sequence[Path], skip_damage: bool) -> ExampleSize:
+    """The size of the first example that there is.
+
+    Raises:
+        UserError: the first record is none, or with `skip_damage` no record.
+    """
+    on_damage, on_fault = (_ignore, _ignore) if skip_damage else (refuse_damage, _refuse_fault)
+    for path in paths:
+        for number, record in enumerate(read_records(path, on_damage)):
+            try:
+                return size_of(record)
+            except ValueError as error:
+                on_fault(path, number, str(error))
+    raise UserError(f"records: no example is in any of the {len(paths)} files; name whole files of Google's records")
+
+
+def _ignore(path: Path, record: int, how: str) -> None:
+    """Says nothing; whoever reads the examples will."""
+
+
+def _refuse_fault(path: Path, record: int, how: str) -> None:
+    raise UserError(
+        f"{path}: record {record} {how}; name only files of Google's records of one size, or leave out what is not "
+        f"with '--on-corrupt skip'"
+    )
+
+
+def _parts(
+    path: Path, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None, first_record: int
+) -> Iterator[Examples]:
+    """The same, `PARSED_AT_ONCE` at a time, from a record on."""
+    left_out: list[str] = []
+
+    def leave_out(path: Path, record: int, how: str) -> None:
+        left_out.append(f"record {record} ({how})")
+
+    on_damage, on_fault = (leave_out, leave_out) if on_left_out else (refuse_damage, _refuse_fault)
+    records = itertools.islice(enumerate(read_records(path, on_damage)), first_record, None)
+    while part := dict(itertools.islice(records, PARSED_AT_ONCE)):
+        try:
+            examples = decode_examples(list(part.values()), size)
+        except ValueError:  # some are no such examples: one by one
+            faults = {number: fault for number, record in part.items() if (fault := fault_of(record, size))}
+            for number, fault in faults.items():
+                on_fault(path, number, fault)
+                del part[number]
+            examples = decode_examples(list(part.values()), size)
+        _check_vocabulary(path, list(part), examples, vocabulary)
+        yield {name: values.astype(_dtype(name, len(vocabulary))) for name, values in examples.items()}
+    if on_left_out and left_out:
+        on_left_out(path, left_out)
+
+
+def _check_vocabulary(path: Path, numbers: Sequence[int], examples: Examples, vocabulary: Vocabulary) -> None:
+    ids = np.concatenate([examples["input_ids"], examples["masked_lm_ids"]], axis=1)
+    other = (ids[:, 0] != vocabulary.cls_id) | (ids < 0).any(axis=1) | (ids >= len(vocabulary)).any(axis=1)
+    if other.any():
+        row = int(other.argmax())
+        raise UserError(
+            f"{path}: record {numbers[row]} was made with another vocabulary than {vocabulary.origin}, whose "
+            f"{len(vocabulary)} tokens have [CLS] at {vocabulary.cls_id}: it begins with {ids[row, 0]} and holds ids "
+            f"up to {ids[row].max()}; give the vocabulary that made it with '--vocab'"
+        )
+
+
+def _dtype(name: str, vocab_size: int) -> np.dtype:
+    """The smallest type that holds a feature's values."""
+    if name in ("input_ids", "masked_lm_ids"):
+        return token_dtype(vocab_size)
+    return np.dtype({"masked_lm_positions": "i4", "masked_lm_weights": "f4"}.get(name, "i1"))

@@ -1,0 +1,124 @@
+"""Records as a user of the command line meets them: made, looked at, trained on, damaged."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.data.records import Manifest
+
+
+def keras_bert(*argv):
+    return CliRunner().invoke(app, [str(word) for word in argv])
+
+
+def succeeds(*argv) -> str:
+    result = keras_bert(*argv)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def vocab(vocabulary) -> Path:
+    vocabulary.save("vocab.txt")
+    return Path("vocab.txt")
+
+
+SMALL = ["--preset", "bert-tiny", "--steps", "2", "--length", "32", "--batch", "4"]
+
+
+def test_documents(corpus, vocab):
+    said = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "records", "--shards", "3")
+    assert "records: 64 documents, 384 sentences, " in said
+    assert " in 3 shards, " in said
+    said = succeeds("inspect", "records")
+    for fact in ("documents, uncased", "bytes per token", "places of 64 filled, packed", "tokens of documents", "█"):
+        assert fact in said
+    assert said.count("B follows A:") + said.count("B is from elsewhere:") == 3
+
+
+def test_what_is_wrong_with_the_text_is_told(vocab):
+    Path("a.txt").write_bytes(b"The heron\xff sees.\n\nThe otter sees.")
+    said = succeeds("tfrecords", "a.txt", "--vocab", vocab, "--out", "records", "--bad-bytes", "replace")
+    assert "records: 1 replaced bytes in the text" in said
+
+
+def test_google_s_format(corpus, vocab):
+    options = ["--format", "google", "--length", "32", "--dupe-factor", "2", "--shards", "2"]
+    said = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "examples", *options)
+    manifest = Manifest.load("examples")
+    assert f"examples: {manifest.total('examples'):,} examples in 2 shards" in said
+    assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
+    said = succeeds("inspect", "examples")
+    assert "Google's examples, uncased" in said
+    assert "hidden:" in said
+    assert "finished: run" in succeeds("pretrain", "examples", *SMALL, "--out", "run")
+    (Path("examples") / "manifest.json").unlink()  # from elsewhere
+    (Path("examples") / "vocab.txt").unlink()
+    said = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
+    assert said.exit_code == 2
+    assert "give the one that made the ids with '--vocab'" in said.output
+    assert "finished: foreign" in succeeds("pretrain", "examples", *SMALL, "--out", "foreign", "--vocab", vocab)
+
+
+def test_with_beam(corpus, vocab):
+    made = ["tfrecords", corpus, "--vocab", vocab, "--shards", "2"]
+    succeeds(*made, "--out", "records")
+    said = succeeds(*made, "--out", "by_beam", "--beam", "--runner=DirectRunner")
+    assert "by_beam: 64 documents" in said
+    assert Manifest.load("by_beam") == Manifest.load("records")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--format", "both"], "--format: 'both' is unknown; choose one of documents, google"),
+        (["--format", "google", "--beam", ""], "--beam: builds the format documents only"),
+        (["--format", "google", "--pairs", "none"], "--pairs: Google's records hold two segments"),
+        (["--format", "google", "--dupe-factor", "0"], "--dupe-factor: must be at least 1"),
+        (["--documents", "pages"], "--documents: 'pages' is unknown"),
+        (["--sentences", "words"], "--sentences: 'words' is unknown"),
+        (["--bad-bytes", "drop"], "--bad-bytes: 'drop' is unknown"),
+        (["--shards", "0"], "--shards: must be at least 1"),
+        (["--format", "google", "--masked-share", "2"], "--masked-share: is a share"),
+    ],
+)
+def test_unknown_options_are_named(corpus, vocab, options, named):
+    result = keras_bert("tfrecords", corpus, "--vocab", vocab, "--out", "records", *options)
+    assert result.exit_code == 2
+    assert named in result.output
+    assert not Path("records").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["--packing"], kbs.BertPretrainer),
+        (["--pairs", "order", "--masking", "words", "--static-masks"], kbs.BertPretrainer),
+        (["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-share", "0.3"], kbs.BertMaskedLM),
+    ],
+    ids=["packing", "order", "none"],
+)
+def test_pretraining_by_other_rules(records, options, kind):
+    said = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
+    assert "of the places in rows of 32 hold tokens" in said
+    assert "fill" in said
+    assert "held out after" in said
+    assert kind.from_pretrained("run").get_layer("masked_lm") is not None
+    assert "masked lm accuracy" in succeeds("evaluate", "run", "--data", records) or kind is kbs.BertMaskedLM
+    said = keras_bert("pretrain", records, *SMALL, "--out", "run")
+    assert said.exit_code == 2  # the same folder by other rules is another run
+
+
+def test_damaged_records_are_refused_or_skipped(corpus, vocab):
+    succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "records", "--shards", "2")
+    shard = sorted(Path("records").glob("*.tfrecord"))[0]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    result = keras_bert("pretrain", "records", *SMALL, "--out", "run")
+    assert result.exit_code == 2
+    assert "records-00000-of-00002.tfrecord: record 0 is damaged" in result.output
+    succeeds("pretrain", "records", *SMALL, "--out", "other", "--on-corrupt", "skip")

