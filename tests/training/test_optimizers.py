@@ -153,7 +153,9 @@ def test_adamw_does_what_googles_code_does():
     googles = importlib.import_module("bert.optimization")
     v1 = tf.compat.v1
     starts, gradients = weights_and_gradients()
-    with tf.Graph().as_default(), v1.Session() as session, v1.variable_scope("", use_resource=True):
+    # Cached, so that the rate is read off the step before it is counted up: Google's graph leaves their order open.
+    scope = v1.variable_scope("", use_resource=True, caching_device="/cpu:0")
+    with tf.Graph().as_default(), v1.Session() as session, scope:
         given = {path: v1.placeholder(tf.float32, value.shape) for path, value in starts.items()}
         theirs = {path: v1.get_variable(path, initializer=tf.constant(starts[path], tf.float32)) for path in starts}
         loss = sum(tf.reduce_sum(theirs[path] * given[path]) for path in starts)  # its gradient is what is given
