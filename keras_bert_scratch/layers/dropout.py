@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras import ops
+
+_thread = threading.local()  # replicas are traced side by side, each in a thread
+
+
+@contextlib.contextmanager
+def dropout_draws(number: Any) -> Iterator[None]:
+    """Within it, what is dropped is a function of the layer's seed and of `number` alone.
+
+    So a step that is made again, by a resumed run or for want of memory, drops the same, and replicas with numbers of
+    their own drop different places.
+
+    Args:
+        number: int scalar, another one for every forward pass.
+
+    Example:
+        >>> dropout, ones = Dropout(0.5), ops.ones((100,))
+        >>> with dropout_draws(7):
+        ...     first, second = dropout(ones, training=True), dropout(ones, training=True)
+        >>> bool(ops.all(first == second))
+        True
+    """
+    _thread.number = number
+    try:
+        yield
+    finally:
+        _thread.number = None
+
+
+class _Seeds(keras.random.SeedGenerator):
+    """Seeds one after another, as in Keras, or the one of `dropout_draws`."""
+
+    def next(self, ordered: bool = True) -> Any:
+        number = getattr(_thread, "number", None)
+        if number is None:
+            return super().next(ordered)
+        return ops.stack([self.state[0], ops.cast(number, self.state.dtype)])
 
 
 class Dropout(keras.layers.Layer):
@@ -25,7 +65,7 @@ class Dropout(keras.layers.Layer):
         super().__init__(**kwargs)
         self.rate = rate
         # Its state is a weight of the model: a checkpoint that holds it resumes with the same masks.
-        self.seed_generator = keras.random.SeedGenerator()
+        self.seed_generator = _Seeds()
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:

@@ -37,7 +37,8 @@ class EncoderBlock(keras.layers.Layer):
         self.attention_norm = LayerNorm(epsilon, dtype=policy, name="attention_layer_norm")
         self.feed_forward = FeedForward(config, dtype=policy, name="feed_forward")
         self.feed_forward_norm = LayerNorm(epsilon, dtype=policy, name="feed_forward_layer_norm")
-        self.dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        self.attention_dropout = Dropout(config.hidden_dropout, dtype=policy, name="attention_dropout")
+        self.feed_forward_dropout = Dropout(config.hidden_dropout, dtype=policy, name="feed_forward_dropout")
 
     def build(self, x_shape: tuple[int | None, ...], bias_shape: tuple[int | None, ...]) -> None:
         self.attention.build(x_shape, bias_shape)
@@ -46,6 +47,6 @@ class EncoderBlock(keras.layers.Layer):
 
     def call(self, x: Any, bias: Any, training: bool = False, return_weights: bool = False) -> Any:
         attended, weights = self.attention(x, bias, training=training, return_weights=True)
-        x = self.attention_norm(x + self.dropout(attended, training=training))
-        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x), training=training))
+        x = self.attention_norm(x + self.attention_dropout(attended, training=training))
+        x = self.feed_forward_norm(x + self.feed_forward_dropout(self.feed_forward(x), training=training))
         return (x, weights) if return_weights else x

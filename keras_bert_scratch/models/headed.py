@@ -7,9 +7,10 @@ from typing import Any, Self
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.directory import SavedAsDirectory
+from keras_bert_scratch.models.objectives import HasObjectives
 
 
-class OnBackbone(SavedAsDirectory):
+class OnBackbone(HasObjectives, SavedAsDirectory):
     """How a model with a `backbone` describes itself and is made again; `head_arguments` names what else it takes."""
 
     head_arguments: tuple[str, ...] = ()

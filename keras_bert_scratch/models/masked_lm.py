@@ -9,6 +9,7 @@ import keras
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -49,13 +50,5 @@ class BertMaskedLM(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"": classes()}
         self.masked_lm_head = masked_lm_head
-
-    def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Keras's `compile`, with the paper's loss and accuracy unless others are given."""
-        # The mean is over weights, not places: a row with few masked words does not dilute the batch.
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-        weighted_metrics = weighted_metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)

@@ -11,6 +11,7 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -54,11 +55,6 @@ class BertMultipleChoice(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"": classes()}
         self.dropout = dropout
         self.choice_head = choice_head
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

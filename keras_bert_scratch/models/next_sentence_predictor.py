@@ -9,6 +9,7 @@ import keras
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -45,10 +46,5 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"": classes()}
         self.next_sentence_head = next_sentence_head
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

@@ -10,6 +10,7 @@ from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -57,19 +58,6 @@ class BertPretrainer(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"masked_lm": classes(), "next_sentence": classes()}
         self.masked_lm_head = masked_lm_head
         self.next_sentence_head = next_sentence_head
-
-    def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Keras's `compile`, with the paper's loss and both accuracies unless others are given."""
-        # The mean is over weights, not places: a row with few masked words does not dilute the batch.
-        loss = loss or {
-            name: keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-            for name in ("masked_lm", "next_sentence")
-        }
-        weighted_metrics = weighted_metrics or {
-            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("masked_lm", "next_sentence")
-        }
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)

@@ -9,6 +9,7 @@ import keras
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -50,14 +51,5 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"start": classes(share=0.5), "end": classes(share=0.5)}
         self.span_head = span_head
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`, with the loss of `run_squad.py` and both accuracies unless others are given."""
-        if loss is None:
-            loss = {name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in ("start", "end")}
-            kwargs = {"loss_weights": {"start": 0.5, "end": 0.5}, **kwargs}
-        metrics = metrics or {
-            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("start", "end")
-        }
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

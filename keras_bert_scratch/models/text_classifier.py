@@ -11,6 +11,7 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes, score
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -55,16 +56,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"": score() if num_classes == 1 else classes()}
         self.num_classes = num_classes
         self.dropout = dropout
         self.classifier_head = classifier_head
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`, with the loss and metric of labels or of a score unless others are given."""
-        if self.num_classes == 1:
-            loss = loss or keras.losses.MeanSquaredError()
-            metrics = metrics or [keras.metrics.RootMeanSquaredError(name="rmse")]
-        else:
-            loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            metrics = metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)

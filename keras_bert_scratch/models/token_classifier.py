@@ -11,6 +11,7 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
+from keras_bert_scratch.models.objectives import classes
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -54,15 +55,7 @@ class BertTokenClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.objectives = {"": classes()}
         self.num_classes = num_classes
         self.dropout = dropout
         self.classifier_head = classifier_head
-
-    def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, weighted_metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Keras's `compile`, with cross-entropy and accuracy unless others are given."""
-        # The mean is over weights, not places: a short row does not dilute the batch.
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-        weighted_metrics = weighted_metrics or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)

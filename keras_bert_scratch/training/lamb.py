@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
+import tensorflow as tf
 
 from keras_bert_scratch.training.optimizers import MomentOptimizer
 
@@ -25,6 +25,7 @@ class Lamb(MomentOptimizer):
     Args: those of `BertAdamW`, without `bias_correction`.
 
     Example:
+        >>> from keras import ops
         >>> weight = keras.Variable([3.0, 4.0], name="kernel")
         >>> optimizer = Lamb(learning_rate=0.1, weight_decay=0.0)
         >>> optimizer.apply([ops.array([0.1, -0.1])], [weight])  # moves by a tenth of its norm, 5
@@ -32,18 +33,16 @@ class Lamb(MomentOptimizer):
         [2.646, 4.354]
     """
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        m, v = self._moments(index, gradient, bias_correction=True)
-        update = m / (ops.sqrt(v) + self.epsilon)
-        if self._decayed[index]:
-            update = update + self.decay_rate * variable
-            update = update * _trust_ratio(variable, update)
-        rate = ops.cast(learning_rate, variable.dtype) * self._rate_shares[index]
-        self.assign_sub(variable, rate * update)
+    def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
+        update = self._corrected(m, v, t)
+        if self._decayed[number]:
+            value = tf.convert_to_tensor(self._trained[number].value)
+            update = update + self.decay_rate * value
+            update = update * _trust_ratio(value, update)
+        return update
 
 
-def _trust_ratio(variable: Any, update: Any) -> Any:
+def _trust_ratio(value: Any, update: Any) -> Any:
     """|w| / |u|, or 1 where one of them is 0."""
-    size, step = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, update))
-    return ops.where(ops.logical_and(size > 0, step > 0), size / step, 1.0)
+    size, step = tf.norm(value), tf.norm(update)
+    return tf.where((size > 0) & (step > 0), size / step, 1.0)

@@ -8,7 +8,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
+
+from keras_bert_scratch.training.gradients import add_here, dense, global_norm, summed_over_replicas
+from keras_bert_scratch.training.loss_scale import scale_variables
+from keras_bert_scratch.training.train_function import TestFunction, TrainFunction
 
 # By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
@@ -45,9 +48,12 @@ def rate_shares(paths: Sequence[str], layer_decay: float) -> list[float]:
 
 
 class MomentOptimizer(keras.optimizers.Optimizer):
-    """What `BertAdamW` and `Lamb` share: the moments of the gradient, what is not decayed, the rate by depth.
+    """What `BertAdamW` and `Lamb` share: one update under any strategy, the moments, what is not decayed, rate by depth.
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
+
+    `apply` first adds up the gradients of all replicas; only their sum is clipped, as on one device (Keras clips each
+    replica's own before). From there on every replica does the same to its own copy of the weights.
 
     Args: those of `BertAdamW`.
     """
@@ -61,44 +67,92 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         epsilon: float = 1e-6,
         layer_decay: float = 1.0,
         global_clipnorm: float | None = 1.0,
-        **kwargs: Any,
+        name: str | None = None,
     ) -> None:
-        super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, **kwargs)
+        super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, name=name)
         self.decay_rate = weight_decay
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.layer_decay = layer_decay
+        self._loss_scale = None
 
     def build(self, variables: list[Any]) -> None:
         if self.built:
             return
         super().build(variables)
+        self._trained = variables
         self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
         paths = [variable.path for variable in variables]
         self._decayed = [NOT_DECAYED.search(path) is None for path in paths]
         self._rate_shares = rate_shares(paths, self.layer_decay)
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        # An embedding's gradient comes as one row per place. Keras would clip and square the rows of a repeated token
-        # singly; the formulas are about their sum.
-        grads = [grad if grad is None else tf.convert_to_tensor(grad) for grad in grads]
-        super().apply(grads, trainable_variables)
+    def train_function(self, model: Any) -> TrainFunction:
+        """What `model.fit` calls for every step of `model`, which was compiled with this optimizer."""
+        return TrainFunction(model)
 
-    def _moments(self, index: int, gradient: Any, bias_correction: bool) -> tuple[Any, Any]:
-        """m and v of weight number `index`, `gradient` now in them; `bias_correction` divides them by 1 - beta^t."""
-        m, v = self._momentums[index], self._velocities[index]
-        gradient = ops.cast(gradient, m.dtype)
-        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
-        if not bias_correction:
-            return m, v
-        step = ops.cast(self.iterations + 1, m.dtype)
-        return m / (1 - self.beta_1**step), v / (1 - self.beta_2**step)
+    def test_function(self, model: Any) -> TestFunction:
+        """What `model.evaluate` calls for every batch."""
+        return TestFunction(model)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+        """Adds up the replicas' gradients and updates the weights; called in each replica, with its own gradients."""
+        if not self.built:
+            self.build(list(trainable_variables))
+        given = {id(v): g for v, g in zip(trainable_variables or self._trained, grads, strict=True)}
+        grads = summed_over_replicas([dense(given.get(id(variable))) for variable in self._trained])
+        self.update(grads, global_norm(grads), tf.cast(self.learning_rate, tf.float32))
+        self.count_step()
+
+    def update(self, grads: Sequence[Any], norm: Any, rate: Any) -> Any:
+        """Updates the weights in this replica, by gradients that are the same in every replica.
+
+        Args:
+            grads: one per weight that the optimizer was built for, `None` where there is none.
+            norm: their global norm.
+            rate: the learning rate.
+        """
+        numbers = [number for number, gradient in enumerate(grads) if gradient is not None]
+        t = tf.cast(self.iterations, tf.float32) + 1.0
+        return self._update_all({number: tf.cast(grads[number], tf.float32) for number in numbers}, norm, rate, t)
+
+    def count_step(self) -> None:
+        """Counts a step, in this replica."""
+        add_here(self.iterations, tf.ones((), self.iterations.dtype))
+
+    def loss_scale_variables(self, first: float) -> tuple[Any, Any]:
+        """Where a `LossScale` is kept."""
+        if self._loss_scale is None:
+            self._loss_scale = scale_variables(self.add_variable, first)
+        return self._loss_scale
+
+    # As one compiled program, a weight is read and written once; by single operations it is four times the work.
+    @tf.function(jit_compile=True)
+    def _update_all(self, grads: dict[int, Any], norm: Any, rate: Any, t: Any) -> Any:
+        # One factor for all: 1 where the norm is within the bound.
+        bound = self.global_clipnorm
+        factor = 1.0 if bound is None else bound / tf.maximum(norm, bound)
+        for number, gradient in grads.items():
+            gradient = gradient * factor
+            weight, m, v = (of[number] for of in (self._trained, self._momentums, self._velocities))
+            add_here(m, (gradient - m.value) * (1 - self.beta_1))
+            add_here(v, (tf.square(gradient) - v.value) * (1 - self.beta_2))
+            update = self._update_of(number, m.value, v.value, t)
+            add_here(weight, -rate * self._rate_shares[number] * update)
+        return tf.constant(0)
+
+    def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
+        """What weight `number` moves by per unit of the rate, from its moments after step `t`."""
+        raise NotImplementedError
+
+    def _corrected(self, m: Any, v: Any, t: Any) -> Any:
+        """m / (sqrt(v) + epsilon), the bias of both taken out (Kingma & Ba 2015, algorithm 1)."""
+        return m / (1 - self.beta_1**t) / (tf.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "layer_decay")}
-        return {**super().get_config(), **own, "weight_decay": self.decay_rate}
+        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "layer_decay", "global_clipnorm")}
+        rate = super().get_config()["learning_rate"]
+        return {"name": self.name, "learning_rate": rate, **own, "weight_decay": self.decay_rate}
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -131,14 +185,11 @@ class BertAdamW(MomentOptimizer):
         super().__init__(learning_rate, name=name, **kwargs)
         self.bias_correction = bias_correction
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        m, v = self._moments(index, gradient, self.bias_correction)
-        update = m / (ops.sqrt(v) + self.epsilon)
-        if self._decayed[index]:
-            update = update + self.decay_rate * variable
-        rate = ops.cast(learning_rate, variable.dtype) * self._rate_shares[index]
-        self.assign_sub(variable, rate * update)
+    def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
+        update = self._corrected(m, v, t) if self.bias_correction else m / (tf.sqrt(v) + self.epsilon)
+        if self._decayed[number]:
+            update = update + self.decay_rate * self._trained[number].value
+        return update
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "bias_correction": self.bias_correction}
