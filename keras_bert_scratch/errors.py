@@ -21,6 +21,14 @@ class UserError(Exception):
     """
 
 
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """Training was asked to stop, by SIGTERM, and has kept its state; the message says where it stands."""
+
+
+class WorkerLostError(Exception):
+    """Another worker of the same training is gone; this process has to start again with the others."""
+
+
 @contextlib.contextmanager
 def writing_to(path: Path | str) -> Iterator[None]:
     """Turns the ways in which a disk refuses to take `path` into a `UserError`.

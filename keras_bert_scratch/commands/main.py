@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +18,13 @@ from keras_bert_scratch.commands import (
     export,
     finetune,
     inspect,
+    launch,
     predict,
     pretrain,
     tfrecords,
     vocab,
 )
-from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -48,6 +50,11 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             _say(f"error: {error}")
             raise typer.Exit(USER_ERROR) from None
+        except Stopped as stopped:
+            _say(str(stopped))
+        except WorkerLostError as lost:
+            _say(f"{lost}; starting again with the others")
+            os.execv(sys.executable, sys.orig_argv)
         except KeyboardInterrupt:
             _say("interrupted; what was finished is kept, and the same command goes on from there")
             raise typer.Exit(INTERRUPTED) from None
@@ -79,9 +86,9 @@ def _say(line: str) -> None:
     Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-for module in (demo, vocab, tfrecords, pretrain, finetune, evaluate, predict, export, convert, inspect):
+for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, predict, export, convert, inspect):
     verb = getattr(module, module.__name__.rpartition(".")[2])
-    app.command(epilog=f"Example:\n\n{module.EXAMPLE}")(ends_well(verb))
+    app.command(epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))
 
 
 def main() -> None:

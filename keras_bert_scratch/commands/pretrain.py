@@ -39,8 +39,22 @@ def pretrain(
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
     dropout: Annotated[float, typer.Option(help="Share dropped of activations and attention.")] = 0.1,
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
-    held_out: Annotated[Path | None, typer.Option("--eval", help="Records to measure on before and after.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of the products: float32, bfloat16 or float16.")] = "float32",
+    held_out: Annotated[
+        Path | None, typer.Option("--eval", help="Records to measure on before, after and in between.")
+    ] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option("--eval-every", help="Steps between; by default a tenth of all, or 1000 by the clock.")
+    ] = None,
+    second_length: Annotated[
+        int | None, typer.Option(help="Tokens per row in a second leg, such as 512 after 128, as in the paper.")
+    ] = None,
+    second_share: Annotated[float, typer.Option(help="Share of the run that the second leg is.")] = 0.1,
+    second_batch: Annotated[int | None, typer.Option(help="Rows per step in it; by default as before.")] = None,
+    accumulate: Annotated[int, typer.Option(help="Parts to work through a batch in, to save memory.")] = 1,
+    remat: Annotated[
+        bool, typer.Option("--remat", help="Compute blocks again in the backward pass, to save memory.")
+    ] = False,
     pairs: Pairs = "next",
     packing: Annotated[
         bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
@@ -54,15 +68,35 @@ def pretrain(
     ] = False,
     on_corrupt: Annotated[str, typer.Option(help="Of damaged records: fail, or skip and log them.")] = "fail",
     vocab: Annotated[Path | None, typer.Option(help="vocab.txt of records that have none beside them.")] = None,
+    strategy: Annotated[
+        str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")
+    ] = "auto",
+    workers: Annotated[
+        str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")
+    ] = "",
+    index: Annotated[int | None, typer.Option(help="Which of the workers this is, from 0.")] = None,
+    virtual_devices: Annotated[
+        int | None, typer.Option(help="Split the processor into so many devices, to try mirrored.")
+    ] = None,
+    tpu: Annotated[str, typer.Option(help="Name or address of a TPU; by default TPU_NAME or this machine's.")] = "",
+    save_every: Annotated[str, typer.Option(help="Time between kept states, as 60s, 5m.")] = "60s",
+    on_nonfinite: Annotated[
+        str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
+    ] = "stop",
     seed: Seed = 0,
 ) -> None:
     """Pretrain a new model on records."""
+    # First of all: TensorFlow fixes its devices with its first operation.
+    from keras_bert_scratch.training.strategies import make_strategy
+
+    devices = make_strategy(strategy, [w for w in workers.split(",") if w], index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.data.example_rules import ExampleRules
     from keras_bert_scratch.data.google.records import open_records
     from keras_bert_scratch.data.masking import MaskingRule
     from keras_bert_scratch.training.loop import Pace
+    from keras_bert_scratch.training.pretraining import SecondLeg
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
@@ -79,5 +113,12 @@ def pretrain(
         seed,
         open_records(held_out, data.tokenizer, on_corrupt) if held_out else None,
         rules,
+        SecondLeg(second_length, second_share, second_batch) if second_length else None,
+        devices,
+        accumulate,
+        remat,
+        evaluate_every,
+        seconds_of(save_every),
+        on_nonfinite,
     )
     print_run(run)

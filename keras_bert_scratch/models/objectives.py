@@ -147,10 +147,18 @@ class HasObjectives:
             self.test_function = self.optimizer.test_function(self)
         return self.test_function
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Private to Keras's TensorFlow trainer: under a strategy it takes a batch to build model and metrics with, and
+        # fails where several workers share it. Our models are built when they are made.
+        if not self.own_step:
+            super()._maybe_symbolic_build(iterator, data_batch)
+
     def get_metrics_result(self) -> dict[str, Any]:
-        functions = (self.train_function, self.test_function) if self.own_step else ()
-        found = [function.means.result() for function in functions if function is not None and function.means.any]
-        return found[-1] if found else super().get_metrics_result()
+        if not self.own_step:
+            return super().get_metrics_result()
+        functions = [function for function in (self.train_function, self.test_function) if function is not None]
+        found = [function.means.result() for function in functions if function.means.any]
+        return found[-1] if found else {}
 
     def reset_metrics(self) -> None:
         for function in (self.train_function, self.test_function) if self.own_step else ():

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_bert_scratch.checkpoints.native import TASK_FILE, write_task
 from keras_bert_scratch.config import BertConfig
@@ -21,7 +22,7 @@ from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.callbacks import METRICS_FILE
 from keras_bert_scratch.training.curves import plot_curves
-from keras_bert_scratch.training.loop import Pace, train
+from keras_bert_scratch.training.loop import Leg, Pace, train
 from keras_bert_scratch.training.run_directory import RunDirectory
 
 TASK = "classification"
@@ -152,13 +153,11 @@ def finetune(
         return run
     if "fill" not in run.results:
         run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
-    train(
-        model,
-        lambda step: train_data.training_batches(tokenizer, batch_size, max_length, seed, step),
-        run,
-        pace,
-        title="fine-tuning",
-    )
+
+    def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
+        return train_data.training_batches(tokenizer, batch_size, max_length, seed, step)
+
+    train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
     classifier = Classifier(model, tokenizer, train_data.label_names, max_length)
     results = {"steps": steps, "dev": classifier.evaluate(dev_data) if dev_data else None}
     plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")

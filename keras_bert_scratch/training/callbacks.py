@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.errors import UserError, writing_to
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.errors import writing_to
+from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -27,53 +26,96 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
+    Beside loss and scores: `learning_rate`; `tokens_per_second`, padding not counted; `fill`, the share of places that
+    are no padding; `mfu`, which share of the machine's matrix peak the step's matrix products come to; `eta_seconds`;
+    `skipped`, how many steps so far changed nothing because their gradient was not finite.
+
     Args:
         folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
             interrupted, are dropped.
         log_every: steps between rows.
         first_step: where this process takes the run up.
+        peak: operations per second of matrix products at the machine's best.
+        left: called for the share of the run that is still to come.
+        writes: whether this process writes; of several workers only the chief does.
     """
 
-    def __init__(self, folder: Path, log_every: int, first_step: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        log_every: int,
+        first_step: int = 0,
+        peak: float = float("inf"),
+        left: Callable[[], float] = lambda: 0.0,
+        writes: bool = True,
+    ) -> None:
         super().__init__()
+        self.step_flops = 0.0  # of the batches that are read now
+        self.latest: dict[str, float] = {}
         self._file = folder / METRICS_FILE
         self._log_every = log_every
+        self._step = self._logged = first_step
         self._rows = [row for row in read_metrics(self._file) if row["step"] <= first_step]
-        self._writer = tf.summary.create_file_writer(str(folder / TENSORBOARD_FOLDER))
-        self._unlogged: dict[int, dict[str, Any]] = {}  # the last step, while the log has not come round to it
-        self._started = time.monotonic()
+        self._writer = tf.summary.create_file_writer(str(folder / TENSORBOARD_FOLDER)) if writes else None
+        self._peak = peak
+        self._left = left
+        self._started = self._last = time.monotonic()
+        self._first_left: float | None = None
         self._seconds_before = self._rows[-1]["seconds"] if self._rows else 0.0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._last = time.monotonic()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
-        self._unlogged = {} if step % self._log_every == 0 else {step: logs or {}}
-        if not self._unlogged:
-            self._log(step, logs or {})
+        before, self._step = self._step, steps_taken(self.model)
+        if self._first_left is None:  # the first step holds the compiling
+            self._first_left, self._started_counting = self._left(), time.monotonic()
+        if self._step // self._log_every > before // self._log_every:
+            self._log(logs or {})
             self.model.reset_metrics()
+        elif self._step != self._logged:
+            self._unlogged = logs or {}
 
     def on_train_end(self, logs: Any = None) -> None:
-        for step, means in self._unlogged.items():
-            self._log(step, means)
-        self._writer.close()
+        if self._step != self._logged:
+            self._log(self._unlogged)
 
-    def _log(self, step: int, logs: dict[str, Any]) -> None:
-        seconds = self._seconds_before + time.monotonic() - self._started
-        means = {name: float(value) for name, value in logs.items()}
-        if not math.isfinite(means["loss"]):
-            raise UserError(f"{self._file.parent}: the loss is {means['loss']} at step {step}; lower --learning-rate")
+    def close(self) -> None:
+        """Ends TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _log(self, logs: dict[str, Any]) -> None:
+        now = time.monotonic()
+        steps, seconds = self._step - self._logged, max(now - self._last, 1e-9)
+        self._logged, self._last = self._step, now
+        function = self.model.train_function
+        means = function.means
+        self.latest = {
+            "tokens_per_second": round(means.tokens / seconds, 1),
+            "mfu": round(steps * self.step_flops / seconds / self._peak, 4),
+            "fill": round(means.tokens / max(means.places, 1.0), 4),
+        }
+        done = (self._first_left or 0.0) - self._left()
+        eta = self._left() / done * (now - self._started_counting) if done > 0 else 0.0
         row = {
-            "step": step,
-            "seconds": round(seconds, 2),
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            **means,
+            "step": self._step,
+            "seconds": round(self._seconds_before + now - self._started, 2),
+            "learning_rate": float(function.rate),
+            **{name: float(value) for name, value in logs.items()},
+            **self.latest,
+            "eta_seconds": round(eta, 1),
+            "skipped": function.skipped,
         }
         self._rows.append(row)
+        if self._writer is None:
+            return
         text = io.StringIO()
-        table = csv.DictWriter(text, fieldnames=list(row), restval="", lineterminator="\n")
+        table = csv.DictWriter(text, fieldnames=list(row), restval="", extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(self._rows)
         atomic.write_text(self._file, text.getvalue())
-        with writing_to(self._file.parent), self._writer.as_default(step=step):
+        with writing_to(self._file.parent), self._writer.as_default(step=self._step):
             for name, value in row.items():
                 if name != "step":
                     tf.summary.scalar(name, value)
@@ -122,14 +164,24 @@ class ProgressLine(keras.callbacks.Callback):
         total: how much there is to do, in steps or seconds.
         done: called for how much is done.
         unit: `"steps"` or `"s"`.
+        latest: called for what else to show, such as `tokens_per_second`.
     """
 
-    def __init__(self, title: str, total: float, done: Callable[[], float], unit: str) -> None:
+    def __init__(
+        self,
+        title: str,
+        total: float,
+        done: Callable[[], float],
+        unit: str,
+        latest: Callable[[], dict[str, float]] = dict,
+    ) -> None:
         super().__init__()
         self._title = title
         self._total = total
         self._done = done
         self._unit = unit
+        self._latest = latest
+        self._task: Any = None
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -144,6 +196,8 @@ class ProgressLine(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: Any = None) -> None:
+        if self._task is not None:
+            return
         self._start = self._last_line = time.monotonic()
         self._first = self._done()
         self._task = self._progress.add_task(
@@ -156,6 +210,8 @@ class ProgressLine(keras.callbacks.Callback):
         metrics = "  ".join(
             f"{_short(name)} {float(value):.3f}" for name, value in (logs or {}).items() if _shown(name)
         )
+        if latest := self._latest():
+            metrics += f"  {latest['tokens_per_second']:,.0f} tokens/s  MFU {latest['mfu']:.0%}"
         done = min(self._done(), self._total)
         self._progress.update(self._task, completed=int(done), metrics=metrics)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= LINE_SECONDS:
@@ -163,9 +219,6 @@ class ProgressLine(keras.callbacks.Callback):
             left = (self._last_line - self._start) * (self._total - done) / max(done - self._first, 1e-9)
             line = f"{self._title}: {done:.0f}/{self._total:.0f} {self._unit}, ETA {left:.0f} s  {metrics}"
             self._console.print(line, highlight=False, soft_wrap=True)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leaves the terminal as it was, also after an interruption."""

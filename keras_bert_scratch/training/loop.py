@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.errors import UserError, user_error_within
+from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, user_error_within
 from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
+from keras_bert_scratch.training.flops import matrix_peak
+from keras_bert_scratch.training.gradients import replicas_here
 from keras_bert_scratch.training.lamb import Lamb
 from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
+from keras_bert_scratch.training.steering import ON_NONFINITE, NonFinite, Steering
+from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief
 
 LOG_EVERY = 20
 ENDLESS = 1 << 40
@@ -75,61 +80,153 @@ class Pace:
         return BertAdamW(rate, bias_correction=self.bias_correction, layer_decay=self.layer_decay)
 
 
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A stretch of a run whose batches are of one size.
+
+    Args:
+        batches: `(first_step, worker, num_workers)` to the endless batches from a step of this leg on, of one worker.
+        batch_size: rows of all replicas together.
+        until: which share of the run is done when it ends; 1 for the last one.
+        flops: of a step's matrix products, forward and backward.
+    """
+
+    batches: Callable[[int, int, int], tf.data.Dataset]
+    batch_size: int
+    until: float = 1.0
+    flops: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Care:
+    """How a run is looked after.
+
+    Args:
+        save_seconds: time between kept states.
+        on_nonfinite: `"stop"` or `"skip"` a step whose gradient is not finite.
+        evaluation: what else is called at every step, such as an `Evaluation`.
+        dtype: of the matrix products, for the machine's peak.
+    """
+
+    save_seconds: float = 60.0
+    on_nonfinite: str = "stop"
+    evaluation: keras.callbacks.Callback | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.on_nonfinite not in ON_NONFINITE:
+            raise UserError(
+                f"--on-nonfinite: {self.on_nonfinite!r} is unknown; choose one of {', '.join(ON_NONFINITE)}"
+            )
+
+
+PLAIN_CARE = Care()
+
+
 def train(
     model: keras.Model,
-    batches_from: Callable[[int], tf.data.Dataset],
+    legs: Sequence[Leg],
     run: RunDirectory,
     pace: Pace,
     title: str,
+    accumulate: int = 1,
+    care: Care = PLAIN_CARE,
 ) -> int:
-    """Trains `model` in `run` by `model.fit`, from the newest kept state if there is one.
+    """Trains `model` in `run` by `model.fit`, from the newest whole state if there is one.
 
     Args:
-        model: takes `compile(optimizer)`.
-        batches_from: gives the endless batches from a step on.
+        model: made under the strategy to train with; takes `compile(optimizer)`.
+        legs: one after the other.
         run: where states and metrics go.
         pace: how long and how fast.
         title: what the progress line calls it.
+        accumulate: parts that a batch is worked through in.
+        care: how it is looked after.
 
     Returns: the step reached.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the state has been kept first.
+        Stopped: SIGTERM came; the state has been kept first.
+        WorkerLostError: another worker is gone.
+        UserError: the gradient is not finite, or the data are damaged.
     """
+    strategy = model.distribute_strategy
+    chief = is_chief(strategy)
     rate: Any = pace.learning_rate
     if pace.steps is not None:
         rate = LinearWarmupDecay(pace.learning_rate, pace.steps, pace.warmup)
-    model.compile(pace.optimizer_at(rate))
-    state = run.restore_state(model)
-    first_step = state["step"]
+    with strategy.scope():
+        model.compile(pace.optimizer_at(rate), accumulate=accumulate)
+    model.make_train_function()
+    first_step = from_chief(strategy, run.newest_state())
+    state = run.restore_state(model, first_step)
 
-    callbacks: list[keras.callbacks.Callback] = []
+    clock = None
     if pace.seconds is not None:
         clock = WallClockSchedule(pace.learning_rate, pace.seconds, pace.warmup, spent=state.get("seconds_spent", 0.0))
-        callbacks.append(clock)
-        keeper = StateKeeper(run, lambda: {"seconds_spent": clock.spent})
-        progress = ProgressLine(title, pace.seconds, lambda: clock.spent, "s")
-        steps_left = ENDLESS if clock.spent < pace.seconds else 0
+        total, unit, done = pace.seconds, "s", lambda: clock.spent
     else:
-        keeper = StateKeeper(run, dict)
-        progress = ProgressLine(title, pace.steps, lambda: int(model.optimizer.iterations), "steps")
-        steps_left = pace.steps - first_step
-    # The line shows the means before the log takes them and starts anew.
-    callbacks += [progress, MetricsLog(run.path, LOG_EVERY, first_step), keeper]
+        total, unit, done = pace.steps, "steps", lambda: steps_taken(model)
+    leg_starts: list[int] = state.get("leg_starts", [0])
 
-    if steps_left > 0:
-        try:
+    def kept() -> dict[str, Any]:
+        return {"leg_starts": leg_starts, **({"seconds_spent": clock.spent} if clock else {})}
+
+    peak = matrix_peak(care.dtype) * (strategy.num_replicas_in_sync // replicas_here(strategy))
+    run.tell_start(
+        step=first_step,
+        strategy=type(strategy).__name__,
+        replicas=strategy.num_replicas_in_sync,
+        matrix_peak_gflops=round(peak / 1e9, 1),
+    )
+    keeper = StateKeeper(run, kept, care.save_seconds)
+    metrics = MetricsLog(run.path, LOG_EVERY, first_step, peak, lambda: 1 - done() / total, chief)
+    progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
+    steering = Steering(clock, chief)
+    stop_listening = steering.listen()
+    try:
+        for number, leg in enumerate(legs):
+            if number + 1 < len(leg_starts) or done() >= total:
+                continue  # done before this process began
+            if number == len(leg_starts):
+                leg_starts.append(steps_taken(model))
+            steering.until = end = total if number == len(legs) - 1 else total * leg.until
+            metrics.step_flops = leg.flops
+            model.make_train_function(force=True)  # one program for each size of batch
+            # The line shows the means before the log takes them and starts anew.
+            line = [progress] if chief else []
+            nonfinite = NonFinite(run, care.on_nonfinite, leg.batch_size)
+            others = [care.evaluation] if care.evaluation else []
+            callbacks = [steering, nonfinite, *line, metrics, *others, keeper]
+            batches = functools.partial(leg.batches, steps_taken(model) - leg_starts[number])
+            steps = ENDLESS if clock else round(end) - steps_taken(model)
+            if steps <= 0:
+                continue
             model.fit(
-                batches_from(first_step), steps_per_epoch=steps_left, verbose=0, callbacks=callbacks, shuffle=False
+                distributed(strategy, leg.batch_size, batches),
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=callbacks,
+                shuffle=False,
             )
-        except KeyboardInterrupt:
-            progress.close()
-            if int(model.optimizer.iterations) > first_step:
-                keeper.keep()
-            raise
-        except tf.errors.OpError as error:
-            raise user_error_within(error) or error from None
-        finally:
-            progress.close()
+            if steering.terminated:
+                break
+    except KeyboardInterrupt:
+        progress.close()
+        if steps_taken(model) > first_step:
+            keeper.keep()
+        raise
+    except tf.errors.OpError as error:
+        if strategy.num_replicas_in_sync > replicas_here(strategy) and not user_error_within(error):
+            raise WorkerLostError(f"{run.path}: another worker is gone ({str(error).splitlines()[0][:200]})") from None
+        raise user_error_within(error) or error from None
+    finally:
+        stop_listening()
+        progress.close()
+        metrics.close()
+    if steps_taken(model) > first_step:
         keeper.keep()
-    return int(model.optimizer.iterations)
+    if steering.terminated:
+        raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command goes on from there")
+    return steps_taken(model)

@@ -40,6 +40,11 @@ class LossScale:
         """The factor, as this replica sees it."""
         return tf.ones(()) if self._scale is None else tf.convert_to_tensor(self._scale.value)
 
+    @property
+    def can_fall(self) -> bool:
+        """Whether it scales, and by more than 1."""
+        return self._scale is not None and float(keras.ops.convert_to_numpy(self._scale)) > 1
+
     def taken_out(self, grads: Sequence[Any], scale: Any) -> list[Any]:
         """The gradients of the loss itself."""
         if self._scale is None:

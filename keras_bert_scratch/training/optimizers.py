@@ -48,7 +48,7 @@ def rate_shares(paths: Sequence[str], layer_decay: float) -> list[float]:
 
 
 class MomentOptimizer(keras.optimizers.Optimizer):
-    """What `BertAdamW` and `Lamb` share: one update under any strategy, the moments, what is not decayed, rate by depth.
+    """What `BertAdamW` and `Lamb` share: one update under any strategy, moments, what is not decayed, rate by depth.
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
 

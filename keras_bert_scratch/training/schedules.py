@@ -62,19 +62,30 @@ class WallClockSchedule(keras.callbacks.Callback):
         self.warmup = warmup
         self._spent_before = spent
         self._start = time.monotonic()
+        self._running = False
 
     @property
     def spent(self) -> float:
         """Seconds used so far, in this process and before."""
         return self._spent_before + time.monotonic() - self._start
 
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.spent >= self.seconds
+
+    @property
+    def rate(self) -> float:
+        """The learning rate now."""
+        return float(self.peak * warmup_decay(min(1.0, self.spent / self.seconds), self.warmup))
+
     def on_train_begin(self, logs: Any = None) -> None:
-        self._start = time.monotonic()
+        if not self._running:
+            self._start, self._running = time.monotonic(), True
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        progress = min(1.0, self.spent / self.seconds)
-        self.model.optimizer.learning_rate = float(self.peak * warmup_decay(progress, self.warmup))
+        self.model.optimizer.learning_rate = self.rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.spent >= self.seconds:
+        if self.over:
             self.model.stop_training = True

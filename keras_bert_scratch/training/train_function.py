@@ -11,7 +11,7 @@ gradients is the gradient of the one loss, whatever each replica got. Only that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -40,7 +40,7 @@ class Sums(NamedTuple):
 
 
 class Means:
-    """The means over all steps since the last `reset`, of a whole strategy.
+    """The means over all steps since the last `reset`, of a whole strategy; `tokens` of how many `places` were read.
 
     Args:
         objectives: of the model, by output.
@@ -54,16 +54,18 @@ class Means:
         """Starts anew."""
         self._sums = np.zeros((3, len(self._objectives)))
         self._loss, self._steps, self._any = 0.0, 0, False
+        self.tokens = self.places = 0.0
 
     @property
     def any(self) -> bool:
         """Whether there was a step."""
         return self._any
 
-    def add(self, sums: np.ndarray, loss: float, steps: int) -> None:
-        """Adds what some steps gave: `Sums` as rows, and the sum of their losses."""
+    def add(self, sums: np.ndarray, loss: float, read: np.ndarray, steps: int) -> None:
+        """Adds what some steps gave: `Sums` as rows, the sum of their losses, and the tokens and places read."""
         self._sums += sums
         self._loss += loss
+        self.tokens, self.places = self.tokens + read[0], self.places + read[1]
         self._steps += steps
         self._any = True
 
@@ -100,8 +102,8 @@ class _Function:
         else:
             steps = 1
             results = self._one(next(iterator))
-        sums, loss, *rest = (result.numpy() for result in results)
-        self.means.add(sums, float(loss), steps - self._notice(*rest))
+        sums, loss, read, *rest = (result.numpy() for result in results)
+        self.means.add(sums, float(loss), read, steps - self._notice(*rest))
         return self.means.result()
 
     def _notice(self, *rest: np.ndarray) -> int:
@@ -144,6 +146,11 @@ class _Function:
         """The weight of each output's places in the whole batch, float32 `(outputs,)`."""
         return tf.stack([tf.reduce_sum(weight) for weight in weights.values()])
 
+    def _read(self, inputs: dict[str, Any]) -> Any:
+        """How many tokens there are on how many places, float32 `(2,)`."""
+        mask = inputs["padding_mask"]
+        return tf.cast(tf.stack([tf.reduce_sum(mask), tf.size(mask)]), tf.float32)
+
     def _sums_of(self, outputs: Any, labels: dict[str, Any], weights: dict[str, Any]) -> Sums:
         outputs = outputs if isinstance(outputs, dict) else dict.fromkeys(self.model.objectives, outputs)
         columns = []
@@ -164,8 +171,8 @@ class TestFunction(_Function):
     def _in_replica(self, batch: Any, *told: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._batch_of(batch)
         sums = self._sums_of(self.model(inputs, training=False), labels, weights)
-        (total,) = summed_over_replicas([tf.stack(sums)])
-        return total, self._loss_of(total[0], total[2])
+        total, read = summed_over_replicas([tf.stack(sums), self._read(inputs)])
+        return total, self._loss_of(total[0], total[2]), read
 
 
 class TrainFunction(_Function):
@@ -189,6 +196,17 @@ class TrainFunction(_Function):
         if model.run_eagerly:
             self._gradients = self._gradients_of_part
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        heard_rate, by_clock, *_ = self.signals.heard
+        return float(heard_rate if by_clock else keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    @property
+    def searches_scale(self) -> bool:
+        """Whether float16's factor can still fall: then a step that overflowed is part of finding it."""
+        return self._scale.can_fall
+
     def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> int:
         self.skipped_now = int(skipped)
         self.skipped += self.skipped_now
@@ -205,15 +223,16 @@ class TrainFunction(_Function):
         number = tf.cast(replica.replica_id_in_sync_group, tf.int64)
         # Of each worker only the first replica speaks.
         speaks = number % replicas_here(replica.strategy) == 0
-        weight_of_all, signals = summed_over_replicas(
-            [self._weights_of_all(weights), tf.where(speaks, told[0], tf.zeros_like(told[0]))]
-        )
+        said = tf.where(speaks, told[0], tf.zeros_like(told[0]))
+        weight_of_all, read, signals = summed_over_replicas([self._weights_of_all(weights), self._read(inputs), said])
 
         parts = self.model.accumulate
         first_draw = (tf.cast(optimizer.iterations, tf.int64) * replica.num_replicas_in_sync + number) * parts
         grads, sums = [], tf.zeros((3, len(self.model.objectives)))
         for part in range(parts):
-            batch = keras.tree.map_structure(lambda rows, part=part: _part_of(rows, part, parts), (inputs, labels, weights))
+            batch = keras.tree.map_structure(
+                lambda rows, part=part: _part_of(rows, part, parts), (inputs, labels, weights)
+            )
             part_grads, part_sums = self._gradients(*batch, weight_of_all, scale, first_draw + part)
             grads = [_plus(a, b) for a, b in zip(grads, part_grads, strict=True)] if grads else part_grads
             sums = sums + part_sums
@@ -228,7 +247,7 @@ class TrainFunction(_Function):
         self._scale.update(finite)
         results = (sums, self._loss_of(sums[0], weight_of_all))
         results = (tf.where(finite, result, tf.zeros_like(result)) for result in results)
-        return *results, tf.cast(~finite, tf.int32), signals
+        return *results, read, tf.cast(~finite, tf.int32), signals
 
     def _gradients_of_part(
         self, inputs: Any, labels: Any, weights: Any, weight_of_all: Any, scale: Any, draw: Any
@@ -245,27 +264,34 @@ class TrainFunction(_Function):
 class Signals:
     """What a worker says to all others at each step, and what it heard: the sum of what all said.
 
-    `rate`, with `by_clock` at 1: the chief's learning rate, where that goes by the clock. `stop`: above 0 where anyone
-    wants to stop. So all workers learn at the same rate and stop after the same step.
+    So all workers learn at the same rate and stop after the same step. The numbers: the chief's learning rate, where
+    that goes by the clock; whether it does; whether the chief wants the leg to end; whether anyone was terminated.
     """
 
     def __init__(self) -> None:
-        self.said = tf.Variable(tf.zeros(3), trainable=False, name="signals")
-        self.heard = np.zeros(3, np.float32)
+        self.said = tf.Variable(tf.zeros(4), trainable=False, name="signals")
+        self.heard = np.zeros(4, np.float32)
 
-    def say(self, rate: float | None = None, stop: bool = False) -> None:
+    def say(self, rate: float | None = None, leg_is_over: bool = False, terminated: bool = False) -> None:
         """What this worker says from the next step on."""
-        self.said.assign([rate or 0.0, float(rate is not None), float(stop)])
+        self.said.assign([float(number or 0.0) for number in (rate, rate is not None, leg_is_over, terminated)])
 
     @property
-    def all_stop(self) -> bool:
-        """Whether someone wanted to stop at the last step."""
+    def leg_is_over(self) -> bool:
+        """Whether the chief wanted the leg to end with the last step."""
         return bool(self.heard[2] > 0)
+
+    @property
+    def all_terminate(self) -> bool:
+        """Whether a worker was terminated before the last step."""
+        return bool(self.heard[3] > 0)
 
 
 def _aligned(weight: Any, losses: Any) -> Any:
     """Weights of rows stand for all places of the row."""
-    return tf.reshape(weight, tf.concat([tf.shape(weight), tf.ones(losses.shape.rank - weight.shape.rank, tf.int32)], 0))
+    return tf.reshape(
+        weight, tf.concat([tf.shape(weight), tf.ones(losses.shape.rank - weight.shape.rank, tf.int32)], 0)
+    )
 
 
 def _part_of(rows: Any, part: int, parts: int) -> Any:

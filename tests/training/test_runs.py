@@ -9,10 +9,10 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.callbacks import StateKeeper, read_metrics
 from keras_bert_scratch.training.loop import Pace
 from keras_bert_scratch.training.pretraining import pretrain
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 
 STEPS = 60
 
@@ -37,7 +37,7 @@ def test_a_finished_run_tells_its_story(finished):
     names = {entry.name for entry in finished.iterdir()}
     assert names == {
         *("config.json", "vocab.txt", "tokenizer_config.json", "model.weights.h5"),
-        *("run.json", "metrics.csv", "curves.png", "tensorboard"),
+        *("run.json", "metrics.csv", "curves.png", "tensorboard", "best"),
     }
     story = json.loads((finished / "run.json").read_text())
     assert story["status"] == "finished"
@@ -72,7 +72,7 @@ def interrupted_after(monkeypatch):
         kept = StateKeeper.on_train_batch_end
 
         def pressed(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == step:
+            if steps_taken(self.model) == step:
                 monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
                 raise KeyboardInterrupt
 
@@ -184,10 +184,14 @@ def test_an_impossible_pace_is_refused(arguments, named):
         Pace(**arguments)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(records, config):
-    with pytest.raises(kbs.UserError, match="the loss is nan at step 20; lower --learning-rate"):
-        run_it(records, config, "run", pace=Pace(steps=40, learning_rate=1e30))
+def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, config):
+    saying = r"not finite at step 3 \(batch 2, rows 8 to 11 of the data\); no state was kept yet; lower --learning-rate"
+    with pytest.raises(kbs.UserError, match=saying):
+        run_it(records, config, "run", pace=Pace(steps=20, learning_rate=1e30))
     assert not Path("run/model.weights.h5").exists()
+    run = run_it(records, config, "skipping", pace=Pace(steps=20, learning_rate=1e30), on_nonfinite="skip")
+    assert read_metrics(run.path / "metrics.csv")[-1]["skipped"] == 18  # as it was after step 2 it stays
+    assert all(np.isfinite(value).all() for value in weights("skipping").values())
 
 
 def test_damaged_records_are_named_while_training(corpus, tokenizer, config):

@@ -1,0 +1,76 @@
+"""`keras-bert launch`: several workers on this machine, for `--strategy multiworker`."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "keras-bert launch -n 2 -- pretrain demo/records --preset bert-tiny --steps 50 --out two-workers"
+
+ELSEWHERE = """On several machines, start one process on each with the same list and its own index.
+
+Slurm: `srun --ntasks=2 --ntasks-per-node=1 bash -c 'keras-bert pretrain RECORDS --out RUN --strategy multiworker
+--workers host-a:12345,host-b:12345 --index $SLURM_PROCID'`.
+
+Kubernetes (a StatefulSet called bert with a headless service of the same name): `keras-bert pretrain RECORDS --out RUN
+--strategy multiworker --workers bert-0.bert:12345,bert-1.bert:12345 --index ${HOSTNAME##*-}`.
+
+RUN lies on a disk that all share. A worker that is lost comes back by the same command; the others wait for it."""
+
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 10.0
+
+
+def launch(
+    command: Annotated[list[str], typer.Argument(help="What to run in every worker, after --.")],
+    workers: Annotated[int, typer.Option("-n", help="How many workers.", min=1)] = 2,
+    restarts: Annotated[int, typer.Option(help="How often a worker that is killed is started again.")] = 3,
+) -> None:
+    """Start several workers of one training on this machine, and end when all have."""
+    from keras_bert_scratch.errors import UserError
+
+    addresses = ",".join(f"localhost:{port}" for port in _free_ports(workers))
+    line = [sys.executable, "-m", "keras_bert_scratch", *command, "--strategy", "multiworker", "--workers", addresses]
+    lines = [[*line, "--index", str(index)] for index in range(workers)]
+    # All but the chief say nothing, unless something is wrong.
+    running = [
+        subprocess.Popen(argv, stdout=None if index == 0 else subprocess.DEVNULL) for index, argv in enumerate(lines)
+    ]
+    try:
+        while any(process.poll() is None for process in running):
+            for index, process in enumerate(running):
+                code = process.poll()
+                if code is not None and code < 0 and restarts > 0:
+                    restarts -= 1
+                    print(f"worker {index} was killed by signal {-code}; starting it again", file=sys.stderr)
+                    running[index] = subprocess.Popen(lines[index])
+                elif code:
+                    raise UserError(f"launch: worker {index} ended with code {code}; see what it said above")
+            time.sleep(POLL_SECONDS)
+        for index, process in enumerate(running):
+            if process.returncode:
+                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see above")
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        for process in running:
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:  # it waits for a worker that is gone
+                process.kill()
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

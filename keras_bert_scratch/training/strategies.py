@@ -1,0 +1,175 @@
+"""Which devices train together: a `tf.distribute` strategy by name, and each replica's share of every batch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.training.gradients import replicas_here
+
+STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
+
+# The batches of one worker among several, by its number and theirs.
+BatchesOfWorker = Callable[[int, int], tf.data.Dataset]
+
+
+def make_strategy(
+    name: str = "auto",
+    workers: Sequence[str] = (),
+    index: int | None = None,
+    virtual_devices: int | None = None,
+    tpu: str = "",
+) -> tf.distribute.Strategy:
+    """The strategy called `name`. Comes first: TensorFlow fixes its devices with its first operation.
+
+    Args:
+        name: `"none"`: one device. `"mirrored"`: all GPUs of this machine, without any the virtual devices of its
+            processor. `"multiworker"`: several processes, on one machine or many, as `workers` or the environment
+            variable `TF_CONFIG` lists them. `"tpu"`: the TPU called `tpu`. `"auto"`: several processes if they are
+            listed, a TPU if one is there, mirrored if there are several devices, else one device.
+        workers: `host:port` of every process, in the same order everywhere; the first one is the chief.
+        index: which of them this process is, from 0.
+        virtual_devices: devices to split the processor into, to try out mirrored anywhere.
+        tpu: name or address of a TPU; empty for the one of this machine or of `TPU_NAME`.
+
+    Raises:
+        UserError: what was asked for is not there; names it.
+
+    Example:
+        >>> make_strategy("none").num_replicas_in_sync
+        1
+    """
+    if name not in STRATEGIES:
+        raise UserError(f"--strategy: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    if virtual_devices is not None:
+        _split_processor(virtual_devices)
+    if workers:
+        _list_workers(workers, index)
+    if name == "auto":
+        name = _fitting()
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "multiworker":
+        if not _listed_workers():
+            raise UserError("--strategy multiworker: no workers are listed; give --workers and --index, or TF_CONFIG")
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return _tpu_strategy(tpu)
+    devices = _devices()
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: the first of the workers does, or the only one."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
+
+
+def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
+    """The chief's `number`, in every process; all must ask."""
+    if strategy.num_replicas_in_sync == 1:
+        return number
+    mine = number if is_chief(strategy) else 0
+
+    def said() -> Any:
+        replica = tf.distribute.get_replica_context()
+        first = replica.replica_id_in_sync_group == 0
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, tf.constant(mine, tf.int64), 0))
+
+    return int(strategy.experimental_local_results(strategy.run(tf.function(said)))[0])
+
+
+def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:
+    """Batches for `fit` under `strategy`: of each one, every replica takes as many rows, in the order of the rows.
+
+    Args:
+        strategy: what the model was made under.
+        batch_size: rows of all replicas together.
+        batches: `(worker, num_workers)` to the dataset of that worker's slices.
+
+    Raises:
+        UserError: the replicas cannot share a batch equally.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(f"--batch: must be a multiple of the {replicas} replicas, not {batch_size}")
+    if replicas == 1:
+        return batches(0, 1)
+    local = replicas_here(strategy)
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        mine = batches(context.input_pipeline_id, context.num_input_pipelines)
+        return mine if local == 1 else mine.flat_map(lambda *batch: _in_pieces(batch, local))
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def _in_pieces(batch: Any, pieces: int) -> tf.data.Dataset:
+    """One batch as `pieces` smaller ones."""
+    share = tf.nest.flatten(batch)[0].shape[0] // pieces
+    return tf.data.Dataset.from_tensor_slices(batch).batch(share, drop_remainder=True)
+
+
+def _split_processor(devices: int) -> None:
+    if devices < 1:
+        raise UserError(f"--virtual-devices: must be at least 1, not {devices}")
+    processor = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
+    except RuntimeError:
+        if len(tf.config.list_logical_devices("CPU")) != devices:
+            raise UserError(
+                "--virtual-devices: TensorFlow runs already; ask for them before anything else, or in a new process"
+            ) from None
+
+
+def _list_workers(workers: Sequence[str], index: int | None) -> None:
+    if index is None or not 0 <= index < len(workers):
+        raise UserError(f"--index: must tell which of the {len(workers)} workers this is, from 0, not {index}")
+    for worker in workers:
+        if not worker.rpartition(":")[2].isdigit():
+            raise UserError(f"--workers: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
+    os.environ["TF_CONFIG"] = json.dumps(
+        {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
+    )
+
+
+def _listed_workers() -> list[str]:
+    text = os.environ.get("TF_CONFIG", "{}")
+    try:
+        cluster = json.loads(text).get("cluster", {})
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"TF_CONFIG: is no JSON object with a cluster ({error}); mend or unset it") from None
+
+
+def _devices() -> list[str]:
+    gpus = tf.config.list_logical_devices("GPU")
+    return [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+
+
+def _fitting() -> str:
+    if len(_listed_workers()) > 1:
+        return "multiworker"
+    if os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"):
+        return "tpu"
+    return "mirrored" if len(_devices()) > 1 else "none"
+
+
+def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
+    where = f"one called {tpu!r}" if tpu else f"one of this machine or TPU_NAME ({os.environ.get('TPU_NAME', 'unset')})"
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu or os.environ.get("TPU_NAME", "local"))
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--strategy tpu: there is no TPU; looked for {where} ({reason})") from None
+    return tf.distribute.TPUStrategy(resolver)
