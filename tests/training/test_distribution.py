@@ -1,0 +1,41 @@
+"""Several replicas train as one device does: what `benchmarks/distribution.py` measures, with bounds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
+BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
+SHORT = "clipping,accumulation of 4,float16, overflow on one replica"
+
+
+def measured(kinds: str, cases: str = "") -> dict[str, dict[str, float]]:
+    argv = [sys.executable, str(SCRIPT), "--json", "--engines", "ours", "--kinds", kinds, "--cases", cases]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def check(found: dict[str, dict[str, float]]) -> None:
+    for name, result in found.items():
+        assert "error" not in result, (name, result)
+        bound = next((bound for part, bound in BOUNDS.items() if part in name), 1e-5)
+        assert result["weight"] < bound, (name, result)
+        assert result["loss"] < bound, (name, result)
+        # Half of the steps at most are lost to finding the scale; without that case none is.
+        assert 0 < result["skipped"] < 8 if "overflow" in name else result["skipped"] == 0, (name, result)
+
+
+def test_two_devices_train_as_one():
+    found = measured("mirrored", SHORT)
+    assert len(found) == 3
+    check(found)
+
+
+@pytest.mark.slow
+def test_two_devices_and_two_workers_train_as_one_in_every_case():
+    found = measured("mirrored,two workers")
+    assert len(found) == 24
+    check(found)

@@ -1,0 +1,101 @@
+"""SIGKILL at any moment, the same command again: the weights in the end are those of a run that nothing happened to."""
+
+import contextlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_bert_scratch.tensor_file import read_tensors
+
+STEPS = 30
+RUN = ["--preset", "bert-l2-h128", "--steps", str(STEPS), "--batch", "8", "--length", "32", "--save-every", "0.3s"]
+MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
+
+
+def addresses() -> str:
+    with socket.socket() as a, socket.socket() as b:
+        for one in (a, b):
+            one.bind(("localhost", 0))
+        return ",".join(f"localhost:{one.getsockname()[1]}" for one in (a, b))
+
+
+def lines(kind: str, records: Path, out: str) -> list[list[str]]:
+    """The commands of a run, one per process."""
+    line = [sys.executable, "-m", "keras_bert_scratch", "pretrain", str(records), "--out", out, *RUN]
+    if kind == "two workers":
+        line += ["--strategy", "multiworker", "--workers", addresses()]
+        return [[*line, "--index", "0"], [*line, "--index", "1"]]
+    return [line + (MIRRORED if kind == "mirrored" else [])]
+
+
+def start(argv: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def weights(run: str) -> dict[str, np.ndarray]:
+    return read_tensors(Path(run) / "model.weights.h5")
+
+
+def last_kept(run: str) -> int:
+    return max((int(path.name.partition("-")[2]) for path in Path(run).glob("training_state/step-*")), default=0)
+
+
+def killed_and_continued(kind: str, records: Path, out: str, kills: int, chance: random.Random) -> int:
+    """Runs with SIGKILL to one process, as often as asked, each after a state was kept; how often it hit a live one."""
+    commands = lines(kind, records, out)
+    processes = [start(argv) for argv in commands]
+    hits = 0
+    try:
+        for _ in range(kills):
+            kept, wait = last_kept(out), time.monotonic() + 120
+            while last_kept(out) == kept and processes[0].poll() is None and time.monotonic() < wait:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.5))
+            victim = chance.randrange(len(processes))
+            if processes[victim].poll() is None:
+                processes[victim].send_signal(signal.SIGKILL)
+                processes[victim].wait()
+                hits += 1
+                processes[victim] = start(commands[victim])
+        for process in processes:
+            _, said = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    return hits
+
+
+def check(kind: str, records: Path, kills: int) -> int:
+    for process in [start(argv) for argv in lines(kind, records, "straight")]:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    hits = killed_and_continued(kind, records, "killed", kills, random.Random(kind))
+    expected, found = weights("straight"), weights("killed")
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    return hits
+
+
+def test_a_killed_run_ends_in_the_same_weights(records):
+    assert check("one device", records, kills=1) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mirrored", "two workers"])
+def test_a_killed_run_of_several_replicas_ends_in_the_same_weights(kind, records):
+    assert check(kind, records, kills=2) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one device", "mirrored", "two workers"])
+def test_twenty_kills(kind, records):
+    assert check(kind, records, kills=20) >= 5
