@@ -11,6 +11,7 @@ from keras import ops
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.layers.places import vectors_at
 
 # What lowers a padded position's score, as in Google's code: exp of it is 0 in every dtype, and float16 can hold it.
 MASKED_SCORE = -10000.0
@@ -63,6 +64,8 @@ class SelfAttention(keras.layers.Layer):
 
     Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` or `packed_attention_bias` give
     the same shape as `x`; with `return_weights=True` also the attention weights `(batch, heads, length, length)`.
+    With `read_at`, int `(batch, places)`, only these places look, still at all others, and the result has one vector
+    for each: `(batch, places, hidden_size)`.
 
     Example:
         >>> layer = SelfAttention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
@@ -82,12 +85,23 @@ class SelfAttention(keras.layers.Layer):
         self.output_projection = projection("output")
         self.dropout = Dropout(config.attention_dropout, dtype=self.dtype_policy, name="dropout")
 
-    def build(self, x_shape: tuple[int | None, ...], bias_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self,
+        x_shape: tuple[int | None, ...],
+        bias_shape: tuple[int | None, ...],
+        read_at_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
         for layer in (self.query, self.key, self.value, self.output_projection):
             layer.build(x_shape)
 
-    def call(self, x: Any, bias: Any, training: bool = False, return_weights: bool = False) -> Any:
-        query, key, value = (self._split_heads(layer(x)) for layer in (self.query, self.key, self.value))
+    def call(self, x: Any, bias: Any, read_at: Any = None, training: bool = False, return_weights: bool = False) -> Any:
+        if read_at is None:
+            query, key, value = self._projected(x, self.query, self.key, self.value)
+        else:
+            (query,) = self._projected(vectors_at(x, read_at), self.query)
+            key, value = self._projected(x, self.key, self.value)
+            if bias.shape[2] != 1:  # who looks matters in packed rows alone
+                bias = ops.expand_dims(vectors_at(ops.squeeze(bias, 1), read_at), 1)
         scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.transpose(key, (0, 1, 3, 2)))
         # (batch, heads, length, length): the row is the position that looks, the column the one it looks at.
         weights = ops.softmax(scores + bias, axis=-1)
@@ -95,9 +109,15 @@ class SelfAttention(keras.layers.Layer):
         output = self.output_projection(self._join_heads(context))
         return (output, weights) if return_weights else output
 
-    def _split_heads(self, x: Any) -> Any:
-        """`(batch, length, hidden)` to `(batch, heads, length, head_size)`."""
-        return ops.transpose(ops.reshape(x, (-1, *self._length(x), self.num_heads, self.head_size)), (0, 2, 1, 3))
+    def _projected(self, x: Any, *layers: Dense) -> Any:
+        """What each of the layers makes of `x`, by heads: as many of `(batch, heads, length, head_size)`.
+
+        One wide product is quicker than several narrow ones, and their gradients to `x` are added up within it.
+        """
+        kernel = ops.concatenate([layer.kernel for layer in layers], axis=1)
+        x = ops.matmul(x, kernel) + ops.concatenate([layer.bias for layer in layers], axis=0)
+        x = ops.reshape(x, (-1, *self._length(x), len(layers), self.num_heads, self.head_size))
+        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
 
     def _join_heads(self, x: Any) -> Any:
         """`(batch, heads, length, head_size)` to `(batch, length, hidden)`."""

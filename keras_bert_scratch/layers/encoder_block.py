@@ -11,6 +11,7 @@ from keras_bert_scratch.layers.attention import SelfAttention
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.layers.feed_forward import FeedForward
 from keras_bert_scratch.layers.layer_norm import LayerNorm
+from keras_bert_scratch.layers.places import vectors_at
 
 
 class EncoderBlock(keras.layers.Layer):
@@ -20,7 +21,8 @@ class EncoderBlock(keras.layers.Layer):
         config: sizes and rates.
 
     Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`;
-    with `return_weights=True` also the attention weights `(batch, heads, length, length)`.
+    with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With `read_at`, int `(batch,
+    places)`, what the same would give at these places alone, `(batch, places, hidden_size)`, for less work.
 
     Example:
         >>> from keras import ops
@@ -40,13 +42,19 @@ class EncoderBlock(keras.layers.Layer):
         self.attention_dropout = Dropout(config.hidden_dropout, dtype=policy, name="attention_dropout")
         self.feed_forward_dropout = Dropout(config.hidden_dropout, dtype=policy, name="feed_forward_dropout")
 
-    def build(self, x_shape: tuple[int | None, ...], bias_shape: tuple[int | None, ...]) -> None:
+    def build(
+        self,
+        x_shape: tuple[int | None, ...],
+        bias_shape: tuple[int | None, ...],
+        read_at_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
         self.attention.build(x_shape, bias_shape)
         for layer in (self.attention_norm, self.feed_forward, self.feed_forward_norm):
             layer.build(x_shape)
 
-    def call(self, x: Any, bias: Any, training: bool = False, return_weights: bool = False) -> Any:
-        attended, weights = self.attention(x, bias, training=training, return_weights=True)
+    def call(self, x: Any, bias: Any, read_at: Any = None, training: bool = False, return_weights: bool = False) -> Any:
+        attended, weights = self.attention(x, bias, read_at, training=training, return_weights=True)
+        x = x if read_at is None else vectors_at(x, read_at)
         x = self.attention_norm(x + self.attention_dropout(attended, training=training))
         x = self.feed_forward_norm(x + self.feed_forward_dropout(self.feed_forward(x), training=training))
         return (x, weights) if return_weights else x

@@ -11,6 +11,7 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.layer_norm import LayerNorm
+from keras_bert_scratch.layers.places import vectors_at
 
 
 class MaskedLMHead(keras.layers.Layer):
@@ -50,10 +51,8 @@ class MaskedLMHead(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.embeddings.config.vocab_size,), initializer="zeros", name="bias")
 
     def call(self, sequence_output: Any, mask_positions: Any) -> Any:
-        masked = ops.take_along_axis(
-            sequence_output, mask_positions[:, :, None], axis=1
-        )  # (batch, predictions, hidden)
-        masked = self.layer_norm(self.transform(masked))
+        # (batch, predictions, hidden)
+        masked = self.layer_norm(self.transform(vectors_at(sequence_output, mask_positions)))
         token_embedding = ops.cast(self.embeddings.token_embedding, self.compute_dtype)
         logits = ops.matmul(masked, ops.transpose(token_embedding))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

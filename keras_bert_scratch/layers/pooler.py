@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.places import vectors_at
 
 
 class Pooler(keras.layers.Layer):
@@ -39,4 +39,4 @@ class Pooler(keras.layers.Layer):
     def call(self, sequence_output: Any, example_starts: Any = None) -> Any:
         if example_starts is None:
             return self.dense(sequence_output[:, 0])
-        return self.dense(ops.take_along_axis(sequence_output, example_starts[:, :, None], axis=1))
+        return self.dense(vectors_at(sequence_output, example_starts))

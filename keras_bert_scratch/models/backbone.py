@@ -95,6 +95,20 @@ class BertBackbone(SavedAsDirectory, keras.Model):
         self.pooler = pooling
         self.packed = packed
 
+    def vectors_at(self, inputs: dict[str, Any], places: Any) -> Any:
+        """The last block's output at some places, for heads that read no others; the last block works for these alone.
+
+        Args:
+            inputs: the backbone's, also symbolic.
+            places: int `(batch, places)`.
+
+        Returns: `(batch, places, hidden_size)`, equal to `sequence_output` there.
+        """
+        x, bias = _embed(self.embeddings, inputs, self.packed)
+        for block in self.encoder_blocks[:-1]:
+            x = block(x, bias)
+        return self.encoder_blocks[-1](x, bias, places)
+
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs for a batch with what led to them, for plots and study; nothing is dropped out.
 

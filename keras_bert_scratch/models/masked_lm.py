@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
+from keras_bert_scratch.layers.places import ReadPlaces
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
@@ -43,9 +44,10 @@ class BertMaskedLM(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=backbone.packed)
-        encoded = backbone(inputs)
-        inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
-        logits = masked_lm_head(encoded["sequence_output"], inputs["mask_positions"])
+        mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
+        read_at, masked, _ = ReadPlaces(name="read_places")(mask_positions)
+        logits = masked_lm_head(backbone.vectors_at(inputs, read_at), masked)
+        inputs["mask_positions"] = mask_positions
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
 
         # === Config ===

@@ -8,6 +8,7 @@ import keras
 
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
+from keras_bert_scratch.layers.places import ReadPlaces
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
@@ -48,12 +49,14 @@ class BertPretrainer(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=backbone.packed)
-        encoded = backbone(inputs)
-        inputs["mask_positions"] = keras.Input((None,), dtype="int32", name="mask_positions")
-        outputs = {
-            "masked_lm": masked_lm_head(encoded["sequence_output"], inputs["mask_positions"]),
-            "next_sentence": next_sentence_head(encoded["pooled_output"]),
-        }
+        mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
+        # An unpacked row has one example, which starts at the first place.
+        starts = inputs["example_starts"] if backbone.packed else keras.ops.zeros_like(inputs["token_ids"][:, :1])
+        read_at, masked, started = ReadPlaces(name="read_places")(mask_positions, starts)
+        read = backbone.vectors_at(inputs, read_at)
+        pooled = backbone.pooler(read, started) if backbone.packed else backbone.pooler(read)
+        outputs = {"masked_lm": masked_lm_head(read, masked), "next_sentence": next_sentence_head(pooled)}
+        inputs["mask_positions"] = mask_positions
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
