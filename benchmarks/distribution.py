@@ -126,6 +126,15 @@ def compiled(case: Case, engine: str) -> keras.Model:
     return model
 
 
+class Overflow(keras.callbacks.Callback):
+    """A float16 scale that is far too high for three steps, and then one that is not."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch in (0, 3):
+            scale, _ = self.model.optimizer.loss_scale_variables(0.0)
+            scale.assign(2.0**40 if batch == 0 else 2.0**10)
+
+
 class Losses(keras.callbacks.Callback):
     """The loss of every step so far, as Keras shows it."""
 
@@ -155,13 +164,10 @@ def trained(case: Case, engine: str, strategy: tf.distribute.Strategy) -> dict[s
         batches = strategy.distribute_datasets_from_function(of_worker)
     with strategy.scope():
         model = compiled(case, engine)
-    if case.overflow and engine == "ours":
-        model.make_train_function()
-        scale, _ = model.optimizer.loss_scale_variables(0.0)
-        scale.assign(2.0**22)
     losses = Losses()
     steps = -(-case.rows // ROWS)
-    model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[losses])
+    callbacks = [losses, Overflow()] if case.overflow and engine == "ours" else [losses]
+    model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=callbacks)
     weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables}
     skipped = np.array(model.train_function.skipped if engine == "ours" else 0)
     return {"losses": np.array(losses.found), "skipped": skipped, **weights}

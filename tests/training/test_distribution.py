@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
 BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
-SHORT = "clipping,accumulation of 4,float16, overflow on one replica"
+SHORT = "clipping,float16, overflow on one replica"
 
 
 def measured(kinds: str, cases: str = "") -> dict[str, dict[str, float]]:
@@ -24,13 +24,13 @@ def check(found: dict[str, dict[str, float]]) -> None:
         bound = next((bound for part, bound in BOUNDS.items() if part in name), 1e-5)
         assert result["weight"] < bound, (name, result)
         assert result["loss"] < bound, (name, result)
-        # Half of the steps at most are lost to finding the scale; without that case none is.
-        assert 0 < result["skipped"] < 8 if "overflow" in name else result["skipped"] == 0, (name, result)
+        # In that case the first replica's gradient is 0 for three steps, the second one's is not finite.
+        assert result["skipped"] == (3 if "overflow" in name else 0), (name, result)
 
 
 def test_two_devices_train_as_one():
     found = measured("mirrored", SHORT)
-    assert len(found) == 3
+    assert len(found) == 2
     check(found)
 
 
