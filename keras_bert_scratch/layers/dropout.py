@@ -65,7 +65,7 @@ class Dropout(keras.layers.Layer):
         super().__init__(**kwargs)
         self.rate = rate
         # Its state is a weight of the model: a checkpoint that holds it resumes with the same masks.
-        self.seed_generator = _Seeds()
+        self.seed_generator = _Seeds(name="seed_generator")
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:

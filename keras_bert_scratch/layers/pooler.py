@@ -21,6 +21,7 @@ class Pooler(keras.layers.Layer):
     packed rows, int `(batch, max_examples)`, it reads those positions and gives `(batch, max_examples, hidden_size)`.
 
     Example:
+        >>> from keras import ops
         >>> tuple(Pooler(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 3, 8))).shape)
         (1, 8)
     """

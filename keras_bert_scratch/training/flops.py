@@ -30,7 +30,7 @@ def step_flops(
     Example:
         >>> config = BertConfig.preset("bert-mini")
         >>> round(step_flops(config, 32, 128, 20, last_only_read=False) / 1e9)
-        115
+        114
     """
     h, inner = config.hidden_size, config.intermediate_size
 
