@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from keras_bert_scratch.training.lamb import Lamb as Lamb
     from keras_bert_scratch.training.optimizers import BertAdamW as BertAdamW
     from keras_bert_scratch.training.schedules import LinearWarmupDecay as LinearWarmupDecay
+    from keras_bert_scratch.training.strategies import distributed as distributed
+    from keras_bert_scratch.training.strategies import make_strategy as make_strategy
 
 _HOMES = {
     "BertAdamW": "training.optimizers",
@@ -61,8 +63,10 @@ _HOMES = {
     "UserError": "errors",
     "Vocabulary": "text.vocabulary",
     "build_records": "data.builder",
+    "distributed": "training.strategies",
     "export_saved_model": "serving.export",
     "learn_vocabulary": "text.vocabulary_learning",
+    "make_strategy": "training.strategies",
     "open_records": "data.google.records",
     "read_documents": "data.corpus.sources",
 }

@@ -96,6 +96,11 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
 
     Raises:
         UserError: the replicas cannot share a batch equally.
+
+    Example:
+        >>> batches = distributed(make_strategy("none"), 4, lambda worker, of: tf.data.Dataset.range(8).batch(4 // of))
+        >>> next(iter(batches)).numpy().tolist()
+        [0, 1, 2, 3]
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:

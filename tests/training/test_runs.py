@@ -2,16 +2,20 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training.callbacks import StateKeeper, read_metrics
+from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
 from keras_bert_scratch.training.loop import Pace
-from keras_bert_scratch.training.pretraining import pretrain
+from keras_bert_scratch.training.pretraining import SecondLeg, pretrain
 from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 
 STEPS = 60
@@ -105,6 +109,64 @@ def test_a_half_written_state_is_not_taken(records, config, interrupted_after):
     half.mkdir()
     (half / "state.json").write_text('{"step": 50}')
     assert run_it(records, config, "run").results["steps"] == STEPS
+
+
+@pytest.fixture
+def every_step_is_kept(monkeypatch):
+    monkeypatch.setattr(StateKeeper, "on_train_batch_end", lambda self, batch, logs=None: self.keep())
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(records, config, finished, every_step_is_kept, caplog):
+    held_out = kbs.PretrainingRecords(records)
+    with pytest.raises(kbs.UserError, match="the disk is full"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "finish", full_disk)
+        run_it(records, config, "run", held_out=held_out)
+    kept = sorted(Path("run/training_state").iterdir())
+    assert [state.name for state in kept] == [f"step-{STEPS - 1:08d}", f"step-{STEPS:08d}"]
+    file = kept[-1] / "variables.h5"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    run_it(records, config, "run", held_out=held_out)
+    assert "is damaged (variables.h5 has another checksum); going back to the state before" in caplog.text
+    for name, value in weights(finished).items():
+        np.testing.assert_array_equal(weights("run")[name], value, err_msg=name)
+
+
+def full_disk(self, results):
+    raise kbs.UserError("the disk is full")
+
+
+def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, config, monkeypatch):
+    log = MetricsLog.on_train_batch_end
+
+    def terminated(self, batch, logs=None):
+        log(self, batch, logs)
+        if steps_taken(self.model) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(MetricsLog, "on_train_batch_end", terminated)
+    with pytest.raises(Stopped, match="run: stopped at step 5; the same command goes on from there"):
+        run_it(records, config, "run", pace=Pace(steps=8))
+    assert [state.name for state in Path("run/training_state").iterdir()] == ["step-00000005"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    monkeypatch.setattr(MetricsLog, "on_train_batch_end", log)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    assert run_it(records, config, "run", pace=Pace(steps=8), strategy=strategy).results["steps"] == 8
+    starts = json.loads(Path("run/run.json").read_text())["starts"]
+    assert [(start["step"], start["strategy"]) for start in starts] == [
+        (0, "_DefaultDistributionStrategy"),
+        (5, "MirroredStrategy"),
+    ]
+
+
+def test_a_second_leg_has_longer_rows(records, config):
+    leg = SecondLeg(max_length=48, share=0.5, batch_size=2)
+    run = run_it(records, config, "run", pace=Pace(steps=40), second_leg=leg)
+    rows = read_metrics(run.path / "metrics.csv")
+    assert [row["step"] for row in rows] == [20, 40]
+    assert all(0.5 < row["fill"] <= 1 and row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows)
+    assert run.results["steps"] == 40
 
 
 def test_only_the_newest_states_are_kept(records, config, monkeypatch):
