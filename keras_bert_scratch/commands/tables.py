@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def print_results(title: str, results: Mapping[str, Any]) -> None:
-    """The title and a table of names and values; values that are tables themselves become rows `outer inner`."""
+    """The title and a table of names and values; values that are tables themselves become rows `outer inner`.
+
+    A list, such as all that was measured while training, is left to the file that holds it.
+    """
     print(title)
     table = Table(show_header=False)
     for name, value in results.items():
+        if isinstance(value, list):
+            continue
         for inner, number in value.items() if isinstance(value, Mapping) else [("", value)]:
             if number is not None:
                 shown = number if isinstance(number, str) else f"{number:,}"

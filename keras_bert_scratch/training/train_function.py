@@ -115,6 +115,8 @@ class _Function:
 
     def _steps_of(self, iterator: Any) -> tuple[Any, ...]:
         results = self._step_on(next(iterator))
+        if self.model.steps_per_execution == 1:
+            return results
         for _ in tf.range(self.model.steps_per_execution - 1):
             results = tuple(a + b for a, b in zip(results, self._step_on(next(iterator)), strict=True))
         return results

@@ -1,12 +1,12 @@
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.classification import Classifier, finetune
+from keras_bert_scratch.training.train_function import TestFunction, TrainFunction
 
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 SETTINGS = {"epochs": 12, "batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
@@ -33,20 +33,19 @@ def test_fine_tuning_learns_the_task(finished, data):
 
 
 def test_one_trace_serves_batches_of_all_lengths(config, tokenizer, data, monkeypatch):
-    """Keras traces its step twice, for the first step makes the optimizer's variables; no length adds to that."""
     traced = []
-    for name in ("train_step", "test_step"):
-        step = getattr(keras.Model, name)
+    for function in (TrainFunction, TestFunction):
+        step = function._in_replica
 
-        def counted(self, batch, name=name, step=step):
-            traced.append((name, batch[0]["token_ids"].shape[1]))
-            return step(self, batch)
+        def counted(self, batch, *told, function=function, step=step):
+            traced.append((function.__name__, batch[0]["token_ids"].shape[1]))
+            return step(self, batch, *told)
 
-        monkeypatch.setattr(keras.Model, name, counted)
+        monkeypatch.setattr(function, "_in_replica", counted)
     texts = [" ".join(data.texts)[: 7 * number] for number in range(1, 31)]
     uneven = kbs.LabelledText(texts, [number % 2 for number in range(30)], ["even", "odd"])
     finetune(config, tokenizer, uneven, uneven, "run", epochs=2, batch_size=2, max_length=64)
-    assert traced == [("train_step", None), ("train_step", None), ("test_step", None)]
+    assert traced == [("TrainFunction", None), ("TestFunction", None)]
 
 
 def test_the_run_tells_its_fill(finished, data, tokenizer):
