@@ -99,8 +99,11 @@ def data(case: Case) -> tuple[Any, Any, Any]:
         "masked_lm": chance.integers(0, VOCABULARY, (case.rows, PREDICTIONS)),
         "next_sentence": chance.integers(0, 2, examples),
     }
-    as_type = lambda tree, dtype: {name: array.astype(dtype) for name, array in tree.items()}  # noqa: E731
-    return as_type(inputs, "int32"), as_type(labels, "int32"), as_type(weights, "float32")
+    return _as_type(inputs, "int32"), _as_type(labels, "int32"), _as_type(weights, "float32")
+
+
+def _as_type(arrays: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+    return {name: array.astype(dtype) for name, array in arrays.items()}
 
 
 def compiled(case: Case, engine: str) -> keras.Model:
