@@ -1,4 +1,5 @@
 import inspect
+import json
 import re
 import runpy
 import shlex
@@ -6,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.config import PRESET_NAMES
@@ -28,6 +30,14 @@ def recipes_folder(monkeypatch):
 @pytest.fixture
 def costs():
     return runpy.run_path(str(RECIPES / "costs.py"))
+
+
+@pytest.fixture
+def eagerly():
+    """Few steps take less time than compiling them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def run(monkeypatch, *arguments):
@@ -102,10 +112,12 @@ def test_mistakes_end_in_one_line(monkeypatch, capsys, records, arguments, sayin
     assert not Path("out").exists()
 
 
-def test_a_small_run_to_its_end_and_again(monkeypatch, capsys, records):
-    small = ["--steps", "2", "--batch", "4", "--length", "16"]  # too short for the second leg to come
+@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
+def test_a_small_run_through_both_legs_and_again(monkeypatch, capsys, records, eagerly):
+    small = ["--steps", "5", "--batch", "4", "--length", "16", "--second-length", "32"]
     assert run(monkeypatch, "bert-tiny", records, "out", *small) == 0
     assert "finished: out" in capsys.readouterr().out
+    assert json.loads(Path("out/run.json").read_text())["results"]["steps"] == 5
     assert kbs.BertPretrainer.from_pretrained("out").backbone.config.hidden_size == 128
     weights = Path("out/model.weights.h5").stat().st_mtime_ns
     assert run(monkeypatch, "bert-tiny", records, "out", *small) == 0
