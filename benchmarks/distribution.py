@@ -139,13 +139,15 @@ class Overflow(keras.callbacks.Callback):
 
 
 class Losses(keras.callbacks.Callback):
-    """The loss of every step so far, as Keras shows it."""
+    """The loss of every step so far, as Keras shows it, and how many steps of ours changed nothing."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.found: list[float] = []
+        self.skipped = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.found.append(float(logs["loss"]))
+        self.skipped += getattr(self.model.train_function, "skipped_now", 0)
 
 
 def trained(case: Case, engine: str, strategy: tf.distribute.Strategy) -> dict[str, np.ndarray]:
@@ -172,8 +174,7 @@ def trained(case: Case, engine: str, strategy: tf.distribute.Strategy) -> dict[s
     callbacks = [losses, Overflow()] if case.overflow and engine == "ours" else [losses]
     model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=callbacks)
     weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables}
-    skipped = np.array(model.train_function.skipped if engine == "ours" else 0)
-    return {"losses": np.array(losses.found), "skipped": skipped, **weights}
+    return {"losses": np.array(losses.found), "skipped": np.array(losses.skipped), **weights}
 
 
 def work(kind: str, cases: list[str], engines: list[str], workers: str, index: int | None, out: Path) -> None:

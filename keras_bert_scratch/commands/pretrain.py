@@ -52,6 +52,9 @@ def pretrain(
     second_share: Annotated[float, typer.Option(help="Share of the run that the second leg is.")] = 0.1,
     second_batch: Annotated[int | None, typer.Option(help="Rows per step in it; by default as before.")] = None,
     accumulate: Annotated[int, typer.Option(help="Parts to work through a batch in, to save memory.")] = 1,
+    remat: Annotated[
+        bool, typer.Option("--remat", help="Work blocks out again in the backward pass, to save memory.")
+    ] = False,
     pairs: Pairs = "next",
     packing: Annotated[
         bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
@@ -113,6 +116,7 @@ def pretrain(
         SecondLeg(second_length, second_share, second_batch) if second_length else None,
         devices,
         accumulate,
+        remat,
         evaluate_every,
         seconds_of(save_every),
         on_nonfinite,

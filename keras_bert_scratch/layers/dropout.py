@@ -37,14 +37,18 @@ def dropout_draws(number: Any) -> Iterator[None]:
         _thread.number = None
 
 
+def draws_are_told() -> bool:
+    """Whether this is within `dropout_draws`: then the same forward pass made again drops the same."""
+    return getattr(_thread, "number", None) is not None
+
+
 class _Seeds(keras.random.SeedGenerator):
     """Seeds one after another, as in Keras, or the one of `dropout_draws`."""
 
     def next(self, ordered: bool = True) -> Any:
-        number = getattr(_thread, "number", None)
-        if number is None:
+        if not draws_are_told():
             return super().next(ordered)
-        return ops.stack([self.state[0], ops.cast(number, self.state.dtype)])
+        return ops.stack([self.state[0], ops.cast(_thread.number, self.state.dtype)])
 
 
 class Dropout(keras.layers.Layer):

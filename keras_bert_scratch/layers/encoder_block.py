@@ -8,7 +8,7 @@ import keras
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.attention import SelfAttention
-from keras_bert_scratch.layers.dropout import Dropout
+from keras_bert_scratch.layers.dropout import Dropout, draws_are_told
 from keras_bert_scratch.layers.feed_forward import FeedForward
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 from keras_bert_scratch.layers.places import vectors_at
@@ -19,6 +19,9 @@ class EncoderBlock(keras.layers.Layer):
 
     Args:
         config: sizes and rates.
+        remat: whether training keeps only the block's input and works the rest out again in the backward pass, for
+            less memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). It takes `dropout_draws`,
+            lest another draw be made the second time; without them everything is kept.
 
     Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`;
     with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With `read_at`, int `(batch,
@@ -32,8 +35,9 @@ class EncoderBlock(keras.layers.Layer):
         (1, 3, 8)
     """
 
-    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
+    def __init__(self, config: BertConfig, remat: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.remat = remat
         policy, epsilon = self.dtype_policy, config.layer_norm_epsilon
         self.attention = SelfAttention(config, dtype=policy, name="attention")
         self.attention_norm = LayerNorm(epsilon, dtype=policy, name="attention_layer_norm")
@@ -53,8 +57,14 @@ class EncoderBlock(keras.layers.Layer):
             layer.build(x_shape)
 
     def call(self, x: Any, bias: Any, read_at: Any = None, training: bool = False, return_weights: bool = False) -> Any:
-        attended, weights = self.attention(x, bias, read_at, training=training, return_weights=True)
-        x = x if read_at is None else vectors_at(x, read_at)
-        x = self.attention_norm(x + self.attention_dropout(attended, training=training))
-        x = self.feed_forward_norm(x + self.feed_forward_dropout(self.feed_forward(x), training=training))
-        return (x, weights) if return_weights else x
+        def output(x: Any, bias: Any) -> tuple[Any, Any]:
+            attended, weights = self.attention(x, bias, read_at, training=training, return_weights=True)
+            x = x if read_at is None else vectors_at(x, read_at)
+            x = self.attention_norm(x + self.attention_dropout(attended, training=training))
+            x = self.feed_forward_norm(x + self.feed_forward_dropout(self.feed_forward(x), training=training))
+            return x, weights
+
+        if return_weights:
+            return output(x, bias)
+        again = self.remat and training and draws_are_told()
+        return keras.remat(lambda *given: output(*given)[0])(x, bias) if again else output(x, bias)[0]

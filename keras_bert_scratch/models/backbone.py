@@ -47,6 +47,8 @@ class BertBackbone(SavedAsDirectory, keras.Model):
         pooler: whether there is a pooled vector; heads that read every position do without.
         packed: whether a row holds several examples, which then do not see each other (Krell et al. 2021, "Efficient
             Sequence Packing without Cross-contamination"). It is how rows are fed: the weights are the same.
+        remat: whether training works each block out again in the backward pass instead of keeping all that it made:
+            a fifth to a third more work for a fraction of the memory. The results are the same.
 
     Inputs, a dict of int32 `(batch, length)`: `token_ids`; `segment_ids`, 0 for sentence A and 1 for B; `padding_mask`,
     1 at tokens and 0 at padding. Length is at most `config.max_position_embeddings`.
@@ -69,12 +71,19 @@ class BertBackbone(SavedAsDirectory, keras.Model):
     """
 
     def __init__(
-        self, config: BertConfig, dtype: Any = None, pooler: bool = True, packed: bool = False, **kwargs: Any
+        self,
+        config: BertConfig,
+        dtype: Any = None,
+        pooler: bool = True,
+        packed: bool = False,
+        remat: bool = False,
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         embeddings = BertEmbeddings(config, dtype=dtype, name="embeddings")
         encoder_blocks = [
-            EncoderBlock(config, dtype=dtype, name=f"encoder_block_{index}") for index in range(config.num_layers)
+            EncoderBlock(config, remat, dtype=dtype, name=f"encoder_block_{index}")
+            for index in range(config.num_layers)
         ]
         pooling = Pooler(config, dtype=dtype, name="pooler") if pooler else None
 

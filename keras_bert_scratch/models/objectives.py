@@ -44,12 +44,37 @@ def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
         >>> [round(float(value), 3) for value in loss], right.numpy().tolist()
         ([0.693, 5.007], [1.0, 0.0])
     """
-    labels = ops.cast(labels, "int32")
-    highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
-    shifted = ops.cast(logits, "float32") - ops.cast(highest, "float32")
-    chosen = ops.take_along_axis(shifted, ops.expand_dims(labels, -1), axis=-1)[..., 0]
-    loss = ops.log(ops.sum(ops.exp(shifted), axis=-1)) - chosen
-    return loss, ops.cast(chosen >= 0, "float32")
+    shape, classes = ops.shape(logits)[:-1], logits.shape[-1]
+    labels, logits = ops.reshape(ops.cast(labels, "int32"), (-1,)), ops.reshape(logits, (-1, classes))
+    loss = _log_loss(labels, ops.cast(logits, "float32"))
+    chosen = ops.take_along_axis(logits, ops.expand_dims(labels, -1), axis=-1)[:, 0]
+    right = ops.cast(ops.stop_gradient(chosen >= ops.max(logits, axis=-1)), "float32")
+    return ops.reshape(loss, shape), ops.reshape(right, shape)
+
+
+def _log_loss(labels: Any, logits: Any) -> Any:
+    """-log softmax(logits)[label] `(n,)` of float32 `(n, classes)`; its gradient is softmax less 1 at the label.
+
+    Written by hand: of a vocabulary's logits every pass counts, and a gather's own gradient is one over all of them.
+    """
+    at = ops.stack([ops.arange(ops.shape(labels)[0], dtype="int32"), labels], axis=1)
+
+    @ops.custom_gradient
+    def loss_of(logits: Any) -> Any:
+        shifted = logits - ops.max(logits, axis=-1, keepdims=True)
+        chosen = ops.take_along_axis(shifted, ops.expand_dims(labels, -1), axis=-1)[:, 0]
+        exponentials = ops.exp(shifted)
+        total = ops.sum(exponentials, axis=-1)
+
+        def gradient(*args: Any, upstream: Any = None) -> Any:
+            upstream = args[0] if upstream is None else upstream
+            share = upstream / total
+            softmax = exponentials * ops.expand_dims(share, -1)
+            return ops.scatter_update(softmax, at, ops.exp(chosen) * share - upstream)
+
+        return ops.log(total) - chosen, gradient
+
+    return loss_of(logits)
 
 
 def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
@@ -110,10 +135,13 @@ class HasObjectives:
             loss, metrics, weighted_metrics: as in Keras; without them the model's own.
             accumulate: parts that a batch is worked through in, one after another, to save memory; the update is that
                 of the whole batch. Needs an optimizer of ours.
-            kwargs: as in Keras.
+            kwargs: as in Keras, but for `jit_compile`: our own step is compiled by XLA only where that pays, on a GPU
+                or TPU.
         """
         self.own_step = loss is None and not metrics and not weighted_metrics and hasattr(optimizer, "train_function")
         self.accumulate = accumulate
+        if self.own_step and kwargs.get("jit_compile", "auto") == "auto":
+            kwargs["jit_compile"] = any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
         if accumulate > 1 and not self.own_step:
             raise ValueError("accumulate: needs BertAdamW or Lamb and the model's own loss and metrics")
         if loss is None:

@@ -26,15 +26,16 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
-    Beside loss and scores: `learning_rate`; `tokens_per_second`, padding not counted; `fill`, the share of places that
-    are no padding; `mfu`, which share of the machine's matrix peak the step's matrix products come to; `eta_seconds`;
-    `skipped`, how many steps so far changed nothing because their gradient was not finite.
+    Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted; `fill`, the
+    share of places that are no padding; `mfu`, which share of the machine's matrix peak the step's matrix products come
+    to; `eta_seconds`; `skipped`, how many steps so far changed nothing because their gradient was not finite.
 
     Args:
         folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
             interrupted, are dropped.
         log_every: steps between rows.
         first_step: where this process takes the run up.
+        skipped: how many steps before it changed nothing.
         peak: operations per second of matrix products at the machine's best.
         left: called for the share of the run that is still to come.
         writes: whether this process writes; of several workers only the chief does.
@@ -45,6 +46,7 @@ class MetricsLog(keras.callbacks.Callback):
         folder: Path,
         log_every: int,
         first_step: int = 0,
+        skipped: int = 0,
         peak: float = float("inf"),
         left: Callable[[], float] = lambda: 0.0,
         writes: bool = True,
@@ -59,14 +61,18 @@ class MetricsLog(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(folder / TENSORBOARD_FOLDER)) if writes else None
         self._peak = peak
         self._left = left
-        self._started = self._last = time.monotonic()
+        self.skipped = skipped
+        self._started = time.monotonic()
+        self._stepping = 0.0  # seconds since the last row that went to steps, not to measuring or keeping
         self._first_left: float | None = None
         self._seconds_before = self._rows[-1]["seconds"] if self._rows else 0.0
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._last = time.monotonic()
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._step_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._stepping += time.monotonic() - self._step_began
+        self.skipped += self.model.train_function.skipped_now
         before, self._step = self._step, steps_taken(self.model)
         if self._first_left is None:  # the first step holds the compiling
             self._first_left, self._started_counting = self._left(), time.monotonic()
@@ -87,8 +93,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     def _log(self, logs: dict[str, Any]) -> None:
         now = time.monotonic()
-        steps, seconds = self._step - self._logged, max(now - self._last, 1e-9)
-        self._logged, self._last = self._step, now
+        steps, seconds = self._step - self._logged, max(self._stepping, 1e-9)
+        self._logged, self._stepping = self._step, 0.0
         function = self.model.train_function
         means = function.means
         self.latest = {
@@ -105,7 +111,7 @@ class MetricsLog(keras.callbacks.Callback):
             **{name: float(value) for name, value in logs.items()},
             **self.latest,
             "eta_seconds": round(eta, 1),
-            "skipped": function.skipped,
+            "skipped": self.skipped,
         }
         self._rows.append(row)
         if self._writer is None:

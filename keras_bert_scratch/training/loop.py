@@ -171,7 +171,8 @@ def train(
     leg_starts: list[int] = state.get("leg_starts", [0])
 
     def kept() -> dict[str, Any]:
-        return {"leg_starts": leg_starts, **({"seconds_spent": clock.spent} if clock else {})}
+        spent = {"seconds_spent": clock.spent} if clock else {}
+        return {"leg_starts": leg_starts, "skipped": metrics.skipped, **spent}
 
     peak = matrix_peak(care.dtype) * (strategy.num_replicas_in_sync // replicas_here(strategy))
     run.tell_start(
@@ -181,7 +182,8 @@ def train(
         matrix_peak_gflops=round(peak / 1e9, 1),
     )
     keeper = StateKeeper(run, kept, care.save_seconds)
-    metrics = MetricsLog(run.path, LOG_EVERY, first_step, peak, lambda: 1 - done() / total, chief)
+    skipped = state.get("skipped", 0)
+    metrics = MetricsLog(run.path, LOG_EVERY, first_step, skipped, peak, lambda: 1 - done() / total, chief)
     progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
     steering = Steering(clock, chief)
     stop_listening = steering.listen()

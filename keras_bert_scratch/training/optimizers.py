@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.training.gradients import add_here, dense, global_norm, summed_over_replicas
 from keras_bert_scratch.training.loss_scale import scale_variables
-from keras_bert_scratch.training.train_function import TestFunction, TrainFunction
+from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
 
 # By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
@@ -91,9 +91,9 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         """What `model.fit` calls for every step of `model`, which was compiled with this optimizer."""
         return TrainFunction(model)
 
-    def test_function(self, model: Any) -> TestFunction:
+    def test_function(self, model: Any) -> EvaluationFunction:
         """What `model.evaluate` calls for every batch."""
-        return TestFunction(model)
+        return EvaluationFunction(model)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
         """Adds up the replicas' gradients and updates the weights; called in each replica, with its own gradients."""

@@ -69,6 +69,7 @@ def pretrain(
     second_leg: SecondLeg | None = None,
     strategy: tf.distribute.Strategy | None = None,
     accumulate: int = 1,
+    remat: bool = False,
     evaluate_every: int | None = None,
     save_seconds: float = 60.0,
     on_nonfinite: str = "stop",
@@ -92,6 +93,7 @@ def pretrain(
         second_leg: longer rows at the end, if any.
         strategy: from `make_strategy`; `None` for one device.
         accumulate: parts that a replica's share of a batch is worked through in, to save memory.
+        remat: whether blocks are worked out once more in the backward pass, to save memory.
         evaluate_every: steps between measurements on `held_out` while training, the best model being kept in `best/`;
             `None` for a tenth of the steps, or every 1000 where the clock decides.
         save_seconds: time between kept states.
@@ -132,7 +134,9 @@ def pretrain(
     keras.utils.set_random_seed(seed)
     with_pairs = rules.pairs != "none"
     with strategy.scope():
-        backbone = BertBackbone(config, dtype=DTYPE_POLICIES[dtype], pooler=with_pairs, packed=rules.packing)
+        backbone = BertBackbone(
+            config, dtype=DTYPE_POLICIES[dtype], pooler=with_pairs, packed=rules.packing, remat=remat
+        )
         model = BertPretrainer(backbone) if with_pairs else BertMaskedLM(backbone)
         model.compile(BertAdamW())
     if "fill" not in run.results:

@@ -138,11 +138,9 @@ class _Function:
         inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
         names = list(self.model.objectives)
         labels = labels if isinstance(labels, dict) else {names[0]: labels}
-        if weights is None:
-            weights = {name: tf.ones_like(labels[name], tf.float32) for name in names}
-        elif not isinstance(weights, dict):
-            weights = {names[0]: weights}
-        return inputs, labels, {name: tf.cast(weights[name], tf.float32) for name in names}
+        if not isinstance(weights, dict):
+            weights = dict.fromkeys(names) if weights is None else {names[0]: weights}
+        return inputs, labels, {name: _weights_like(labels[name], weights[name]) for name in names}
 
     def _weights_of_all(self, weights: dict[str, Any]) -> Any:
         """The weight of each output's places in the whole batch, float32 `(outputs,)`."""
@@ -158,7 +156,7 @@ class _Function:
         columns = []
         for name, objective in self.model.objectives.items():
             losses, scores = objective.loss(labels[name], outputs[name])
-            weight = tf.broadcast_to(_aligned(weights[name], losses), tf.shape(losses))
+            weight = weights[name]
             columns.append([tf.reduce_sum(weight * losses), tf.reduce_sum(weight * scores), tf.reduce_sum(weight)])
         return Sums(*(tf.stack(row) for row in zip(*columns, strict=True)))
 
@@ -167,7 +165,7 @@ class _Function:
         return tf.reduce_sum(self._shares * tf.math.divide_no_nan(sums, weight_of_all))
 
 
-class TestFunction(_Function):
+class EvaluationFunction(_Function):
     """`model.evaluate`'s: sums of a batch, over all replicas."""
 
     def _in_replica(self, batch: Any, *told: Any) -> tuple[Any, ...]:
@@ -180,7 +178,7 @@ class TestFunction(_Function):
 class TrainFunction(_Function):
     """`model.fit`'s: one update of the weights from a batch of all replicas.
 
-    A step whose gradient is not finite changes no weight; it is counted in `skipped`.
+    A step whose gradient is not finite changes no weight; `skipped_now` is how many of the last steps were such.
 
     Args:
         model: compiled with `BertAdamW` or `Lamb`.
@@ -190,7 +188,7 @@ class TrainFunction(_Function):
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
             self._scale = LossScale.of(model)
-        self.skipped = self.skipped_now = 0
+        self.skipped_now = 0
         self.signals = Signals()
         super().__init__(model)
         # Compiled by XLA, or not, each part of a batch alone: between them replicas talk, which XLA cannot on a CPU.
@@ -202,7 +200,9 @@ class TrainFunction(_Function):
     def rate(self) -> float:
         """The learning rate of the next step."""
         heard_rate, by_clock, *_ = self.signals.heard
-        return float(heard_rate if by_clock else keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return float(
+            heard_rate / by_clock if by_clock else keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
 
     @property
     def searches_scale(self) -> bool:
@@ -211,7 +211,6 @@ class TrainFunction(_Function):
 
     def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> int:
         self.skipped_now = int(skipped)
-        self.skipped += self.skipped_now
         self.signals.heard = signals
         return self.skipped_now
 
@@ -255,12 +254,11 @@ class TrainFunction(_Function):
         self, inputs: Any, labels: Any, weights: Any, weight_of_all: Any, scale: Any, draw: Any
     ) -> tuple[list[Any], Any]:
         variables = [variable.value for variable in self.model.trainable_variables]
-        with tf.GradientTape() as tape:
-            with dropout_draws(draw):
-                outputs = self.model(inputs, training=True)
-            sums = self._sums_of(outputs, labels, weights)
-            loss = self._loss_of(sums.loss, weight_of_all) * scale
-        return [dense(gradient) for gradient in tape.gradient(loss, variables)], tf.stack(sums)
+        with dropout_draws(draw):  # also in the backward pass, which may work a block out again
+            with tf.GradientTape() as tape:
+                sums = self._sums_of(self.model(inputs, training=True), labels, weights)
+                loss = self._loss_of(sums.loss, weight_of_all) * scale
+            return [dense(gradient) for gradient in tape.gradient(loss, variables)], tf.stack(sums)
 
 
 class Signals:
@@ -289,11 +287,12 @@ class Signals:
         return bool(self.heard[3] > 0)
 
 
-def _aligned(weight: Any, losses: Any) -> Any:
-    """Weights of rows stand for all places of the row."""
-    return tf.reshape(
-        weight, tf.concat([tf.shape(weight), tf.ones(losses.shape.rank - weight.shape.rank, tf.int32)], 0)
-    )
+def _weights_like(labels: Any, weights: Any) -> Any:
+    """Of every place of the labels, float32: weights of rows stand for all places of the row, none at all for 1."""
+    if weights is None:
+        return tf.ones_like(labels, tf.float32)
+    rows = tf.concat([tf.shape(weights), tf.ones(tf.rank(labels) - tf.rank(weights), tf.int32)], 0)
+    return tf.broadcast_to(tf.reshape(tf.cast(weights, tf.float32), rows), tf.shape(labels))
 
 
 def _part_of(rows: Any, part: int, parts: int) -> Any:

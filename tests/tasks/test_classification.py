@@ -6,7 +6,7 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.classification import Classifier, finetune
-from keras_bert_scratch.training.train_function import TestFunction, TrainFunction
+from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
 
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 SETTINGS = {"epochs": 12, "batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
@@ -34,7 +34,7 @@ def test_fine_tuning_learns_the_task(finished, data):
 
 def test_one_trace_serves_batches_of_all_lengths(config, tokenizer, data, monkeypatch):
     traced = []
-    for function in (TrainFunction, TestFunction):
+    for function in (TrainFunction, EvaluationFunction):
         step = function._in_replica
 
         def counted(self, batch, *told, function=function, step=step):
@@ -45,7 +45,7 @@ def test_one_trace_serves_batches_of_all_lengths(config, tokenizer, data, monkey
     texts = [" ".join(data.texts)[: 7 * number] for number in range(1, 31)]
     uneven = kbs.LabelledText(texts, [number % 2 for number in range(30)], ["even", "odd"])
     finetune(config, tokenizer, uneven, uneven, "run", epochs=2, batch_size=2, max_length=64)
-    assert traced == [("TrainFunction", None), ("TestFunction", None)]
+    assert traced == [("TrainFunction", None), ("EvaluationFunction", None)]
 
 
 def test_the_run_tells_its_fill(finished, data, tokenizer):

@@ -1,0 +1,97 @@
+"""The loss over classes, its hand-written gradient, and what `compile` decides, against TensorFlow's own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.models.objectives import cross_entropy
+
+LOGITS = {
+    "small": np.random.default_rng(0).normal(size=(6, 11)),
+    "far apart": np.random.default_rng(1).normal(size=(6, 11)) * 200,
+    "all alike": np.zeros((6, 11)),
+    "places of rows": np.random.default_rng(2).normal(size=(3, 4, 11)),
+    "two classes": np.random.default_rng(3).normal(size=(5, 2)),
+}
+
+
+def labels_for(logits: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(4).integers(0, logits.shape[-1], logits.shape[:-1])
+
+
+def loss_and_gradient(loss_of, logits, weights, compiled):
+    @tf.function(jit_compile=compiled)
+    def both():
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            losses = loss_of(logits)
+            total = tf.reduce_sum(weights * losses)
+        return losses, tape.gradient(total, logits)
+
+    return both()
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
+@pytest.mark.parametrize("name", LOGITS)
+def test_loss_and_gradient_are_tensorflows(name, compiled):
+    logits, labels = tf.constant(LOGITS[name], tf.float32), labels_for(LOGITS[name])
+    weights = tf.constant(np.random.default_rng(5).random(labels.shape), tf.float32)
+    ours = loss_and_gradient(lambda x: cross_entropy(labels, x)[0], logits, weights, compiled)
+    theirs = loss_and_gradient(
+        lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x), logits, weights, compiled
+    )
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_bfloat16_logits_lose_nothing_more_than_their_own_rounding():
+    logits, labels = tf.cast(LOGITS["small"], tf.bfloat16), labels_for(LOGITS["small"])
+    loss, gradient = loss_and_gradient(lambda x: cross_entropy(labels, x)[0], logits, 1.0, False)
+    exact = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+    np.testing.assert_allclose(loss, exact, rtol=1e-6)
+    assert gradient.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("labels", "right"), [([0, 1, 2], [0, 1, 0]), ([1, 1, 1], [1, 1, 1])], ids=["one of three", "a tie counts"]
+)
+def test_right_is_no_higher_logit(labels, right):
+    logits = np.array([[1.0, 2.0, 0.0], [0.0, 3.0, 1.0], [5.0, 5.0, 1.0]], np.float32)
+    np.testing.assert_array_equal(cross_entropy(np.array(labels), tf.constant(logits))[1], right)
+
+
+def a_model() -> kbs.BertTokenClassifier:
+    config = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=32, hidden_dropout=0, attention_dropout=0)
+    return kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=3)
+
+
+def test_weights_of_rows_stand_for_all_their_places():
+    """One weight for each row gives the loss that the same weight at every place gives, and Keras's own."""
+    rng = np.random.default_rng(6)
+    tokens = rng.integers(5, 50, (4, 7)).astype("int32")
+    inputs = {"token_ids": tokens, "segment_ids": 0 * tokens, "padding_mask": np.ones_like(tokens)}
+    labels, of_rows = rng.integers(0, 3, (4, 7)), np.array([1.0, 0.5, 0.0, 2.0], np.float32)
+    of_places = np.repeat(of_rows[:, None], 7, axis=1)
+    model = a_model()
+    model.compile(kbs.BertAdamW())
+    found = [model.evaluate(inputs, labels, sample_weight=w, verbose=0) for w in (of_rows, of_places)]
+    losses = [float(loss if np.ndim(loss) == 0 else loss[0]) for loss in found]
+    logits = model.predict(inputs, verbose=0)
+    exact = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy()
+    np.testing.assert_allclose(losses, np.average(exact, weights=of_places), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "jit_compile", "expected"),
+    [
+        (kbs.BertAdamW, "auto", bool(tf.config.list_physical_devices("GPU"))),
+        (kbs.BertAdamW, True, True),
+        (keras.optimizers.SGD, False, False),
+    ],
+)
+def test_our_step_is_compiled_by_xla_where_there_is_an_accelerator(optimizer, jit_compile, expected):
+    model = a_model()
+    model.compile(optimizer(), jit_compile=jit_compile)
+    assert model.jit_compile is expected
