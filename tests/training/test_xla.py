@@ -1,0 +1,83 @@
+"""The whole training step as one XLA program, as a TPU takes it: static shapes, nothing on the host, no strings."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.training.train_function import TrainFunction
+
+CONFIG = kbs.BertConfig(vocab_size=60, num_layers=2, hidden_size=32, intermediate_size=64)
+ROWS, LENGTH, PREDICTIONS, EXAMPLES, STEPS = 4, 16, 3, 2, 3
+# Everything that leaves the program: Python, files, printing, data sets.
+ON_THE_HOST = ("PyFunc", "EagerPyFunc", "PrintV2", "ReadFile", "WriteFile", "IteratorGetNext", "Assert")
+
+
+def a_batch() -> tuple[dict, dict, dict]:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, 60, (ROWS, LENGTH)).astype("int32")
+    ids = np.repeat([[1] * 10 + [2] * 6], ROWS, axis=0).astype("int32")
+    inputs = {
+        "token_ids": tokens,
+        "segment_ids": 0 * tokens,
+        "padding_mask": np.ones_like(tokens),
+        "example_ids": ids,
+        "example_starts": np.repeat([[0, 10]], ROWS, axis=0).astype("int32"),
+        "mask_positions": np.repeat([[2, 5, 11]], ROWS, axis=0).astype("int32"),
+    }
+    labels = {
+        "masked_lm": rng.integers(5, 60, (ROWS, PREDICTIONS)),
+        "next_sentence": rng.integers(0, 2, (ROWS, EXAMPLES)),
+    }
+    weights = {
+        "masked_lm": np.ones((ROWS, PREDICTIONS), "float32"),
+        "next_sentence": np.ones((ROWS, EXAMPLES), "float32"),
+    }
+    return tf.nest.map_structure(tf.constant, (inputs, labels, weights))
+
+
+def a_model(dtype: str, accumulate: int) -> kbs.BertPretrainer:
+    keras.utils.set_random_seed(0)
+    model = kbs.BertPretrainer(kbs.BertBackbone(CONFIG, dtype=dtype, packed=True, remat=True))
+    model.compile(kbs.BertAdamW(1e-2), accumulate=accumulate)
+    return model
+
+
+@pytest.mark.parametrize(("dtype", "accumulate"), [("float32", 2), ("mixed_bfloat16", 1), ("mixed_float16", 1)])
+def test_the_whole_step_is_one_program(dtype, accumulate):
+    batch = a_batch()
+    model, plain = a_model(dtype, accumulate), a_model(dtype, accumulate)
+    function = model.make_train_function()
+
+    @tf.function(jit_compile=True)
+    def step(batch):
+        return function._in_replica(batch, *function._told())
+
+    found = [float(step(batch)[1]) for _ in range(STEPS)]
+    expected = [plain.fit(tf.data.Dataset.from_tensors(batch), verbose=0).history["loss"][0] for _ in range(STEPS)]
+    # With dropout on: XLA's stateless generator draws what the graph's does.
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == "float32" else 2e-2)
+    assert int(model.optimizer.iterations.numpy()) == STEPS
+    assert step.experimental_get_tracing_count() == 1
+
+    graph = step.get_concrete_function(batch).graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    assert len(nodes) > 1000
+    assert not {node.op for node in nodes} & set(ON_THE_HOST)
+    strings = [node.name for node in nodes if node.attr["dtype"].type == tf.string.as_datatype_enum]
+    assert not strings
+
+
+def test_fit_traces_once_whatever_comes():
+    """Two epochs, an evaluation between steps, a rate that changes: one trace of the step and one of its parts."""
+    model = a_model("float32", 1)
+    batches = tf.data.Dataset.from_tensors(a_batch()).repeat(3)
+    for rate in (1e-2, 1e-3):
+        model.optimizer.learning_rate = rate
+        model.fit(batches, validation_data=batches.take(1), epochs=2, verbose=0)
+    function = model.train_function
+    assert isinstance(function, TrainFunction)
+    assert function._gradients.experimental_get_tracing_count() == 1
+    assert function._many.experimental_get_tracing_count() == 1
