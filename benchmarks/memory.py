@@ -32,6 +32,7 @@ from rich.table import Table
 import keras_bert_scratch as kbs
 
 VOCAB_SIZE, BOUND = 30_522, 12e9
+OF_A_ROW_AT_LEAST = 30e6  # what is less is noise
 ROWS = {"bert-base": (2, 6), "bert-large": (1, 3)}
 OPTIONS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -83,8 +84,8 @@ def main(
         for options, settings in OPTIONS.items():
             case = {"preset": name, "length": length, **settings}
             small, large = measured(rows=few, **case), measured(rows=many, **case)
-            of_a_row = max(large["peak"] - small["peak"], 0.0) / (many - few)
-            fit = "any" if settings.get("one_by_one") else f"{few + (BOUND - small['peak']) // of_a_row:.0f}"
+            of_a_row = (large["peak"] - small["peak"]) / (many - few)
+            fit = f"{few + (BOUND - small['peak']) // of_a_row:.0f}" if of_a_row > OF_A_ROW_AT_LEAST else "many"
             cells = [str(few), f"{small['peak'] / 1e9:.2f}", str(many), f"{large['peak'] / 1e9:.2f}"]
             table.add_row(name, options, *cells, fit, f"{large['seconds']:.0f}")
     Console(width=110).print(table)

@@ -45,7 +45,7 @@ from keras_bert_scratch.training.flops import matrix_peak, step_flops
 BATCH, LENGTH, PREDICTIONS, LAYERS = 32, 128, 20, 4
 RATE, DECAY, EPSILON = 1e-4, 0.01, 1e-6
 PACKED = kbs.ExampleRules(packing=True)
-KEPT, SMOOTH = 64, 8
+KEPT, SMOOTH = 128, 8
 OURS = "keras_bert_scratch"
 ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
@@ -113,8 +113,13 @@ def by_fit(model: keras.Model, batches: tf.data.Dataset, loss: str) -> Steps:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             done.put(float(logs[loss]))
 
-    fit = functools.partial(model.fit, steps_per_epoch=1 << 40, verbose=0, callbacks=[Turns()], shuffle=False)
-    threading.Thread(target=fit, args=(batches,), daemon=True).start()
+    def fit() -> None:
+        try:
+            model.fit(batches, steps_per_epoch=1 << 40, verbose=0, callbacks=[Turns()], shuffle=False)
+        finally:
+            os._exit(1)  # it has no end but an error's
+
+    threading.Thread(target=fit, daemon=True).start()
     while True:
         more.release()
         yield done.get()
@@ -213,10 +218,12 @@ def work(name: str, hidden: int, corpus: Corpus) -> None:
     told = {
         "tokens": tokens,
         "flops": step_flops(config, BATCH, LENGTH, PREDICTIONS, examples) if name == OURS else 0.0,
-        "peak": matrix_peak() if name == OURS else 0.0,
+        "peak": 0.0,
     }
     steps = contender.steps(config, batches)
     for line in sys.stdin:
+        if name == OURS:
+            told["peak"] = max(told["peak"], matrix_peak())
         start = time.perf_counter()
         losses = list(itertools.islice(steps, int(line)))
         print(json.dumps({**told, "losses": losses, "seconds": (time.perf_counter() - start) / int(line)}), flush=True)
@@ -233,17 +240,18 @@ class Process:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
         self.losses: list[float] = []
         self.seconds: list[float] = []
+        self.told: dict[str, Any] = {}
 
-    def train(self, steps: int) -> dict[str, Any]:
-        """What so many steps more gave."""
+    def train(self, steps: int) -> None:
+        """Has it train for so many steps more."""
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("{"):
-                told = json.loads(line)
-                self.losses += told["losses"]
-                self.seconds.append(told["seconds"])
-                return told
+                self.told = json.loads(line)
+                self.losses += self.told["losses"]
+                self.seconds.append(self.told["seconds"])
+                return
         raise RuntimeError(f"ended with {self._process.wait()}")
 
     def end(self) -> None:
@@ -288,29 +296,29 @@ def main(
         kbs.build_records([text], corpus.tokenizer, corpus.records, form=kbs.CorpusForm(documents="files"))
         shared = [str(text), "--vocab", str(vocab), "--hidden", str(hidden), "--records", str(corpus.records)]
         processes = {name: Process(name, [*shared, *(["--cased"] if cased else [])]) for name in CONTENDERS}
-        started = {name: process.train(1) for name, process in processes.items()}
         for process in processes.values():
+            process.train(1)
             process.seconds.clear()  # the first step holds the compiling
         for _ in range(rounds):
             for process in processes.values():
                 process.train(steps)
         for process in processes.values():
             process.end()
-    rates = {name: started[name]["tokens"] / min(process.seconds) for name, process in processes.items()}
+    rates = {name: process.told["tokens"] / min(process.seconds) for name, process in processes.items()}
     table = Table("trained by", title=f"{LAYERS} layers, hidden size {hidden}")
     for column in ("ms per step", "fill", "real tokens/s", "ours is times", f"loss after {rounds * steps + 1} steps"):
         table.add_column(column, justify="right")
     for name, process in processes.items():
-        fill, loss = started[name]["tokens"] / (BATCH * LENGTH), np.mean(process.losses[-SMOOTH:])
+        fill, loss = process.told["tokens"] / (BATCH * LENGTH), np.mean(process.losses[-SMOOTH:])
         cells = [f"{min(process.seconds) * 1e3:,.0f}", f"{fill:.1%}", f"{rates[name]:,.0f}"]
         table.add_row(name, *cells, f"{rates[OURS] / rates[name]:.2f}", f"{loss:.3f}")
     console = Console(width=110)
     console.print(table)
-    flops, peak = started[OURS]["flops"], started[OURS]["peak"]
+    flops, peak = (processes[OURS].told[what] for what in ("flops", "peak"))
     share = flops / min(processes[OURS].seconds) / peak
     console.print(f"our step: {flops / 1e9:.1f} GFLOP of products; peak {peak / 1e9:.0f} GFLOP/s; reached {share:.0%}")
     if curves:
-        plot({name: (started[name]["tokens"], process.losses) for name, process in processes.items()}, curves)
+        plot({name: (process.told["tokens"], process.losses) for name, process in processes.items()}, curves)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ class _Demonstration:
             return
         with self._stage(stage):
             self._show(command)
-            if code := app(shlex.split(command), standalone_mode=False):
+            # A verb that ended early says with which code: one that was terminated with 0.
+            if (code := app(shlex.split(command), standalone_mode=False)) is not None:
                 raise typer.Exit(code)
 
     def _show(self, command: str) -> None:

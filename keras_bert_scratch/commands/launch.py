@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,18 +38,28 @@ def launch(
     addresses = ",".join(f"localhost:{port}" for port in _free_ports(workers))
     line = [sys.executable, "-m", "keras_bert_scratch", *command, "--strategy", "multiworker", "--workers", addresses]
     lines = [[*line, "--index", str(index)] for index in range(workers)]
-    # All but the chief say nothing, unless something is wrong.
-    running = [
-        subprocess.Popen(argv, stdout=None if index == 0 else subprocess.DEVNULL) for index, argv in enumerate(lines)
-    ]
+
+    def start(index: int) -> subprocess.Popen:
+        # All but the chief say nothing, unless something is wrong.
+        return subprocess.Popen(lines[index], stdout=None if index == 0 else subprocess.DEVNULL)
+
+    def end_all(*_: Any) -> None:
+        nonlocal restarts
+        restarts = 0
+        for process in running:
+            process.terminate()  # it keeps a state and ends with 0
+
+    running: list[subprocess.Popen] = []
+    before = signal.signal(signal.SIGTERM, end_all)
     try:
+        running += [start(index) for index in range(workers)]
         while any(process.poll() is None for process in running):
             for index, process in enumerate(running):
                 code = process.poll()
                 if code is not None and code < 0 and restarts > 0:
                     restarts -= 1
                     print(f"worker {index} was killed by signal {-code}; starting it again", file=sys.stderr)
-                    running[index] = subprocess.Popen(lines[index])
+                    running[index] = start(index)
                 elif code:
                     raise UserError(f"launch: worker {index} ended with code {code}; see what it said above")
             time.sleep(POLL_SECONDS)
@@ -56,6 +67,7 @@ def launch(
             if process.returncode:
                 raise UserError(f"launch: worker {index} ended with code {process.returncode}; see above")
     finally:
+        signal.signal(signal.SIGTERM, before)
         for process in running:
             if process.poll() is None:
                 process.terminate()

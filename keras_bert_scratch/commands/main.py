@@ -54,6 +54,7 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(USER_ERROR) from None
         except Stopped as stopped:
             _say(str(stopped))
+            raise typer.Exit(0) from None
         except WorkerLostError as lost:
             _say(f"{lost}; starting again with the others")
             os.execv(sys.executable, sys.orig_argv)

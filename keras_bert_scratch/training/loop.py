@@ -26,6 +26,14 @@ ENDLESS = 1 << 40
 
 OPTIMIZERS = ("adamw", "lamb")
 
+# What starting again would not mend.
+NOT_OF_A_LOST_WORKER = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnimplementedError,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
@@ -174,7 +182,11 @@ def train(
         spent = {"seconds_spent": clock.spent} if clock else {}
         return {"leg_starts": leg_starts, "skipped": metrics.skipped, **spent}
 
-    peak = matrix_peak(care.dtype) * (strategy.num_replicas_in_sync // replicas_here(strategy))
+    # Replicas on one processor share it; on GPUs each has its own.
+    devices = strategy.num_replicas_in_sync
+    if not tf.config.list_physical_devices("GPU"):
+        devices //= replicas_here(strategy)
+    peak = matrix_peak(care.dtype) * devices
     run.tell_start(
         step=first_step,
         strategy=type(strategy).__name__,
@@ -189,7 +201,8 @@ def train(
     stop_listening = steering.listen()
     try:
         for number, leg in enumerate(legs):
-            if number + 1 < len(leg_starts) or done() >= total:
+            # Of workers that go by their own clocks, one decides.
+            if from_chief(strategy, int(number + 1 < len(leg_starts) or done() >= total)):
                 continue  # done before this process began
             if number == len(leg_starts):
                 leg_starts.append(steps_taken(model))
@@ -198,7 +211,7 @@ def train(
             model.make_train_function(force=True)  # one program for each size of batch
             # The line shows the means before the log takes them and starts anew.
             line = [progress] if chief else []
-            nonfinite = NonFinite(run, care.on_nonfinite, leg.batch_size)
+            nonfinite = NonFinite(run, care.on_nonfinite, leg.batch_size, leg_starts[number])
             others = [care.evaluation] if care.evaluation else []
             callbacks = [steering, nonfinite, *line, metrics, *others, keeper]
             batches = functools.partial(leg.batches, steps_taken(model) - leg_starts[number])
@@ -220,7 +233,8 @@ def train(
             keeper.keep()
         raise
     except tf.errors.OpError as error:
-        if strategy.num_replicas_in_sync > replicas_here(strategy) and not user_error_within(error):
+        alone = strategy.num_replicas_in_sync == replicas_here(strategy)
+        if not (alone or isinstance(error, NOT_OF_A_LOST_WORKER) or user_error_within(error)):
             raise WorkerLostError(f"{run.path}: another worker is gone ({str(error).splitlines()[0][:200]})") from None
         raise user_error_within(error) or error from None
     finally:

@@ -60,7 +60,7 @@ class RunDirectory:
         settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
         stored = read_run(self.path)
         if stored is None:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if writes and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise UserError(f"{path}: exists already and holds no run; delete it or choose another --out")
             self._story = {
                 "status": "running",

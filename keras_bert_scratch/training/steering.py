@@ -71,24 +71,27 @@ class NonFinite(keras.callbacks.Callback):
         action: `"stop"` ends the run with the step, the batch's place and the last good state; `"skip"` goes on, and
             `skipped` in `metrics.csv` counts them.
         batch_size: rows of a batch, for the message.
+        leg_start: the step before the first whose batches were counted from 0.
     """
 
-    def __init__(self, run: RunDirectory, action: str, batch_size: int) -> None:
+    def __init__(self, run: RunDirectory, action: str, batch_size: int, leg_start: int = 0) -> None:
         super().__init__()
         self._run = run
         self._action = action
         self._batch_size = batch_size
+        self._leg_start = leg_start
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         function = self.model.train_function
         if not function.skipped_now or self._action == "skip" or function.searches_scale:
             return
         step = steps_taken(self.model)
+        batch = step - self._leg_start
         states = kept_states(self._run.path)
         last = f"the last good state is {states[-1]}" if states else "no state was kept yet"
         raise UserError(
-            f"{self._run.path}: the gradient is not finite at step {step} (batch {step - 1}, rows "
-            f"{(step - 1) * self._batch_size:,} to {step * self._batch_size - 1:,} of the data); {last}; lower "
+            f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "
+            f"{(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data); {last}; lower "
             f"--learning-rate, or leave such batches out with --on-nonfinite skip"
         )
 

@@ -139,8 +139,8 @@ class _Function:
         names = list(self.model.objectives)
         labels = labels if isinstance(labels, dict) else {names[0]: labels}
         if not isinstance(weights, dict):
-            weights = dict.fromkeys(names) if weights is None else {names[0]: weights}
-        return inputs, labels, {name: _weights_like(labels[name], weights[name]) for name in names}
+            weights = dict.fromkeys(names, weights)
+        return inputs, labels, {name: _weights_like(labels[name], weights.get(name)) for name in names}
 
     def _weights_of_all(self, weights: dict[str, Any]) -> Any:
         """The weight of each output's places in the whole batch, float32 `(outputs,)`."""
@@ -156,7 +156,7 @@ class _Function:
         columns = []
         for name, objective in self.model.objectives.items():
             losses, scores = objective.loss(labels[name], outputs[name])
-            weight = weights[name]
+            weight = tf.reshape(weights[name], tf.shape(losses))  # labels of rows may be (rows, 1)
             columns.append([tf.reduce_sum(weight * losses), tf.reduce_sum(weight * scores), tf.reduce_sum(weight)])
         return Sums(*(tf.stack(row) for row in zip(*columns, strict=True)))
 

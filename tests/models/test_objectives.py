@@ -68,7 +68,7 @@ def a_model() -> kbs.BertTokenClassifier:
 
 
 def test_weights_of_rows_stand_for_all_their_places():
-    """One weight for each row gives the loss that the same weight at every place gives, and Keras's own."""
+    """One weight for each row gives the loss that the same weight at every place gives."""
     rng = np.random.default_rng(6)
     tokens = rng.integers(5, 50, (4, 7)).astype("int32")
     inputs = {"token_ids": tokens, "segment_ids": 0 * tokens, "padding_mask": np.ones_like(tokens)}
@@ -95,3 +95,17 @@ def test_our_step_is_compiled_by_xla_where_there_is_an_accelerator(optimizer, ji
     model = a_model()
     model.compile(optimizer(), jit_compile=jit_compile)
     assert model.jit_compile is expected
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_labels_of_rows_may_stand_in_a_column(shape):
+    config = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=32, hidden_dropout=0, attention_dropout=0)
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=2)
+    model.compile(kbs.BertAdamW())
+    tokens = np.random.default_rng(7).integers(5, 50, (6, 7)).astype("int32")
+    inputs = {"token_ids": tokens, "segment_ids": 0 * tokens, "padding_mask": np.ones_like(tokens)}
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    loss = model.evaluate(inputs, labels.reshape(shape), verbose=0, return_dict=True)["loss"]
+    logits = model.predict(inputs, verbose=0)
+    exact = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    assert loss == pytest.approx(float(tf.reduce_mean(exact)), rel=1e-5)
