@@ -14,8 +14,7 @@ import pytest
 
 from keras_bert_scratch.tensor_file import read_tensors
 
-STEPS = 30
-RUN = ["--preset", "bert-l2-h128", "--steps", str(STEPS), "--batch", "8", "--length", "32", "--save-every", "0.3s"]
+RUN = ["--preset", "bert-l2-h128", "--batch", "8", "--length", "32", "--save-every", "0.3s"]
 MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
 
 
@@ -26,9 +25,20 @@ def addresses() -> str:
         return ",".join(f"localhost:{one.getsockname()[1]}" for one in (a, b))
 
 
-def lines(kind: str, records: Path, out: str) -> list[list[str]]:
+def lines(kind: str, records: Path, out: str, steps: int) -> list[list[str]]:
     """The commands of a run, one per process."""
-    line = [sys.executable, "-m", "keras_bert_scratch", "pretrain", str(records), "--out", out, *RUN]
+    line = [
+        sys.executable,
+        "-m",
+        "keras_bert_scratch",
+        "pretrain",
+        str(records),
+        "--out",
+        out,
+        "--steps",
+        str(steps),
+        *RUN,
+    ]
     if kind == "two workers":
         line += ["--strategy", "multiworker", "--workers", addresses()]
         return [[*line, "--index", "0"], [*line, "--index", "1"]]
@@ -43,13 +53,16 @@ def weights(run: str) -> dict[str, np.ndarray]:
     return read_tensors(Path(run) / "model.weights.h5")
 
 
+def weights_are_there(run: str) -> bool:
+    return (Path(run) / "model.weights.h5").exists()
+
+
 def last_kept(run: str) -> int:
     return max((int(path.name.partition("-")[2]) for path in Path(run).glob("training_state/step-*")), default=0)
 
 
-def killed_and_continued(kind: str, records: Path, out: str, kills: int, chance: random.Random) -> int:
+def killed_and_continued(commands: list[list[str]], out: str, kills: int, chance: random.Random) -> int:
     """Runs with SIGKILL to one process, as often as asked, each after a state was kept; how often it hit a live one."""
-    commands = lines(kind, records, out)
     processes = [start(argv) for argv in commands]
     hits = 0
     try:
@@ -74,11 +87,11 @@ def killed_and_continued(kind: str, records: Path, out: str, kills: int, chance:
     return hits
 
 
-def check(kind: str, records: Path, kills: int) -> int:
-    for process in [start(argv) for argv in lines(kind, records, "straight")]:
+def check(kind: str, records: Path, kills: int, steps: int = 30) -> int:
+    for process in [start(argv) for argv in lines(kind, records, "straight", steps)]:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
-    hits = killed_and_continued(kind, records, "killed", kills, random.Random(kind))
+    hits = killed_and_continued(lines(kind, records, "killed", steps), "killed", kills, random.Random(kind))
     expected, found = weights("straight"), weights("killed")
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
@@ -98,4 +111,28 @@ def test_a_killed_run_of_several_replicas_ends_in_the_same_weights(kind, records
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one device", "mirrored", "two workers"])
 def test_twenty_kills(kind, records):
-    assert check(kind, records, kills=20) >= 5
+    assert check(kind, records, kills=20, steps=300) == 20
+
+
+@pytest.mark.slow
+def test_launch_hands_sigterm_on_to_its_workers(records):
+    argv = [
+        sys.executable,
+        "-m",
+        "keras_bert_scratch",
+        "launch",
+        "-n",
+        "2",
+        "--",
+        *lines("", records, "run", 40)[0][3:],
+    ]
+    launcher, wait = start(argv), time.monotonic() + 120
+    while not last_kept("run") and launcher.poll() is None and time.monotonic() < wait:
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    _, said = launcher.communicate(timeout=60)
+    assert launcher.returncode == 0, said
+    assert "run: stopped at step" in said
+    assert not weights_are_there("run")
+    assert start(argv).wait(300) == 0
+    assert weights_are_there("run")
