@@ -32,7 +32,7 @@ class Steering(keras.callbacks.Callback):
         self.until = 0.0  # seconds of the clock at which the leg ends
         self.terminated = False  # somewhere SIGTERM came, and all workers know
         self._clock = clock if chief else None
-        self._asked = self._said = False
+        self._asked = self._said = self._interrupted = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._clock is not None:
@@ -47,20 +47,33 @@ class Steering(keras.callbacks.Callback):
             self._said = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
         if self.terminated or signals.leg_is_over:
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:
-        """Takes SIGTERM as the wish to stop, from now on; returns what ends that."""
+        """Takes SIGTERM as the wish to stop, and loses no Ctrl-C, from now on; returns what ends that."""
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
-        before = signal.signal(signal.SIGTERM, self._on_sigterm)
-        return lambda: signal.signal(signal.SIGTERM, before) and None
+        mine = {signal.SIGTERM: self._on_sigterm, signal.SIGINT: self._on_sigint}
+        before = {number: signal.signal(number, handler) for number, handler in mine.items()}
+
+        def stop_listening() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return stop_listening
 
     def _on_sigterm(self, number: int, frame: Any) -> None:
         self._asked = True
+
+    def _on_sigint(self, number: int, frame: Any) -> None:
+        # Remembered too: raised within a conversion of numpy's, it is lost there, and the end of the step raises it.
+        self._interrupted = True
+        raise KeyboardInterrupt
 
 
 class NonFinite(keras.callbacks.Callback):

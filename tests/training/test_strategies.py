@@ -1,11 +1,14 @@
 """Which strategy a name or the environment stands for, and what is said when it is not there."""
 
 import json
+import os
+import signal
 
 import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.training.steering import Steering
 from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, make_strategy
 
 
@@ -49,3 +52,17 @@ def test_one_device_where_there_is_one(monkeypatch, cluster):
 def test_one_replica_has_the_whole_batch():
     batches = distributed(tf.distribute.get_strategy(), 4, lambda worker, of: tf.data.Dataset.range(8).batch(4))
     assert [batch.tolist() for batch in batches.as_numpy_iterator()] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
+    before = signal.getsignal(signal.SIGINT)
+    steering = Steering(clock=None, chief=True)
+    stop_listening = steering.listen()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            steering.on_train_batch_end(0)
+    finally:
+        stop_listening()
+    assert signal.getsignal(signal.SIGINT) is before
