@@ -45,7 +45,7 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            # Its products are TensorFlow's own choice on some processors only; they are no slower on the others.
+            # TensorFlow chooses oneDNN's products by itself on some processors only; benchmarks/RESULTS.md has another.
             os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
             _import_tensorflow_quietly()
             verb(*args, **kwargs)

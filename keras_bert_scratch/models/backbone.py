@@ -48,7 +48,7 @@ class BertBackbone(SavedAsDirectory, keras.Model):
         packed: whether a row holds several examples, which then do not see each other (Krell et al. 2021, "Efficient
             Sequence Packing without Cross-contamination"). It is how rows are fed: the weights are the same.
         remat: whether training works each block out again in the backward pass instead of keeping all that it made:
-            a fifth to a third more work for a fraction of the memory. The results are the same.
+            up to a third more work, for less memory. The results are the same.
 
     Inputs, a dict of int32 `(batch, length)`: `token_ids`; `segment_ids`, 0 for sentence A and 1 for B; `padding_mask`,
     1 at tokens and 0 at padding. Length is at most `config.max_position_embeddings`.

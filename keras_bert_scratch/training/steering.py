@@ -71,7 +71,7 @@ class Steering(keras.callbacks.Callback):
         self._asked = True
 
     def _on_sigint(self, number: int, frame: Any) -> None:
-        # Remembered too: raised within a conversion of numpy's, it is lost there, and the end of the step raises it.
+        # Remembered too: where a library clears the exception, the end of the step raises it again.
         self._interrupted = True
         raise KeyboardInterrupt
 
