@@ -54,6 +54,7 @@ class Case:
     rows: int = STEPS * ROWS
     packed: bool = False
     overflow: bool = False
+    remat: bool = False
 
 
 CASES = {
@@ -69,6 +70,7 @@ CASES = {
     "dropout": Case(dropout=0.1),
     "uneven last batch": Case(rows=STEPS * ROWS - 3),
     "packing": Case(packed=True),
+    "remat": Case(remat=True),
 }
 
 
@@ -116,7 +118,7 @@ def compiled(case: Case, engine: str) -> keras.Model:
         hidden_dropout=case.dropout,
         attention_dropout=case.dropout,
     )
-    model = kbs.BertPretrainer(kbs.BertBackbone(config, dtype=case.dtype, packed=case.packed))
+    model = kbs.BertPretrainer(kbs.BertBackbone(config, dtype=case.dtype, packed=case.packed, remat=case.remat))
     options: dict[str, Any] = {"steps_per_execution": case.steps_per_execution, "jit_compile": case.jit}
     if engine == "ours":
         optimizer = (kbs.Lamb if case.lamb else kbs.BertAdamW)(RATE, global_clipnorm=case.clip)

@@ -24,7 +24,7 @@ Kubernetes (a StatefulSet called bert with a headless service of the same name):
 RUN lies on a disk that all share. A worker that is lost comes back by the same command; the others wait for it."""
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 30.0  # for keeping a state
 
 
 def launch(

@@ -7,6 +7,7 @@ import time
 import tensorflow as tf
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.training.gradients import replicas_here
 
 PEAK_SIZE = 1024
 PEAK_SECONDS = 0.3
@@ -63,3 +64,14 @@ def matrix_peak(dtype: str = "float32") -> float:
         product(factor).numpy()
         best = max(best, 2.0 * size**3 / (time.perf_counter() - start))
     return best
+
+
+def peak_of_all(strategy: tf.distribute.Strategy, dtype: str = "float32") -> float:
+    """`matrix_peak` of all machines and devices that train together.
+
+    Replicas on one processor share it; on GPUs each has its own.
+    """
+    devices = strategy.num_replicas_in_sync
+    if not tf.config.list_physical_devices("GPU"):
+        devices //= replicas_here(strategy)
+    return matrix_peak(dtype) * devices

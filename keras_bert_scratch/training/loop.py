@@ -10,29 +10,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, user_error_within
+from keras_bert_scratch.errors import Stopped, UserError
 from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
-from keras_bert_scratch.training.flops import matrix_peak
-from keras_bert_scratch.training.gradients import replicas_here
+from keras_bert_scratch.training.flops import peak_of_all
 from keras_bert_scratch.training.lamb import Lamb
 from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
 from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 from keras_bert_scratch.training.steering import ON_NONFINITE, NonFinite, Steering
-from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief
+from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, lost_workers_named
 
 LOG_EVERY = 20
 ENDLESS = 1 << 40
 
 OPTIMIZERS = ("adamw", "lamb")
-
-# What starting again would not mend.
-NOT_OF_A_LOST_WORKER = (
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.ResourceExhaustedError,
-    tf.errors.UnimplementedError,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +173,7 @@ def train(
         spent = {"seconds_spent": clock.spent} if clock else {}
         return {"leg_starts": leg_starts, "skipped": metrics.skipped, **spent}
 
-    # Replicas on one processor share it; on GPUs each has its own.
-    devices = strategy.num_replicas_in_sync
-    if not tf.config.list_physical_devices("GPU"):
-        devices //= replicas_here(strategy)
-    peak = matrix_peak(care.dtype) * devices
+    peak = peak_of_all(strategy, care.dtype)
     run.tell_start(
         step=first_step,
         strategy=type(strategy).__name__,
@@ -218,13 +205,14 @@ def train(
             steps = ENDLESS if clock else round(end) - steps_taken(model)
             if steps <= 0:
                 continue
-            model.fit(
-                distributed(strategy, leg.batch_size, batches),
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=callbacks,
-                shuffle=False,
-            )
+            with lost_workers_named(strategy, run.path):
+                model.fit(
+                    distributed(strategy, leg.batch_size, batches),
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    callbacks=callbacks,
+                    shuffle=False,
+                )
             if steering.terminated:
                 break
     except KeyboardInterrupt:
@@ -232,11 +220,6 @@ def train(
         if steps_taken(model) > first_step:
             keeper.keep()
         raise
-    except tf.errors.OpError as error:
-        alone = strategy.num_replicas_in_sync == replicas_here(strategy)
-        if not (alone or isinstance(error, NOT_OF_A_LOST_WORKER) or user_error_within(error)):
-            raise WorkerLostError(f"{run.path}: another worker is gone ({str(error).splitlines()[0][:200]})") from None
-        raise user_error_within(error) or error from None
     finally:
         stop_listening()
         progress.close()

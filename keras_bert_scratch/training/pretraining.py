@@ -26,7 +26,7 @@ from keras_bert_scratch.training.loop import Care, Leg, Pace, train
 from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.steering import Evaluation
-from keras_bert_scratch.training.strategies import distributed, is_chief
+from keras_bert_scratch.training.strategies import distributed, is_chief, lost_workers_named
 
 EVALUATION_STEPS = 40
 EVALUATION_SEED = 1  # of order, pairs and masks: the held-out questions are the same before, after and in every run
@@ -131,55 +131,56 @@ def pretrain(
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
         return run
-    keras.utils.set_random_seed(seed)
-    with_pairs = rules.pairs != "none"
-    with strategy.scope():
-        backbone = BertBackbone(
-            config, dtype=DTYPE_POLICIES[dtype], pooler=with_pairs, packed=rules.packing, remat=remat
-        )
-        model = BertPretrainer(backbone) if with_pairs else BertMaskedLM(backbone)
-        model.compile(BertAdamW())
-    if "fill" not in run.results:
-        run.note(fill=round(records.fill(max_length, seed, rules), 4))
-        said = f"{records.directory}: {run.results['fill']:.1%} of the places in rows of {max_length} hold tokens"
+    with lost_workers_named(strategy, run.path):
+        keras.utils.set_random_seed(seed)
+        with_pairs = rules.pairs != "none"
+        with strategy.scope():
+            backbone = BertBackbone(
+                config, dtype=DTYPE_POLICIES[dtype], pooler=with_pairs, packed=rules.packing, remat=remat
+            )
+            model = BertPretrainer(backbone) if with_pairs else BertMaskedLM(backbone)
+            model.compile(BertAdamW())
+        if "fill" not in run.results:
+            run.note(fill=round(records.fill(max_length, seed, rules), 4))
+            said = f"{records.directory}: {run.results['fill']:.1%} of the places in rows of {max_length} hold tokens"
+            if chief:
+                Console(stderr=True).print(said, highlight=False, soft_wrap=True)
+
+        def measured() -> dict[str, float]:
+            return evaluate_pretraining(model, held_out, batch_size, max_length, rules)
+
+        evaluation = None
+        if held_out:
+            if "held_out_before" not in run.results:
+                run.note(held_out_before=measured())
+            every = evaluate_every or (max(1, pace.steps // 10) if pace.steps else 1000)
+            evaluation = Evaluation(
+                run, every, measured, lambda folder: model.save_pretrained(folder, records.tokenizer), chief
+            )
+
+        def leg(length: int, rows: int, seed: int, until: float) -> Leg:
+            def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
+                return records.batches(rows, length, seed, step, rules, worker, num_workers)
+
+            predictions, examples = rules.masking.room(length), max_examples_of(length, rules)
+            return Leg(batches, rows, until, step_flops(config, rows, length, predictions, examples))
+
+        legs = [leg(max_length, batch_size, seed, 1.0)]
+        if second_leg:
+            legs = [
+                leg(max_length, batch_size, seed, 1.0 - second_leg.share),
+                leg(second_leg.max_length, second_size, seed, 1.0),
+            ]
+        care = Care(save_seconds, on_nonfinite, evaluation, dtype)
+        steps = train(model, legs, run, pace, "pretraining", accumulate, care)
+        results: dict[str, Any] = {"steps": steps}
+        if held_out:
+            results["held_out_after"] = measured()
         if chief:
-            Console(stderr=True).print(said, highlight=False, soft_wrap=True)
-
-    def measured() -> dict[str, float]:
-        return evaluate_pretraining(model, held_out, batch_size, max_length, rules)
-
-    evaluation = None
-    if held_out:
-        if "held_out_before" not in run.results:
-            run.note(held_out_before=measured())
-        every = evaluate_every or (max(1, pace.steps // 10) if pace.steps else 1000)
-        evaluation = Evaluation(
-            run, every, measured, lambda folder: model.save_pretrained(folder, records.tokenizer), chief
-        )
-
-    def leg(length: int, rows: int, seed: int, until: float) -> Leg:
-        def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
-            return records.batches(rows, length, seed, step, rules, worker, num_workers)
-
-        predictions, examples = rules.masking.room(length), max_examples_of(length, rules)
-        return Leg(batches, rows, until, step_flops(config, rows, length, predictions, examples))
-
-    legs = [leg(max_length, batch_size, seed, 1.0)]
-    if second_leg:
-        legs = [
-            leg(max_length, batch_size, seed, 1.0 - second_leg.share),
-            leg(second_leg.max_length, second_size, seed, 1.0),
-        ]
-    care = Care(save_seconds, on_nonfinite, evaluation, dtype)
-    steps = train(model, legs, run, pace, "pretraining", accumulate, care)
-    results: dict[str, Any] = {"steps": steps}
-    if held_out:
-        results["held_out_after"] = measured()
-    if chief:
-        plot_curves({"pretraining": run.path / METRICS_FILE}, run.path / "curves.png")
-        model.save_pretrained(run.path, records.tokenizer)
-    run.finish(results)
-    return run
+            plot_curves({"pretraining": run.path / METRICS_FILE}, run.path / "curves.png")
+            model.save_pretrained(run.path, records.tokenizer)
+        run.finish(results)
+        return run
 
 
 def evaluate_pretraining(

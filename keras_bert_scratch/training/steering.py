@@ -12,9 +12,9 @@ import keras
 from rich.console import Console
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.training.means import Means
 from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
 from keras_bert_scratch.training.schedules import WallClockSchedule
-from keras_bert_scratch.training.train_function import Means
 
 ON_NONFINITE = ("stop", "skip")
 

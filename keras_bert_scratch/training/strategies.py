@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.errors import UserError, WorkerLostError, user_error_within
 from keras_bert_scratch.training.gradients import replicas_here
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
+
+# What starting again would not mend.
+NOT_OF_A_LOST_WORKER = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnimplementedError,
+)
 
 # The batches of one worker among several, by its number and theirs.
 BatchesOfWorker = Callable[[int, int], tf.data.Dataset]
@@ -84,6 +94,21 @@ def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, tf.constant(mine, tf.int64), 0))
 
     return int(strategy.experimental_local_results(strategy.run(tf.function(said)))[0])
+
+
+@contextlib.contextmanager
+def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator[None]:
+    """Turns TensorFlow's errors into what they mean here: another worker of the run in `path` is gone, or its data are
+    damaged. Errors of any other kind pass."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if mendable := user_error_within(error):
+            raise mendable from None
+        alone = strategy.num_replicas_in_sync == replicas_here(strategy)
+        if alone or isinstance(error, NOT_OF_A_LOST_WORKER):
+            raise
+        raise WorkerLostError(f"{path}: another worker is gone ({str(error).splitlines()[0][:200]})") from None
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:

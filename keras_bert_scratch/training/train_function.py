@@ -12,7 +12,7 @@ gradients is the gradient of the one loss, whatever each replica got. Only that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,63 +21,10 @@ import tensorflow as tf
 from keras_bert_scratch.layers.dropout import dropout_draws
 from keras_bert_scratch.training.gradients import dense, global_norm, replicas_here, summed_over_replicas
 from keras_bert_scratch.training.loss_scale import LossScale
+from keras_bert_scratch.training.means import Means, Sums
 
 # A batch's inputs, labels and weights; the last two by output.
 Batch = tuple[Any, dict[str, Any], dict[str, Any]]
-
-
-class Sums(NamedTuple):
-    """What a batch gives, added up over places, parts and replicas; float32 `(outputs,)` each.
-
-    Args:
-        loss, score: weighted sums of what the objectives give.
-        weight: of all places.
-    """
-
-    loss: Any
-    score: Any
-    weight: Any
-
-
-class Means:
-    """The means over all steps since the last `reset`, of a whole strategy; `tokens` of how many `places` were read.
-
-    Args:
-        objectives: of the model, by output.
-    """
-
-    def __init__(self, objectives: dict[str, Any]) -> None:
-        self._objectives = objectives
-        self.reset()
-
-    def reset(self) -> None:
-        """Starts anew."""
-        self._sums = np.zeros((3, len(self._objectives)))
-        self._loss, self._steps, self._any = 0.0, 0, False
-        self.tokens = self.places = 0.0
-
-    @property
-    def any(self) -> bool:
-        """Whether there was a step."""
-        return self._any
-
-    def add(self, sums: np.ndarray, loss: float, read: np.ndarray, steps: int) -> None:
-        """Adds what some steps gave: `Sums` as rows, the sum of their losses, and the tokens and places read."""
-        self._sums += sums
-        self._loss += loss
-        self.tokens, self.places = self.tokens + read[0], self.places + read[1]
-        self._steps += steps
-        self._any = True
-
-    def result(self) -> dict[str, float]:
-        """`loss`, and per output its own loss and score; the loss is the mean of the steps', the others of places."""
-        found = {"loss": self._loss / max(self._steps, 1)}
-        for (name, objective), (loss, score, weight) in zip(self._objectives.items(), self._sums.T, strict=True):
-            prefix = f"{name}_" if name else ""
-            if name:
-                found[f"{prefix}loss"] = float(loss / max(weight, 1e-30))
-            found[f"{prefix}{objective.score}"] = objective.finish(float(score / max(weight, 1e-30)))
-        return found
 
 
 class _Function:

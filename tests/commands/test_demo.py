@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from keras_bert_scratch.commands import demo
+from keras_bert_scratch.errors import Stopped
+from keras_bert_scratch.training import pretraining
 
 VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -74,3 +77,14 @@ def test_the_example_of_the_help_runs_as_printed(world, verb):
     done = run(shlex.split(example), world)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_demo_that_is_terminated_in_a_verb_ends_there(records, monkeypatch):
+    def stopped(*args, **kwargs):
+        raise Stopped("run: stopped at step 5; the same command goes on from there")
+
+    monkeypatch.setattr(pretraining, "pretrain", stopped)
+    stages = demo._Demonstration(Path("demo"), 1.0)
+    with pytest.raises(typer.Exit) as ended:
+        stages._verb("pretraining", f"pretrain {records} --preset bert-tiny --steps 9 --out run")
+    assert ended.value.exit_code == 0

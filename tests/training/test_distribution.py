@@ -37,5 +37,5 @@ def test_two_devices_train_as_one():
 @pytest.mark.slow
 def test_two_devices_and_two_workers_train_as_one_in_every_case():
     found = measured("mirrored,two workers")
-    assert len(found) == 24
+    assert len(found) == 26
     check(found)

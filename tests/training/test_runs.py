@@ -256,6 +256,32 @@ def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, confi
     assert all(np.isfinite(value).all() for value in weights("skipping").values())
 
 
+def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_leg(records, config, interrupted_after):
+    settings = {
+        "pace": Pace(steps=40, learning_rate=1e30),
+        "on_nonfinite": "skip",
+        "second_leg": SecondLeg(max_length=48, share=0.25, batch_size=2),
+    }
+    interrupted_after(23)
+    with pytest.raises(KeyboardInterrupt):
+        run_it(records, config, "run", **settings)
+    run_it(records, config, "run", **settings)
+    assert [row["skipped"] for row in read_metrics(Path("run/metrics.csv"))] == [18, 28, 38]
+
+
+def test_a_gradient_that_is_no_number_is_placed_in_the_leg_it_came_in(records, config):
+    leg = SecondLeg(max_length=48, share=0.96, batch_size=2)  # the first leg is one step
+    with pytest.raises(kbs.UserError, match=r"at step 3 \(batch 1, rows 2 to 3 of the data\)"):
+        run_it(records, config, "run", pace=Pace(steps=25, learning_rate=1e30), second_leg=leg)
+
+
+def test_a_worker_that_does_not_write_begins_while_the_chief_does(tmp_path):
+    Path("run/.partial-run.json").parent.mkdir()
+    Path("run/.partial-run.json").write_text("{")
+    assert not RunDirectory("run", {"steps": 1}, writes=False).finished
+    assert [file.name for file in Path("run").iterdir()] == [".partial-run.json"]
+
+
 def test_damaged_records_are_named_while_training(corpus, tokenizer, config):
     kbs.build_records([corpus], tokenizer, "records", num_shards=1)
     shard = next(Path("records").glob("*.tfrecord"))

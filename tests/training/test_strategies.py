@@ -3,13 +3,18 @@
 import json
 import os
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.errors import WorkerLostError
+from keras_bert_scratch.training import flops
 from keras_bert_scratch.training.steering import Steering
-from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, make_strategy
+from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, lost_workers_named, make_strategy
+from keras_bert_scratch.training.train_function import Signals
 
 
 @pytest.mark.parametrize(
@@ -66,3 +71,46 @@ def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
     finally:
         stop_listening()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+TWO_WORKERS = SimpleNamespace(num_replicas_in_sync=4, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
+ONE_WORKER = SimpleNamespace(num_replicas_in_sync=2, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
+GONE = tf.errors.UnavailableError(None, None, "worker 1 does not answer\nmore of it")
+FULL = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is damaged\nmore of it")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "error", "raised", "saying"),
+    [
+        (TWO_WORKERS, GONE, WorkerLostError, r"^run: another worker is gone \(worker 1 does not answer\)$"),
+        (ONE_WORKER, GONE, tf.errors.UnavailableError, "does not answer"),
+        (TWO_WORKERS, FULL, tf.errors.ResourceExhaustedError, "OOM"),
+        (TWO_WORKERS, DAMAGED, kbs.UserError, r"^a\.tfrecord: record 3 is damaged$"),
+        (ONE_WORKER, DAMAGED, kbs.UserError, r"^a\.tfrecord: record 3 is damaged$"),
+        (TWO_WORKERS, ValueError("of another kind"), ValueError, "of another kind"),
+    ],
+)
+def test_only_what_starting_again_mends_counts_as_a_lost_worker(strategy, error, raised, saying):
+    with pytest.raises(raised, match=saying), lost_workers_named(strategy, Path("run")):
+        raise error
+
+
+@pytest.mark.parametrize(("gpus", "devices"), [([], 2), (["a", "b"], 4)])
+def test_replicas_share_a_processor_but_no_gpu(gpus, devices, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(flops, "matrix_peak", lambda dtype: 100.0)
+    assert flops.peak_of_all(TWO_WORKERS) == 100.0 * devices
+
+
+def test_of_several_clocks_the_chiefs_counts():
+    clock = SimpleNamespace(rate=0.25, spent=9.0, on_train_begin=lambda: None)
+    said = {}
+    for chief in (True, False):
+        steering = Steering(clock, chief)
+        signals = Signals()
+        steering.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
+        steering.until = 5.0
+        steering.on_train_batch_begin(0)
+        said[chief] = signals.said.numpy().tolist()
+    assert said == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}

@@ -1,0 +1,71 @@
+"""What a row of `metrics.csv` says, by a clock that the test turns."""
+
+import math
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.training.callbacks import MetricsLog, read_metrics
+from keras_bert_scratch.training.means import Means
+
+COUNTED, SKIPPED = 1, 0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only when the test says so."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def model():
+    """What the log looks at of a model: its step, and what the train function has noticed."""
+    means = Means({"": classes()})
+    function = SimpleNamespace(means=means, skipped_now=0, rate=0.1)
+    return SimpleNamespace(
+        train_function=function, optimizer=SimpleNamespace(iterations=np.array(0)), reset_metrics=means.reset
+    )
+
+
+def step(model, log, clock, seconds, counts=COUNTED):
+    """A step of so many seconds that reads 80 tokens on 100 places, and a pause of nine."""
+    log.on_train_batch_begin(0)
+    clock.now += seconds
+    function = model.train_function
+    function.skipped_now = 1 - counts
+    function.means.add(counts * np.array([[2.0], [1.0], [4.0]]), counts * 0.5, np.array([80.0, 100.0]), counts)
+    model.optimizer.iterations = model.optimizer.iterations + 1
+    log.on_train_batch_end(0, function.means.result())
+    clock.now += 9.0
+
+
+def test_rates_are_of_the_time_in_steps_alone(model, clock):
+    log = MetricsLog(Path(), log_every=2, peak=1000.0)
+    log.set_model(model)
+    log.step_flops = 500.0
+    for seconds in (1.0, 3.0, 1.0, 1.0):
+        step(model, log, clock, seconds)
+    rows = read_metrics(Path("metrics.csv"))
+    assert [row["step"] for row in rows] == [2, 4]
+    assert [row["tokens_per_second"] for row in rows] == [160 / 4, 160 / 2]
+    assert [row["mfu"] for row in rows] == [2 * 500 / 4 / 1000, 2 * 500 / 2 / 1000]
+    assert [row["fill"] for row in rows] == [0.8, 0.8]
+    assert rows[0]["seconds"] == 13  # but the run has lasted as long as it has
+
+
+def test_steps_that_were_skipped_have_no_loss_and_are_counted_on(model, clock):
+    log = MetricsLog(Path(), log_every=2, skipped=5)
+    log.set_model(model)
+    for counts in (SKIPPED, SKIPPED, SKIPPED, COUNTED):
+        step(model, log, clock, 1.0, counts)
+    first, second = read_metrics(Path("metrics.csv"))
+    assert math.isnan(first["loss"])
+    assert math.isnan(first["accuracy"])
+    assert (second["loss"], second["accuracy"]) == (0.5, 0.25)
+    assert (first["skipped"], second["skipped"]) == (7, 8)
