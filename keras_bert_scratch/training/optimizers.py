@@ -127,7 +127,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         return self._loss_scale
 
     # As one compiled program, a weight is read and written once; by single operations it is four times the work.
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def _update_all(self, grads: dict[int, Any], norm: Any, rate: Any, t: Any) -> Any:
         # One factor for all: 1 where the norm is within the bound.
         bound = self.global_clipnorm

@@ -58,7 +58,11 @@ class _Function:
         return 0
 
     def _graph(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return function if self.model.run_eagerly else tf.function(function, reduce_retracing=True)
+        if self.model.run_eagerly:
+            return function
+        # Only the loop over several steps is Python for autograph to turn into a graph; without it tracing is quicker.
+        loops = self.model.steps_per_execution > 1
+        return tf.function(function, autograph=loops, reduce_retracing=True)
 
     def _steps_of(self, iterator: Any) -> tuple[Any, ...]:
         results = self._step_on(next(iterator))
@@ -139,7 +143,9 @@ class TrainFunction(_Function):
         self.signals = Signals()
         super().__init__(model)
         # Compiled by XLA, or not, each part of a batch alone: between them replicas talk, which XLA cannot on a CPU.
-        self._gradients = tf.function(self._gradients_of_part, jit_compile=model.jit_compile, reduce_retracing=True)
+        self._gradients = tf.function(
+            self._gradients_of_part, autograph=False, jit_compile=model.jit_compile, reduce_retracing=True
+        )
         if model.run_eagerly:
             self._gradients = self._gradients_of_part
 
