@@ -25,7 +25,7 @@ def addresses() -> str:
         return ",".join(f"localhost:{one.getsockname()[1]}" for one in (a, b))
 
 
-def lines(kind: str, records: Path, out: str, steps: int) -> list[list[str]]:
+def lines(kind: str, records: Path, out: str, *pace: str) -> list[list[str]]:
     """The commands of a run, one per process."""
     line = [
         sys.executable,
@@ -35,8 +35,7 @@ def lines(kind: str, records: Path, out: str, steps: int) -> list[list[str]]:
         str(records),
         "--out",
         out,
-        "--steps",
-        str(steps),
+        *pace,
         *RUN,
     ]
     if kind == "two workers":
@@ -88,10 +87,11 @@ def killed_and_continued(commands: list[list[str]], out: str, kills: int, chance
 
 
 def check(kind: str, records: Path, kills: int, steps: int = 30) -> int:
-    for process in [start(argv) for argv in lines(kind, records, "straight", steps)]:
+    pace = ["--steps", str(steps)]
+    for process in [start(argv) for argv in lines(kind, records, "straight", *pace)]:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
-    hits = killed_and_continued(lines(kind, records, "killed", steps), "killed", kills, random.Random(kind))
+    hits = killed_and_continued(lines(kind, records, "killed", *pace), "killed", kills, random.Random(kind))
     expected, found = weights("straight"), weights("killed")
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
@@ -114,18 +114,15 @@ def test_twenty_kills(kind, records):
     assert check(kind, records, kills=20, steps=300) == 20
 
 
+def launched(records: Path, *pace: str) -> list[str]:
+    """The command that starts the two workers of a run in `run`."""
+    run = lines("", records, "run", *pace)[0][3:]
+    return [sys.executable, "-m", "keras_bert_scratch", "launch", "-n", "2", "--", *run]
+
+
 @pytest.mark.slow
 def test_launch_hands_sigterm_on_to_its_workers(records):
-    argv = [
-        sys.executable,
-        "-m",
-        "keras_bert_scratch",
-        "launch",
-        "-n",
-        "2",
-        "--",
-        *lines("", records, "run", 40)[0][3:],
-    ]
+    argv = launched(records, "--steps", "40")
     launcher, wait = start(argv), time.monotonic() + 120
     while not last_kept("run") and launcher.poll() is None and time.monotonic() < wait:
         time.sleep(0.05)
@@ -135,4 +132,12 @@ def test_launch_hands_sigterm_on_to_its_workers(records):
     assert "run: stopped at step" in said
     assert not weights_are_there("run")
     assert start(argv).wait(300) == 0
+    assert weights_are_there("run")
+
+
+@pytest.mark.slow
+def test_workers_that_go_by_their_clocks_end_both_legs_together(records):
+    launcher = start(launched(records, "--budget", "8s", "--second-length", "48", "--second-share", "0.5"))
+    _, said = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, said
     assert weights_are_there("run")
