@@ -41,6 +41,11 @@ ShortSeqProb = Annotated[float, typer.Option(help="How often an example aims at 
 Masking = Annotated[str, typer.Option(help="Units that are hidden: tokens, words (whole), ngrams (1-3 words).")]
 MaskedShare = Annotated[float, typer.Option(help="Share of a row's tokens to hide.")]
 MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default no less than the share.")]
+Strategy = Annotated[str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")]
+Workers = Annotated[str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")]
+Index = Annotated[int | None, typer.Option(help="Which of the workers this is, from 0.")]
+VirtualDevices = Annotated[int | None, typer.Option(help="Split the processor into so many devices, to try mirrored.")]
+Tpu = Annotated[str, typer.Option(help="Name or address of a TPU; by default TPU_NAME or this machine's.")]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -52,3 +57,8 @@ def seconds_of(duration: str) -> float:
     if not match:
         raise UserError(f"--budget: {duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def listed(names: str) -> list[str]:
+    """`"a:1,b:2"` as a list; an empty one of nothing."""
+    return [name for name in names.split(",") if name]

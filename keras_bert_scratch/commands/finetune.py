@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import Batch, BiasCorrection, Length, Out, Seed
+from keras_bert_scratch.commands.arguments import (
+    Batch,
+    BiasCorrection,
+    Index,
+    Length,
+    Out,
+    Seed,
+    Strategy,
+    Tpu,
+    VirtualDevices,
+    Workers,
+    listed,
+)
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
@@ -34,9 +46,18 @@ def finetune(
     layer_decay: Annotated[
         float, typer.Option(help="Factor of the rate per layer downwards; below 1, lower layers change less.")
     ] = 1.0,
+    strategy: Strategy = "auto",
+    workers: Workers = "",
+    index: Index = None,
+    virtual_devices: VirtualDevices = None,
+    tpu: Tpu = "",
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a model on labelled texts."""
+    # First of all: TensorFlow fixes its devices with its first operation.
+    from keras_bert_scratch.training.strategies import make_strategy
+
+    devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.data.labelled_text import LabelledText
@@ -70,5 +91,6 @@ def finetune(
         bias_correction=bias_correction,
         layer_decay=layer_decay,
         seed=seed,
+        strategy=devices,
     )
     print_run(run)

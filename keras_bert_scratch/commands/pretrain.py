@@ -10,6 +10,7 @@ import typer
 from keras_bert_scratch.commands.arguments import (
     Batch,
     BiasCorrection,
+    Index,
     Length,
     MaskedShare,
     Masking,
@@ -18,6 +19,11 @@ from keras_bert_scratch.commands.arguments import (
     Pairs,
     Seed,
     ShortSeqProb,
+    Strategy,
+    Tpu,
+    VirtualDevices,
+    Workers,
+    listed,
     seconds_of,
 )
 
@@ -68,17 +74,11 @@ def pretrain(
     ] = False,
     on_corrupt: Annotated[str, typer.Option(help="Of damaged records: fail, or skip and log them.")] = "fail",
     vocab: Annotated[Path | None, typer.Option(help="vocab.txt of records that have none beside them.")] = None,
-    strategy: Annotated[
-        str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")
-    ] = "auto",
-    workers: Annotated[
-        str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")
-    ] = "",
-    index: Annotated[int | None, typer.Option(help="Which of the workers this is, from 0.")] = None,
-    virtual_devices: Annotated[
-        int | None, typer.Option(help="Split the processor into so many devices, to try mirrored.")
-    ] = None,
-    tpu: Annotated[str, typer.Option(help="Name or address of a TPU; by default TPU_NAME or this machine's.")] = "",
+    strategy: Strategy = "auto",
+    workers: Workers = "",
+    index: Index = None,
+    virtual_devices: VirtualDevices = None,
+    tpu: Tpu = "",
     save_every: Annotated[str, typer.Option(help="Time between kept states, as 60s, 5m.")] = "60s",
     on_nonfinite: Annotated[
         str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
@@ -89,7 +89,7 @@ def pretrain(
     # First of all: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
-    devices = make_strategy(strategy, [w for w in workers.split(",") if w], index, virtual_devices, tpu)
+    devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.data.example_rules import ExampleRules

@@ -104,7 +104,14 @@ class LabelledText:
         return float(np.bincount(np.asarray(self.labels, np.int64)).max() / len(self))
 
     def training_batches(
-        self, tokenizer: BertTokenizer, batch_size: int = 32, max_length: int = 128, seed: int = 0, first_step: int = 0
+        self,
+        tokenizer: BertTokenizer,
+        batch_size: int = 32,
+        max_length: int = 128,
+        seed: int = 0,
+        first_step: int = 0,
+        worker: int = 0,
+        num_workers: int = 1,
     ) -> tf.data.Dataset:
         """Batches for `BertTextClassifier.fit` without end, every text once per epoch in an order drawn from `seed`.
 
@@ -114,12 +121,14 @@ class LabelledText:
 
         Args:
             tokenizer: makes the ids; all texts are tokenized at the first call, and kept.
-            batch_size: rows.
+            batch_size: rows, of all workers together.
             max_length: tokens of a row at most; longer texts are trimmed.
             seed: of the order.
             first_step: how many batches to leave out at the start; costs the same for any number.
+            worker: which of the workers this is, from 0.
+            num_workers: how many share each batch.
 
-        Yields: `(inputs, labels)`: what `pack_segments` gives, int32 `(batch_size, length)`, and int32 `(batch_size,)`.
+        Yields: `(inputs, labels)`: what `pack_segments` gives, int32 `(rows, length)`, and int32 `(rows,)`.
 
         Example:
             >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -128,10 +137,14 @@ class LabelledText:
             >>> sorted(inputs["token_ids"].shape[1] for inputs, labels in batches.take(3))
             [8, 8, 16]
         """
+        if batch_size < 1 or batch_size % num_workers:
+            raise UserError(f"--batch: must be a multiple of the {num_workers} workers, not {batch_size}")
         num_tokens = self._num_tokens(tokenizer, max_length)
+        share = batch_size // num_workers
+        mine = slice(worker * share, (worker + 1) * share)
         dataset = tf.data.Dataset.from_generator(
-            lambda: bucketed_batches(num_tokens, batch_size, seed, first_step),
-            output_signature=tf.TensorSpec([batch_size], tf.int64),
+            lambda: (texts[mine] for texts in bucketed_batches(num_tokens, batch_size, seed, first_step)),
+            output_signature=tf.TensorSpec([share], tf.int64),
         )
         return self._packed(dataset, tokenizer, max_length)
 

@@ -23,7 +23,9 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.callbacks import METRICS_FILE
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.loop import Leg, Pace, train
+from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.strategies import is_chief, lost_workers_named
 
 TASK = "classification"
 EVALUATION_BATCH = 64
@@ -64,7 +66,7 @@ class Classifier:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
         model = BertTextClassifier.from_pretrained(directory)
-        model.compile()
+        model.compile(BertAdamW())
         return cls(model, BertTokenizer.load(directory), labels, max_length)
 
     def answer(self, texts: Sequence[str]) -> list[tuple[str, dict[str, float]]]:
@@ -96,6 +98,7 @@ def finetune(
     bias_correction: bool = False,
     layer_decay: float = 1.0,
     seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> RunDirectory:
     """Fine-tunes a classifier (Devlin et al. 2019, section 4.1 and appendix A.3).
 
@@ -106,12 +109,13 @@ def finetune(
         dev_data: what to measure on afterwards, or `None`.
         out: the run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
         epochs: how often to go through `train_data`.
-        batch_size: rows per step; the paper tries 16 and 32.
+        batch_size: rows per step, of all replicas together; the paper tries 16 and 32.
         max_length: tokens per row.
         learning_rate: the highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
         warmup: share of the training in which the rate rises.
         bias_correction, layer_decay: as in `Pace`.
         seed: of the new head, dropout and order.
+        strategy: from `make_strategy`; `None` for one device.
 
     Returns: the finished run; its `results` hold `fill`, the share of places that are no padding, and `dev`.
     """
@@ -136,31 +140,37 @@ def finetune(
         "seed": seed,
     }
     num_classes = len(train_data.label_names)
+    strategy = strategy or tf.distribute.get_strategy()
+    chief = is_chief(strategy)
     keras.utils.set_random_seed(seed)
-    model: Any
-    if from_config:
-        model = BertTextClassifier(BertBackbone(start), num_classes)
-    else:
-        model = BertTextClassifier.from_pretrained(start, num_classes=num_classes)
-    model.backbone.config.check_length(max_length)
-    if model.backbone.config.vocab_size != len(tokenizer.vocabulary):
-        raise UserError(
-            f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model "
-            f"{model.backbone.config.vocab_size}; give the vocabulary that the model was trained with"
-        )
-    run = RunDirectory(out, settings)
-    if run.finished:
-        return run
-    if "fill" not in run.results:
-        run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
 
     def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
-        return train_data.training_batches(tokenizer, batch_size, max_length, seed, step)
+        return train_data.training_batches(tokenizer, batch_size, max_length, seed, step, worker, num_workers)
 
-    train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
-    classifier = Classifier(model, tokenizer, train_data.label_names, max_length)
-    results = {"steps": steps, "dev": classifier.evaluate(dev_data) if dev_data else None}
-    plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
-    classifier.save(run.path)
+    with lost_workers_named(strategy, Path(out)):
+        model: Any
+        with strategy.scope():
+            if from_config:
+                model = BertTextClassifier(BertBackbone(start), num_classes)
+            else:
+                model = BertTextClassifier.from_pretrained(start, num_classes=num_classes)
+        model.backbone.config.check_length(max_length)
+        if model.backbone.config.vocab_size != len(tokenizer.vocabulary):
+            raise UserError(
+                f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model "
+                f"{model.backbone.config.vocab_size}; give the vocabulary that the model was trained with"
+            )
+        run = RunDirectory(out, settings, writes=chief)
+        if run.finished:
+            return run
+        if "fill" not in run.results:
+            run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
+        train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
+    results: dict[str, Any] = {"steps": steps, "dev": None}
+    if chief:
+        plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
+        Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
+        if dev_data:  # on one device: no other worker waits for the end
+            results["dev"] = Classifier.load(run.path).evaluate(dev_data)
     run.finish(results)
     return run

@@ -1,4 +1,7 @@
+import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.classification import Classifier, finetune
+from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
 
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
@@ -106,3 +110,34 @@ def test_what_is_no_classifier_is_named(config, tokenizer, damage, named):
     damage()
     with pytest.raises(kbs.UserError, match=named):
         Classifier.load("model")
+
+
+KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
+MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([], MIRRORED, id="two devices"),
+        pytest.param(["launch", "-n", "2", "--"], [], id="two workers", marks=pytest.mark.slow),
+    ],
+)
+def test_several_replicas_tune_as_one_device(before, after, config, tokenizer, data):
+    backbone = kbs.BertBackbone(config.replace(hidden_dropout=0.0, attention_dropout=0.0))
+    kbs.BertPretrainer(backbone).save_pretrained("pretrained", tokenizer)
+    with Path("data.csv").open("w", newline="") as file:
+        rows = [(text, data.label_names[label]) for text, label in zip(data.texts, data.labels, strict=True)]
+        csv.writer(file).writerows([("text", "label"), *rows])
+    table = kbs.LabelledText.read("data.csv")
+    finetune("pretrained", tokenizer, table, table, "one", epochs=1, batch_size=8, max_length=32, learning_rate=1e-3)
+    line = ["finetune", "--init", "pretrained", "--train", "data.csv", "--dev", "data.csv", "--out", "several"]
+    line += ["--epochs", "1", "--batch", "8", "--length", "32", "--learning-rate", "1e-3"]
+    done = subprocess.run([*KERAS_BERT, *before, *line, *after], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, several = (read_tensors(Path(run) / "model.weights.h5") for run in ("one", "several"))
+    for name, value in one.items():
+        np.testing.assert_allclose(several[name], value, atol=1e-5, err_msg=name)
+    results = [json.loads(Path(run, "run.json").read_text())["results"] for run in ("one", "several")]
+    assert results[0] == results[1]
+    assert json.loads(Path("several/run.json").read_text())["starts"][0]["replicas"] == 2
