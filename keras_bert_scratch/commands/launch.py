@@ -15,11 +15,11 @@ EXAMPLE = "keras-bert launch -n 2 -- pretrain demo/records --preset bert-tiny --
 
 ELSEWHERE = """On several machines, start one process on each with the same list and its own index.
 
-Slurm: `srun --ntasks=2 --ntasks-per-node=1 bash -c 'keras-bert pretrain RECORDS --out RUN --strategy multiworker
---workers host-a:12345,host-b:12345 --index $SLURM_PROCID'`.
+Slurm: `srun --ntasks=2 --ntasks-per-node=1 bash -c 'keras-bert pretrain RECORDS --out RUN --steps 1000000 --strategy
+multiworker --workers host-a:12345,host-b:12345 --index $SLURM_PROCID'`.
 
 Kubernetes (a StatefulSet called bert with a headless service of the same name): `keras-bert pretrain RECORDS --out RUN
---strategy multiworker --workers bert-0.bert:12345,bert-1.bert:12345 --index ${HOSTNAME##*-}`.
+--steps 1000000 --strategy multiworker --workers bert-0.bert:12345,bert-1.bert:12345 --index ${HOSTNAME##*-}`.
 
 RUN lies on a disk that all share. A worker that is lost comes back by the same command; the others wait for it."""
 
@@ -30,7 +30,7 @@ GRACE_SECONDS = 30.0  # for keeping a state
 def launch(
     command: Annotated[list[str], typer.Argument(help="What to run in every worker, after --.")],
     workers: Annotated[int, typer.Option("-n", help="How many workers.", min=1)] = 2,
-    restarts: Annotated[int, typer.Option(help="How often a worker that is killed is started again.")] = 3,
+    restarts: Annotated[int, typer.Option(help="How many starts of killed workers, in all.")] = 3,
 ) -> None:
     """Start several workers of one training on this machine, and end when all have."""
     from keras_bert_scratch.errors import UserError

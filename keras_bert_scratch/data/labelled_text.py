@@ -115,9 +115,9 @@ class LabelledText:
     ) -> tf.data.Dataset:
         """Batches for `BertTextClassifier.fit` without end, every text once per epoch in an order drawn from `seed`.
 
-        Texts of similar length share a batch, and each batch is only as long as its longest text, rounded up to a
-        multiple of 8 (`bucketed_batches`). From `first_step` on it gives what a stream from the start gives there. The
-        last batch of an epoch is filled up from the next one, so that all have the same number of rows.
+        Texts of similar length share a batch, and a worker's share of it is only as long as its longest text, rounded
+        up to a multiple of 8 (`bucketed_batches`). From `first_step` on it gives what a stream from the start gives
+        there. The last batch of an epoch is filled up from the next one, so that all have the same number of rows.
 
         Args:
             tokenizer: makes the ids; all texts are tokenized at the first call, and kept.
@@ -159,7 +159,7 @@ class LabelledText:
         return math.ceil(len(self) / batch_size)
 
     def fill(self, tokenizer: BertTokenizer, batch_size: int = 32, max_length: int = 128, seed: int = 0) -> float:
-        """The share of places that hold tokens, not padding, in the first epoch of `training_batches`."""
+        """The share of places that hold tokens, not padding, in the first epoch of one worker's batches."""
         num_tokens = self._num_tokens(tokenizer, max_length)
         batches = itertools.islice(bucketed_batches(num_tokens, batch_size, seed), self.steps_per_epoch(batch_size))
         texts = np.stack(list(batches))

@@ -135,8 +135,8 @@ class HasObjectives:
             loss, metrics, weighted_metrics: as in Keras; without them the model's own.
             accumulate: parts that a batch is worked through in, one after another, to save memory; the update is that
                 of the whole batch. Needs an optimizer of ours.
-            kwargs: as in Keras, but for `jit_compile`: our own step is compiled by XLA only where that pays, on a GPU
-                or TPU.
+            kwargs: as in Keras, but for `jit_compile`: the forward and backward pass of our own step are compiled by
+                XLA only where that pays, on a GPU or TPU; the update always is.
         """
         self.own_step = loss is None and not metrics and not weighted_metrics and hasattr(optimizer, "train_function")
         self.accumulate = accumulate

@@ -25,7 +25,7 @@ from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.loop import Leg, Pace, train
 from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.run_directory import RunDirectory
-from keras_bert_scratch.training.strategies import is_chief, lost_workers_named
+from keras_bert_scratch.training.strategies import check_batch, from_chief, is_chief, lost_workers_named
 
 TASK = "classification"
 EVALUATION_BATCH = 64
@@ -117,8 +117,17 @@ def finetune(
         seed: of the new head, dropout and order.
         strategy: from `make_strategy`; `None` for one device.
 
-    Returns: the finished run; its `results` hold `fill`, the share of places that are no padding, and `dev`.
+    Returns: the finished run; its `results` hold `fill`, the share of places that are no padding, and `dev`, which of
+    several workers only the chief measures.
+
+    Raises:
+        UserError: sizes that do not fit, a vocabulary that is not the model's, a folder that holds another run.
+        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    check_batch(strategy, batch_size)
+    if epochs <= 0:
+        raise UserError(f"--epochs: must be more than 0, not {epochs}")
     steps = max(1, round(epochs * len(train_data) / batch_size))
     pace = Pace(
         steps=steps,
@@ -140,7 +149,6 @@ def finetune(
         "seed": seed,
     }
     num_classes = len(train_data.label_names)
-    strategy = strategy or tf.distribute.get_strategy()
     chief = is_chief(strategy)
     keras.utils.set_random_seed(seed)
 
@@ -166,11 +174,12 @@ def finetune(
         if "fill" not in run.results:
             run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
         train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
-    results: dict[str, Any] = {"steps": steps, "dev": None}
-    if chief:
-        plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
-        Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
-        if dev_data:  # on one device: no other worker waits for the end
-            results["dev"] = Classifier.load(run.path).evaluate(dev_data)
-    run.finish(results)
+        results: dict[str, Any] = {"steps": steps, "dev": None}
+        if chief:
+            plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
+            Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
+            if dev_data:  # on one device, whatever the strategy
+                results["dev"] = Classifier.load(run.path).evaluate(dev_data)
+        run.finish(results)
+        from_chief(strategy, steps)  # a chief that is killed while it writes finds the others still there
     return run

@@ -28,7 +28,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted; `fill`, the
     share of places that are no padding; `mfu`, which share of the machine's matrix peak the step's matrix products come
-    to; `eta_seconds`; `skipped`, how many steps so far changed nothing because their gradient was not finite.
+    to, where these are known; `eta_seconds`; `skipped`, how many steps so far changed nothing because their gradient
+    was not finite.
 
     Args:
         folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
@@ -99,9 +100,10 @@ class MetricsLog(keras.callbacks.Callback):
         means = function.means
         self.latest = {
             "tokens_per_second": round(means.tokens / seconds, 1),
-            "mfu": round(steps * self.step_flops / seconds / self._peak, 4),
             "fill": round(means.tokens / max(means.places, 1.0), 4),
         }
+        if self.step_flops:
+            self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 4)
         done = (self._first_left or 0.0) - self._left()
         eta = self._left() / done * (now - self._started_counting) if done > 0 else 0.0
         row = {
@@ -217,7 +219,9 @@ class ProgressLine(keras.callbacks.Callback):
             f"{_short(name)} {float(value):.3f}" for name, value in (logs or {}).items() if _shown(name)
         )
         if latest := self._latest():
-            metrics += f"  {latest['tokens_per_second']:,.0f} tokens/s  MFU {latest['mfu']:.0%}"
+            metrics += f"  {latest['tokens_per_second']:,.0f} tokens/s"
+        if "mfu" in latest:
+            metrics += f"  MFU {latest['mfu']:.0%}"
         done = min(self._done(), self._total)
         self._progress.update(self._task, completed=int(done), metrics=metrics)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= LINE_SECONDS:

@@ -18,7 +18,7 @@ from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
 from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 from keras_bert_scratch.training.steering import ON_NONFINITE, NonFinite, Steering
-from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, lost_workers_named
+from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief
 
 LOG_EVERY = 20
 ENDLESS = 1 << 40
@@ -147,8 +147,8 @@ def train(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the state has been kept first.
         Stopped: SIGTERM came; the state has been kept first.
-        WorkerLostError: another worker is gone.
-        UserError: the gradient is not finite, or the data are damaged.
+        UserError: the gradient is not finite.
+        tf.errors.OpError: the data are damaged, or another worker is gone: `lost_workers_named` tells which.
     """
     strategy = model.distribute_strategy
     chief = is_chief(strategy)
@@ -205,14 +205,13 @@ def train(
             steps = ENDLESS if clock else round(end) - steps_taken(model)
             if steps <= 0:
                 continue
-            with lost_workers_named(strategy, run.path):
-                model.fit(
-                    distributed(strategy, leg.batch_size, batches),
-                    steps_per_epoch=steps,
-                    verbose=0,
-                    callbacks=callbacks,
-                    shuffle=False,
-                )
+            model.fit(
+                distributed(strategy, leg.batch_size, batches),
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=callbacks,
+                shuffle=False,
+            )
             if steering.terminated:
                 break
     except KeyboardInterrupt:

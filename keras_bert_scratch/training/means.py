@@ -35,7 +35,7 @@ class Means:
     def reset(self) -> None:
         """Starts anew."""
         self._sums = np.zeros((3, len(self._objectives)))
-        self._loss, self._steps, self._any = 0.0, 0, False
+        self._any = False
         self.tokens = self.places = 0.0
 
     @property
@@ -43,24 +43,24 @@ class Means:
         """Whether there was a step."""
         return self._any
 
-    def add(self, sums: np.ndarray, loss: float, read: np.ndarray, steps: int) -> None:
-        """Adds what some steps gave: `Sums` as rows, the sum of their losses, and the tokens and places read."""
+    def add(self, sums: np.ndarray, read: np.ndarray) -> None:
+        """Adds what some steps gave: `Sums` as rows, and the tokens and places read."""
         self._sums += sums
-        self._loss += loss
         self.tokens, self.places = self.tokens + read[0], self.places + read[1]
-        self._steps += steps
         self._any = True
 
     def result(self) -> dict[str, float]:
-        """`loss`, and per output its own loss and score; the loss is the mean of the steps', the others of places.
+        """Per output the mean loss and score of all its places; `loss` is what these losses come to by their shares.
 
         Not a number where nothing counted, as when every step was skipped.
         """
-        found = {"loss": self._loss / (self._steps or math.nan)}
-        for (name, objective), (loss, score, weight) in zip(self._objectives.items(), self._sums.T, strict=True):
-            prefix = f"{name}_" if name else ""
-            weight = weight or math.nan
+        counted = self._sums[2] > 0
+        means = np.full((2, len(counted)), math.nan)
+        losses, scores = np.divide(self._sums[:2], self._sums[2], out=means, where=counted)
+        shares = [objective.share for objective in self._objectives.values()]
+        found = {"loss": float(np.sum(shares * losses, where=counted)) if counted.any() else math.nan}
+        for (name, objective), loss, score in zip(self._objectives.items(), losses, scores, strict=True):
             if name:
-                found[f"{prefix}loss"] = float(loss / weight)
-            found[f"{prefix}{objective.score}"] = objective.finish(float(score / weight))
+                found[f"{name}_loss"] = float(loss)
+            found[f"{name}_{objective.score}".lstrip("_")] = objective.finish(float(score))
         return found

@@ -26,7 +26,13 @@ from keras_bert_scratch.training.loop import Care, Leg, Pace, train
 from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.steering import Evaluation
-from keras_bert_scratch.training.strategies import distributed, is_chief, lost_workers_named
+from keras_bert_scratch.training.strategies import (
+    check_batch,
+    distributed,
+    from_chief,
+    is_chief,
+    lost_workers_named,
+)
 
 EVALUATION_STEPS = 40
 EVALUATION_SEED = 1  # of order, pairs and masks: the held-out questions are the same before, after and in every run
@@ -107,9 +113,14 @@ def pretrain(
         Stopped, WorkerLostError: as `train` does.
     """
     second_size = (second_leg.batch_size or batch_size) if second_leg else batch_size
-    check_sizes(config, records, max_length, batch_size, rules)
+    strategy = strategy or tf.distribute.get_strategy()
+    check_sizes(config, records, max_length, rules)
+    check_batch(strategy, batch_size)
     if second_leg:
-        check_sizes(config, records, second_leg.max_length, second_size, rules)
+        check_sizes(config, records, second_leg.max_length, rules)
+        check_batch(strategy, second_size)
+    if accumulate < 1:
+        raise UserError(f"--accumulate: must be at least 1, not {accumulate}")
     if dtype not in DTYPE_POLICIES:
         raise UserError(f"--dtype: {dtype!r} is unknown; choose one of {', '.join(DTYPE_POLICIES)}")
     settings = {
@@ -126,7 +137,6 @@ def pretrain(
         "dtype": dtype,
         "seed": seed,
     }
-    strategy = strategy or tf.distribute.get_strategy()
     chief = is_chief(strategy)
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
@@ -180,7 +190,8 @@ def pretrain(
             plot_curves({"pretraining": run.path / METRICS_FILE}, run.path / "curves.png")
             model.save_pretrained(run.path, records.tokenizer)
         run.finish(results)
-        return run
+        from_chief(strategy, steps)  # a chief that is killed while it writes finds the others still there
+    return run
 
 
 def evaluate_pretraining(
@@ -191,7 +202,7 @@ def evaluate_pretraining(
     rules: ExampleRules = BERT_RULES,
 ) -> dict[str, float]:
     """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules."""
-    check_sizes(model.backbone.config, records, max_length, batch_size, rules)
+    check_sizes(model.backbone.config, records, max_length, rules)
 
     def batches(worker: int, num_workers: int) -> tf.data.Dataset:
         return records.batches(batch_size, max_length, EVALUATION_SEED, 0, rules, worker, num_workers)
@@ -201,12 +212,8 @@ def evaluate_pretraining(
     return {name: round(float(value), 4) for name, value in sorted(results.items())}
 
 
-def check_sizes(
-    config: BertConfig, records: Records, max_length: int, batch_size: int, rules: ExampleRules = BERT_RULES
-) -> None:
+def check_sizes(config: BertConfig, records: Records, max_length: int, rules: ExampleRules = BERT_RULES) -> None:
     """Raises `UserError` unless a network of these sizes can read these records."""
-    if batch_size < 1:
-        raise UserError(f"--batch: must be at least 1, not {batch_size}")
     config.check_length(max_length)
     records.check(max_length, rules)
     if config.vocab_size != records.vocab_size:

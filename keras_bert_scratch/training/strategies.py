@@ -18,11 +18,15 @@ STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
 # What starting again would not mend.
 NOT_OF_A_LOST_WORKER = (
+    tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
     tf.errors.ResourceExhaustedError,
     tf.errors.UnimplementedError,
 )
+OF_PYTHON = "Traceback (most recent call last)"  # an exception in what reads the data
 
 # The batches of one worker among several, by its number and theirs.
 BatchesOfWorker = Callable[[int, int], tf.data.Dataset]
@@ -79,7 +83,9 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
-    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_type == "worker" and resolver.task_id == 0
 
 
 def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
@@ -106,9 +112,21 @@ def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator
         if mendable := user_error_within(error):
             raise mendable from None
         alone = strategy.num_replicas_in_sync == replicas_here(strategy)
-        if alone or isinstance(error, NOT_OF_A_LOST_WORKER):
+        if alone or isinstance(error, NOT_OF_A_LOST_WORKER) or OF_PYTHON in str(error):
             raise
-        raise WorkerLostError(f"{path}: another worker is gone ({str(error).splitlines()[0][:200]})") from None
+        said = str(error).partition("\n")[0][:200]
+        raise WorkerLostError(f"{path}: another worker is gone ({said})") from None
+
+
+def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
+    """Raises `UserError` unless the replicas can share a batch of so many rows equally."""
+    replicas = strategy.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+        raise UserError(
+            f"--batch: must be at least 1, not {batch_size}"
+            if replicas == 1
+            else f"--batch: must be a multiple of the {replicas} replicas, not {batch_size}"
+        )
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:
@@ -127,10 +145,8 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
         >>> next(iter(batches)).numpy().tolist()
         [0, 1, 2, 3]
     """
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise UserError(f"--batch: must be a multiple of the {replicas} replicas, not {batch_size}")
-    if replicas == 1:
+    check_batch(strategy, batch_size)
+    if strategy.num_replicas_in_sync == 1:
         return batches(0, 1)
     local = replicas_here(strategy)
 

@@ -44,18 +44,16 @@ class _Function:
     def __call__(self, iterator: Any) -> dict[str, float]:
         """Takes `steps_per_execution` batches from the iterator; gives the means since the last reset."""
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            steps = self.model.steps_per_execution
             results = self._many(iterator)
         else:
-            steps = 1
             results = self._one(next(iterator))
-        sums, loss, read, *rest = (result.numpy() for result in results)
-        self.means.add(sums, float(loss), read, steps - self._notice(*rest))
+        sums, read, *rest = (result.numpy() for result in results)
+        self.means.add(sums, read)
+        self._notice(*rest)
         return self.means.result()
 
-    def _notice(self, *rest: np.ndarray) -> int:
-        """Looks at what the steps gave beside their sums; says how many of them do not count."""
-        return 0
+    def _notice(self, *rest: np.ndarray) -> None:
+        """Looks at what the steps gave beside their sums."""
 
     def _graph(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if self.model.run_eagerly:
@@ -122,8 +120,7 @@ class EvaluationFunction(_Function):
     def _in_replica(self, batch: Any, *told: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._batch_of(batch)
         sums = self._sums_of(self.model(inputs, training=False), labels, weights)
-        total, read = summed_over_replicas([tf.stack(sums), self._read(inputs)])
-        return total, self._loss_of(total[0], total[2]), read
+        return tuple(summed_over_replicas([tf.stack(sums), self._read(inputs)]))
 
 
 class TrainFunction(_Function):
@@ -151,7 +148,7 @@ class TrainFunction(_Function):
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step."""
+        """The learning rate of the next step; by the clock, of the last one."""
         heard_rate, by_clock, *_ = self.signals.heard
         return float(
             heard_rate / by_clock if by_clock else keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
@@ -162,10 +159,9 @@ class TrainFunction(_Function):
         """Whether float16's factor can still fall: then a step that overflowed is part of finding it."""
         return self._scale.can_fall
 
-    def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> int:
+    def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> None:
         self.skipped_now = int(skipped)
         self.signals.heard = signals
-        return self.skipped_now
 
     def _told(self) -> tuple[Any, ...]:
         return (self.signals.said.read_value(),)
@@ -187,6 +183,9 @@ class TrainFunction(_Function):
             batch = keras.tree.map_structure(
                 lambda rows, part=part: _part_of(rows, part, parts), (inputs, labels, weights)
             )
+            # One part after another: side by side, as the graph would have it, they would take the memory of all.
+            with tf.control_dependencies([gradient for gradient in grads if gradient is not None]):
+                batch = keras.tree.map_structure(tf.identity, batch)
             part_grads, part_sums = self._gradients(*batch, weight_of_all, scale, first_draw + part)
             grads = [_plus(a, b) for a, b in zip(grads, part_grads, strict=True)] if grads else part_grads
             sums = sums + part_sums
@@ -199,9 +198,8 @@ class TrainFunction(_Function):
         tf.cond(finite, lambda: optimizer.update(grads, norm, rate), lambda: tf.constant(0))
         optimizer.count_step()
         self._scale.update(finite)
-        results = (sums, self._loss_of(sums[0], weight_of_all))
-        results = (tf.where(finite, result, tf.zeros_like(result)) for result in results)
-        return *results, read, tf.cast(~finite, tf.int32), signals
+        counted = tf.where(finite, sums, tf.zeros_like(sums))
+        return counted, read, tf.cast(~finite, tf.int32), signals
 
     def _gradients_of_part(
         self, inputs: Any, labels: Any, weights: Any, weight_of_all: Any, scale: Any, draw: Any

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks import classification
 from keras_bert_scratch.tasks.classification import Classifier, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
@@ -114,6 +115,20 @@ def test_what_is_no_classifier_is_named(config, tokenizer, damage, named):
 
 KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
 MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 0}, {"epochs": 0}, {"epochs": -1}])
+def test_no_training_is_refused_before_anything_is_written(changes, config, tokenizer, data):
+    with pytest.raises(kbs.UserError, match=r"--batch|--epochs"):
+        finetune(config, tokenizer, data, None, "run", **{**SETTINGS, **changes})
+    assert not Path("run").exists()
+
+
+def test_every_text_weighs_the_same_in_an_evaluation(finished, data, monkeypatch):
+    whole = Classifier.load(finished).evaluate(data)
+    monkeypatch.setattr(classification, "EVALUATION_BATCH", len(data) - 1)
+    parts = Classifier.load(finished).evaluate(data)
+    assert parts["loss"] == pytest.approx(whole["loss"], abs=1e-4)
 
 
 @pytest.mark.parametrize(

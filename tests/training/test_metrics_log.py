@@ -39,7 +39,7 @@ def step(model, log, clock, seconds, counts=COUNTED):
     clock.now += seconds
     function = model.train_function
     function.skipped_now = 1 - counts
-    function.means.add(counts * np.array([[2.0], [1.0], [4.0]]), counts * 0.5, np.array([80.0, 100.0]), counts)
+    function.means.add(counts * np.array([[2.0], [1.0], [4.0]]), np.array([80.0, 100.0]))
     model.optimizer.iterations = model.optimizer.iterations + 1
     log.on_train_batch_end(0, function.means.result())
     clock.now += 9.0
@@ -57,6 +57,27 @@ def test_rates_are_of_the_time_in_steps_alone(model, clock):
     assert [row["mfu"] for row in rows] == [2 * 500 / 4 / 1000, 2 * 500 / 2 / 1000]
     assert [row["fill"] for row in rows] == [0.8, 0.8]
     assert rows[0]["seconds"] == 13  # but the run has lasted as long as it has
+
+
+def test_where_a_steps_products_are_not_known_there_is_no_mfu(model, clock):
+    log = MetricsLog(Path(), log_every=1)
+    log.set_model(model)
+    step(model, log, clock, 1.0)
+    assert "mfu" not in log.latest
+    assert "mfu" not in read_metrics(Path("metrics.csv"))[0]
+
+
+def test_the_loss_is_the_mean_of_all_places_by_the_outputs_shares():
+    means = Means({"a": classes(1.0), "b": classes(0.5)})
+    means.add(np.array([[6.0, 8.0], [1.0, 3.0], [3.0, 4.0]]), np.zeros(2))
+    means.add(np.array([[6.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), np.zeros(2))
+    assert means.result() == {
+        "loss": 3.0 + 0.5 * 2.0,
+        "a_loss": 3.0,
+        "a_accuracy": 0.25,
+        "b_loss": 2.0,
+        "b_accuracy": 0.75,
+    }
 
 
 def test_steps_that_were_skipped_have_no_loss_and_are_counted_on(model, clock):

@@ -217,6 +217,8 @@ def test_a_folder_with_something_else_is_refused(records, config):
         ({"max_length": 65}, r"--length\): 65 tokens are more than the 64 positions"),
         ({"batch_size": 0}, "--batch"),
         ({"dtype": "float8"}, "--dtype"),
+        ({"accumulate": 0}, "--accumulate"),
+        ({"second_leg": SecondLeg(48, 0.5, -1)}, "--batch"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(records, config, tmp_path, changes, named):

@@ -13,7 +13,14 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import WorkerLostError
 from keras_bert_scratch.training import flops
 from keras_bert_scratch.training.steering import Steering
-from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, lost_workers_named, make_strategy
+from keras_bert_scratch.training.strategies import (
+    check_batch,
+    distributed,
+    from_chief,
+    is_chief,
+    lost_workers_named,
+    make_strategy,
+)
 from keras_bert_scratch.training.train_function import Signals
 
 
@@ -75,8 +82,10 @@ def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
 
 TWO_WORKERS = SimpleNamespace(num_replicas_in_sync=4, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
 ONE_WORKER = SimpleNamespace(num_replicas_in_sync=2, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
+ONE = SimpleNamespace(num_replicas_in_sync=1)
 GONE = tf.errors.UnavailableError(None, None, "worker 1 does not answer\nmore of it")
 FULL = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+PYTHON = tf.errors.UnknownError(None, None, "KeyError: 3\nTraceback (most recent call last):\n")
 DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is damaged\nmore of it")
 
 
@@ -85,6 +94,7 @@ DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is
     [
         (TWO_WORKERS, GONE, WorkerLostError, r"^run: another worker is gone \(worker 1 does not answer\)$"),
         (ONE_WORKER, GONE, tf.errors.UnavailableError, "does not answer"),
+        (TWO_WORKERS, PYTHON, tf.errors.UnknownError, "KeyError: 3"),
         (TWO_WORKERS, FULL, tf.errors.ResourceExhaustedError, "OOM"),
         (TWO_WORKERS, DAMAGED, kbs.UserError, r"^a\.tfrecord: record 3 is damaged$"),
         (ONE_WORKER, DAMAGED, kbs.UserError, r"^a\.tfrecord: record 3 is damaged$"),
@@ -101,6 +111,29 @@ def test_replicas_share_a_processor_but_no_gpu(gpus, devices, monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(flops, "matrix_peak", lambda dtype: 100.0)
     assert flops.peak_of_all(TWO_WORKERS) == 100.0 * devices
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "chief"),
+    [
+        (["worker"], ("worker", 0), True),
+        (["worker"], ("worker", 1), False),
+        (["chief", "worker"], ("chief", 0), True),
+        (["chief", "worker"], ("worker", 0), False),
+    ],
+)
+def test_one_worker_is_the_chief(jobs, task, chief):
+    cluster = SimpleNamespace(task_type=task[0], task_id=task[1], cluster_spec=lambda: SimpleNamespace(jobs=jobs))
+    assert is_chief(SimpleNamespace(cluster_resolver=cluster)) is chief
+
+
+@pytest.mark.parametrize(
+    ("strategy", "size", "saying"),
+    [(TWO_WORKERS, 6, "--batch: must be a multiple of the 4 replicas, not 6"), (ONE, 0, "--batch: must be at least 1")],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(strategy, size, saying):
+    with pytest.raises(kbs.UserError, match=saying):
+        check_batch(strategy, size)
 
 
 def test_of_several_clocks_the_chiefs_counts():
