@@ -89,6 +89,18 @@ def test_nothing_of_the_step_is_on_the_host():
     assert not [node.name for node in nodes if node.attr["dtype"].type == tf.string.as_datatype_enum]
 
 
+def test_parts_of_a_batch_are_worked_through_one_after_another():
+    """Side by side they would take the memory of all."""
+    function = a_model("float32", 2).make_train_function()
+    step = tf.function(lambda batch: function._in_replica(batch, *function._told()))
+    operations = step.get_concrete_function(a_batch()).graph.get_operations()
+    first, second = [op for op in operations if "Call" in op.type and "_gradients_of_part" in op.get_attr("f").name]
+    before = [second]
+    for op in before:
+        before += [other for other in (*(of.op for of in op.inputs), *op.control_inputs) if other not in before]
+    assert first in before
+
+
 def test_fit_traces_once_whatever_comes():
     """Two epochs, an evaluation between steps, a rate that changes: one trace of the step and one of its parts."""
     model = a_model("float32", 1)
