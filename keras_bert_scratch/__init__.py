@@ -14,14 +14,14 @@ __version__ = version.VERSION
 
 if TYPE_CHECKING:
     from keras_bert_scratch.config import BertConfig as BertConfig
-    from keras_bert_scratch.data.builder import build_records as build_records
     from keras_bert_scratch.data.corpus.form import CorpusForm as CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_documents as read_documents
-    from keras_bert_scratch.data.example_rules import ExampleRules as ExampleRules
-    from keras_bert_scratch.data.google.records import open_records as open_records
+    from keras_bert_scratch.data.google.reader import open_records as open_records
     from keras_bert_scratch.data.labelled_text import LabelledText as LabelledText
-    from keras_bert_scratch.data.masking import MaskingRule as MaskingRule
-    from keras_bert_scratch.data.pretraining_input import PretrainingRecords as PretrainingRecords
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule as MaskingRule
+    from keras_bert_scratch.data.pretraining.reader import PretrainingRecords as PretrainingRecords
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules as ExampleRules
+    from keras_bert_scratch.data.records.build import build_records as build_records
     from keras_bert_scratch.errors import UserError as UserError
     from keras_bert_scratch.models.backbone import BertBackbone as BertBackbone
     from keras_bert_scratch.models.masked_lm import BertMaskedLM as BertMaskedLM
@@ -54,20 +54,20 @@ _HOMES = {
     "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
     "CorpusForm": "data.corpus.form",
-    "ExampleRules": "data.example_rules",
+    "ExampleRules": "data.pretraining.rules",
     "LabelledText": "data.labelled_text",
     "Lamb": "training.lamb",
     "LinearWarmupDecay": "training.schedules",
-    "MaskingRule": "data.masking",
-    "PretrainingRecords": "data.pretraining_input",
+    "MaskingRule": "data.pretraining.masking",
+    "PretrainingRecords": "data.pretraining.reader",
     "UserError": "errors",
     "Vocabulary": "text.vocabulary",
-    "build_records": "data.builder",
+    "build_records": "data.records.build",
     "distributed": "training.strategies",
     "export_saved_model": "serving.export",
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
-    "open_records": "data.google.records",
+    "open_records": "data.google.reader",
     "read_documents": "data.corpus.sources",
 }
 

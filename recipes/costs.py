@@ -67,7 +67,7 @@ def table(sustained: float = SUSTAINED) -> str:
 
 def leg_flops(config: BertConfig, length: int) -> float:
     """Operations of a step with rows of `length`."""
-    from keras_bert_scratch.data.masking import MaskingRule
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.training.flops import step_flops
 
     return step_flops(config, BATCH, length, MaskingRule().room(length))

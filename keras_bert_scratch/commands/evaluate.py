@@ -17,9 +17,9 @@ def evaluate(
 ) -> None:
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records."""
     from keras_bert_scratch.commands.tables import print_results
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.records import open_records
+    from keras_bert_scratch.data.google.reader import open_records
     from keras_bert_scratch.data.labelled_text import LabelledText
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
     from keras_bert_scratch.models.masked_lm import BertMaskedLM
     from keras_bert_scratch.models.pretrainer import BertPretrainer
     from keras_bert_scratch.tasks.classification import Classifier
