@@ -36,9 +36,9 @@ def show_records(path: Path) -> None:
         title, unit, max_length = "Google's examples", "examples", records.size.max_length
     else:
         title, unit, max_length = "documents", "documents", LENGTH
-        packed = records.fill(max_length, rules=ExampleRules(packing=True))
+        packed = records.non_padding_fraction(max_length, rules=ExampleRules(packing=True))
         facts[f"places of {max_length} filled, packed"] = f"{packed:.1%}"
-    facts[f"places of {max_length} filled"] = f"{records.fill(max_length):.1%}"
+    facts[f"places of {max_length} filled"] = f"{records.non_padding_fraction(max_length):.1%}"
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
     _print_histogram(f"tokens of {unit}, in the first shard", records.lengths())
     _print_examples(records, max_length)

@@ -151,7 +151,7 @@ def pretrain(
             model = BertPretrainer(backbone) if with_pairs else BertMaskedLM(backbone)
             model.compile(BertAdamW())
         if "fill" not in run.results:
-            run.note(fill=round(records.fill(max_length, seed, rules), 4))
+            run.note(fill=round(records.non_padding_fraction(max_length, seed, rules), 4))
             said = f"{records.directory}: {run.results['fill']:.1%} of the places in rows of {max_length} hold tokens"
             if chief:
                 Console(stderr=True).print(said, highlight=False, soft_wrap=True)

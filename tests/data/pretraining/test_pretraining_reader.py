@@ -184,9 +184,13 @@ def test_packed_rows_have_little_padding(corpus, tokenizer, pairs):
     kbs.build_records([corpus], tokenizer, "records", num_shards=1)
     data = kbs.PretrainingRecords("records")
     rules = ExampleRules(pairs, packing=True)
-    assert data.fill(64, rules=rules) > max(data.fill(64, rules=ExampleRules(pairs)), 0.85)
+    assert data.non_padding_fraction(64, rules=rules) > max(
+        data.non_padding_fraction(64, rules=ExampleRules(pairs)), 0.85
+    )
     rows = some(data.batches(1, 64, rules=rules), num_rows(data, 64, rules))
-    assert np.mean([inputs["padding_mask"] for inputs, *_ in rows]) == pytest.approx(data.fill(64, rules=rules))
+    assert np.mean([inputs["padding_mask"] for inputs, *_ in rows]) == pytest.approx(
+        data.non_padding_fraction(64, rules=rules)
+    )
 
 
 # --- bad input
@@ -270,7 +274,7 @@ def test_counts_other_than_the_manifest_s_are_named(some_records):
     documents = kbs.PretrainingRecords("records").manifest.shards[0]["documents"]
     manifest.write_text(text.replace(f'"documents": {documents},', f'"documents": {documents + 1},'))
     with pytest.raises(kbs.UserError, match=rf"holds .*'documents': {documents}.* but the manifest says"):
-        kbs.PretrainingRecords("records").fill(32)
+        kbs.PretrainingRecords("records").non_padding_fraction(32)
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink, lambda shard: shard.write_bytes(b"")])
