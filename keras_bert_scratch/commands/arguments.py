@@ -33,6 +33,14 @@ BiasCorrection = Annotated[
     bool,
     typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
 ]
+Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
+Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
+Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]
+Remat = Annotated[bool, typer.Option("--remat", help="Compute activations again in the backward pass, to save memory.")]
+SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s, 5m.")]
+OnNonfinite = Annotated[
+    str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
+]
 Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
