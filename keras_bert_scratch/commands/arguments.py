@@ -41,6 +41,9 @@ SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s,
 OnNonfinite = Annotated[
     str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
 ]
+OnBadRow = Annotated[
+    str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
+]
 Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
