@@ -123,7 +123,7 @@ def main() -> None:
 
     kbs.build_records(["text.txt"], tokenizer, "records", num_shards=3)
     show("records, documents", (file.read_bytes() for file in sorted(Path("records").glob("*.tfrecord"))))
-    from keras_bert_scratch.data.google.builder import build_google_examples
+    from keras_bert_scratch.data.google.writer import build_google_examples
 
     build_google_examples(["text.txt"], tokenizer, "google", num_shards=2, max_length=48, dupe_factor=2)
     show("records, google", (file.read_bytes() for file in sorted(Path("google").glob("*.tfrecord"))))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.config import PRESET_NAMES
-from keras_bert_scratch.data.pretraining_input import BERT_RULES
+from keras_bert_scratch.data.pretraining.reader import BERT_RULES
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training import pretraining, resumable
 from keras_bert_scratch.training.pretraining import SecondPhase

@@ -94,9 +94,9 @@ def pretrain(
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.records import open_records
-    from keras_bert_scratch.data.masking import MaskingRule
+    from keras_bert_scratch.data.google.reader import open_records
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
     from keras_bert_scratch.training.options import RunOptions, TrainingOptions
     from keras_bert_scratch.training.pretraining import SecondPhase
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_bert_scratch.data.chance import mixed, shuffled
+from keras_bert_scratch.data.rng import permutation, random_hash
 
 WINDOW_BATCHES = 50
 LENGTH_STEP = 8  # few different lengths: XLA compiles once for each
@@ -38,7 +38,7 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
 
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
-        return shuffled(len(num_tokens), "texts", seed, epoch)
+        return permutation(len(num_tokens), "texts", seed, epoch)
 
     def batches_of(window: int) -> np.ndarray:
         epochs, places = np.divmod(np.arange(window * window_size, (window + 1) * window_size), len(num_tokens))
@@ -48,7 +48,7 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
         lengths = np.where(epochs % 2, -num_tokens[texts], num_tokens[texts])
         batches = texts[np.lexsort((lengths, epochs))].reshape(WINDOW_BATCHES, batch_size)
         epochs = epochs.reshape(WINDOW_BATCHES, batch_size)
-        chance = mixed("batches", seed, window, np.arange(WINDOW_BATCHES))
+        chance = random_hash("batches", seed, window, np.arange(WINDOW_BATCHES))
         return batches[np.lexsort((chance, epochs[:, -1], epochs[:, 0]))]
 
     window, left_out = divmod(first_step, WINDOW_BATCHES)

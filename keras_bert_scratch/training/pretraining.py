@@ -10,11 +10,11 @@ import tensorflow as tf
 from rich.console import Console
 
 from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.data.example_rules import ExampleRules
-from keras_bert_scratch.data.google.records import GoogleRecords, open_records
-from keras_bert_scratch.data.masking import MaskingRule
-from keras_bert_scratch.data.pretraining_input import BERT_RULES, PretrainingRecords
-from keras_bert_scratch.data.shard_plan import max_examples_of
+from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
+from keras_bert_scratch.data.pretraining.masking import MaskingRule
+from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRecords
+from keras_bert_scratch.data.pretraining.rules import ExampleRules
+from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.masked_lm import BertMaskedLM

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.optimizers import rate_shares
+from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.schedules import WallClockSchedule
 
 # Weights of a network of two blocks, and how often the rate of each is multiplied by `layer_decay`.

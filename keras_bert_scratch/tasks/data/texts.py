@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-
 from keras_bert_scratch.tasks.data.tables import Column, Table, read_table, table_of
+
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
