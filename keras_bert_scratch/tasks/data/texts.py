@@ -1,0 +1,85 @@
+"""Texts, or pairs of texts, with something to tell about each: reading them, and the rows that a model reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from keras_bert_scratch.tasks.data.tables import Column, Table, read_table, table_of
+
+from keras_bert_scratch.tasks.task import Raw, Spec
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
+
+TEXT = Column("text", ("sentence", "sentence1"))
+PAIR = Column("text_pair", ("sentence2",), required=False)
+LENGTH_STEP = 8  # rows are padded to a multiple of it: few shapes, for which kernels are prepared once each
+
+log = logging.getLogger(__name__)
+
+
+def text_columns(spec: Spec) -> tuple[Column, ...]:
+    """The columns of strings to look for: those of the spec, or where it has none yet a text and perhaps a pair."""
+    found = [column for column in (TEXT, PAIR) if not spec.columns or column.name in spec.columns]
+    return tuple(
+        dataclasses.replace(
+            column,
+            aliases=(*([spec.header_names[column.name]] if column.name in spec.header_names else []), *column.aliases),
+            required=column.required or column.name in spec.columns,
+        )
+        for column in found
+    )
+
+
+def read_texts(
+    source: Path | str | Mapping[str, Sequence[Any]],
+    spec: Spec,
+    gold: Column,
+    on_bad_row: str = "fail",
+    required: tuple[str, ...] = (),
+) -> tuple[Spec, Table]:
+    """A labelled table, and the spec with the columns that it has.
+
+    Args:
+        source: a table's path, or columns in memory by name.
+        spec: without columns for training data; else its columns must be there.
+        gold: the column that says what is right.
+        on_bad_row: `"fail"`, or `"skip"` and count.
+        required: columns that training data must have.
+    """
+    columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
+    if isinstance(source, Mapping):
+        table = table_of(source, columns)
+    else:
+        # Names that the training table had are a wish elsewhere, not a must.
+        header_names = {} if spec.columns else spec.header_names
+        table = read_table(source, columns, header_names=header_names, on_bad_row=on_bad_row)
+    for reason, count in table.skipped.items():
+        log.warning("%s: left out %d rows: %s", source, count, reason)
+    if not spec.columns:
+        names = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
+        renamed = {role: name for role, name in table.header_names.items() if name != role}
+        spec = dataclasses.replace(spec, columns=names, header_names=renamed)
+    return spec, table
+
+
+def digest_of(*content: Any) -> str:
+    """What names some content in a run's settings."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
+    """Rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, as long as the longest of them needs.
+
+    The length is rounded up to a multiple of 8, and at most `spec.max_length`; longer texts are trimmed.
+    """
+    first = tokenizer.tokenize(raw["text"])
+    second = tokenizer.tokenize(raw["text_pair"]) if "text_pair" in spec.columns else None
+    longest = tf.reduce_max(tf.concat([packed_lengths(first, second, spec.max_length), [1]], axis=0))
+    length = tf.minimum((longest + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP, spec.max_length)
+    return pack_segments(first, second, length, tokenizer.vocabulary)
