@@ -11,7 +11,6 @@ from rich.console import Console
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
-from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRecords
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
@@ -216,7 +215,7 @@ def evaluate_pretrained(
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")
-    rules = ExampleRules(**{**stored, "masking": MaskingRule(**stored["masking"])}) if stored else BERT_RULES
+    rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
     records = open_records(data, BertTokenizer.load(run), on_corrupt)
     model_class = BertMaskedLM if rules.pairs == "none" else BertPretrainer
     policy = RunOptions(dtype=settings.get("dtype", "float32")).dtype_policy

@@ -64,9 +64,7 @@ def _parquet_rows(path: str, text_field: str) -> Iterator[bytes]:
             column = table.schema_arrow.field(_present(text_field, table.schema_arrow.names, path)).type
             kind = column.value_type if pa.types.is_dictionary(column) else column
             if not any(is_it(kind) for is_it in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
-                raise UserError(
-                    f"{path}: column {text_field!r} holds {kind}, not text; choose another with --text-field"
-                )
+                raise UserError(f"{path}: column {text_field!r} holds {kind}, not text; choose another `text_field`")
             for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[text_field]):
                 for text in batch.column(0).cast(kind).cast(pa.large_binary()).to_pylist():
                     yield text or b""
@@ -78,7 +76,7 @@ def _tfds_rows(entry: str, text_field: str) -> Iterator[bytes]:
     builder, split = tfds_split(entry)
     features = builder.info.features
     if features[_present(text_field, list(features), entry)].np_dtype not in (object, str, bytes):
-        raise UserError(f"{entry}: feature {text_field!r} holds no text; choose another with --text-field")
+        raise UserError(f"{entry}: feature {text_field!r} holds no text; choose another `text_field`")
     # In order of file, so that the same data give the same records.
     rows = builder.as_dataset(split=split, shuffle_files=False).map(lambda row: row[text_field])
     yield from rows.as_numpy_iterator()
@@ -117,7 +115,7 @@ def tfds_split(entry: str) -> tuple[Any, str]:
 
 def _present(text_field: str, names: list[str], path: str) -> str:
     if text_field not in names:
-        raise UserError(f"{path}: has no column {text_field!r}; name one with --text-field: {', '.join(names)}")
+        raise UserError(f"{path}: has no column {text_field!r}; give `text_field`, one of {', '.join(names)}")
     return text_field
 
 

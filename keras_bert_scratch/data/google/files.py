@@ -99,7 +99,7 @@ def count_examples(path: AnyPath) -> int:
 
 
 def fingerprint_of(path: AnyPath) -> str:
-    """A hash of a file's size, start and end: quick to make, the same for a copy, different when the file was made again."""
+    """A hash of a file's size, start and end: quick, the same for a copy, different when the file was made again."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(FINGERPRINT_BYTES)

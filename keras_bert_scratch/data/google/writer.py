@@ -80,7 +80,7 @@ def write_google_examples(
     options = {
         "documents": documents.options,
         "max_length": max_length,
-        "max_predictions": rules.masking.room(max_length),
+        "max_predictions": rules.masking.num_predictions(max_length),
         "dupe_factor": dupe_factor,
         "seed": seed,
         "rules": dataclasses.asdict(rules),
@@ -146,17 +146,17 @@ def build_google_examples(
 
 def _check(rules: ExampleRules, dupe_factor: int) -> None:
     if rules.pairs == "none":
-        raise UserError("--pairs: Google's records hold two segments; choose next or order, or the format documents")
+        raise UserError("`pairs`: Google's records hold two segments; choose next or order, or the format documents")
     if rules.packing:
         raise UserError(
-            "--packing: Google's records hold an example a row; leave it out or choose the format documents"
+            "`packing`: Google's records hold one example a row; give `packing=False` or choose the format documents"
         )
     if rules.objective != "masked":
         raise UserError(
-            f"objective: Google's records hold masked words, not {rules.objective!r}; choose the format documents"
+            f"`objective`: Google's records hold masked words, not {rules.objective!r}; choose the format documents"
         )
     if dupe_factor < 1:
-        raise UserError(f"--dupe-factor: must be at least 1, not {dupe_factor}")
+        raise UserError(f"`dupe_factor`: must be at least 1, not {dupe_factor}")
 
 
 def _examples(

@@ -1,8 +1,8 @@
 """From records to pretraining batches: a pure function of (records, seed, step), for one worker or many.
 
 epoch    Every epoch permutes the shards, and the rows within each shard.
-plan     Which examples and rows a shard gives. There are `PLANS` of them, used in turn by the epochs, so the rows before
-         a step are known from a few counts (`row_counts`), without reading them.
+plan     Which examples and rows a shard gives. There are `PLANS` of them, used in turn by the epochs, so the rows
+         before a step are known from a few counts (`row_counts`), without reading them.
 masks    New in every epoch, from one key per row.
 workers  Each takes an equal slice of every batch.
 """

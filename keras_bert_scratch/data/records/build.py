@@ -87,7 +87,7 @@ def build_records(
         (2, 5)
     """
     if workers is not None and workers < 1:
-        raise UserError(f"--workers: must be at least 1, not {workers}")
+        raise UserError(f"`workers`: must be at least 1, not {workers}")
     files = source_files(corpus)
     num_bytes = sum(file.num_bytes for file in files)
     num_shards = num_shards_of(files, num_shards)
@@ -164,8 +164,8 @@ def _run(
                 split = pool.submit(split_block, block, form).result() if workers else split_block(block, form)
             except loky.process_executor.TerminatedWorkerError as error:
                 raise UserError(
-                    f"--workers: a worker process was killed, perhaps for want of memory ({error}); the same command "
-                    f"goes on from here, with fewer of them if need be"
+                    f"`workers`: a worker process was killed, perhaps for lack of memory ({error}); the same call "
+                    f"continues from here, with fewer workers if need be"
                 ) from error
             finish_part(path, place, split)
 

@@ -90,7 +90,7 @@ def build_records_with_beam(
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError:
         raise UserError(
-            "--beam: needs the package 'apache-beam'; install it with \"pip install 'keras_bert_scratch[beam]'\""
+            "`beam`: needs the package 'apache-beam'; install it with \"pip install 'keras_bert_scratch[beam]'\""
         ) from None
     _check_is_shared(directory)
     files = source_files(corpus)
@@ -99,7 +99,7 @@ def build_records_with_beam(
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(pipeline_args)))
     except ValueError as error:
-        raise UserError(f"--beam: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
+        raise UserError(f"`beam`: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
 
     with atomic.written_folder(directory) as place:
         (place / ATTEMPTS_FOLDER).mkdir()

@@ -29,7 +29,7 @@ def num_shards_of(files: Iterable[SourceFile], asked: int | None) -> int:
     if asked is None:
         return max(MIN_SHARDS, round(sum(file.num_bytes for file in files) / SHARD_TEXT_BYTES))
     if asked < 1:
-        raise UserError(f"--shards: must be at least 1, not {asked}")
+        raise UserError(f"`num_shards`: must be at least 1, not {asked}")
     return asked
 
 

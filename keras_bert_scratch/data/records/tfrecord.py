@@ -1,8 +1,8 @@
 """TFRecord files, record by record: every checksum is verified, and a damaged record can be skipped.
 
 TensorFlow's own reader ends at the first damaged record. A record has four fields: the length (8 bytes), the length's
-checksum (4), the content, the content's checksum (4). A checksum is a CRC-32C, rotated and with a constant added, so that
-the checksum of data that contain checksums is still useful (tensorflow/core/lib/io/record_writer.h, crc32c.h).
+checksum (4), the content, the content's checksum (4). A checksum is a CRC-32C, rotated and with a constant added: the
+checksum of data that contain checksums is still useful then (tensorflow/core/lib/io/record_writer.h, crc32c.h).
 """
 
 from __future__ import annotations
@@ -59,10 +59,8 @@ def read_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage
     """
     path = path_of(path)
     with reading(path), path.open("rb") as plain:
-        start = plain.read(_HEADER_BYTES)
-        compressed = start.startswith(_GZIP_MAGIC) and not _is_header(
-            start
-        )  # the length of a plain record may begin with the same bytes
+        start = plain.read(_HEADER_BYTES)  # of a plain file, it may look like gzip by coincidence
+        compressed = start.startswith(_GZIP_MAGIC) and not _is_header(start)
         plain.seek(0)
         stream = gzip.GzipFile(fileobj=plain) if compressed else plain
         index = 0

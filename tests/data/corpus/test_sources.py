@@ -131,9 +131,7 @@ def test_urls_that_tensorflow_opens(root):
 
 
 def test_a_url_that_nothing_opens_is_named():
-    with pytest.raises(
-        kbs.UserError, match=r"quux://bucket/a\.txt: cannot be read \(TensorFlow opens no quux:// .*install"
-    ):
+    with pytest.raises(kbs.UserError, match=r"quux://bucket/a\.txt: .*\(TensorFlow opens no quux:// .*install"):
         source_files(["quux://bucket/a.txt"])
 
 

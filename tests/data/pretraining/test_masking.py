@@ -79,7 +79,7 @@ def test_the_share_of_tokens_is_chosen(many_rows, vocabulary, share, max_predict
     ],
 )
 def test_room(rule, length, places):
-    assert rule.room(length) == places
+    assert rule.num_predictions(length) == places
     assert masked((np.full((2, length), 5), np.ones((2, length))), WORDS, rule)["mask_ids"].shape == (2, places)
 
 
