@@ -253,8 +253,8 @@ def listed(paths: str | os.PathLike[str] | Address | Iterable[str | os.PathLike[
 
 
 def cache_folder() -> Path:
-    """This user's folder for what can be made again: `$XDG_CACHE_HOME` or `~/.cache`, `keras_bert_scratch` in it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_bert_scratch"
+    """This user's folder for what can be made again: `$KERAS_BERT_CACHE`, or else `~/.cache/keras_bert_scratch`."""
+    return Path(os.environ.get("KERAS_BERT_CACHE") or Path.home() / ".cache" / "keras_bert_scratch")
 
 
 @contextlib.contextmanager
@@ -274,3 +274,13 @@ def reading(path: str | os.PathLike[str] | Address) -> Iterator[None]:
         raise UserError(f"{path}: no such file or folder; check the path") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def writing(address: Address) -> Iterator[None]:
+    """Turns the ways in which an address cannot be written into a `UserError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{address}: cannot be written ({reason}); check the address and your rights there") from error

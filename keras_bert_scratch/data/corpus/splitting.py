@@ -168,9 +168,9 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
         if form.bad_bytes == "fail":
             if unit == "line":
                 number += data.count(b"\n", 0, error.start)
-            place = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
+            column = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
             raise UserError(
-                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {place}); convert it, for "
+                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {column}); convert it, for "
                 f"instance with 'iconv -f latin1 -t utf-8', or give `bad_bytes='replace'`"
             ) from None
     text = data.decode(errors="replace")

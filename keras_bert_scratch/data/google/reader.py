@@ -24,10 +24,10 @@ from keras_bert_scratch.data.pretraining.reader import BERT_RULES, ON_CORRUPT, P
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
 from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
+from keras_bert_scratch.data.records.folder import MANIFEST_FILE
 from keras_bert_scratch.data.records.schema import (
     DOCUMENTS_FORMAT,
     GOOGLE_FORMAT,
-    MANIFEST_FILE,
     Manifest,
     check_vocabulary,
     load_tokenizer,

@@ -78,8 +78,8 @@ class RowCounts:
 
 def _read(file: AnyPath) -> dict[str, int]:
     try:
-        return dict(json.loads(file.read_bytes())["counts"])
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged: counted again
+        return {name: int(count) for name, count in json.loads(file.read_bytes())["counts"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged: counted again
         return {}
 
 

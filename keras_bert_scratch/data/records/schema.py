@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.records.folder import MANIFEST_FILE, copy_file, new_file
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, path_of, reading
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of, reading
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary_files import CASING_FILE, VOCABULARY_FILE, read_vocabulary
 
-MANIFEST_FILE = "manifest.json"
 DOCUMENTS_FORMAT = "keras_bert_scratch documents 2"
 GOOGLE_FORMAT = "google create_pretraining_data"
 
@@ -93,16 +93,16 @@ class Manifest:
     """What `manifest.json` says of a folder of records.
 
     Args:
-        vocabulary_sha256: hash of the vocabulary that made the ids.
-        vocab_size: its length.
-        lowercase: its casing.
-        shards: per shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and `sha256`; in Google's
-            format `examples` instead of the middle three.
-        text: what was read: `text_bytes`, and how many `empty_documents` were left out, `cut_documents` were too long
-            and cut, `replaced_bytes` were no UTF-8.
-        options: what the builder was asked for.
-        written_by: library and version.
-        format: the schema's name and version.
+        vocabulary_sha256: str. Hash of the vocabulary that made the ids.
+        vocab_size: int. Its number of tokens.
+        lowercase: bool. Whether it is uncased.
+        shards: list of dicts. For each shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and
+            `sha256`; in Google's format `examples` instead of the middle three.
+        text: dict. About the text that was read: `text_bytes`, and how many `empty_documents` were left out, how many
+            `cut_documents` were too long and cut, how many `replaced_bytes` were not UTF-8.
+        options: dict. The arguments of the build.
+        written_by: str. Library and version.
+        format: str. Name and version of the schema.
     """
 
     vocabulary_sha256: str
@@ -121,6 +121,12 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, as JSON can hold it."""
         return dataclasses.asdict(self)
+
+    def save(self, directory: AnyPath) -> None:
+        """Writes the manifest into `directory`; it is the last file of a folder of records."""
+        content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        with new_file(directory / MANIFEST_FILE) as file:
+            file.write(content.encode())
 
     @classmethod
     def load(cls, directory: str | Path | Address) -> Manifest:
@@ -181,6 +187,17 @@ def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
         except UserError as error:
             raise UserError(str(error).replace(local, str(path))) from None
     return BertTokenizer(dataclasses.replace(vocabulary, origin=str(sources[0])), lowercase)
+
+
+def save_tokenizer(directory: AnyPath, tokenizer: BertTokenizer) -> None:
+    """Writes the vocabulary and its casing into a folder, here or at an address."""
+    if isinstance(directory, Path):
+        tokenizer.save(directory)
+        return
+    with tempfile.TemporaryDirectory() as local:
+        tokenizer.save(local)
+        for file in sorted(Path(local).iterdir()):
+            copy_file(file, directory / file.name)
 
 
 def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: str | Path | Address) -> None:

@@ -42,7 +42,7 @@ def test_each_line_may_be_a_sentence_already():
 
 @pytest.mark.parametrize("option", ["documents", "sentences", "bad_bytes"])
 def test_an_unknown_form_is_named(option):
-    with pytest.raises(kbs.UserError, match=f"--{option.replace('_', '-')}: 'pages' is unknown; choose one of "):
+    with pytest.raises(kbs.UserError, match=f"`{option}`: 'pages' is unknown; choose one of "):
         CorpusForm(**{option: "pages"})
 
 
@@ -180,16 +180,16 @@ def test_a_package_corpus():
         (
             "latin.txt",
             b"good\ncaf\xe9\n",
-            r"latin\.txt: line 2 is not UTF-8 \(.* at byte 3\).*iconv.*--bad-bytes replace",
+            r"latin\.txt: line 2 is not UTF-8 \(.* at byte 3\).*iconv.*`bad_bytes='replace'`",
         ),
         ("latin.jsonl", b'{"text": "a"}\n{"text": "\xe9"}', r"latin\.jsonl: line 2 is not UTF-8"),
         ("latin.csv", b"text\na\ncaf\xe9\n", r"latin\.csv: row 2 is not UTF-8 \(.* at byte 3\)"),
         ("torn.jsonl", b'{"text": "a"}\n\n{"text": "b', r"torn\.jsonl: line 3 is no JSON"),
         ("list.jsonl", b"[1]", r"list\.jsonl: line 1 has no field 'text'"),
-        ("other.jsonl", b'{"body": "a"}', r"other\.jsonl: line 1 has no field 'text'; .*--text-field: body"),
+        ("other.jsonl", b'{"body": "a"}', r"other\.jsonl: line 1 has no field 'text'; give `text_field`, one of body"),
         ("number.jsonl", b'{"text": 1}', r"number\.jsonl: line 1 holds no text in 'text'"),
         ("half.jsonl", rb'{"text": "a \ud83d b"}', r"half\.jsonl: line 1 spells half a character"),
-        ("other.csv", b"body,stars\na,1\n", r"other\.csv: has no column 'text'; .*--text-field: body, stars"),
+        ("other.csv", b"body,stars\na,1\n", r"other\.csv: has no column 'text'; give `text_field`, one of body, stars"),
         ("empty.csv", b"", r"empty\.csv: has no column 'text'"),
         ("a.parquet.gz", b"", r"a\.parquet\.gz: .*unpack"),
         ("package:no-such-package-xyz", None, "pip install no-such-package-xyz"),

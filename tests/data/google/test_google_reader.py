@@ -164,10 +164,10 @@ def test_workers_share_the_batches_of_one(googles, tokenizer, num_workers, small
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"max_length": 64}, "--length: .* holds examples of 48 tokens, not 64; give '--length 48'"),
-        ({"rules": ExampleRules("none")}, "--pairs"),
-        ({"rules": ExampleRules(packing=True)}, "--packing"),
-        ({"rules": ExampleRules(objective="left-to-right")}, "another objective"),
+        ({"max_length": 64}, "`max_length`: .* holds examples of 48 tokens, not 64; give `max_length=48`"),
+        ({"rules": ExampleRules("none")}, "`pairs`"),
+        ({"rules": ExampleRules(packing=True)}, "`packing=False`"),
+        ({"rules": ExampleRules(objective="left-to-right")}, "`objective='masked'`"),
         ({"batch_size": 3, "num_workers": 2}, "--batch"),
     ],
     ids=["length", "no pairs", "packing", "objective", "workers"],
@@ -223,7 +223,7 @@ def test_a_vocabulary_beside_foreign_records_is_taken(copied, tokenizer):
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("copied", "copied: has no vocabulary beside it; .*'--vocab'"),
+        ("copied", "copied: has no vocabulary beside it; .*`vocab`"),
         ("empty", "empty: holds no records"),
         (["copied", "typo"], "typo: holds no records"),
         ("nowhere-*", r"nowhere-\*: holds no records"),

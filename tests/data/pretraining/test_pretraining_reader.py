@@ -224,7 +224,7 @@ def test_an_exchanged_vocabulary_is_refused(some_records):
 def test_a_single_document_has_no_pairs(documents, tokenizer):
     kbs.build_records([write_corpus(documents[:1], Path("one.txt"))], tokenizer, "records")
     data = kbs.PretrainingRecords("records")
-    with pytest.raises(kbs.UserError, match=r"single document.*--documents files.*--pairs none"):
+    with pytest.raises(kbs.UserError, match=r"single document.*`documents='files'`.*`pairs='none'`"):
         data.batches(2, 16)
     assert some(data.batches(2, 16, rules=ExampleRules("none")), 2)
 
@@ -232,7 +232,7 @@ def test_a_single_document_has_no_pairs(documents, tokenizer):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"max_length": 7}, "--length: must be at least 8"),
+        ({"max_length": 7}, "`max_length`: must be at least 8"),
         ({"batch_size": 0}, "--batch: must be"),
         ({"batch_size": 9, "num_workers": 2}, "--batch: must be a multiple of the 2 workers, not 9"),
     ],
