@@ -117,6 +117,8 @@ class Address:
     def open(self, mode: str = "rb", buffering: int = BUFFER_BYTES) -> BinaryIO:
         """A stream of bytes, to read (`"rb"`), which can seek, or to write (`"wb"`)."""
         with self._os_errors() as gfile:
+            if mode == "wb" and str(self).startswith("ram://") and gfile.exists(str(self)):
+                gfile.remove(str(self))  # this file system appends to what is there
             raw = _Stream(self, gfile.GFile(str(self), mode), mode)
             if mode == "rb":
                 gfile.stat(str(self))  # GFile itself finds out at the first reading that there is no file

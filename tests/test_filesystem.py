@@ -64,6 +64,8 @@ def test_an_address_does_what_a_path_does(root, tmp_path):
         ]  # fmt: skip
     assert [str(path) for path in (there / "*.txt").matching()] == [f"{there}/a.txt"]
     assert [path.name for path in there.walk_files()] == ["a.txt", "b.txt"]
+    (there / "a.txt").write_bytes(b"New.")
+    assert (there / "a.txt").read_bytes() == b"New."
     (there / "a.txt").unlink()
     assert not (there / "a.txt").exists()
 
