@@ -155,10 +155,20 @@ class FineTuned:
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold:
                 targets = self.task.targets(self.spec, self.tokenizer, raw, gold, training=False)
-                sums = self.model.loss_sums(outputs, *targets)
+                sums = _loss_sums(self.model, outputs, *targets)
             return self.task.decode(self.spec, outputs, raw), sums
 
         return step
+
+
+def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:
+    """Sums of the losses and of their weights, by objective."""
+    from keras_bert_scratch.training.train_function import EvaluationFunction
+
+    function = EvaluationFunction(model)
+    _, labels, weights = function._batch_of(({}, labels, weights))
+    sums = function._sums_of(outputs, labels, weights)
+    return tf.stack([sums.loss, sums.weight])
 
 
 def _plain(values: np.ndarray) -> list[Any]:

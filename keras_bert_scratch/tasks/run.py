@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
@@ -271,7 +272,7 @@ def _run(
         return {"dev": {name: value for name, value in best.items() if name != "step"}}
 
     # What can be refused is refused before the folder is made.
-    config = init if isinstance(init, BertConfig) else task.model_class.config_of(init)
+    config = init if isinstance(init, BertConfig) else read_checkpoint(init).config
     config.check_length(how.max_length)
     if config.num_layers < how.freeze_layers:
         raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {how.freeze_layers}")

