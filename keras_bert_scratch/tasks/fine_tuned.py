@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,7 @@ class FineTuned:
 
     def predict_stream(self, rows: Iterator[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
-        while True:
-            some = [row for row, _ in zip(rows, range(ROWS_AT_ONCE), strict=False)]
-            if not some:
-                return
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             raw = {name: [row[name] for row in some] for name in self.spec.columns}
             yield from zip(some, self.predict(raw), strict=True)
 

@@ -266,7 +266,8 @@ def _run(
             tuned.save(run.path)
             return {"dev": None}
         evaluation = prepare(run, model)
-        evaluation.evaluate(steps)  # unless the last epoch ended with this step
+        if not evaluation.patience_spent:
+            evaluation.evaluate(steps)  # unless an epoch ended with this step
         FineTuned.load(run.path / BEST_FOLDER).save(run.path)
         best = run.results["best"]
         return {"dev": {name: value for name, value in best.items() if name != "step"}}
