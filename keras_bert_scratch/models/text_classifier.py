@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.headed import OnBackbone
-from keras_bert_scratch.models.objectives import classes, score
+from keras_bert_scratch.models.objectives import classes, score, several_labels
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -37,10 +38,19 @@ class BertTextClassifier(OnBackbone, keras.Model):
         (1, 3)
     """
 
-    head_arguments = ("num_classes",)
+    head_arguments = ("num_classes", "problem_type", "label_names")
 
-    def __init__(self, backbone: BertBackbone, num_classes: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        backbone: BertBackbone,
+        num_classes: int,
+        problem_type: str | None = None,
+        label_names: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         self.check_pooler(backbone)
+        if problem_type is None:
+            problem_type = "regression" if num_classes == 1 else "single_label_classification"
         if num_classes < 1:
             raise UserError(f"num_classes: must be at least 2, or 1 for a score, not {num_classes}")
 
@@ -56,7 +66,14 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
-        self.objectives = {"": score() if num_classes == 1 else classes()}
+        objective = {
+            "regression": score,
+            "single_label_classification": classes,
+            "multi_label_classification": several_labels,
+        }[problem_type]
+        self.objectives = {"": objective()}
+        self.problem_type = problem_type
+        self.label_names = tuple(label_names)
         self.num_classes = num_classes
         self.dropout = dropout
         self.classifier_head = classifier_head

@@ -38,7 +38,7 @@ class SavedModel:
             raise UserError(
                 f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
             )
-        self.columns = tuple(inputs)
+        self.columns = tuple(sorted(inputs))
         self._serve = signatures[SIGNATURE]
 
     def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

@@ -54,14 +54,14 @@ class Classification(Task):
         if not spec.labels:
             names = label_order(labels)
             if len(names) < 2:
-                raise UserError(f"{table.origin}: all labels are {names[0]!r}; a classifier needs at least two")
+                raise UserError(f"{table.path}: all labels are {names[0]!r}; a classifier needs at least two")
             options = {"class_weights": class_weights_of(spec.options.get("class_weights", "none"), labels, names)}
             spec = dataclasses.replace(spec, labels=names, options={**spec.options, **options})
         check_labels(table, labels, spec.labels)
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.array([numbers[label] for label in labels], np.int32)
         digest = digest_of(table.columns, labels)
-        return spec, Examples(table.origin, table.columns, {"label": gold}, digest, table.skipped)
+        return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
 
     def columns_of(self, spec: Spec) -> tuple[Column, ...]:
         return text_columns(spec)

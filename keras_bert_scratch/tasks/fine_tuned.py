@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,7 @@ class FineTuned:
 
     def predict_stream(self, rows: Iterator[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
-        while True:
-            some = [row for row, _ in zip(rows, range(ROWS_AT_ONCE), strict=False)]
-            if not some:
-                return
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             raw = {name: [row[name] for row in some] for name in self.spec.columns}
             yield from zip(some, self.predict(raw), strict=True)
 
@@ -155,10 +153,20 @@ class FineTuned:
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold:
                 targets = self.task.targets(self.spec, self.tokenizer, raw, gold, training=False)
-                sums = self.model.loss_sums(outputs, *targets)
+                sums = _loss_sums(self.model, outputs, *targets)
             return self.task.decode(self.spec, outputs, raw), sums
 
         return step
+
+
+def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:
+    """Sums of the losses and of their weights, by objective."""
+    from keras_bert_scratch.training.train_function import EvaluationFunction
+
+    function = EvaluationFunction(model)
+    _, labels, weights = function._batch_of(({}, labels, weights))
+    sums = function._sums_of(outputs, labels, weights)
+    return tf.stack([sums.loss, sums.weight])
 
 
 def _plain(values: np.ndarray) -> list[Any]:

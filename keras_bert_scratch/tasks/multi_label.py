@@ -48,7 +48,7 @@ class MultiLabel(Task):
         if not spec.labels:
             spec = dataclasses.replace(spec, labels=label_order(name for row in rows for name in row))
             if not spec.labels:
-                raise UserError(f"{table.origin}: no row has a label; give some rows labels")
+                raise UserError(f"{table.path}: no row has a label; give some rows labels")
         for number, row in enumerate(rows):
             check_labels(table, row, spec.labels, [number] * len(row))
         numbers = {name: number for number, name in enumerate(spec.labels)}
@@ -56,7 +56,7 @@ class MultiLabel(Task):
         for number, row in enumerate(rows):
             gold[number, [numbers[name] for name in row]] = 1
         digest = digest_of(table.columns, [sorted(row) for row in rows])
-        return spec, Examples(table.origin, table.columns, {"labels": gold}, digest, table.skipped)
+        return spec, Examples(table.path, table.columns, {"labels": gold}, digest, table.skipped)
 
     def columns_of(self, spec: Spec) -> tuple[Column, ...]:
         return text_columns(spec)

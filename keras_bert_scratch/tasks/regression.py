@@ -29,7 +29,7 @@ class Regression(Task):
         scores = table.columns.pop("score")
         digest = digest_of(table.columns, scores)
         gold = {"score": np.array(scores, np.float32)}
-        return spec, Examples(table.origin, table.columns, gold, digest, table.skipped)
+        return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
 
     def columns_of(self, spec: Spec) -> tuple[Column, ...]:
         return text_columns(spec)

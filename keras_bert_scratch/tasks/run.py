@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
@@ -265,13 +266,14 @@ def _run(
             tuned.save(run.path)
             return {"dev": None}
         evaluation = prepare(run, model)
-        evaluation.evaluate(steps)  # unless the last epoch ended with this step
+        if not evaluation.patience_spent:
+            evaluation.evaluate(steps)  # unless an epoch ended with this step
         FineTuned.load(run.path / BEST_FOLDER).save(run.path)
         best = run.results["best"]
         return {"dev": {name: value for name, value in best.items() if name != "step"}}
 
     # What can be refused is refused before the folder is made.
-    config = init if isinstance(init, BertConfig) else task.model_class.config_of(init)
+    config = init if isinstance(init, BertConfig) else read_checkpoint(init).config
     config.check_length(how.max_length)
     if config.num_layers < how.freeze_layers:
         raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {how.freeze_layers}")

@@ -101,8 +101,9 @@ class PeriodicEvaluation(keras.callbacks.Callback):
             best = results
         self._run.note(evaluations=[*evaluations, results], best=best)
         if self._writes:
-            said = "  ".join(f"{name} {_short(value)}" for name, value in results.items() if name != "step")
-            Console(stderr=True).print(f"held out at step {step}: {said}", highlight=False, soft_wrap=True)
+            numbers = {name: value for name, value in results.items() if isinstance(value, float)}
+            line = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            Console(stderr=True).print(f"held out at step {step}: {line}", highlight=False, soft_wrap=True)
         if self.patience_spent:
             self.on_patience_spent()
 
@@ -113,6 +114,3 @@ class PeriodicEvaluation(keras.callbacks.Callback):
             return old is None and new is not None
         return new > old if wanted == "max" else new < old
 
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)

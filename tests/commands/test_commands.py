@@ -38,9 +38,8 @@ def refused(*argv: str, saying: str) -> None:
 @pytest.fixture
 def model(config, tokenizer) -> Path:
     """A classifier and all that belongs to it, without training."""
-    from keras_bert_scratch.tasks.classification import Classifier
-
-    Classifier(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, ["no", "yes"], 32).save("model")
+    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
+    kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, spec).save("model")
     return Path("model")
 
 

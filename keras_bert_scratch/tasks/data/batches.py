@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sor
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 
+FILL_BATCHES = 200
 ROWS_AT_ONCE = 4096  # tokenized in one call to learn their lengths; bounds its memory
 
 
@@ -111,11 +111,14 @@ class TaskData:
         return math.ceil(len(self) / batch_size)
 
     def fill(self, batch_size: int = 32, seed: int = 0) -> float:
-        """The fraction of positions that hold tokens, not padding, in the first epoch of one worker's batches."""
-        steps = self.steps_per_epoch(batch_size)
-        batches = itertools.islice(bucketed_batches(self.num_tokens, batch_size, seed), steps)
-        inputs = [self._lengths(self._raw_of(numbers)).numpy() for numbers in batches]
-        return float(sum(tokens for tokens, _ in inputs) / sum(positions for _, positions in inputs))
+        """The fraction of positions that hold tokens, not padding, in one worker's batches of the first epoch.
+
+        Of a long epoch the first 200 batches are looked at, which are drawn from all examples.
+        """
+        batches = self.training_batches(batch_size, seed).take(min(self.steps_per_epoch(batch_size), FILL_BATCHES))
+        masks = batches.map(lambda inputs, *_: (tf.reduce_sum(inputs["padding_mask"]), tf.size(inputs["padding_mask"])))
+        tokens, positions = np.sum(list(masks.as_numpy_iterator()), axis=0, dtype=np.int64)
+        return float(tokens / positions)
 
     @functools.cached_property
     def num_tokens(self) -> np.ndarray:

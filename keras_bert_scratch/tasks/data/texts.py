@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from keras_bert_scratch.tasks.data.tables import Column, Table, read_table, table_of
+from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
+from keras_bert_scratch.tasks.data.memory import table_of
 
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 TEXT = Column("text", ("sentence", "sentence1"))
 PAIR = Column("text_pair", ("sentence2",), required=False)
+LABEL = "label"  # what `header_names` calls the column that says what is right
 LENGTH_STEP = 8  # rows are padded to a multiple of it: few shapes, for which kernels are prepared once each
 
 log = logging.getLogger(__name__)
@@ -26,14 +28,7 @@ log = logging.getLogger(__name__)
 def text_columns(spec: Spec) -> tuple[Column, ...]:
     """The columns of strings to look for: those of the spec, or where it has none yet a text and perhaps a pair."""
     found = [column for column in (TEXT, PAIR) if not spec.columns or column.name in spec.columns]
-    return tuple(
-        dataclasses.replace(
-            column,
-            aliases=(*([spec.header_names[column.name]] if column.name in spec.header_names else []), *column.aliases),
-            required=column.required or column.name in spec.columns,
-        )
-        for column in found
-    )
+    return tuple(_named(spec, column, column.required or column.name in spec.columns) for column in found)
 
 
 def read_texts(
@@ -48,24 +43,34 @@ def read_texts(
     Args:
         source: a table's path, or columns in memory by name.
         spec: without columns for training data; else its columns must be there.
-        gold: the column that says what is right.
+        gold: the column that says what is right; `spec.header_names` calls it `"label"` in every task.
         on_bad_row: `"fail"`, or `"skip"` and count.
         required: columns that training data must have.
     """
-    columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
+    columns = text_columns(dataclasses.replace(spec, columns=spec.columns or required))
+    renamed = {**spec.header_names}
+    if LABEL in renamed:
+        renamed[gold.name] = renamed.pop(LABEL)
     if isinstance(source, Mapping):
-        table = table_of(source, columns)
+        table = table_of(source, (*columns, gold))
+    elif spec.columns:
+        # Of data that follow the training data, other names are taken as well.
+        table = read_table(source, (*columns, _named(spec, gold)), on_bad_row=on_bad_row)
     else:
-        # Names that the training table had are a wish elsewhere, not a must.
-        header_names = {} if spec.columns else spec.header_names
-        table = read_table(source, columns, header_names=header_names, on_bad_row=on_bad_row)
+        table = read_table(source, (*columns, gold), header_names=renamed, on_bad_row=on_bad_row)
     for reason, count in table.skipped.items():
         log.warning("%s: left out %d rows: %s", source, count, reason)
     if not spec.columns:
         names = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
-        renamed = {role: name for role, name in table.header_names.items() if name != role}
-        spec = dataclasses.replace(spec, columns=names, header_names=renamed)
+        spec = dataclasses.replace(spec, columns=names)
     return spec, table
+
+
+def _named(spec: Spec, column: Column, required: bool = True) -> Column:
+    """The column, also under the name that the training table had for it."""
+    role = column.name if column.name in (TEXT.name, PAIR.name) else LABEL
+    name = spec.header_names.get(role)
+    return dataclasses.replace(column, aliases=(*([name] if name else []), *column.aliases), required=required)
 
 
 def digest_of(*content: Any) -> str:

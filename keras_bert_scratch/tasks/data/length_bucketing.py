@@ -63,3 +63,9 @@ def padded_lengths(num_tokens: np.ndarray, max_length: int) -> np.ndarray:
         [8, 8, 16, 20]
     """
     return np.minimum(-(-num_tokens // LENGTH_STEP) * LENGTH_STEP, max_length)
+
+
+def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Every example once, in batches sorted by length."""
+    order = np.argsort(num_tokens, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
