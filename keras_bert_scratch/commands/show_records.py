@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from keras_bert_scratch.commands.tables import print_results
 if TYPE_CHECKING:
     from keras_bert_scratch.data.google.reader import GoogleRecords
     from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
+    from keras_bert_scratch.filesystem import AnyPath
 
 EXAMPLES = 3
 LENGTH = 64  # of examples that are made of documents
@@ -25,8 +25,8 @@ MASKED, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black
 PAIR_LABELS = ("B follows A", "B is from elsewhere")
 
 
-def show_records(path: Path) -> None:
-    """Prints what the records at `path` are, whoever made them."""
+def show_records(path: AnyPath) -> None:
+    """Prints facts about the records at `path`, whoever made them, and some of their examples."""
     from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
     from keras_bert_scratch.data.pretraining.rules import ExampleRules
 

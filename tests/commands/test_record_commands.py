@@ -128,3 +128,13 @@ def test_damaged_records_are_refused_or_skipped(corpus, vocab):
     assert result.exit_code == 2
     assert "records-00000-of-00002.tfrecord: record 0 is damaged" in result.output
     succeeds("pretrain", "records", *SMALL, "--out", "other", "--on-corrupt", "skip")
+
+
+def test_records_at_an_address(corpus, vocabulary, tmp_path):
+    """Arguments of the command line go through `pathlib`, which takes a slash from an address."""
+    vocabulary.save("vocab.txt")
+    there = f"ram://{tmp_path.name}/records"
+    said = succeeds("tfrecords", corpus, "--vocab", "vocab.txt", "--out", there, "--shards", 3)
+    assert said.startswith(f"{there}: 64 documents")
+    assert "documents, uncased" in succeeds("inspect", there)
+    succeeds("pretrain", there, "--preset", "bert-tiny", "--steps", 1, "--batch", 4, "--length", 32, "--out", "run")
