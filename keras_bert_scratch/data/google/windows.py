@@ -46,6 +46,7 @@ def read_windows(
         UserError: a record is damaged, of another schema or size, or made with another vocabulary; names it.
 
     Example:
+        >>> from pathlib import Path
         >>> from keras_bert_scratch.data.google.schema import encode_examples
         >>> from keras_bert_scratch.data.records.tfrecord import framed
         >>> vocabulary = Vocabulary(("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"))

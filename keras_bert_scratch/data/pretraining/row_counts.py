@@ -32,6 +32,7 @@ class RowCounts:
         kept: bool, default True. Whether there is a file; else the counts are in memory alone.
 
     Example:
+        >>> from pathlib import Path
         >>> counts = RowCounts(Path("records"), {"seed": 0, "max_length": 128})
         >>> counts.add("plan 0, shard 0", 1234, seconds=2.0)
         >>> RowCounts(Path("records"), {"seed": 0, "max_length": 128}).get("plan 0, shard 0")
