@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.data.length_bucketing import bucketed_batches, padded_lengths
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, padded_lengths
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 

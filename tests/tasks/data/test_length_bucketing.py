@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_bert_scratch.data.length_bucketing import WINDOW_BATCHES, bucketed_batches, padded_lengths
+from keras_bert_scratch.tasks.data.length_bucketing import WINDOW_BATCHES, bucketed_batches, padded_lengths
 
 
 def lengths(count: int) -> np.ndarray:

@@ -55,6 +55,26 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
     return itertools.islice(itertools.chain.from_iterable(map(batches_of, itertools.count(window))), left_out, None)
 
 
+def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Which texts each batch holds when every text is seen once and the order is free, as in evaluation.
+
+    Texts are sorted by length, those of one length stay in order, so that batches need the least padding. The caller
+    puts results back in order by the numbers.
+
+    Args:
+        num_tokens: of each text, int `(texts,)`.
+        batch_size: texts per batch; the last may have fewer.
+
+    Returns: int64 arrays, the texts' numbers.
+
+    Example:
+        >>> [batch.tolist() for batch in sorted_batches(np.array([30, 5, 31, 6, 7]), batch_size=2)]
+        [[1, 3], [4, 0], [2]]
+    """
+    order = np.argsort(num_tokens, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
 def padded_lengths(num_tokens: np.ndarray, max_length: int) -> np.ndarray:
     """How long a row must be to hold each text: a multiple of 8, at most `max_length`.
 
