@@ -6,20 +6,15 @@ import collections
 import dataclasses
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tasks.data.table_formats import BadRow, RawTable, opened_table
+from keras_bert_scratch.tasks.data.cells import KINDS, cell_value
+from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.table_formats import RawTable, opened_table
 
-KINDS = ("text", "label", "number", "labels")
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_MISSING_VALUES = {"nan", "<na>"}  # as pandas writes them
-_NEVER_IN_A_LIST = re.compile(r"[;|\[\]]")
 _SKIP = "or skip such rows with `on_bad_row='skip'`"
 
 
@@ -187,7 +182,7 @@ class TableReader:
                 continue
             if name not in record:
                 return BadRow("missing key", f"has no {name!r}, which rows before it have", "give it in every row")
-            value = _value(record[name], column.kind, table.typed)
+            value = cell_value(record[name], column.kind, table.typed)
             if isinstance(value, BadRow):
                 return value._replace(problem=f"{value.problem} in the column {name.strip()!r}")
             values[column.name] = value
@@ -248,80 +243,3 @@ def read_table(
 
 def _bare(name: str) -> str:
     return name.strip().casefold()
-
-
-def _value(value: Any, kind: str, typed: bool) -> Any:
-    """A cell as what its column's kind says, or what is wrong with it."""
-    if value is None:
-        return BadRow(f"missing {kind}", "has no value", "complete it or remove the row")
-    if kind == "text":
-        return _text(value)
-    if kind == "number":
-        return _number(value)
-    return _label(value) if kind == "label" else _labels(value, typed)
-
-
-def _text(value: Any) -> str | BadRow:
-    if not isinstance(value, str):
-        return BadRow("no text", f"has {value!r}, which is no string,", "quote it if it is meant as text")
-    if not _is_unicode(value):
-        return BadRow("no text", "has characters that are no Unicode text", "correct them")
-    return value
-
-
-def _number(value: Any) -> float | BadRow:
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-    except OverflowError:  # an integer beyond the floats
-        pass
-    return BadRow("no number", f"has {_shown(value)}, which is no finite number,", "write it as in 4.5 or -1e-3")
-
-
-def _label(value: Any) -> str | BadRow:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if (isinstance(value, float) and not math.isfinite(value)) or not isinstance(value, str | int | float):
-        return BadRow("no label", f"has {_shown(value)}, which is no label,", "give a name or a number")
-    name = str(value).strip()
-    if not name:
-        return BadRow("blank label", "has a blank label", "give it one or remove the row")
-    if name.casefold() in _MISSING_VALUES:
-        return BadRow(
-            "missing label",
-            f"has the label {name!r}, which stands for a missing value",
-            "give another or remove the row",
-        )
-    if len(name.splitlines()) > 1 or not _is_unicode(name):
-        return BadRow("no label", f"has {_shown(name)}, which is no label of one line,", "correct it")
-    return name
-
-
-def _labels(value: Any, typed: bool) -> tuple[str, ...] | BadRow:
-    if typed and not isinstance(value, list):
-        return BadRow("no list", f"has {_shown(value)}, which is no list of labels,", "write it as a list of names")
-    if not typed:
-        if _NEVER_IN_A_LIST.search(value):
-            return BadRow("no list", f"has {_shown(value)}, which is no list", "separate the labels by commas alone")
-        value = value.split(",") if value.strip() else []
-    names = [_label(name) for name in value]
-    bad = next((name for name in names if isinstance(name, BadRow)), None)
-    if bad is None and len(set(names)) < len(names):
-        bad = BadRow("repeated label", f"has a label twice, {_shown(value)},", "give it once")
-    return bad or tuple(names)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:60] + "..."
