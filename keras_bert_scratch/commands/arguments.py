@@ -44,6 +44,9 @@ SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s,
 OnNonfinite = Annotated[
     str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
 ]
+TextColumn = Annotated[str | None, typer.Option(help="What the tables call the column text.")]
+PairColumn = Annotated[str | None, typer.Option(help="What the tables call the column text_pair.")]
+LabelColumn = Annotated[str | None, typer.Option(help="What the tables call the column of labels or scores.")]
 OnBadRow = Annotated[
     str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
@@ -135,3 +138,9 @@ def _literal(text: str | None) -> Any:
         return ast.literal_eval(text) if text is not None else ...
     except (ValueError, SyntaxError):
         return text
+
+
+def header_names(text_column: str | None, pair_column: str | None, label_column: str | None = None) -> dict[str, str]:
+    """What the tables call a column, for those that have another name."""
+    names = {"text": text_column, "text_pair": pair_column, "label": label_column}
+    return {role: name for role, name in names.items() if name}

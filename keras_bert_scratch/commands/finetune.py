@@ -17,18 +17,22 @@ from keras_bert_scratch.commands.arguments import (
     BiasCorrection,
     Dtype,
     Index,
+    LabelColumn,
     Length,
     OnBadRow,
     OnNonfinite,
     Out,
+    PairColumn,
     Remat,
     SaveEvery,
     Seed,
     Strategy,
+    TextColumn,
     Tpu,
     VirtualDevices,
     Warmup,
     Workers,
+    header_names,
     listed,
     seconds_of,
 )
@@ -103,11 +107,9 @@ def finetune(
     task: Annotated[
         str, typer.Option(help="classification, pair-classification, regression or multi-label.")
     ] = "classification",
-    text_column: Annotated[str | None, typer.Option(help="What the tables call the column text.")] = None,
-    pair_column: Annotated[str | None, typer.Option(help="What the tables call the column text_pair.")] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="What the tables call the column of labels or scores.")
-    ] = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     epochs: Annotated[float, typer.Option(help="How often to go through the training table.")] = 3.0,
     patience: Annotated[int | None, typer.Option(help="Epochs without a better model after which to stop.")] = None,
@@ -155,7 +157,6 @@ def finetune(
         )
     elif not init or preset or vocab:
         raise UserError("`init`: give it alone, or `preset` with `vocab` to start from random weights")
-    header_names = {"text": text_column, "text_pair": pair_column, "label": label_column}
     run = runs.finetune(
         task,
         start,
@@ -167,7 +168,7 @@ def finetune(
         ),
         RunOptions(dtype, accumulate, remat, seconds_of(save_every), on_nonfinite),
         ctx.meta.get("task_options", {}),
-        {name: value for name, value in header_names.items() if value},
+        header_names(text_column, pair_column, label_column),
         on_bad_row,
         seed,
         seeds,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.batches import num_tokens
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
@@ -60,11 +61,7 @@ class FineTuned:
                 raise UserError(f"`model`: has {name} {held!r}, but the task's spec asks for {value!r}")
         config = self.model.backbone.config
         config.check_length(self.spec.max_length)
-        if config.vocab_size < len(self.tokenizer.vocabulary):
-            raise UserError(
-                f"{self.tokenizer.vocabulary.origin}: has {len(self.tokenizer.vocabulary)} tokens, the model "
-                f"{config.vocab_size}; give the vocabulary that the model was trained with"
-            )
+        check_vocabulary(config, self.tokenizer)
 
     @property
     def task(self) -> Task:
@@ -157,6 +154,15 @@ class FineTuned:
             return self.task.decode(self.spec, outputs, raw), sums
 
         return step
+
+
+def check_vocabulary(config: BertConfig, tokenizer: BertTokenizer) -> None:
+    """Raises `UserError` for a tokenizer of another vocabulary than the model's."""
+    if config.vocab_size != len(tokenizer.vocabulary):
+        raise UserError(
+            f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model {config.vocab_size}; "
+            f"give the vocabulary that the model was trained with"
+        )
 
 
 def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:

@@ -113,4 +113,3 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         if new is None or old is None:  # undefined, as a correlation of equal predictions is
             return old is None and new is not None
         return new > old if wanted == "max" else new < old
-

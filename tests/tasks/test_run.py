@@ -218,7 +218,10 @@ def test_columns_may_have_other_names(small, tokenizer, animals):
     assert json.loads(Path("run/task.json").read_text())["header_names"] == names
     assert kbs.evaluate("run", "dev.csv") == story("run")["results"]["dev"]
     Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
-    assert kbs.evaluate("run", "plain.csv") == story("run")["results"]["dev"]
+    with pytest.raises(kbs.UserError, match=r"plain\.csv: has no column 'review', but 'text', 'label'"):
+        kbs.evaluate("run", "plain.csv")
+    plain = {"text": "text", "label": "label"}
+    assert kbs.evaluate("run", "plain.csv", plain) == story("run")["results"]["dev"]
 
 
 # --- evaluation and prediction

@@ -46,7 +46,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
 
 def compression_of(path: str) -> str:
     """The name of the compression that the end of `path` stands for; empty if none."""
-    return next((name for suffix, name in COMPRESSIONS.items() if path.endswith(suffix)), "")
+    return next((name for suffix, name in COMPRESSIONS.items() if path.lower().endswith(suffix)), "")
 
 
 def is_url(path: str) -> bool:
