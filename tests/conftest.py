@@ -27,6 +27,7 @@ def document(number: int) -> list[str]:
 def fresh_folder(tmp_path, monkeypatch):
     """Every test writes in a folder of its own, with the same chance."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BERT_CACHE", str(tmp_path / "cache"))
     keras.utils.set_random_seed(1)
     return tmp_path
 

@@ -17,7 +17,12 @@ def inspect(
     from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.errors import UserError
+    from keras_bert_scratch.filesystem import Address, path_of
 
+    address = path_of(path)
+    if isinstance(address, Address):
+        show_records(address)
+        return
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; check the path")
     if path.is_file():

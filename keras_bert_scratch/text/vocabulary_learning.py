@@ -42,6 +42,8 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
         >>> learn_vocabulary(["low lower lowest"] * 3, size=15).tokens[-3:]
         ('##ow', 'low', 'lowe')
     """
+    if isinstance(texts, str):
+        raise UserError("`texts`: is a single str; give a list of texts, or an open file for its lines")
     return Vocabulary(
         (*SPECIAL_TOKENS, *learn_pieces(count_words(texts, lowercase), size - len(SPECIAL_TOKENS))),
         origin="learned vocabulary",

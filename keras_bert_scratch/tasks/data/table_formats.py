@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, INSTALL_CORPORA, is_url, opened
+from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, INSTALL_CORPORA, opened
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.delimited import as_records, csv_rows, read_header, tsv_rows
 from keras_bert_scratch.tasks.data.lines import BadRow, Line, read_lines
 
@@ -66,11 +66,11 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
         yield _tfds(path)
         return
     ending = _ending(path)
-    if not is_url(path):
-        if not Path(path).exists():
-            raise UserError(f"{path}: no such file; check the path")
-        if Path(path).is_dir():
-            raise UserError(f"{path}: is a folder; name a file in it")
+    file = path_of(path)
+    if not file.exists():
+        raise UserError(f"{path}: no such file; check the path")
+    if file.is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it")
     with opened(path) as stream:
         if ending == ".parquet":
             yield _parquet(path, stream)
