@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.native import TASK_FILE, write_task
+from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.native import TASK_FILE
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.labelled_text import LabelledText
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.text.packing import pack_segments
@@ -49,23 +51,23 @@ class Classifier:
 
     def save(self, directory: Path | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`."""
-        write_task(Path(directory), TASK, self.label_names, self.max_length)
-        self.model.save_pretrained(directory, self.tokenizer)
+        task = {"task": TASK, "labels": list(self.label_names), "max_length": self.max_length}
+        with replaced_together(directory) as staged:
+            atomic.write_json(staged / TASK_FILE, task)
+            self.model.save_pretrained(staged, self.tokenizer)
 
     @classmethod
     def load(cls, directory: Path | str) -> Classifier:
         """The classifier that `save` wrote, or that a finished fine-tuning run holds."""
-        file = Path(directory) / TASK_FILE
-        if not file.exists():
-            raise UserError(
-                f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
-            )
-        try:
-            task = json.loads(file.read_text(encoding="utf-8"))
-            labels, max_length = task["labels"], task["max_length"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
+        file = current_file(directory, TASK_FILE)
+        task = read_json(file) if file.exists() else {}
         model = BertTextClassifier.from_pretrained(directory)
+        labels, max_length = task.get("labels"), task.get("max_length")
+        if not task and model.label_names:  # a model that another program trained
+            labels, max_length = list(model.label_names), model.backbone.config.max_position_embeddings
+        if not isinstance(labels, list) or type(max_length) is not int:
+            problem = "is damaged" if task else "is not there"
+            raise UserError(f"{file}: {problem}, so no fine-tuned model; make one with 'keras-bert finetune'")
         model.compile(BertAdamW())
         return cls(model, BertTokenizer.load(directory), labels, max_length)
 
@@ -163,11 +165,9 @@ def finetune(
             else:
                 model = BertTextClassifier.from_pretrained(start, num_classes=num_classes)
         model.backbone.config.check_length(max_length)
-        if model.backbone.config.vocab_size != len(tokenizer.vocabulary):
-            raise UserError(
-                f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model "
-                f"{model.backbone.config.vocab_size}; give the vocabulary that the model was trained with"
-            )
+        model.backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
+        if train_data.pairs is not None:
+            model.backbone.config.check_pairs()
         run = RunDirectory(out, settings, writes=chief)
         if run.finished:
             return run
