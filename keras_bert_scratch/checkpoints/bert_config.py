@@ -44,7 +44,7 @@ def from_bert_config(
         128
     """
     activation = values.get("hidden_act", "gelu")
-    if activation not in activations:
+    if activation not in tuple(activations):
         raise UserError(
             f"{origin}: its activation (hidden_act) {activation!r} is not supported; supported are "
             f"{', '.join(activations)}"

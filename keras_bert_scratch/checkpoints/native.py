@@ -34,7 +34,7 @@ def read(path: Path) -> Checkpoint:
 
 def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoint:
     architecture = described.get("architecture")
-    if architecture not in ARCHITECTURES:
+    if architecture not in tuple(ARCHITECTURES):
         raise UserError(
             f"{config_file}: names no architecture of this library but {architecture!r}; "
             f"it knows {', '.join(ARCHITECTURES)}"

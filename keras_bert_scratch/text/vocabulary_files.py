@@ -158,7 +158,7 @@ def _read_tokens(directory: Path, described: Mapping[str, Any]) -> Vocabulary | 
     """The vocabulary of the plain file, or else the tokens of `tokenizer.json` by id."""
     found = next((file for place in PLACES if (file := current_file(directory, place)).exists()), None)
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
-    if found is None and not by_id:
+    if found is None and "model" not in described:
         raise UserError(f"{directory}: holds no {VOCABULARY_FILE} and no {TOKENIZER_FILE}; put the vocabulary there")
     if found is None:
         return by_id
