@@ -186,6 +186,8 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
 
 def _todays_name(name: str) -> str:
     """As `transformers` names it now: with the encoder's prefix, `weight` and `bias` in a LayerNorm."""
+    # What torch's DataParallel and torch.compile put in front.
+    name = name.removeprefix("module.").removeprefix("_orig_mod.")
     if name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = f"bert.{name}"
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

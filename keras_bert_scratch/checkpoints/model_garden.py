@@ -92,6 +92,10 @@ ENCODER_NAME = re.compile(r"^bert_encoder(_v2)?(_\d+)?/")
 NO_WEIGHTS = re.compile(r"\.OPTIMIZER_SLOT|^(.*/)?optimizer/|^(save_counter|global_step|_CHECKPOINTABLE_OBJECT_GRAPH)")
 
 
+class NoEncoderError(UserError):
+    """The SavedModel is whole as far as one can see, but no encoder of the Model Garden."""
+
+
 def read(path: Path) -> Checkpoint:
     """Reads a folder with a checkpoint and its `bert_config.json`, or a SavedModel."""
     saved_model = (path / "saved_model.pb").exists()
@@ -138,7 +142,13 @@ def _joined(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _by_full_name(prefix: Path) -> dict[str, np.ndarray]:
     """The weights by the names that the variables had, without the encoder's own."""
+    if not prefix.parent.exists():
+        raise NoEncoderError(
+            f"{prefix.parent}: is not there, so no BERT of the Model Garden; give a folder that has it"
+        )
     by_key = read_variables(prefix)
+    if OBJECT_GRAPH not in by_key:
+        raise NoEncoderError(f"{prefix}: was not written by TensorFlow 2, so no BERT of the Model Garden")
     graph = TrackableObjectGraph.FromString(by_key[OBJECT_GRAPH])
     held = {}
     for node in graph.nodes:
@@ -164,6 +174,6 @@ def _config_by_shapes(prefix: Path, held: dict[str, np.ndarray]) -> BertConfig:
             activation="gelu_tanh",
         )
     except KeyError as error:
-        raise UserError(
+        raise NoEncoderError(
             f"{prefix}: holds no {error}, so no BERT of the Model Garden; give a folder that does"
         ) from None

@@ -212,6 +212,11 @@ def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path:
     """The arguments, if none that a new head needs is missing."""
     if "num_classes" not in arguments and arguments.get("label_names"):
         arguments = {**arguments, "num_classes": len(arguments["label_names"])}
+    if arguments.get("label_names") and len(arguments["label_names"]) != arguments["num_classes"]:
+        raise UserError(
+            f"`label_names`: has {len(arguments['label_names'])} names for {arguments['num_classes']} classes; give "
+            f"one for each"
+        )
     for name, parameter in inspect.signature(cls).parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if needed and name not in ("backbone", *arguments):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.native import TASK_FILE
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.checkpoints.native import CONFIG_FILE, TASK_FILE
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.labelled_text import LabelledText
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.text.packing import pack_segments
@@ -59,15 +60,8 @@ class Classifier:
     @classmethod
     def load(cls, directory: Path | str) -> Classifier:
         """The classifier that `save` wrote, or that a finished fine-tuning run holds."""
-        file = current_file(directory, TASK_FILE)
-        task = read_json(file) if file.exists() else {}
+        labels, max_length = _labels_and_length(Path(directory))
         model = BertTextClassifier.from_pretrained(directory)
-        labels, max_length = task.get("labels"), task.get("max_length")
-        if not task and model.label_names:  # a model that another program trained
-            labels, max_length = list(model.label_names), model.backbone.config.max_position_embeddings
-        if not isinstance(labels, list) or type(max_length) is not int:
-            problem = "is damaged" if task else "is not there"
-            raise UserError(f"{file}: {problem}, so no fine-tuned model; make one with 'keras-bert finetune'")
         model.compile(BertAdamW())
         return cls(model, BertTokenizer.load(directory), labels, max_length)
 
@@ -84,6 +78,23 @@ class Classifier:
         results = self.model.evaluate(batches, verbose=0, return_dict=True)
         results = {"accuracy": results["accuracy"], "loss": results["loss"], "majority": data.majority_share}
         return {**{name: round(float(value), 4) for name, value in results.items()}, "examples": len(data)}
+
+
+def _labels_and_length(directory: Path) -> tuple[list[str], int]:
+    """What `task.json` says, or the config of a classifier that another program trained."""
+    file = current_file(directory, TASK_FILE)
+    if file.exists():
+        try:
+            task = json.loads(file.read_text(encoding="utf-8"))
+            return task["labels"], task["max_length"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
+    checkpoint = read_checkpoint(directory) if current_file(directory, CONFIG_FILE).exists() else None
+    if checkpoint is None or checkpoint.architecture != "BertTextClassifier" or not checkpoint.label_names:
+        raise UserError(
+            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
+        )
+    return list(checkpoint.label_names), checkpoint.config.max_position_embeddings
 
 
 def finetune(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ NORMALIZER_RULES = {
 }
 KERAS_RULES = {"lowercase": ("lowercase",), "strip_accents": ("strip_accents",)}
 SUBJECT = "the tokenizer"
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -58,6 +60,13 @@ class VocabularyFiles:
     def word_rules(self) -> WordRules:
         """The rules, the casing guessed from the vocabulary where the files do not tell it."""
         guess = {} if "lowercase" in self.rules else {"lowercase": self.vocabulary.guess_lowercase()}
+        if guess.get("lowercase") is False and "max_word_length" in self.rules:
+            log.warning(
+                "%s: do_lower_case is nowhere told and capital letters are many: taken as cased, while Hugging Face "
+                "would lower-case texts; write do_lower_case into %s",
+                self.vocabulary.origin,
+                RULES_FILE,
+            )
         try:
             return WordRules(**guess, **self.rules)
         except UserError as error:

@@ -87,13 +87,13 @@ def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, data)
 
 
 def test_a_vocabulary_of_another_size_is_refused(config, tokenizer, data):
-    with pytest.raises(kbs.UserError, match="the model 99"):
+    with pytest.raises(kbs.UserError, match="only 99 rows"):
         finetune(config.replace(vocab_size=99), tokenizer, data, None, "run", max_length=32)
     assert not Path("run").exists()
 
 
 def test_rows_longer_than_the_position_table_are_refused(config, tokenizer, data):
-    with pytest.raises(kbs.UserError, match=r"--length\): 65"):
+    with pytest.raises(kbs.UserError, match=r"`max_length`: 65"):
         finetune(config, tokenizer, data, None, "run", max_length=65)
 
 
