@@ -73,11 +73,13 @@ def weights(path: Path, name: str) -> Iterator[bytes]:
 def losses(model: Any, batches: tf.data.Dataset, **options: Any) -> list[str]:
     """The loss after each step, exactly."""
     found = []
+
+    def note(batch: int, logs: dict[str, float]) -> None:
+        found.append(float(logs["loss"]).hex())
+
     model.compile(kbs.BertAdamW(kbs.LinearWarmupDecay(peak=1e-3, steps=2 * STEPS, warmup=0.25)), **options)
-    note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: found.append(float(logs["loss"]).hex())
-    )
-    model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[note])
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+    model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[callback])
     return found
 
 
@@ -121,7 +123,7 @@ def main() -> None:
 
     kbs.build_records(["text.txt"], tokenizer, "records", num_shards=3)
     show("records, documents", (file.read_bytes() for file in sorted(Path("records").glob("*.tfrecord"))))
-    from keras_bert_scratch.data.google.builder import build_google_examples
+    from keras_bert_scratch.data.google.writer import build_google_examples
 
     build_google_examples(["text.txt"], tokenizer, "google", num_shards=2, max_length=48, dupe_factor=2)
     show("records, google", (file.read_bytes() for file in sorted(Path("google").glob("*.tfrecord"))))

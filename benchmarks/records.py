@@ -51,7 +51,7 @@ def ours_documents(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
 
 def ours_google(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
     """Our documents, and of them finished examples in Google's schema."""
-    from keras_bert_scratch.data.google.builder import write_google_examples
+    from keras_bert_scratch.data.google.writer import write_google_examples
 
     _build_documents(text, vocab, lowercase, out / "documents")
     write_google_examples(out / "documents", out / RECORDS, LENGTH, dupe_factor=1)

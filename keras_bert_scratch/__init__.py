@@ -14,14 +14,13 @@ __version__ = version.VERSION
 
 if TYPE_CHECKING:
     from keras_bert_scratch.config import BertConfig as BertConfig
-    from keras_bert_scratch.data.builder import build_records as build_records
     from keras_bert_scratch.data.corpus.form import CorpusForm as CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_documents as read_documents
-    from keras_bert_scratch.data.example_rules import ExampleRules as ExampleRules
-    from keras_bert_scratch.data.google.records import open_records as open_records
-    from keras_bert_scratch.data.labelled_text import LabelledText as LabelledText
-    from keras_bert_scratch.data.masking import MaskingRule as MaskingRule
-    from keras_bert_scratch.data.pretraining_input import PretrainingRecords as PretrainingRecords
+    from keras_bert_scratch.data.google.reader import open_records as open_records
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule as MaskingRule
+    from keras_bert_scratch.data.pretraining.reader import PretrainingRecords as PretrainingRecords
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules as ExampleRules
+    from keras_bert_scratch.data.records.build import build_records as build_records
     from keras_bert_scratch.errors import UserError as UserError
     from keras_bert_scratch.models.backbone import BertBackbone as BertBackbone
     from keras_bert_scratch.models.masked_lm import BertMaskedLM as BertMaskedLM
@@ -32,16 +31,28 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
+    from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
+    from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
+    from keras_bert_scratch.tasks.run import FineTuning as FineTuning
+    from keras_bert_scratch.tasks.run import evaluate as evaluate
+    from keras_bert_scratch.tasks.run import finetune as finetune
+    from keras_bert_scratch.tasks.run import predict as predict
+    from keras_bert_scratch.tasks.task import Spec as Spec
+    from keras_bert_scratch.tasks.task import get_task as get_task
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
     from keras_bert_scratch.training.lamb import Lamb as Lamb
     from keras_bert_scratch.training.optimizers import BertAdamW as BertAdamW
+    from keras_bert_scratch.training.options import RunOptions as RunOptions
+    from keras_bert_scratch.training.options import TrainingOptions as TrainingOptions
+    from keras_bert_scratch.training.pretraining import SecondPhase as SecondPhase
+    from keras_bert_scratch.training.pretraining import pretrain as pretrain
     from keras_bert_scratch.training.schedules import LinearWarmupDecay as LinearWarmupDecay
     from keras_bert_scratch.training.strategies import distributed as distributed
     from keras_bert_scratch.training.strategies import make_strategy as make_strategy
 
-_HOMES = {
+_MODULES = {
     "BertAdamW": "training.optimizers",
     "BertBackbone": "models.backbone",
     "BertConfig": "config",
@@ -54,30 +65,41 @@ _HOMES = {
     "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
     "CorpusForm": "data.corpus.form",
-    "ExampleRules": "data.example_rules",
-    "LabelledText": "data.labelled_text",
+    "ExampleRules": "data.pretraining.rules",
+    "FineTuned": "tasks.fine_tuned",
+    "FineTuning": "tasks.run",
     "Lamb": "training.lamb",
     "LinearWarmupDecay": "training.schedules",
-    "MaskingRule": "data.masking",
-    "PretrainingRecords": "data.pretraining_input",
+    "MaskingRule": "data.pretraining.masking",
+    "PretrainingRecords": "data.pretraining.reader",
+    "RunOptions": "training.options",
+    "SecondPhase": "training.pretraining",
+    "Spec": "tasks.task",
+    "TaskData": "tasks.data.batches",
+    "TrainingOptions": "training.options",
     "UserError": "errors",
     "Vocabulary": "text.vocabulary",
-    "build_records": "data.builder",
+    "build_records": "data.records.build",
     "distributed": "training.strategies",
+    "evaluate": "tasks.run",
     "export_saved_model": "serving.export",
+    "finetune": "tasks.run",
+    "get_task": "tasks.task",
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
-    "open_records": "data.google.records",
+    "open_records": "data.google.reader",
+    "predict": "tasks.run",
+    "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

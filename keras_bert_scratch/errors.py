@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Something the user can put right: the message names the file or argument, and the mend.
 
-    The command line prints the message as one line and exits with code 2; a traceback would add nothing.
+    Arguments stand in backticks, as in Python: "`batch_size`: must be at least 1, not 0", "leave it out or give
+    `packing=True`". The command line prints the message as one line, with its own flags in their place, and exits with
+    code 2; a traceback would add nothing.
 
     Example:
         >>> raise UserError("vocab.txt: lacks [MASK]; add it as a line of its own")
@@ -19,6 +21,9 @@ class UserError(Exception):
         ...
         keras_bert_scratch.errors.UserError: vocab.txt: lacks [MASK]; add it as a line of its own
     """
+
+    # Out of a `tf.function`, AutoGraph lets only those classes through whose constructor is plainly `Exception`'s.
+    __init__ = Exception.__init__
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from pretraining import BATCH, LENGTH, SECOND_LENGTH, SECOND_SHARE, STEPS
+from pretraining import BATCH, LENGTH, SECOND_FRACTION, SECOND_LENGTH, STEPS
 
 from keras_bert_scratch.commands.main import ends_well
 from keras_bert_scratch.config import MINIATURES, NAMED_SIZES, BertConfig
@@ -67,7 +67,7 @@ def table(sustained: float = SUSTAINED) -> str:
 
 def leg_flops(config: BertConfig, length: int) -> float:
     """Operations of a step with rows of `length`."""
-    from keras_bert_scratch.data.masking import MaskingRule
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.training.flops import step_flops
 
     return step_flops(config, BATCH, length, MaskingRule().room(length))
@@ -76,7 +76,7 @@ def leg_flops(config: BertConfig, length: int) -> float:
 def training_flops(config: BertConfig) -> float:
     """Operations of all steps."""
     first, second = (leg_flops(config, length) for length in (LENGTH, SECOND_LENGTH))
-    return STEPS * ((1 - SECOND_SHARE) * first + SECOND_SHARE * second)
+    return STEPS * ((1 - SECOND_FRACTION) * first + SECOND_FRACTION * second)
 
 
 def hours(flops: float, sustained: float) -> float:

@@ -34,9 +34,9 @@ from keras_bert_scratch.commands.main import app
 BATCH = 256
 STEPS = 1_000_000
 LENGTH, SECOND_LENGTH = 128, 512
-SECOND_SHARE = 0.1
+SECOND_FRACTION = 0.1
 SETTINGS = (
-    f"--batch {BATCH} --length {LENGTH} --second-length {SECOND_LENGTH} --second-share {SECOND_SHARE} "
+    f"--batch {BATCH} --length {LENGTH} --second-length {SECOND_LENGTH} --second-fraction {SECOND_FRACTION} "
     "--learning-rate 1e-4 --warmup 0.01 --optimizer adamw --dropout 0.1"
 )
 

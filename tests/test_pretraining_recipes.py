@@ -11,10 +11,10 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.config import PRESET_NAMES
-from keras_bert_scratch.data.pretraining_input import BERT_RULES
+from keras_bert_scratch.data.pretraining.reader import BERT_RULES
 from keras_bert_scratch.errors import Stopped
-from keras_bert_scratch.training import pretraining
-from keras_bert_scratch.training.pretraining import SecondLeg
+from keras_bert_scratch.training import pretraining, resumable
+from keras_bert_scratch.training.pretraining import SecondPhase
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 README = (RECIPES / "README.md").read_text()
@@ -70,11 +70,11 @@ def test_every_size_is_trained_as_published(monkeypatch, records, preset):
     seen = asked(monkeypatch, preset, records, "out")
     assert seen["config"] == kbs.BertConfig.preset(preset, vocab_size=seen["records"].vocab_size)
     assert (seen["config"].hidden_dropout, seen["config"].attention_dropout) == (0.1, 0.1)
-    assert (seen["batch_size"], seen["max_length"], seen["second_leg"]) == (256, 128, SecondLeg(512, 0.1, None))
-    pace = seen["pace"]
-    assert (pace.steps, pace.seconds, pace.learning_rate) == (1_000_000, None, 1e-4)
-    assert pace.steps * pace.warmup == 10_000
-    optimizer = pace.optimizer_at(pace.learning_rate)
+    assert (seen["batch_size"], seen["max_length"], seen["second_phase"]) == (256, 128, SecondPhase(512, 0.1, None))
+    training = seen["training"]
+    assert (training.steps, training.seconds, training.learning_rate) == (1_000_000, None, 1e-4)
+    assert training.steps * training.warmup == 10_000
+    optimizer = training.optimizer_at(training.learning_rate)
     assert type(optimizer) is kbs.BertAdamW
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.decay_rate) == (0.9, 0.999, 0.01)
     assert seen["rules"] == BERT_RULES
@@ -93,9 +93,9 @@ def test_every_size_is_trained_as_published(monkeypatch, records, preset):
 )
 def test_options_replace_those_of_the_recipe(monkeypatch, records, options, steps, seconds, batch, accumulate):
     seen = asked(monkeypatch, "bert-tiny", records, "out", *options.split())
-    assert (seen["pace"].steps, seen["pace"].seconds) == (steps, seconds)
-    assert (seen["batch_size"], seen["accumulate"]) == (batch, accumulate)
-    assert seen["pace"].warmup == 0.01
+    assert (seen["training"].steps, seen["training"].seconds) == (steps, seconds)
+    assert (seen["batch_size"], seen["options"].accumulate) == (batch, accumulate)
+    assert seen["training"].warmup == 0.01
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_a_small_run_through_both_legs_and_again(monkeypatch, capsys, records, e
 
 
 def test_the_cost_is_what_the_run_itself_counts(monkeypatch, records, costs):
-    legs = []
+    phases = []
 
     def note(model, given, *_):
-        legs.extend(given)
+        phases.extend(given)
         raise Stopped("that was all")
 
-    monkeypatch.setattr(pretraining, "train", note)
+    monkeypatch.setattr(resumable, "train", note)
     assert run(monkeypatch, "bert-tiny", records, "out") == 0
-    first, second = legs
+    first, second = phases
     config = kbs.BertConfig.preset("bert-tiny", vocab_size=kbs.PretrainingRecords(records).vocab_size)
     counted = 1_000_000 * (first.until * first.flops + (second.until - first.until) * second.flops)
     assert costs["training_flops"](config) == pytest.approx(counted)

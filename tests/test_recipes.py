@@ -8,8 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.data import builder
-from keras_bert_scratch.data.records import Manifest
+from keras_bert_scratch.data.records import build
+from keras_bert_scratch.data.records.schema import Manifest
 from keras_bert_scratch.text import vocabulary_learning
 
 RECIPES = Path(__file__).parents[1] / "tfrecords"
@@ -170,11 +170,11 @@ def test_an_interrupted_recipe_goes_on(monkeypatch, capsys, recipe, arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(builder, "finish_records", interrupt)
+        patch.setattr(build, "finish_records", interrupt)
         assert run(monkeypatch, recipe, *arguments) == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert not Path("out/records").exists()
     monkeypatch.setattr(vocabulary_learning, "count_words", interrupt)
-    monkeypatch.setattr(builder, "make_part", interrupt)
+    monkeypatch.setattr(build, "make_part", interrupt)
     assert run(monkeypatch, recipe, *arguments) == 0
     assert Manifest.load("out/records").total("documents") == 4

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +35,17 @@ Length = Annotated[int, typer.Option(help="Tokens per row.")]
 BiasCorrection = Annotated[
     bool,
     typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
+]
+Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
+Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
+Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]
+Remat = Annotated[bool, typer.Option("--remat", help="Compute activations again in the backward pass, to save memory.")]
+SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s, 5m.")]
+OnNonfinite = Annotated[
+    str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
+]
+OnBadRow = Annotated[
+    str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
 Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
 Pairs = Annotated[
@@ -62,3 +76,62 @@ def seconds_of(duration: str) -> float:
 def listed(names: str) -> list[str]:
     """`"a:1,b:2"` as a list; an empty one of nothing."""
     return [name for name in names.split(",") if name]
+
+
+# Arguments of the library that a verb takes under another name; all others have the same one.
+PARAMETERS = {
+    "batch_size": "batch",
+    "fraction": "masked_share",  # of `MaskingRule`
+    "max_length": "length",
+    "num_shards": "shards",
+    "save_seconds": "save_every",
+    "seconds": "budget",
+    "unit": "masking",  # of `MaskingRule`
+    "vocabulary": "vocab",
+}
+_ARGUMENT = re.compile(r"`([a-z_][a-z0-9_]*)(?:=([^`]*))?`")
+
+
+def in_flags(message: str, parameters: Iterable[Any]) -> str:
+    """An error of the library in the words of the command line: arguments in backticks become a verb's flags.
+
+    Args:
+        message: str. Such as "`num_shards`: must be at least 1" or "give `bad_bytes='replace'`".
+        parameters: what the verb takes, as `typer.main.get_command` gives it. What is none of them loses its backticks.
+
+    Example:
+        >>> import typer
+        >>> app = typer.Typer()
+        >>> @app.command()
+        ... def build(shards: int = 8, bad_bytes: str = "fail"): ...
+        >>> in_flags("`num_shards`: must be at least 1", typer.main.get_command(app).params)
+        '--shards: must be at least 1'
+        >>> in_flags("mend it, or give `bad_bytes='replace'`", typer.main.get_command(app).params)
+        'mend it, or give --bad-bytes replace'
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+
+    def spoken(match: re.Match[str]) -> str:
+        name, text = match.groups()
+        parameter = known.get(name) or known.get(PARAMETERS.get(name, ""))
+        value = _literal(text)
+        if parameter is None or value is None:
+            return match[0].strip("`")
+        if parameter.param_type_name == "argument":
+            return name.upper() if text is None else shlex.quote(str(value))
+        flag = parameter.opts[0]
+        if text is None or value is True:
+            return flag
+        if value is False:
+            return parameter.secondary_opts[0] if parameter.secondary_opts else match[0].strip("`")
+        return f"{flag} {shlex.quote(str(value))}"
+
+    return _ARGUMENT.sub(spoken, message)
+
+
+def _literal(text: str | None) -> Any:
+    """The value that `text` writes in Python, as far as a flag can take it."""
+    try:
+        return ast.literal_eval(text) if text is not None else ...
+    except (ValueError, SyntaxError):
+        return text

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from keras_bert_scratch.commands.arguments import OnBadRow
+from keras_bert_scratch.errors import UserError
+
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
@@ -14,28 +17,20 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
     length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows per batch of records; else as the run was trained.")] = None,
+    on_bad_row: OnBadRow = "fail",
 ) -> None:
-    """Measure a fine-tuned run on labelled texts, or a pretrained one on records."""
+    """Measure a fine-tuned run on labelled texts, or a pretrained one on records, as the run itself measured."""
     from keras_bert_scratch.commands.tables import print_results
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.records import open_records
-    from keras_bert_scratch.data.labelled_text import LabelledText
-    from keras_bert_scratch.models.masked_lm import BertMaskedLM
-    from keras_bert_scratch.models.pretrainer import BertPretrainer
-    from keras_bert_scratch.tasks.classification import Classifier
-    from keras_bert_scratch.text.tokenizer import BertTokenizer
-    from keras_bert_scratch.training.pretraining import evaluate_pretraining
-    from keras_bert_scratch.training.run_directory import read_run
 
-    if data.is_dir():
-        records = open_records(data, BertTokenizer.load(run))
-        settings = (read_run(run) or {}).get("settings", {})
-        rules = ExampleRules(settings.get("rules", {}).get("pairs", "next"))
-        model = (BertMaskedLM if rules.pairs == "none" else BertPretrainer).from_pretrained(run)
-        model.compile()
-        length = length or settings.get("max_length") or model.backbone.config.max_position_embeddings
-        results = evaluate_pretraining(model, records, max_length=length, rules=rules)
-        print_results(f"{run} on {data}", results)
+    if not data.is_dir():
+        from keras_bert_scratch.tasks.run import evaluate as evaluate_fine_tuned
+
+        if length is not None or batch is not None:
+            raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
+        results = evaluate_fine_tuned(run, data, on_bad_row)
     else:
-        classifier = Classifier.load(run)
-        print_results(f"{run} on {data}", classifier.evaluate(LabelledText.read(data, classifier.label_names)))
+        from keras_bert_scratch.training.pretraining import evaluate_pretrained
+
+        results = evaluate_pretrained(run, data, length, batch)
+    print_results(f"{run} on {data}", results)

@@ -16,9 +16,10 @@ def export(
 ) -> None:
     """Write a fine-tuned run as a SavedModel that takes raw strings."""
     from keras_bert_scratch.serving.export import export_saved_model
-    from keras_bert_scratch.tasks.classification import Classifier
+    from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-    classifier = Classifier.load(run)
-    export_saved_model(classifier.model, classifier.tokenizer, out, classifier.label_names, classifier.max_length)
+    tuned = FineTuned.load(run)
+    export_saved_model(tuned, out)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    print(f"{out}: SavedModel, {size / 1e6:.1f} MB, labels {', '.join(classifier.label_names)}")
+    labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)
+    print(f"{out}: SavedModel, {tuned.spec.task}, {size / 1e6:.1f} MB, takes {', '.join(tuned.spec.columns)}{labels}")

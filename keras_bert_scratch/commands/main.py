@@ -24,6 +24,7 @@ from keras_bert_scratch.commands import (
     tfrecords,
     vocab,
 )
+from keras_bert_scratch.commands.arguments import in_flags
 from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError
 
 USER_ERROR = 2
@@ -50,7 +51,8 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             _import_tensorflow_quietly()
             verb(*args, **kwargs)
         except UserError as error:
-            _say(f"error: {error}")
+            command = typer.main.get_command(app).commands[verb.__name__]
+            _say(f"error: {in_flags(str(error), command.params)}")
             raise typer.Exit(USER_ERROR) from None
         except Stopped as stopped:
             _say(str(stopped))

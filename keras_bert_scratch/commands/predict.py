@@ -1,28 +1,113 @@
-"""`keras-bert predict`: ask a model about texts."""
+"""`keras-bert predict`: ask a model about texts, or about a file of them."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from keras_bert_scratch import atomic
+from keras_bert_scratch.commands.arguments import OnBadRow
+from keras_bert_scratch.errors import UserError
+
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
+
+ROWS_AT_ONCE = 64  # in one call of a SavedModel
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A fine-tuned run, or a SavedModel made by 'keras-bert export'.")],
-    text: Annotated[list[str], typer.Argument(help="The texts.")],
+    text: Annotated[list[str] | None, typer.Argument(help="The texts.")] = None,
+    pair: Annotated[
+        list[str] | None, typer.Option(help="The second text of each, where the model was trained on pairs.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Instead of texts: a table with the columns that the model was trained on.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --data: the .jsonl to write, a line for each row; else to the screen.")
+    ] = None,
+    on_bad_row: OnBadRow = "fail",
 ) -> None:
-    """Print the label of each text, its score and the text, parted by tabs."""
+    """Print the answer about each text, or write them for a file."""
+    if bool(text) == (data is not None):
+        raise UserError("`text`, `data`: give texts or a table")
+    if out is not None and data is None:
+        raise UserError("`out`: is for `data`; texts are answered on the screen")
+    if data is not None:
+        answers = _answers(model, None, data, on_bad_row)
+        first = list(itertools.islice(answers, 1))  # what is wrong with the model is told before the file is made
+        with _written(out) as write:
+            for row, answer in itertools.chain(first, answers):
+                write(json.dumps({**row, **answer}, ensure_ascii=False) + "\n")
+        return
+    if pair and len(pair) != len(text):
+        raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
+    raw = {"text": text, **({"text_pair": pair} if pair else {})}
+    for row, answer in _answers(model, raw, None, on_bad_row):
+        print(f"{_line(answer)}\t" + "\t".join(row.values()))
+
+
+def _answers(
+    model: Path, raw: Mapping[str, list[str]] | None, data: Path | None, on_bad_row: str
+) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
+    """Rows with their answers: of `raw`, or of the table `data`."""
     if (model / "saved_model.pb").exists():
         # Nothing of the network's code is imported on this way: the SavedModel answers by itself.
-        from keras_bert_scratch.serving.saved_model import answer
+        from keras_bert_scratch.serving.saved_model import SavedModel
 
-        answers = [(label, max(scores)) for label, scores in answer(model, text)]
+        loaded = SavedModel(model)
+        if raw is None:
+            yield from _in_batches(loaded, _rows(loaded, data, on_bad_row))
+            return
+        found = loaded.predict(raw)
     else:
-        from keras_bert_scratch.tasks.classification import Classifier
+        from keras_bert_scratch.tasks.run import predict as predict_rows
+        from keras_bert_scratch.tasks.run import predict_file
 
-        answers = [(label, scores[label]) for label, scores in Classifier.load(model).answer(text)]
-    for (label, score), asked in zip(answers, text, strict=True):
-        print(f"{label}\t{score:.3f}\t{asked}")
+        if raw is None:
+            yield from predict_file(model, data, on_bad_row)
+            return
+        found = predict_rows(model, raw)
+    rows = (dict(zip(raw, values, strict=True)) for values in zip(*raw.values(), strict=True))
+    yield from zip(rows, found, strict=True)
+
+
+def _rows(model: Any, data: Path, on_bad_row: str) -> Iterator[Mapping[str, str]]:
+    from keras_bert_scratch.tasks.data.tables import Column, read_rows
+
+    columns = [Column(name) for name in model.columns]
+    return (row.values for row in read_rows(data, columns, on_bad_row=on_bad_row))
+
+
+def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
+    rows = iter(rows)
+    while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        raw = {name: [row[name] for row in some] for name in model.columns}
+        yield from zip(some, model.predict(raw), strict=True)
+
+
+@contextlib.contextmanager
+def _written(out: Path | None) -> Iterator[Any]:
+    if out is None:
+        yield sys.stdout.write
+        return
+    atomic.check_is_free(out)
+    with atomic.written_file(out) as place, place.open("w", encoding="utf-8") as file:
+        yield file.write
+    print(f"{out}: written")
+
+
+def _line(answer: Mapping[str, Any]) -> str:
+    """The answer before its text: label and score parted by a tab, a score, or what else there is as JSON."""
+    if isinstance(answer.get("label"), str):
+        return f"{answer['label']}\t{answer.get('score') or max(answer['scores']):.3f}"
+    if set(answer) == {"score"}:
+        return f"{answer['score']:.3f}"
+    return json.dumps(answer, ensure_ascii=False)

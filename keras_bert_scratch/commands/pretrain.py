@@ -8,20 +8,26 @@ from typing import Annotated
 import typer
 
 from keras_bert_scratch.commands.arguments import (
+    Accumulate,
     Batch,
     BiasCorrection,
+    Dtype,
     Index,
     Length,
     MaskedShare,
     Masking,
     MaxPredictions,
+    OnNonfinite,
     Out,
     Pairs,
+    Remat,
+    SaveEvery,
     Seed,
     ShortSeqProb,
     Strategy,
     Tpu,
     VirtualDevices,
+    Warmup,
     Workers,
     listed,
     seconds_of,
@@ -41,11 +47,11 @@ def pretrain(
     batch: Batch = 32,
     length: Length = 128,
     learning_rate: Annotated[float, typer.Option(help="The highest rate.")] = 1e-4,
-    warmup: Annotated[float, typer.Option(help="Share of the training in which the rate rises.")] = 0.01,
+    warmup: Warmup = 0.01,
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
-    dropout: Annotated[float, typer.Option(help="Share dropped of activations and attention.")] = 0.1,
-    dtype: Annotated[str, typer.Option(help="Of the products: float32, bfloat16 or float16.")] = "float32",
+    dropout: Annotated[float, typer.Option(help="Fraction of activations and attention dropped.")] = 0.1,
+    dtype: Dtype = "float32",
     held_out: Annotated[
         Path | None, typer.Option("--eval", help="Records to measure on before, after and in between.")
     ] = None,
@@ -53,14 +59,12 @@ def pretrain(
         int | None, typer.Option("--eval-every", help="Steps between; by default a tenth of all, or 1000 by the clock.")
     ] = None,
     second_length: Annotated[
-        int | None, typer.Option(help="Tokens per row in a second leg, such as 512 after 128, as in the paper.")
+        int | None, typer.Option(help="Tokens per row in a second phase, such as 512 after 128, as in the paper.")
     ] = None,
-    second_share: Annotated[float, typer.Option(help="Share of the run that the second leg is.")] = 0.1,
+    second_fraction: Annotated[float, typer.Option(help="Fraction of the run that the second phase is.")] = 0.1,
     second_batch: Annotated[int | None, typer.Option(help="Rows per step in it; by default as before.")] = None,
-    accumulate: Annotated[int, typer.Option(help="Parts to work through a batch in, to save memory.")] = 1,
-    remat: Annotated[
-        bool, typer.Option("--remat", help="Work blocks out again in the backward pass, to save memory.")
-    ] = False,
+    accumulate: Accumulate = 1,
+    remat: Remat = False,
     pairs: Pairs = "next",
     packing: Annotated[
         bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
@@ -79,10 +83,8 @@ def pretrain(
     index: Index = None,
     virtual_devices: VirtualDevices = None,
     tpu: Tpu = "",
-    save_every: Annotated[str, typer.Option(help="Time between kept states, as 60s, 5m.")] = "60s",
-    on_nonfinite: Annotated[
-        str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
-    ] = "stop",
+    save_every: SaveEvery = "60s",
+    on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
 ) -> None:
     """Pretrain a new model on records."""
@@ -92,33 +94,30 @@ def pretrain(
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.records import open_records
-    from keras_bert_scratch.data.masking import MaskingRule
-    from keras_bert_scratch.training.loop import Pace
-    from keras_bert_scratch.training.pretraining import SecondLeg
+    from keras_bert_scratch.data.google.reader import open_records
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
+    from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+    from keras_bert_scratch.training.pretraining import SecondPhase
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_share, masking, max_predictions)
     rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
+    seconds = seconds_of(budget) if budget else None
     run = pretrain_records(
         data,
         BertConfig.preset(preset, vocab_size=data.vocab_size, hidden_dropout=dropout, attention_dropout=dropout),
         out,
-        Pace(steps, seconds_of(budget) if budget else None, learning_rate, warmup, bias_correction, optimizer),
+        TrainingOptions(steps, seconds, learning_rate, warmup, bias_correction, optimizer),
         batch,
         length,
-        dtype,
         seed,
         open_records(held_out, data.tokenizer, on_corrupt) if held_out else None,
         rules,
-        SecondLeg(second_length, second_share, second_batch) if second_length else None,
+        SecondPhase(second_length, second_fraction, second_batch) if second_length else None,
         devices,
-        accumulate,
-        remat,
         evaluate_every,
-        seconds_of(save_every),
-        on_nonfinite,
+        RunOptions(dtype, accumulate, remat, seconds_of(save_every), on_nonfinite),
     )
     print_run(run)

@@ -14,8 +14,8 @@ from rich.text import Text
 from keras_bert_scratch.commands.tables import print_results
 
 if TYPE_CHECKING:
-    from keras_bert_scratch.data.google.records import GoogleRecords
-    from keras_bert_scratch.data.pretraining_input import PretrainingRecords
+    from keras_bert_scratch.data.google.reader import GoogleRecords
+    from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
 
 EXAMPLES = 3
 LENGTH = 64  # of the examples that are made of documents
@@ -27,8 +27,8 @@ PAIR_LABELS = ("B follows A", "B is from elsewhere")
 
 def show_records(path: Path) -> None:
     """Prints what the records at `path` are, whoever made them."""
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.records import GoogleRecords, open_records
+    from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
 
     records = open_records(path)
     facts = _facts(records)

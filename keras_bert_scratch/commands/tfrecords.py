@@ -62,12 +62,12 @@ def tfrecords(
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
     from keras_bert_scratch.commands.progress import byte_progress
-    from keras_bert_scratch.data.beam_builder import build_records_with_beam
-    from keras_bert_scratch.data.builder import build_records
     from keras_bert_scratch.data.corpus.form import CorpusForm
-    from keras_bert_scratch.data.example_rules import ExampleRules
-    from keras_bert_scratch.data.google.builder import build_google_examples
-    from keras_bert_scratch.data.masking import MaskingRule
+    from keras_bert_scratch.data.google.writer import build_google_examples
+    from keras_bert_scratch.data.pretraining.masking import MaskingRule
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
+    from keras_bert_scratch.data.records.build import build_records
+    from keras_bert_scratch.data.records.build_beam import build_records_with_beam
     from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.text.tokenizer import BertTokenizer
 

@@ -84,6 +84,25 @@ def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
     return error, error
 
 
+def binary_cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
+    """-log sigmoid(logit) where the label is 1, -log(1 - sigmoid(logit)) where it is 0, and whether that is right."""
+    labels, logits = ops.cast(labels, "float32"), ops.cast(logits, "float32")
+    loss = ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
+    return loss, ops.cast(ops.equal(ops.cast(logits >= 0, "float32"), labels), "float32")
+
+
+def several_labels(share: float = 1.0) -> Objective:
+    """Binary cross-entropy of each label by itself, the mean over labels and rows; scored by accuracy of labels."""
+    return Objective(
+        binary_cross_entropy,
+        "accuracy",
+        lambda mean: mean,
+        share,
+        lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        lambda: keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
+    )
+
+
 def classes(share: float = 1.0) -> Objective:
     """Cross-entropy, the mean over places by their sample weights, not over rows; scored by accuracy."""
     return Objective(

@@ -11,7 +11,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes, score
+from keras_bert_scratch.models.objectives import classes, score, several_labels
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -49,6 +49,8 @@ class BertTextClassifier(OnBackbone, keras.Model):
         **kwargs: Any,
     ) -> None:
         self.check_pooler(backbone)
+        if problem_type is None:
+            problem_type = "regression" if num_classes == 1 else "single_label_classification"
         if num_classes < 1:
             raise UserError(f"num_classes: must be at least 2, or 1 for a score, not {num_classes}")
 
@@ -64,9 +66,14 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
-        self.objectives = {"": score() if num_classes == 1 else classes()}
-        self.num_classes = num_classes
+        objective = {
+            "regression": score,
+            "single_label_classification": classes,
+            "multi_label_classification": several_labels,
+        }[problem_type]
+        self.objectives = {"": objective()}
         self.problem_type = problem_type
         self.label_names = tuple(label_names)
+        self.num_classes = num_classes
         self.dropout = dropout
         self.classifier_head = classifier_head

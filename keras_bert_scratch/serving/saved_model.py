@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
 
 from keras_bert_scratch.errors import UserError
 
+SIGNATURE = "serving_default"
 
-def answer(path: Path | str, texts: Sequence[str]) -> list[tuple[str, list[float]]]:
-    """For each text the label and the scores of all labels, by the model's `serving_default` signature.
+
+class SavedModel:
+    """An exported model, loaded.
 
     Args:
-        path: the SavedModel's folder.
-        texts: the texts.
+        path: path. The SavedModel's folder.
 
     Raises:
         UserError: it cannot be loaded, or does not take raw text.
     """
-    try:
-        signatures = tf.saved_model.load(str(path)).signatures
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UserError(
-            f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
-        ) from None
-    if "serving_default" not in signatures or "text" not in signatures["serving_default"].structured_input_signature[1]:
-        raise UserError(
-            f"{path}: has no serving_default signature that takes 'text'; export it with 'keras-bert export'"
-        )
-    answers = signatures["serving_default"](text=tf.constant(list(texts)))
-    labels = [label.decode() for label in answers["label"].numpy()]
-    return list(zip(labels, answers["scores"].numpy().tolist(), strict=True))
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        try:
+            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
+            ) from None
+        signatures = self._loaded.signatures
+        inputs = signatures[SIGNATURE].structured_input_signature[1] if SIGNATURE in signatures else {}
+        if not inputs or any(spec.dtype != tf.string for spec in inputs.values()):
+            raise UserError(
+                f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
+            )
+        self.columns = tuple(sorted(inputs))
+        self._serve = signatures[SIGNATURE]
+
+    def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """The signature's outputs for each row, as JSON can hold them.
+
+        Args:
+            raw: mapping of the signature's inputs, equally long.
+
+        Raises:
+            UserError: `raw` has other columns.
+        """
+        if set(raw) != set(self.columns):
+            raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
+        outputs = self._serve(**{name: tf.constant(list(values)) for name, values in raw.items()})
+        names = list(outputs)
+        rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,196 +1,121 @@
-"""Classification of texts or pairs of texts: fine-tune, evaluate, answer."""
+"""Classification: one label of several for a text or a pair of texts (Devlin et al. 2019, section 4.1)."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
+from sklearn import metrics
 
-from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.formats import read_checkpoint
-from keras_bert_scratch.checkpoints.native import CONFIG_FILE, TASK_FILE
-from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.data.labelled_text import LabelledText
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
-from keras_bert_scratch.text.packing import pack_segments
-from keras_bert_scratch.text.tokenizer import BertTokenizer
-from keras_bert_scratch.training.callbacks import METRICS_FILE
-from keras_bert_scratch.training.curves import plot_curves
-from keras_bert_scratch.training.loop import Leg, Pace, train
-from keras_bert_scratch.training.optimizers import BertAdamW
-from keras_bert_scratch.training.run_directory import RunDirectory
-from keras_bert_scratch.training.strategies import check_batch, from_chief, is_chief, lost_workers_named
+from keras_bert_scratch.tasks.data.tables import Column, check_labels, label_order
+from keras_bert_scratch.tasks.data.texts import digest_of, read_texts, text_columns, text_features
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
 
-TASK = "classification"
-EVALUATION_BATCH = 64
+LABEL = Column("label", ("labels",), kind="label")
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-    """A classifier with all it takes to answer about raw text.
+class ClassificationOptions:
+    """Options of classification.
 
     Args:
-        model: the network.
-        tokenizer: its vocabulary.
-        label_names: what its classes are called.
-        max_length: tokens per row it was trained with.
+        class_weights: str, default "none". How much an example counts in the training loss by its label: `"none"`:
+            all alike; `"balanced"`: the rarer the label, the more (examples / (labels * examples of the label)); or
+            a weight for each label, as in `"no=1,yes=3"`.
     """
 
-    model: BertTextClassifier
-    tokenizer: BertTokenizer
-    label_names: Sequence[str]
-    max_length: int
-
-    def save(self, directory: Path | str) -> None:
-        """Writes model, vocabulary and `task.json` into `directory`."""
-        task = {"task": TASK, "labels": list(self.label_names), "max_length": self.max_length}
-        with replaced_together(directory) as staged:
-            atomic.write_json(staged / TASK_FILE, task)
-            self.model.save_pretrained(staged, self.tokenizer)
-
-    @classmethod
-    def load(cls, directory: Path | str) -> Classifier:
-        """The classifier that `save` wrote, or that a finished fine-tuning run holds."""
-        labels, max_length = _labels_and_length(Path(directory))
-        model = BertTextClassifier.from_pretrained(directory)
-        model.compile(BertAdamW())
-        return cls(model, BertTokenizer.load(directory), labels, max_length)
-
-    def answer(self, texts: Sequence[str]) -> list[tuple[str, dict[str, float]]]:
-        """For each text the likeliest label, and every label's probability."""
-        rows = pack_segments(self.tokenizer.tokenize(texts), None, self.max_length, self.tokenizer.vocabulary)
-        scores = keras.ops.softmax(self.model(rows))
-        named = [dict(zip(self.label_names, map(float, row), strict=True)) for row in np.asarray(scores)]
-        return [(max(row, key=row.__getitem__), row) for row in named]
-
-    def evaluate(self, data: LabelledText) -> dict[str, float]:
-        """Loss and accuracy on `data`, with the accuracy of always answering its most frequent label."""
-        batches = data.evaluation_batches(self.tokenizer, EVALUATION_BATCH, self.max_length)
-        results = self.model.evaluate(batches, verbose=0, return_dict=True)
-        results = {"accuracy": results["accuracy"], "loss": results["loss"], "majority": data.majority_share}
-        return {**{name: round(float(value), 4) for name, value in results.items()}, "examples": len(data)}
+    class_weights: str = "none"
 
 
-def _labels_and_length(directory: Path) -> tuple[list[str], int]:
-    """What `task.json` says, or the config of a classifier that another program trained."""
-    file = current_file(directory, TASK_FILE)
-    if file.exists():
-        try:
-            task = json.loads(file.read_text(encoding="utf-8"))
-            return task["labels"], task["max_length"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
-    checkpoint = read_checkpoint(directory) if current_file(directory, CONFIG_FILE).exists() else None
-    if checkpoint is None or checkpoint.architecture != "BertTextClassifier" or not checkpoint.label_names:
-        raise UserError(
-            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
-        )
-    return list(checkpoint.label_names), checkpoint.config.max_position_embeddings
-
-
-def finetune(
-    start: Path | str | BertConfig,
-    tokenizer: BertTokenizer,
-    train_data: LabelledText,
-    dev_data: LabelledText | None,
-    out: Path | str,
-    epochs: float = 3.0,
-    batch_size: int = 32,
-    max_length: int = 128,
-    learning_rate: float = 5e-5,
-    warmup: float = 0.1,
-    bias_correction: bool = False,
-    layer_decay: float = 1.0,
-    seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None,
-) -> RunDirectory:
-    """Fine-tunes a classifier (Devlin et al. 2019, section 4.1 and appendix A.3).
+class Classification(Task):
+    """One label for a text or a pair of texts.
 
     Args:
-        start: a pretrained model's folder, or a config for a network with random weights.
-        tokenizer: of the pretrained model.
-        train_data: what to learn from.
-        dev_data: what to measure on afterwards, or `None`.
-        out: the run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
-        epochs: how often to go through `train_data`.
-        batch_size: rows per step, of all replicas together; the paper tries 16 and 32.
-        max_length: tokens per row.
-        learning_rate: the highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
-        warmup: share of the training in which the rate rises.
-        bias_correction, layer_decay: as in `Pace`.
-        seed: of the new head, dropout and order.
-        strategy: from `make_strategy`; `None` for one device.
-
-    Returns: the finished run; its `results` hold `fill`, the share of places that are no padding, and `dev`, which of
-    several workers only the chief measures.
-
-    Raises:
-        UserError: sizes that do not fit, a vocabulary that is not the model's, a folder that holds another run.
-        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+        name: str, default "classification". The task's name.
+        columns: tuple of str, default `()`. The columns that a table must have; without any, those that it has.
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    check_batch(strategy, batch_size)
-    if epochs <= 0:
-        raise UserError(f"--epochs: must be more than 0, not {epochs}")
-    steps = max(1, round(epochs * len(train_data) / batch_size))
-    pace = Pace(
-        steps=steps,
-        learning_rate=learning_rate,
-        warmup=warmup,
-        bias_correction=bias_correction,
-        layer_decay=layer_decay,
-    )
-    from_config = isinstance(start, BertConfig)
-    settings = {
-        "task": TASK,
-        "start": start.to_dict() if from_config else str(start),
-        "vocabulary": tokenizer.vocabulary.sha256,
-        "labels": list(train_data.label_names),
-        "examples": train_data.sha256,
-        "pace": vars(pace),
-        "batch_size": batch_size,
-        "max_length": max_length,
-        "seed": seed,
-    }
-    num_classes = len(train_data.label_names)
-    chief = is_chief(strategy)
-    keras.utils.set_random_seed(seed)
 
-    def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
-        return train_data.training_batches(tokenizer, batch_size, max_length, seed, step, worker, num_workers)
+    best_by = ("accuracy", "max")
+    model_class = BertTextClassifier
+    Options = ClassificationOptions
 
-    with lost_workers_named(strategy, Path(out)):
-        model: Any
-        with strategy.scope():
-            if from_config:
-                model = BertTextClassifier(BertBackbone(start), num_classes)
-            else:
-                model = BertTextClassifier.from_pretrained(start, num_classes=num_classes)
-        model.backbone.config.check_length(max_length)
-        model.backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
-        if train_data.pairs is not None:
-            model.backbone.config.check_pairs()
-        run = RunDirectory(out, settings, writes=chief)
-        if run.finished:
-            return run
-        if "fill" not in run.results:
-            run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
-        train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
-        results: dict[str, Any] = {"steps": steps, "dev": None}
-        if chief:
-            plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
-            Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
-            if dev_data:  # on one device, whatever the strategy
-                results["dev"] = Classifier.load(run.path).evaluate(dev_data)
-        run.finish(results)
-        from_chief(strategy, steps)  # a chief that is killed while it writes finds the others still there
-    return run
+    def __init__(self, name: str = "classification", columns: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.required_columns = columns
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)
+        labels = table.columns.pop("label")
+        if not spec.labels:
+            names = label_order(labels)
+            if len(names) < 2:
+                raise UserError(f"{table.path}: all labels are {names[0]!r}; a classifier needs at least two")
+            options = {"class_weights": class_weights_of(spec.options.get("class_weights", "none"), labels, names)}
+            spec = dataclasses.replace(spec, labels=names, options={**spec.options, **options})
+        check_labels(table, labels, spec.labels)
+        numbers = {name: number for number, name in enumerate(spec.labels)}
+        gold = np.array([numbers[label] for label in labels], np.int32)
+        digest = digest_of(table.columns, labels)
+        return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
+
+    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
+        return text_columns(spec)
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
+        return text_features(spec, tokenizer, raw)
+
+    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        weights = spec.options.get("class_weights") if training else None
+        return gold["label"], None if weights is None else tf.gather(tf.constant(weights, tf.float32), gold["label"])
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {"num_classes": len(spec.labels), "label_names": spec.labels}
+
+    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, tf.Tensor]:
+        scores = tf.nn.softmax(outputs)
+        return {"label": tf.gather(tf.constant(spec.labels), tf.argmax(scores, axis=-1)), "scores": scores}
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        true, predicted = gold["label"], np.argmax(decoded["scores"], axis=-1)
+        results = {"accuracy": float(np.mean(true == predicted))}
+        if len(spec.labels) == 2:  # of the label that comes last, such as 1 or "yes"
+            results["f1"] = float(metrics.f1_score(true, predicted, pos_label=1, zero_division=0.0))
+        classes = range(len(spec.labels))
+        results["f1_macro"] = float(metrics.f1_score(true, predicted, labels=classes, average="macro", zero_division=0))
+        constant = len(set(true.tolist())) < 2 or len(set(predicted.tolist())) < 2
+        results["matthews"] = None if constant else float(metrics.matthews_corrcoef(true, predicted))
+        return {**results, "majority": float(np.bincount(true).max() / len(true))}
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        scores = dict(zip(spec.labels, map(float, row["scores"]), strict=True))
+        return {"label": row["label"], "score": max(scores.values()), "scores": scores}
+
+
+def class_weights_of(asked: str, labels: Sequence[str], names: Sequence[str]) -> list[float] | None:
+    """The weight of each label in the order of `names`, or `None` for all alike.
+
+    Example:
+        >>> class_weights_of("balanced", ["a", "a", "a", "b"], ["a", "b"])
+        [0.6666666666666666, 2.0]
+    """
+    if asked == "none":
+        return None
+    if asked == "balanced":
+        return [len(labels) / (len(names) * labels.count(name)) for name in names]
+    try:
+        given = {name.strip(): float(weight) for name, _, weight in (part.rpartition("=") for part in asked.split(","))}
+        weights = [given.pop(name) for name in names]
+    except (ValueError, KeyError):
+        given, weights = {"": 0.0}, []
+    if given or not all(weight >= 0 and np.isfinite(weight) for weight in weights):
+        example = ",".join(f"{name}=1" for name in names)
+        raise UserError(f"`class_weights`: {asked!r} is unknown; write none, balanced or a number for each: {example}")
+    return weights
+
+
+TASK = Classification()

@@ -10,7 +10,7 @@ from keras import ops
 
 
 def warmup_decay(progress: Any, warmup: float) -> Any:
-    """The share of the peak rate at `progress` (0 to 1): rising to 1 at `warmup`, then falling to 0 at 1."""
+    """The fraction of the peak rate at `progress` (0 to 1): rising to 1 at `warmup`, then falling to 0 at 1."""
     rising = progress / warmup if warmup else 1.0
     falling = (1.0 - progress) / (1.0 - warmup)
     return ops.maximum(ops.minimum(rising, falling), 0.0)
@@ -21,9 +21,9 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warmup, then linear decay to 0 (Devlin et al. 2019, appendix A.2).
 
     Args:
-        peak: the highest rate.
-        steps: where the rate reaches 0.
-        warmup: share of `steps` in which it rises; the paper's 10,000 of 1,000,000 is 0.01.
+        peak: float. The highest rate.
+        steps: int. The step at which the rate reaches 0.
+        warmup: float, default 0.1. Fraction of `steps` in which it rises; the paper's 10,000 of 1,000,000 is 0.01.
 
     Example:
         >>> schedule = LinearWarmupDecay(peak=1.0, steps=10, warmup=0.2)
@@ -43,49 +43,39 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
 
 
-class WallClockSchedule(keras.callbacks.Callback):
-    """The same line over seconds instead of steps, and the end of the training when they are spent.
+class WallClockSchedule:
+    """The same line over seconds instead of steps.
 
     For people with one machine and one evening: whatever the machine's speed, the rate has fallen to 0 in time.
 
     Args:
-        peak: the highest rate.
-        seconds: the budget.
-        warmup: share of it in which the rate rises.
-        spent: seconds that an interrupted run has used already.
+        peak: float. The highest rate.
+        seconds: float. The budget.
+        warmup: float, default 0.1. Fraction of the budget in which the rate rises.
+        spent: float, default 0. Seconds that an interrupted run has used already.
+
+    Example:
+        >>> WallClockSchedule(peak=1.0, seconds=10.0, warmup=0.5, spent=10.0).rate
+        0.0
     """
 
     def __init__(self, peak: float, seconds: float, warmup: float = 0.1, spent: float = 0.0) -> None:
-        super().__init__()
         self.peak = peak
         self.seconds = seconds
         self.warmup = warmup
         self._spent_before = spent
-        self._start = time.monotonic()
-        self._running = False
+        self._start: float | None = None
+
+    def start(self) -> None:
+        """Starts the clock, unless it runs already."""
+        self._start = time.monotonic() if self._start is None else self._start
 
     @property
     def spent(self) -> float:
         """Seconds used so far, in this process and before."""
-        return self._spent_before + time.monotonic() - self._start
-
-    @property
-    def over(self) -> bool:
-        """Whether the budget is spent."""
-        return self.spent >= self.seconds
+        return self._spent_before + (0.0 if self._start is None else time.monotonic() - self._start)
 
     @property
     def rate(self) -> float:
         """The learning rate now."""
         return float(self.peak * warmup_decay(min(1.0, self.spent / self.seconds), self.warmup))
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        if not self._running:
-            self._start, self._running = time.monotonic(), True
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.optimizer.learning_rate = self.rate
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.over:
-            self.model.stop_training = True

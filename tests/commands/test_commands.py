@@ -15,7 +15,6 @@ import pytest
 from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.arguments import seconds_of
 from keras_bert_scratch.commands.main import app
 
 VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
@@ -39,9 +38,8 @@ def refused(*argv: str, saying: str) -> None:
 @pytest.fixture
 def model(config, tokenizer) -> Path:
     """A classifier and all that belongs to it, without training."""
-    from keras_bert_scratch.tasks.classification import Classifier
-
-    Classifier(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, ["no", "yes"], 32).save("model")
+    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
+    kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, spec).save("model")
     return Path("model")
 
 
@@ -216,6 +214,16 @@ def test_optimizer_and_layer_decay_belong_to_the_run(records):
     refused(*argv, saying=r"tuned: already holds a run with pace\.layer_decay 0\.9, not 1\.0")
 
 
+def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypatch):
+    def fails(*args, **kwargs):
+        raise kbs.UserError("`num_shards`: must be less; or give `bad_bytes='replace'`")
+
+    monkeypatch.setattr("keras_bert_scratch.data.builder.build_records", fails)
+    vocabulary.save("vocab.txt")
+    argv = ["tfrecords", corpus, "--vocab", "vocab.txt", "--out", "records"]
+    refused(*argv, saying="error: --shards: must be less; or give --bad-bytes replace")
+
+
 def test_unknown_options_are_named():
     result = keras_bert("vocab", "text.txt", "--sise", "5", "--out", "v.txt")
     assert result.exit_code == 2
@@ -277,8 +285,3 @@ def test_a_full_disk(small_disk, records, corpus, model):
             pass
     refused("vocab", corpus, "--size", "150", "--out", disk / "vocab.txt", saying="disk/vocab.txt: the disk is full")
     assert [entry.name for entry in disk.iterdir()] == ["ballast"]
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
-def test_durations(text, seconds):
-    assert seconds_of(text) == seconds

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import app
-from keras_bert_scratch.data.records import Manifest
+from keras_bert_scratch.data.records.schema import Manifest
 
 
 def keras_bert(*argv):

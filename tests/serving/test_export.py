@@ -1,3 +1,5 @@
+"""Exported models: strings in, the same answers out, in a process that knows nothing of the network."""
+
 import shutil
 import subprocess
 import sys
@@ -5,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.serving.saved_model import answer
-from keras_bert_scratch.tasks.classification import Classifier
+from keras_bert_scratch.serving.saved_model import SavedModel
 
 TEXTS = [
     "The heron sleeps.",
@@ -16,41 +18,60 @@ TEXTS = [
     "Day 3: the otter crosses the river before dawn, and again, and again. " * 9,
     "北京 ½ ß",
 ]
+LABELS = ("no", "yes", "perhaps")
+
+
+def fine_tuned(config, tokenizer, columns=("text",), **changes) -> kbs.FineTuned:
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config), 3)
+    return kbs.FineTuned(model, tokenizer, kbs.Spec("classification", columns, 32, LABELS, **changes))
 
 
 @pytest.fixture(scope="module")
-def classifier(config, tokenizer) -> Classifier:
-    return Classifier(kbs.BertTextClassifier(kbs.BertBackbone(config), 3), tokenizer, ["no", "yes", "perhaps"], 32)
+def tuned(config, tokenizer) -> kbs.FineTuned:
+    return fine_tuned(config, tokenizer)
 
 
 @pytest.fixture(scope="module")
-def exported(classifier, tmp_path_factory) -> Path:
+def exported(tuned, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "model"
-    kbs.export_saved_model(classifier.model, classifier.tokenizer, path, classifier.label_names, 32)
+    kbs.export_saved_model(tuned, path)
     return path
 
 
-def test_a_score_is_not_exported_as_a_class(config, tokenizer):
-    with pytest.raises(kbs.UserError, match="gives a score"):
-        kbs.export_saved_model(
-            kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=1), tokenizer, "out", max_length=32
-        )
+def test_one_text_or_many_make_no_difference(exported, tuned):
+    model = SavedModel(exported)
+    together = model.predict({"text": TEXTS})
+    for text, row, ours in zip(TEXTS, together, tuned.predict({"text": TEXTS}), strict=True):
+        alone = model.predict({"text": [text]})[0]
+        assert alone["label"] == row["label"] == ours["label"]
+        np.testing.assert_allclose(alone["scores"], row["scores"], atol=1e-5)
+        np.testing.assert_allclose(list(ours["scores"].values()), row["scores"], atol=1e-5)
 
 
-def test_the_saved_model_answers_as_the_model_does(classifier, exported):
-    for (label, scores), (expected_label, expected) in zip(
-        answer(exported, TEXTS), classifier.answer(TEXTS), strict=True
-    ):
-        assert label == expected_label
-        np.testing.assert_allclose(scores, list(expected.values()), atol=1e-6)
+def test_every_weight_is_written_once(exported, tuned):
+    names = tf.train.list_variables(str(exported / "variables" / "variables"))
+    stored = sum(int(np.prod(shape)) for name, shape in names if "_CHECKPOINTABLE" not in name and len(shape) > 0)
+    assert tuned.model.count_params() <= stored < 1.02 * tuned.model.count_params() + 100
 
 
-def test_one_text_or_many_make_no_difference(exported):
-    together = answer(exported, TEXTS)
-    for text, (label, scores) in zip(TEXTS, together, strict=True):
-        alone = answer(exported, [text])[0]
-        assert alone[0] == label
-        np.testing.assert_allclose(alone[1], scores, atol=1e-5)
+def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
+    """The length that the network sees, as one more output of the signature."""
+    kind, seen = type(tuned.task), {}
+    features, decode = kind.features, kind.decode
+
+    def features_seen(self, *arguments):
+        seen["token_ids"] = features(self, *arguments)["token_ids"]
+        return features(self, *arguments)
+
+    def decode_with_length(self, *arguments):
+        rows, length = tf.unstack(tf.shape(seen["token_ids"]))
+        return {**decode(self, *arguments), "length": tf.fill([rows], length)}
+
+    monkeypatch.setattr(kind, "features", features_seen)
+    monkeypatch.setattr(kind, "decode", decode_with_length)
+    kbs.export_saved_model(tuned, "model")
+    model = SavedModel("model")
+    assert [model.predict({"text": [text]})[0]["length"] for text in ("heron", TEXTS[2])] == [8, 32]
 
 
 def test_a_new_process_needs_nothing_of_the_network(exported, tmp_path):
@@ -64,48 +85,60 @@ def test_a_new_process_needs_nothing_of_the_network(exported, tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() in ("no", "yes", "perhaps")
+    assert run.stdout.strip() == SavedModel(exported).predict({"text": ["The heron sleeps."]})[0]["label"]
 
 
-def test_saved_model_cli_lists_the_string_signature(exported):
-    cli = Path(sys.executable).parent / "saved_model_cli"
-    shown = subprocess.run([cli, "show", "--all", "--dir", exported], capture_output=True, text=True, check=True).stdout
-    signature = shown[shown.index("signature_def['serving_default']") :]
-    inputs, outputs = signature[: signature.index("Method name")].split(
-        "The given SavedModel SignatureDef contains the following output"
-    )
-    assert "inputs['text'] tensor_info:\n        dtype: DT_STRING\n        shape: (-1)" in inputs
-    assert "outputs['label'] tensor_info:\n        dtype: DT_STRING\n        shape: (-1)" in outputs
-    assert "outputs['scores'] tensor_info:\n        dtype: DT_FLOAT\n        shape: (-1, 3)" in outputs
+def test_the_signature_takes_the_columns_of_the_training(exported, config, tokenizer):
+    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    (inputs,) = serve.structured_input_signature[1:]
+    assert {name: (spec.dtype, tuple(spec.shape)) for name, spec in inputs.items()} == {"text": (tf.string, (None,))}
+    outputs = {name: (spec.dtype, tuple(spec.shape)) for name, spec in serve.structured_outputs.items()}
+    assert outputs == {"label": (tf.string, (None,)), "scores": (tf.float32, (None, 3))}
+    kbs.export_saved_model(fine_tuned(config, tokenizer, ("text", "text_pair")), "pairs")
+    model = SavedModel("pairs")
+    assert set(model.columns) == {"text", "text_pair"}
+    with pytest.raises(kbs.UserError, match="pairs: takes text, text_pair, not text"):
+        model.predict({"text": ["a"]})
 
 
-def test_classes_without_names_are_numbered(classifier):
-    kbs.export_saved_model(classifier.model, classifier.tokenizer, "model", max_length=32)
-    assert answer("model", ["text"])[0][0] in ("0", "1", "2")
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (lambda model, tokenizer: (kbs.BertTokenClassifier(model.backbone, 3), tokenizer), "BertTextClassifier, not a"),
+        (lambda model, tokenizer: (kbs.BertTextClassifier(model.backbone, 2), tokenizer), "num_classes 2"),
+        (
+            lambda model, tokenizer: (
+                model,
+                kbs.BertTokenizer(kbs.Vocabulary((*tokenizer.vocabulary.tokens, "one", "more"))),
+            ),
+            "has 152 tokens, the model 150",
+        ),
+    ],
+    ids=["token classifier", "other classes", "other vocabulary"],
+)
+def test_what_does_not_belong_together_is_refused(config, tokenizer, wrong, named):
+    model, other = wrong(kbs.BertTextClassifier(kbs.BertBackbone(config), 3), tokenizer)
+    with pytest.raises(kbs.UserError, match=named):
+        kbs.FineTuned(model, other, kbs.Spec("classification", ("text",), 32, LABELS))
 
 
-def test_rows_longer_than_the_position_table_are_refused(classifier):
-    with pytest.raises(kbs.UserError, match=r"max_length .* 128 tokens are more than the 64 positions"):
-        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model")
+def test_rows_longer_than_the_position_table_are_refused(tuned, tokenizer):
+    with pytest.raises(kbs.UserError, match="128 tokens are more than the 64 positions"):
+        kbs.FineTuned(tuned.model, tokenizer, kbs.Spec("classification", ("text",), 128, LABELS))
 
 
-def test_names_must_fit_the_classes(classifier):
-    with pytest.raises(kbs.UserError, match="2 names for 3 classes"):
-        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model", ["no", "yes"], 32)
-
-
-def test_a_folder_in_use_is_kept(classifier):
+def test_a_folder_in_use_is_kept(tuned):
     Path("model").mkdir()
     Path("model/thesis.txt").write_text("years of work")
     with pytest.raises(kbs.UserError, match="model: exists already"):
-        kbs.export_saved_model(classifier.model, classifier.tokenizer, "model")
+        kbs.export_saved_model(tuned, "model")
     assert [file.name for file in Path("model").iterdir()] == ["thesis.txt"]
 
 
 def test_what_is_no_saved_model_is_named(exported):
     with pytest.raises(kbs.UserError, match="missing: cannot be loaded"):
-        answer("missing", ["text"])
+        SavedModel("missing")
     shutil.copytree(exported, "damaged")
     (Path("damaged") / "saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(kbs.UserError, match="damaged: cannot be loaded"):
-        answer("damaged", ["text"])
+        SavedModel("damaged")

@@ -137,7 +137,7 @@ def test_launch_hands_sigterm_on_to_its_workers(records):
 
 @pytest.mark.slow
 def test_workers_that_go_by_their_clocks_end_both_legs_together(records):
-    launcher = start(launched(records, "--budget", "8s", "--second-length", "48", "--second-share", "0.5"))
+    launcher = start(launched(records, "--budget", "8s", "--second-length", "48", "--second-fraction", "0.5"))
     _, said = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, said
     assert weights_are_there("run")

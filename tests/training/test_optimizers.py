@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training.loop import Pace
 from keras_bert_scratch.training.optimizers import rate_shares
+from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.schedules import WallClockSchedule
 
 # Weights of a network of two blocks, and how often the rate of each is multiplied by `layer_decay`.
@@ -194,21 +194,21 @@ def test_the_rate_is_smaller_the_nearer_a_weight_is_to_the_input(config):
 @pytest.mark.parametrize(
     ("arguments", "saying"),
     [
-        ({"optimizer": "sgd"}, "--optimizer: 'sgd' is unknown; choose one of adamw, lamb"),
-        ({"optimizer": "lamb", "bias_correction": True}, "--bias-correction: is part of lamb already"),
-        ({"layer_decay": 0.0}, "--layer-decay: .* not 0.0"),
-        ({"layer_decay": 1.5}, "--layer-decay: .* not 1.5"),
+        ({"optimizer": "sgd"}, "`optimizer`: 'sgd' is unknown; choose one of adamw, lamb"),
+        ({"optimizer": "lamb", "bias_correction": True}, "`bias_correction`: is part of lamb already"),
+        ({"layer_decay": 0.0}, "`layer_decay`: .* not 0.0"),
+        ({"layer_decay": 1.5}, "`layer_decay`: .* not 1.5"),
     ],
 )
 def test_settings_of_the_optimizer_that_are_refused(arguments, saying):
     with pytest.raises(kbs.UserError, match=saying):
-        Pace(steps=10, **arguments)
+        TrainingOptions(steps=10, **arguments)
 
 
-def test_the_pace_says_which_optimizer():
-    adamw = Pace(steps=10, bias_correction=True, layer_decay=0.9).optimizer_at(0.1)
+def test_training_options_say_which_optimizer():
+    adamw = TrainingOptions(steps=10, bias_correction=True, layer_decay=0.9).optimizer_at(0.1)
     assert (type(adamw), adamw.bias_correction, adamw.layer_decay) == (kbs.BertAdamW, True, 0.9)
-    lamb = Pace(steps=10, optimizer="lamb", layer_decay=0.8).optimizer_at(0.1)
+    lamb = TrainingOptions(steps=10, optimizer="lamb", layer_decay=0.8).optimizer_at(0.1)
     assert (type(lamb), lamb.layer_decay, lamb.global_clipnorm) == (kbs.Lamb, 0.8, 1.0)
 
 
@@ -256,16 +256,9 @@ def test_the_wall_clock_schedule_goes_by_seconds(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     clock = WallClockSchedule(peak=2.0, seconds=10.0, warmup=0.2, spent=1.0)
-    model = keras.Sequential([keras.layers.Dense(1)])
-    model.compile(kbs.BertAdamW(0.0))
-    clock.set_model(model)
-    clock.on_train_begin()
-    for passed, rate in ((0.0, 1.0), (1.0, 2.0), (5.0, 1.0), (8.9, 0.025)):  # one second was spent before
+    assert clock.spent == 1.0  # it starts with the first step
+    clock.start()
+    for passed, rate in ((0.0, 1.0), (1.0, 2.0), (5.0, 1.0), (8.9, 0.025), (9.1, 0.0)):  # one second was spent before
         now[0] = 100.0 + passed
-        clock.on_train_batch_begin(0)
-        assert float(model.optimizer.learning_rate) == pytest.approx(rate, abs=1e-6)
-        clock.on_train_batch_end(0)
-        assert not getattr(model, "stop_training", False)
-    now[0] = 109.1
-    clock.on_train_batch_end(0)
-    assert model.stop_training
+        clock.start()
+        assert (clock.spent, clock.rate) == pytest.approx((1.0 + passed, rate), abs=1e-6)

@@ -14,15 +14,20 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
-from keras_bert_scratch.training.loop import Pace
-from keras_bert_scratch.training.pretraining import SecondLeg, pretrain
+from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+from keras_bert_scratch.training.pretraining import SecondPhase, pretrain
 from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
 
 STEPS = 60
 
 
 def run_it(records, config, out, **changes):
-    arguments = {"pace": Pace(steps=STEPS, learning_rate=1e-3), "batch_size": 4, "max_length": 32, **changes}
+    arguments = {
+        "training": TrainingOptions(steps=STEPS, learning_rate=1e-3),
+        "batch_size": 4,
+        "max_length": 32,
+        **changes,
+    }
     return pretrain(kbs.PretrainingRecords(records), config, out, **arguments)
 
 
@@ -147,12 +152,12 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, co
 
     monkeypatch.setattr(MetricsLog, "on_train_batch_end", terminated)
     with pytest.raises(Stopped, match="run: stopped at step 5; the same command goes on from there"):
-        run_it(records, config, "run", pace=Pace(steps=8))
+        run_it(records, config, "run", training=TrainingOptions(steps=8))
     assert [state.name for state in Path("run/training_state").iterdir()] == ["step-00000005"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     monkeypatch.setattr(MetricsLog, "on_train_batch_end", log)
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    assert run_it(records, config, "run", pace=Pace(steps=8), strategy=strategy).results["steps"] == 8
+    assert run_it(records, config, "run", training=TrainingOptions(steps=8), strategy=strategy).results["steps"] == 8
     starts = json.loads(Path("run/run.json").read_text())["starts"]
     assert [(start["step"], start["strategy"]) for start in starts] == [
         (0, "_DefaultDistributionStrategy"),
@@ -160,9 +165,9 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, co
     ]
 
 
-def test_a_second_leg_has_longer_rows(records, config):
-    leg = SecondLeg(max_length=48, share=0.5, batch_size=2)
-    run = run_it(records, config, "run", pace=Pace(steps=40), second_leg=leg)
+def test_a_second_phase_has_longer_rows(records, config):
+    phase = SecondPhase(max_length=48, fraction=0.5, batch_size=2)
+    run = run_it(records, config, "run", training=TrainingOptions(steps=40), second_phase=phase)
     rows = read_metrics(run.path / "metrics.csv")
     assert [row["step"] for row in rows] == [20, 40]
     assert all(0.5 < row["fill"] <= 1 and row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows)
@@ -179,13 +184,13 @@ def test_only_the_newest_states_are_kept(records, config, monkeypatch):
 
     monkeypatch.setattr(StateKeeper, "keep", look)
     monkeypatch.setattr(StateKeeper, "on_train_batch_end", lambda self, batch, logs=None: self.keep())
-    run_it(records, config, "run", pace=Pace(steps=4))
+    run_it(records, config, "run", training=TrainingOptions(steps=4))
     assert seen[-1] == ["step-00000003", "step-00000004"]
     assert not Path("run/training_state").exists()
 
 
 def test_a_wall_clock_budget_ends_the_run(records, config):
-    run = run_it(records, config, "run", pace=Pace(seconds=1.0, learning_rate=1e-3))
+    run = run_it(records, config, "run", training=TrainingOptions(seconds=1.0, learning_rate=1e-3))
     assert run.finished
     assert run.results["steps"] >= 1
 
@@ -195,7 +200,7 @@ def test_a_wall_clock_budget_ends_the_run(records, config):
     [
         ({"batch_size": 8}, "batch_size 4, not 8"),
         ({"seed": 5}, "seed 0, not 5"),
-        ({"pace": Pace(steps=70)}, "pace"),
+        ({"training": TrainingOptions(steps=70)}, "training.steps 60, not 70"),
     ],
 )
 def test_another_run_in_the_folder_is_refused(finished, records, config, changes, named):
@@ -215,10 +220,11 @@ def test_a_folder_with_something_else_is_refused(records, config):
     ("changes", "named"),
     [
         ({"max_length": 65}, r"--length\): 65 tokens are more than the 64 positions"),
-        ({"batch_size": 0}, "--batch"),
-        ({"dtype": "float8"}, "--dtype"),
-        ({"accumulate": 0}, "--accumulate"),
-        ({"second_leg": SecondLeg(48, 0.5, -1)}, "--batch"),
+        ({"batch_size": 0}, "batch"),
+        ({"seed": -1}, "`seed`"),
+        ({"seed": 2**32}, "`seed`"),
+        ({"evaluate_every": 0}, "`evaluate_every`"),
+        ({"second_phase": SecondPhase(48, 0.5, -1)}, "batch"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(records, config, tmp_path, changes, named):
@@ -237,32 +243,58 @@ def test_a_model_of_another_vocabulary_is_refused(records, config):
     [
         ({}, "give one of the two"),
         ({"steps": 1, "seconds": 1.0}, "give one of the two"),
-        ({"steps": 0}, "--steps"),
-        ({"seconds": -1.0}, "--budget"),
-        ({"steps": 1, "learning_rate": 0.0}, "--learning-rate"),
-        ({"steps": 1, "warmup": 1.0}, "--warmup"),
+        ({"steps": 0}, "`steps`"),
+        ({"seconds": -1.0}, "`seconds`"),
+        ({"seconds": float("inf")}, "`seconds`"),
+        ({"steps": 1, "learning_rate": 0.0}, "`learning_rate`"),
+        ({"steps": 1, "learning_rate": float("nan")}, "`learning_rate`"),
+        ({"steps": 1, "learning_rate": float("inf")}, "`learning_rate`"),
+        ({"steps": 1, "warmup": 1.0}, "`warmup`"),
+        ({"steps": 1, "warmup": float("nan")}, "`warmup`"),
     ],
 )
-def test_an_impossible_pace_is_refused(arguments, named):
+def test_impossible_training_options_are_refused(arguments, named):
     with pytest.raises(kbs.UserError, match=named):
-        Pace(**arguments)
+        TrainingOptions(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"dtype": "float8"}, "`dtype`"),
+        ({"accumulate": 0}, "`accumulate`"),
+        ({"on_nonfinite": "cry"}, "`on_nonfinite`"),
+        ({"save_seconds": float("nan")}, "`save_seconds`"),
+    ],
+)
+def test_impossible_run_options_are_refused(arguments, named):
+    with pytest.raises(kbs.UserError, match=named):
+        RunOptions(**arguments)
 
 
 def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, config):
-    saying = r"not finite at step 3 \(batch 2, rows 8 to 11 of the data\); no state was kept yet; lower --learning-rate"
+    saying = (
+        r"not finite at step 3 \(batch 2, rows 8 to 11 of the data\); no state was saved yet; lower `learning_rate`"
+    )
     with pytest.raises(kbs.UserError, match=saying):
-        run_it(records, config, "run", pace=Pace(steps=20, learning_rate=1e30))
+        run_it(records, config, "run", training=TrainingOptions(steps=20, learning_rate=1e30))
     assert not Path("run/model.weights.h5").exists()
-    run = run_it(records, config, "skipping", pace=Pace(steps=20, learning_rate=1e30), on_nonfinite="skip")
+    run = run_it(
+        records,
+        config,
+        "skipping",
+        training=TrainingOptions(steps=20, learning_rate=1e30),
+        options=RunOptions(on_nonfinite="skip"),
+    )
     assert read_metrics(run.path / "metrics.csv")[-1]["skipped"] == 18  # as it was after step 2 it stays
     assert all(np.isfinite(value).all() for value in weights("skipping").values())
 
 
-def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_leg(records, config, interrupted_after):
+def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phase(records, config, interrupted_after):
     settings = {
-        "pace": Pace(steps=40, learning_rate=1e30),
-        "on_nonfinite": "skip",
-        "second_leg": SecondLeg(max_length=48, share=0.25, batch_size=2),
+        "training": TrainingOptions(steps=40, learning_rate=1e30),
+        "options": RunOptions(on_nonfinite="skip"),
+        "second_phase": SecondPhase(max_length=48, fraction=0.25, batch_size=2),
     }
     interrupted_after(23)
     with pytest.raises(KeyboardInterrupt):
@@ -271,10 +303,10 @@ def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_leg(
     assert [row["skipped"] for row in read_metrics(Path("run/metrics.csv"))] == [18, 28, 38]
 
 
-def test_a_gradient_that_is_no_number_is_placed_in_the_leg_it_came_in(records, config):
-    leg = SecondLeg(max_length=48, share=0.96, batch_size=2)  # the first leg is one step
+def test_a_gradient_that_is_no_number_is_placed_in_the_phase_it_came_in(records, config):
+    phase = SecondPhase(max_length=48, fraction=0.96, batch_size=2)  # the first phase is one step
     with pytest.raises(kbs.UserError, match=r"at step 3 \(batch 1, rows 2 to 3 of the data\)"):
-        run_it(records, config, "run", pace=Pace(steps=25, learning_rate=1e30), second_leg=leg)
+        run_it(records, config, "run", training=TrainingOptions(steps=25, learning_rate=1e30), second_phase=phase)
 
 
 def test_a_worker_that_does_not_write_begins_while_the_chief_does(tmp_path):
@@ -302,6 +334,6 @@ def test_a_damaged_story_is_named():
 
 
 def test_bfloat16_runs(records, config):
-    run = run_it(records, config, "run", pace=Pace(steps=5), dtype="bfloat16")
+    run = run_it(records, config, "run", training=TrainingOptions(steps=5), options=RunOptions(dtype="bfloat16"))
     assert run.finished
     assert all(value.dtype == np.float32 for value in weights("run").values())

@@ -12,7 +12,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import WorkerLostError
 from keras_bert_scratch.training import flops
-from keras_bert_scratch.training.steering import Steering
+from keras_bert_scratch.training.stopping import CoordinatedStop
 from keras_bert_scratch.training.strategies import (
     check_batch,
     distributed,
@@ -68,13 +68,13 @@ def test_one_replica_has_the_whole_batch():
 
 def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
     before = signal.getsignal(signal.SIGINT)
-    steering = Steering(clock=None, chief=True)
-    stop_listening = steering.listen()
+    stop = CoordinatedStop(clock=None, chief=True)
+    stop_listening = stop.listen()
     try:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            steering.on_train_batch_end(0)
+            stop.on_train_batch_end(0)
     finally:
         stop_listening()
     assert signal.getsignal(signal.SIGINT) is before
@@ -137,13 +137,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(strategy, size, saying):
 
 
 def test_of_several_clocks_the_chiefs_counts():
-    clock = SimpleNamespace(rate=0.25, spent=9.0, on_train_begin=lambda: None)
+    clock = SimpleNamespace(rate=0.25, spent=9.0, start=lambda: None)
     said = {}
     for chief in (True, False):
-        steering = Steering(clock, chief)
+        stop = CoordinatedStop(clock, chief)
         signals = Signals()
-        steering.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
-        steering.until = 5.0
-        steering.on_train_batch_begin(0)
+        stop.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
+        stop.until = 5.0
+        stop.on_train_batch_begin(0)
         said[chief] = signals.said.numpy().tolist()
     assert said == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}

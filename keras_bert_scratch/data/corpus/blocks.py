@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
-from keras_bert_scratch.data.corpus.row_sources import read_rows
 from keras_bert_scratch.data.corpus.streams import opened
+from keras_bert_scratch.data.corpus.tables import read_rows
 from keras_bert_scratch.errors import UserError
 
 BLOCK_BYTES = 4 << 20

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_bert_scratch.data.corpus.form import SourceFile
-from keras_bert_scratch.data.corpus.row_sources import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, compression_of, is_url
+from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
 
 PACKAGE_PREFIX = "package:"

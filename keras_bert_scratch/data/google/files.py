@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_bert_scratch.data.record_file import read_records
+from keras_bert_scratch.data.records.tfrecord import read_records
 from keras_bert_scratch.errors import UserError
 
 FINGERPRINT_BYTES = 1 << 20  # of a file's start and of its end
@@ -30,7 +30,7 @@ def record_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
         UserError: one of them gives none.
 
     Example:
-        >>> from keras_bert_scratch.data.record_file import framed
+        >>> from keras_bert_scratch.data.records.tfrecord import framed
         >>> Path("examples").mkdir()
         >>> _ = Path("examples/part-0").write_bytes(framed(b"content"))
         >>> _ = Path("examples/README").write_text("is no record")
@@ -77,7 +77,7 @@ def count_examples(path: Path) -> int:
         UserError: it is damaged.
 
     Example:
-        >>> from keras_bert_scratch.data.record_file import framed
+        >>> from keras_bert_scratch.data.records.tfrecord import framed
         >>> _ = Path("two.tfrecord").write_bytes(framed(b"content") + framed(b"more"))
         >>> count_examples(Path("two.tfrecord"))
         2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert_scratch.data.google.examples import (
+from keras_bert_scratch.data.google.schema import (
     FEATURES,
     Examples,
     ExampleSize,
@@ -16,8 +16,8 @@ from keras_bert_scratch.data.google.examples import (
     fault_of,
     size_of,
 )
-from keras_bert_scratch.data.record_file import read_records, refuse_damage
-from keras_bert_scratch.data.records import token_dtype
+from keras_bert_scratch.data.records.schema import token_dtype
+from keras_bert_scratch.data.records.tfrecord import read_records, refuse_damage
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
@@ -46,8 +46,8 @@ def read_windows(
         UserError: a record is damaged, of another schema or size, or made with another vocabulary; names it.
 
     Example:
-        >>> from keras_bert_scratch.data.google.examples import encode_examples
-        >>> from keras_bert_scratch.data.record_file import framed
+        >>> from keras_bert_scratch.data.google.schema import encode_examples
+        >>> from keras_bert_scratch.data.records.tfrecord import framed
         >>> vocabulary = Vocabulary(("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"))
         >>> two = {name: np.ones((2, ExampleSize(8, 2).of(name)), int) for name in FEATURES}
         >>> _ = Path("part-0").write_bytes(b"".join(map(framed, encode_examples(two))))

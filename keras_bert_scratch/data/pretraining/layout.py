@@ -1,0 +1,76 @@
+"""Laying examples out in rows: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, one behind the other, then padding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_bert_scratch.data.pretraining.sentence_pairs import Examples
+from keras_bert_scratch.text.vocabulary import Vocabulary
+
+
+def lay_out_rows(
+    shard_ids: np.ndarray,
+    examples: Examples,
+    row_splits: np.ndarray,
+    max_length: int,
+    max_examples: int,
+    vocabulary: Vocabulary,
+) -> dict[str, np.ndarray]:
+    """Rows of `max_length` tokens from places in a shard (Devlin et al. 2019, figure 2).
+
+    Args:
+        shard_ids: all ids of the shard.
+        examples: int64 `(examples, 5)`, row after row: where segments start and end in `shard_ids`, and the label. An
+            example without a B has a B from 0 to 0.
+        row_splits: int64 `(rows + 1,)`: row `r` is `examples[row_splits[r]:row_splits[r + 1]]`.
+        max_length: tokens of a row.
+        max_examples: examples of a row at most.
+        vocabulary: tells the ids of the special tokens.
+
+    Returns: int32 `(rows, max_length)`: `token_ids`, `segment_ids`, `padding_mask`, and `example_ids`, 1 for the tokens
+    of the row's first example, 2 for the second, 0 at padding; int32 `(rows, max_examples)`: `example_starts`, where
+    each `[CLS]` stands, and `labels`, both 0 behind the last example; float32 `(rows, max_examples)`: `label_weights`.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> ids, examples = np.array([5, 6, 5]), np.array([[0, 2, 2, 3, 1]])
+        >>> rows = lay_out_rows(ids, examples, np.array([0, 1]), 8, 1, vocabulary)
+        >>> rows["token_ids"].tolist(), rows["segment_ids"].tolist(), rows["labels"].tolist()
+        ([[2, 5, 6, 3, 5, 3, 0, 0]], [[0, 0, 0, 0, 1, 1, 0, 0]], [[1]])
+    """
+    num_rows, sizes = len(row_splits) - 1, np.diff(row_splits)
+    start_a, end_a, start_b, end_b, labels = examples.T
+    length_a, length_b = end_a - start_a, end_b - start_b
+    length = length_a + length_b + np.where(length_b > 0, 3, 2)
+    row = np.repeat(np.arange(num_rows), sizes)
+    number = np.arange(len(examples)) - row_splits[row]  # within the row
+    before = np.cumsum(length) - length
+    start = before - before[row_splits[row]]  # within the row
+    place = row * max_length + start  # of [CLS], in the flat batch
+
+    token_ids = np.full(num_rows * max_length, vocabulary.pad_id, np.int32)
+    segment_ids, example_ids = np.zeros((2, num_rows * max_length), np.int32)
+    example_ids[_spread(place, length)] = np.repeat(number + 1, length)
+    segment_ids[_spread(place + length_a + 2, length - length_a - 2)] = 1
+    token_ids[_spread(place + 1, length_a)] = shard_ids[_spread(start_a, length_a)]
+    token_ids[_spread(place + length_a + 2, length_b)] = shard_ids[_spread(start_b, length_b)]
+    token_ids[place] = vocabulary.cls_id
+    token_ids[place + length_a + 1] = token_ids[place + length - 1] = vocabulary.sep_id
+
+    per_example = np.zeros((2, num_rows, max_examples), np.int32)
+    per_example[:, row, number] = start, labels
+    rows = {"token_ids": token_ids, "segment_ids": segment_ids, "example_ids": example_ids}
+    rows = {name: values.reshape(num_rows, max_length) for name, values in rows.items()}
+    return {
+        **rows,
+        "padding_mask": (rows["example_ids"] > 0).astype(np.int32),
+        "example_starts": per_example[0],
+        "labels": per_example[1],
+        "label_weights": (np.arange(max_examples) < sizes[:, None]).astype(np.float32),
+    }
+
+
+def _spread(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`start, start + 1, ...` of each length, one behind the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -1,0 +1,1 @@
+"""Readers of labelled data, and the batches made of them."""

@@ -1,0 +1,157 @@
+"""Batches for fine-tuning: examples of similar length together, as a function of seed and step."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
+
+FILL_BATCHES = 200
+ROWS_AT_ONCE = 4096  # tokenized in one call to learn their lengths; bounds its memory
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TaskData:
+    """Examples of a task, and the batches that a model trains and is measured on.
+
+    Args:
+        task: Task. Its `features` and `targets` make the batches.
+        spec: Spec. With columns and labels.
+        examples: Examples. What `task.read` gave.
+        tokenizer: BertTokenizer. Of the model.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> rows = {"text": ["play", "playing", "play " * 20], "label": ["no", "yes", "yes"]}
+        >>> data = TaskData.read("classification", rows, BertTokenizer(vocabulary), max_length=16)
+        >>> data.spec.labels, sorted(x["token_ids"].shape[1] for x, y in data.training_batches(1).take(3))
+        (('no', 'yes'), [8, 8, 16])
+    """
+
+    task: Task
+    spec: Spec
+    examples: Examples
+    tokenizer: Any
+
+    @classmethod
+    def read(
+        cls,
+        task: str,
+        source: Any,
+        tokenizer: Any,
+        max_length: int = 128,
+        like: TaskData | None = None,
+        on_bad_row: str = "fail",
+    ) -> TaskData:
+        """Reads labelled rows.
+
+        Args:
+            task: str. A task's name, such as `"classification"`.
+            source: path of a table, or a mapping of columns in memory.
+            tokenizer: BertTokenizer. Of the model.
+            max_length: int, default 128. Tokens of a row at most.
+            like: TaskData or None, default None. Data whose columns, labels and length these must have, such as the
+                training data for the held-out ones.
+            on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        """
+        found = get_task(task)
+        spec = like.spec if like else Spec(task, (), max_length, options=dataclasses.asdict(found.Options()))
+        return cls(found, *found.read(source, spec, on_bad_row), tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def training_batches(
+        self, batch_size: int = 32, seed: int = 0, first_step: int = 0, worker: int = 0, num_workers: int = 1
+    ) -> tf.data.Dataset:
+        """Batches for `fit` without end, every example once per epoch in an order drawn from `seed`.
+
+        Examples of similar length share a batch (`bucketed_batches`), and a worker's part of it is only as long as
+        its longest example needs. From `first_step` on it gives what a stream from the start gives there. The last
+        batch of an epoch is filled up from the next one, so that all have the same number of rows.
+
+        Args:
+            batch_size: int, default 32. Rows of all workers together.
+            seed: int, default 0. Of the order.
+            first_step: int, default 0. How many batches to leave out at the start; costs the same for any number.
+            worker: int, default 0. Which of the workers this is.
+            num_workers: int, default 1. How many share each batch.
+
+        Yields: inputs, labels and, where the task has them, sample weights.
+        """
+        if batch_size < 1 or batch_size % num_workers:
+            raise UserError(f"`batch_size`: must be a multiple of the {num_workers} workers, not {batch_size}")
+        rows = batch_size // num_workers
+        mine = slice(worker * rows, (worker + 1) * rows)
+        num_tokens = self.num_tokens
+        numbers = tf.data.Dataset.from_generator(
+            lambda: (batch[mine] for batch in bucketed_batches(num_tokens, batch_size, seed, first_step)),
+            output_signature=tf.TensorSpec([rows], tf.int64),
+        )
+        return self._batches(numbers, training=True)
+
+    def evaluation_batches(self, batch_size: int = 32) -> tf.data.Dataset:
+        """Batches of every example once, for `evaluate` and `validation_data`, the shortest first."""
+        batches = sorted_batches(self.num_tokens, batch_size)
+        numbers = tf.data.Dataset.from_generator(
+            lambda: iter(batches), output_signature=tf.TensorSpec([None], tf.int64)
+        )
+        return self._batches(numbers, training=False).apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+    def steps_per_epoch(self, batch_size: int = 32) -> int:
+        """Training steps in which every example is seen once."""
+        return math.ceil(len(self) / batch_size)
+
+    def fill(self, batch_size: int = 32, seed: int = 0) -> float:
+        """The fraction of positions that hold tokens, not padding, in one worker's batches of the first epoch.
+
+        Of a long epoch the first 200 batches are looked at, which are drawn from all examples.
+        """
+        batches = self.training_batches(batch_size, seed).take(min(self.steps_per_epoch(batch_size), FILL_BATCHES))
+        masks = batches.map(lambda inputs, *_: (tf.reduce_sum(inputs["padding_mask"]), tf.size(inputs["padding_mask"])))
+        tokens, positions = np.sum(list(masks.as_numpy_iterator()), axis=0, dtype=np.int64)
+        return float(tokens / positions)
+
+    @functools.cached_property
+    def num_tokens(self) -> np.ndarray:
+        """How many tokens each example has as the model reads it, int `(examples,)`."""
+        return num_tokens(self.task, self.spec, self.tokenizer, self.examples.raw)
+
+    def _batches(self, numbers: tf.data.Dataset, training: bool) -> tf.data.Dataset:
+        """Batches of examples' numbers as inputs, labels and weights."""
+        raw = {name: tf.constant(list(values)) for name, values in self.examples.raw.items()}
+        gold = {name: tf.constant(values) for name, values in self.examples.gold.items()}
+
+        def batch_of(rows: tf.Tensor) -> tuple[Any, ...]:
+            some = {name: tf.gather(values, rows) for name, values in raw.items()}
+            right = {name: tf.gather(values, rows) for name, values in gold.items()}
+            inputs = self.task.features(self.spec, self.tokenizer, some)
+            # Gathering ragged rows forgets how many they are.
+            inputs = {name: tf.ensure_shape(values, [rows.shape[0], None]) for name, values in inputs.items()}
+            labels, weights = self.task.targets(self.spec, self.tokenizer, some, right, training)
+            return (inputs, labels) if weights is None else (inputs, labels, weights)
+
+        return numbers.map(batch_of, num_parallel_calls=2).prefetch(4)
+
+
+def num_tokens(task: Task, spec: Spec, tokenizer: Any, raw: Raw) -> np.ndarray:
+    """How many tokens each row has as the model reads it, int `(rows,)`."""
+    count = len(next(iter(raw.values())))
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def tokens_of(some: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_sum(task.features(spec, tokenizer, some)["padding_mask"], axis=1)
+
+    parts = [
+        tokens_of({name: tf.constant(list(values[start : start + ROWS_AT_ONCE])) for name, values in raw.items()})
+        for start in range(0, count, ROWS_AT_ONCE)
+    ]
+    return np.concatenate([np.zeros(0, np.int32), *(part.numpy() for part in parts)])

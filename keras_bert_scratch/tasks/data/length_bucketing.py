@@ -1,0 +1,71 @@
+"""Length bucketing: texts of similar length share a batch, which then needs little padding."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_bert_scratch.data.rng import permutation, random_hash
+
+WINDOW_BATCHES = 50
+LENGTH_STEP = 8  # few different lengths: XLA compiles once for each
+
+
+def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
+    """Which texts each batch holds, without end; every text once per epoch.
+
+    The epochs, each shuffled, lie one after another and are cut into windows of `WINDOW_BATCHES` batches. Within a
+    window, and never across an epoch's end, texts are sorted by length, cut into batches, and the batches shuffled. The
+    batch that an epoch ends in is filled up from the next one and stays where it is.
+
+    Args:
+        num_tokens: of each text, int `(texts,)`.
+        batch_size: texts per batch.
+        seed: of the order.
+        first_step: how many batches to leave out at the start; costs the same for any number.
+
+    Yields: int64 `(batch_size,)`, the texts' numbers.
+
+    Example:
+        >>> batches = bucketed_batches(np.array([30, 5, 31, 6]), batch_size=2, seed=0)
+        >>> sorted(sorted(next(batches).tolist()) for _ in range(2))
+        [[0, 2], [1, 3]]
+    """
+    window_size = WINDOW_BATCHES * batch_size
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        return permutation(len(num_tokens), "texts", seed, epoch)
+
+    def batches_of(window: int) -> np.ndarray:
+        epochs, places = np.divmod(np.arange(window * window_size, (window + 1) * window_size), len(num_tokens))
+        texts = np.concatenate([order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
+        # The sort keeps the order of equals, which is random. Every other epoch counts down, so that in a batch of two
+        # epochs long texts meet long ones, or short ones short.
+        lengths = np.where(epochs % 2, -num_tokens[texts], num_tokens[texts])
+        batches = texts[np.lexsort((lengths, epochs))].reshape(WINDOW_BATCHES, batch_size)
+        epochs = epochs.reshape(WINDOW_BATCHES, batch_size)
+        chance = random_hash("batches", seed, window, np.arange(WINDOW_BATCHES))
+        return batches[np.lexsort((chance, epochs[:, -1], epochs[:, 0]))]
+
+    window, left_out = divmod(first_step, WINDOW_BATCHES)
+    return itertools.islice(itertools.chain.from_iterable(map(batches_of, itertools.count(window))), left_out, None)
+
+
+def padded_lengths(num_tokens: np.ndarray, max_length: int) -> np.ndarray:
+    """How long a row must be to hold each text: a multiple of 8, at most `max_length`.
+
+    Example:
+        >>> padded_lengths(np.array([3, 8, 9, 30]), max_length=20).tolist()
+        [8, 8, 16, 20]
+    """
+    return np.minimum(-(-num_tokens // LENGTH_STEP) * LENGTH_STEP, max_length)
+
+
+def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Every example once, in batches sorted by length."""
+    order = np.argsort(num_tokens, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

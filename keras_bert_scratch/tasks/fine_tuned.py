@@ -1,0 +1,189 @@
+"""FineTuned: a model with all it takes to answer about raw text; it knows no single task."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import replaced_together
+from keras_bert_scratch.tasks.data.batches import num_tokens
+from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+
+BATCH_SIZE = 64
+ROWS_AT_ONCE = 4096  # of a stream, sorted by length together
+DIGITS = 4  # of results
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FineTuned:
+    """A fine-tuned model: it answers about raw text, and is measured on labelled text.
+
+    Args:
+        model: of the task's `model_class`.
+        tokenizer: BertTokenizer. Of the vocabulary that the model was trained with.
+        spec: Spec. What it was trained for.
+
+    Raises:
+        UserError: model, vocabulary and spec do not belong together.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=64)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> spec = Spec("classification", ("text",), 128, ("no", "yes"))
+        >>> [sorted(row) for row in FineTuned(model, BertTokenizer(vocabulary), spec).predict({"text": ["play"]})]
+        [['label', 'score', 'scores']]
+    """
+
+    model: Any
+    tokenizer: BertTokenizer
+    spec: Spec
+
+    def __post_init__(self) -> None:
+        expected = self.task.model_class
+        if type(self.model) is not expected:
+            raise UserError(f"`model`: {self.spec.task} takes a {expected.__name__}, not a {type(self.model).__name__}")
+        for name, value in self.task.model_arguments(self.spec).items():
+            held = getattr(self.model, name)
+            if name == "label_names":
+                held = held or value  # a model may leave its classes without names
+            if held != value:
+                raise UserError(f"`model`: has {name} {held!r}, but the task's spec asks for {value!r}")
+        config = self.model.backbone.config
+        config.check_length(self.spec.max_length)
+        config.check_vocabulary(len(self.tokenizer.vocabulary), self.tokenizer.vocabulary.origin)
+        if len(self.spec.columns) > 1:
+            config.check_pairs()
+
+    @property
+    def task(self) -> Task:
+        """The task that the spec names."""
+        return get_task(self.spec.task)
+
+    def save(self, directory: Path | str) -> None:
+        """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
+        with replaced_together(directory) as staged:
+            self.model.save_pretrained(staged, self.tokenizer)
+            self.spec.save(staged)
+
+    @classmethod
+    def load(cls, directory: Path | str, dtype: str | None = None) -> FineTuned:
+        """What `save` wrote, or a finished fine-tuning run holds.
+
+        Args:
+            directory: path.
+            dtype: str or None, default None. Keras dtype policy of the layers.
+
+        Raises:
+            UserError: there is no fine-tuned model, or it is damaged.
+        """
+        spec = Spec.load(directory)
+        task = get_task(spec.task)
+        model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
+        return cls(model, BertTokenizer.load(directory), spec)
+
+    def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
+        """Answers about rows of strings `(rows,)` by column, in the graph: what the exported signature computes."""
+        outputs = self.model(self.task.features(self.spec, self.tokenizer, raw), training=False)
+        return self.task.decode(self.spec, outputs, raw)
+
+    def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """The answers about some rows, in their order, as JSON can hold them.
+
+        Args:
+            raw: mapping of the columns that the model was trained on, equally long.
+        """
+        self.spec.check_columns(raw)
+        decoded, _ = self._decoded(raw)
+        names = list(decoded)
+        return [
+            self.task.answer(self.spec, dict(zip(names, row, strict=True)))
+            for row in zip(*map(_plain, decoded.values()), strict=True)
+        ]
+
+    def predict_stream(self, rows: Iterator[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
+        """Yields each of the rows with its answer, in their order, in flat memory."""
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            raw = {name: [row[name] for row in some] for name in self.spec.columns}
+            yield from zip(some, self.predict(raw), strict=True)
+
+    def evaluate(self, examples: Examples) -> dict[str, Any]:
+        """The task's metrics and the loss on labelled rows, and how many there are."""
+        self.spec.check_columns(examples.raw)
+        decoded, losses = self._decoded(examples.raw, examples.gold)
+        results = self.task.score(self.spec, decoded, examples.gold)
+        return {**_rounded({**results, "loss": losses}), "examples": len(examples)}
+
+    def _decoded(
+        self, raw: Mapping[str, Sequence[str]], gold: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], float]:
+        """Decoded outputs of all rows in their order, and with `gold` the mean loss.
+
+        Rows of similar length share a batch, and no row is longer than the longest of its batch needs.
+        """
+        lengths = num_tokens(self.task, self.spec, self.tokenizer, raw)
+        batches = sorted_batches(lengths, BATCH_SIZE)
+        parts, sums = [], np.zeros((2, len(self.model.objectives)))
+        for rows in batches:
+            some = {name: tf.constant([values[row] for row in rows]) for name, values in raw.items()}
+            right = {name: tf.gather(values, rows) for name, values in (gold or {}).items()}
+            decoded, loss_sums = self._step(some, right)
+            parts.append({name: value.numpy() for name, value in decoded.items()})
+            sums += loss_sums.numpy()
+        order = np.argsort(np.concatenate(batches)) if batches else np.zeros(0, np.int64)
+        found = {name: np.concatenate([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
+        weights = [objective.share for objective in self.model.objectives.values()]
+        return found, float(np.sum(weights * np.divide(*sums, out=np.zeros(len(weights)), where=sums[1] > 0)))
+
+    @functools.cached_property
+    def _step(self) -> Any:
+        @tf.function(reduce_retracing=True, autograph=False)
+        def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            outputs = self.model(self.task.features(self.spec, self.tokenizer, raw), training=False)
+            sums = tf.zeros((2, len(self.model.objectives)))
+            if gold:
+                targets = self.task.targets(self.spec, self.tokenizer, raw, gold, training=False)
+                sums = _loss_sums(self.model, outputs, *targets)
+            return self.task.decode(self.spec, outputs, raw), sums
+
+        return step
+
+
+def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:
+    """Sums of the losses and of their weights, by objective."""
+    from keras_bert_scratch.training.train_function import EvaluationFunction
+
+    function = EvaluationFunction(model)
+    _, labels, weights = function._batch_of(({}, labels, weights))
+    sums = function._sums_of(outputs, labels, weights)
+    return tf.stack([sums.loss, sums.weight])
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """Per row Python's own numbers and strings."""
+
+    def decoded(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return [decoded(item) for item in value] if isinstance(value, list) else value
+
+    return [decoded(value) for value in values.tolist()]
+
+
+def _rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+    def short(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: short(inner) for name, inner in value.items()}
+        return round(value, DIGITS) if isinstance(value, float) else value
+
+    return {name: short(value) for name, value in results.items()}

@@ -1,0 +1,62 @@
+"""Regression: a score for a text or a pair of texts, such as how alike two sentences are (STS-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from keras_bert_scratch.models.text_classifier import BertTextClassifier
+from keras_bert_scratch.tasks.data.tables import Column
+from keras_bert_scratch.tasks.data.texts import digest_of, read_texts, text_columns, text_features
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
+
+SCORE = Column("score", ("label",), kind="number")
+
+
+class Regression(Task):
+    """A score for a text or a pair of texts, by squared error."""
+
+    name = "regression"
+    best_by = ("pearson", "max")
+    model_class = BertTextClassifier
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        spec, table = read_texts(source, spec, SCORE, on_bad_row)
+        scores = table.columns.pop("score")
+        digest = digest_of(table.columns, scores)
+        gold = {"score": np.array(scores, np.float32)}
+        return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
+
+    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
+        return text_columns(spec)
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
+        return text_features(spec, tokenizer, raw)
+
+    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        return gold["score"], None
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {"num_classes": 1, "problem_type": "regression"}
+
+    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, tf.Tensor]:
+        return {"score": outputs[:, 0]}
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        true, predicted = np.asarray(gold["score"], np.float64), np.asarray(decoded["score"], np.float64)
+        constant = np.ptp(true) == 0 or np.ptp(predicted) == 0  # then a correlation is undefined
+        return {
+            "pearson": None if constant else float(stats.pearsonr(true, predicted).statistic),
+            "spearman": None if constant else float(stats.spearmanr(true, predicted).statistic),
+            "rmse": float(np.sqrt(np.mean((true - predicted) ** 2))),
+        }
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {"score": float(row["score"])}
+
+
+TASK = Regression()

@@ -1,0 +1,328 @@
+"""Fine-tuning, measuring and asking, for any task: knows `Task` and `Spec`, no single task."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.backbone import BertBackbone
+from keras_bert_scratch.tasks.data.batches import TaskData
+from keras_bert_scratch.tasks.data.tables import read_rows
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.task import Spec, Task, get_task, options_of
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+from keras_bert_scratch.training.evaluation import BEST_FOLDER, PeriodicEvaluation
+from keras_bert_scratch.training.loop import Phase
+from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+from keras_bert_scratch.training.resumable import run_training
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.strategies import check_batch, is_chief
+
+PLAIN = RunOptions()
+# A table, or columns in memory by name.
+Source = Path | str | Mapping[str, Sequence[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """How to fine-tune, beside what `RunOptions` says (Devlin et al. 2019, appendix A.3).
+
+    Args:
+        epochs: float, default 3.0. How often to go through the training data.
+        batch_size: int, default 32. Rows per step, of all replicas together; the paper tries 16 and 32.
+        max_length: int, default 128. Tokens per row at most.
+        learning_rate: float, default 5e-5. The highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
+        warmup: float, default 0.1. Fraction of the training in which the rate rises.
+        bias_correction: bool, default False. Whether to correct Adam's bias.
+        layer_decay: float, default 1.0. What the rate is multiplied by per layer downwards.
+        freeze_layers: int, default 0. How many of the lowest encoder blocks keep their weights; with 1 or more the
+            embeddings do too.
+        patience: int or None, default None. After how many epochs without a better model to stop.
+
+    Raises:
+        UserError: a value is out of its range; names it.
+
+    Example:
+        >>> FineTuning(epochs=2).training_options(num_examples=100).steps
+        6
+    """
+
+    epochs: float = 3.0
+    batch_size: int = 32
+    max_length: int = 128
+    learning_rate: float = 5e-5
+    warmup: float = 0.1
+    bias_correction: bool = False
+    layer_decay: float = 1.0
+    freeze_layers: int = 0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epochs < float("inf"):
+            raise UserError(f"`epochs`: must be a number above 0, not {self.epochs}")
+        if self.max_length < 3:
+            raise UserError(f"`max_length`: must be at least 3, for [CLS], a token and [SEP], not {self.max_length}")
+        if self.freeze_layers < 0:
+            raise UserError(f"`freeze_layers`: must be at least 0, not {self.freeze_layers}")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"`patience`: must be at least 1, not {self.patience}")
+
+    def training_options(self, num_examples: int) -> TrainingOptions:
+        """Steps and rate for so many examples."""
+        return TrainingOptions(
+            steps=max(1, round(self.epochs * num_examples / self.batch_size)),
+            learning_rate=self.learning_rate,
+            warmup=self.warmup,
+            bias_correction=self.bias_correction,
+            layer_decay=self.layer_decay,
+        )
+
+
+DEFAULTS = FineTuning()
+
+
+def finetune(
+    task: str,
+    init: Path | str | BertConfig,
+    train: Source,
+    out: Path | str,
+    dev: Source | None = None,
+    how: FineTuning = DEFAULTS,
+    options: RunOptions = PLAIN,
+    task_options: Mapping[str, Any] | None = None,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    seed: int = 0,
+    seeds: int = 1,
+    tokenizer: BertTokenizer | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> RunDirectory:
+    """Fine-tunes a model for a task (Devlin et al. 2019, section 4 and appendix A.3).
+
+    Args:
+        task: str. A task's name, such as `"classification"`.
+        init: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
+        train: path of a table, or a mapping of columns. What to learn from.
+        out: path. The run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
+        dev: path, mapping or None, default None. What to measure on after each epoch; the best epoch's model is kept.
+        how: FineTuning. Epochs, batch, rates, freezing, patience.
+        options: RunOptions. Dtype, accumulation, recomputation, saving, gradients that are not finite.
+        task_options: mapping or None, default None. The task's own options by name.
+        header_names: mapping or None, default None. What the tables call a column, as `{"text": "review"}`.
+        on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
+        seed: int, default 0. Of the new head, dropout and order.
+        seeds: int, default 1. How many runs, with `seed` and the numbers after it; each in a folder `seed-N` of `out`.
+            The results then hold mean and standard deviation, and the model is the best one's.
+        tokenizer: BertTokenizer or None, default None. With a BertConfig: the tokenizer; else that of `init`.
+        strategy: from `make_strategy`; `None` for one device.
+
+    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`, and `fill`,
+        the fraction of positions that are no padding.
+
+    Raises:
+        UserError: sizes that do not fit, a bad table, a folder that holds another run.
+        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    check_batch(strategy, how.batch_size)
+    if seeds < 1:
+        raise UserError(f"`seeds`: must be at least 1, not {seeds}")
+    if how.patience is not None and dev is None:
+        raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
+    if isinstance(init, BertConfig) != (tokenizer is not None):
+        raise UserError("`tokenizer`: give it with a BertConfig, and only then")
+    tokenizer = tokenizer or BertTokenizer.load(init)
+    found = get_task(task)
+    spec = Spec(
+        task,
+        (),
+        how.max_length,
+        header_names=dict(header_names or {}),
+        options=dataclasses.asdict(options_of(found, task_options or {})),
+    )
+    train_data = TaskData(found, *found.read(train, spec, on_bad_row), tokenizer)
+    dev_data = None
+    if dev is not None:
+        dev_data = TaskData(found, *found.read(dev, train_data.spec, on_bad_row), tokenizer)
+
+    def one_run(seed: int, out: Path) -> RunDirectory:
+        return _run(found, init, train_data, dev_data, out, how, options, seed, strategy)
+
+    if seeds == 1:
+        return one_run(seed, Path(out))
+    settings = {
+        "task": task,
+        "seeds": [seed + number for number in range(seeds)],
+        **_settings(init, train_data, dev_data, how),
+        "dtype": options.dtype,
+    }
+    summary = RunDirectory(out, settings, writes=is_chief(strategy))
+    if not summary.finished:
+        runs = {number: one_run(number, Path(out) / f"seed-{number}") for number in settings["seeds"]}
+        summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
+    return summary
+
+
+def evaluate(run: Path | str, data: Source, on_bad_row: str = "fail") -> dict[str, Any]:
+    """Measures a fine-tuned model on labelled data, as its run measured it.
+
+    Args:
+        run: path. The folder of a finished fine-tuning run.
+        data: path of a table with the columns that the model was trained on, or a mapping of columns.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+    """
+    tuned = FineTuned.load(run)
+    _, examples = tuned.task.read(data, tuned.spec, on_bad_row)
+    return tuned.evaluate(examples)
+
+
+def predict(run: Path | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """The answers of a fine-tuned model about some rows.
+
+    Args:
+        run: path. The folder of a finished fine-tuning run.
+        raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
+    """
+    return FineTuned.load(run).predict(raw)
+
+
+def predict_file(run: Path | str, data: Path | str, on_bad_row: str = "fail") -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yields each row of a table with its answer, in flat memory."""
+    tuned = FineTuned.load(run)
+    rows = read_rows(data, tuned.task.columns_of(tuned.spec), on_bad_row=on_bad_row)
+    yield from tuned.predict_stream(row.values for row in rows)
+
+
+def _settings(init: Any, train: TaskData, dev: TaskData | None, how: FineTuning) -> dict[str, Any]:
+    return {
+        "start": init.to_dict() if isinstance(init, BertConfig) else str(init),
+        "vocabulary": train.tokenizer.vocabulary.sha256,
+        "spec": train.spec.to_dict(),
+        "examples": train.examples.digest,
+        "dev": dev.examples.digest if dev else None,
+        "batch_size": how.batch_size,
+        "epochs": how.epochs,
+        "freeze_layers": how.freeze_layers,
+        "patience": how.patience,
+    }
+
+
+def _run(
+    task: Task,
+    init: Any,
+    train: TaskData,
+    dev: TaskData | None,
+    out: Path,
+    how: FineTuning,
+    options: RunOptions,
+    seed: int,
+    strategy: tf.distribute.Strategy,
+) -> RunDirectory:
+    chief = is_chief(strategy)
+    arguments = task.model_arguments(train.spec)
+
+    def build() -> Any:
+        if isinstance(init, BertConfig):
+            backbone = BertBackbone(init, dtype=options.dtype_policy, remat=options.remat)
+            model = task.model_class(backbone, **arguments)
+        else:
+            model = task.model_class.from_pretrained(init, dtype=options.dtype_policy, remat=options.remat, **arguments)
+        _freeze(model.backbone, how.freeze_layers)
+        return model
+
+    def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
+        if "fill" not in run.results:
+            run.note(fill=round(train.fill(how.batch_size, seed), 4))
+        if dev is None:
+            return None
+        tuned = FineTuned(model, train.tokenizer, train.spec)
+        return PeriodicEvaluation(
+            run,
+            len(train) / how.batch_size,
+            lambda: tuned.evaluate(dev.examples),
+            tuned.save,
+            task.best_by,
+            how.patience,
+            writes=chief,
+            measures=chief,
+        )
+
+    def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
+        return train.training_batches(how.batch_size, seed, step, worker, num_workers)
+
+    def complete(run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
+        if not chief:
+            return {}
+        tuned = FineTuned(model, train.tokenizer, train.spec)
+        if dev is None:
+            tuned.save(run.path)
+            return {"dev": None}
+        evaluation = prepare(run, model)
+        if not evaluation.patience_spent:
+            evaluation.evaluate(steps)  # unless an epoch ended with this step
+        FineTuned.load(run.path / BEST_FOLDER).save(run.path)
+        best = run.results["best"]
+        return {"dev": {name: value for name, value in best.items() if name != "step"}}
+
+    # What can be refused is refused before the folder is made.
+    config = init if isinstance(init, BertConfig) else read_checkpoint(init).config
+    config.check_length(how.max_length)
+    if len(train.spec.columns) > 1:
+        config.check_pairs()
+    if config.num_layers < how.freeze_layers:
+        raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {how.freeze_layers}")
+    settings = {"task": task.name, **_settings(init, train, dev, how)}
+    return run_training(
+        out,
+        settings,
+        build,
+        prepare,
+        [Phase(batches, how.batch_size)],
+        complete,
+        how.training_options(len(train)),
+        options,
+        seed,
+        strategy,
+        title="fine-tuning",
+    )
+
+
+def _freeze(backbone: BertBackbone, layers: int) -> None:
+    """Keeps the embeddings and the lowest blocks as they are."""
+    if layers:
+        for layer in (backbone.embeddings, *backbone.encoder_blocks[:layers]):
+            layer.trainable = False
+
+
+def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:
+    """Mean and standard deviation of the runs' metrics; the best run's model becomes the folder's."""
+    by_seed = {str(seed): run.results.get("dev") for seed, run in runs.items()}
+    measured = [results for results in by_seed.values() if results]
+    results: dict[str, Any] = {"dev_by_seed": by_seed}
+    best = next(iter(runs.values()))
+    if measured:
+        numbers = {
+            name: [results[name] for results in measured if isinstance(results.get(name), (int, float))]
+            for name in measured[0]
+        }
+        results["dev"] = {name: round(statistics.fmean(values), 4) for name, values in numbers.items() if values}
+        results["dev_sd"] = {
+            name: round(statistics.stdev(values), 4)
+            for name, values in numbers.items()
+            if len(values) > 1 and name != "examples"
+        }
+        name, wanted = task.best_by
+        sign = 1 if wanted == "max" else -1
+        best = max(runs.values(), key=lambda run: sign * (run.results["dev"].get(name) or -sign * float("inf")))
+    results["best_seed"] = int(best.path.name.removeprefix("seed-"))
+    if writes:
+        FineTuned.load(best.path).save(summary.path)
+    return results

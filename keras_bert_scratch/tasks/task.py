@@ -1,0 +1,232 @@
+"""What a task is: `Spec`, which is stored with a model; `Task`, which one file per task implements; the registry."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file
+
+TASK_FILE = "task.json"
+
+# By name: the module beside this one that holds it, as `TASK`. Imported when asked for.
+TASKS = {
+    "classification": "classification",
+    "pair-classification": "pair_classification",
+    "regression": "regression",
+    "multi-label": "multi_label",
+}
+
+# Columns of strings, as tables, `predict` and the exported signature name them.
+Raw = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a model was fine-tuned for; `task.json` beside its weights. Training, `predict` and export go by it.
+
+    Args:
+        task: str. A name of `TASKS`.
+        columns: tuple of str. The columns of strings that the model reads, `("text",)` or `("text", "text_pair")`.
+        max_length: int. Tokens of a row at most.
+        labels: tuple of str, default `()`. What the classes are called, in the order of the outputs.
+        header_names: mapping, default `{}`. What the training table called a column, where that is another name.
+        options: mapping, default `{}`. The task's own options, as JSON can hold them.
+
+    Example:
+        >>> Spec("classification", ("text",), 128, ("negative", "positive")).labels
+        ('negative', 'positive')
+    """
+
+    task: str
+    columns: tuple[str, ...]
+    max_length: int
+    labels: tuple[str, ...] = ()
+    header_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as JSON can hold it."""
+        values = dataclasses.asdict(self)
+        return {**values, "columns": list(self.columns), "labels": list(self.labels)}
+
+    def save(self, directory: Path | str) -> None:
+        """Writes `task.json` into `directory`."""
+        atomic.write_json(Path(directory) / TASK_FILE, self.to_dict())
+
+    @classmethod
+    def load(cls, directory: Path | str) -> Spec:
+        """What `save` wrote.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        file = current_file(directory, TASK_FILE)
+        if not file.exists():
+            return _spec_of_model(Path(directory))
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            values = {"columns": ["text"], **values}  # of one text, before columns were stored
+            spec = cls(**{**values, "columns": tuple(values["columns"]), "labels": tuple(values.get("labels", ()))})
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
+        _check(file, spec)
+        return spec
+
+    def check_columns(self, raw: Raw) -> None:
+        """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
+        if set(raw) != set(self.columns):
+            raise UserError(
+                f"columns: the model reads {_listed(self.columns)}, which it was trained on, not "
+                f"{_listed(raw)}; give just these"
+            )
+
+
+def _spec_of_model(directory: Path) -> Spec:
+    """What a classifier that another program trained is for, by its label names and problem type."""
+    checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
+    if checkpoint is None or checkpoint.architecture != "BertTextClassifier":
+        raise UserError(
+            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
+        )
+    task = {"multi_label_classification": "multi_label", "regression": "regression"}
+    name = task.get(checkpoint.problem_type, "classification") if checkpoint.num_classes > 1 else "regression"
+    return Spec(name, ("text",), checkpoint.config.max_position_embeddings, checkpoint.label_names)
+
+
+def _check(file: Path, spec: Spec) -> None:
+    strings = (*spec.columns, *spec.labels)
+    if (
+        not spec.columns
+        or not all(isinstance(value, str) for value in strings)
+        or type(spec.max_length) is not int
+        or spec.max_length < 1
+        or not isinstance(spec.options, dict)
+        or not isinstance(spec.header_names, dict)
+    ):
+        raise UserError(f"{file}: is damaged (columns, labels, max_length or options are not of their kind)")
+    if spec.task not in TASKS:
+        raise UserError(f"{file}: is of the task {spec.task!r}; known are {', '.join(TASKS)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What a task's reader gives: columns of strings, and what is right for each row.
+
+    Args:
+        origin: str. Where they come from, for messages.
+        raw: mapping. Of each column of strings, one per row.
+        gold: mapping. Arrays with one entry per row, as the task's `targets` and `score` take them.
+        digest: str. Names this very content in a run's settings.
+        skipped: mapping, default `{}`. How many bad rows were left out, by reason.
+    """
+
+    origin: str
+    raw: Mapping[str, Sequence[str]]
+    gold: Mapping[str, Any]
+    digest: str
+    skipped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.raw.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """Of a task that has no options."""
+
+
+class Task(abc.ABC):
+    """One downstream task: its reader, its features, its head, its answers, its metrics. Holds no state.
+
+    `features`, `targets` and `decode` run inside TensorFlow graphs: in the input pipeline, in `predict` and in the
+    exported signature alike.
+    """
+
+    name: ClassVar[str]
+    best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
+    model_class: ClassVar[type]
+    Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+
+    @abc.abstractmethod
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        """Reads labelled rows.
+
+        Args:
+            source: a table's path, or columns in memory by name.
+            spec: without columns for training data, which then decide columns and labels; else both are required.
+            on_bad_row: `"fail"`, or `"skip"` and count.
+
+        Returns: the spec, completed, and the examples.
+        """
+
+    @abc.abstractmethod
+    def columns_of(self, spec: Spec) -> tuple[Any, ...]:
+        """The `Column`s of a table without labels, for `predict`."""
+
+    @abc.abstractmethod
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, Any]:
+        """The model's inputs for some rows, int32 `(rows, length)` each, no longer than the longest row needs."""
+
+    @abc.abstractmethod
+    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        """Labels and sample weights (or `None`) of some rows, as the model's `fit` takes them.
+
+        `training` tells whether they are to learn from, or to measure with.
+        """
+
+    @abc.abstractmethod
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        """What `model_class` takes beside a backbone."""
+
+    @abc.abstractmethod
+    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, Any]:
+        """Answers from the model's outputs; the keys are the outputs of the exported signature, rows come first."""
+
+    @abc.abstractmethod
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        """The official metrics by plain names; one that is undefined is `None`."""
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        """One row of decoded outputs as JSON can hold it."""
+        return dict(row)
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        UserError: there is none; lists those that there are.
+
+    Example:
+        >>> get_task("regression").best_by
+        ('pearson', 'max')
+    """
+    if name not in TASKS:
+        raise UserError(f"`task`: {name!r} is unknown; choose one of {', '.join(TASKS)}")
+    return importlib.import_module(f"keras_bert_scratch.tasks.{TASKS[name]}").TASK
+
+
+def options_of(task: Task, values: Mapping[str, Any]) -> Any:
+    """The task's options object made of `values`.
+
+    Raises:
+        UserError: the task has no such option; lists those that it has.
+    """
+    known = [field.name for field in dataclasses.fields(task.Options)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"`{name}`: is no option of {task.name}; it has {', '.join(known) or 'none'}")
+    return task.Options(**values)
+
+
+def _listed(names: Any) -> str:
+    return " and ".join(f"'{name}'" for name in names) or "nothing"

@@ -1,0 +1,116 @@
+"""Measuring while training: every so many steps, the best model kept, and an end when it gets no better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from keras_bert_scratch.training.means import Means
+from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+
+BEST_FOLDER = "best"
+
+
+class PeriodicEvaluation(keras.callbacks.Callback):
+    """Measures every so many steps, adds it to the run's results, and keeps the best model in `best/`.
+
+    `results` of `run.json` gets `evaluations`, one entry each, and `best`, the best of them.
+
+    Args:
+        run: RunDirectory. Where the results go.
+        every: float. Steps between two evaluations.
+        measure: called for the results by name.
+        save: called with the folder to write the model into.
+        best_by: tuple, default `("loss", "min")`. The result that decides which model is best, and whether its
+            maximum or its minimum is.
+        patience: int or None, default None. How many evaluations in a row may bring nothing better; after that
+            `on_patience_spent` is called.
+        on_patience_spent: called when the patience is spent.
+        writes: bool, default True. Whether this process measures and writes; of several workers only the chief does,
+            unless measuring takes all of them.
+        measures: bool, default True. Whether this process measures.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        every: float,
+        measure: Callable[[], dict[str, Any]],
+        save: Callable[[Path], None],
+        best_by: tuple[str, str] = ("loss", "min"),
+        patience: int | None = None,
+        on_patience_spent: Callable[[], None] = lambda: None,
+        writes: bool = True,
+        measures: bool = True,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._every = every
+        self._measure = measure
+        self._save = save
+        self._best_by = best_by
+        self._patience = patience
+        self.on_patience_spent = on_patience_spent
+        self._writes = writes
+        self._measures = measures
+        self._step = 0
+
+    def forget_after(self, step: int) -> None:
+        """Drops the evaluations of steps after `step`, which an interrupted run repeats."""
+        done = [entry for entry in self._run.results.get("evaluations", []) if entry["step"] <= step]
+        best = self._run.results.get("best")
+        self._run.note(evaluations=done, best=best if best and best["step"] <= step else None)
+
+    @property
+    def patience_spent(self) -> bool:
+        """Whether the last `patience` evaluations brought nothing better than the best."""
+        results = self._run.results
+        if self._patience is None or not results.get("best"):
+            return False
+        return sum(entry["step"] > results["best"]["step"] for entry in results["evaluations"]) >= self._patience
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._step = steps_taken(self.model)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        before, self._step = self._step, steps_taken(self.model)
+        if self._step // self._every != before // self._every and self._measures:
+            self.evaluate(self._step)
+
+    def evaluate(self, step: int) -> None:
+        """Measures now, unless this was done at `step` already."""
+        evaluations = self._run.results.get("evaluations", [])
+        if evaluations and evaluations[-1]["step"] == step:
+            return
+        function = getattr(self.model, "train_function", None)
+        means = getattr(function, "means", None)
+        if means is not None:
+            function.means = Means(self.model.objectives)  # measuring begins with a reset
+        results = {"step": step, **self._measure()}
+        if means is not None:
+            function.means = means
+        best = self._run.results.get("best")
+        # The best model is written before it is noted: a run that is killed in between measures again.
+        if best is None or self._is_better(results, best):
+            if self._writes:
+                self._save(self._run.path / BEST_FOLDER)
+            best = results
+        self._run.note(evaluations=[*evaluations, results], best=best)
+        if self._writes:
+            numbers = {name: value for name, value in results.items() if isinstance(value, float)}
+            line = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            Console(stderr=True).print(f"held out at step {step}: {line}", highlight=False, soft_wrap=True)
+        if self.patience_spent:
+            self.on_patience_spent()
+
+    def _is_better(self, results: dict[str, Any], best: dict[str, Any]) -> bool:
+        name, wanted = self._best_by
+        new, old = results.get(name), best.get(name)
+        if new is None or old is None:  # undefined, as a correlation of equal predictions is
+            return old is None and new is not None
+        return new > old if wanted == "max" else new < old
+

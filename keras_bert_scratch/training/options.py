@@ -1,0 +1,122 @@
+"""How long a run trains, how fast it learns, and what surrounds its steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.training.lamb import Lamb
+from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
+
+OPTIMIZERS = ("adamw", "lamb")
+ON_NONFINITE = ("stop", "skip")
+DTYPE_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+MAX_SEED = 2**32 - 1  # what numpy's generators take
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """How long to train and how fast to learn; a run is continued with the same options only.
+
+    Args:
+        steps: int or None, default None. Optimizer steps; `None` to go by `seconds`.
+        seconds: float or None, default None. Wall-clock budget; `None` to go by `steps`.
+        learning_rate: float, default 1e-4. The peak.
+        warmup: float, default 0.1. Fraction of the training in which the rate rises to the peak.
+        bias_correction: bool, default False. Whether to correct Adam's bias. Google's code does not; short runs do
+            better with it. LAMB always does.
+        optimizer: str, default "adamw". `"adamw"`, with which BERT was trained, or `"lamb"`, for large batches.
+        layer_decay: float, default 1.0. What the rate is multiplied by per layer downwards; below 1.0 the lower layers
+            change less.
+
+    Raises:
+        UserError: an option is out of its range; names it.
+
+    Example:
+        >>> TrainingOptions(steps=1000, learning_rate=1e-4).warmup
+        0.1
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    learning_rate: float = 1e-4
+    warmup: float = 0.1
+    bias_correction: bool = False
+    optimizer: str = "adamw"
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise UserError("`steps`, `seconds`: give one of the two")
+        for name in ("steps", "seconds", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise UserError(f"`{name}`: must be a number above 0, not {value}")
+        if not 0 <= self.warmup < 1:
+            raise UserError(f"`warmup`: is a fraction of the training, at least 0 and below 1, not {self.warmup}")
+        _check_known("optimizer", self.optimizer, OPTIMIZERS)
+        if self.bias_correction and self.optimizer == "lamb":
+            raise UserError("`bias_correction`: is part of lamb already; leave it out or give `optimizer='adamw'`")
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"`layer_decay`: must be above 0 and at most 1, not {self.layer_decay}")
+
+    def optimizer_at(self, learning_rate: Any) -> MomentOptimizer:
+        """A new optimizer of the chosen kind; `learning_rate` is a number or a schedule."""
+        if self.optimizer == "lamb":
+            return Lamb(learning_rate, layer_decay=self.layer_decay)
+        return BertAdamW(learning_rate, bias_correction=self.bias_correction, layer_decay=self.layer_decay)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What surrounds the steps of a run; may change when it is continued, except for `dtype`.
+
+    Args:
+        dtype: str, default "float32". Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`. The weights
+            are float32 in any case.
+        accumulate: int, default 1. Parts that a replica's rows of a batch are divided into; each part runs forward and
+            backward alone, which saves memory, and the update is that of the whole batch.
+        remat: bool, default False. Whether the backward pass computes each block's activations again instead of
+            keeping them, which saves memory.
+        save_seconds: float, default 60. Time between two saved training states.
+        on_nonfinite: str, default "stop". `"stop"` the run, or `"skip"` and count a step whose gradient is not finite.
+
+    Raises:
+        UserError: an option is out of its range; names it.
+
+    Example:
+        >>> RunOptions(dtype="bfloat16").dtype_policy
+        'mixed_bfloat16'
+    """
+
+    dtype: str = "float32"
+    accumulate: int = 1
+    remat: bool = False
+    save_seconds: float = 60.0
+    on_nonfinite: str = "stop"
+
+    def __post_init__(self) -> None:
+        _check_known("dtype", self.dtype, tuple(DTYPE_POLICIES))
+        _check_known("on_nonfinite", self.on_nonfinite, ON_NONFINITE)
+        if self.accumulate < 1:
+            raise UserError(f"`accumulate`: must be at least 1, not {self.accumulate}")
+        if not self.save_seconds >= 0:
+            raise UserError(f"`save_seconds`: must be a number from 0 on, not {self.save_seconds}")
+
+    @property
+    def dtype_policy(self) -> str:
+        """The name of Keras's dtype policy."""
+        return DTYPE_POLICIES[self.dtype]
+
+
+def check_seed(seed: int) -> None:
+    """Raises `UserError` for a seed that the generators of numpy do not take."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"`seed`: must be from 0 to {MAX_SEED}, not {seed}")
+
+
+def _check_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UserError(f"`{name}`: {value!r} is unknown; choose one of {', '.join(known)}")

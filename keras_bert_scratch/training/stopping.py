@@ -1,0 +1,113 @@
+"""When a run stops: all workers after the same step, or at a gradient that is not finite."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
+from keras_bert_scratch.training.schedules import WallClockSchedule
+
+
+class CoordinatedStop(keras.callbacks.Callback):
+    """Stops all workers after the same step.
+
+    A phase ends when the chief's clock or the chief's `end_phase` says so; the run ends when any worker got SIGTERM.
+
+    Args:
+        clock: WallClockSchedule or None. Of a run that goes by seconds; it then sets the learning rate too.
+        chief: bool. Whether this process is the chief, whose clock and `end_phase` count.
+    """
+
+    def __init__(self, clock: WallClockSchedule | None, chief: bool) -> None:
+        super().__init__()
+        self.until = 0.0  # seconds of the clock at which the phase ends
+        self.terminated = False  # some worker got SIGTERM, and all workers know it
+        self._chief = chief
+        self._clock = clock if chief else None
+        self._sigterm = self._ends_phase = self._interrupted = self._sent = False
+
+    def end_phase(self) -> None:
+        """Ends the phase after the next step; only the chief's word counts."""
+        self._ends_phase = self._chief
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._ends_phase = False
+        if self._clock is not None:
+            self._clock.start()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        signals = self.model.train_function.signals
+        clock = self._clock
+        if clock is not None:
+            signals.say(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
+        elif (self._sigterm or self._ends_phase) and not self._sent:
+            signals.say(None, self._ends_phase, self._sigterm)
+            self._sent = True
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        signals = self.model.train_function.signals
+        self.terminated = signals.all_terminate
+        if self.terminated or signals.leg_is_over:
+            self.model.stop_training = True
+
+    def listen(self) -> Callable[[], None]:
+        """Handles SIGTERM as a request to stop, and loses no Ctrl-C, from now on; returns what ends that."""
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+        handlers = {signal.SIGTERM: self._on_sigterm, signal.SIGINT: self._on_sigint}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+        def stop_listening() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return stop_listening
+
+    def _on_sigterm(self, number: int, frame: Any) -> None:
+        self._sigterm = True
+
+    def _on_sigint(self, number: int, frame: Any) -> None:
+        # A library may clear the exception; then the end of the step raises it again.
+        self._interrupted = True
+        raise KeyboardInterrupt
+
+
+class NonFiniteGradient(keras.callbacks.Callback):
+    """Ends the run at a step whose gradient is not finite. Such a step has changed no weight.
+
+    Args:
+        run: RunDirectory. For the message.
+        action: str. `"stop"` ends the run and names the step, the batch's rows and the last good state; `"skip"` goes
+            on, and `skipped` in `metrics.csv` counts such steps.
+        batch_size: int. Rows of a batch, for the message.
+        phase_start: int, default 0. The step before the phase, whose batches are counted from 0.
+    """
+
+    def __init__(self, run: RunDirectory, action: str, batch_size: int, phase_start: int = 0) -> None:
+        super().__init__()
+        self._run = run
+        self._action = action
+        self._batch_size = batch_size
+        self._phase_start = phase_start
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        function = self.model.train_function
+        if not function.skipped_now or self._action == "skip" or function.searches_scale:
+            return
+        step = steps_taken(self.model)
+        batch = step - self._phase_start
+        states = kept_states(self._run.path)
+        last = f"the last good state is {states[-1]}" if states else "no state was saved yet"
+        raise UserError(
+            f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "
+            f"{(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data); {last}; lower "
+            f"`learning_rate`, or leave such batches out with `on_nonfinite='skip'`"
+        )

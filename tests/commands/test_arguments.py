@@ -1,0 +1,45 @@
+"""What the command line makes of words: durations of its own, flags of the library's arguments."""
+
+import pytest
+import typer
+
+from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, seconds_of
+from keras_bert_scratch.commands.main import app
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
+def test_durations(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("verb", "message", "said"),
+    [
+        ("pretrain", "`batch_size`: must be at least 1", "--batch: must be at least 1"),
+        ("finetune", "`max_length`: 65 tokens", "--length: 65 tokens"),
+        ("tfrecords", "`num_shards`: must be at least 1", "--shards: must be at least 1"),
+        ("pretrain", "`steps`, `seconds`: give one", "--steps, --budget: give one"),
+        ("pretrain", "`learning_rate`: must be more than 0", "--learning-rate: must be more than 0"),
+        ("pretrain", "`evaluate_every`, `held_out`: both", "--eval-every, --eval: both"),
+        ("pretrain", "or give `on_nonfinite='skip'`", "or give --on-nonfinite skip"),
+        ("pretrain", "leave out `packing=True`", "leave out --packing"),
+        ("pretrain", "ask for `max_length=64`", "ask for --length 64"),
+        ("tfrecords", "give `text_field='a b'`", "give --text-field 'a b'"),
+        ("pretrain", "with `records='there'`, not `records`", "with there, not RECORDS"),
+        # What the verb does not take stays as it was written.
+        ("tfrecords", "`learning_rate`: must be more", "learning_rate: must be more"),
+        ("finetune", "needs `num_classes=2`", "needs num_classes=2"),
+        ("pretrain", "`packing=False`, `held_out=None`", "packing=False, held_out=None"),
+        ("pretrain", "a.txt: run `iconv -f latin1`", "a.txt: run `iconv -f latin1`"),
+        ("pretrain", "give `dtype=mine`", "give --dtype mine"),
+    ],
+)
+def test_arguments_become_the_flags_of_the_verb(verb, message, said):
+    assert in_flags(message, COMMANDS[verb].params) == said
+
+
+def test_every_other_name_is_a_parameter_of_some_verb():
+    taken = {parameter.name for command in COMMANDS.values() for parameter in command.params}
+    assert set(PARAMETERS.values()) <= taken

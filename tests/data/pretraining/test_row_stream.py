@@ -1,0 +1,68 @@
+import itertools
+
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
+from keras_bert_scratch.data.rng import permutation
+
+SIZES = ((3, 0, 4), (2, 1, 5))  # of the shards, in even and in odd epochs; they are given two rows at a time
+
+
+def visits(shard, epoch, start, first_row):
+    rows = np.arange(SIZES[epoch % 2][shard])
+    for at in range(0, len(rows), 2):
+        yield Visit(start + at, 100 * epoch + 10 * shard, rows[at : at + 2])
+
+
+SHARDS = Shards("records", 3, 2, lambda shard, epoch: SIZES[epoch % 2][shard], visits)
+
+
+def numbers(taken):
+    return np.concatenate([np.zeros(0, np.int64), *(source + rows for source, rows in taken)])
+
+
+def by_hand(num_epochs):
+    """Every row of some epochs as a number: epoch, shard, row."""
+    return [
+        100 * epoch + 10 * shard + row
+        for epoch in range(num_epochs)
+        for shard in permutation(3, "shards", 5, epoch)
+        for row in range(SIZES[epoch % 2][shard])
+    ]
+
+
+@pytest.mark.parametrize("first_row", [0, 1, 3, 6, 7, 8, 14, 15, 16, 40, 149])
+def test_the_stream_from_any_row_is_the_rest_of_the_whole_stream(first_row):
+    expected = by_hand(40)
+    found = list(itertools.islice(visits_from(first_row, SHARDS, seed=5), 30))
+    first_shard = [visit for visit in found if visit.source == found[0].source]
+    assert first_shard[0].start <= first_row < first_shard[-1].end  # none before it was made
+    for visit in found:
+        assert numbers([(visit.source, visit.order)]).tolist() == expected[visit.start : visit.end]
+    assert [visit.start for visit in found[1:]] == [visit.end for visit in found[:-1]]
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 2, 9])
+@pytest.mark.parametrize("num_workers", [1, 2, 4])
+def test_workers_take_equal_slices_of_every_batch(first_step, num_workers):
+    streams = [
+        batches_of(SHARDS, 5, numbers, 4, first_step, worker, num_workers).take(12).as_numpy_iterator()
+        for worker in range(num_workers)
+    ]
+    batches = np.array([np.concatenate(slices) for slices in zip(*streams, strict=True)])
+    np.testing.assert_array_equal(batches.ravel(), by_hand(12)[4 * first_step :][:48])
+
+
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(0, 1), (6, 4)])
+def test_a_batch_that_cannot_be_shared_is_refused(batch_size, num_workers):
+    with pytest.raises(kbs.UserError, match="--batch"):
+        batches_of(SHARDS, 5, numbers, batch_size, 0, 0, num_workers)
+
+
+@pytest.mark.parametrize("first_row", [0, 7])
+def test_an_epoch_without_rows_is_an_error_and_no_endless_loop(first_row):
+    empty = Shards("records", 2, 3, lambda shard, epoch: 0, lambda *_: iter(()))
+    with pytest.raises(kbs.UserError, match="records: gives no example"):
+        next(visits_from(first_row, empty, seed=0))

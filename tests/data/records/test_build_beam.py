@@ -1,0 +1,153 @@
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.data.corpus import blocks, sources
+from keras_bert_scratch.data.corpus.form import CorpusForm
+from keras_bert_scratch.data.records.build import build_records
+from keras_bert_scratch.data.records.build_beam import build_records_with_beam
+from keras_bert_scratch.data.records.shards import write_shard
+
+
+def text_of(documents: list[list[str]]) -> str:
+    return "\n\n".join("\n".join(sentences) for sentences in documents)
+
+
+@pytest.fixture
+def mixed_corpus(documents, monkeypatch) -> list[str]:
+    """Files of three kinds, read as several groups of several blocks each."""
+    monkeypatch.setattr(sources, "GROUP_BYTES", 6000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1500)
+    Path("a.txt").write_text(text_of(documents[:20]))
+    Path("b.txt.gz").write_bytes(gzip.compress(text_of(documents[20:40]).encode()))
+    Path("c.jsonl").write_text("".join(json.dumps({"text": "\n".join(d)}) + "\n" for d in documents[40:60]))
+    Path("d.csv").write_text("text,stars\n" + "".join(f'"{" ".join(d)}",5\n' for d in documents[60:]))
+    return ["a.txt", "b.txt.gz", "c.jsonl", "d.csv"]
+
+
+def content(directory: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
+
+
+def test_the_mixed_corpus_has_many_places(mixed_corpus):
+    groups = sources.file_groups(sources.source_files(mixed_corpus))
+    lengths = [len(list(blocks.read_blocks(group, CorpusForm()))) for group in groups]
+    assert len(groups) >= 3
+    assert max(lengths) >= 2
+
+
+@pytest.mark.parametrize(
+    ("num_shards", "seed", "form"),
+    [
+        (1, 0, CorpusForm()),
+        (3, 7, CorpusForm()),
+        (None, 0, CorpusForm(documents="files", sentences="lines")),
+        (100, 0, CorpusForm()),  # lanes of one document each make a shard, the later lane first in the text
+    ],
+)
+def test_the_bytes_are_the_local_builders(mixed_corpus, tokenizer, num_shards, seed, form):
+    arguments = {"num_shards": num_shards, "seed": seed, "form": form}
+    manifest = build_records_with_beam(mixed_corpus, tokenizer, "beam", **arguments)
+    assert manifest == build_records(mixed_corpus, tokenizer, "local", **arguments)
+    assert content("beam") == content("local")
+
+
+def test_the_casing_is_the_tokenizers(mixed_corpus, vocabulary):
+    cased = kbs.BertTokenizer(vocabulary, lowercase=False)
+    assert not build_records_with_beam(mixed_corpus, cased, "beam", num_shards=2).lowercase
+    build_records(mixed_corpus, cased, "local", num_shards=2)
+    assert content("beam") == content("local")
+
+
+@pytest.mark.parametrize("mode", ["multi_threading", pytest.param("multi_processing", marks=pytest.mark.slow)])
+def test_several_workers_write_the_same(corpus, tokenizer, records, mode):
+    workers = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]
+    build_records_with_beam([corpus], tokenizer, "beam", num_shards=3, pipeline_args=workers)
+    assert content("beam") == content(records)
+
+
+@pytest.mark.parametrize(
+    "workers", [[], ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]], ids=["one", "two"]
+)
+@pytest.mark.parametrize(
+    ("text", "form", "line"),
+    [
+        (b"One.\nTw\xff.", CorpusForm(), "d.txt: line 2 is not UTF-8 "),
+        (b" \n", CorpusForm(), "d.txt: holds no text; "),
+    ],
+    ids=["bad bytes", "no text"],
+)
+def test_what_a_worker_finds_is_one_line(tokenizer, tmp_path, capfd, text, form, line, workers):
+    Path("d.txt").write_bytes(text)
+    with pytest.raises(kbs.UserError) as raised:
+        build_records_with_beam(["d.txt"], tokenizer, "beam", form=form, pipeline_args=workers)
+    with pytest.raises(kbs.UserError) as told_locally:
+        build_records(["d.txt"], tokenizer, "local", form=form)
+    assert str(raised.value) == str(told_locally.value)
+    assert str(raised.value).startswith(line)
+    assert not [path for path in tmp_path.iterdir() if "beam" in path.name]
+
+
+def test_every_attempt_at_a_shard_has_a_place_of_its_own(corpus, tokenizer, monkeypatch):
+    places = []
+
+    def noting(path, records):
+        places.append(path.parent)
+        return write_shard(path, records)
+
+    monkeypatch.setattr("keras_bert_scratch.data.records.build_beam.write_shard", noting)
+    build_records_with_beam([corpus], tokenizer, "beam", num_shards=3)
+    assert len(set(places)) == 3
+
+
+def test_no_traceback_is_logged_for_what_a_user_can_mend(tokenizer, caplog):
+    Path("d.txt").write_bytes(b"\xff")
+    with pytest.raises(kbs.UserError):
+        build_records_with_beam(["d.txt"], tokenizer, "beam")
+    assert "d.txt" not in caplog.text
+
+
+def test_other_failures_stay_what_they_are(corpus, tokenizer, tmp_path, monkeypatch, caplog):
+    def broken(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr("keras_bert_scratch.data.records.build_beam.make_part", broken)
+    with pytest.raises(ZeroDivisionError, match="by chance"):
+        build_records_with_beam([corpus], tokenizer, "beam")
+    assert "by chance" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    with pytest.raises(kbs.UserError, match=r"\.partial-beam: a worker does not see it; give a folder on a disk "):
+        build_records_with_beam([corpus], tokenizer, "beam")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"directory": "gs://bucket/records"}, r"gs://bucket/records: is a URL; give a folder"),
+        ({"num_shards": 0}, r"--shards: must be at least 1, not 0"),
+        ({"pipeline_args": ["--runner=Walker"]}, r"--beam: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
+        ({"directory": "full"}, r"full: exists already; delete it or choose another folder"),
+        ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another folder"),
+        ({"corpus": ["none.txt"]}, r"none.txt: no such file or folder"),
+    ],
+)
+def test_wrong_arguments_are_named_at_once(corpus, tokenizer, tmp_path, arguments, line):
+    Path("full").mkdir()
+    Path("full/a.txt").write_text("years of work")
+    with pytest.raises(kbs.UserError, match=line):
+        build_records_with_beam(**{"corpus": [corpus], "tokenizer": tokenizer, "directory": "beam", **arguments})
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["full", "full/a.txt"]
+
+
+def test_without_beam_the_extra_is_named(corpus, tokenizer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(kbs.UserError, match=r"--beam: needs the package 'apache-beam'; .*keras_bert_scratch\[beam\]"):
+        build_records_with_beam([corpus], tokenizer, "beam")

@@ -1,0 +1,27 @@
+"""Small tasks: tables in memory, and a folder with a pretrained model."""
+
+import pytest
+
+import keras_bert_scratch as kbs
+
+# From random weights the first steps without bias correction are so long that some seeds learn nothing.
+QUICK = {"batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
+
+
+@pytest.fixture(scope="session")
+def sentences(documents) -> list[str]:
+    """Sentences about a heron or an otter, 72 of them."""
+    found = [sentence for document in documents for sentence in document]
+    return [sentence for sentence in found if "heron" in sentence or "otter" in sentence][:72]
+
+
+@pytest.fixture(scope="session")
+def animals(sentences) -> dict[str, list[str]]:
+    """A task that a small network can learn: is the sentence about a heron or about an otter?"""
+    return {"text": sentences, "label": ["otter" if "otter" in text else "heron" for text in sentences]}
+
+
+@pytest.fixture(scope="session")
+def small(config) -> kbs.BertConfig:
+    """One layer: what a test of the machinery needs."""
+    return config.replace(num_layers=1)

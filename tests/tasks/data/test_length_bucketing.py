@@ -1,0 +1,89 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from keras_bert_scratch.tasks.data.length_bucketing import WINDOW_BATCHES, bucketed_batches, padded_lengths
+
+
+def lengths(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(2, 60, count)
+
+
+def batches(num_tokens: np.ndarray, batch_size: int, count: int, seed: int = 0, first_step: int = 0) -> np.ndarray:
+    return np.stack(list(itertools.islice(bucketed_batches(num_tokens, batch_size, seed, first_step), count)))
+
+
+# Fewer texts than a batch, epochs far shorter than a window, about as long, and longer.
+SIZES = [(3, 8), (10, 4), (199, 4), (200, 4), (201, 4), (450, 4), (7, 1)]
+
+
+@pytest.mark.parametrize(("texts", "batch_size"), SIZES)
+def test_every_epoch_has_every_text_once(texts, batch_size):
+    steps = max(3 * WINDOW_BATCHES, -(-3 * texts // batch_size))
+    stream = batches(lengths(texts), batch_size, steps).ravel()
+    epochs = [stream[start : start + texts] for start in range(0, len(stream) - texts + 1, texts)]
+    assert len(epochs) >= 3
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(texts))
+    assert texts < 5 or any(epochs[0].tolist() != epoch.tolist() for epoch in epochs[1:])
+
+
+@pytest.mark.parametrize(("texts", "batch_size"), SIZES)
+@pytest.mark.parametrize("first_step", [1, WINDOW_BATCHES - 1, WINDOW_BATCHES, 2 * WINDOW_BATCHES + 7])
+def test_the_stream_can_start_anywhere(texts, batch_size, first_step):
+    straight = batches(lengths(texts), batch_size, first_step + 60)[first_step:]
+    np.testing.assert_array_equal(straight, batches(lengths(texts), batch_size, 60, first_step=first_step))
+
+
+def test_a_far_step_costs_no_more_than_the_first():
+    """Counting up to it would take years."""
+    assert len(batches(lengths(1000), 32, 1, first_step=10**12)) == 1
+
+
+def test_within_a_window_the_batches_are_the_sorted_texts_cut():
+    num_tokens = lengths(1000)
+    window = batches(num_tokens, 4, WINDOW_BATCHES)
+    by_length = np.sort(np.sort(num_tokens[window.ravel()]).reshape(WINDOW_BATCHES, 4), axis=0)
+    found = np.sort(num_tokens[window], axis=1)
+    np.testing.assert_array_equal(found[np.lexsort(found.T[::-1])], by_length)
+
+
+def test_the_batches_come_in_random_order():
+    """Short and long batches alternate by chance: the correlation of place and length is that of a shuffle.
+
+    Over 40 windows of 50 batches its mean has a standard error of 1 / sqrt(49 * 40) = 0.023; 4 of these are 0.09, which
+    chance passes once in 16,000 times.
+    """
+    num_tokens = lengths(40 * WINDOW_BATCHES * 4)
+    means = num_tokens[batches(num_tokens, 4, 40 * WINDOW_BATCHES)].mean(axis=1).reshape(40, WINDOW_BATCHES)
+    correlations = [np.corrcoef(window, np.arange(WINDOW_BATCHES))[0, 1] for window in means]
+    assert abs(np.mean(correlations)) < 0.09
+    orders = {tuple(np.argsort(window).tolist()) for window in means}
+    assert len(orders) == 40  # each window in an order of its own
+
+
+def test_texts_of_one_length_meet_by_chance():
+    """With one length nothing is left to sort: over two epochs hardly any batch comes again."""
+    stream = batches(np.full(400, 9), 4, 200)
+    first, second = ({tuple(sorted(batch)) for batch in half.tolist()} for half in (stream[:100], stream[100:]))
+    # Of 100 batches 100 * 100 / C(400, 4) = 1e-5 are expected to come again.
+    assert not first & second
+
+
+def test_a_batch_of_two_epochs_joins_long_with_long_or_short_with_short():
+    stream = batches(np.arange(2, 63), 4, 31)  # the texts 0 to 60 are ever longer
+    assert sorted(stream[15].tolist()) == [58, 59, 60, 60]  # one of the first epoch, three of the second
+    assert sorted(stream[30].tolist()) == [0, 0, 1, 1]  # two of the second, two of the third
+
+
+def test_another_seed_is_another_order():
+    assert (batches(lengths(400), 4, 100, seed=0) != batches(lengths(400), 4, 100, seed=1)).any()
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "max_length", "expected"),
+    [(2, 128, 8), (8, 128, 8), (9, 128, 16), (64, 64, 64), (59, 60, 60), (60, 60, 60), (5, 6, 6)],
+)
+def test_lengths_are_rounded_up(num_tokens, max_length, expected):
+    assert padded_lengths(np.array([num_tokens]), max_length).tolist() == [expected]

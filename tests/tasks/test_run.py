@@ -1,0 +1,378 @@
+"""Fine-tuning, measuring and asking: what holds for every task, tried on classification."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tasks.conftest import QUICK
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks import fine_tuned
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.run import FineTuning, finetune
+from keras_bert_scratch.tensor_file import read_tensors
+from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.run_directory import steps_taken
+from keras_bert_scratch.training.train_function import TrainFunction
+
+
+def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
+    names = ("task_options", "seed", "seeds", "options", "on_bad_row", "header_names", "task")
+    arguments = {name: changes.pop(name) for name in names if name in changes}
+    how = FineTuning(**{**QUICK, "epochs": epochs, **changes})
+    return finetune(
+        arguments.pop("task", "classification"), config, data, out, dev, how, tokenizer=tokenizer, **arguments
+    )
+
+
+def story(run) -> dict:
+    return json.loads((Path(run) / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small, tokenizer, animals) -> Path:
+    return tuned(small, tokenizer, animals, tmp_path_factory.mktemp("tuned") / "run", animals, epochs=8).path
+
+
+def test_fine_tuning_learns_the_task(finished, animals):
+    results = kbs.evaluate(finished, animals)
+    assert results["accuracy"] > 0.95
+    assert (results["majority"], results["examples"]) == (0.5, len(animals["text"]))
+
+
+def test_evaluation_gives_what_the_run_says(finished, animals):
+    assert kbs.evaluate(finished, animals) == story(finished)["results"]["dev"]
+
+
+def test_the_folder_holds_all_it_takes(finished):
+    names = {entry.name for entry in finished.iterdir()}
+    assert {"config.json", "task.json", "vocab.txt", "model.weights.h5", "run.json", "metrics.csv", "best"} <= names
+
+
+def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, animals, monkeypatch):
+    """Of three epochs the second is the best one; its weights are those of the run, and patience is not used up."""
+    accuracies = iter([0.5, 0.9, 0.7])
+    weights = []
+
+    def measured(self, examples):
+        weights.append([np.array(weight) for weight in self.model.trainable_weights])
+        return {"accuracy": next(accuracies), "loss": 1.0}
+
+    monkeypatch.setattr(FineTuned, "evaluate", measured)
+    run = tuned(small, tokenizer, animals, dev=animals, epochs=3, patience=5)
+    assert [entry["accuracy"] for entry in run.results["evaluations"]] == [0.5, 0.9, 0.7]
+    assert [entry["step"] for entry in run.results["evaluations"]] == [9, 18, 27]
+    assert run.results["dev"] == {"accuracy": 0.9, "loss": 1.0}
+    saved = FineTuned.load(run.path).model
+    for kept, second, third in zip(saved.trainable_weights, *weights[1:], strict=True):
+        np.testing.assert_array_equal(np.array(kept), second)
+        assert not np.array_equal(second, third) or np.all(second == 0)
+
+
+@pytest.mark.parametrize(("patience", "measured"), [(1, 3), (2, 4)])
+def test_patience_ends_the_run(small, tokenizer, animals, monkeypatch, patience, measured):
+    accuracies = iter([0.5, 0.9, 0.7, 0.7, 0.95])
+    monkeypatch.setattr(FineTuned, "evaluate", lambda self, examples: {"accuracy": next(accuracies)})
+    run = tuned(small, tokenizer, animals, dev=animals, epochs=5, patience=patience)
+    assert len(run.results["evaluations"]) == measured
+    assert run.results["dev"] == {"accuracy": 0.9}
+    assert run.results["steps"] == 9 * measured + 1  # all workers learn of it with the step after
+
+
+def test_an_interrupted_run_ends_in_the_same_weights(finished, small, tokenizer, animals, monkeypatch):
+    kept = StateKeeper.on_train_batch_end
+
+    def pressed(self, batch, logs=None):
+        if steps_taken(self.model) == 31:
+            monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(small, tokenizer, animals, dev=animals, epochs=8)
+    assert len(story("run")["results"]["evaluations"]) == 3
+    tuned(small, tokenizer, animals, dev=animals, epochs=8)
+    assert story("run")["results"] == story(finished)["results"]
+    for name, value in read_tensors(finished / "model.weights.h5").items():
+        np.testing.assert_array_equal(read_tensors(Path("run/model.weights.h5"))[name], value, err_msg=name)
+
+
+def test_other_texts_are_another_run(finished, small, tokenizer, animals):
+    other = {**animals, "text": [*animals["text"][:-1], "something else"]}
+    with pytest.raises(kbs.UserError, match="already holds a run with examples"):
+        tuned(small, tokenizer, other, finished, animals, epochs=8)
+
+
+def test_several_seeds_give_mean_and_deviation(small, tokenizer, animals):
+    run = tuned(small, tokenizer, animals, dev=animals, seed=3, seeds=2)
+    results = run.results
+    accuracies = [results["dev_by_seed"][seed]["accuracy"] for seed in ("3", "4")]
+    assert results["dev"]["accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert results["dev_sd"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
+    best = results["dev_by_seed"][str(results["best_seed"])]
+    assert best["accuracy"] == max(accuracies)
+    assert kbs.evaluate("run", animals) == best
+    assert {f"seed-{seed}" for seed in (3, 4)} <= {entry.name for entry in Path("run").iterdir()}
+
+
+def test_the_same_seed_gives_the_same_results(small, tokenizer, animals):
+    first, second = (tuned(small, tokenizer, animals, out, animals).results for out in ("one", "two"))
+    assert first == second
+
+
+def test_frozen_layers_stay_as_they_were(config, tokenizer, animals):
+    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
+    how = FineTuning(**{**QUICK, "epochs": 1, "freeze_layers": 1})
+    finetune("classification", "pretrained", animals, "run", how=how)
+    before, after = (read_tensors(Path(folder) / "model.weights.h5") for folder in ("pretrained", "run"))
+    moved = {name for name in after if name in before and not np.array_equal(before[name], after[name])}
+    assert {name.partition("/")[0] for name in moved} == {"encoder_block_1", "pooler"}
+
+
+def test_accumulation_and_recomputation_change_nothing(small, tokenizer, animals):
+    without_dropout = small.replace(hidden_dropout=0.0, attention_dropout=0.0)
+    tuned(without_dropout, tokenizer, animals, "plain")
+    tuned(without_dropout, tokenizer, animals, "saving", options=kbs.RunOptions(accumulate=2, remat=True))
+    plain, saving = (read_tensors(Path(run) / "model.weights.h5") for run in ("plain", "saving"))
+    for name, value in plain.items():
+        np.testing.assert_allclose(saving[name], value, atol=2e-5, err_msg=name)
+
+
+def test_bfloat16_is_part_of_the_settings(small, tokenizer, animals):
+    tuned(small, tokenizer, animals, options=kbs.RunOptions(dtype="bfloat16"))
+    assert story("run")["settings"]["dtype"] == "bfloat16"
+    with pytest.raises(kbs.UserError, match="dtype bfloat16, not float32"):
+        tuned(small, tokenizer, animals)
+
+
+def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
+    traced = []
+    step = TrainFunction._in_replica
+
+    def counted(self, batch, *told):
+        traced.append(batch[0]["token_ids"].shape[1])
+        return step(self, batch, *told)
+
+    monkeypatch.setattr(TrainFunction, "_in_replica", counted)
+    words = " ".join(animals["text"])
+    uneven = {"text": [words[: 7 * number] for number in range(1, 31)], "label": ["even", "odd"] * 15}
+    tuned(small, tokenizer, uneven, epochs=2, batch_size=2, max_length=64)
+    assert traced == [None]
+
+
+def test_the_run_tells_its_fill(finished, tokenizer, animals):
+    data = kbs.TaskData.read("classification", animals, tokenizer, max_length=32)
+    assert story(finished)["results"]["fill"] == round(data.fill(8), 4)
+
+
+def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, animals):
+    pretrainer = kbs.BertPretrainer(kbs.BertBackbone(config))
+    pretrainer.save_pretrained("pretrained", tokenizer)
+    # With so small a rate nothing moves: what comes out is what went in.
+    how = FineTuning(**{**QUICK, "epochs": 0.1, "learning_rate": 1e-12})
+    finetune("classification", "pretrained", animals, "run", how=how)
+    tuned_backbone = FineTuned.load("run").model.backbone
+    for before, after in zip(pretrainer.backbone.weights, tuned_backbone.weights, strict=True):
+        np.testing.assert_allclose(np.asarray(before), np.asarray(after), atol=1e-6)
+
+
+# --- columns
+
+
+PAIRS = {"text": ["a heron", "an otter"] * 4, "text_pair": ["a river", "a river"] * 4, "label": ["yes", "no"] * 4}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory, small, tokenizer) -> Path:
+    return tuned(small, tokenizer, PAIRS, tmp_path_factory.mktemp("pairs") / "run").path
+
+
+def test_a_model_of_pairs_takes_pairs_alone(pairs):
+    assert json.loads((pairs / "task.json").read_text())["columns"] == ["text", "text_pair"]
+    assert len(kbs.predict(pairs, {"text": ["a heron"], "text_pair": ["a river"]})) == 1
+    with pytest.raises(kbs.UserError, match="'text' and 'text_pair', which it was trained on, not 'text'"):
+        kbs.predict(pairs, {"text": ["a heron"]})
+    with pytest.raises(kbs.UserError, match="text_pair"):
+        kbs.evaluate(pairs, {"text": ["a heron"], "label": ["yes"]})
+    Path("single.csv").write_text("text,label\na heron,yes\n")
+    with pytest.raises(kbs.UserError, match=r"single\.csv: .*text_pair"):
+        kbs.evaluate(pairs, "single.csv")
+
+
+def test_a_model_of_texts_takes_no_pairs(finished):
+    with pytest.raises(kbs.UserError, match="reads 'text', which it was trained on, not 'text' and 'text_pair'"):
+        kbs.predict(finished, {"text": ["a heron"], "text_pair": ["a river"]})
+
+
+def test_columns_may_have_other_names(small, tokenizer, animals):
+    for name in ("train", "dev"):
+        with Path(f"{name}.csv").open("w", newline="") as file:
+            rows = list(zip(animals["text"], animals["label"], strict=True))
+            csv.writer(file).writerows([("review", "animal"), *rows])
+    names = {"text": "review", "label": "animal"}
+    tuned(small, tokenizer, "train.csv", dev="dev.csv", header_names=names)
+    assert json.loads(Path("run/task.json").read_text())["header_names"] == names
+    assert kbs.evaluate("run", "dev.csv") == story("run")["results"]["dev"]
+    Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
+    assert kbs.evaluate("run", "plain.csv") == story("run")["results"]["dev"]
+
+
+# --- evaluation and prediction
+
+
+def test_every_example_weighs_the_same_in_an_evaluation(finished, animals, monkeypatch):
+    """Also those in a last batch of their own, whose label is wrong here."""
+    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 7)
+    texts = ["The heron sleeps.", *animals["text"][:14]]
+    labels = ["otter", *animals["label"][:14]]
+    model = FineTuned.load(finished)
+    scores = [row["scores"] for row in model.predict({"text": texts})]
+    losses = [-np.log(row[label]) for row, label in zip(scores, labels, strict=True)]
+    results = kbs.evaluate(finished, {"text": texts, "label": labels})
+    assert results["loss"] == pytest.approx(np.mean(losses), abs=1e-3)
+    assert results["accuracy"] == pytest.approx(14 / 15, abs=1e-4)
+
+
+def test_answers_keep_their_order_and_do_not_depend_on_their_neighbours(finished, animals, monkeypatch):
+    model = FineTuned.load(finished)
+    texts = [*animals["text"][:9], "", "otter", " ".join(animals["text"]), "otter"]
+    alone = [model.predict({"text": [text]})[0] for text in texts]
+    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 4)
+    together = model.predict({"text": texts})
+    for one, other in zip(alone, together, strict=True):
+        assert one["label"] == other["label"]
+        assert list(one["scores"].values()) == pytest.approx(list(other["scores"].values()), abs=1e-5)
+
+
+def test_no_row_is_padded_further_than_its_batch_needs(finished, monkeypatch):
+    model = FineTuned.load(finished)
+    shapes = set()
+    features = type(model.task).features
+
+    def seen(self, spec, tokenizer, raw):
+        found = features(self, spec, tokenizer, raw)
+        shapes.add(int(found["token_ids"].shape[1]))
+        return found
+
+    monkeypatch.setattr(type(model.task), "features", seen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fine_tuned, "BATCH_SIZE", 2)
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+        try:
+            model.predict({"text": ["heron", "otter", "the heron watches the old river before dawn again and again"]})
+        finally:
+            tf.config.run_functions_eagerly(False)
+    assert min(shapes) == 8 < max(shapes)
+
+
+def test_no_rows_have_no_answers(finished):
+    assert kbs.predict(finished, {"text": []}) == []
+
+
+def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
+    monkeypatch.setattr(fine_tuned, "ROWS_AT_ONCE", 4)
+    taken = []
+
+    def rows():
+        for number in range(10):
+            taken.append(number)
+            yield {"text": f"otter {number}"}
+
+    stream = FineTuned.load(finished).predict_stream(rows())
+    row, answer = next(stream)
+    assert (row["text"], set(answer)) == ("otter 0", {"label", "score", "scores"})
+    assert len(taken) <= 5
+    assert [row["text"] for row, _ in stream] == [f"otter {number}" for number in range(1, 10)]
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"epochs": 0}, "`epochs`"),
+        ({"epochs": -1}, "`epochs`"),
+        ({"epochs": float("nan")}, "`epochs`"),
+        ({"learning_rate": float("nan")}, "`learning_rate`"),
+        ({"max_length": 1}, "`max_length`"),
+        ({"max_length": 65}, "65 tokens are more than the 64 positions"),
+        ({"patience": 0}, "`patience`"),
+        ({"patience": 1}, "`patience`: needs `dev`"),
+        ({"freeze_layers": -1}, "`freeze_layers`"),
+        ({"freeze_layers": 2}, "`freeze_layers`: the model has 1 layers"),
+        ({"seed": -1}, "`seed`"),
+        ({"seeds": 0}, "`seeds`"),
+        ({"task": "poetry"}, "`task`: 'poetry' is unknown; choose one of classification"),
+        ({"task_options": {"threshold": 0.5}}, "`threshold`: is no option of classification"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(changes, named, small, tokenizer, animals):
+    with pytest.raises(kbs.UserError, match=named):
+        tuned(small, tokenizer, animals, **changes)
+    assert not Path("run").exists()
+
+
+def test_a_vocabulary_of_another_size_is_refused(small, tokenizer, animals):
+    with pytest.raises(kbs.UserError, match="the model 99"):
+        tuned(small.replace(vocab_size=99), tokenizer, animals)
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda file: file.unlink(), "holds no task.json"),
+        (lambda file: file.write_text("{"), "is damaged"),
+        (lambda file: file.write_text("{}"), "is damaged"),
+        (lambda file: file.write_text('{"task": "classification", "max_length": "9", "labels": ["a"]}'), "is damaged"),
+        (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "of the task 'poetry'"),
+    ],
+    ids=["missing", "no json", "nothing in it", "wrong kinds", "unknown task"],
+)
+def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
+    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
+    FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
+    damage(Path("model/task.json"))
+    with pytest.raises(kbs.UserError, match=named):
+        FineTuned.load("model")
+
+
+# --- several devices
+
+KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
+MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([], MIRRORED, id="two devices"),
+        pytest.param(["launch", "-n", "2", "--"], [], id="two workers", marks=pytest.mark.slow),
+    ],
+)
+def test_several_replicas_tune_as_one_device(before, after, config, tokenizer, animals):
+    backbone = kbs.BertBackbone(config.replace(hidden_dropout=0.0, attention_dropout=0.0))
+    kbs.BertPretrainer(backbone).save_pretrained("pretrained", tokenizer)
+    with Path("data.csv").open("w", newline="") as file:
+        rows = zip(animals["text"], animals["label"], strict=True)
+        csv.writer(file).writerows([("text", "label"), *rows])
+    how = FineTuning(epochs=1, batch_size=8, max_length=32, learning_rate=1e-3)
+    finetune("classification", "pretrained", "data.csv", "one", "data.csv", how)
+    line = ["finetune", "--init", "pretrained", "--train", "data.csv", "--dev", "data.csv", "--out", "several"]
+    line += ["--epochs", "1", "--batch", "8", "--length", "32", "--learning-rate", "1e-3"]
+    done = subprocess.run([*KERAS_BERT, *before, *line, *after], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, several = (read_tensors(Path(run) / "model.weights.h5") for run in ("one", "several"))
+    for name, value in one.items():
+        np.testing.assert_allclose(several[name], value, atol=1e-5, err_msg=name)
+    assert story("one")["results"] == story("several")["results"]
+    assert story("several")["starts"][0]["replicas"] == 2

@@ -1,0 +1,228 @@
+"""Each task: what it reads, learns, answers and scores; a new task is a row of `TASKS` and of the tables below."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+from sklearn import metrics
+from tasks.conftest import QUICK
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.serving.export import export_saved_model
+from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.tasks.classification import class_weights_of
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.run import FineTuning, finetune
+from keras_bert_scratch.tasks.task import TASKS, get_task
+
+
+def animal(text: str) -> str:
+    return "otter" if "otter" in text else "heron"
+
+
+def table(task: str, sentences: list[str]) -> dict[str, list]:
+    """Something that a small network can learn about the sentences."""
+    pairs = sentences[1:] + sentences[:1]
+    return {
+        "classification": {"text": sentences, "label": [animal(text) for text in sentences]},
+        "pair-classification": {
+            "text": sentences,
+            "text_pair": pairs,
+            "label": [f"{animal(text)}s" for text in pairs],
+        },
+        "regression": {"text": sentences, "score": [1.5 if animal(text) == "otter" else -0.5 for text in sentences]},
+        "multi-label": {
+            "text": sentences,
+            "labels": [[animal(text)] for text in sentences],
+        },
+    }[task]
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
+    data = table(request.param, sentences)
+    how = FineTuning(**{**QUICK, "epochs": 10, "learning_rate": 1e-2})
+    out = tmp_path_factory.mktemp("tasks") / request.param
+    finetune(request.param, small, data, out, data, how, tokenizer=tokenizer)
+    return FineTuned.load(out), data
+
+
+LEARNED = {"classification": 0.95, "pair-classification": 0.8, "regression": 0.9, "multi-label": 0.9}
+
+
+def test_a_small_network_learns_it(tuned):
+    model, data = tuned
+    name = model.task.best_by[0]
+    _, examples = model.task.read(data, model.spec)
+    assert model.evaluate(examples)[name] > LEARNED[model.spec.task]
+
+
+def test_the_exported_signature_answers_as_predict_does(tuned, tmp_path):
+    model, data = tuned
+    export_saved_model(model, tmp_path / "exported")
+    saved = SavedModel(tmp_path / "exported")
+    assert set(saved.columns) == set(model.spec.columns)
+    raw = {name: [*data[name][:5], "", "北京 ½ ß"] for name in model.spec.columns}
+    for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
+        theirs = model.task.answer(model.spec, theirs)
+        assert json.loads(json.dumps(ours)).keys() == theirs.keys()
+        for name, value in ours.items():
+            if isinstance(value, dict):
+                assert list(value.values()) == pytest.approx(list(theirs[name].values()), abs=1e-5)
+            elif isinstance(value, float):
+                assert value == pytest.approx(theirs[name], abs=1e-5)
+            else:
+                assert value == theirs[name]
+
+
+def test_rows_come_first_in_every_input_and_output(tuned, tmp_path):
+    model, _ = tuned
+    export_saved_model(model, tmp_path / "exported")
+    serve = tf.saved_model.load(str(tmp_path / "exported")).signatures["serving_default"]
+    for rows in (1, 3):
+        outputs = serve(**{name: tf.constant(["a heron"] * rows) for name in model.spec.columns})
+        assert {int(value.shape[0]) for value in outputs.values()} == {rows}
+
+
+def test_a_spec_is_stored_and_read(tuned):
+    model, _ = tuned
+    model.save("again")
+    assert kbs.Spec.load("again") == model.spec
+
+
+def read(task: str, data: dict, **options):
+    found = get_task(task)
+    values = {field.name: field.default for field in found.Options.__dataclass_fields__.values()}
+    return found.read(data, kbs.Spec(task, (), 16, options={**values, **options}))
+
+
+# --- metrics, against scikit-learn and scipy
+
+
+def decoded_of(predicted: list[int], classes: int) -> dict[str, np.ndarray]:
+    return {"scores": np.eye(classes)[predicted]}
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [
+        # scikit-learn gives Matthews 0.0 where it is undefined; F1 of a class that is never predicted is 0.
+        ([1, 1, 1, 1], [1, 1, 1, 1], {"accuracy": 1.0, "f1": 1.0, "matthews": None, "majority": 1.0}),
+        ([0, 0, 1], [0, 0, 0], {"f1": 0.0, "f1_macro": 0.4, "accuracy": 2 / 3, "matthews": None}),
+        ([0, 1, 1, 0], [0, 1, 0, 0], {"f1": 2 / 3, "matthews": 0.5773502691896258}),
+    ],
+)
+def test_scores_of_two_classes(true, predicted, expected):
+    spec = kbs.Spec("classification", ("text",), 16, ("no", "yes"))
+    results = get_task("classification").score(spec, decoded_of(predicted, 2), {"label": np.array(true)})
+    assert {name: results[name] for name in expected} == pytest.approx(expected)
+
+
+def test_scores_of_three_classes_are_scikit_learns():
+    draws = np.random.default_rng(0)
+    true, predicted = draws.integers(0, 3, (2, 50))
+    spec = kbs.Spec("classification", ("text",), 16, ("a", "b", "c"))
+    results = get_task("classification").score(spec, decoded_of(predicted.tolist(), 3), {"label": true})
+    assert results["f1_macro"] == pytest.approx(metrics.f1_score(true, predicted, average="macro"))
+    assert results["matthews"] == pytest.approx(metrics.matthews_corrcoef(true, predicted))
+    assert "f1" not in results
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "pearson"),
+    [([0.0, 1.0, 5.0], [0.1, 2.0, 4.0], True), ([1.0, 2.0], [3.0, 3.0], False), ([2.0, 2.0], [1.0, 3.0], False)],
+    ids=["correlated", "equal predictions", "equal scores"],
+)
+def test_correlations_are_scipys_or_undefined(true, predicted, pearson):
+    spec = kbs.Spec("regression", ("text",), 16)
+    results = get_task("regression").score(spec, {"score": np.array(predicted)}, {"score": np.array(true)})
+    if pearson:
+        assert results["pearson"] == pytest.approx(stats.pearsonr(true, predicted).statistic)
+        assert results["spearman"] == pytest.approx(stats.spearmanr(true, predicted).statistic)
+    else:
+        assert (results["pearson"], results["spearman"]) == (None, None)
+    assert results["rmse"] == pytest.approx(np.sqrt(np.mean(np.subtract(true, predicted) ** 2)))
+
+
+def test_multi_label_scores_are_scikit_learns():
+    draws = np.random.default_rng(0)
+    true, scores = draws.integers(0, 2, (40, 3)), draws.random((40, 3))
+    true[0] = 0  # a row without labels
+    spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
+    results = get_task("multi-label").score(spec, {"scores": scores}, {"labels": true})
+    for average in ("micro", "macro", "samples"):
+        expected = metrics.f1_score(true, scores >= 0.5, average=average, zero_division=0.0)
+        assert results[f"f1_{average}"] == pytest.approx(expected)
+    assert results["accuracy"] == pytest.approx(metrics.accuracy_score(true, scores >= 0.5))
+
+
+def test_a_label_is_given_from_the_threshold_on():
+    """A logit of 0 is a probability of 0.5: the threshold is of probabilities."""
+    spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
+    decoded = get_task("multi-label").decode(spec, tf.constant([[0.3, -0.1, 0.0], [-1.0, -1.0, -1.0]]), {})
+    assert decoded["labels"].numpy().tolist() == [[b"a", b"c", b""], [b"", b"", b""]]
+    assert decoded["num_labels"].numpy().tolist() == [2, 0]
+    row = {name: value.numpy()[0] for name, value in decoded.items()}
+    row["labels"] = [label.decode() for label in row["labels"]]
+    assert get_task("multi-label").answer(spec, row)["labels"] == ["a", "c"]
+
+
+# --- labels, weights
+
+
+def test_labels_that_are_numbers_stand_in_their_order():
+    spec, examples = read("classification", {"text": ["a", "b", "c"], "label": [10, np.int64(2), "1"]})
+    assert spec.labels == ("1", "2", "10")
+    assert examples.gold["label"].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "weights"), [("none", None), ("balanced", [2 / 3, 2.0]), ("b=3, a=0.5", [0.5, 3.0])]
+)
+def test_class_weights(asked, weights):
+    assert class_weights_of(asked, ["a", "a", "a", "b"], ["a", "b"]) == weights
+
+
+@pytest.mark.parametrize("asked", ["some", "a=1", "a=1,b=x", "a=1,b=2,c=3", "a=-1,b=1", "a=nan,b=1"])
+def test_class_weights_that_are_refused(asked):
+    with pytest.raises(kbs.UserError, match="`class_weights`"):
+        class_weights_of(asked, ["a", "b"], ["a", "b"])
+
+
+def test_class_weights_weigh_the_training_loss_alone(tokenizer):
+    spec, examples = read(
+        "classification", {"text": ["a", "b", "c", "d"], "label": ["x", "x", "x", "y"]}, class_weights="balanced"
+    )
+    data = kbs.TaskData(get_task("classification"), spec, examples, tokenizer)
+    _, labels, weights = next(data.training_batches(4).as_numpy_iterator())
+    assert weights.tolist() == pytest.approx([2.0 if label else 2 / 3 for label in labels])
+    assert len(next(data.evaluation_batches(4).as_numpy_iterator())) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "named"),
+    [
+        ("classification", {"text": ["a", "b"], "label": ["x", "x"]}, "all labels are 'x'"),
+        ("classification", {"text": ["a", None], "label": ["x", "y"]}, "text"),
+        ("classification", {"text": ["a", "b"], "label": ["x", None]}, "label"),
+        ("classification", {"text": ["a", "b"], "label": ["x"]}, "equally"),
+        ("classification", {"text": ["a", "b"]}, "label"),
+        ("pair-classification", {"text": ["a", "b"], "label": ["x", "y"]}, "text_pair"),
+        ("regression", {"text": ["a", "b"], "score": [1.0, float("nan")]}, "score"),
+        ("regression", {"text": ["a", "b"], "score": ["1,5", "2"]}, "score"),
+        ("multi-label", {"text": ["a", "b"], "labels": [[], []]}, "no row has a label"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_named(task, data, named):
+    with pytest.raises(kbs.UserError, match=named):
+        read(task, data)
+
+
+def test_a_label_that_was_not_trained_on_is_named():
+    spec, _ = read("classification", {"text": ["a", "b"], "label": ["x", "y"]})
+    Path("dev.csv").write_text("text,label\na,x\nb,maybe\n")
+    with pytest.raises(kbs.UserError, match=r"dev\.csv: line 3 .*'maybe'"):
+        get_task("classification").read("dev.csv", spec)
