@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -71,3 +72,37 @@ def config(vocabulary) -> kbs.BertConfig:
     return kbs.BertConfig(
         vocab_size=len(vocabulary), num_layers=2, hidden_size=16, num_heads=2, max_position_embeddings=64
     )
+
+
+class Killed(BaseException):
+    """No handler of ordinary errors stops it, as none stops SIGKILL."""
+
+
+@pytest.fixture
+def die_at(monkeypatch):
+    """Call it with a number: the process "dies" at that operation on the disk, and does nothing on it any more."""
+    operations = {
+        Path: ("replace", "rename", "rmdir", "unlink", "mkdir", "write_bytes", "write_text"),
+        os: ("fsync",),
+        shutil: ("rmtree",),
+    }
+    originals = {(where, name): getattr(where, name) for where, names in operations.items() for name in names}
+    countdown = [None]
+
+    def dying(original):
+        def run(*args, **kwargs):
+            if countdown[0] is not None:
+                countdown[0] -= 1
+                if countdown[0] < 0:
+                    raise Killed
+            return original(*args, **kwargs)
+
+        return run
+
+    for (where, name), original in originals.items():
+        monkeypatch.setattr(where, name, dying(original))
+
+    def set_countdown(number: int | None) -> None:
+        countdown[0] = number
+
+    return set_countdown

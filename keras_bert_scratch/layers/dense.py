@@ -18,7 +18,14 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1.0 + ops.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
 
 
-ACTIVATIONS = {"linear": lambda x: x, "gelu": gelu, "gelu_tanh": gelu_tanh, "tanh": ops.tanh}
+ACTIVATIONS = {
+    "linear": lambda x: x,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "relu": ops.relu,
+    "silu": ops.silu,
+    "tanh": ops.tanh,
+}
 
 
 class Dense(keras.layers.Layer):
@@ -26,7 +33,7 @@ class Dense(keras.layers.Layer):
 
     Args:
         units: size of the output's last axis.
-        activation: one of `"linear"`, `"gelu"`, `"gelu_tanh"`, `"tanh"`.
+        activation: one of `ACTIVATIONS`.
         initializer_range: standard deviation of the truncated normal of the kernel; the bias starts at 0.
 
     Call: `x` of shape `(..., inputs)` gives `(..., units)`.

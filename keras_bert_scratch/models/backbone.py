@@ -11,7 +11,7 @@ from keras_bert_scratch.layers.attention import attention_bias, packed_attention
 from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.pooler import Pooler
-from keras_bert_scratch.models.directory import SavedAsDirectory
+from keras_bert_scratch.models.pretrained import Pretrained
 
 INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
 PACKED_INPUT_NAMES = ("example_ids", "example_starts")
@@ -38,7 +38,7 @@ def _pool(pooler: Pooler, x: Any, inputs: dict[str, Any], packed: bool) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
-class BertBackbone(SavedAsDirectory, keras.Model):
+class BertBackbone(Pretrained, keras.Model):
     """The BERT encoder (Devlin et al. 2019, section 3), as a functional model.
 
     Args:

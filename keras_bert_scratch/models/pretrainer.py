@@ -10,8 +10,8 @@ from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.layers.places import ReadPlaces
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.pretrained import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")

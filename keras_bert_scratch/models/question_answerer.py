@@ -8,8 +8,8 @@ import keras
 
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.pretrained import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")

@@ -11,8 +11,8 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes, score, several_labels
+from keras_bert_scratch.models.pretrained import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -56,7 +56,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
-        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
         classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
 
         # === Functional Model ===

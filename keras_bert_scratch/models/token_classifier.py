@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,8 +11,8 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.pretrained import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -37,15 +38,17 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         (1, 7, 9)
     """
 
-    head_arguments = ("num_classes",)
+    head_arguments = ("num_classes", "label_names")
 
-    def __init__(self, backbone: BertBackbone, num_classes: int, **kwargs: Any) -> None:
+    def __init__(
+        self, backbone: BertBackbone, num_classes: int, label_names: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         if num_classes < 2:
             raise UserError(f"num_classes: must be at least 2, not {num_classes}")
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
-        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
         classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
 
         # === Functional Model ===
@@ -57,5 +60,6 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         self.backbone = backbone
         self.objectives = {"": classes()}
         self.num_classes = num_classes
+        self.label_names = tuple(label_names)
         self.dropout = dropout
         self.classifier_head = classifier_head

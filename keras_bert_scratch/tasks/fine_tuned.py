@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.tasks.data.batches import num_tokens
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
@@ -61,7 +61,9 @@ class FineTuned:
                 raise UserError(f"`model`: has {name} {held!r}, but the task's spec asks for {value!r}")
         config = self.model.backbone.config
         config.check_length(self.spec.max_length)
-        check_vocabulary(config, self.tokenizer)
+        config.check_vocabulary(len(self.tokenizer.vocabulary), self.tokenizer.vocabulary.origin)
+        if len(self.spec.columns) > 1:
+            config.check_pairs()
 
     @property
     def task(self) -> Task:
@@ -69,9 +71,10 @@ class FineTuned:
         return get_task(self.spec.task)
 
     def save(self, directory: Path | str) -> None:
-        """Writes model, vocabulary and `task.json` into `directory`."""
-        self.model.save_pretrained(directory, self.tokenizer)
-        self.spec.save(directory)
+        """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
+        with replaced_together(directory) as staged:
+            self.model.save_pretrained(staged, self.tokenizer)
+            self.spec.save(staged)
 
     @classmethod
     def load(cls, directory: Path | str, dtype: str | None = None) -> FineTuned:
@@ -154,15 +157,6 @@ class FineTuned:
             return self.task.decode(self.spec, outputs, raw), sums
 
         return step
-
-
-def check_vocabulary(config: BertConfig, tokenizer: BertTokenizer) -> None:
-    """Raises `UserError` for a tokenizer of another vocabulary than the model's."""
-    if config.vocab_size != len(tokenizer.vocabulary):
-        raise UserError(
-            f"{tokenizer.vocabulary.origin}: has {len(tokenizer.vocabulary)} tokens, the model {config.vocab_size}; "
-            f"give the vocabulary that the model was trained with"
-        )
 
 
 def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:

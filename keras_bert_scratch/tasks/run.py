@@ -17,7 +17,7 @@ from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.tables import TableReader
 from keras_bert_scratch.tasks.data.texts import Source
-from keras_bert_scratch.tasks.fine_tuned import FineTuned, check_vocabulary
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Spec, Task, get_task, options_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.evaluation import BEST_FOLDER, PeriodicEvaluation
@@ -287,7 +287,9 @@ def _run(
     # What can be refused is refused before the folder is made.
     config = init if isinstance(init, BertConfig) else read_checkpoint(init).config
     config.check_length(how.max_length)
-    check_vocabulary(config, train.tokenizer)
+    config.check_vocabulary(len(train.tokenizer.vocabulary), train.tokenizer.vocabulary.origin)
+    if len(train.spec.columns) > 1:
+        config.check_pairs()
     if config.num_layers < how.freeze_layers:
         raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {how.freeze_layers}")
     settings = {"task": task.name, **_settings(init, train, dev, how)}

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import split_words
 
 CHARACTERS_PER_BATCH = 1 << 20
@@ -63,7 +64,7 @@ def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORD
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def words_of(batch: tf.Tensor) -> tf.Tensor:
-        words = split_words(batch, lowercase)
+        words = split_words(batch, WordRules(lowercase))
         return tf.boolean_mask(words.spelled(), words.characters.row_lengths() <= MAX_WORD_LENGTH)
 
     counts: collections.Counter[bytes] = collections.Counter()

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.text import characters
 from keras_bert_scratch.text.characters import PAGE, SPACE, CharacterTables, PagedTable, character_tables
+from keras_bert_scratch.text.word_rules import WordRules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +35,24 @@ class Words:
         return tf.strings.unicode_encode(self.characters, "UTF-8")
 
 
-def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
-    """Parts `texts` into words exactly as Google's `BasicTokenizer` does.
+def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
+    """Splits `texts` into words exactly as Google's `BasicTokenizer` does.
 
     Args:
         texts: UTF-8 strings `(texts,)`; bytes that are no UTF-8 are passed over.
-        lowercase: whether the vocabulary is uncased.
+        rules: the settings; Google's code has only `lowercase`.
 
     Example:
-        >>> words = split_words(tf.constant(["It's Déjà\\tvu"]), lowercase=True)
+        >>> words = split_words(tf.constant(["It's Déjà\\tvu"]), WordRules(lowercase=True))
         >>> words.spelled().numpy().tolist()
         [b'it', b"'", b's', b'deja', b'vu']
     """
-    tables = character_tables(lowercase)
+    tables = character_tables(rules)
     # The space behind each text keeps its last word apart from the next text's first.
     decoded, starts = tf.strings.unicode_decode_with_offsets(tf.strings.join([texts, " "]), "UTF-8", errors="replace")
     code_points, starts = decoded.flat_values, tf.cast(starts.flat_values, tf.int32)
     codes = code_points + _look_up(tables.code_offsets, code_points)
-    if lowercase:
+    if rules.lowercase or rules.strip_accents:
         # One branch for all that is rare: each costs more than what it saves on its own.
         codes, sources = tf.cond(
             tf.reduce_any((codes < characters.DROPPED) | (codes >= characters.UNUSUAL)),

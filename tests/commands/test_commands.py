@@ -145,7 +145,7 @@ def test_records_of_another_vocabulary(records, corpus, documents, config, token
 
 def test_rows_longer_than_the_position_table(records):
     argv = ["--preset", "bert-tiny", "--steps", "1", "--length", "513", "--out", "run"]
-    refused("pretrain", records, *argv, saying=r"--length\): 513 .* 512 positions .*; ask for at most")
+    refused("pretrain", records, *argv, saying=r"(--length|`max_length`): 513 .* 512 positions .*; ask for at most")
 
 
 def test_labels_outside_the_range(model):
