@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 from collections.abc import Iterable, Sequence
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def label_order(names: Iterable[str]) -> tuple[str, ...]:
-    """The different names, in the order of their numbers if all are integers, else in that of their text.
+    """The different names, in the order of their numbers if all are numbers, else in that of their text.
 
     Example:
         >>> label_order(["10", "2", "2"]), label_order(["10", "2", "none"])
         (('2', '10'), ('10', '2', 'none'))
     """
     distinct = set(names)
-    if all(_INTEGER.fullmatch(name) for name in distinct):
-        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    if all(_NUMBER.fullmatch(name) for name in distinct):
+        return tuple(sorted(distinct, key=lambda name: (decimal.Decimal(name), name)))
     return tuple(sorted(distinct))
 
 

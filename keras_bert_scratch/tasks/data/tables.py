@@ -141,10 +141,10 @@ class TableReader:
         """By role, the name of its column among `names`."""
         by_bare_name: dict[str, str] = {}
         for name in names:
-            bare = _bare(name)
-            if bare and bare in by_bare_name:
+            if _bare(name) in by_bare_name:
                 raise UserError(f"{self.path}: names the column {name.strip()!r} twice; rename one of the two")
-            by_bare_name[bare] = name
+            if _bare(name):
+                by_bare_name[_bare(name)] = name
         listed = ", ".join(repr(name.strip()) for name in names) or "nothing"
         found: dict[str, str] = {}
         for column in self.columns:

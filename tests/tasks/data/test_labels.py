@@ -10,13 +10,15 @@ from keras_bert_scratch.tasks.data.labels import label_order, unknown_label
         (["1", "-1", "+0"], ("-1", "+0", "1")),
         (["1", "01"], ("01", "1")),
         (["2", "10", "x"], ("10", "2", "x")),
-        (["2.5", "10"], ("10", "2.5")),
+        (["2.5", "10.0", "9"], ("2.5", "9", "10.0")),
+        (["9" * 5000, "10"], ("10", "9" * 5000)),
+        (["1e3", "9"], ("1e3", "9")),
         (["²", "10"], ("10", "²")),
         (["b", "B", "a"], ("B", "a", "b")),
         ([], ()),
     ],
 )
-def test_integers_stand_in_the_order_of_their_numbers(names, order):
+def test_numbers_stand_in_their_order(names, order):
     assert label_order(names) == order
     assert label_order(reversed(names)) == order
 
