@@ -79,7 +79,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another place")
-    with atomic.written_folder(path) as place:
+    with atomic.write_folder(path) as place:
         _module(to).write(checkpoint, place)
 
 

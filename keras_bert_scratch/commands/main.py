@@ -25,7 +25,7 @@ from keras_bert_scratch.commands import (
     vocab,
 )
 from keras_bert_scratch.commands.arguments import in_flags
-from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError
+from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refusal_of
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -51,9 +51,11 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             _import_tensorflow_quietly()
             verb(*args, **kwargs)
         except UserError as error:
-            command = typer.main.get_command(app).commands[verb.__name__]
-            _say(f"error: {in_flags(str(error), command.params)}")
-            raise typer.Exit(USER_ERROR) from None
+            raise _refused(error, verb.__name__) from None
+        except OSError as error:
+            if (refusal := refusal_of(error)) is None:
+                raise
+            raise _refused(refusal, verb.__name__) from None
         except Stopped as stopped:
             _say(str(stopped))
             raise typer.Exit(0) from None
@@ -65,6 +67,13 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def _refused(error: UserError, verb: str) -> typer.Exit:
+    """Says what is wrong in the words of the command line; returns how the process ends."""
+    command = typer.main.get_command(app).commands[verb]
+    _say(f"error: {in_flags(str(error), command.params)}")
+    return typer.Exit(USER_ERROR)
 
 
 def _import_tensorflow_quietly() -> None:

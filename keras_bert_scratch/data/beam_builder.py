@@ -101,7 +101,7 @@ def build_records_with_beam(
     except ValueError as error:
         raise UserError(f"--beam: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
 
-    with atomic.written_folder(directory) as place:
+    with atomic.write_folder(directory) as place:
         (place / ATTEMPTS_FOLDER).mkdir()
         steps = _Steps(place, tokenizer.vocabulary, tokenizer.lowercase, num_lanes, seed, form)
         parts = (

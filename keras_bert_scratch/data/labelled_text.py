@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.data.length_bucketing import bucketed_batches, padded_lengths
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
@@ -137,10 +138,8 @@ class LabelledText:
             >>> sorted(inputs["token_ids"].shape[1] for inputs, labels in batches.take(3))
             [8, 8, 16]
         """
-        if batch_size < 1 or batch_size % num_workers:
-            raise UserError(f"--batch: must be a multiple of the {num_workers} workers, not {batch_size}")
+        share = rows_of_each(batch_size, num_workers)
         num_tokens = self._num_tokens(tokenizer, max_length)
-        share = batch_size // num_workers
         mine = slice(worker * share, (worker + 1) * share)
         dataset = tf.data.Dataset.from_generator(
             lambda: (texts[mine] for texts in bucketed_batches(num_tokens, batch_size, seed, first_step)),

@@ -67,7 +67,7 @@ def lanes_of_shards(indexes: Iterable[Index], num_lanes: int, corpus: Sequence[s
 def write_shard(path: Path, records: Iterable[bytes]) -> dict[str, Any]:
     """Writes framed records to `path`, whole or not at all; returns the file's name, bytes and sha256."""
     digest, size = hashlib.sha256(), 0
-    with atomic.written_file(path) as place, place.open("wb") as file:
+    with atomic.write(path) as place, place.open("wb") as file:
         for record in records:
             file.write(record)
             digest.update(record)

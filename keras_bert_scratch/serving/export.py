@@ -68,5 +68,5 @@ def export_saved_model(
     archive.track(tokenizer)
     signature = [tf.TensorSpec([None], tf.string, name="text")]
     archive.add_endpoint(name="serving_default", fn=answer, input_signature=signature)
-    with atomic.written_folder(path) as place:
+    with atomic.write_folder(path) as place:
         archive.write_out(str(place), verbose=False)

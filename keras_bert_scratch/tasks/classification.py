@@ -171,15 +171,16 @@ def finetune(
         run = RunDirectory(out, settings, writes=chief)
         if run.finished:
             return run
-        if "fill" not in run.results:
-            run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
-        train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
-        results: dict[str, Any] = {"steps": steps, "dev": None}
-        if chief:
-            plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
-            Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
-            if dev_data:  # on one device, whatever the strategy
-                results["dev"] = Classifier.load(run.path).evaluate(dev_data)
-        run.finish(results)
-        from_chief(strategy, steps)  # a chief that is killed while it writes finds the others still there
+        with run:
+            if "fill" not in run.results:
+                run.note(fill=round(train_data.fill(tokenizer, batch_size, max_length, seed), 4))
+            train(model, [Leg(batches, batch_size)], run, pace, title="fine-tuning")
+            results: dict[str, Any] = {"steps": steps, "dev": None}
+            if chief:
+                plot_curves({"fine-tuning": run.path / METRICS_FILE}, run.path / "curves.png")
+                Classifier(model, tokenizer, train_data.label_names, max_length).save(run.path)
+                if dev_data:  # on one device, whatever the strategy
+                    results["dev"] = Classifier.load(run.path).evaluate(dev_data)
+            run.finish(results)
+            from_chief(strategy, steps)  # a chief that is killed while it writes finds the others still there
     return run

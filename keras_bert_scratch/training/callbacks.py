@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import writing_to
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.training_state import steps_taken
 
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"

@@ -141,7 +141,7 @@ def pretrain(
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
         return run
-    with lost_workers_named(strategy, run.path):
+    with run, lost_workers_named(strategy, run.path):
         keras.utils.set_random_seed(seed)
         with_pairs = rules.pairs != "none"
         with strategy.scope():

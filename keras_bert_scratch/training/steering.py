@@ -13,8 +13,9 @@ from rich.console import Console
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.training.means import Means
-from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
+from keras_bert_scratch.training.training_state import list_checkpoints, steps_taken
 
 ON_NONFINITE = ("stop", "skip")
 
@@ -100,7 +101,7 @@ class NonFinite(keras.callbacks.Callback):
             return
         step = steps_taken(self.model)
         batch = step - self._leg_start
-        states = kept_states(self._run.path)
+        states = list_checkpoints(self._run.path)
         last = f"the last good state is {states[-1]}" if states else "no state was kept yet"
         raise UserError(
             f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.errors import UserError, WorkerLostError, user_error_within
 from keras_bert_scratch.training.gradients import replicas_here
 
@@ -59,7 +60,7 @@ def make_strategy(
         1
     """
     if name not in STRATEGIES:
-        raise UserError(f"--strategy: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+        raise UserError(f"`strategy`: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
     if virtual_devices is not None:
         _split_processor(virtual_devices)
     if workers:
@@ -70,7 +71,9 @@ def make_strategy(
         return tf.distribute.get_strategy()
     if name == "multiworker":
         if not _listed_workers():
-            raise UserError("--strategy multiworker: no workers are listed; give --workers and --index, or TF_CONFIG")
+            raise UserError(
+                "`strategy='multiworker'`: no workers are listed; give `workers` and `index`, or set TF_CONFIG"
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return _tpu_strategy(tpu)
@@ -120,13 +123,7 @@ def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     """Raises `UserError` unless the replicas can share a batch of so many rows equally."""
-    replicas = strategy.num_replicas_in_sync
-    if batch_size < 1 or batch_size % replicas:
-        raise UserError(
-            f"--batch: must be at least 1, not {batch_size}"
-            if replicas == 1
-            else f"--batch: must be a multiple of the {replicas} replicas, not {batch_size}"
-        )
+    rows_of_each(batch_size, strategy.num_replicas_in_sync, "replicas")
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:
@@ -165,23 +162,23 @@ def _in_pieces(batch: Any, pieces: int) -> tf.data.Dataset:
 
 def _split_processor(devices: int) -> None:
     if devices < 1:
-        raise UserError(f"--virtual-devices: must be at least 1, not {devices}")
+        raise UserError(f"`virtual_devices`: must be at least 1, not {devices}")
     processor = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) != devices:
             raise UserError(
-                "--virtual-devices: TensorFlow runs already; ask for them before anything else, or in a new process"
+                "`virtual_devices`: TensorFlow runs already; ask for them before anything else, or in a new process"
             ) from None
 
 
 def _list_workers(workers: Sequence[str], index: int | None) -> None:
     if index is None or not 0 <= index < len(workers):
-        raise UserError(f"--index: must tell which of the {len(workers)} workers this is, from 0, not {index}")
+        raise UserError(f"`index`: must tell which of the {len(workers)} workers this is, from 0, not {index}")
     for worker in workers:
         if not worker.rpartition(":")[2].isdigit():
-            raise UserError(f"--workers: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
+            raise UserError(f"`workers`: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
     os.environ["TF_CONFIG"] = json.dumps(
         {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
     )
@@ -217,5 +214,5 @@ def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"--strategy tpu: there is no TPU; looked for {where} ({reason})") from None
+        raise UserError(f"`strategy='tpu'`: there is no TPU; looked for {where} ({reason})") from None
     return tf.distribute.TPUStrategy(resolver)

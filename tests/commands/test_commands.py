@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -248,22 +247,6 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
     again = subprocess.run(argv, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert Path("run/model.weights.h5").exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 600 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and shutil.which("mount")
-    if mounted:
-        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
-        mounted = subprocess.run(options, capture_output=True).returncode == 0
-    if not mounted:
-        pytest.skip("a small file system can only be mounted by root")
-    yield place
-    with contextlib.suppress(subprocess.CalledProcessError):
-        subprocess.run(["umount", place], check=True)
 
 
 def test_a_full_disk(small_disk, records, corpus, model):

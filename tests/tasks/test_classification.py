@@ -119,7 +119,7 @@ MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
 
 @pytest.mark.parametrize("changes", [{"batch_size": 0}, {"epochs": 0}, {"epochs": -1}])
 def test_no_training_is_refused_before_anything_is_written(changes, config, tokenizer, data):
-    with pytest.raises(kbs.UserError, match=r"--batch|--epochs"):
+    with pytest.raises(kbs.UserError, match=r"`batch_size`|--epochs"):
         finetune(config, tokenizer, data, None, "run", **{**SETTINGS, **changes})
     assert not Path("run").exists()
 

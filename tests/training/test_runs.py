@@ -16,7 +16,8 @@ from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
 from keras_bert_scratch.training.loop import Pace
 from keras_bert_scratch.training.pretraining import SecondLeg, pretrain
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.training_state import steps_taken
 
 STEPS = 60
 
@@ -215,10 +216,10 @@ def test_a_folder_with_something_else_is_refused(records, config):
     ("changes", "named"),
     [
         ({"max_length": 65}, r"--length\): 65 tokens are more than the 64 positions"),
-        ({"batch_size": 0}, "--batch"),
+        ({"batch_size": 0}, "`batch_size`"),
         ({"dtype": "float8"}, "--dtype"),
         ({"accumulate": 0}, "--accumulate"),
-        ({"second_leg": SecondLeg(48, 0.5, -1)}, "--batch"),
+        ({"second_leg": SecondLeg(48, 0.5, -1)}, "`batch_size`"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(records, config, tmp_path, changes, named):
@@ -297,7 +298,7 @@ def test_damaged_records_are_named_while_training(corpus, tokenizer, config):
 def test_a_damaged_story_is_named():
     RunDirectory("run", {})
     Path("run/run.json").write_text("{")
-    with pytest.raises(kbs.UserError, match=r"run\.json: is not JSON"):
+    with pytest.raises(kbs.UserError, match=r"run\.json: is not readable JSON"):
         RunDirectory("run", {})
 
 

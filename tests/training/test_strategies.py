@@ -27,14 +27,14 @@ from keras_bert_scratch.training.train_function import Signals
 @pytest.mark.parametrize(
     ("arguments", "saying"),
     [
-        ({"name": "horovod"}, "--strategy: 'horovod' is unknown; choose one of auto, none, mirrored"),
-        ({"name": "multiworker"}, "--strategy multiworker: no workers are listed"),
-        ({"name": "auto", "workers": ["a:1", "b:2"]}, "--index: must tell which of the 2 workers this is"),
-        ({"name": "auto", "workers": ["a:1", "b:2"], "index": 2}, "--index: .* not 2"),
-        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "--workers: 'a' is no host:port"),
-        ({"virtual_devices": 0}, "--virtual-devices: must be at least 1"),
-        ({"name": "tpu", "tpu": "my-tpu"}, "--strategy tpu: there is no TPU; looked for one called 'my-tpu'"),
-        ({"name": "tpu"}, "--strategy tpu: there is no TPU; looked for one of this machine or TPU_NAME"),
+        ({"name": "horovod"}, "`strategy`: 'horovod' is unknown; choose one of auto, none, mirrored"),
+        ({"name": "multiworker"}, "`strategy='multiworker'`: no workers are listed"),
+        ({"name": "auto", "workers": ["a:1", "b:2"]}, "`index`: must tell which of the 2 workers this is"),
+        ({"name": "auto", "workers": ["a:1", "b:2"], "index": 2}, "`index`: .* not 2"),
+        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "`workers`: 'a' is no host:port"),
+        ({"virtual_devices": 0}, "`virtual_devices`: must be at least 1"),
+        ({"name": "tpu", "tpu": "my-tpu"}, "`strategy='tpu'`: there is no TPU; looked for one called 'my-tpu'"),
+        ({"name": "tpu"}, "`strategy='tpu'`: there is no TPU; looked for one of this machine or TPU_NAME"),
     ],
 )
 def test_what_is_not_there_is_named(arguments, saying, monkeypatch):
@@ -129,7 +129,10 @@ def test_one_worker_is_the_chief(jobs, task, chief):
 
 @pytest.mark.parametrize(
     ("strategy", "size", "saying"),
-    [(TWO_WORKERS, 6, "--batch: must be a multiple of the 4 replicas, not 6"), (ONE, 0, "--batch: must be at least 1")],
+    [
+        (TWO_WORKERS, 6, "`batch_size`: must be a multiple of the 4 replicas, not 6"),
+        (ONE, 0, "`batch_size`: must be at least 1"),
+    ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused(strategy, size, saying):
     with pytest.raises(kbs.UserError, match=saying):

@@ -89,10 +89,10 @@ def write_google_examples(
     names = [f"examples-{number:05d}-of-{num_shards:05d}.tfrecord" for number in range(num_shards)]
     total, done = documents.total("bytes"), 0
     plan = {"documents": records.fingerprint, "options": options, "written_by": WRITTEN_BY}
-    with atomic.continued_folder(directory, plan) as place:
+    with atomic.continue_folder(directory, plan) as place:
         for number, name in enumerate(names):
             if not (place / name).exists():
-                with atomic.written_file(place / name) as aside, aside.open("wb") as file:
+                with atomic.write(place / name) as aside, aside.open("wb") as file:
                     for examples, share in _examples(records, number, max_length, rules, dupe_factor, seed):
                         file.writelines(map(framed, encode_examples(examples)))
                         on_progress(done + int(share * documents.shards[number]["bytes"]), total)
