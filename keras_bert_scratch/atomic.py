@@ -152,9 +152,10 @@ def read_json(path: Path | str, mend: str = "copy it again") -> dict[str, Any]:
 def _locked(path: Path) -> Iterator[None]:
     """While this process writes the new folder `path`, no other does."""
     check_is_free(path)
-    with writing_to(path):
+    lock_file = path.with_name(f".lock-{path.name}")
+    with writing_to(path, lock_file):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = Lock(path.with_name(f".lock-{path.name}"), path)
+        lock = Lock(lock_file, path)
     with lock:
         check_is_free(path)  # the process that we waited for may have finished it
         yield

@@ -77,8 +77,6 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
     if to not in WRITABLE:
         raise UserError(f"--to: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: exists already; delete it or choose another place")
     with atomic.write_folder(path) as place:
         _module(to).write(checkpoint, place)
 

@@ -58,7 +58,7 @@ def seconds_of(duration: str) -> float:
     """`"90s"`, `"30m"` or `"1.5h"` in seconds."""
     match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise UserError(f"--budget: {duration!r} is no duration; write it like 90s, 30m or 24h")
+        raise UserError(f"{duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
 
 

@@ -48,8 +48,7 @@ def export_saved_model(
         ['label', 'scores']
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: exists already; delete it or choose another --out")
+    atomic.check_is_free(path)
     model.backbone.config.check_length(max_length)
     if model.num_classes == 1:
         raise UserError("model: gives a score, not classes (num_classes=1); only classifiers can be exported so far")

@@ -66,7 +66,7 @@ class RunDirectory:
         if self._writes and not (self._story and self.finished):
             if self._story is None:
                 self._check_is_free()
-            with writing_to(self.path):
+            with writing_to(self.path, self.path / LOCK_FILE):
                 self.path.mkdir(parents=True, exist_ok=True)
                 self._lock = Lock(self.path / LOCK_FILE, self.path)
             self._story = self._stored()  # as the process left it that had the lock before
