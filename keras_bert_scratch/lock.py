@@ -66,7 +66,8 @@ class Lock:
     def release(self) -> None:
         """Gives the lock up, if it is still held."""
         if self._lock.is_locked:
-            self._file.unlink(missing_ok=True)  # while it is held: whoever waits for it sees that it is gone
+            with contextlib.suppress(OSError):
+                self._file.unlink()  # while it is held: whoever waits for it sees that it is gone
             self._lock.release()
 
     def _holder(self) -> str:

@@ -248,10 +248,9 @@ def test_unknown_options_are_named(argv, named):
     assert named in result.output
 
 
-@pytest.mark.parametrize("level", ["3", "1"])
-def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary, level):
+def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
     vocabulary.save("vocab.txt")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": level}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     said = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
     assert said.returncode == 0
     assert said.stderr == ""

@@ -66,7 +66,7 @@ def test_a_finished_run_needs_no_lock(monkeypatch):
 
     monkeypatch.setattr("keras_bert_scratch.training.run_directory.Lock", refuse)
     assert RunDirectory("run", SETTINGS).results == {"accuracy": 0.9}
-    with pytest.raises(kbs.UserError, match="^new: is on a read-only file system"):
+    with pytest.raises(kbs.UserError, match=r"^new: is on a read-only file system"):
         RunDirectory("new", SETTINGS)
 
 
