@@ -92,6 +92,7 @@ _TEXTS = {
     "Read-only file system": errno.EROFS,
     "Permission denied": errno.EACCES,
 }
+_PERMISSION = (errno.EACCES, errno.EPERM)
 # What may well be a fault of ours where it happens to another file than the one being written.
 _OF_THE_PATH_ALONE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
@@ -102,12 +103,14 @@ def _refusal(error: Exception, path: Path, temporary: Path) -> UserError | None:
     number = getattr(error, "errno", None) or next((number for known, number in _TEXTS.items() if known in text), None)
     named = _file_named(error)
     if not named:
-        if number == errno.ENOSPC and str(temporary) not in text and not _is_full(path):
+        ours = str(temporary) in text
+        if number == errno.ENOSPC and not ours and not _is_full(path):
             return UserError(
                 f"no space is left on a disk, but not on that of {path}; look at that of the temporary files, "
                 f"{tempfile.gettempdir()}"
             )
-        return _about(str(path), number) if number not in _OF_THE_PATH_ALONE else None
+        about_another = number in _OF_THE_PATH_ALONE or (number in (errno.EROFS, *_PERMISSION) and not ours)
+        return _about(str(path), number) if not about_another else None
     if Path(named).is_relative_to(temporary):
         return _about(str(path / Path(named).relative_to(temporary)), number) if number != errno.ENOENT else None
     if number in _OF_THE_PATH_ALONE and (number == errno.ENOENT or not path.is_relative_to(named)):

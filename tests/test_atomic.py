@@ -116,6 +116,7 @@ ERRORS = [
         1 << 30,
         f"^target: {FULL}",
     ),
+    (RuntimeError("7: .partial-target/variables; Permission denied"), 1 << 30, "^target: permission is denied"),
     (UserError("tfds:x: cannot be prepared (No space left on device)"), 0, r"^tfds:x: cannot be prepared"),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), 1 << 30, "^target: the disk quota is used up"),
     (OSError(errno.EROFS, "Read-only file system", ".partial-target"), 0, "^target: is on a read-only file system"),
@@ -143,6 +144,7 @@ def test_what_a_disk_refuses_is_said_of_the_file_it_refused(write, error, left, 
         FileExistsError(errno.EEXIST, "File exists", "elsewhere"),
         FileNotFoundError(errno.ENOENT, "No such file or directory", ".partial-target"),
         ValueError("of another kind"),
+        RuntimeError("gs://records/a: Permission denied"),
     ],
 )
 def test_what_is_no_refusal_passes(error):

@@ -36,7 +36,7 @@ BiasCorrection = Annotated[
     bool,
     typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
 ]
-Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
+Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
 ]

@@ -70,6 +70,8 @@ class RunDirectory:
                 self.path.mkdir(parents=True, exist_ok=True)
                 self._lock = Lock(self.path / LOCK_FILE, self.path)
             self._story = self._stored()  # as the process left it that had the lock before
+            if self._story and self.finished:
+                self.close()
         if self._story is None:
             if self._writes:
                 self._check_is_free()

@@ -239,6 +239,8 @@ def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypat
     [
         (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], "--sise"),
         (["launch", "-n", "0", "--", "pretrain"], "'-n'"),
+        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", "-1"], "'--seed'"),
+        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", str(2**32)], "'--seed'"),
         (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
     ],
 )
