@@ -50,7 +50,7 @@ LabelColumn = Annotated[str | None, typer.Option(help="What the tables call the 
 OnBadRow = Annotated[
     str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
-Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
+Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
 ]
@@ -72,7 +72,7 @@ def seconds_of(duration: str) -> float:
     """`"90s"`, `"30m"` or `"1.5h"` in seconds."""
     match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise UserError(f"--budget: {duration!r} is no duration; write it like 90s, 30m or 24h")
+        raise UserError(f"{duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
+from keras_bert_scratch.commands.app import import_tensorflow_quietly
 from keras_bert_scratch.commands.arguments import (
     Accumulate,
     Batch,
@@ -45,12 +46,13 @@ ELSEWHERE = "With `--task NAME --help` the task's own options are shown too."
 class TaskCommand(TyperCommand):
     """A command with the options of the task that `--task` names beside its own."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        name = _value_of("--task", args)
-        if name:
-            known = {parameter.name for parameter in self.params}
-            self.params = [*self.params, *(option for option in _task_options(name) if option.name not in known)]
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        if name := _value_of("--task", args):
+            self.params = [*self.params, *_task_options(name)]
         return super().parse_args(ctx, args)
+
+
+COMMAND = TaskCommand
 
 
 def _value_of(flag: str, args: Sequence[str]) -> str | None:
@@ -64,29 +66,39 @@ def _value_of(flag: str, args: Sequence[str]) -> str | None:
     return found
 
 
-def _task_options(name: str) -> list[click.Option]:
-    """The fields of the task's `Options` as options of the command line, kept in the context and not passed on."""
+def _task_options(name: str) -> list[Any]:
+    """The fields of the task's `Options` as options of the command line; their values go to the context."""
     from keras_bert_scratch.tasks.task import TASKS, get_task
 
     if name not in TASKS:  # the verb says so
         return []
-    return [
-        click.Option(
-            [f"--{field.name.replace('_', '-')}"],
-            type=type(field.default),
+    import_tensorflow_quietly()  # the task's file needs it
+
+    def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+        ctx.meta.setdefault("task_options", {})[parameter.name] = value
+        return value
+
+    def options() -> None:
+        """Carries the signature that the options are made of."""
+
+    options.__signature__ = inspect.Signature(
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            show_default=True,
-            help=f"Of {name}; see the docs of the task.",
-            expose_value=False,
-            callback=_keep,
+            annotation=Annotated[
+                type(field.default), typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
+            ],
         )
         for field in dataclasses.fields(get_task(name).Options)
-    ]
-
-
-def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
-    ctx.meta.setdefault("task_options", {})[option.name] = value
-    return value
+    )
+    options.__annotations__ = {name: field.annotation for name, field in options.__signature__.parameters.items()}
+    alone = typer.Typer(add_completion=False)
+    alone.command()(options)
+    found = [option for option in typer.main.get_command(alone).params if option.name != "help"]
+    for option in found:
+        option.expose_value = False  # the verb's own function does not take it
+    return found
 
 
 def finetune(

@@ -102,7 +102,7 @@ def _written(out: Path | None) -> Iterator[Any]:
         yield sys.stdout.write
         return
     atomic.check_is_free(out)
-    with atomic.written_file(out) as place, place.open("w", encoding="utf-8") as file:
+    with atomic.write(out) as place, place.open("w", encoding="utf-8") as file:
         yield file.write
     print(f"{out}: written")
 

@@ -138,15 +138,10 @@ def finetune(
         raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
     if isinstance(init, BertConfig) != (tokenizer is not None):
         raise UserError("`tokenizer`: give it with a BertConfig, and only then")
-    tokenizer = tokenizer or BertTokenizer.load(init)
     found = get_task(task)
-    spec = Spec(
-        task,
-        (),
-        how.max_length,
-        header_names=dict(header_names or {}),
-        options=dataclasses.asdict(options_of(found, task_options or {})),
-    )
+    own_options = dataclasses.asdict(options_of(found, task_options or {}))
+    spec = Spec(task, (), how.max_length, header_names=dict(header_names or {}), options=own_options)
+    tokenizer = tokenizer or BertTokenizer.load(init)
     train_data = TaskData(found, *found.read(train, spec, on_bad_row), tokenizer)
     dev_data = None
     if dev is not None:
@@ -163,8 +158,9 @@ def finetune(
         **_settings(init, train_data, dev_data, how),
         "dtype": options.dtype,
     }
-    summary = RunDirectory(out, settings, writes=is_chief(strategy))
-    if not summary.finished:
+    with RunDirectory(out, settings, writes=is_chief(strategy)) as summary:
+        if summary.finished:
+            return summary
         runs = {number: one_run(number, Path(out) / f"seed-{number}") for number in settings["seeds"]}
         summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
     return summary

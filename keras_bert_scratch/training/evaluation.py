@@ -10,7 +10,8 @@ import keras
 from rich.console import Console
 
 from keras_bert_scratch.training.means import Means
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.training_state import steps_taken
 
 BEST_FOLDER = "best"
 

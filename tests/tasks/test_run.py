@@ -16,8 +16,8 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
-from keras_bert_scratch.training.run_directory import steps_taken
 from keras_bert_scratch.training.train_function import TrainFunction
+from keras_bert_scratch.training.training_state import steps_taken
 
 
 def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:

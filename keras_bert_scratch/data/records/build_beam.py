@@ -142,7 +142,7 @@ def _new_folder(target: AnyPath) -> Iterator[AnyPath]:
         check_is_free(target)
         yield target
         return
-    with atomic.written_folder(target) as folder:
+    with atomic.write_folder(target) as folder:
         (folder / ATTEMPTS_FOLDER).mkdir()
         yield folder
         shutil.rmtree(folder / ATTEMPTS_FOLDER)
