@@ -135,7 +135,7 @@ def build_google_examples(
     """
     _check(rules, dupe_factor)
     directory = Path(directory)
-    state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.lowercase, num_shards, seed, form))
+    state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.rules, num_shards, seed, form))
     documents = directory.with_name(f".documents-{directory.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}")
     if not documents.exists():
         build_records(corpus, tokenizer, documents, num_shards, seed, form, workers, on_progress)

@@ -40,6 +40,7 @@ from keras_bert_scratch.data.records.shards import (
 from keras_bert_scratch.errors import UserError, user_error_within
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 
 ATTEMPTS_FOLDER = "attempts"
 
@@ -103,7 +104,7 @@ def build_records_with_beam(
 
     with atomic.written_folder(directory) as place:
         (place / ATTEMPTS_FOLDER).mkdir()
-        steps = _Steps(place, tokenizer.vocabulary, tokenizer.lowercase, num_lanes, seed, form)
+        steps = _Steps(place, tokenizer.vocabulary, tokenizer.rules, num_lanes, seed, form)
         parts = (
             pipeline
             | "Groups of files" >> beam.Create(list(enumerate(file_groups(files))))
@@ -142,13 +143,13 @@ class _Steps:
 
     Args:
         place: where the shards are written.
-        vocabulary, lowercase: of the tokenizer; one that is in use cannot be sent.
+        vocabulary, rules: of the tokenizer; one that is in use cannot be sent.
         num_lanes, seed, form: as for `build_records`.
     """
 
     place: Path
     vocabulary: Vocabulary
-    lowercase: bool
+    rules: WordRules
     num_lanes: int
     seed: int
     form: CorpusForm
@@ -182,13 +183,13 @@ class _Steps:
         finish_records(self.place, self._tokenizer(), files, shards, indexes, options)
 
     def _tokenizer(self) -> BertTokenizer:
-        return _tokenizer(self.vocabulary, self.lowercase)
+        return _tokenizer(self.vocabulary, self.rules)
 
 
 @functools.lru_cache(maxsize=1)
-def _tokenizer(vocabulary: Vocabulary, lowercase: bool) -> BertTokenizer:
+def _tokenizer(vocabulary: Vocabulary, rules: WordRules) -> BertTokenizer:
     """This process's tokenizer."""
-    return BertTokenizer(vocabulary, lowercase)
+    return BertTokenizer(vocabulary, **dataclasses.asdict(rules))
 
 
 def _index(made: tuple[Position, Part]) -> Index:
