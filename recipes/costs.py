@@ -70,7 +70,7 @@ def leg_flops(config: BertConfig, length: int) -> float:
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.training.flops import step_flops
 
-    return step_flops(config, BATCH, length, MaskingRule().room(length))
+    return step_flops(config, BATCH, length, MaskingRule().num_predictions(length))
 
 
 def training_flops(config: BertConfig) -> float:

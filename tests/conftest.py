@@ -1,8 +1,10 @@
 """A small world for the tests: text that we wrote, a vocabulary learned from it, records made of it."""
 
+import contextlib
 import itertools
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,6 +30,7 @@ def document(number: int) -> list[str]:
 def fresh_folder(tmp_path, monkeypatch):
     """Every test writes in a folder of its own, with the same chance."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BERT_CACHE", str(tmp_path / "cache"))
     keras.utils.set_random_seed(1)
     return tmp_path
 
@@ -105,3 +108,19 @@ def die_at(monkeypatch):
         countdown[0] = number
 
     return set_countdown
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 600 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = os.geteuid() == 0 and shutil.which("mount")
+    if mounted:
+        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
+        mounted = subprocess.run(options, capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("a small file system can only be mounted by root")
+    yield place
+    with contextlib.suppress(subprocess.CalledProcessError):
+        subprocess.run(["umount", place], check=True)

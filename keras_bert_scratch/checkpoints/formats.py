@@ -86,7 +86,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
     if to not in WRITABLE:
         raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
     checkpoint.check()
-    with atomic.written_folder(path) as staged:
+    with atomic.write_folder(path) as staged:
         _module(to).write(checkpoint, staged)
 
 

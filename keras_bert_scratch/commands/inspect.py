@@ -17,7 +17,12 @@ def inspect(
     from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.errors import UserError
+    from keras_bert_scratch.filesystem import Address, path_of
 
+    address = path_of(path)
+    if isinstance(address, Address):
+        show_records(address)
+        return
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; check the path")
     if path.is_file():
@@ -62,14 +67,15 @@ def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:
 def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.checkpoints.native import WEIGHTS_FILE
     from keras_bert_scratch.file_set import current_file
-    from keras_bert_scratch.training.run_directory import kept_states, read_run
+    from keras_bert_scratch.training.run_directory import read_run
+    from keras_bert_scratch.training.training_state import list_checkpoints
 
     run = read_run(path)
     if run is None:
         return _model(path)
     what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
     facts = run.get("results", {})
-    if states := kept_states(path):
+    if states := list_checkpoints(path):
         facts = {"can be continued from step": int(states[-1].name.removeprefix("step-")), **facts}
     if not current_file(path, WEIGHTS_FILE).exists():
         return what, facts

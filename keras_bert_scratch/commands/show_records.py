@@ -1,9 +1,8 @@
-"""Records as a person can look at them: counts, lengths as bars, and a few examples with what is hidden in colour."""
+"""Records for a person to look at: counts, lengths as bars, and a few examples with the masked words in colour."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +15,18 @@ from keras_bert_scratch.commands.tables import print_results
 if TYPE_CHECKING:
     from keras_bert_scratch.data.google.reader import GoogleRecords
     from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
+    from keras_bert_scratch.filesystem import AnyPath
 
 EXAMPLES = 3
-LENGTH = 64  # of the examples that are made of documents
+LENGTH = 64  # of examples that are made of documents
 BAR = 40
 
-HIDDEN, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black on yellow"
+MASKED, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black on yellow"
 PAIR_LABELS = ("B follows A", "B is from elsewhere")
 
 
-def show_records(path: Path) -> None:
-    """Prints what the records at `path` are, whoever made them."""
+def show_records(path: AnyPath) -> None:
+    """Prints facts about the records at `path`, whoever made them, and some of their examples."""
     from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
     from keras_bert_scratch.data.pretraining.rules import ExampleRules
 
@@ -36,9 +36,9 @@ def show_records(path: Path) -> None:
         title, unit, max_length = "Google's examples", "examples", records.size.max_length
     else:
         title, unit, max_length = "documents", "documents", LENGTH
-        packed = records.fill(max_length, rules=ExampleRules(packing=True))
-        facts[f"places of {max_length} filled, packed"] = f"{packed:.1%}"
-    facts[f"places of {max_length} filled"] = f"{records.fill(max_length):.1%}"
+        packed = records.non_padding_fraction(max_length, rules=ExampleRules(packing=True))
+        facts[f"positions of {max_length} that hold tokens, packed"] = f"{packed:.1%}"
+    facts[f"positions of {max_length} that hold tokens"] = f"{records.non_padding_fraction(max_length):.1%}"
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
     _print_histogram(f"tokens of {unit}, in the first shard", records.lengths())
     _print_examples(records, max_length)
@@ -73,8 +73,8 @@ def _print_histogram(title: str, lengths: np.ndarray) -> None:
 def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int) -> None:
     console = Console()
     batch = next(records.batches(EXAMPLES, max_length).as_numpy_iterator())
-    legend = Text("examples; hidden: ")
-    for style, meaning in ((HIDDEN, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
+    legend = Text("examples; masked: ")
+    for style, meaning in ((MASKED, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
         legend.append(meaning, style)
         legend.append(" ")
     console.print(legend)
@@ -83,9 +83,9 @@ def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int
 
 
 def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> Text:
-    """One row's words, the hidden ones as they stood, coloured by what the network sees in their place."""
+    """The original words of a row, the masked ones coloured by what the network sees in their place."""
     inputs, labels, weights = batch
-    stood = {
+    original = {
         int(position): tokens[token]
         for position, token, weight in zip(
             inputs["mask_positions"][row], labels["masked_lm"][row], weights["masked_lm"][row], strict=True
@@ -93,14 +93,14 @@ def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> 
         if weight
     }
     text = Text.assemble((f"{PAIR_LABELS[labels['next_sentence'][row]]}:", "cyan"))
-    for place, token in enumerate(_tokens(inputs, row, tokens)):
-        before = stood.get(place, token)
+    for position, token in enumerate(_tokens(inputs, row, tokens)):
+        before = original.get(position, token)
         text.append("" if before.startswith("##") else " ")
         word = before.removeprefix("##")
-        if place not in stood:
+        if position not in original:
             text.append(word, "dim" if word.startswith("[") else None)
         elif token == "[MASK]":
-            text.append(word, HIDDEN)
+            text.append(word, MASKED)
         elif token != before:
             text.append(f"{word}→{token.removeprefix('##')}", RANDOM)
         else:

@@ -31,7 +31,9 @@ EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-
 def tfrecords(
     corpus: Corpus,
     vocab: Annotated[Path, typer.Option(help="The vocabulary; one with capital letters is taken as cased.")],
-    out: Annotated[Path, typer.Option(help="Folder to make; an interrupted build of it is continued.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to make, here or at an address (gs://); an interrupted build is continued.")
+    ],
     format: Annotated[
         str,
         typer.Option(
@@ -40,7 +42,8 @@ def tfrecords(
         ),
     ] = "documents",
     shards: Annotated[
-        int | None, typer.Option(help="Files to deal the documents to; by default one per 64 MB of text, at least 8.")
+        int | None,
+        typer.Option(help="Files that the documents are assigned to; by default one per 64 MB of text, at least 8."),
     ] = None,
     documents: Documents = "blank-lines",
     sentences: Sentences = "split",
@@ -61,7 +64,6 @@ def tfrecords(
     max_predictions: MaxPredictions = None,
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
-    from keras_bert_scratch.commands.progress import byte_progress
     from keras_bert_scratch.data.corpus.form import CorpusForm
     from keras_bert_scratch.data.google.writer import build_google_examples
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
@@ -69,27 +71,29 @@ def tfrecords(
     from keras_bert_scratch.data.records.build import build_records
     from keras_bert_scratch.data.records.build_beam import build_records_with_beam
     from keras_bert_scratch.errors import UserError
+    from keras_bert_scratch.filesystem import path_of
+    from keras_bert_scratch.progress import ProgressBar
     from keras_bert_scratch.text.tokenizer import BertTokenizer
 
     if format not in FORMATS:
-        raise UserError(f"--format: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
+        raise UserError(f"`format`: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
     if beam is not None and format == "google":
-        raise UserError("--beam: builds the format documents only; build that, then the same command without --beam")
+        raise UserError("`beam`: builds the format documents only; build that, then the same command without `beam`")
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
-    tokenizer = BertTokenizer(vocab)
-    with byte_progress("tokenising") as told:
+    tokenizer, directory = BertTokenizer(vocab), path_of(out)
+    with ProgressBar("tokenising") as bar:
         if beam is not None:
-            manifest = build_records_with_beam(corpus, tokenizer, out, shards, seed, form, shlex.split(beam))
+            manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, shlex.split(beam))
         elif format == "documents":
-            manifest = build_records(corpus, tokenizer, out, shards, seed, form, workers, told)
+            manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:
             rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_share, masking, max_predictions))
             manifest = build_google_examples(
-                corpus, tokenizer, out, shards, seed, form, workers, told, length, rules, dupe_factor
+                corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
             )
     whats = ("documents", "sentences", "tokens") if format == "documents" else ("examples",)
     counts = ", ".join(f"{manifest.total(what):,} {what}" for what in whats)
-    print(f"{out}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")
+    print(f"{directory}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")
     for what, count in manifest.text.items():
         if count and what != "text_bytes":
-            print(f"{out}: {count:,} {what.replace('_', ' ')} in the text")
+            print(f"{directory}: {count:,} {what.replace('_', ' ')} in the text")

@@ -1,8 +1,10 @@
-"""Chance as a pure function: the same keys give the same numbers, on every machine, in any order, for any part.
+"""Random numbers as pure functions: the same keys give the same numbers, on every machine and in any order.
 
-A library's generator draws one number after another, so the thousandth needs the 999 before it, and its stream may
-change with the library's version. Here a draw is a hash of what it is for (seed, shard, document, ...), so any row's
-masks can be made alone, by any worker, at any step.
+A usual generator makes one number after another: the thousandth needs the 999 before it, and the sequence may change
+with the library's version. Here a random number is a hash of what it is for (seed, shard, document, ...). So any worker
+can make the masks of any row at any step without making others first.
+
+The strings that name a purpose are part of the hash. They must not change, or else all records and batches do.
 """
 
 from __future__ import annotations
@@ -12,15 +14,20 @@ from typing import Any
 
 import numpy as np
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+LAST = np.uint64(2**64 - 1)  # as a priority: behind all others
+
+_GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
 
 def random_hash(*parts: Any) -> np.ndarray:
-    """A uint64 hash of `parts`: ints, strings or integer arrays, which broadcast.
+    """A uniformly distributed uint64 hash of `parts`.
 
-    Each part is added in and stirred by splitmix64's finalizer (Steele, Lea & Flood 2014, "Fast splittable pseudorandom
-    number generators", with the constants of Stafford's Mix13). One int alone gives the first number of Vigna's
-    splitmix64 with that seed.
+    Each part is added to the state, which splitmix64's finalizer then mixes (Steele, Lea & Flood 2014, "Fast splittable
+    pseudorandom number generators", with the constants of Stafford's Mix13). A single int gives the first number of
+    Vigna's splitmix64 with that seed.
+
+    Args:
+        parts: ints, strings or integer arrays, which broadcast.
 
     Example:
         >>> keys = random_hash("masks", 0, np.arange(3))
@@ -31,18 +38,18 @@ def random_hash(*parts: Any) -> np.ndarray:
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
         for part in parts:
             number = zlib.crc32(part.encode()) if isinstance(part, str) else part
-            state = _stirred((state ^ np.asarray(number).astype(np.uint64)) + _GOLDEN)
+            state = _finalized((state ^ np.asarray(number).astype(np.uint64)) + _GOLDEN_RATIO)
     return np.asarray(state)
 
 
-def _stirred(state: np.ndarray) -> np.ndarray:
+def _finalized(state: np.ndarray) -> np.ndarray:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
 
 
 def uniform(*parts: Any) -> np.ndarray:
-    """Numbers from 0 up to below 1, float64, one per hash of `parts`.
+    """Uniformly distributed float64 in [0, 1), one per hash of `parts`.
 
     Example:
         >>> bool(0 <= uniform("coin", 7) < 1)
@@ -52,7 +59,7 @@ def uniform(*parts: Any) -> np.ndarray:
 
 
 def randint(limit: Any, *parts: Any) -> np.ndarray:
-    """Whole numbers from 0 up to below `limit`, int64, one per hash of `parts`.
+    """Uniformly distributed int64 in [0, limit), one per hash of `parts`.
 
     Example:
         >>> bool(0 <= randint(6, "die", 7) < 6)
@@ -62,7 +69,7 @@ def randint(limit: Any, *parts: Any) -> np.ndarray:
 
 
 def permutation(size: int, *parts: Any) -> np.ndarray:
-    """The numbers from 0 up to below `size` in the order that `parts` decide.
+    """A random permutation of the numbers from 0 to `size - 1`, which `parts` decide.
 
     Example:
         >>> sorted(permutation(4, "order", 7).tolist())

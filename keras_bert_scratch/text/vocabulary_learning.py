@@ -43,6 +43,10 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
         >>> learn_vocabulary(["low lower lowest"] * 3, size=15).tokens[-3:]
         ('##ow', 'low', 'lowe')
     """
+    if isinstance(texts, str):
+        raise UserError("`texts`: is a single str; give a list of texts, or an open file for its lines")
+    if size <= len(SPECIAL_TOKENS):  # before the text is read
+        raise UserError(f"`size`: must be more than the {len(SPECIAL_TOKENS)} special tokens, not {size}")
     return Vocabulary(
         (*SPECIAL_TOKENS, *learn_pieces(count_words(texts, lowercase), size - len(SPECIAL_TOKENS))),
         origin="learned vocabulary",
@@ -100,7 +104,7 @@ def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
         raise UserError("corpus: holds no words; give text")
     if len(pieces) > num_pieces:
         wanted = len(pieces) + len(SPECIAL_TOKENS)
-        raise UserError(f"size: the corpus's characters alone take {wanted} tokens; ask for more than that")
+        raise UserError(f"`size`: the corpus's characters alone take {wanted} tokens; ask for more than that")
     known = set(pieces)
     words = [
         (spelled, count) for word, count in sorted(word_counts.items()) if known.issuperset(spelled := _spell(word))

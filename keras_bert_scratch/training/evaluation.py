@@ -10,7 +10,8 @@ import keras
 from rich.console import Console
 
 from keras_bert_scratch.training.means import Means
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.training_state import steps_taken
 
 BEST_FOLDER = "best"
 
@@ -113,4 +114,3 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         if new is None or old is None:  # undefined, as a correlation of equal predictions is
             return old is None and new is not None
         return new > old if wanted == "max" else new < old
-

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
-from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRecords
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
@@ -136,7 +135,7 @@ def pretrain(
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         chief = is_chief(strategy)
         if "fill" not in run.results:
-            run.note(fill=round(records.fill(max_length, seed, rules), 4))
+            run.note(fill=round(records.non_padding_fraction(max_length, seed, rules), 4))
             line = (
                 f"{records.directory}: {run.results['fill']:.1%} of the positions in rows of {max_length} hold tokens"
             )
@@ -159,7 +158,7 @@ def pretrain(
         def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
             return records.batches(rows, length, seed, step, rules, worker, num_workers)
 
-        predictions, examples = rules.masking.room(length), max_examples_of(length, rules)
+        predictions, examples = rules.masking.num_predictions(length), max_examples_of(length, rules)
         return Phase(batches, rows, until, step_flops(config, rows, length, predictions, examples))
 
     phases = [phase(max_length, batch_size, 1.0)]
@@ -216,7 +215,7 @@ def evaluate_pretrained(
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")
-    rules = ExampleRules(**{**stored, "masking": MaskingRule(**stored["masking"])}) if stored else BERT_RULES
+    rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
     records = open_records(data, BertTokenizer.load(run), on_corrupt)
     model_class = BertMaskedLM if rules.pairs == "none" else BertPretrainer
     policy = RunOptions(dtype=settings.get("dtype", "float32")).dtype_policy

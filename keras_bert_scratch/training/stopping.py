@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
+from keras_bert_scratch.training.training_state import list_checkpoints, steps_taken
 
 
 class CoordinatedStop(keras.callbacks.Callback):
@@ -104,7 +105,7 @@ class NonFiniteGradient(keras.callbacks.Callback):
             return
         step = steps_taken(self.model)
         batch = step - self._phase_start
-        states = kept_states(self._run.path)
+        states = list_checkpoints(self._run.path)
         last = f"the last good state is {states[-1]}" if states else "no state was saved yet"
         raise UserError(
             f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "

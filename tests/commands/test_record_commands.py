@@ -34,7 +34,13 @@ def test_documents(corpus, vocab):
     assert "records: 64 documents, 384 sentences, " in said
     assert " in 3 shards, " in said
     said = succeeds("inspect", "records")
-    for fact in ("documents, uncased", "bytes per token", "places of 64 filled, packed", "tokens of documents", "█"):
+    for fact in (
+        "documents, uncased",
+        "bytes per token",
+        "positions of 64 that hold tokens, packed",
+        "tokens of documents",
+        "█",
+    ):
         assert fact in said
     assert said.count("B follows A:") + said.count("B is from elsewhere:") == 3
 
@@ -53,13 +59,13 @@ def test_google_s_format(corpus, vocab):
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
     said = succeeds("inspect", "examples")
     assert "Google's examples, uncased" in said
-    assert "hidden:" in said
+    assert "masked:" in said
     assert "finished: run" in succeeds("pretrain", "examples", *SMALL, "--out", "run")
     (Path("examples") / "manifest.json").unlink()  # from elsewhere
     (Path("examples") / "vocab.txt").unlink()
     said = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
     assert said.exit_code == 2
-    assert "give the one that made the ids with '--vocab'" in said.output
+    assert "give --vocab, the one that made the ids" in said.output
     assert "finished: foreign" in succeeds("pretrain", "examples", *SMALL, "--out", "foreign", "--vocab", vocab)
 
 
@@ -82,7 +88,7 @@ def test_with_beam(corpus, vocab):
         (["--sentences", "words"], "--sentences: 'words' is unknown"),
         (["--bad-bytes", "drop"], "--bad-bytes: 'drop' is unknown"),
         (["--shards", "0"], "--shards: must be at least 1"),
-        (["--format", "google", "--masked-share", "2"], "--masked-share: is a share"),
+        (["--format", "google", "--masked-share", "2"], "--masked-share: must be more than 0"),
     ],
 )
 def test_unknown_options_are_named(corpus, vocab, options, named):
@@ -103,7 +109,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
 )
 def test_pretraining_by_other_rules(records, options, kind):
     said = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
-    assert "of the places in rows of 32 hold tokens" in said
+    assert "of the positions in rows of 32 hold tokens" in said
     assert "fill" in said
     assert "held out after" in said
     assert kind.from_pretrained("run").get_layer("masked_lm") is not None
@@ -122,3 +128,13 @@ def test_damaged_records_are_refused_or_skipped(corpus, vocab):
     assert result.exit_code == 2
     assert "records-00000-of-00002.tfrecord: record 0 is damaged" in result.output
     succeeds("pretrain", "records", *SMALL, "--out", "other", "--on-corrupt", "skip")
+
+
+def test_records_at_an_address(corpus, vocabulary, tmp_path):
+    """Arguments of the command line go through `pathlib`, which takes a slash from an address."""
+    vocabulary.save("vocab.txt")
+    there = f"ram://{tmp_path.name}/records"
+    said = succeeds("tfrecords", corpus, "--vocab", "vocab.txt", "--out", there, "--shards", 3)
+    assert said.startswith(f"{there}: 64 documents")
+    assert "documents, uncased" in succeeds("inspect", there)
+    succeeds("pretrain", there, "--preset", "bert-tiny", "--steps", 1, "--batch", 4, "--length", 32, "--out", "run")

@@ -16,8 +16,8 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
-from keras_bert_scratch.training.run_directory import steps_taken
 from keras_bert_scratch.training.train_function import TrainFunction
+from keras_bert_scratch.training.training_state import steps_taken
 
 
 def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
@@ -218,7 +218,10 @@ def test_columns_may_have_other_names(small, tokenizer, animals):
     assert json.loads(Path("run/task.json").read_text())["header_names"] == names
     assert kbs.evaluate("run", "dev.csv") == story("run")["results"]["dev"]
     Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
-    assert kbs.evaluate("run", "plain.csv") == story("run")["results"]["dev"]
+    with pytest.raises(kbs.UserError, match=r"plain\.csv: has no column 'review', but 'text', 'label'"):
+        kbs.evaluate("run", "plain.csv")
+    plain = {"text": "text", "label": "label"}
+    assert kbs.evaluate("run", "plain.csv", plain) == story("run")["results"]["dev"]
 
 
 # --- evaluation and prediction

@@ -128,8 +128,8 @@ def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> 
         return 0
     start = max(0, start - 1)  # the line break before it, which begins a blank line's pattern
     for usual in (b"\n\n", b"\n\r\n"):
-        if (place := data.rfind(usual, start)) >= 0:
-            return place + len(usual)
+        if (position := data.rfind(usual, start)) >= 0:
+            return position + len(usual)
     return max((match.end() for match in _BLANK_LINE.finditer(data, start)), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Finding the files of a corpus: each entry, a path, pattern, folder, URL, package or dataset, stands for some."""
+"""Finding the files of a corpus: each entry is a path, pattern, folder, address, package or dataset."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_bert_scratch.data.corpus.form import SourceFile
-from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, compression_of, is_url
+from keras_bert_scratch.data.corpus.streams import compression_of
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
 
 PACKAGE_PREFIX = "package:"
 KINDS = {
@@ -22,15 +23,17 @@ KINDS = {
 }
 
 
-def source_files(corpus: Sequence[str | Path]) -> list[SourceFile]:
+def source_files(corpus: str | Path | Sequence[str | Path]) -> list[SourceFile]:
     """The files that the entries of `corpus` stand for, in order.
 
+    The end of a file's name tells its kind, upper or lower case: `.jsonl` and `.ndjson` (JSON lines), `.csv`, `.tsv`,
+    `.parquet`; any other is plain text in UTF-8. Each but Parquet may be compressed: `.gz`, `.bz2`, `.xz`, `.zst`.
+
     Args:
-        corpus: files, where the name's end tells the kind: `.jsonl` and `.ndjson` (JSON lines), `.csv`, `.tsv`,
-            `.parquet`, and any other is plain text in UTF-8, each but Parquet also compressed (`.gz`, `.bz2`, `.xz`,
-            `.zst`); patterns such as `books/*.txt`; folders, for every file of these kinds below them (of plain text:
-            `.txt`), in order of name; URLs of any of these that TensorFlow opens, such as `gs://`; `package:NAME` for
-            the `.txt` files of an installed Python package; `tfds:NAME/CONFIG:SPLIT` for TensorFlow Datasets.
+        corpus: str, path or a list of these. An entry is a file; a pattern such as `books/*.txt`; a folder, for every
+            file of these kinds below it (of plain text: `.txt`), in order of name; an address of any of these that
+            TensorFlow opens, such as `gs://...`; `package:NAME`, for the `.txt` files of an installed Python package;
+            or `tfds:NAME/CONFIG:SPLIT`, for TensorFlow Datasets.
 
     Raises:
         UserError: nothing is there; names the entry.
@@ -41,7 +44,7 @@ def source_files(corpus: Sequence[str | Path]) -> list[SourceFile]:
         >>> file.path, file.kind, file.num_bytes
         ('sky.txt', 'text', 16)
     """
-    return [file for entry in corpus for file in _files_of(str(entry))]
+    return [file for entry in listed(corpus) for file in _files_of(str(entry))]
 
 
 def package_folder(package: str) -> Path:
@@ -60,76 +63,44 @@ def _files_of(entry: str) -> list[SourceFile]:
         return [SourceFile(entry, "tfds", int(whole.num_bytes), builder.info.full_name)]
     if entry.startswith(PACKAGE_PREFIX):
         folder = package_folder(entry.removeprefix(PACKAGE_PREFIX))
-        return [_local_file(path) for path in _chosen(entry, _below_folder(folder), [".txt"])]
-    if is_url(entry):
-        return _files_at_url(entry)
-    paths = [entry] if Path(entry).exists() or not _is_pattern(entry) else _matching(Path(entry))
-    return [_local_file(file) for path in _matched(entry, paths) for file in _expanded(path)]
+        return [_described(path) for path in _chosen(entry, _below_folder(folder), [".txt"])]
+    path = path_of(entry)
+    with reading(entry):
+        return [_described(file) for found in _matched(entry, path) for file in _expanded(found)]
 
 
-def _is_pattern(entry: str) -> bool:
-    return any(sign in entry for sign in "*?[")
+def _matched(entry: str, path: AnyPath) -> list[AnyPath]:
+    """The files and folders that a path or a pattern stands for."""
+    if not any(sign in entry for sign in "*?["):
+        return [path]
+    if isinstance(path, Address):
+        found = path.matching()
+    else:
+        found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not found:
+        raise UserError(f"{entry}: no file is named like this; check the pattern")
+    return found
 
 
-def _matching(pattern: Path) -> list[str]:
-    return [str(path) for path in sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))]
+def _expanded(path: AnyPath) -> list[AnyPath]:
+    return _chosen(str(path), _below_folder(path), list(KINDS)) if path.is_dir() else [path]
 
 
-def _expanded(path: str) -> list[str]:
-    return _chosen(path, _below_folder(Path(path)), list(KINDS)) if Path(path).is_dir() else [path]
+def _below_folder(folder: AnyPath) -> list[AnyPath]:
+    if isinstance(folder, Address):
+        return list(folder.walk_files())
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _below_folder(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(folder.rglob("*")) if path.is_file()]
+def _described(path: AnyPath) -> SourceFile:
+    with reading(path):
+        status = path.stat()
+    return SourceFile(str(path), _kind(str(path)), status.st_size, f"{status.st_size} bytes, {status.st_mtime_ns} ns")
 
 
-def _local_file(path: str) -> SourceFile:
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file or folder; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    return SourceFile(path, _kind(path), status.st_size, f"{status.st_size} bytes, {status.st_mtime_ns} ns")
-
-
-def _files_at_url(entry: str) -> list[SourceFile]:
-    import tensorflow as tf
-
-    def expanded(path: str) -> list[str]:
-        if not tf.io.gfile.isdir(path):
-            return [path]
-        found = [tf.io.gfile.join(folder, name) for folder, _, names in tf.io.gfile.walk(path) for name in names]
-        return _chosen(path, sorted(found), list(KINDS))
-
-    def described(path: str) -> SourceFile:
-        status = tf.io.gfile.stat(path)
-        return SourceFile(path, _kind(path), status.length, f"{status.length} bytes, {status.mtime_nsec} ns")
-
-    try:
-        paths = sorted(tf.io.gfile.glob(entry)) if _is_pattern(entry) else [entry]
-        return [described(file) for path in _matched(entry, paths) for file in expanded(path)]
-    except tf.errors.NotFoundError:
-        raise UserError(f"{entry}: no such file or folder; check the URL") from None
-    except tf.errors.UnimplementedError:
-        scheme = entry.partition("://")[0]
-        raise UserError(
-            f"{entry}: TensorFlow opens no {scheme}:// by itself; install what does, for s3:// for instance "
-            f"'pip install tensorflow-io', or copy the files to this machine"
-        ) from None
-    except tf.errors.OpError as error:
-        raise UserError(f"{entry}: cannot be read ({error.message.splitlines()[0]})") from error
-
-
-def _matched(pattern: str, paths: list[str]) -> list[str]:
-    if not paths:
-        raise UserError(f"{pattern}: no file is named like this; check the pattern")
-    return paths
-
-
-def _chosen(folder: str, paths: list[str], suffixes: list[str]) -> list[str]:
+def _chosen(folder: str, paths: list[AnyPath], suffixes: list[str]) -> list[AnyPath]:
     """The files among `paths` that a folder is read for."""
-    if chosen := [path for path in paths if _suffix(path) in suffixes]:
+    if chosen := [path for path in paths if _suffix(str(path)) in suffixes]:
         return chosen
     raise UserError(f"{folder}: holds no {' or '.join(suffixes)} file; give a folder that does, or the files")
 
@@ -142,6 +113,6 @@ def _kind(path: str) -> str:
 
 
 def _suffix(path: str) -> str:
-    """The end of the name that tells the kind, before that of a compression."""
-    name = Path(path)
-    return Path(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
+    """The end of the name that tells the kind, before that of a compression; in lower case."""
+    name = Path(path.lower())
+    return Path(name.stem).suffix if compression_of(path) else name.suffix

@@ -18,15 +18,18 @@ class CorpusForm:
     r"""How text lies in a corpus.
 
     Args:
-        documents: what parts documents in text files: `"blank-lines"`, as in Google's format, or `"files"`, where blank
-            lines only part paragraphs. In JSON lines and tables each row is a document.
-        sentences: `"split"`: each line is a paragraph, to be split into sentences; `"lines"`: each line is a sentence
-            already, as in Google's format.
-        text_field: the field or column that holds the text, in JSON lines, CSV, Parquet and TensorFlow Datasets.
-        bad_bytes: what becomes of bytes that are not UTF-8: `"fail"`, or `"replace"` by U+FFFD, counted.
+        documents: `"blank-lines"` (default) or `"files"`. What separates documents in text files: blank lines, as in
+            Google's format, or the files; then blank lines separate paragraphs only. In JSON lines and tables each row
+            is a document.
+        sentences: `"split"` (default) or `"lines"`. Whether each line is a paragraph, to be split into sentences, or a
+            sentence already, as in Google's format.
+        text_field: str, default "text". The field or column that holds the text, in JSON lines, CSV, Parquet and
+            TensorFlow Datasets.
+        bad_bytes: `"fail"` (default) or `"replace"`. Whether bytes that are not UTF-8 are an error, or are replaced by
+            U+FFFD and counted.
 
     Raises:
-        UserError: a value that is none of these; names the option.
+        UserError: a value that is none of these; names the argument.
 
     Example:
         >>> CorpusForm(documents="files").sentences
@@ -41,11 +44,9 @@ class CorpusForm:
     def __post_init__(self) -> None:
         for option, choices in CHOICES.items():
             if (value := getattr(self, option)) not in choices:
-                raise UserError(
-                    f"--{option.replace('_', '-')}: {value!r} is unknown; choose one of {', '.join(choices)}"
-                )
+                raise UserError(f"`{option}`: {value!r} is unknown; choose one of {', '.join(choices)}")
         if not self.text_field:
-            raise UserError("--text-field: is empty; name the field or column that holds the text")
+            raise UserError("`text_field`: is empty; name the field or column that holds the text")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.corpus.splitting import split_block
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import listed
 
 Document = list[str]
 
@@ -19,11 +20,11 @@ GROUP_BYTES = 4 << 20
 _AS_GOOGLES = CorpusForm()
 
 
-def read_documents(corpus: Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[Document]:
+def read_documents(corpus: str | Path | Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[Document]:
     r"""Yields the documents of `corpus`, each a list of sentences, reading as it goes.
 
     Args:
-        corpus: paths, patterns, folders, URLs, packages and datasets, as `source_files` takes them.
+        corpus: one or several paths, patterns, folders, addresses, packages and datasets, as `source_files` takes them.
         form: how text lies in them.
 
     Raises:
@@ -42,10 +43,10 @@ def read_documents(corpus: Sequence[str | Path], form: CorpusForm = _AS_GOOGLES)
                 empty = False
                 yield document
     if empty:
-        raise UserError(f"{', '.join(map(str, corpus))}: holds no text; give files with text in them")
+        raise UserError(f"{', '.join(map(str, listed(corpus)))}: holds no text; give files with text in them")
 
 
-def read_sentences(corpus: Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[str]:
+def read_sentences(corpus: str | Path | Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[str]:
     """Yields the sentences of `corpus` without their documents, for learning a vocabulary."""
     return itertools.chain.from_iterable(read_documents(corpus, form))
 

@@ -119,7 +119,7 @@ def _json_texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterat
         if not isinstance(row, dict) or form.text_field not in row:
             names = ", ".join(row) if isinstance(row, dict) else "none"
             raise UserError(
-                f"{stretch.path}: line {number} has no field {form.text_field!r}; name one with --text-field: {names}"
+                f"{stretch.path}: line {number} has no field {form.text_field!r}; give `text_field`, one of {names}"
             )
         text = "" if row[form.text_field] is None else row[form.text_field]
         if not isinstance(text, str):
@@ -133,7 +133,9 @@ def _without_half_characters(text: str, stretch: Stretch, number: int, form: Cor
     r"""JSON can spell the half of a UTF-16 pair, as \ud83d; no encoding takes it, so it counts as bad bytes."""
     clean = _HALF_CHARACTER.sub("�", text)
     if clean != text and form.bad_bytes == "fail":
-        raise UserError(f"{stretch.path}: line {number} spells half a character; mend it, or pass --bad-bytes replace")
+        raise UserError(
+            f"{stretch.path}: line {number} spells half a character; mend it, or give `bad_bytes='replace'`"
+        )
     split.replaced_bytes += clean.count("�") - text.count("�")
     return clean
 
@@ -166,10 +168,10 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
         if form.bad_bytes == "fail":
             if unit == "line":
                 number += data.count(b"\n", 0, error.start)
-            place = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
+            column = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
             raise UserError(
-                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {place}); convert it, for "
-                f"instance with 'iconv -f latin1 -t utf-8', or pass --bad-bytes replace"
+                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {column}); convert it, for "
+                f"instance with 'iconv -f latin1 -t utf-8', or give `bad_bytes='replace'`"
             ) from None
     text = data.decode(errors="replace")
     split.replaced_bytes += text.count("�") - data.count("�".encode())

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_bert_scratch.data.corpus.form import SourceFile
-from keras_bert_scratch.data.corpus.streams import INSTALL_CORPORA, open_packed, opened
+from keras_bert_scratch.data.corpus.streams import INSTALL_CORPORA, opened
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of, reading
 
 TFDS_PREFIX = "tfds:"
 
@@ -42,7 +43,7 @@ def _csv_rows(path: str, text_field: str) -> Iterator[bytes]:
     with opened(path) as stream:
         # Latin-1 is a letter for each byte: what the bytes mean in UTF-8 is seen to later, for all kinds alike.
         lines = io.TextIOWrapper(stream, encoding="latin-1", newline="")
-        reader = csv.reader(lines, delimiter="\t" if ".tsv" in path[-8:] else ",")
+        reader = csv.reader(lines, delimiter="\t" if ".tsv" in path[-8:].lower() else ",")
         try:
             names = [name.encode("latin-1").decode("utf-8-sig", "replace") for name in next(reader, [])]
             column = names.index(_present(text_field, names, path))
@@ -59,27 +60,23 @@ def _parquet_rows(path: str, text_field: str) -> Iterator[bytes]:
     except ImportError:
         raise UserError(f"{path}: reading it needs the package 'pyarrow'; {INSTALL_CORPORA}") from None
     try:
-        with open_packed(path) as stream, pq.ParquetFile(stream) as table:
+        with reading(path), path_of(path).open("rb") as stream, pq.ParquetFile(stream) as table:
             column = table.schema_arrow.field(_present(text_field, table.schema_arrow.names, path)).type
             kind = column.value_type if pa.types.is_dictionary(column) else column
             if not any(is_it(kind) for is_it in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
-                raise UserError(
-                    f"{path}: column {text_field!r} holds {kind}, not text; choose another with --text-field"
-                )
+                raise UserError(f"{path}: column {text_field!r} holds {kind}, not text; choose another `text_field`")
             for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[text_field]):
                 for text in batch.column(0).cast(kind).cast(pa.large_binary()).to_pylist():
                     yield text or b""
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: is not a whole Parquet file ({str(error).splitlines()[0]}); fetch it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _tfds_rows(entry: str, text_field: str) -> Iterator[bytes]:
     builder, split = tfds_split(entry)
     features = builder.info.features
     if features[_present(text_field, list(features), entry)].np_dtype not in (object, str, bytes):
-        raise UserError(f"{entry}: feature {text_field!r} holds no text; choose another with --text-field")
+        raise UserError(f"{entry}: feature {text_field!r} holds no text; choose another `text_field`")
     # In order of file, so that the same data give the same records.
     rows = builder.as_dataset(split=split, shuffle_files=False).map(lambda row: row[text_field])
     yield from rows.as_numpy_iterator()
@@ -118,7 +115,7 @@ def tfds_split(entry: str) -> tuple[Any, str]:
 
 def _present(text_field: str, names: list[str], path: str) -> str:
     if text_field not in names:
-        raise UserError(f"{path}: has no column {text_field!r}; name one with --text-field: {', '.join(names)}")
+        raise UserError(f"{path}: has no column {text_field!r}; give `text_field`, one of {', '.join(names)}")
     return text_field
 
 

@@ -1,4 +1,4 @@
-"""Files of Google's records, whoever made them: which there are, how many examples they hold, what names them."""
+"""Files of Google's records, whoever made them: finding, counting and identifying them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keras_bert_scratch.data.records.tfrecord import read_records
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
 
 FINGERPRINT_BYTES = 1 << 20  # of a file's start and of its end
 
@@ -20,11 +21,12 @@ _LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4
 log = logging.getLogger(__name__)
 
 
-def record_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
-    """The files that are meant, by name.
+def record_files(paths: str | Path | Address | Sequence[str | Path | Address]) -> list[AnyPath]:
+    """The files that are meant, in order of name.
 
     Args:
-        paths: a folder, for the TFRecord files in it; a file; a pattern like `"part-*"`; or a list of these.
+        paths: str, path or a list of these. A folder, for the TFRecord files in it; a file; or a pattern like
+            `"part-*"`; on this machine or at an address.
 
     Raises:
         UserError: one of them gives none.
@@ -37,9 +39,10 @@ def record_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
         >>> [path.name for path in record_files("examples")], len(record_files("examples/part-*"))
         (['part-0'], 1)
     """
-    found: list[Path] = []
-    for path in [paths] if isinstance(paths, (str, Path)) else paths:
-        files = _files_of(Path(path))
+    found: list[AnyPath] = []
+    for path in listed(paths):
+        with reading(path):
+            files = _files_of(path_of(path))
         if not files:
             raise UserError(
                 f"{path}: holds no records; name a folder or files, or make them with 'keras-bert tfrecords'"
@@ -48,17 +51,19 @@ def record_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _files_of(path: Path) -> list[Path]:
+def _files_of(path: AnyPath) -> list[AnyPath]:
     if path.is_dir():
         return [file for file in sorted(path.iterdir()) if _looks_like_records(file)]
     if path.exists():
         return [path]
+    if isinstance(path, Address):
+        return [file for file in path.matching() if file.is_file()]
     matching = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - may be absolute
     return [Path(file) for file in matching if Path(file).is_file()]
 
 
-def _looks_like_records(path: Path) -> bool:
-    """Whether it says so in its name, or begins with a whole record."""
+def _looks_like_records(path: AnyPath) -> bool:
+    """Whether its name says so, or it begins with a whole record."""
     if not path.is_file() or path.name.startswith("."):
         return False
     if "tfrecord" in path.name:
@@ -70,8 +75,8 @@ def _looks_like_records(path: Path) -> bool:
         return False
 
 
-def count_examples(path: Path) -> int:
-    """How many records a file holds: the lengths of a plain one are followed without reading what is between.
+def count_examples(path: AnyPath) -> int:
+    """How many records a file holds; of a file that is not compressed only the lengths are read.
 
     Raises:
         UserError: it is damaged.
@@ -89,12 +94,12 @@ def count_examples(path: Path) -> int:
             (length,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
             position += _LENGTH_BYTES + _CHECKSUM_BYTES + length + _CHECKSUM_BYTES
             count += 1
-    # What does not end where the file does is compressed, or damaged, and is read to say where.
+    # If the last record does not end where the file ends, the file is compressed or damaged: read all of it.
     return count if position == size else sum(1 for _ in read_records(path))
 
 
-def fingerprint_of(path: Path) -> str:
-    """A hash of a file's size, start and end: quick, the same after copying, and another when it was made again."""
+def fingerprint_of(path: AnyPath) -> str:
+    """A hash of a file's size, start and end: quick, the same for a copy, different when the file was made again."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(FINGERPRINT_BYTES)

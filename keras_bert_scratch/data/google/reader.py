@@ -1,14 +1,15 @@
 """From Google's records to pretraining batches: a pure function of (files, seed, step), for one worker or many.
 
-epoch    takes the files in an order of its own, and each file in its own order, window by window
-window   at most `WINDOW` examples, which are in memory and shuffled whole; how far shuffling reaches within a file
-masks    stand in the records, the same in every epoch
-workers  take equal slices of every batch
+epoch    Every epoch permutes the files; a file is read in its own order, window by window.
+window   At most `WINDOW` examples, which are in memory together and permuted as a whole.
+masks    Those of the records, the same in every epoch.
+workers  Each takes an equal slice of every batch.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,23 @@ from keras_bert_scratch.data.google.files import count_examples, fingerprint_of,
 from keras_bert_scratch.data.google.schema import FEATURES, LABEL, Examples
 from keras_bert_scratch.data.google.windows import WINDOW, find_size, read_windows
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, ON_CORRUPT, PretrainingRecords
+from keras_bert_scratch.data.pretraining.row_counts import RowCounts
 from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
+from keras_bert_scratch.data.records.folder import MANIFEST_FILE
 from keras_bert_scratch.data.records.schema import (
     DOCUMENTS_FORMAT,
     GOOGLE_FORMAT,
-    MANIFEST_FILE,
     Manifest,
     check_vocabulary,
     load_tokenizer,
+    read_tokenizer,
 )
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
 from keras_bert_scratch.text.tokenizer import BertTokenizer
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary
+from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE, has_vocabulary
 
 # Our names of the inputs, and Google's.
 INPUTS = {
@@ -49,12 +53,13 @@ log = logging.getLogger(__name__)
 
 
 class GoogleRecords:
-    """Google's records, of whoever made them, as an endless stream of pretraining batches.
+    """Google's records, whoever made them, as an endless stream of pretraining batches.
 
     Args:
-        paths: a folder, a file, a pattern like `"part-*"`, or a list of these; plain or gzip.
-        tokenizer: with the vocabulary that made the ids; `None` takes the one in the folder.
-        on_corrupt: `"fail"`, or `"skip"` to log and leave out what is damaged, missing or no such example.
+        paths: str, path or a list of these. A folder, a file or a pattern like `"part-*"`, on this machine or at an
+            address such as `gs://bucket/records`; files may be compressed by gzip.
+        tokenizer: `BertTokenizer`, default the one in the folder. With the vocabulary that made the ids.
+        on_corrupt: `"fail"` (default), or `"skip"` to log and leave out what is damaged, missing or no such example.
 
     Raises:
         UserError: there are no such records, no tokenizer, or one of another vocabulary.
@@ -71,13 +76,19 @@ class GoogleRecords:
     """
 
     def __init__(
-        self, paths: Path | str | Sequence[Path | str], tokenizer: BertTokenizer | None = None, on_corrupt: str = "fail"
+        self,
+        paths: str | Path | Address | Sequence[str | Path | Address],
+        tokenizer: BertTokenizer | None = None,
+        on_corrupt: str = "fail",
     ) -> None:
         if on_corrupt not in ON_CORRUPT:
-            raise UserError(f"--on-corrupt: {on_corrupt!r} is unknown; choose one of {', '.join(ON_CORRUPT)}")
+            raise UserError(f"`on_corrupt`: {on_corrupt!r} is unknown; choose one of {', '.join(ON_CORRUPT)}")
         self.on_corrupt = on_corrupt
-        folder = Path(paths) if isinstance(paths, (str, Path)) and Path(paths).is_dir() else None
-        self.manifest = Manifest.load(folder) if folder and (folder / MANIFEST_FILE).exists() else None
+        entries = listed(paths)
+        with reading(paths if len(entries) != 1 else entries[0]):
+            folder = path_of(entries[0]) if len(entries) == 1 and path_of(entries[0]).is_dir() else None
+            whole = folder is not None and (folder / MANIFEST_FILE).exists()
+        self.manifest = Manifest.load(folder) if folder and whole else None
         if folder and self.manifest:
             if self.manifest.format != GOOGLE_FORMAT:
                 raise UserError(f"{folder}: holds the format {self.manifest.format!r}; read it as PretrainingRecords")
@@ -88,19 +99,21 @@ class GoogleRecords:
             files = [folder / shard["file"] for shard in self.manifest.shards]
         else:
             files = record_files(paths)
-            if tokenizer is None and folder and has_vocabulary(folder):
-                tokenizer = BertTokenizer.load(folder)
+            if tokenizer is None and folder and _has_vocabulary(folder):
+                tokenizer = read_tokenizer(folder)
             if tokenizer is None:
-                raise UserError(f"{paths}: has no vocabulary beside it; give the one that made the ids with '--vocab'")
+                raise UserError(f"{paths}: has no vocabulary beside it; give `vocab`, the one that made the ids")
         self.files = [file for file in files if file.exists()]
         for file in sorted(set(files) - set(self.files)):
             log.warning("%s: left out, it is missing", file)
         self.directory = folder or files[0].parent
         self.tokenizer = tokenizer
         self.size = find_size(self.files, skip_damage=on_corrupt == "skip")
-        self._logged: set[Path] = set()
+        self._logged: set[AnyPath] = set()
         known = self.manifest.shards if self.manifest and on_corrupt == "fail" else []
         self._num_examples = {file: shard["examples"] for file, shard in enumerate(known)}
+        kept = on_corrupt == "fail" and not known
+        self._counts = RowCounts(self.directory, {"files": self.fingerprint if kept else None}, kept)
 
     @property
     def vocab_size(self) -> int:
@@ -126,17 +139,18 @@ class GoogleRecords:
     ) -> tf.data.Dataset:
         """Batches for `fit`, without end: `(inputs, labels, sample_weights)`, as `PretrainingRecords.batches` gives.
 
-        A pure function of the files, the arguments and the step: from `first_step` on it gives what a stream from the
-        start gives there. Each epoch has every example once.
+        The batches are a pure function of the files, the arguments and the step: a stream that begins at `first_step`
+        continues exactly as one that began at 0. Each epoch gives every example once.
 
         Args:
-            batch_size: rows, of all workers together.
-            max_length: tokens of a row, as the records have; `None` takes theirs.
-            seed: of the order.
-            first_step: how many batches to leave out at the start; the records of the files before are only counted.
-            rules: the pairs that the records should hold; the rest was decided when they were made.
-            worker: which of the workers this is, from 0.
-            num_workers: how many share each batch, in equal slices.
+            batch_size: int, default 32. Rows per step, of all workers together.
+            max_length: int, default the records' own. Tokens per row; the records are of one length.
+            seed: int, default 0. Of the order.
+            first_step: int, default 0. How many batches to skip; the records of skipped files are counted, not read.
+            rules: `ExampleRules`, default BERT's. The pairs that the records should hold; everything else was decided
+                when they were made.
+            worker: int, default 0. Which of the workers this is.
+            num_workers: int, default 1. How many workers share each batch, in equal slices.
 
         Inputs: `token_ids`, `segment_ids`, `padding_mask` int32 `(batch, length)`, `mask_positions` int32 `(batch,
         predictions)`. Labels and weights: a dict of `masked_lm` `(batch, predictions)`, `next_sentence` `(batch,)`.
@@ -147,8 +161,10 @@ class GoogleRecords:
         self.check(self.size.max_length if max_length is None else max_length, rules)
         return batches_of(self._rows(seed), seed, self._batch, batch_size, first_step, worker, num_workers)
 
-    def fill(self, max_length: int | None = None, seed: int = 0, rules: ExampleRules = BERT_RULES) -> float:
-        """The share of the places that hold tokens, not padding, in the first window that is read."""
+    def non_padding_fraction(
+        self, max_length: int | None = None, seed: int = 0, rules: ExampleRules = BERT_RULES
+    ) -> float:
+        """The fraction of positions that hold tokens, not padding, in the first window that is read."""
         self.check(self.size.max_length if max_length is None else max_length, rules)
         return float(next(visits_from(0, self._rows(seed), seed)).source["input_mask"].mean())
 
@@ -160,19 +176,19 @@ class GoogleRecords:
         """Raises `UserError` unless the records hold rows of this length, for this task."""
         if max_length != self.size.max_length:
             raise UserError(
-                f"--length: {self.directory} holds examples of {self.size.max_length} tokens, not {max_length}; "
-                f"give '--length {self.size.max_length}' or make the records again"
+                f"`max_length`: {self.directory} holds examples of {self.size.max_length} tokens, not {max_length}; "
+                f"give `max_length={self.size.max_length}` or make the records again"
             )
         pairs = self.manifest.options["rules"]["pairs"] if self.manifest else rules.pairs
         if rules.pairs != pairs or pairs == "none":
             raise UserError(
-                f"--pairs: {self.directory} holds pairs of the kind {'next' if pairs == 'none' else pairs}, not "
+                f"`pairs`: {self.directory} holds pairs of the kind {'next' if pairs == 'none' else pairs}, not "
                 f"{rules.pairs}; give that kind or records of the format documents"
             )
         if rules.packing or rules.objective != "masked":
             raise UserError(
-                f"{self.directory}: holds finished examples with masked words, one a row; do without '--packing' and "
-                f"another objective, or give records of the format documents"
+                f"{self.directory}: holds finished examples with masked words, one a row; give `packing=False` and "
+                f"`objective='masked'`, or records of the format documents"
             )
 
     def _rows(self, seed: int) -> Shards[Examples]:
@@ -198,7 +214,7 @@ class GoogleRecords:
         on_left_out = self._log if self.on_corrupt == "skip" else None
         return read_windows(self.files[file], self.size, self.tokenizer.vocabulary, on_left_out, first)
 
-    def _log(self, path: Path, left_out: list[str]) -> None:
+    def _log(self, path: AnyPath, left_out: list[str]) -> None:
         """Says once for each file what is left out of it."""
         if path not in self._logged:
             self._logged.add(path)
@@ -208,10 +224,15 @@ class GoogleRecords:
     def _count(self, file: int) -> int:
         """How many examples a file gives; where damage is left out, only reading them all tells."""
         if file not in self._num_examples:
-            if self.on_corrupt == "fail":
-                self._num_examples[file] = count_examples(self.files[file])
-            else:
-                self._num_examples[file] = sum(len(window[LABEL]) for window in self._windows(file, first=0))
+            count = self._counts.get(f"file {file}")
+            if count is None:
+                start = time.perf_counter()
+                if self.on_corrupt == "fail":
+                    count = count_examples(self.files[file])
+                else:
+                    count = sum(len(window[LABEL]) for window in self._windows(file, first=0))
+                self._counts.add(f"file {file}", count, time.perf_counter() - start)
+            self._num_examples[file] = count
         return self._num_examples[file]
 
     def _batch(self, taken: list[tuple[Examples, np.ndarray]]) -> tuple[Any, Any, Any]:
@@ -231,18 +252,19 @@ class GoogleRecords:
 
 
 def open_records(
-    path: Path | str,
+    path: str | Path | Address,
     tokenizer: BertTokenizer | None = None,
     on_corrupt: str = "fail",
-    vocab: Path | str | None = None,
+    vocab: str | Path | Address | None = None,
 ) -> PretrainingRecords | GoogleRecords:
     """Records to pretrain on, of either format: `documents`, or Google's from anywhere.
 
     Args:
-        path: a folder of either; of Google's also a file or a pattern.
-        tokenizer: of the model to be trained; `None` takes the one stored with the records.
-        on_corrupt: `"fail"`, or `"skip"` to log and leave out what is damaged.
-        vocab: in place of `tokenizer`, a `vocab.txt` or a folder that holds one.
+        path: str or path. A folder of either format; of Google's also a file or a pattern. On this machine or at an
+            address such as `gs://bucket/records`.
+        tokenizer: `BertTokenizer`, default the one stored with the records. That of the model to be trained.
+        on_corrupt: `"fail"` (default), or `"skip"` to log and leave out what is damaged.
+        vocab: str or path, default None. In place of `tokenizer`, a `vocab.txt` or a folder that holds one.
 
     Raises:
         UserError: there are no records, or their vocabulary is another or unknown.
@@ -255,7 +277,13 @@ def open_records(
         7
     """
     if tokenizer is None and vocab is not None:
-        tokenizer = BertTokenizer.load(vocab) if Path(vocab).is_dir() else BertTokenizer(vocab)
-    if (Path(path) / MANIFEST_FILE).exists() and Manifest.load(path).format == DOCUMENTS_FORMAT:
+        tokenizer = read_tokenizer(vocab)
+    with reading(path):
+        has_manifest = (path_of(path) / MANIFEST_FILE).exists()
+    if has_manifest and Manifest.load(path).format == DOCUMENTS_FORMAT:
         return PretrainingRecords(path, tokenizer, on_corrupt)
     return GoogleRecords(path, tokenizer, on_corrupt)
+
+
+def _has_vocabulary(folder: AnyPath) -> bool:
+    return has_vocabulary(folder) if isinstance(folder, Path) else (folder / VOCABULARY_FILE).exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -19,28 +18,29 @@ from keras_bert_scratch.data.google.schema import (
 from keras_bert_scratch.data.records.schema import token_dtype
 from keras_bert_scratch.data.records.tfrecord import read_records, refuse_damage
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
 PARSED_AT_ONCE = 1024
 PARTS = 64  # of a window
 WINDOW = PARTS * PARSED_AT_ONCE
 
-# Told of a file which of its records were left out, and why.
-OnLeftOut = Callable[[Path, list[str]], None]
+# Called with a file and its records that were left out, each with the reason.
+OnLeftOut = Callable[[AnyPath, list[str]], None]
 
 
 def read_windows(
-    path: Path, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None = None, first: int = 0
+    path: AnyPath, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None = None, first: int = 0
 ) -> Iterator[Examples]:
     """Yields a file's examples in its own order, `WINDOW` at a time, in the smallest types that hold them.
 
     Args:
-        path: the file, plain or gzip.
-        size: of every example.
-        vocabulary: should have made the ids.
-        on_left_out: told at the file's end which records were damaged or no such examples; a window is the smaller for
-            what it lacks. Without it they are an error.
-        first: the first window to give; those before it are not parsed.
+        path: path. The file, plain or gzip.
+        size: `ExampleSize`. Of every example.
+        vocabulary: `Vocabulary`. That made the ids.
+        on_left_out: function, default None. Called at the end of the file with the records that were damaged or no such
+            examples; a window holds that many fewer. Without it they are an error.
+        first: int, default 0. The first window to give; those before it are not parsed.
 
     Raises:
         UserError: a record is damaged, of another schema or size, or made with another vocabulary; names it.
@@ -60,7 +60,7 @@ def read_windows(
         yield {name: np.concatenate([part[name] for part in window]) for name in FEATURES}
 
 
-def find_size(paths: Sequence[Path], skip_damage: bool) -> ExampleSize:
+def find_size(paths: Sequence[AnyPath], skip_damage: bool) -> ExampleSize:
     """The size of the first example that there is.
 
     Raises:
@@ -76,24 +76,23 @@ def find_size(paths: Sequence[Path], skip_damage: bool) -> ExampleSize:
     raise UserError(f"records: no example is in any of the {len(paths)} files; name whole files of Google's records")
 
 
-def _ignore(path: Path, record: int, how: str) -> None:
-    """Says nothing; whoever reads the examples will."""
+def _ignore(path: AnyPath, record: int, how: str) -> None:
+    """Does nothing; the damage is reported when the examples are read."""
 
 
-def _refuse_fault(path: Path, record: int, how: str) -> None:
+def _refuse_fault(path: AnyPath, record: int, how: str) -> None:
     raise UserError(
-        f"{path}: record {record} {how}; name only files of Google's records of one size, or leave out what is not "
-        f"with '--on-corrupt skip'"
+        f"{path}: record {record} {how}; name only files of Google's records of one size, or give `on_corrupt='skip'`"
     )
 
 
 def _parts(
-    path: Path, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None, first_record: int
+    path: AnyPath, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None, first_record: int
 ) -> Iterator[Examples]:
     """The same, `PARSED_AT_ONCE` at a time, from a record on."""
     left_out: list[str] = []
 
-    def leave_out(path: Path, record: int, how: str) -> None:
+    def leave_out(path: AnyPath, record: int, how: str) -> None:
         left_out.append(f"record {record} ({how})")
 
     on_damage, on_fault = (leave_out, leave_out) if on_left_out else (refuse_damage, _refuse_fault)
@@ -113,7 +112,7 @@ def _parts(
         on_left_out(path, left_out)
 
 
-def _check_vocabulary(path: Path, numbers: Sequence[int], examples: Examples, vocabulary: Vocabulary) -> None:
+def _check_vocabulary(path: AnyPath, numbers: Sequence[int], examples: Examples, vocabulary: Vocabulary) -> None:
     ids = np.concatenate([examples["input_ids"], examples["masked_lm_ids"]], axis=1)
     other = (ids[:, 0] != vocabulary.cls_id) | (ids < 0).any(axis=1) | (ids >= len(vocabulary)).any(axis=1)
     if other.any():
@@ -121,7 +120,7 @@ def _check_vocabulary(path: Path, numbers: Sequence[int], examples: Examples, vo
         raise UserError(
             f"{path}: record {numbers[row]} was made with another vocabulary than {vocabulary.origin}, whose "
             f"{len(vocabulary)} tokens have [CLS] at {vocabulary.cls_id}: it begins with {ids[row, 0]} and holds ids "
-            f"up to {ids[row].max()}; give the vocabulary that made it with '--vocab'"
+            f"up to {ids[row].max()}; give `vocab`, the one that made it"
         )
 
 

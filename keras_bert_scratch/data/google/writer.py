@@ -1,7 +1,7 @@
-"""Google's records: finished examples, made from `documents` records, each shard of them to one of examples.
+"""Writing Google's records: finished examples made of `documents` records, one shard of them for each shard of those.
 
-A shard's documents give some plans, the first ones that `PretrainingRecords` takes with the same seed, with the masks
-that it makes of them under `static_masks`. Its examples are shuffled whole, made and written a few at a time.
+The examples of a shard are those of its first plans, as `PretrainingRecords` makes them with the same seed and with
+`static_masks`. They are permuted as a whole, then made and written a few at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch import atomic
 from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm
 from keras_bert_scratch.data.google.files import count_examples
@@ -26,10 +25,12 @@ from keras_bert_scratch.data.pretraining.reader import PLANS, PretrainingRecords
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan
 from keras_bert_scratch.data.records.build import PLAIN_FORM, OnProgress, build_records
-from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, MANIFEST_FILE, Manifest
+from keras_bert_scratch.data.records.folder import continued_records, new_file
+from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, Manifest, save_tokenizer
 from keras_bert_scratch.data.records.tfrecord import framed
 from keras_bert_scratch.data.rng import permutation, random_hash
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, cache_folder, path_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.version import WRITTEN_BY
 
@@ -38,8 +39,8 @@ STATIC_RULES = ExampleRules(static_masks=True)
 
 
 def write_google_examples(
-    documents_directory: Path | str,
-    directory: Path | str,
+    documents_directory: str | Path | Address,
+    directory: str | Path | Address,
     max_length: int = 128,
     rules: ExampleRules = STATIC_RULES,
     dupe_factor: int = PLANS,
@@ -48,23 +49,24 @@ def write_google_examples(
 ) -> Manifest:
     """Writes `documents` records as Google's into the new folder `directory`, whole or not at all.
 
-    Until it is whole the work lies in `.partial-NAME` beside it; the same call takes it up there, with the shards that
-    are done, and ends in the same bytes.
+    Until it is whole the work is in `.partial-NAME` beside it (for an address, in the user's cache). The same call
+    continues it there, with the shards that are done, and ends in the same bytes.
 
     Args:
-        documents_directory: what `build_records` made.
-        directory: must not exist yet, or be empty.
-        max_length: tokens of an example, padding included.
-        rules: which examples to make; the masks are static in any case.
-        dupe_factor: how many times the documents are gone through, each time with other pairs and masks.
-        seed: of pairs, masks and order.
-        on_progress: told how many bytes of the documents' shards are done, and how many there are.
+        documents_directory: str or path. A folder that `build_records` made.
+        directory: str or path. It must not exist yet, or be empty. On this machine or at an address.
+        max_length: int, default 128. Tokens of an example, padding included.
+        rules: `ExampleRules`, default BERT's. Which examples to make; the masks are static in any case.
+        dupe_factor: int, default 10. How many times the documents are used, each time with other pairs and masks.
+        seed: int, default 0. Of pairs, masks and order.
+        on_progress: function, default does nothing. Called with the bytes of the documents' shards that are done, and
+            with all of them.
 
-    Returns: the manifest; `vocab.txt` lies beside it.
+    Returns: the `Manifest`.
 
     Raises:
-        UserError: the schema has no place for such examples, `directory` holds something, the disk is full, the
-            documents are damaged or too few.
+        UserError: the schema cannot hold such examples, `directory` is not empty, the disk is full, the documents are
+            damaged or too few.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -80,7 +82,7 @@ def write_google_examples(
     options = {
         "documents": documents.options,
         "max_length": max_length,
-        "max_predictions": rules.masking.room(max_length),
+        "max_predictions": rules.masking.num_predictions(max_length),
         "dupe_factor": dupe_factor,
         "seed": seed,
         "rules": dataclasses.asdict(rules),
@@ -89,16 +91,16 @@ def write_google_examples(
     names = [f"examples-{number:05d}-of-{num_shards:05d}.tfrecord" for number in range(num_shards)]
     total, done = documents.total("bytes"), 0
     plan = {"documents": records.fingerprint, "options": options, "written_by": WRITTEN_BY}
-    with atomic.continued_folder(directory, plan) as place:
+    with continued_records(directory, plan) as folder:
         for number, name in enumerate(names):
-            if not (place / name).exists():
-                with atomic.written_file(place / name) as aside, aside.open("wb") as file:
-                    for examples, share in _examples(records, number, max_length, rules, dupe_factor, seed):
+            if not (folder / name).exists():
+                with new_file(folder / name) as file:
+                    for examples, fraction in _examples(records, number, max_length, rules, dupe_factor, seed):
                         file.writelines(map(framed, encode_examples(examples)))
-                        on_progress(done + int(share * documents.shards[number]["bytes"]), total)
+                        on_progress(done + int(fraction * documents.shards[number]["bytes"]), total)
             done += documents.shards[number]["bytes"]
             on_progress(done, total)
-        shards = [_facts(place / name) for name in names]
+        shards = [_facts(folder / name) for name in names]
         if not any(facts["examples"] for facts in shards):
             raise UserError(f"{documents_directory}: gives no example at all; make the records again from more text")
         manifest = Manifest(
@@ -111,15 +113,15 @@ def write_google_examples(
             written_by=WRITTEN_BY,
             format=GOOGLE_FORMAT,
         )
-        records.tokenizer.save(place)
-        atomic.write_json(place / MANIFEST_FILE, manifest.to_dict())
+        save_tokenizer(folder, records.tokenizer)
+        manifest.save(folder)
     return manifest
 
 
 def build_google_examples(
-    corpus: Sequence[str | Path],
+    corpus: str | Path | Sequence[str | Path],
     tokenizer: BertTokenizer,
-    directory: Path | str,
+    directory: str | Path | Address,
     num_shards: int | None = None,
     seed: int = 0,
     form: CorpusForm = PLAIN_FORM,
@@ -131,12 +133,13 @@ def build_google_examples(
 ) -> Manifest:
     """From a corpus to Google's records: `build_records` into a folder beside the result, then `write_google_examples`.
 
-    Arguments, result and errors are theirs. An interrupted call is taken up by the same call.
+    Arguments, result and errors are theirs. The same call continues an interrupted one.
     """
     _check(rules, dupe_factor)
-    directory = Path(directory)
+    target = path_of(directory)
     state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.rules, num_shards, seed, form))
-    documents = directory.with_name(f".documents-{directory.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}")
+    beside = target.parent if isinstance(target, Path) else cache_folder() / "uploads"
+    documents = beside / f".documents-{target.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     if not documents.exists():
         build_records(corpus, tokenizer, documents, num_shards, seed, form, workers, on_progress)
     manifest = write_google_examples(documents, directory, max_length, rules, dupe_factor, seed, on_progress)
@@ -146,23 +149,23 @@ def build_google_examples(
 
 def _check(rules: ExampleRules, dupe_factor: int) -> None:
     if rules.pairs == "none":
-        raise UserError("--pairs: Google's records hold two segments; choose next or order, or the format documents")
+        raise UserError("`pairs`: Google's records hold two segments; choose next or order, or the format documents")
     if rules.packing:
         raise UserError(
-            "--packing: Google's records hold an example a row; leave it out or choose the format documents"
+            "`packing`: Google's records hold one example a row; give `packing=False` or choose the format documents"
         )
     if rules.objective != "masked":
         raise UserError(
-            f"objective: Google's records hold masked words, not {rules.objective!r}; choose the format documents"
+            f"`objective`: Google's records hold masked words, not {rules.objective!r}; choose the format documents"
         )
     if dupe_factor < 1:
-        raise UserError(f"--dupe-factor: must be at least 1, not {dupe_factor}")
+        raise UserError(f"`dupe_factor`: must be at least 1, not {dupe_factor}")
 
 
 def _examples(
     records: PretrainingRecords, shard: int, max_length: int, rules: ExampleRules, dupe_factor: int, seed: int
 ) -> Iterator[tuple[Examples, float]]:
-    """A shard's examples in the order in which they are written, a few at a time, and which share of them is done."""
+    """A shard's examples in the order of the file, a few at a time, each with the fraction that is done then."""
     documents = records.documents(shard)
     plans = [ShardPlan.make(documents, max_length, rules, seed, copy, shard).examples for copy in range(dupe_factor)]
     keys = np.concatenate(
@@ -189,7 +192,7 @@ def _examples(
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What the manifest says of a shard."""
+    """What the manifest records of a shard."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     count = count_examples(path)

@@ -1,4 +1,4 @@
-"""Laying examples out in rows: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, one behind the other, then padding."""
+"""The layout of rows: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, one example after another, then padding."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ def lay_out_rows(
     max_examples: int,
     vocabulary: Vocabulary,
 ) -> dict[str, np.ndarray]:
-    """Rows of `max_length` tokens from places in a shard (Devlin et al. 2019, figure 2).
+    """Rows of `max_length` tokens from positions in a shard (Devlin et al. 2019, figure 2).
 
     Args:
-        shard_ids: all ids of the shard.
-        examples: int64 `(examples, 5)`, row after row: where segments start and end in `shard_ids`, and the label. An
+        shard_ids: int `(tokens,)`. All ids of the shard.
+        examples: int64 `(examples, 5)`. Row after row: start and end of A and of B in `shard_ids`, and the label. An
             example without a B has a B from 0 to 0.
-        row_splits: int64 `(rows + 1,)`: row `r` is `examples[row_splits[r]:row_splits[r + 1]]`.
-        max_length: tokens of a row.
-        max_examples: examples of a row at most.
-        vocabulary: tells the ids of the special tokens.
+        row_splits: int64 `(rows + 1,)`. Row `r` has `examples[row_splits[r]:row_splits[r + 1]]`.
+        max_length: int. Tokens of a row.
+        max_examples: int. Examples of a row at most.
+        vocabulary: `Vocabulary`. Has the ids of the special tokens.
 
     Returns: int32 `(rows, max_length)`: `token_ids`, `segment_ids`, `padding_mask`, and `example_ids`, 1 for the tokens
-    of the row's first example, 2 for the second, 0 at padding; int32 `(rows, max_examples)`: `example_starts`, where
-    each `[CLS]` stands, and `labels`, both 0 behind the last example; float32 `(rows, max_examples)`: `label_weights`.
+    of the row's first example, 2 for the second, 0 at padding; int32 `(rows, max_examples)`: `example_starts`, the
+    position of each `[CLS]`, and `labels`, both 0 behind the last example; float32 `(rows, max_examples)`:
+    `label_weights`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -46,16 +47,16 @@ def lay_out_rows(
     number = np.arange(len(examples)) - row_splits[row]  # within the row
     before = np.cumsum(length) - length
     start = before - before[row_splits[row]]  # within the row
-    place = row * max_length + start  # of [CLS], in the flat batch
+    position = row * max_length + start  # of [CLS], in the flat batch
 
     token_ids = np.full(num_rows * max_length, vocabulary.pad_id, np.int32)
     segment_ids, example_ids = np.zeros((2, num_rows * max_length), np.int32)
-    example_ids[_spread(place, length)] = np.repeat(number + 1, length)
-    segment_ids[_spread(place + length_a + 2, length - length_a - 2)] = 1
-    token_ids[_spread(place + 1, length_a)] = shard_ids[_spread(start_a, length_a)]
-    token_ids[_spread(place + length_a + 2, length_b)] = shard_ids[_spread(start_b, length_b)]
-    token_ids[place] = vocabulary.cls_id
-    token_ids[place + length_a + 1] = token_ids[place + length - 1] = vocabulary.sep_id
+    example_ids[_ranges(position, length)] = np.repeat(number + 1, length)
+    segment_ids[_ranges(position + length_a + 2, length - length_a - 2)] = 1
+    token_ids[_ranges(position + 1, length_a)] = shard_ids[_ranges(start_a, length_a)]
+    token_ids[_ranges(position + length_a + 2, length_b)] = shard_ids[_ranges(start_b, length_b)]
+    token_ids[position] = vocabulary.cls_id
+    token_ids[position + length_a + 1] = token_ids[position + length - 1] = vocabulary.sep_id
 
     per_example = np.zeros((2, num_rows, max_examples), np.int32)
     per_example[:, row, number] = start, labels
@@ -70,7 +71,7 @@ def lay_out_rows(
     }
 
 
-def _spread(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """`start, start + 1, ...` of each length, one behind the other."""
+def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`start, start + 1, ...`, as many as each length says, concatenated."""
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

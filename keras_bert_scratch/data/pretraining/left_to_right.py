@@ -1,4 +1,4 @@
-"""The labels of a causal objective: every token predicts the one that follows."""
+"""The labels of the left-to-right objective: every token predicts the next one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 def next_tokens(token_ids: np.ndarray, example_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a left-to-right model has to say at each place (Radford et al. 2018, section 3.1, equation 1).
+    """The labels of a left-to-right model (Radford et al. 2018, section 3.1, equation 1).
 
-    A row may hold several examples, one behind the other; the last token of each has nothing to predict.
+    A row may hold several examples; the last token of each has nothing to predict.
 
     Args:
         token_ids: int32 `(rows, length)`.
-        example_ids: int32 `(rows, length)`, 1, 2, ... at the tokens of the row's first, second, ... example, 0 at
+        example_ids: int32 `(rows, length)`. 1, 2, ... at the tokens of the row's first, second, ... example; 0 at
             padding.
 
     Returns: the labels, int32 `(rows, length)`, and their weights, float32 `(rows, length)`: 1 where the next token
-    belongs to the same example, 0 elsewhere, and there the label is 0.
+    belongs to the same example; elsewhere weight and label are 0.
 
     Example:
         >>> labels, weights = next_tokens(np.array([[2, 5, 3, 2, 6, 0]]), np.array([[1, 1, 1, 2, 2, 0]]))

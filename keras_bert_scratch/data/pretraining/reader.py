@@ -1,15 +1,17 @@
 """From records to pretraining batches: a pure function of (records, seed, step), for one worker or many.
 
-epoch    takes the shards in an order of its own, and a shard's rows in an order of their own
-plan     which examples and rows a shard gives: one of `PLANS`, taken in turn by the epochs; so what comes before a
-         step can be counted, not read through
-masks    new in every epoch, from a key per row
-workers  take equal slices of every batch
+epoch    Every epoch permutes the shards, and the rows within each shard.
+plan     Which examples and rows a shard gives. There are `PLANS` of them, used in turn by the epochs, so the rows
+         before a step are known from a few counts (`row_counts`), without reading them.
+masks    New in every epoch, from one key per row.
+workers  Each takes an equal slice of every batch.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ import tensorflow as tf
 from keras_bert_scratch.data.pretraining.layout import lay_out_rows
 from keras_bert_scratch.data.pretraining.left_to_right import next_tokens
 from keras_bert_scratch.data.pretraining.masking import mask_tokens
+from keras_bert_scratch.data.pretraining.row_counts import RowCounts
 from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan, max_examples_of, read_shard
@@ -33,6 +36,7 @@ from keras_bert_scratch.data.records.schema import (
 )
 from keras_bert_scratch.data.rng import permutation, random_hash
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, path_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 PLANS = 10  # as many as Google's code makes copies of a corpus, each with other pairs (its `dupe_factor`)
@@ -54,9 +58,10 @@ class PretrainingRecords:
     """A folder of records as an endless stream of pretraining batches.
 
     Args:
-        directory: what `build_records` made.
-        tokenizer: of the model to be trained; `None` takes the one stored with the records.
-        on_corrupt: `"fail"`, or `"skip"` to log and leave out records and shards that are damaged or missing.
+        directory: str or path. A folder that `build_records` made, on this machine or at an address such as
+            `gs://bucket/records`.
+        tokenizer: `BertTokenizer`, default the one stored with the records. That of the model to be trained.
+        on_corrupt: `"fail"` (default), or `"skip"` to log and leave out records and shards that are damaged or missing.
 
     Raises:
         UserError: the folder holds no whole records, or they were made with another vocabulary.
@@ -70,10 +75,12 @@ class PretrainingRecords:
         ((2, 16), (2, 3))
     """
 
-    def __init__(self, directory: Path | str, tokenizer: BertTokenizer | None = None, on_corrupt: str = "fail") -> None:
+    def __init__(
+        self, directory: str | Path | Address, tokenizer: BertTokenizer | None = None, on_corrupt: str = "fail"
+    ) -> None:
         if on_corrupt not in ON_CORRUPT:
-            raise UserError(f"--on-corrupt: {on_corrupt!r} is unknown; choose one of {', '.join(ON_CORRUPT)}")
-        self.directory = Path(directory)
+            raise UserError(f"`on_corrupt`: {on_corrupt!r} is unknown; choose one of {', '.join(ON_CORRUPT)}")
+        self.directory = path_of(directory)
         self.on_corrupt = on_corrupt
         self.manifest = Manifest.load(directory)
         if self.manifest.format != DOCUMENTS_FORMAT:
@@ -84,7 +91,7 @@ class PretrainingRecords:
             self.manifest.check_shards(directory)
         self.tokenizer = tokenizer or load_tokenizer(directory, self.manifest)
         check_vocabulary(self.manifest, self.tokenizer, directory)
-        self._num_rows: dict[tuple[Any, ...], int] = {}
+        self._row_counts: dict[tuple[Any, ...], RowCounts] = {}
         self._told: set[int] = set()
 
     @property
@@ -109,18 +116,20 @@ class PretrainingRecords:
     ) -> tf.data.Dataset:
         """Batches for `fit`, without end: `(inputs, labels, sample_weights)`.
 
-        A pure function of the records, the arguments and the step: from `first_step` on it gives what a stream from the
-        start gives there. Each epoch has every example of its plan once. A batch's rows are of one shard (at its end,
-        of two), which holds the documents that chance dealt to it; the order within is wholly random.
+        The batches are a pure function of the records, the arguments and the step: a stream that begins at `first_step`
+        continues exactly as one that began at 0. Each epoch gives every example of its plan once. All rows of a batch
+        come from one shard (from two where a shard ends); documents were assigned to shards at random, and the rows of
+        a shard are permuted as a whole.
 
         Args:
-            batch_size: rows, of all workers together.
-            max_length: tokens of a row.
-            seed: of order, pairs and masks.
-            first_step: how many batches to leave out at the start; costs the same for any number.
-            rules: which examples to make.
-            worker: which of the workers this is, from 0.
-            num_workers: how many share each batch, in equal slices.
+            batch_size: int, default 32. Rows per step, of all workers together.
+            max_length: int, default 128. Tokens per row, the special ones and padding included.
+            seed: int, default 0. Of order, pairs and masks.
+            first_step: int, default 0. How many batches to skip. The number does not matter for the cost once the rows
+                of the shards have been counted, by an earlier run or by the first call (see `row_counts`).
+            rules: `ExampleRules`, default BERT's. Which examples to make.
+            worker: int, default 0. Which of the workers this is.
+            num_workers: int, default 1. How many workers share each batch, in equal slices.
 
         Inputs: `token_ids`, `segment_ids`, `padding_mask` int32 `(batch, length)`, `mask_positions` int32 `(batch,
         predictions)`; with packing also `example_ids` `(batch, length)` and `example_starts` `(batch, examples)`.
@@ -144,19 +153,19 @@ class PretrainingRecords:
             num_workers,
         )
 
-    def fill(self, max_length: int, seed: int = 0, rules: ExampleRules = BERT_RULES) -> float:
-        """The share of places that hold tokens, not padding, in the rows of the first shard."""
+    def non_padding_fraction(self, max_length: int, seed: int = 0, rules: ExampleRules = BERT_RULES) -> float:
+        """The fraction of positions that hold tokens, not padding, in the rows of the first shard."""
         self.check(max_length, rules)
-        return self._plan(0, max_length, seed, 0, rules).fill
+        return self._plan(0, max_length, seed, 0, rules).non_padding_fraction
 
     def check(self, max_length: int, rules: ExampleRules) -> None:
         """Raises `UserError` unless rows of this length can be made by these rules."""
         if max_length < 8:
-            raise UserError(f"--length: must be at least 8 to hold two sentences, not {max_length}")
+            raise UserError(f"`max_length`: must be at least 8 to hold two sentences, not {max_length}")
         if rules.pairs == "next" and self.manifest.total("documents") < 2:
             raise UserError(
-                f"{self.directory}: is a single document, but next-sentence pairs need two; "
-                f"part it by blank lines, give several files with '--documents files', or do without: '--pairs none'"
+                f"{self.directory}: is a single document, but next-sentence pairs need two; part it by blank lines, "
+                f"make the records of several files with `documents='files'`, or do without: `pairs='none'`"
             )
 
     def documents(self, shard: int) -> Documents:
@@ -185,30 +194,49 @@ class PretrainingRecords:
             yield Visit(start, _Source(plan, key), permutation(plan.num_rows, "rows", seed, epoch, shard))
 
         def num_rows(shard: int, epoch: int) -> int:
-            return self._rows_of(shard, max_length, seed, epoch % PLANS, rules)
+            counts, name = self._counts(max_length, seed, rules), _count_name(shard, epoch % PLANS)
+            if counts.get(name) is None:
+                self._plan(shard, max_length, seed, epoch % PLANS, rules)
+            return counts[name]
 
         return Shards(str(self.directory), len(self.manifest.shards), PLANS, num_rows, visits)
 
-    def _rows_of(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> int:
-        key = (shard, max_length, seed, plan, rules)
-        if key not in self._num_rows:
-            self._num_rows[key] = self._plan(shard, max_length, seed, plan, rules).num_rows
-        return self._num_rows[key]
-
     def _plan(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> ShardPlan:
-        return ShardPlan.make(self.documents(shard), max_length, rules, seed, plan, shard)
+        """Plan `plan` of a shard; its number of rows is remembered."""
+        start = time.perf_counter()
+        made = ShardPlan.make(self.documents(shard), max_length, rules, seed, plan, shard)
+        seconds = time.perf_counter() - start
+        self._counts(max_length, seed, rules).add(_count_name(shard, plan), made.num_rows, seconds)
+        return made
+
+    def _counts(self, max_length: int, seed: int, rules: ExampleRules) -> RowCounts:
+        """The numbers of rows by shard and plan, which neither masks nor objective change."""
+        of = {"max_length": max_length, "seed": seed, "plans": PLANS}
+        of |= {"pairs": rules.pairs, "short_seq_prob": rules.short_seq_prob, "packing": rules.packing}
+        key = tuple(of.values())
+        if key not in self._row_counts:
+            records = hashlib.sha256("".join(self.fingerprint).encode()).hexdigest()
+            # Without what is damaged there may be fewer rows than were counted when all was whole.
+            kept = self.on_corrupt == "fail"
+            self._row_counts[key] = RowCounts(self.directory, {"records": records, **of}, kept)
+        return self._row_counts[key]
 
     def _batch(
         self, taken: list[tuple[_Source, np.ndarray]], max_length: int, rules: ExampleRules
     ) -> tuple[Any, Any, Any]:
         """Inputs, labels and weights of some rows of some shards."""
         vocabulary = self.tokenizer.vocabulary
-        room = max_examples_of(max_length, rules)
+        max_examples = max_examples_of(max_length, rules)
         nothing = lay_out_rows(
-            np.zeros(0, np.int32), np.zeros((0, 5), np.int64), np.zeros(1, np.int64), max_length, room, vocabulary
+            np.zeros(0, np.int32),
+            np.zeros((0, 5), np.int64),
+            np.zeros(1, np.int64),
+            max_length,
+            max_examples,
+            vocabulary,
         )
         parts = [
-            lay_out_rows(source.plan.token_ids, *source.plan.examples_of(rows), max_length, room, vocabulary)
+            lay_out_rows(source.plan.token_ids, *source.plan.examples_of(rows), max_length, max_examples, vocabulary)
             for source, rows in taken
         ]
         keys = [np.zeros(0, np.uint64), *(random_hash(*source.key, rows) for source, rows in taken)]
@@ -229,3 +257,7 @@ class PretrainingRecords:
             {"masked_lm": masked["mask_ids"], "next_sentence": pairs[0]},
             {"masked_lm": masked["mask_weights"], "next_sentence": pairs[1]},
         )
+
+
+def _count_name(shard: int, plan: int) -> str:
+    return f"shard {shard}, plan {plan}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.errors import UserError
@@ -16,14 +18,16 @@ class ExampleRules:
     """The rules by which documents become pretraining examples; the defaults are BERT's.
 
     Args:
-        pairs: `"next"`: does B follow A, or is it from elsewhere (Devlin et al. 2019, section 3.1, Task 2)? `"order"`:
-            do A and B stand in this order (Lan et al. 2020, section 3.1)? `"none"`: one segment, no question.
-        short_seq_prob: how often an example aims at a random shorter length, as fine-tuning's inputs are shorter
-            (appendix A.2 and Google's code).
-        masking: which tokens are hidden.
-        static_masks: whether an example has the same masks in every epoch, as in Google's records; else new ones.
-        packing: whether several short examples may share a row, kept apart by their `example_ids`.
-        objective: `"masked"`: the hidden tokens; `"left-to-right"`: at every place the token that follows.
+        pairs: `"next"` (default), `"order"` or `"none"`. The sentence task: whether B follows A or is from elsewhere
+            (Devlin et al. 2019, section 3.1, Task 2); whether A and B are in order or swapped (Lan et al. 2020, section
+            3.1); or a single segment and no such task.
+        short_seq_prob: float, default 0.1. Probability that an example has a random shorter length, since the inputs of
+            fine-tuning are shorter (appendix A.2 and Google's code).
+        masking: `MaskingRule`, default BERT's. Which tokens are masked.
+        static_masks: bool, default False. Whether an example has the same masks in every epoch, as in Google's records.
+        packing: bool, default False. Whether several short examples share a row; `example_ids` separate them.
+        objective: `"masked"` (default) or `"left-to-right"`. What is predicted: the masked tokens, or at every position
+            the next token.
 
     Raises:
         UserError: a value is not one of these.
@@ -41,11 +45,25 @@ class ExampleRules:
     objective: str = "masked"
 
     def __post_init__(self) -> None:
-        for option, value, known in (("--pairs", self.pairs, PAIRS), ("objective", self.objective, OBJECTIVES)):
+        for option, value, known in (("pairs", self.pairs, PAIRS), ("objective", self.objective, OBJECTIVES)):
             if value not in known:
-                raise UserError(f"{option}: {value!r} is unknown; choose one of {', '.join(known)}")
+                raise UserError(f"`{option}`: {value!r} is unknown; choose one of {', '.join(known)}")
         if not 0 <= self.short_seq_prob <= 1:
-            raise UserError(f"--short-seq-prob: is a share, from 0 to 1, not {self.short_seq_prob}")
+            raise UserError(f"`short_seq_prob`: is a probability, from 0 to 1, not {self.short_seq_prob}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExampleRules:
+        """The rules that `dataclasses.asdict` gave, as a run or a manifest stores them.
+
+        Example:
+            >>> rules = ExampleRules(pairs="order", masking=MaskingRule(unit="words"))
+            >>> ExampleRules.from_dict(dataclasses.asdict(rules)) == rules
+            True
+        """
+        masking = dict(values["masking"])
+        if "share" in masking:  # the name of `fraction` in older run folders
+            masking["fraction"] = masking.pop("share")
+        return cls(**{**values, "masking": MaskingRule(**masking)})
 
     @property
     def num_special_tokens(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from keras_bert_scratch.data.pretraining.sentence_pairs import Examples, plan_ex
 from keras_bert_scratch.data.records.schema import COUNTS, Documents, decode_documents
 from keras_bert_scratch.data.records.tfrecord import read_records, refuse_damage
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 
 TOKENS_PER_EXAMPLE = 16  # a packed row of 128 holds at most 8 examples
 
 
 def max_examples_of(max_length: int, rules: ExampleRules) -> int:
-    """How many examples a row has room for."""
+    """How many examples a row may hold at most."""
     return max(2, max_length // TOKENS_PER_EXAMPLE) if rules.packing else 1
 
 
@@ -28,11 +28,11 @@ class ShardPlan:
     """The rows of one shard.
 
     Args:
-        token_ids: all ids of the shard.
-        examples: int64 `(examples, 5)`, row after row; see `sentence_pairs`.
-        row_splits: int64 `(rows + 1,)`: row `r` is `examples[row_splits[r]:row_splits[r + 1]]`.
-        max_length: tokens of a row.
-        num_tokens: in all rows, the special ones included.
+        token_ids: int `(tokens,)`. All ids of the shard.
+        examples: int64 `(examples, 5)`. Row after row; see `sentence_pairs`.
+        row_splits: int64 `(rows + 1,)`. Row `r` is `examples[row_splits[r]:row_splits[r + 1]]`.
+        max_length: int. Tokens per row.
+        num_tokens: int. Tokens in all rows, the special ones included.
     """
 
     token_ids: np.ndarray
@@ -43,7 +43,7 @@ class ShardPlan:
 
     @classmethod
     def make(cls, documents: Documents, max_length: int, rules: ExampleRules, *key: Any) -> ShardPlan:
-        """The plan that `key` decides; without a row where there are too few documents for pairs."""
+        """The plan for this key; it has no row where there are too few documents for pairs."""
         if len(documents.document_lengths) < (2 if rules.pairs == "next" else 1):
             documents = Documents(*(array[:0] for array in documents))
             examples = np.zeros((0, 5), np.int64)
@@ -62,33 +62,33 @@ class ShardPlan:
         return len(self.row_splits) - 1
 
     @property
-    def fill(self) -> float:
-        """The share of the rows' places that hold tokens, not padding."""
+    def non_padding_fraction(self) -> float:
+        """The fraction of the rows' positions that hold tokens, not padding."""
         return self.num_tokens / max(1, self.num_rows * self.max_length)
 
     def examples_of(self, rows: np.ndarray) -> tuple[Examples, np.ndarray]:
-        """The examples of these rows, one row after another, and where each row ends among them."""
+        """The examples of these rows, row after row, and their `row_splits`."""
         sizes = np.diff(self.row_splits)[rows]
         splits = np.concatenate([[0], np.cumsum(sizes)])
         numbers = np.arange(splits[-1]) + np.repeat(self.row_splits[rows] - splits[:-1], sizes)
         return self.examples[numbers], splits
 
 
-def read_shard(path: Path, dtype: np.dtype, expected: dict[str, Any], skip_damage: bool) -> tuple[Documents, str]:
-    """All documents of a shard, and what had to be left out, in words.
+def read_shard(path: AnyPath, dtype: np.dtype, expected: dict[str, Any], skip_damage: bool) -> tuple[Documents, str]:
+    """All documents of a shard, and a description of what had to be left out.
 
     Args:
-        path: the shard.
-        dtype: of its ids.
-        expected: what the manifest says of it.
-        skip_damage: whether to leave out what is damaged or missing; else it is an error.
+        path: path. The shard.
+        dtype: `np.dtype`. Of its ids.
+        expected: dict. What the manifest says of it.
+        skip_damage: bool. Whether to leave out what is damaged or missing; else that is an error.
 
     Raises:
         UserError: the shard is damaged, or holds other counts than the manifest says; names shard and record.
     """
     damaged: list[str] = []
 
-    def on_damage(path: Path, record: int, how: str) -> None:
+    def on_damage(path: AnyPath, record: int, how: str) -> None:
         if not skip_damage:
             refuse_damage(path, record, how)
         damaged.append(f"record {record} ({how})")

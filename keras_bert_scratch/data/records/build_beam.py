@@ -1,14 +1,15 @@
 """Building records on many machines: the local builder's steps as an Apache Beam pipeline, and the same bytes.
 
-    groups of files → blocks → parts ┬→ indexes → which lanes make up each shard
-                                     └→ lanes' records, gathered by shard → shard files → manifest.json, vocab.txt
+    groups of files → blocks → parts ┬→ indexes → which buckets make up each shard
+                                     └→ records, grouped by shard → shard files → manifest.json, vocab.txt
 
-Beam runs steps in any order, and may run one again, or twice at once. A part depends on its block and the block's place
-alone, and a shard's records are put in order, written aside and renamed, so none of that shows.
+Beam runs steps in any order, and may run a step again, or twice at the same time. The result is the same: a part
+depends on its block and the block's position alone, and the records of a shard are sorted before they are written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -24,36 +25,37 @@ from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.corpus.sources import file_groups
 from keras_bert_scratch.data.corpus.splitting import split_block
-from keras_bert_scratch.data.corpus.streams import is_url
 from keras_bert_scratch.data.records.build import PLAIN_FORM
+from keras_bert_scratch.data.records.folder import check_is_free
 from keras_bert_scratch.data.records.parts import Part, make_part
 from keras_bert_scratch.data.records.schema import Manifest
 from keras_bert_scratch.data.records.shards import (
     Index,
+    buckets_of_shards,
     finish_records,
-    lanes_of_shards,
     num_shards_of,
     options_of,
     shard_name,
     write_shard,
 )
 from keras_bert_scratch.errors import UserError, user_error_within
+from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
 ATTEMPTS_FOLDER = "attempts"
 
-# Where a block stands in the corpus: the number of its group of files, and its own within the group.
+# The position of a block in the corpus: the number of its group of files, and its own within the group.
 Position = tuple[int, int]
-# The record of a lane of the part there, framed.
+# The part's position, a bucket of it, and the bucket's framed record.
 Record = tuple[Position, int, bytes]
 
 
 def build_records_with_beam(
-    corpus: Sequence[str | Path],
+    corpus: str | Path | Sequence[str | Path],
     tokenizer: BertTokenizer,
-    directory: Path | str,
+    directory: str | Path | Address,
     num_shards: int | None = None,
     seed: int = 0,
     form: CorpusForm = PLAIN_FORM,
@@ -61,19 +63,22 @@ def build_records_with_beam(
 ) -> Manifest:
     """Does what `build_records` does on the workers of a Beam runner: a Flink or Spark cluster, or this machine.
 
-    The same arguments give the same bytes as there. The folder appears under its name only when it is whole; until then
-    the work lies in `.partial-NAME` beside it, and is removed when something fails.
+    The same arguments give the same bytes as there. On a disk the folder appears under its name only when it is whole;
+    until then the work is in `.partial-NAME` beside it, and is removed after an error. At an address the shards are
+    written under their names, and `manifest.json`, which makes them records, last.
 
     Args:
-        corpus: as for `build_records`; each path must mean the same file to every worker.
-        tokenizer: makes the ids; its vocabulary is stored beside the records.
-        directory: must not exist yet, or be empty; on a disk that this process and every worker share, under one path.
-        num_shards: as for `build_records`. Every shard is put together in the memory of one worker.
-        seed: of the dealing.
-        form: how documents and sentences lie in the corpus.
-        pipeline_args: Beam's own options, such as `--runner=FlinkRunner`; without any, the work is done here.
+        corpus: str, path or a list of these. As for `build_records`; each path must mean the same file to every worker.
+        tokenizer: `BertTokenizer`. Makes the ids; its vocabulary is stored beside the records.
+        directory: str or path. It must not exist yet, or be empty. An address such as `gs://bucket/records`, or a
+            folder on a disk that this process and every worker share under one path.
+        num_shards: int, default as for `build_records`. A worker has a whole shard in memory.
+        seed: int, default 0. Of the assignment of documents to shards.
+        form: `CorpusForm`, default plain text with blank lines between documents.
+        pipeline_args: list of str, default none. Beam's own options, such as `--runner=FlinkRunner`; without any, the
+            work is done in this process.
 
-    Returns: the manifest.
+    Returns: the `Manifest`.
 
     Raises:
         UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, or a
@@ -91,20 +96,18 @@ def build_records_with_beam(
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError:
         raise UserError(
-            "--beam: needs the package 'apache-beam'; install it with \"pip install 'keras_bert_scratch[beam]'\""
+            "`beam`: needs the package 'apache-beam'; install it with \"pip install 'keras_bert_scratch[beam]'\""
         ) from None
-    _check_is_shared(directory)
     files = source_files(corpus)
-    num_lanes = num_shards_of(files, num_shards)
+    num_buckets = num_shards_of(files, num_shards)
     logging.getLogger("apache_beam.runners.common").addFilter(_is_not_for_users)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(pipeline_args)))
     except ValueError as error:
-        raise UserError(f"--beam: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
+        raise UserError(f"`beam`: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
 
-    with atomic.written_folder(directory) as place:
-        (place / ATTEMPTS_FOLDER).mkdir()
-        steps = _Steps(place, tokenizer.vocabulary, tokenizer.rules, num_lanes, seed, form)
+    with _new_folder(path_of(directory)) as folder:
+        steps = _Steps(folder, tokenizer.vocabulary, tokenizer.rules, num_buckets, seed, form)
         parts = (
             pipeline
             | "Groups of files" >> beam.Create(list(enumerate(file_groups(files))))
@@ -114,7 +117,9 @@ def build_records_with_beam(
             | "Make parts" >> beam.Map(steps.part)
         )
         indexes = parts | "Take indexes" >> beam.Map(_index) | "Gather indexes" >> beam.combiners.ToList()
-        shards = indexes | "Deal lanes to shards" >> beam.Map(lanes_of_shards, num_lanes, tuple(map(str, corpus)))
+        shards = indexes | "Assign buckets to shards" >> beam.Map(
+            buckets_of_shards, num_buckets, list(map(str, listed(corpus)))
+        )
         written = (
             parts
             | "Take records" >> beam.FlatMap(_records, beam.pvalue.AsSingleton(shards))
@@ -128,35 +133,42 @@ def build_records_with_beam(
             pipeline.run().wait_until_finish()
         except Exception as error:
             raise _user_error_of(error) or error from None
-        shutil.rmtree(place / ATTEMPTS_FOLDER)
-        return Manifest.load(place)
+        return Manifest.load(folder)
 
 
-def _check_is_shared(directory: Path | str) -> None:
-    if is_url(str(directory)):
-        raise UserError(f"{directory}: is a URL; give a folder on a disk that all workers share")
+@contextlib.contextmanager
+def _new_folder(target: AnyPath) -> Iterator[AnyPath]:
+    """Yields the folder in which the shards are written."""
+    if isinstance(target, Address):
+        check_is_free(target)
+        yield target
+        return
+    with atomic.write_folder(target) as folder:
+        (folder / ATTEMPTS_FOLDER).mkdir()
+        yield folder
+        shutil.rmtree(folder / ATTEMPTS_FOLDER)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Steps:
-    """The steps, and what every worker has to know for them.
+    """The steps, and what every worker needs for them.
 
     Args:
-        place: where the shards are written.
-        vocabulary, rules: of the tokenizer; one that is in use cannot be sent.
-        num_lanes, seed, form: as for `build_records`.
+        folder: path. Where the shards are written.
+        vocabulary, rules: of the tokenizer; a tokenizer itself cannot be sent to another process.
+        num_buckets, seed, form: as for `build_records`.
     """
 
-    place: Path
+    folder: AnyPath
     vocabulary: Vocabulary
     rules: WordRules
-    num_lanes: int
+    num_buckets: int
     seed: int
     form: CorpusForm
 
     def blocks(self, numbered: tuple[int, list[SourceFile]]) -> Iterator[tuple[Position, Block]]:
-        if not self.place.is_dir():  # told now, and not after hours of work
-            raise UserError(f"{self.place}: a worker does not see it; give a folder on a disk that all workers share")
+        if isinstance(self.folder, Path) and not self.folder.is_dir():  # said now, not after hours of work
+            raise UserError(f"{self.folder}: a worker does not see it; give a folder on a disk that all workers share")
         number, group = numbered
         for block_number, block in enumerate(read_blocks(group, self.form)):
             yield (number, block_number), block
@@ -164,7 +176,7 @@ class _Steps:
     def part(self, placed: tuple[Position, Block]) -> tuple[Position, Part]:
         position, block = placed
         split = split_block(block, self.form)
-        return position, make_part(split, sum(position), self._tokenizer(), self.num_lanes, self.seed)
+        return position, make_part(split, sum(position), self._tokenizer(), self.num_buckets, self.seed)
 
     def write_shard(
         self, gathered: tuple[int, Iterable[Record]], shards: list[list[int]]
@@ -172,15 +184,18 @@ class _Steps:
         number, records = gathered
         in_order = sorted(records, key=lambda record: record[:2])
         name = shard_name(number, len(shards))
-        attempt = Path(tempfile.mkdtemp(dir=self.place / ATTEMPTS_FOLDER))
-        file = write_shard(attempt / name, (framed for _, _, framed in in_order))
-        (attempt / name).replace(self.place / name)
+        framed = (record for _, _, record in in_order)
+        if isinstance(self.folder, Address):  # a second attempt writes the same bytes
+            return number, write_shard(self.folder / name, framed)
+        attempt = Path(tempfile.mkdtemp(dir=self.folder / ATTEMPTS_FOLDER))
+        file = write_shard(attempt / name, framed)
+        (attempt / name).replace(self.folder / name)
         return number, file
 
     def finish(self, written: list[tuple[int, dict[str, Any]]], shards: list[list[int]], indexes: list[Index]) -> None:
         files = [file for _, file in sorted(written, key=lambda numbered: numbered[0])]
-        options = options_of(self.num_lanes, self.seed, self.form)
-        finish_records(self.place, self._tokenizer(), files, shards, indexes, options)
+        options = options_of(self.num_buckets, self.seed, self.form)
+        finish_records(self.folder, self._tokenizer(), files, shards, indexes, options)
 
     def _tokenizer(self) -> BertTokenizer:
         return _tokenizer(self.vocabulary, self.rules)
@@ -199,17 +214,17 @@ def _index(made: tuple[Position, Part]) -> Index:
 def _records(made: tuple[Position, Part], shards: list[list[int]]) -> Iterator[tuple[int, Record]]:
     """The records of a part, each with the number of its shard."""
     position, part = made
-    shard_of = {lane: number for number, lanes in enumerate(shards) for lane in lanes}
-    for lane, framed in part.lanes.items():
-        yield shard_of[lane], (position, lane, framed)
+    shard_of = {bucket: number for number, buckets in enumerate(shards) for bucket in buckets}
+    for bucket, framed in part.buckets.items():
+        yield shard_of[bucket], (position, bucket, framed)
 
 
 def _is_not_for_users(record: logging.LogRecord) -> bool:
-    """Beam logs what a step raises, with a traceback; a `UserError` is told in one line by who called us."""
+    """Beam logs what a step raises, with a traceback; the caller prints a `UserError` as one line."""
     return not (record.exc_info and isinstance(record.exc_info[1], UserError))
 
 
 def _user_error_of(error: Exception) -> UserError | None:
-    """The `UserError` that a step raised: Beam adds the step's name to it or passes it on as text, by runner."""
+    """The `UserError` that a step raised: Beam adds the step's name, or passes it on as text."""
     found = error if isinstance(error, UserError) else user_error_within(error)
     return found and UserError(str(found).partition(" [while running ")[0])

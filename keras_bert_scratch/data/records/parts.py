@@ -1,7 +1,7 @@
-"""Parts: a block of text, tokenised, with its documents dealt out to lanes; a shard is a lane of all parts.
+"""Parts: a block of text as ids, each of its documents assigned to a bucket; a shard is a bucket of all parts.
 
-A part depends on its block and the block's place alone, not on who makes it when: the local builder and the Beam
-pipeline end in the same bytes.
+A part depends on its block and the block's position in the corpus alone, not on the process that makes it or on the
+time: the local build and the Beam pipeline give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,52 +20,55 @@ from keras_bert_scratch.data.rng import random_hash
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 TEXT_COUNTS = ("text_bytes", "empty_documents", "cut_documents", "replaced_bytes")
+PART_FORMAT = 2  # of the files of an unfinished build
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A tokenised block.
+    """A tokenized block.
 
     Args:
-        lanes: per lane that got any, its record, framed for a TFRecord file.
-        counts: per lane the documents, sentences and tokens in it.
-        text: what the block's text was, by the names of `TEXT_COUNTS`.
+        buckets: dict. For each bucket that has documents, its record, framed for a TFRecord file.
+        counts: dict. For each of these buckets, how many documents, sentences and tokens it has.
+        text: dict. Facts about the block's text, by the names of `TEXT_COUNTS`.
     """
 
-    lanes: dict[int, bytes]
+    buckets: dict[int, bytes]
     counts: dict[int, dict[str, int]]
     text: dict[str, int]
 
     def index(self) -> dict[str, Any]:
-        """What there is to know of a part without its records, as JSON holds it."""
-        lanes = {str(lane): {**self.counts[lane], "bytes": len(self.lanes[lane])} for lane in sorted(self.lanes)}
-        return {"lanes": lanes, "text": self.text}
+        """All facts about the part except its records, as JSON can hold them."""
+        buckets = {
+            str(bucket): {**self.counts[bucket], "bytes": len(self.buckets[bucket])} for bucket in sorted(self.buckets)
+        }
+        return {"buckets": buckets, "text": self.text}
 
     def to_bytes(self) -> bytes:
-        """The part as a file: a record with the index, then the lanes' records in order."""
+        """The part as a file: a record with the index, then the buckets' records in order."""
         index = json.dumps(self.index()).encode()
-        return b"".join((framed(index), *(self.lanes[lane] for lane in sorted(self.lanes))))
+        return b"".join((framed(index), *(self.buckets[bucket] for bucket in sorted(self.buckets))))
 
 
-def make_part(split: SplitBlock, place: int, tokenizer: BertTokenizer, num_lanes: int, seed: int) -> Part:
-    """Tokenises a block and deals its documents to lanes.
+def make_part(split: SplitBlock, position: int, tokenizer: BertTokenizer, num_buckets: int, seed: int) -> Part:
+    """Tokenizes a block and assigns its documents to buckets.
 
     Args:
-        split: the block's sentences.
-        place: where the block stands in the corpus; the dealing starts from it, so that blocks of few documents are
-            spread over the lanes too.
-        tokenizer: makes the ids.
-        num_lanes: lanes to deal to.
-        seed: of the dealing.
+        split: `SplitBlock`. The block's sentences.
+        position: int. Of the block in the corpus; the assignment starts at a bucket that depends on it, so that blocks
+            with few documents are spread over the buckets too.
+        tokenizer: `BertTokenizer`. Makes the ids.
+        num_buckets: int. How many buckets there are.
+        seed: int. Of the assignment.
     """
     documents = tokenized(split, tokenizer)
-    lanes = _lane_of_each(len(documents.document_lengths), place, num_lanes, seed)
+    assigned = _bucket_of_each(len(documents.document_lengths), position, num_buckets, seed)
     records, counts = {}, {}
-    for lane, dealt in _by_lane(documents, lanes).items():
-        records[lane] = framed(encode_documents(dealt, token_dtype(len(tokenizer.vocabulary))))
-        counts[lane] = dealt.counts()
+    for bucket, found in _by_bucket(documents, assigned).items():
+        records[bucket] = framed(encode_documents(found, token_dtype(len(tokenizer.vocabulary))))
+        counts[bucket] = found.counts()
     text = {name: getattr(split, name) for name in TEXT_COUNTS}
-    text["empty_documents"] += len(split.document_lengths) - len(lanes)
+    text["empty_documents"] += len(split.document_lengths) - len(assigned)
     return Part(records, counts, text)
 
 
@@ -80,41 +83,36 @@ def tokenized(split: SplitBlock, tokenizer: BertTokenizer) -> Documents:
     return Documents(rows.flat_values.numpy(), lengths[lengths > 0], document_lengths[document_lengths > 0])
 
 
-def _lane_of_each(num_documents: int, place: int, num_lanes: int, seed: int) -> np.ndarray:
-    """Lanes in rounds, each lane once a round, in a new order every round."""
-    turns = place + np.arange(num_documents)
-    rounds = turns // num_lanes
-    first = place // num_lanes
-    orders = np.argsort(
-        random_hash(
-            "lanes", seed, np.arange(first, first + num_documents // num_lanes + 2)[:, None], np.arange(num_lanes)
-        ),
-        axis=1,
-        kind="stable",
-    )
-    return orders[rounds - first, turns % num_lanes]
+def _bucket_of_each(num_documents: int, position: int, num_buckets: int, seed: int) -> np.ndarray:
+    """The bucket of each document, in rounds: each round is a random permutation of all buckets."""
+    turns = position + np.arange(num_documents)
+    rounds = turns // num_buckets
+    first = position // num_buckets
+    numbers = np.arange(first, first + num_documents // num_buckets + 2)
+    orders = np.argsort(random_hash("lanes", seed, numbers[:, None], np.arange(num_buckets)), axis=1, kind="stable")
+    return orders[rounds - first, turns % num_buckets]
 
 
-def _by_lane(documents: Documents, lanes: np.ndarray) -> dict[int, Documents]:
-    """The documents of each lane that has any, in the order of the text."""
+def _by_bucket(documents: Documents, assigned: np.ndarray) -> dict[int, Documents]:
+    """The documents of each bucket that has any, in the order of the text."""
     sentence_ends = np.concatenate([[0], np.cumsum(documents.document_lengths)])
     token_ends = np.concatenate([[0], np.cumsum(documents.sentence_lengths)])
-    dealt = {}
-    for lane in np.unique(lanes).tolist():
-        mine = np.flatnonzero(lanes == lane)
+    buckets = {}
+    for bucket in np.unique(assigned).tolist():
+        members = np.flatnonzero(assigned == bucket)
         sentences = [
-            slice(start, stop) for start, stop in zip(sentence_ends[mine], sentence_ends[mine + 1], strict=True)
+            slice(start, stop) for start, stop in zip(sentence_ends[members], sentence_ends[members + 1], strict=True)
         ]
-        dealt[lane] = Documents(
+        buckets[bucket] = Documents(
             np.concatenate([documents.token_ids[token_ends[s.start] : token_ends[s.stop]] for s in sentences]),
             np.concatenate([documents.sentence_lengths[s] for s in sentences]),
-            documents.document_lengths[mine],
+            documents.document_lengths[members],
         )
-    return dealt
+    return buckets
 
 
 def read_index(path: Path) -> tuple[dict[str, Any], int]:
-    """A part's index, and where its lanes' records begin."""
+    """A part's index, and the position in the file where its buckets' records begin."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(12)[:8], "little")
         return json.loads(file.read(length)), length + 16

@@ -7,23 +7,26 @@ A record is a `tf.train.Example` with three features:
 - `sentence_lengths`: int64 list, how many ids each sentence has; their sum is the number of ids;
 - `document_lengths`: int64 list, how many sentences each document has; their sum is the number of sentences.
 
-Pairing, truncation, masking and packing happen when the records are read.
+Pairs, truncation, masks and packing are made when the records are read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.records.folder import MANIFEST_FILE, copy_file, new_file
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of, reading
 from keras_bert_scratch.text.tokenizer import BertTokenizer
+from keras_bert_scratch.text.vocabulary_files import CASING_FILE, VOCABULARY_FILE, read_vocabulary
 
-MANIFEST_FILE = "manifest.json"
 DOCUMENTS_FORMAT = "keras_bert_scratch documents 2"
 GOOGLE_FORMAT = "google create_pretraining_data"
 
@@ -90,16 +93,16 @@ class Manifest:
     """What `manifest.json` says of a folder of records.
 
     Args:
-        vocabulary_sha256: hash of the vocabulary that made the ids.
-        vocab_size: its length.
-        lowercase: its casing.
-        shards: per shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and `sha256`; in Google's
-            format `examples` instead of the middle three.
-        text: what was read: `text_bytes`, and how many `empty_documents` were left out, `cut_documents` were too long
-            and cut, `replaced_bytes` were no UTF-8.
-        options: what the builder was asked for.
-        written_by: library and version.
-        format: the schema's name and version.
+        vocabulary_sha256: str. Hash of the vocabulary that made the ids.
+        vocab_size: int. Its number of tokens.
+        lowercase: bool. Whether it is uncased.
+        shards: list of dicts. For each shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and
+            `sha256`; in Google's format `examples` instead of the middle three.
+        text: dict. About the text that was read: `text_bytes`, and how many `empty_documents` were left out, how many
+            `cut_documents` were too long and cut, how many `replaced_bytes` were not UTF-8.
+        options: dict. The arguments of the build.
+        written_by: str. Library and version.
+        format: str. Name and version of the schema.
     """
 
     vocabulary_sha256: str
@@ -119,14 +122,24 @@ class Manifest:
         """Every field by name, as JSON can hold it."""
         return dataclasses.asdict(self)
 
+    def save(self, directory: AnyPath) -> None:
+        """Writes the manifest into `directory`; it is the last file of a folder of records."""
+        content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        with new_file(directory / MANIFEST_FILE) as file:
+            file.write(content.encode())
+
     @classmethod
-    def load(cls, directory: Path | str) -> Manifest:
-        """Reads the manifest of the records in `directory`."""
-        file = Path(directory) / MANIFEST_FILE
-        if not file.exists():
+    def load(cls, directory: str | Path | Address) -> Manifest:
+        """Reads the manifest of the records in `directory`, a folder here or at an address."""
+        file = path_of(directory) / MANIFEST_FILE
+        with reading(file):
+            there = file.exists()
+        if not there:
             raise UserError(f"{directory}: holds no {MANIFEST_FILE}; make records with 'keras-bert tfrecords'")
+        with reading(file):
+            content = file.read_bytes()
         try:
-            manifest = cls(**json.loads(file.read_text(encoding="utf-8")))
+            manifest = cls(**json.loads(content))
         except (ValueError, TypeError) as error:
             raise UserError(f"{file}: is not a manifest ({error}); make the records again") from None
         if manifest.format not in (DOCUMENTS_FORMAT, GOOGLE_FORMAT):
@@ -135,25 +148,59 @@ class Manifest:
             )
         return manifest
 
-    def check_shards(self, directory: Path | str) -> None:
+    def check_shards(self, directory: str | Path | Address) -> None:
         """Raises `UserError` unless every shard is there with the length that it should have."""
         for shard in self.shards:
-            path = Path(directory) / shard["file"]
-            if not path.exists() or path.stat().st_size != shard["bytes"]:
+            path = path_of(directory) / shard["file"]
+            try:
+                size = path.stat().st_size
+            except OSError:
+                size = None
+            if size != shard["bytes"]:
                 raise UserError(
                     f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again, or "
-                    f"leave out what is damaged with '--on-corrupt skip'"
+                    f"give `on_corrupt='skip'`"
                 )
 
 
-def load_tokenizer(directory: Path | str, manifest: Manifest) -> BertTokenizer:
+def load_tokenizer(directory: str | Path | Address, manifest: Manifest) -> BertTokenizer:
     """The tokenizer stored beside the records, checked against the manifest."""
-    tokenizer = BertTokenizer.load(directory)
+    tokenizer = read_tokenizer(directory)
     check_vocabulary(manifest, tokenizer, directory)
     return tokenizer
 
 
-def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: Path | str) -> None:
+def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
+    """The tokenizer of a vocabulary file, or of a folder that holds one, here or at an address."""
+    path = path_of(path)
+    with reading(path):
+        is_folder = path.is_dir()
+    if isinstance(path, Path):
+        return BertTokenizer.load(path) if is_folder else BertTokenizer(path)
+    with tempfile.TemporaryDirectory() as local, reading(path):
+        sources = [path / VOCABULARY_FILE, path / CASING_FILE] if is_folder else [path]
+        for source, name in zip(sources, (VOCABULARY_FILE, CASING_FILE), strict=False):
+            if source.exists():
+                (Path(local) / name).write_bytes(source.read_bytes())
+        try:
+            vocabulary, lowercase = read_vocabulary(local)
+        except UserError as error:
+            raise UserError(str(error).replace(local, str(path))) from None
+    return BertTokenizer(dataclasses.replace(vocabulary, origin=str(sources[0])), lowercase)
+
+
+def save_tokenizer(directory: AnyPath, tokenizer: BertTokenizer) -> None:
+    """Writes the vocabulary and its casing into a folder, here or at an address."""
+    if isinstance(directory, Path):
+        tokenizer.save(directory)
+        return
+    with tempfile.TemporaryDirectory() as local:
+        tokenizer.save(local)
+        for file in sorted(Path(local).iterdir()):
+            copy_file(file, directory / file.name)
+
+
+def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: str | Path | Address) -> None:
     """Raises `UserError` unless the records in `directory` were made with `tokenizer`'s vocabulary and casing."""
     vocabulary = tokenizer.vocabulary
     if (manifest.vocabulary_sha256, manifest.lowercase) != (vocabulary.sha256, tokenizer.lowercase):

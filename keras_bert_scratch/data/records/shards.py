@@ -1,4 +1,4 @@
-"""Shards: the lanes of all parts, each copied into a file in the order of the text; and the manifest beside them."""
+"""Shards: each holds one bucket, or several, of all parts in the order of the text; and the manifest beside them."""
 
 from __future__ import annotations
 
@@ -9,53 +9,56 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_bert_scratch import atomic
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
+from keras_bert_scratch.data.records.folder import new_file
 from keras_bert_scratch.data.records.parts import TEXT_COUNTS
-from keras_bert_scratch.data.records.schema import COUNTS, MANIFEST_FILE, Manifest
+from keras_bert_scratch.data.records.schema import COUNTS, Manifest, save_tokenizer
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, listed
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.version import WRITTEN_BY
 
 MIN_SHARDS = 8
-SHARD_TEXT_BYTES = 64e6  # a shard is read whole, with a plan of its pairs: some 16 million tokens of English
+SHARD_TEXT_BYTES = 64e6  # a shard is in memory as a whole when it is read: some 16 million tokens of English
 
-# What a part says of itself: `Part.index()`.
+# What `Part.index()` gives.
 Index = Mapping[str, Any]
 
 
 def num_shards_of(files: Iterable[SourceFile], asked: int | None) -> int:
-    """How many shards to deal to: as many as `asked` for, else one per 64 MB of the files, at least 8."""
+    """How many shards there should be: as many as `asked` for, or one per 64 MB of the files and at least 8."""
     if asked is None:
         return max(MIN_SHARDS, round(sum(file.num_bytes for file in files) / SHARD_TEXT_BYTES))
     if asked < 1:
-        raise UserError(f"--shards: must be at least 1, not {asked}")
+        raise UserError(f"`num_shards`: must be at least 1, not {asked}")
     return asked
 
 
-def lanes_of_shards(indexes: Iterable[Index], num_lanes: int, corpus: Sequence[str | Path]) -> list[list[int]]:
-    """Which lanes make up each shard: one each, except that a shard has at least two documents where there are two.
+def buckets_of_shards(
+    indexes: Iterable[Index], num_buckets: int, corpus: str | Path | Sequence[str | Path]
+) -> list[list[int]]:
+    """Which buckets make up each shard: one, or several if one has fewer than two documents.
 
-    A pair's random second segment is of another document of the same shard.
+    The random second segment of a pair comes from another document of the same shard, so a shard needs two.
 
     Raises:
         UserError: there is no document in `corpus`.
 
     Example:
-        >>> lanes = {lane: {"documents": count} for lane, count in (("0", 1), ("2", 1), ("3", 2), ("4", 1))}
-        >>> lanes_of_shards([{"lanes": lanes}], 5, ["text.txt"])
+        >>> buckets = {bucket: {"documents": count} for bucket, count in (("0", 1), ("2", 1), ("3", 2), ("4", 1))}
+        >>> buckets_of_shards([{"buckets": buckets}], 5, ["text.txt"])
         [[0, 1, 2], [3, 4]]
     """
     documents: collections.Counter[int] = collections.Counter()
     for index in indexes:
-        documents.update({int(lane): facts["documents"] for lane, facts in index["lanes"].items()})
+        documents.update({int(bucket): facts["documents"] for bucket, facts in index["buckets"].items()})
     if not documents:
-        raise UserError(f"{', '.join(map(str, corpus))}: holds no text; give files with text in them")
+        raise UserError(f"{', '.join(map(str, listed(corpus)))}: holds no text; give files with text in them")
     shards: list[list[int]] = []
     waiting: list[int] = []
-    for lane in range(num_lanes):
-        waiting.append(lane)
-        if sum(documents[lane] for lane in waiting) >= 2:
+    for bucket in range(num_buckets):
+        waiting.append(bucket)
+        if sum(documents[bucket] for bucket in waiting) >= 2:
             shards.append(waiting)
             waiting = []
     if not shards:
@@ -64,10 +67,10 @@ def lanes_of_shards(indexes: Iterable[Index], num_lanes: int, corpus: Sequence[s
     return shards
 
 
-def write_shard(path: Path, records: Iterable[bytes]) -> dict[str, Any]:
+def write_shard(path: AnyPath, records: Iterable[bytes]) -> dict[str, Any]:
     """Writes framed records to `path`, whole or not at all; returns the file's name, bytes and sha256."""
     digest, size = hashlib.sha256(), 0
-    with atomic.written_file(path) as place, place.open("wb") as file:
+    with new_file(path) as file:
         for record in records:
             file.write(record)
             digest.update(record)
@@ -81,24 +84,24 @@ def shard_name(number: int, num_shards: int) -> str:
 
 
 def finish_records(
-    directory: Path,
+    directory: AnyPath,
     tokenizer: BertTokenizer,
     files: Sequence[Mapping[str, Any]],
     shards: Sequence[Sequence[int]],
     indexes: Sequence[Index],
     options: Mapping[str, Any],
 ) -> Manifest:
-    """Writes the vocabulary and, last, the manifest of shards that are in place.
+    """Writes the vocabulary and, last, the manifest of shards that are already there.
 
     Args:
-        directory: where the shards are.
-        tokenizer: made the ids.
-        files: what `write_shard` returned for each shard.
-        shards: the lanes of each.
-        indexes: of all parts.
-        options: from `options_of`.
+        directory: path. The folder of the shards.
+        tokenizer: `BertTokenizer`. It made the ids.
+        files: list of dicts. What `write_shard` returned for each shard.
+        shards: list of lists. The buckets of each shard.
+        indexes: list of dicts. Of all parts.
+        options: dict. From `options_of`.
     """
-    counts = [_counts(indexes, lanes) for lanes in shards]
+    counts = [_counts(indexes, buckets) for buckets in shards]
     text: collections.Counter[str] = collections.Counter(dict.fromkeys(TEXT_COUNTS, 0))
     for index in indexes:
         text.update(index["text"])
@@ -111,21 +114,21 @@ def finish_records(
         options=dict(options),
         written_by=WRITTEN_BY,
     )
-    tokenizer.save(directory)
-    atomic.write_json(directory / MANIFEST_FILE, manifest.to_dict())
+    save_tokenizer(directory, tokenizer)
+    manifest.save(directory)
     return manifest
 
 
 def options_of(num_shards: int, seed: int, form: CorpusForm) -> dict[str, Any]:
-    """What the manifest notes of the builder's arguments."""
+    """The arguments of the build that the manifest records."""
     return {"num_shards": num_shards, "seed": seed, **dataclasses.asdict(form)}
 
 
-def _counts(indexes: Sequence[Index], lanes: Sequence[int]) -> dict[str, int]:
-    """Records, documents, sentences and tokens that `lanes` hold in all parts together."""
+def _counts(indexes: Sequence[Index], buckets: Sequence[int]) -> dict[str, int]:
+    """Records, documents, sentences and tokens that `buckets` hold in all parts together."""
     found: collections.Counter[str] = collections.Counter(dict.fromkeys(("records", *COUNTS), 0))
     for index in indexes:
-        for lane in lanes:
-            if facts := index["lanes"].get(str(lane)):
+        for bucket in buckets:
+            if facts := index["buckets"].get(str(bucket)):
                 found.update(records=1, **{name: facts[name] for name in COUNTS})
     return dict(found)

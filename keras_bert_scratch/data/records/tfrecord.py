@@ -1,8 +1,8 @@
-"""TFRecord files, record by record, with every checksum looked at and damage that can be stepped over.
+"""TFRecord files, record by record: every checksum is verified, and a damaged record can be skipped.
 
-TensorFlow's own reader stops for good at the first damaged record. The format is four fields a record: the length
-(8 bytes), its checksum, the content, its checksum; a checksum is CRC-32C, rotated and shifted so that checksums of
-data which holds checksums stay useful (tensorflow/core/lib/io/record_writer.h, crc32c.h).
+TensorFlow's own reader ends at the first damaged record. A record has four fields: the length (8 bytes), the length's
+checksum (4), the content, the content's checksum (4). A checksum is a CRC-32C, rotated and with a constant added: the
+checksum of data that contain checksums is still useful then (tensorflow/core/lib/io/record_writer.h, crc32c.h).
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import BinaryIO
 import google_crc32c
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of, reading
 
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 _GZIP_MAGIC = b"\x1f\x8b"
 
-# Told which record of which file is damaged, counted from 0, and how; reading goes on if it returns.
-OnDamage = Callable[[Path, int, str], None]
+# Called with the file, the damaged record's number from 0, and the damage; if it returns, reading continues.
+OnDamage = Callable[[AnyPath, int, str], None]
 
 
-def refuse_damage(path: Path, record: int, how: str) -> None:
+def refuse_damage(path: AnyPath, record: int, how: str) -> None:
     """Ends the reading with a `UserError` that names the file and the record."""
     raise UserError(
-        f"{path}: record {record} is damaged ({how}); copy or make the file again, or leave out what is damaged "
-        f"with '--on-corrupt skip'"
+        f"{path}: record {record} is damaged ({how}); copy or make the file again, or give `on_corrupt='skip'`"
     )
 
 
 def framed(record: bytes) -> bytes:
-    """`record` as it stands in a TFRecord file.
+    """`record` with its length and checksums, as a TFRecord file holds it.
 
     Example:
         >>> len(framed(b"content"))
@@ -44,30 +44,34 @@ def framed(record: bytes) -> bytes:
     return b"".join((length, _checksum(length), record, _checksum(record)))
 
 
-def read_records(path: Path | str, on_damage: OnDamage = refuse_damage) -> Iterator[bytes]:
+def read_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage) -> Iterator[bytes]:
     """Yields the records of a TFRecord file, plain or gzip (told by its first bytes), one at a time.
 
     Args:
-        path: the file.
-        on_damage: what to do about a damaged record; by default an error. After one that returns, reading goes on with
-            the next record whose length is whole.
+        path: str or path. The file, on this machine or at an address.
+        on_damage: function, default raises `UserError`. Called at a damaged record. If it returns, reading continues at
+            the next record with a valid length.
 
     Example:
         >>> _ = Path("one.tfrecord").write_bytes(framed(b"content"))
         >>> list(read_records("one.tfrecord"))
         [b'content']
     """
-    path = Path(path)
-    with path.open("rb") as plain:
-        start = plain.read(_HEADER_BYTES)
-        compressed = start.startswith(_GZIP_MAGIC) and not _is_header(start)  # a length may begin so too
+    path = path_of(path)
+    with reading(path), path.open("rb") as plain:
+        start = plain.read(_HEADER_BYTES)  # of a plain file, it may look like gzip by coincidence
+        compressed = start.startswith(_GZIP_MAGIC) and not _is_header(start)
         plain.seek(0)
         stream = gzip.GzipFile(fileobj=plain) if compressed else plain
         index = 0
         try:
             while header := stream.read(_HEADER_BYTES):
                 if not _is_header(header):
-                    how = "its length is broken" if len(header) == _HEADER_BYTES else "the file ends inside it"
+                    how = (
+                        "the checksum of its length is wrong"
+                        if len(header) == _HEADER_BYTES
+                        else "the file ends inside it"
+                    )
                     on_damage(path, index, how)
                     index += 1
                     if compressed or not _seek_header(plain, plain.tell() - len(header) + 1):
@@ -78,11 +82,13 @@ def read_records(path: Path | str, on_damage: OnDamage = refuse_damage) -> Itera
                 if len(checksum) < _CHECKSUM_BYTES:
                     on_damage(path, index, "the file ends inside it")
                 elif checksum != _checksum(record):
-                    on_damage(path, index, "its checksum is another")
+                    on_damage(path, index, "its checksum is wrong")
                 else:
                     yield record
                 index += 1
         except (OSError, EOFError, zlib.error) as error:
+            if getattr(error, "errno", None) is not None:
+                raise  # of the disk or the network: nothing is known about the record
             on_damage(path, index, str(error))
 
 
@@ -96,7 +102,7 @@ def _is_header(header: bytes) -> bool:
 
 
 def _seek_header(stream: BinaryIO, start: int) -> bool:
-    """Moves to the next whole header from `start` on, if there is one."""
+    """Moves to the next valid header from `start` on; whether there is one."""
     stream.seek(start)
     rest = stream.read()
     for offset in range(len(rest) - _HEADER_BYTES + 1):

@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-import zstandard
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -216,7 +216,7 @@ def test_memory_stays_flat(monkeypatch, suffix, text):
         ".gz": gzip.compress,
         ".bz2": functools.partial(bz2.compress, compresslevel=1),
         ".xz": functools.partial(lzma.compress, preset=0),  # the others look back over 8 MB and more
-        ".zst": zstandard.compress,
+        ".zst": zstd.compress,
     }
     content = text * ((12 << 20) // len(text))
     Path(f"a.txt{suffix}").write_bytes(pack[suffix](content))

@@ -126,7 +126,7 @@ def test_a_wrong_dataset_is_named(entry, field, named):
 
 def test_a_wrong_parquet_file_is_named():
     pq.write_table(pa.table({"stars": [1], "body": ["One."]}), "a.parquet")
-    with pytest.raises(kbs.UserError, match=r"a\.parquet: has no column 'text'; .*--text-field: stars, body"):
+    with pytest.raises(kbs.UserError, match=r"a\.parquet: has no column 'text'; .*`text_field`, one of stars, body"):
         list(kbs.read_documents(["a.parquet"]))
     with pytest.raises(kbs.UserError, match=r"a\.parquet: column 'stars' holds int64, not text"):
         list(kbs.read_documents(["a.parquet"], CorpusForm(text_field="stars")))

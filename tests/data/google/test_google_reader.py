@@ -109,7 +109,9 @@ def test_records_of_ours_bring_their_vocabulary(records, tokenizer):
     assert data.vocab_size == len(tokenizer.vocabulary)
     assert data.fingerprint == [shard["sha256"] for shard in manifest.shards]
     written = read_as_google(sorted(Path("examples").glob("*.tfrecord")))
-    assert data.fill(LENGTH) == pytest.approx(written["input_mask"][: manifest.shards[0]["records"]].mean(), abs=0.1)
+    assert data.non_padding_fraction(LENGTH) == pytest.approx(
+        written["input_mask"][: manifest.shards[0]["records"]].mean(), abs=0.1
+    )
     (row,) = rows_of(data, 1, batch_size=1, first_step=manifest.total("examples") - 1)
     assert row.tobytes() in as_multiset(rows_of(data, 1, batch_size=len(written["input_ids"])))
 
@@ -162,10 +164,10 @@ def test_workers_share_the_batches_of_one(googles, tokenizer, num_workers, small
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"max_length": 64}, "--length: .* holds examples of 48 tokens, not 64; give '--length 48'"),
-        ({"rules": ExampleRules("none")}, "--pairs"),
-        ({"rules": ExampleRules(packing=True)}, "--packing"),
-        ({"rules": ExampleRules(objective="left-to-right")}, "another objective"),
+        ({"max_length": 64}, "`max_length`: .* holds examples of 48 tokens, not 64; give `max_length=48`"),
+        ({"rules": ExampleRules("none")}, "`pairs`"),
+        ({"rules": ExampleRules(packing=True)}, "`packing=False`"),
+        ({"rules": ExampleRules(objective="left-to-right")}, "`objective='masked'`"),
         ({"batch_size": 3, "num_workers": 2}, "--batch"),
     ],
     ids=["length", "no pairs", "packing", "objective", "workers"],
@@ -221,7 +223,7 @@ def test_a_vocabulary_beside_foreign_records_is_taken(copied, tokenizer):
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("copied", "copied: has no vocabulary beside it; .*'--vocab'"),
+        ("copied", "copied: has no vocabulary beside it; .*`vocab`"),
         ("empty", "empty: holds no records"),
         (["copied", "typo"], "typo: holds no records"),
         ("nowhere-*", r"nowhere-\*: holds no records"),

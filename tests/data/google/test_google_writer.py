@@ -111,11 +111,11 @@ def test_an_interrupted_build_goes_on_with_the_shards_that_are_there(records):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"rules": ExampleRules("none")}, "--pairs"),
-        ({"rules": ExampleRules(packing=True)}, "--packing"),
+        ({"rules": ExampleRules("none")}, "`pairs`"),
+        ({"rules": ExampleRules(packing=True)}, "`packing`"),
         ({"rules": ExampleRules(objective="left-to-right")}, "objective"),
-        ({"dupe_factor": 0}, "--dupe-factor"),
-        ({"max_length": 7}, "--length"),
+        ({"dupe_factor": 0}, "`dupe_factor`"),
+        ({"max_length": 7}, "`max_length`"),
         ({"folder": "full"}, "full: exists already"),
     ],
     ids=["no pairs", "packing", "objective", "no copy", "too short", "in use"],

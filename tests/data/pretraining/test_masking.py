@@ -79,7 +79,7 @@ def test_the_share_of_tokens_is_chosen(many_rows, vocabulary, share, max_predict
     ],
 )
 def test_room(rule, length, places):
-    assert rule.room(length) == places
+    assert rule.num_predictions(length) == places
     assert masked((np.full((2, length), 5), np.ones((2, length))), WORDS, rule)["mask_ids"].shape == (2, places)
 
 
@@ -96,11 +96,11 @@ def test_a_row_without_words_is_left_alone(unit, row):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"share": 0.0}, r"--masked-share: .* not 0.0"),
-        ({"share": 1.0}, r"--masked-share: .* not 1.0"),
-        ({"share": math.nan}, r"--masked-share: .* not nan"),
-        ({"unit": "letters"}, r"--masking: 'letters' is unknown; choose one of tokens, words, ngrams"),
-        ({"max_predictions": 0}, r"--max-predictions: must be at least 1, not 0"),
+        ({"fraction": 0.0}, r"`fraction`: .* not 0.0"),
+        ({"fraction": 1.0}, r"`fraction`: .* not 1.0"),
+        ({"fraction": math.nan}, r"`fraction`: .* not nan"),
+        ({"unit": "letters"}, r"`unit`: 'letters' is unknown; choose one of tokens, words, ngrams"),
+        ({"max_predictions": 0}, r"`max_predictions`: must be at least 1, not 0"),
     ],
 )
 def test_a_rule_out_of_range_is_refused(values, message):

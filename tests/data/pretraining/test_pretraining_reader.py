@@ -184,9 +184,13 @@ def test_packed_rows_have_little_padding(corpus, tokenizer, pairs):
     kbs.build_records([corpus], tokenizer, "records", num_shards=1)
     data = kbs.PretrainingRecords("records")
     rules = ExampleRules(pairs, packing=True)
-    assert data.fill(64, rules=rules) > max(data.fill(64, rules=ExampleRules(pairs)), 0.85)
+    assert data.non_padding_fraction(64, rules=rules) > max(
+        data.non_padding_fraction(64, rules=ExampleRules(pairs)), 0.85
+    )
     rows = some(data.batches(1, 64, rules=rules), num_rows(data, 64, rules))
-    assert np.mean([inputs["padding_mask"] for inputs, *_ in rows]) == pytest.approx(data.fill(64, rules=rules))
+    assert np.mean([inputs["padding_mask"] for inputs, *_ in rows]) == pytest.approx(
+        data.non_padding_fraction(64, rules=rules)
+    )
 
 
 # --- bad input
@@ -220,7 +224,7 @@ def test_an_exchanged_vocabulary_is_refused(some_records):
 def test_a_single_document_has_no_pairs(documents, tokenizer):
     kbs.build_records([write_corpus(documents[:1], Path("one.txt"))], tokenizer, "records")
     data = kbs.PretrainingRecords("records")
-    with pytest.raises(kbs.UserError, match=r"single document.*--documents files.*--pairs none"):
+    with pytest.raises(kbs.UserError, match=r"single document.*`documents='files'`.*`pairs='none'`"):
         data.batches(2, 16)
     assert some(data.batches(2, 16, rules=ExampleRules("none")), 2)
 
@@ -228,7 +232,7 @@ def test_a_single_document_has_no_pairs(documents, tokenizer):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"max_length": 7}, "--length: must be at least 8"),
+        ({"max_length": 7}, "`max_length`: must be at least 8"),
         ({"batch_size": 0}, "--batch: must be"),
         ({"batch_size": 9, "num_workers": 2}, "--batch: must be a multiple of the 2 workers, not 9"),
     ],
@@ -270,7 +274,7 @@ def test_counts_other_than_the_manifest_s_are_named(some_records):
     documents = kbs.PretrainingRecords("records").manifest.shards[0]["documents"]
     manifest.write_text(text.replace(f'"documents": {documents},', f'"documents": {documents + 1},'))
     with pytest.raises(kbs.UserError, match=rf"holds .*'documents': {documents}.* but the manifest says"):
-        kbs.PretrainingRecords("records").fill(32)
+        kbs.PretrainingRecords("records").non_padding_fraction(32)
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink, lambda shard: shard.write_bytes(b"")])

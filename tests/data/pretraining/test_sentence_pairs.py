@@ -172,9 +172,9 @@ def test_a_plan_depends_on_its_key_alone(shard):
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"pairs": "both"}, "--pairs: 'both' is unknown; choose one of next, order, none"),
-        ({"objective": "all"}, "objective: 'all' is unknown"),
-        ({"short_seq_prob": 1.5}, "--short-seq-prob: is a share, from 0 to 1, not 1.5"),
+        ({"pairs": "both"}, "`pairs`: 'both' is unknown; choose one of next, order, none"),
+        ({"objective": "all"}, "`objective`: 'all' is unknown"),
+        ({"short_seq_prob": 1.5}, "`short_seq_prob`: is a probability, from 0 to 1, not 1.5"),
     ],
 )
 def test_unknown_rules_are_named(wrong, named):

@@ -200,7 +200,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(many_blocks, tokenizer, vocabu
 
 def test_a_killed_worker_is_an_error_not_a_wait(many_blocks, tokenizer, monkeypatch):
     monkeypatch.setattr(build, "split_block", lambda block, form: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(kbs.UserError, match="--workers: a worker process was killed"):
+    with pytest.raises(kbs.UserError, match="`workers`: a worker process was killed"):
         kbs.build_records([many_blocks], tokenizer, "records", workers=1)
 
 

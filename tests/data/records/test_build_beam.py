@@ -141,9 +141,9 @@ def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"directory": "gs://bucket/records"}, r"gs://bucket/records: is a URL; give a folder"),
-        ({"num_shards": 0}, r"--shards: must be at least 1, not 0"),
-        ({"pipeline_args": ["--runner=Walker"]}, r"--beam: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
+        ({"directory": "quux://bucket/records"}, r"quux://bucket/records: cannot be read \(TensorFlow opens no quux"),
+        ({"num_shards": 0}, r"`num_shards`: must be at least 1, not 0"),
+        ({"pipeline_args": ["--runner=Walker"]}, r"`beam`: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
         ({"directory": "full"}, r"full: exists already; delete it or choose another folder"),
         ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another folder"),
         ({"corpus": ["none.txt"]}, r"none.txt: no such file or folder"),
@@ -159,5 +159,5 @@ def test_wrong_arguments_are_named_at_once(corpus, tokenizer, tmp_path, argument
 
 def test_without_beam_the_extra_is_named(corpus, tokenizer, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(kbs.UserError, match=r"--beam: needs the package 'apache-beam'; .*keras_bert_scratch\[beam\]"):
+    with pytest.raises(kbs.UserError, match=r"`beam`: needs the package 'apache-beam'; .*keras_bert_scratch\[beam\]"):
         build_records_with_beam([corpus], tokenizer, "beam")

@@ -52,22 +52,30 @@ def flipped(content: bytes, place: int) -> bytes:
 
 HEADER, FOOTER = 12, 4
 THIRD = 2 * (HEADER + FOOTER) + len(RECORDS[0])  # where the third record's header begins
+LENGTH_DAMAGED = "the checksum of its length is wrong"
 DAMAGES = {
-    "length": (lambda content: flipped(content, THIRD), 2, "its length is broken", [0, 1, 3]),
-    "length's checksum": (lambda content: flipped(content, THIRD + 9), 2, "its length is broken", [0, 1, 3]),
-    "content": (lambda content: flipped(content, THIRD + 500), 2, "its checksum is another", [0, 1, 3]),
-    "content's checksum": (lambda content: flipped(content, len(content) - 1), 3, "its checksum is another", [0, 1, 2]),
+    "length": (lambda content: flipped(content, THIRD), 2, LENGTH_DAMAGED, [0, 1, 3]),
+    "length's checksum": (
+        lambda content: flipped(content, THIRD + 9),
+        2,
+        LENGTH_DAMAGED,
+        [0, 1, 3],
+    ),
+    "content": (lambda content: flipped(content, THIRD + 500), 2, "its checksum is wrong", [0, 1, 3]),
+    "content's checksum": (lambda content: flipped(content, len(content) - 1), 3, "its checksum is wrong", [0, 1, 2]),
     "cut in a header": (lambda content: content[: THIRD + 5], 2, "the file ends inside it", [0, 1]),
     "cut in a content": (lambda content: content[:-50], 3, "the file ends inside it", [0, 1, 2]),
-    "no records": (lambda content: b"a text, not records at all", 0, "its length is broken", []),
-    "zeros between": (lambda content: content[:THIRD] + bytes(100) + content[THIRD:], 2, "is broken", [0, 1, 2, 3]),
+    "no records": (lambda content: b"a text, not records at all", 0, LENGTH_DAMAGED, []),
+    "zeros between": (lambda content: content[:THIRD] + bytes(100) + content[THIRD:], 2, "is wrong", [0, 1, 2, 3]),
 }
 
 
 @pytest.mark.parametrize(("damage", "record", "how", "rest"), DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_named_or_left_out(file, damage, record, how, rest):
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UserError, match=rf"records\.tfrecord: record {record} is damaged \(.*{how}.*--on-corrupt skip"):
+    with pytest.raises(
+        UserError, match=rf"records\.tfrecord: record {record} is damaged \(.*{how}.*`on_corrupt='skip'`"
+    ):
         list(read_records(file))
     told = []
     assert list(read_records(file, lambda *damage: told.append(damage))) == [RECORDS[index] for index in rest]
