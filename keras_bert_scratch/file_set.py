@@ -8,6 +8,7 @@ Then each is moved to its place. Readers look into `.committed` first; a writer 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -70,9 +71,12 @@ def _finish(directory: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Returns when the disk itself has the file, or the folder's names."""
+    """Returns when the disk itself has the file, or the folder's names, as far as its file system can tell."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)

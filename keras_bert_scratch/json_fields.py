@@ -30,6 +30,9 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
+SHOWN = 3  # values in a message; docs/formats.md has all of them
+
+
 class SettingRefused(UserError):  # noqa: N818 - a kind of UserError, which is an error by name
     """A setting of another program that this library cannot follow; the message names file, field and value."""
 
@@ -72,7 +75,8 @@ class Fields:
         """
         for name, allowed in self.refused.items():
             if name in values and not any(_equal(values[name], value) for value in allowed):
-                supported = " or ".join(json.dumps(value) for value in allowed)
+                shown = [json.dumps(value) for value in allowed if value is not None or len(allowed) == 1]
+                supported = " or ".join(shown[:SHOWN]) + (f" or {len(shown) - SHOWN} others" * (len(shown) > SHOWN))
                 raise SettingRefused(
                     f"{file}: {name} is {json.dumps(values[name])[:80]}, and only {supported} is supported; "
                     f"{subject} cannot be used here"

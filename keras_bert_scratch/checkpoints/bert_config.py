@@ -34,7 +34,7 @@ def from_bert_config(
         values: the file's fields.
         activations: their names of activations, and ours.
         origin: the file, for errors.
-        others: fields that stand under other names, by ours.
+        others: fields that the file calls otherwise, by our names.
 
     Raises:
         UserError: a field has a value that cannot be, by their name.

@@ -109,7 +109,9 @@ def take_tensors(
     weights = {}
     for name, shape in shapes.items():
         if theirs(name) not in held:
-            raise UserError(f"{origin}: lacks the tensor {theirs(name)}, which the config asks for; copy it again")
+            raise UserError(
+                f"{origin}: lacks the tensor {theirs(name)}, which the config asks for; {_mend(theirs(name), held)}"
+            )
         tensor = to_ours(name, held[theirs(name)])
         if tensor.shape != shape:
             raise UserError(
@@ -118,6 +120,13 @@ def take_tensors(
             )
         weights[name] = np.ascontiguousarray(tensor, dtype=np.float32)
     return weights
+
+
+def _mend(missing: str, held: Iterable[str]) -> str:
+    """What to do about a tensor that is missing: it may be there with something else in front of its name."""
+    _, separator, end = missing.replace("/", ".").partition(".")
+    other = next((name for name in held if separator and name.replace("/", ".").endswith(f".{end}")), None)
+    return f"it has {other} instead: rename its tensors" if other else "copy it again"
 
 
 def refuse_others(origin: Path | str, held: Iterable[str], wanted: Iterable[str]) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_bert_scratch import tensor_file
 
-# From theirs to torch's, of which the file's names are a variant, in this order: layer group and model name in front
-# go, ":0" at the end goes, the number of a block is written differently.
+# From the file's names to torch's, applied in this order: remove the layer group and the model name in front and ":0"
+# at the end, write the number of a block as torch does, and so on.
 REPLACEMENTS = (
     (r"^[^/]+/[^/]+/", ""),
     (r":0$", ""),

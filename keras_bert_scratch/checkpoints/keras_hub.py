@@ -109,7 +109,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     shapes = model_shapes(config, "BertBackbone", pooler=True)
     left_out = sorted({name.split("/")[0] for name in checkpoint.weights.keys() - shapes.keys()})
     if left_out:
-        notes.append(f"left out, as KerasHub's backbone has no place for it: {', '.join(left_out)}")
+        notes.append(f"left out, as KerasHub's backbone has no such layer: {', '.join(left_out)}")
     if not checkpoint.has_pooler:
         notes.append("KerasHub's backbone always has a pooler and this model has none: it is written as zeros")
     if config.activation not in ("gelu", "gelu_tanh"):

@@ -20,7 +20,7 @@ CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 
 # A character's code is what it becomes, with these flags; or one of the two negative kinds.
 STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a word of its own
-UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may change places
+UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may have to be reordered
 CODE_POINT = STANDS_ALONE - 1
 DROPPED = -1
 # Below DROPPED: several characters, row -2 - code of `expansions`.
@@ -75,7 +75,7 @@ class CharacterTables:
 
     `code_offsets`: what each becomes, as its code less itself, so that most are 0. `expansions`: the codes of those
     that become several. `casing`: what the final sigma's rule sees in each. `vanishing_starter`: 1 for what disappears
-    but keeps marks on its two sides from changing places; `combining_class`: the order of the marks.
+    but keeps the marks on its two sides in their order; `combining_class`: the order of the marks.
 
     Example:
         >>> chr(ord("É") + character_tables(WordRules(lowercase=True)).code_offsets[ord("É")])

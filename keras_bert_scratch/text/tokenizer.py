@@ -210,7 +210,7 @@ def _character_of_each_byte(code_points: tf.Tensor) -> tf.Tensor:
 
 def _split_at_special_tokens(texts: tf.Tensor) -> tf.RaggedTensor:
     """The stretches of each text, special tokens standing alone, `(batch, None)`."""
-    # NUL marks the places; a NUL of the text's own means nothing and becomes another character that is dropped.
+    # NUL marks where to split. A NUL in the text itself becomes another control character, which is dropped as well.
     texts = tf.strings.regex_replace(texts, "\x00", "\x01")
     names = "|".join(token.strip("[]") for token in SPECIAL_TOKENS)
     return tf.strings.split(tf.strings.regex_replace(texts, rf"\[(?:{names})\]", "\x00\\0\x00"), sep="\x00")

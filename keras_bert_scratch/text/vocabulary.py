@@ -1,6 +1,6 @@
 """Vocabulary: the list of WordPiece tokens, one per line of `vocab.txt`; a token's id is its line, from 0.
 
-A line is never moved or removed, whatever it holds: its number is a row of the model's embedding. A token that stands
+A line is never moved or removed, whatever it holds: its number is a row of the model's embedding. A token that occurs
 twice has the id of its later line, an empty line is a row that no text reaches; so in Google's and Hugging Face's code.
 """
 
@@ -69,7 +69,7 @@ class Vocabulary:
         if repeated := vocabulary.repeated():
             token = repeated[0]
             log.warning(
-                "%s: the token %r stands twice%s; text gets the id of its later line, %d, and no id moves",
+                "%s: the token %r occurs twice%s; text gets the id of its later line, %d, and no id moves",
                 path,
                 token,
                 f", as do {len(repeated) - 1} more" if len(repeated) > 1 else "",
@@ -98,7 +98,7 @@ class Vocabulary:
         return continues
 
     def repeated(self) -> list[str]:
-        """The tokens that stand on several lines, empty ones aside."""
+        """The tokens that occur on several lines, empty ones aside."""
         return [token for token, count in collections.Counter(self.tokens).items() if token and count > 1]
 
     def unambiguous_tokens(self) -> list[str]:

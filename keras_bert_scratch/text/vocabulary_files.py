@@ -18,8 +18,8 @@ from keras_bert_scratch.text.word_rules import WordRules
 
 VOCABULARY_FILE = "vocab.txt"
 RULES_FILE = "tokenizer_config.json"
-# Where a plain list of tokens may lie: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
-PLACES = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
+# Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
+VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
 # Hugging Face keeps tokens and rules here; KerasHub, under the same name, the rules.
 TOKENIZER_FILE = "tokenizer.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
@@ -62,8 +62,8 @@ class VocabularyFiles:
         guess = {} if "lowercase" in self.rules else {"lowercase": self.vocabulary.guess_lowercase()}
         if guess.get("lowercase") is False and "max_word_length" in self.rules:
             log.warning(
-                "%s: do_lower_case is nowhere told and capital letters are many: taken as cased, while Hugging Face "
-                "would lower-case texts; write do_lower_case into %s",
+                "%s: no file says do_lower_case, and many tokens hold capital letters: taken as cased, while Hugging "
+                "Face would lower-case texts; write do_lower_case into %s",
                 self.vocabulary.origin,
                 RULES_FILE,
             )
@@ -115,7 +115,7 @@ def read_vocabulary(directory: Path | str) -> VocabularyFiles:
 
 def has_vocabulary(directory: Path | str) -> bool:
     """Whether `read_vocabulary` would find one."""
-    return any(current_file(directory, place).exists() for place in PLACES) or (
+    return any(current_file(directory, name).exists() for name in VOCABULARY_PATHS) or (
         "model" in _read_if_there(Path(directory), TOKENIZER_FILE)
     )
 
@@ -165,7 +165,7 @@ def _described_rules(file: Path, described: Mapping[str, Any]) -> tuple[dict[str
 
 def _read_tokens(directory: Path, described: Mapping[str, Any]) -> Vocabulary | dict[int, str]:
     """The vocabulary of the plain file, or else the tokens of `tokenizer.json` by id."""
-    found = next((file for place in PLACES if (file := current_file(directory, place)).exists()), None)
+    found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
     if found is None and "model" not in described:
         raise UserError(f"{directory}: holds no {VOCABULARY_FILE} and no {TOKENIZER_FILE}; put the vocabulary there")

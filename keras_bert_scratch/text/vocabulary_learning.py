@@ -54,7 +54,7 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
 
 
 def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORDS) -> collections.Counter[str]:
-    """How often each word stands in `texts`, words being what the tokenizer will see.
+    """How often each word occurs in `texts`, words being what the tokenizer will see.
 
     However much text there is, at most `max_words` different words and a batch's are held: beyond, the rarest so far
     are forgotten, which changes the counts of rare words only (lossy counting, Manku & Motwani 2002).

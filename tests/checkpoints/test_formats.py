@@ -155,6 +155,8 @@ def old_norms(name: str) -> str:
 VARIANTS = {
     "in shards": shards,
     "gamma and beta": renamed(old_norms),
+    "DataParallel": renamed(lambda name: f"module.{name}"),
+    "torch.compile": renamed(lambda name: f"_orig_mod.{name}"),
     "torch, zip form": torch_file("new.bin"),
     "torch, legacy form": torch_file("old.bin"),
     "tied tensors stored twice": tied_and_buffers,

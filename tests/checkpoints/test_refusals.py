@@ -80,6 +80,11 @@ REFUSALS = [
         tensors_changed(lambda t: t.update({"cls.predictions.decoder.weight": np.zeros((40, 16), "float32")})),
         "cls.predictions.decoder.weight differs from bert.embeddings",
     ),
+    (
+        PRETRAINING,
+        tensors_changed(lambda t: [t.update({f"my_model.{n}": t.pop(n)}) for n in list(t) if n.startswith("bert")]),
+        "lacks .*; it has my_model.bert.embeddings.word_embeddings.weight instead: rename its tensors",
+    ),
     (PRETRAINING, cut("model.safetensors"), "model.safetensors: is missing, damaged or cut short"),
     (PRETRAINING, removed("model.safetensors"), "holds no model.safetensors, pytorch_model.bin or tf_model.h5"),
     (PRETRAINING, second_shard_missing, "model-00002-of-00002.safetensors: is missing, damaged"),

@@ -97,7 +97,7 @@ def test_a_model_of_hugging_face_is_converted_and_answers():
     assert "theirs: Hugging Face, BertTextClassifier" in result.output
     assert keras_bert("predict", "ours", "bad cab").output.split("\t")[0] in ("alpha", "beta", "gamma")
     result = keras_bert("convert", "ours", "preset", "--to", "keras_hub")
-    assert "note: left out, as KerasHub's backbone has no place for it: logits" in result.output
+    assert "note: left out, as KerasHub's backbone has no such layer: logits" in result.output
     refused("convert", "ours", "preset", "--to", "google", saying="preset: exists already")
 
 

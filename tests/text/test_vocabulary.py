@@ -62,7 +62,7 @@ def test_a_repeated_token_is_told(tmp_path, caplog):
     vocabulary = kbs.Vocabulary.load("vocab.txt")
     assert vocabulary.id("a") == 7
     (record,) = caplog.records
-    assert "vocab.txt: the token 'a' stands twice; text gets the id of its later line, 7" in record.getMessage()
+    assert "vocab.txt: the token 'a' occurs twice; text gets the id of its later line, 7" in record.getMessage()
 
 
 WORDS = tuple(f"w{number}" for number in range(200))
