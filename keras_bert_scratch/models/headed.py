@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from keras import ops
+
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.directory import SavedAsDirectory
-from keras_bert_scratch.models.objectives import HasObjectives
+from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.trainable import HasObjectives
 
 
 class OnBackbone(HasObjectives, SavedAsDirectory):
@@ -16,6 +19,10 @@ class OnBackbone(HasObjectives, SavedAsDirectory):
     head_arguments: tuple[str, ...] = ()
     backbone: BertBackbone
     name: str
+
+    def count_tokens(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        padding_mask = ops.cast(ops.cast(inputs["padding_mask"], "bool"), "int32")
+        return ops.sum(padding_mask), ops.size(padding_mask)
 
     @classmethod
     def check_pooler(cls, backbone: BertBackbone) -> None:
@@ -27,8 +34,10 @@ class OnBackbone(HasObjectives, SavedAsDirectory):
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in self.head_arguments}
-        return {"backbone": self.backbone.get_config(), **own, "name": self.name}
+        return {"backbone": self.backbone.get_config(), **own, "name": self.name, "frozen": frozen_paths(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        return cls(**{**config, "backbone": BertBackbone.from_config(config["backbone"])})
+        frozen = config.get("frozen", ())
+        config = {name: value for name, value in config.items() if name != "frozen"}
+        return freeze(cls(**{**config, "backbone": BertBackbone.from_config(config["backbone"])}), frozen)

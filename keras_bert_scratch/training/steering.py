@@ -12,7 +12,7 @@ import keras
 from rich.console import Console
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.training.means import Means
+from keras_bert_scratch.training.metric_sums import MetricSums
 from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
 from keras_bert_scratch.training.schedules import WallClockSchedule
 
@@ -41,9 +41,9 @@ class Steering(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         signals = self.model.train_function.signals
         if self._clock is not None:
-            signals.say(self._clock.rate, self._clock.spent >= self.until, self._asked)
+            signals.send(self._clock.rate, self._clock.spent >= self.until, self._asked)
         elif self._asked and not self._said:
-            signals.say(terminated=True)
+            signals.send(terminated=True)
             self._said = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -51,7 +51,7 @@ class Steering(keras.callbacks.Callback):
             raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
-        if self.terminated or signals.leg_is_over:
+        if self.terminated or signals.phase_is_over:
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:
@@ -146,9 +146,12 @@ class Evaluation(keras.callbacks.Callback):
         if self._step // self._every == before // self._every:
             return
         function = self.model.train_function
-        means, function.means = function.means, Means(self.model.objectives)  # measuring begins with a reset
+        sums, function.metric_sums = (
+            function.metric_sums,
+            MetricSums(self.model.objectives),
+        )  # measuring begins with a reset
         results = self._measure()
-        function.means = means
+        function.metric_sums = sums
         self._run.note(evaluations=[*self._run.results["evaluations"], {"step": self._step, **results}])
         best = self._run.results.get("best")
         if best is None or best["step"] > self._step or results["loss"] < best["loss"]:
