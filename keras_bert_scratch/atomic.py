@@ -1,103 +1,181 @@
-"""Write aside, then rename: a file or folder is either whole and at its place, or not there at all."""
+"""Files and folders that are whole or absent: they are written to a temporary path on the same disk, then renamed.
+
+What is renamed has been handed to the disk first (`fsync`), so that this holds after a power cut as well.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.lock import Lock
 
 PLAN_FILE = "plan.json"
 
 
-def _aside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Where `path` is written first: on the same disk, and with its suffix, as HDF5 asks."""
     return path.with_name(f".partial-{path.name}")
 
 
 @contextlib.contextmanager
-def written_file(path: Path | str) -> Iterator[Path]:
-    """Yields a place to write; moves it to `path` when the block ends well, removes it when it does not.
+def write(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path to write a file to; renames it to `path` when the block ends without an error.
 
-    Example:
-        >>> with written_file("notes.txt") as place:
-        ...     _ = place.write_text("whole or absent")
-    """
-    path = Path(path)
-    aside = _aside(path)
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield aside
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def written_folder(path: Path | str) -> Iterator[Path]:
-    """The same for a whole folder. `path` must not exist yet, or be empty."""
-    path = Path(path)
-    aside = _aside(path)
-    _check_is_free(path)
-    with writing_to(path):
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
-            yield aside
-            aside.replace(path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def continued_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
-    """Yields a folder beside `path` to fill, step by step, and moves it to `path` when the block ends well.
-
-    When the block does not end well, or the process is killed, the files that are there stay: the next call with the
-    same `plan` yields them again. One with another plan starts anew.
+    After an error the temporary file is removed, and what was at `path` before is still there.
 
     Args:
-        path: must not exist yet, or be an empty folder.
-        plan: all that decides what will be in the folder, as JSON can hold it.
+        path: str or Path. Its folder is made if need be.
 
     Raises:
-        UserError: something is at `path`, or it cannot be written.
+        UserError: the disk refuses the file.
+
+    Example:
+        >>> with write("notes.txt") as temporary:
+        ...     _ = temporary.write_text("whole or absent")
     """
     path = Path(path)
-    aside = _aside(path)
-    plan_file = aside / PLAN_FILE
-    _check_is_free(path)
-    with writing_to(path):
-        text = json.dumps(plan, sort_keys=True, ensure_ascii=False)
-        if not plan_file.exists() or plan_file.read_text(encoding="utf-8") != text:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
+    temporary = temporary_path(path)
+    try:
+        with writing_to(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _to_disk(temporary)
+            temporary.replace(path)
+            _to_disk(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def write_folder(path: Path | str) -> Iterator[Path]:
+    """The same for a whole folder.
+
+    Args:
+        path: str or Path. Must not exist yet, or be an empty folder.
+
+    Raises:
+        UserError: something is at `path`, another process writes it, or the disk refuses it.
+    """
+    path = Path(path)
+    temporary = temporary_path(path)
+    with _locked(path):
         try:
-            write_text(plan_file, text)
-            yield aside
-            plan_file.unlink()
-            aside.replace(path)
+            with writing_to(path, temporary):
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir(parents=True)
+                yield temporary
+                _publish(temporary, path)
         finally:
-            if not any(file.is_file() and file != plan_file for file in aside.rglob("*")):
-                shutil.rmtree(aside, ignore_errors=True)  # nothing worth keeping
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_is_free(path: Path) -> None:
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: exists already; delete it or choose another folder")
+@contextlib.contextmanager
+def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
+    """Yields a temporary folder to fill step by step; renames it to `path` when the block ends without an error.
+
+    After an error or a kill, the files that are there stay: the next call with the same `plan` yields them again. One
+    with another plan starts anew.
+
+    Args:
+        path: str or Path. Must not exist yet, or be an empty folder.
+        plan: dict. All that decides what will be in the folder, as JSON can hold it.
+
+    Raises:
+        UserError: something is at `path`, another process writes it, or the disk refuses it.
+    """
+    path = Path(path)
+    temporary = temporary_path(path)
+    plan_file = temporary / PLAN_FILE
+    with _locked(path):
+        try:
+            with writing_to(path, temporary):
+                text = json.dumps(plan, sort_keys=True, ensure_ascii=False)
+                if not plan_file.exists() or plan_file.read_text(encoding="utf-8") != text:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                    temporary.mkdir(parents=True)
+                write_text(plan_file, text)
+                yield temporary
+                plan_file.unlink()
+                _publish(temporary, path)
+        finally:
+            if not any(file.is_file() and file != plan_file for file in temporary.rglob("*")):
+                shutil.rmtree(temporary, ignore_errors=True)  # nothing worth keeping
+
+
+def check_is_free(path: Path | str, besides: Collection[str] = ()) -> None:
+    """Raises `UserError` if something is at `path`, other than an empty folder or one of nothing but `besides`."""
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())):
+        raise UserError(f"{path}: exists already; delete it or choose another place")
 
 
 def write_text(path: Path | str, text: str) -> None:
     """Writes `text` to `path` as UTF-8, whole or not at all."""
-    with written_file(path) as place:
-        place.write_text(text, encoding="utf-8")
+    with write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path | str, value: Any) -> None:
     """Writes `value` to `path` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str, mend: str = "copy it again") -> dict[str, Any]:
+    """The JSON object in the file `path`.
+
+    Args:
+        path: str or Path.
+        mend: str. What the user can do about a file that holds no such thing.
+
+    Raises:
+        UserError: it cannot be read, or holds something else.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not readable JSON ({error}); {mend}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: should hold a JSON object like {{}}; {mend}")
+    return values
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """While this process writes the new folder `path`, no other does."""
+    check_is_free(path)
+    lock_file = path.with_name(f".lock-{path.name}")
+    with writing_to(path, lock_file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(lock_file, path)
+    with lock:
+        check_is_free(path)  # the process that we waited for may have finished it
+        yield
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    for entry in temporary.rglob("*"):
+        _to_disk(entry)
+    _to_disk(temporary)
+    temporary.replace(path)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until what was written to the file or folder is on the disk, as far as its file system can tell."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

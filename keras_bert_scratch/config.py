@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,23 @@ MINIATURES = {
 }
 PRESET_NAMES = (*NAMED_SIZES, *MINIATURES)
 
-ACTIVATIONS = ("gelu", "gelu_tanh")
+# "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" changes nothing.
+ACTIVATIONS = ("gelu", "gelu_tanh", "linear", "relu", "silu", "tanh")
+# The fields that fix the weights' shapes, or (heads) what they mean: a trained model cannot be given others.
+SIZES = (
+    "vocab_size",
+    "num_layers",
+    "hidden_size",
+    "num_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_segments",
+)
+# What others round the rows of the token embedding up to, for speed.
+PADDED_TO = (8, 16, 32, 64, 128, 256)
+DROPOUT_RATES = ("hidden_dropout", "attention_dropout", "classifier_dropout")
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +52,25 @@ class BertConfig:
     """The sizes and rates that define a BERT encoder (Devlin et al. 2019, section 3 and appendix A.2).
 
     Args:
-        vocab_size: number of WordPiece tokens; the rows of the token embedding.
-        num_layers: encoder blocks, the paper's L.
-        hidden_size: width of every position's vector, the paper's H.
-        num_heads: attention heads, the paper's A; 0 means one per 64 of `hidden_size`.
-        intermediate_size: width inside the feed-forward layer; 0 means 4 x `hidden_size`.
-        max_position_embeddings: the longest sequence, in tokens.
-        num_segments: kinds of segment (sentence A, sentence B).
-        hidden_dropout: share of activations dropped after embeddings, attention and feed-forward, and before a head.
-        attention_dropout: share of attention weights dropped.
-        activation: `"gelu"` (exact, by the error function) or `"gelu_tanh"` (the approximation of Google's TF1 code).
-        layer_norm_epsilon: added to the variance in every LayerNorm.
-        initializer_range: standard deviation of the truncated normal that weights are drawn from.
+        vocab_size: int, default 30522. Rows of the token embedding: at least as many as the vocabulary has tokens.
+        num_layers: int, default 12. Encoder blocks, the paper's L.
+        hidden_size: int, default 768. Width of every position's vector, the paper's H.
+        num_heads: int, default 0. Attention heads, the paper's A; 0 means one per 64 of `hidden_size`.
+        intermediate_size: int, default 0. Width inside the feed-forward layer; 0 means 4 x `hidden_size`.
+        max_position_embeddings: int, default 512. The longest sequence, in tokens.
+        num_segments: int, default 2. Kinds of segment: sentence A, sentence B.
+        hidden_dropout: float in [0, 1), default 0.1. Fraction of activations dropped after embeddings, attention and
+            feed-forward.
+        attention_dropout: float in [0, 1), default 0.1. Fraction of attention weights dropped.
+        activation: str, default `"gelu"`. Activation of the feed-forward layer and of the masked-LM head, one of
+            `ACTIVATIONS`. `"gelu"` is exact, by the error function; `"gelu_tanh"` its approximation in Google's code.
+        layer_norm_epsilon: float above 0, default 1e-12. Added to the variance in every LayerNorm.
+        initializer_range: float, default 0.02. Standard deviation of the truncated normal that weights are drawn from.
+        classifier_dropout: float in [0, 1) or `None`, default `None`. Fraction dropped before a classifier's last
+            layer; `None` means `hidden_dropout`.
 
     Raises:
-        UserError: a size that cannot be, naming the field.
+        UserError: a field of the wrong type or out of its range, by name.
 
     Example:
         >>> config = BertConfig.preset("bert-mini", vocab_size=8000)
@@ -68,34 +90,36 @@ class BertConfig:
     activation: str = "gelu"
     layer_norm_epsilon: float = 1e-12
     initializer_range: float = 0.02
+    classifier_dropout: float | None = None
 
     def __post_init__(self) -> None:
-        # A frozen dataclass is filled in this way only.
-        object.__setattr__(self, "num_heads", self.num_heads or max(1, self.hidden_size // 64))
-        object.__setattr__(self, "intermediate_size", self.intermediate_size or 4 * self.hidden_size)
-        for field in (
-            "vocab_size",
-            "num_layers",
-            "hidden_size",
-            "num_heads",
-            "intermediate_size",
-            "max_position_embeddings",
-            "num_segments",
-        ):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"BertConfig.{field}: must be a whole number from 1 on, not {value!r}")
+        _check_size("hidden_size", self.hidden_size)
+        # A frozen dataclass is filled in this way only. A wrong type is left to the check below.
+        if type(self.num_heads) is int and self.num_heads == 0:
+            object.__setattr__(self, "num_heads", max(1, self.hidden_size // 64))
+        if type(self.intermediate_size) is int and self.intermediate_size == 0:
+            object.__setattr__(self, "intermediate_size", 4 * self.hidden_size)
+        for field in SIZES:
+            _check_size(field, getattr(self, field))
         if self.hidden_size % self.num_heads:
             raise UserError(
-                f"BertConfig.num_heads: {self.num_heads} does not divide hidden_size {self.hidden_size}; give a divisor"
+                f"`num_heads`: {self.num_heads} does not divide hidden_size {self.hidden_size}; give a divisor"
             )
-        for field in ("hidden_dropout", "attention_dropout"):
-            if not 0 <= getattr(self, field) < 1:
-                raise UserError(f"BertConfig.{field}: must be at least 0 and below 1, not {getattr(self, field)!r}")
+        for field in DROPOUT_RATES:
+            rate = getattr(self, field)
+            if not (_is_number(rate) and 0 <= rate < 1) and (field, rate) != ("classifier_dropout", None):
+                raise UserError(f"`{field}`: must be a number of at least 0 and below 1, not {rate!r}")
+        if not (_is_number(self.layer_norm_epsilon) and self.layer_norm_epsilon > 0):
+            raise UserError(f"`layer_norm_epsilon`: must be a number above 0, not {self.layer_norm_epsilon!r}")
+        if not (_is_number(self.initializer_range) and self.initializer_range >= 0):
+            raise UserError(f"`initializer_range`: must be a number of at least 0, not {self.initializer_range!r}")
         if self.activation not in ACTIVATIONS:
-            raise UserError(
-                f"BertConfig.activation: {self.activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}"
-            )
+            raise UserError(f"`activation`: {self.activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+
+    @property
+    def head_dropout(self) -> float:
+        """The fraction dropped before a classifier's last layer."""
+        return self.hidden_dropout if self.classifier_dropout is None else self.classifier_dropout
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BertConfig:
@@ -103,7 +127,7 @@ class BertConfig:
         size = NAMED_SIZES.get(name) or MINIATURES.get(re.sub(r"[_\s]+", "-", name.lower()))
         if size is None:
             raise UserError(
-                f"preset {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} "
+                f"`preset`: {name!r} is unknown; choose one of {', '.join(NAMED_SIZES)} "
                 f"or bert-l{{2,4,6,8,10,12}}-h{{128,256,512,768}}"
             )
         return cls(**{"num_layers": size[0], "hidden_size": size[1], **changes})
@@ -112,8 +136,38 @@ class BertConfig:
         """Raises `UserError` for rows of more tokens than there are positions."""
         if max_length > self.max_position_embeddings:
             raise UserError(
-                f"max_length (--length): {max_length} tokens are more than the {self.max_position_embeddings} "
+                f"`max_length`: {max_length} tokens are more than the {self.max_position_embeddings} "
                 f"positions of the model; ask for at most that, or for a config with more max_position_embeddings"
+            )
+
+    def check_pairs(self) -> None:
+        """Raises `UserError` for pairs of texts when the model knows one kind of segment only."""
+        if self.num_segments < 2:
+            raise UserError(
+                f"`num_segments`: the model knows {self.num_segments} kind of segment (type_vocab_size), a pair of "
+                f"texts needs 2; give single texts, or a model with more"
+            )
+
+    def check_vocabulary(self, num_tokens: int, origin: Path | str) -> None:
+        """Raises `UserError` when the vocabulary of `origin` has tokens without a row in the token embedding.
+
+        More rows than tokens are allowed: many pad the embedding to a multiple of 8 or 64. A surplus that no such
+        padding explains is logged, as it may be another model's vocabulary.
+        """
+        rows = self.vocab_size
+        if num_tokens > rows:
+            raise UserError(
+                f"{origin}: the vocabulary has {num_tokens} tokens, but the model's token embedding (vocab_size) only "
+                f"{rows} rows; give the vocabulary that the model was trained with"
+            )
+        padded = any(rows % multiple == 0 and rows - num_tokens < multiple for multiple in PADDED_TO)
+        if num_tokens < rows and not padded:
+            log.warning(
+                "%s: the vocabulary has %d tokens, the model's token embedding %d rows, more than padding explains; "
+                "make sure that it is the vocabulary that the model was trained with",
+                origin,
+                num_tokens,
+                rows,
             )
 
     def replace(self, **changes: Any) -> BertConfig:
@@ -124,15 +178,38 @@ class BertConfig:
         """Every field by name, as JSON can hold it."""
         return dataclasses.asdict(self)
 
+    def override(self, **changes: Any) -> BertConfig:
+        """A copy with `changes` laid over, for a trained model: its sizes stay.
+
+        Raises:
+            UserError: a field that fixes the weights' shapes, by name.
+
+        Example:
+            >>> BertConfig.preset("bert-tiny").override(hidden_dropout=0.0).hidden_dropout
+            0.0
+        """
+        for field in SIZES:
+            if field in changes and changes[field] != getattr(self, field):
+                raise UserError(
+                    f"`{field}`: is {getattr(self, field)} in the weights and cannot become {changes[field]!r}; "
+                    f"leave it out"
+                )
+        return self.replace(**changes)
+
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str = "BertConfig") -> BertConfig:
         """The config that `to_dict` gave; `where` names the origin in an error."""
+        if not isinstance(values, dict):
+            raise UserError(f"{where}: should hold the config's fields, not {values!r}; write the model again")
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise UserError(
                 f"{where}: unknown field {unknown[0]!r}; was this file written by another program or a newer version?"
             )
-        return cls(**values)
+        try:
+            return cls(**values)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
 
     def save(self, path: Path | str) -> None:
         """Writes the config to `path` as JSON."""
@@ -142,6 +219,16 @@ class BertConfig:
     def load(cls, path: Path | str) -> BertConfig:
         """Reads what `save` wrote."""
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), where=str(path))
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: is not a readable config ({error}); write one with BertConfig.save") from error
+        return cls.from_dict(values, where=str(path))
+
+
+def _check_size(field: str, value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise UserError(f"`{field}`: must be a whole number from 1 on, not {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,7 +1,10 @@
 """A small world for the tests: text that we wrote, a vocabulary learned from it, records made of it."""
 
+import contextlib
 import itertools
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -71,3 +74,53 @@ def config(vocabulary) -> kbs.BertConfig:
     return kbs.BertConfig(
         vocab_size=len(vocabulary), num_layers=2, hidden_size=16, num_heads=2, max_position_embeddings=64
     )
+
+
+class Killed(BaseException):
+    """No handler of ordinary errors stops it, as none stops SIGKILL."""
+
+
+@pytest.fixture
+def die_at(monkeypatch):
+    """Call it with a number: the process "dies" at that operation on the disk, and does nothing on it any more."""
+    operations = {
+        Path: ("replace", "rename", "rmdir", "unlink", "mkdir", "write_bytes", "write_text"),
+        os: ("fsync",),
+        shutil: ("rmtree",),
+    }
+    originals = {(where, name): getattr(where, name) for where, names in operations.items() for name in names}
+    countdown = [None]
+
+    def dying(original):
+        def run(*args, **kwargs):
+            if countdown[0] is not None:
+                countdown[0] -= 1
+                if countdown[0] < 0:
+                    raise Killed
+            return original(*args, **kwargs)
+
+        return run
+
+    for (where, name), original in originals.items():
+        monkeypatch.setattr(where, name, dying(original))
+
+    def set_countdown(number: int | None) -> None:
+        countdown[0] = number
+
+    return set_countdown
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 600 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = os.geteuid() == 0 and shutil.which("mount")
+    if mounted:
+        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
+        mounted = subprocess.run(options, capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("a small file system can only be mounted by root")
+    yield place
+    with contextlib.suppress(subprocess.CalledProcessError):
+        subprocess.run(["umount", place], check=True)

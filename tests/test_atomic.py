@@ -1,5 +1,10 @@
+"""Files and folders are whole or absent, and what a disk refuses is said of the file that it refused."""
+
 import errno
+import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,40 +12,148 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 
 
-@pytest.mark.parametrize("written", [atomic.written_file, atomic.written_folder])
-def test_what_fails_half_way_leaves_nothing(written, tmp_path):
-    with pytest.raises(RuntimeError), written("target") as place:
-        (place / "part" if place.is_dir() else place).write_text("half")
+@pytest.mark.parametrize("write", [atomic.write, atomic.write_folder])
+def test_what_fails_half_way_leaves_nothing(write, tmp_path):
+    with pytest.raises(RuntimeError), write("target") as temporary:
+        (temporary / "part" if temporary.is_dir() else temporary).write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_stood_there_stays_when_writing_fails(tmp_path):
+def test_what_was_there_stays_when_writing_fails(tmp_path):
     atomic.write_text("target", "old")
-    with pytest.raises(RuntimeError), atomic.written_file("target") as place:
-        place.write_text("new, but h")
+    with pytest.raises(RuntimeError), atomic.write("target") as temporary:
+        temporary.write_text("new, but h")
         raise RuntimeError
     assert [entry.read_text() for entry in tmp_path.iterdir()] == ["old"]
 
 
-def test_a_folder_appears_whole():
-    with atomic.written_folder("target") as place:
-        (place / "part").write_text("all")
+def test_a_folder_appears_whole(tmp_path):
+    with atomic.write_folder("target") as temporary:
+        (temporary / "part").write_text("all")
         assert not Path("target").exists()
     assert Path("target/part").read_text() == "all"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_folder_is_continued_by_the_same_plan_alone(tmp_path):
+    for plan, found in (({"seed": 1}, []), ({"seed": 1}, ["part"]), ({"seed": 2}, [])):
+        with pytest.raises(RuntimeError), atomic.continue_folder("target", plan) as temporary:
+            assert [entry.name for entry in temporary.iterdir() if entry.name != atomic.PLAN_FILE] == found
+            (temporary / "part").write_text("done")
+            raise RuntimeError
+    with atomic.continue_folder("target", {"seed": 2}):
+        pass
+    assert [entry.name for entry in Path("target").iterdir()] == ["part"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
+
+
+def test_all_is_on_the_disk_before_it_gets_its_name(monkeypatch):
+    done = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def renamed(self, path):
+        done.append(f"-> {Path(path).name}")
+        return replace(self, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with atomic.write_folder("target") as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "part").write_text("all")
+    assert done[:-1] == ["inner", "part", ".partial-target", "-> target"]
+    done.clear()
+    atomic.write_text("file", "text")
+    assert done[:-1] == [".partial-file", "-> file"]
+
+
+@pytest.mark.parametrize(
+    ("there", "besides", "free"),
+    [
+        ([], (), True),
+        (["target/"], (), True),
+        (["target"], (), False),
+        (["target/", "target/.lock"], (), False),
+        (["target/", "target/.lock"], (".lock",), True),
+        (["target/", "target/.lock", "target/x"], (".lock",), False),
+    ],
+)
+def test_what_is_free(there, besides, free):
+    for name in there:
+        Path(name).mkdir() if name.endswith("/") else Path(name).write_text("")
+    if free:
+        atomic.check_is_free("target", besides)
+    else:
+        with pytest.raises(UserError, match=r"^target: exists already; delete it or choose another place$"):
+            atomic.check_is_free("target", besides)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [("{", "is not readable JSON"), ("[]", "should hold a JSON object"), (None, "is not readable JSON")],
+)
+def test_a_file_of_something_else_than_a_json_object_is_named(content, named):
+    if content is not None:
+        Path("a.json").write_text(content)
+    with pytest.raises(UserError, match=rf"a\.json: {named}.*; make it anew$"):
+        atomic.read_json("a.json", "make it anew")
+
+
+FULL = "the disk is full; free some space"
+ERRORS = [
+    # what is raised while `target` is written, bytes left on its disk, what is said
+    (OSError(errno.ENOSPC, "No space left on device"), 0, f"^target: {FULL}"),
+    (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, r"^no space is left .* not on that of target; look at"),
+    (OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x"), 0, f"^/var/tmp/x: {FULL}"),
+    (OSError(errno.ENOSPC, "No space left on device", ".partial-target"), 1 << 30, f"^target: {FULL}"),
+    (RuntimeError("hdf5: No space left on device"), 0, f"^target: {FULL}"),
+    (
+        RuntimeError("8: .partial-target/variables; No space left on device"),
+        1 << 30,
+        f"^target: {FULL}",
+    ),
+    (RuntimeError("7: .partial-target/variables; Permission denied"), 1 << 30, "^target: permission is denied"),
+    (UserError("tfds:x: cannot be prepared (No space left on device)"), 0, r"^tfds:x: cannot be prepared"),
+    (OSError(errno.EDQUOT, "Disk quota exceeded"), 1 << 30, "^target: the disk quota is used up"),
+    (OSError(errno.EROFS, "Read-only file system", ".partial-target"), 0, "^target: is on a read-only file system"),
+    (PermissionError(errno.EACCES, "Permission denied", "text.txt"), 0, r"^text\.txt: permission is denied"),
+    (PermissionError(errno.EACCES, "Permission denied", ".partial-target"), 0, "^target: permission is denied"),
+    (OSError(errno.ENAMETOOLONG, "File name too long", ".partial-target"), 0, "^target: its name is too long"),
+    (IsADirectoryError(errno.EISDIR, "Is a directory", "target"), 0, "^target: a folder is in the way"),
+    (OSError(errno.EMFILE, "Too many open files", "text.txt"), 0, r"^text\.txt: too many files are open; raise"),
+    (OSError(errno.EIO, "Input/output error"), 0, "^target: its disk fails"),
+]
+
+
+@pytest.mark.parametrize("write", [atomic.write, atomic.write_folder])
+@pytest.mark.parametrize(("error", "left", "saying"), ERRORS, ids=[saying.strip("^")[:40] for _, _, saying in ERRORS])
+def test_what_a_disk_refuses_is_said_of_the_file_it_refused(write, error, left, saying, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=left))
+    with pytest.raises(UserError, match=saying), write("target"):
+        raise error
 
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("hdf5: No space left on device")],
-    ids=["system", "library"],
+    [
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "text.txt"),
+        FileExistsError(errno.EEXIST, "File exists", "elsewhere"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", ".partial-target"),
+        ValueError("of another kind"),
+        RuntimeError("gs://records/a: Permission denied"),
+    ],
 )
-def test_a_full_disk_is_named(error):
-    with pytest.raises(UserError, match=r"target: the disk is full; free"), atomic.written_file("target"):
+def test_what_is_no_refusal_passes(error):
+    with pytest.raises(type(error)) as raised, atomic.write("target"):
         raise error
+    assert raised.value is error
 
 
 def test_a_file_in_the_way_of_a_folder_is_named():
     Path("a").write_text("")
-    with pytest.raises(UserError, match=r"a/b: .*in the way"):
+    with pytest.raises(UserError, match=r"^a: a file is in the way"):
         atomic.write_text("a/b", "text")

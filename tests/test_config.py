@@ -1,7 +1,7 @@
 import pytest
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.config import MINIATURES, PRESET_NAMES
+from keras_bert_scratch.config import MINIATURES, PRESET_NAMES, SIZES
 
 # Millions of parameters, the masked LM head included, as printed in Turc et al. 2019; one decimal.
 PUBLISHED_MILLIONS = {
@@ -78,17 +78,69 @@ def test_json_brings_back_the_same_config():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"hidden_size": 0}, "hidden_size"),
-        ({"vocab_size": 1.5}, "vocab_size"),
-        ({"hidden_size": 100, "num_heads": 3}, "num_heads"),
-        ({"hidden_dropout": 1.0}, "hidden_dropout"),
-        ({"attention_dropout": -0.1}, "attention_dropout"),
-        ({"activation": "relu"}, "relu"),
+        ({"hidden_size": 0}, "`hidden_size`: must be a whole number from 1 on, not 0"),
+        ({"hidden_size": "768"}, "`hidden_size`: .* not '768'"),
+        ({"hidden_size": None}, "`hidden_size`: .* not None"),
+        ({"vocab_size": 1.5}, "`vocab_size`"),
+        ({"num_layers": True}, "`num_layers`: .* not True"),
+        ({"num_heads": None}, "`num_heads`: .* not None"),
+        ({"intermediate_size": "0"}, "`intermediate_size`"),
+        ({"hidden_size": 100, "num_heads": 3}, "`num_heads`: 3 does not divide"),
+        ({"hidden_dropout": 1.0}, "`hidden_dropout`: .* not 1.0"),
+        ({"hidden_dropout": "0.1"}, "`hidden_dropout`: .* not '0.1'"),
+        ({"attention_dropout": -0.1}, "`attention_dropout`"),
+        ({"attention_dropout": None}, "`attention_dropout`"),
+        ({"classifier_dropout": float("nan")}, "`classifier_dropout`: .* not nan"),
+        ({"layer_norm_epsilon": "1e-12"}, "`layer_norm_epsilon`: must be a number above 0, not '1e-12'"),
+        ({"layer_norm_epsilon": 0.0}, "`layer_norm_epsilon`"),
+        ({"initializer_range": None}, "`initializer_range`: .* not None"),
+        ({"initializer_range": float("inf")}, "`initializer_range`"),
+        ({"activation": "mish"}, "`activation`: 'mish' is unknown; choose one of gelu"),
+        ({"activation": ["gelu"]}, "`activation`"),
     ],
 )
-def test_impossible_sizes_are_named(arguments, named):
+def test_impossible_values_are_named(arguments, named):
     with pytest.raises(kbs.UserError, match=named):
         kbs.BertConfig(**arguments)
+
+
+def test_a_trained_model_keeps_its_sizes():
+    config = kbs.BertConfig.preset("bert-tiny")
+    changed = config.override(hidden_dropout=0.0, classifier_dropout=0.3, hidden_size=128)
+    assert (changed.hidden_dropout, changed.head_dropout, changed.hidden_size) == (0.0, 0.3, 128)
+    for size in SIZES:
+        with pytest.raises(kbs.UserError, match=f"`{size}`: is .* in the weights and cannot become 4096"):
+            config.override(**{size: 4096})
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "outcome"),
+    [
+        (30522, 30522, None),
+        (30528, 30522, None),  # padded to a multiple of 8
+        (30592, 30522, None),  # of 64 and 128
+        (40, 5, "warning"),
+        (30522, 28996, "warning"),
+        (30522, 30523, "error"),
+    ],
+)
+def test_rows_without_tokens_are_padding_and_tokens_without_rows_an_error(rows, tokens, outcome, caplog):
+    config = kbs.BertConfig.preset("bert-tiny", vocab_size=rows)
+    if outcome == "error":
+        with pytest.raises(kbs.UserError, match=f"vocab.txt: the vocabulary has {tokens} tokens, .* only {rows} rows"):
+            config.check_vocabulary(tokens, "vocab.txt")
+        return
+    config.check_vocabulary(tokens, "vocab.txt")
+    told = [record.getMessage() for record in caplog.records]
+    assert [f"has {tokens} tokens, the model's token embedding {rows} rows" in line for line in told] == (
+        [True] if outcome else []
+    )
+
+
+def test_pairs_need_two_kinds_of_segment():
+    kbs.BertConfig.preset("bert-tiny").check_pairs()
+    with pytest.raises(kbs.UserError, match=r"`num_segments`: the model knows 1 kind of segment .* pair of texts"):
+        kbs.BertConfig.preset("bert-tiny", num_segments=1).check_pairs()
 
 
 def test_unknown_names_are_named(tmp_path):
@@ -96,6 +148,12 @@ def test_unknown_names_are_named(tmp_path):
         kbs.BertConfig.preset("bert-huge")
     with pytest.raises(kbs.UserError, match="n_layer"):
         kbs.BertConfig.from_dict({"n_layer": 2})
+    (tmp_path / "config.json").write_text('{"num_layers": 0}')
+    with pytest.raises(kbs.UserError, match=r"^config\.json: `num_layers`: must be"):
+        kbs.BertConfig.load("config.json")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(kbs.UserError, match=r"^config\.json: should hold"):
+        kbs.BertConfig.load("config.json")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(kbs.UserError, match=r"config\.json"):
         kbs.BertConfig.load("config.json")

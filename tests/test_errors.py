@@ -15,7 +15,7 @@ def refuse(number):
 
 
 def test_it_is_a_value_error_and_passes_between_processes():
-    with pytest.raises(ValueError, match="^vocab.txt: lacks"):
+    with pytest.raises(ValueError, match=r"^vocab\.txt: lacks"):
         raise UserError("vocab.txt: lacks [MASK]")
     assert str(pickle.loads(pickle.dumps(UserError("vocab.txt: lacks [MASK]")))) == "vocab.txt: lacks [MASK]"
 

@@ -18,9 +18,9 @@ import typer
 from recipe import Out, make_records
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.demo_text import write_demo_text
 from keras_bert_scratch.commands.main import ends_well
 from keras_bert_scratch.commands.vocab import vocab
-from keras_bert_scratch.data.demo_text import write_demo_text
 
 NUM_LABELLED = 3000
 VOCAB_SIZE = 8000

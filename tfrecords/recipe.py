@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.progress import byte_progress
+from keras_bert_scratch.progress import ProgressBar
 
 Out = Annotated[Path, typer.Argument(help="Folder for everything; the same command goes on where it stopped.")]
 
 
 def make_records(corpus: list[str], vocabulary: Path, directory: Path, form: kbs.CorpusForm) -> None:
     """Builds the records of `corpus` in `directory`, continuing an interrupted build, and prints what they hold."""
-    with byte_progress(f"{directory}") as told:
-        manifest = kbs.build_records(corpus, kbs.BertTokenizer(vocabulary), directory, form=form, on_progress=told)
+    with ProgressBar(f"{directory}") as bar:
+        tokenizer = kbs.BertTokenizer(vocabulary)
+        manifest = kbs.build_records(corpus, tokenizer, directory, form=form, on_progress=bar.update)
     counts = ", ".join(f"{manifest.total(what):,} {what}" for what in ("documents", "sentences", "tokens"))
     print(f"{directory}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")
     for what, count in manifest.text.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,34 +25,45 @@ FIELDS = {
 }
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in `file`."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: is not readable JSON ({error}); copy it again") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file}: should hold a JSON object; copy it again")
-    return values
+def from_bert_config(
+    values: Mapping[str, Any], activations: Mapping[str, str], origin: Path, **others: Any
+) -> BertConfig:
+    """Our config.
 
+    Args:
+        values: the file's fields.
+        activations: their names of activations, and ours.
+        origin: the file, for errors.
+        others: fields that the file calls otherwise, by our names.
 
-def from_bert_config(values: Mapping[str, Any], activations: Mapping[str, str], origin: Path) -> BertConfig:
-    """Our config; `activations` says which GELU their names mean.
+    Raises:
+        UserError: a field has a value that cannot be, by their name.
 
     Example:
         >>> from_bert_config({"hidden_size": 128, "num_attention_heads": 2}, {"gelu": "gelu"}, Path("c")).hidden_size
         128
     """
     activation = values.get("hidden_act", "gelu")
-    if activation not in activations:
+    if activation not in tuple(activations):
         raise UserError(
-            f"{origin}: its activation (hidden_act) {activation!r} is none of BERT's: {', '.join(activations)}"
+            f"{origin}: its activation (hidden_act) {activation!r} is not supported; supported are "
+            f"{', '.join(activations)}"
         )
     ours = {name: values.get(theirs, default) for name, (theirs, default) in FIELDS.items()}
+    return checked_config({**ours, "activation": activations[activation], **others}, origin, FIELDS)
+
+
+def checked_config(values: Mapping[str, Any], origin: Path, names: Mapping[str, tuple[str, Any]]) -> BertConfig:
+    """The config, its errors with the file's name and the file's name of the field."""
+    # A size of 0 means "as usual" in a BertConfig of ours only.
+    zero = next((name for name in ("num_heads", "intermediate_size") if values[name] == 0), None)
     try:
-        return BertConfig(**ours, activation=activations[activation])
+        if zero:
+            raise UserError(f"`{zero}`: must be a whole number from 1 on, not {values[zero]!r}")
+        return BertConfig(**values)
     except UserError as error:
-        raise UserError(f"{origin}: {error}") from None
+        field, _, problem = str(error).removeprefix("`").partition("`: ")
+        raise UserError(f"{origin}: {names.get(field, (field,))[0]}: {problem}") from None
 
 
 def to_bert_config(config: BertConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoint: what every format is read into and written from; which tensors a model has, by our names."""
+"""Checkpoint: what every format is read into and written from."""
 
 from __future__ import annotations
 
@@ -8,64 +8,47 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert_scratch.checkpoints.architectures import Shape, model_shapes
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 
-Shape = tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """What stands on the encoder.
-
-    Args:
-        heads: the parts of the network above the encoder, by the first word of their tensors' names.
-        needs_pooler: whether they read the pooled vector; where they do not, there may be a pooler or none.
-        num_classes: the size of a task's head where it is always the same.
-    """
-
-    heads: tuple[str, ...]
-    needs_pooler: bool
-    num_classes: int | None = None
-
-
-# By the name of the class in `models`.
-ARCHITECTURES = {
-    "BertBackbone": Architecture((), False),
-    "BertPretrainer": Architecture(("masked_lm", "next_sentence"), True),
-    "BertMaskedLM": Architecture(("masked_lm",), False),
-    "BertNextSentencePredictor": Architecture(("next_sentence",), True),
-    "BertTextClassifier": Architecture(("logits",), True),
-    "BertTokenClassifier": Architecture(("logits",), False),
-    "BertQuestionAnswerer": Architecture(("logits",), False, 2),
-    "BertMultipleChoice": Architecture(("logits",), True, 1),
-}
+# What a text classifier's outputs can be, in Hugging Face's words.
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
 @dataclasses.dataclass
 class Checkpoint:
-    """A model at rest: numbers by name, and all that is needed to use them.
+    """A model at rest: arrays by name, and all that is needed to use them.
 
     Args:
-        architecture: one of `ARCHITECTURES`.
-        config: sizes and rates.
+        architecture: str. One of `ARCHITECTURES`.
+        config: BertConfig. Sizes and rates.
         weights: float32 arrays by the names that they have in our code, `encoder_block_0/attention/query/kernel`.
-        vocabulary: its words, if they came along.
-        lowercase: whether the vocabulary is uncased; `None` means to look at it.
-        label_names: what the classes are called; empty if they have no names.
-        step: how many steps it was trained, where the file says.
-        notes: what a reader of the conversion should know, a sentence each.
+        vocabulary: Vocabulary or `None`. Its tokens, if they came along.
+        rules: WordRules or `None`. How text becomes words, where the vocabulary came along.
+        label_names: tuple of str, default empty. What the classes are called; empty if they have no names.
+        problem_type: str or `None`, default `None`. What a text classifier's outputs are: `"regression"`,
+            `"single_label_classification"`, `"multi_label_classification"`; `None` where the file does not say.
+        step: int or `None`, default `None`. How many steps it was trained, where the file says.
+        notes: list of str. What a reader of the conversion should know, a sentence each.
     """
 
     architecture: str
     config: BertConfig
     weights: dict[str, np.ndarray]
     vocabulary: Vocabulary | None = None
-    lowercase: bool | None = None
+    rules: WordRules | None = None
     label_names: tuple[str, ...] = ()
+    problem_type: str | None = None
     step: int | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def lowercase(self) -> bool | None:
+        """Whether the vocabulary is uncased."""
+        return self.rules.lowercase if self.rules else None
 
     @property
     def has_pooler(self) -> bool:
@@ -82,66 +65,20 @@ class Checkpoint:
         """Numbers in all weights together."""
         return sum(tensor.size for tensor in self.weights.values())
 
-
-def encoder_shapes(config: BertConfig) -> dict[str, Shape]:
-    """Name and shape of every tensor of embeddings and encoder blocks.
-
-    Example:
-        >>> encoder_shapes(BertConfig(num_layers=1, hidden_size=64))["encoder_block_0/feed_forward/output/kernel"]
-        (256, 64)
-    """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    shapes = {
-        "embeddings/token_embedding": (config.vocab_size, hidden),
-        "embeddings/segment_embedding": (config.num_segments, hidden),
-        "embeddings/position_embedding": (config.max_position_embeddings, hidden),
-        **_layer_norm("embeddings/layer_norm", hidden),
-    }
-    for index in range(config.num_layers):
-        block = f"encoder_block_{index}"
-        for name in ("query", "key", "value", "output"):
-            shapes |= _dense(f"{block}/attention/{name}", hidden, hidden)
-        shapes |= _layer_norm(f"{block}/attention_layer_norm", hidden)
-        shapes |= _dense(f"{block}/feed_forward/intermediate", hidden, inner)
-        shapes |= _dense(f"{block}/feed_forward/output", inner, hidden)
-        shapes |= _layer_norm(f"{block}/feed_forward_layer_norm", hidden)
-    return shapes
-
-
-def model_shapes(config: BertConfig, architecture: str, pooler: bool, num_classes: int = 0) -> dict[str, Shape]:
-    """Name and shape of every tensor of a model.
-
-    Args:
-        config: sizes.
-        architecture: one of `ARCHITECTURES`.
-        pooler: whether there is one even if no head needs it.
-        num_classes: size of a task's head, where there is one and the architecture leaves it open.
-    """
-    made_of = ARCHITECTURES[architecture]
-    hidden = config.hidden_size
-    shapes = {
-        "masked_lm": {
-            **_dense("masked_lm/transform", hidden, hidden),
-            **_layer_norm("masked_lm/layer_norm", hidden),
-            "masked_lm/bias": (config.vocab_size,),
-        },
-        "next_sentence": _dense("next_sentence/dense", hidden, 2),
-        "logits": _dense("logits", hidden, made_of.num_classes or num_classes),
-    }
-    found = encoder_shapes(config)
-    if pooler or made_of.needs_pooler:
-        found |= _dense("pooler/dense", hidden, hidden)
-    for head in made_of.heads:
-        found |= shapes[head]
-    return found
-
-
-def _dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
-    return {f"{name}/kernel": (inputs, outputs), f"{name}/bias": (outputs,)}
-
-
-def _layer_norm(name: str, size: int) -> dict[str, Shape]:
-    return {f"{name}/gamma": (size,), f"{name}/beta": (size,)}
+    def check(self) -> None:
+        """Raises `UserError` unless the weights are exactly those of a model of this architecture and these sizes."""
+        wanted = model_shapes(self.config, self.architecture, self.has_pooler, self.num_classes or 0)
+        held = {name: tensor.shape for name, tensor in self.weights.items()}
+        wrong = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
+        if wrong:
+            raise UserError(
+                f"the model: its tensor {wrong[0]} has the shape {held.get(wrong[0])} where a {self.architecture} has "
+                f"{wanted.get(wrong[0])}{f' ({len(wrong)} such)' if len(wrong) > 1 else ''}; nothing was written"
+            )
+        if self.label_names and len(self.label_names) != self.num_classes:
+            raise UserError(
+                f"`label_names`: has {len(self.label_names)} names for {self.num_classes} classes; give one for each"
+            )
 
 
 def take_tensors(
@@ -172,7 +109,9 @@ def take_tensors(
     weights = {}
     for name, shape in shapes.items():
         if theirs(name) not in held:
-            raise UserError(f"{origin}: lacks the tensor {theirs(name)}, which the config asks for; copy it again")
+            raise UserError(
+                f"{origin}: lacks the tensor {theirs(name)}, which the config asks for; {_mend(theirs(name), held)}"
+            )
         tensor = to_ours(name, held[theirs(name)])
         if tensor.shape != shape:
             raise UserError(
@@ -183,13 +122,11 @@ def take_tensors(
     return weights
 
 
-def check_vocabulary_size(origin: Path | str, vocabulary: Vocabulary, config: BertConfig) -> None:
-    """Raises `UserError` when the vocabulary and the token table are of different sizes."""
-    if len(vocabulary) != config.vocab_size:
-        raise UserError(
-            f"{origin}: the vocabulary ({vocabulary.origin}) has {len(vocabulary)} tokens, the config "
-            f"{config.vocab_size}; give the one that the model was trained with, placeholders like [unused0] included"
-        )
+def _mend(missing: str, held: Iterable[str]) -> str:
+    """What to do about a tensor that is missing: it may be there with something else in front of its name."""
+    _, separator, end = missing.replace("/", ".").partition(".")
+    other = next((name for name in held if separator and name.replace("/", ".").endswith(f".{end}")), None)
+    return f"it has {other} instead: rename its tensors" if other else "copy it again"
 
 
 def refuse_others(origin: Path | str, held: Iterable[str], wanted: Iterable[str]) -> None:
@@ -200,14 +137,3 @@ def refuse_others(origin: Path | str, held: Iterable[str], wanted: Iterable[str]
             f"{origin}: also holds {', '.join(others[:3])}{' and more' * (len(others) > 3)}, which belongs to no head "
             f"of BERT known here; take it out first if it is not needed"
         )
-
-
-def pretraining_architecture(masked_lm: bool, next_sentence: bool) -> str:
-    """Which of the models without a task's head has just these heads.
-
-    Example:
-        >>> pretraining_architecture(masked_lm=False, next_sentence=True)
-        'BertNextSentencePredictor'
-    """
-    heads = ("masked_lm",) * masked_lm + ("next_sentence",) * next_sentence
-    return next(name for name, architecture in ARCHITECTURES.items() if architecture.heads == heads)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.bert_config import read_json
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_vocabulary_size
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.json_fields import SettingRefused, read_json
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 # Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
@@ -32,8 +33,8 @@ def recognise(path: Path | str) -> str:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: is no folder; give the folder that holds the model's files")
-    if (path / "config.json").exists():
-        return _by_config(path / "config.json")
+    if (config := current_file(path, "config.json")).exists():
+        return _by_config(config)
     if (path / "saved_model.pb").exists():
         return "model_garden"
     if (path / "bert_config.json").exists():
@@ -59,28 +60,34 @@ def _by_config(file: Path) -> str:
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """The model in the folder `path`, whoever wrote it.
 
+    A tokenizer that cannot be followed here is left out, and a note says so: the model itself is none the worse.
+
     Raises:
         UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
     """
     path = Path(path)
     checkpoint = _module(recognise(path)).read(path)
     if has_vocabulary(path):
-        checkpoint.vocabulary, casing = read_vocabulary(path)
-        check_vocabulary_size(path, checkpoint.vocabulary, checkpoint.config)
-        if checkpoint.lowercase is None:
-            checkpoint.lowercase = not checkpoint.vocabulary.looks_cased if casing is None else casing
+        try:
+            files = read_vocabulary(path)
+        except SettingRefused as refusal:
+            checkpoint.notes.append(f"{refusal}; the vocabulary is left out")
+            return checkpoint
+        checkpoint.notes += files.notes
+        checkpoint.vocabulary = files.vocabulary
+        checkpoint.config.check_vocabulary(len(files.vocabulary), files.vocabulary.origin)
+        if checkpoint.rules is None:
+            checkpoint.rules = files.word_rules()
     return checkpoint
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
     """Writes the new folder `path` in the format `to`, one of `WRITABLE`; what it cannot hold is in the notes then."""
     if to not in WRITABLE:
-        raise UserError(f"--to: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: exists already; delete it or choose another place")
-    with atomic.written_folder(path) as place:
-        _module(to).write(checkpoint, place)
+        raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
+    checkpoint.check()
+    with atomic.write_folder(path) as staged:
+        _module(to).write(checkpoint, staged)
 
 
 def _module(name: str) -> Any:

@@ -14,53 +14,51 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.bert_config import from_bert_config, read_json, to_bert_config
-from keras_bert_scratch.checkpoints.checkpoint import (
-    Checkpoint,
-    model_shapes,
-    pretraining_architecture,
-    refuse_others,
-    take_tensors,
-)
-from keras_bert_scratch.checkpoints.names import GOOGLES_NAMES, Rules, renamed
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes, pretraining_architecture
+from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.config_fields import GOOGLE_CONFIG
+from keras_bert_scratch.checkpoints.names import google_names, renamed
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.json_fields import read_json
+from keras_bert_scratch.text.word_rules import GOOGLES_MAX_WORD_LENGTH
 
 CONFIG_FILE = "bert_config.json"
 CHECKPOINT_NAME = "bert_model.ckpt"
-ACTIVATIONS = {"gelu": "gelu_tanh"}
+ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu", "tanh": "tanh", "linear": "linear"}
+LAYER_NORM_EPSILON = 1e-12  # fixed in Google's code
 
-CLASSIFIER: Rules = ((r"^logits/kernel$", "output_weights"), (r"^logits/bias$", "output_bias"))
-SQUAD: Rules = ((r"^logits/kernel$", "cls/squad/output_weights"), (r"^logits/bias$", "cls/squad/output_bias"))
 # What a training keeps beside the weights.
 NO_WEIGHTS = re.compile(r"(/adam_[mv]|^global_step|(^|/)(good_steps|loss_scale))$")
 
 
 def read(path: Path) -> Checkpoint:
     """Reads a folder with one checkpoint in it."""
-    config = from_bert_config(read_json(path / CONFIG_FILE), ACTIVATIONS, path / CONFIG_FILE)
+    description = read_json(path / CONFIG_FILE)
+    notes = GOOGLE_CONFIG.check(path / CONFIG_FILE, description)
+    config = from_bert_config(description, ACTIVATIONS, path / CONFIG_FILE)
     prefix = checkpoint_prefix(path)
     held = read_variables(prefix)
-    architecture, head = _architecture(held)
-    num_classes = held[renamed("logits/bias", head)].size if head else 0
-    rules = (*GOOGLES_NAMES, *head)
-    shapes = model_shapes(config, architecture, "bert/pooler/dense/kernel" in held, num_classes)
-    weights = take_tensors(prefix, shapes, lambda name: renamed(name, rules), held, _as_ours)
+    architecture = _architecture(held)
+    names = google_names(architecture)
+    num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
+    shapes = model_shapes(config, architecture, names["pooler/dense/kernel"] in held, num_classes)
+    weights = take_tensors(prefix, shapes, lambda name: renamed(name, names), held, _as_ours)
     refuse_others(
-        prefix, (name for name in held if not NO_WEIGHTS.search(name)), (renamed(name, rules) for name in shapes)
+        prefix, (name for name in held if not NO_WEIGHTS.search(name)), (renamed(name, names) for name in shapes)
     )
     step = int(held["global_step"]) if "global_step" in held else None
-    return Checkpoint(architecture, config, weights, step=step)
+    return Checkpoint(architecture, config, weights, step=step, notes=notes)
 
 
-def _architecture(held: Mapping[str, np.ndarray]) -> tuple[str, Rules]:
-    """What the head is, and its names."""
-    if "output_bias" in held:
-        return "BertTextClassifier", CLASSIFIER
-    if "cls/squad/output_bias" in held:
-        return "BertQuestionAnswerer", SQUAD
+def _architecture(held: Mapping[str, np.ndarray]) -> str:
+    """What the tensors make up."""
+    for name, architecture in ARCHITECTURES.items():
+        if architecture.google_prefix and google_names(name)["logits/bias"] in held:
+            return name
     return pretraining_architecture(
         masked_lm="cls/predictions/output_bias" in held, next_sentence="cls/seq_relationship/output_bias" in held
-    ), ()
+    )
 
 
 def _as_ours(name: str, tensor: np.ndarray) -> np.ndarray:
@@ -70,29 +68,64 @@ def _as_ours(name: str, tensor: np.ndarray) -> np.ndarray:
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes the folder that Google's scripts start from."""
-    heads = {"BertTextClassifier": CLASSIFIER, "BertQuestionAnswerer": SQUAD}.get(checkpoint.architecture, ())
-    if "logits/kernel" in checkpoint.weights and not heads:
+    config = checkpoint.config
+    if "logits/kernel" in checkpoint.weights and not ARCHITECTURES[checkpoint.architecture].google_prefix:
         raise UserError(
-            f"--to google: its scripts know no head like that of a {checkpoint.architecture}; choose another"
+            f"`to='google'`: its scripts know no head like that of a {checkpoint.architecture}; choose another format"
         )
-    if checkpoint.config.activation == "gelu":
-        checkpoint.notes.append("Google's code approximates GELU by tanh: outputs will differ in the third decimal")
-    if checkpoint.label_names:
-        checkpoint.notes.append(f"the labels' names are left out: {', '.join(checkpoint.label_names)}")
-    rules = (*GOOGLES_NAMES, *heads)
-    tensors = {renamed(name, rules): _as_ours(name, tensor) for name, tensor in checkpoint.weights.items()}
-    names = sorted(tensors)
+    activation = "gelu" if config.activation == "gelu" else _googles_activation(config.activation)
+    checkpoint.notes += _what_google_has_not(checkpoint)
+    names = google_names(checkpoint.architecture)
+    tensors = {renamed(name, names): _as_ours(name, tensor) for name, tensor in checkpoint.weights.items()}
+    written = sorted(tensors)
     tf.raw_ops.SaveV2(
         prefix=str(path / CHECKPOINT_NAME),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tensors[name] for name in names],
+        tensor_names=written,
+        shape_and_slices=[""] * len(written),
+        tensors=[tensors[name] for name in written],
     )
-    config = to_bert_config(checkpoint.config) | {"hidden_act": "gelu"}
-    del config["layer_norm_eps"]  # fixed at 1e-12 in Google's code
-    atomic.write_json(path / CONFIG_FILE, config)
+    description = to_bert_config(config) | {"hidden_act": activation}
+    del description["layer_norm_eps"]
+    atomic.write_json(path / CONFIG_FILE, description)
     if checkpoint.vocabulary is not None:
         checkpoint.vocabulary.save(path / "vocab.txt")
+
+
+def _googles_activation(activation: str) -> str:
+    theirs = next((theirs for theirs, ours in ACTIVATIONS.items() if ours == activation), None)
+    if theirs is None:
+        raise UserError(
+            f"`to='google'`: its scripts know no activation {activation!r}, only {', '.join(ACTIVATIONS)}; choose "
+            f"another format"
+        )
+    return theirs
+
+
+def _what_google_has_not(checkpoint: Checkpoint) -> list[str]:
+    """What will be different in Google's scripts, a sentence each."""
+    config, rules, notes = checkpoint.config, checkpoint.rules, []
+    if config.activation == "gelu":
+        notes.append("Google's code approximates GELU by tanh: outputs will differ in the third decimal")
+    if config.layer_norm_epsilon != LAYER_NORM_EPSILON:
+        notes.append(
+            f"Google's code has a fixed LayerNorm epsilon of {LAYER_NORM_EPSILON}, not {config.layer_norm_epsilon}: "
+            f"outputs will differ"
+        )
+    if config.classifier_dropout not in (None, config.hidden_dropout):
+        notes.append("classifier_dropout is left out: Google's scripts drop a fixed tenth")
+    if checkpoint.label_names:
+        notes.append(f"the labels' names are left out: {', '.join(checkpoint.label_names)}")
+    if checkpoint.problem_type not in (None, "single_label_classification"):
+        notes.append(f"problem_type is left out: {checkpoint.problem_type}")
+    if rules and (lost := {name: v for name, v in rules.differences().items() if name != "max_word_length"}):
+        said = ", ".join(f"{name}={value}" for name, value in lost.items())
+        notes.append(f"Google's tokenizer has no {said}: texts will become other tokens")
+    if rules and rules.max_word_length != GOOGLES_MAX_WORD_LENGTH:
+        notes.append(
+            f"words of more than {GOOGLES_MAX_WORD_LENGTH} characters become [UNK] in Google's code, here those of "
+            f"more than {rules.max_word_length}"
+        )
+    return notes
 
 
 def checkpoint_prefix(path: Path) -> Path:

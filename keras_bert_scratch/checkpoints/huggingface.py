@@ -16,62 +16,37 @@ import safetensors.numpy
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints import huggingface_tf
-from keras_bert_scratch.checkpoints.bert_config import from_bert_config, read_json, to_bert_config
-from keras_bert_scratch.checkpoints.checkpoint import (
-    Checkpoint,
-    model_shapes,
-    pretraining_architecture,
-    refuse_others,
-    take_tensors,
-)
-from keras_bert_scratch.checkpoints.names import GOOGLES_NAMES, Rules, renamed
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes, pretraining_architecture
+from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
+from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
+from keras_bert_scratch.checkpoints.labels import read_label_names
+from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.json_fields import read_json
+from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH
 
 CONFIG_FILE = "config.json"
 SAFETENSORS_FILE = "model.safetensors"
 TORCH_FILE = "pytorch_model.bin"
 TENSORFLOW_FILE = "tf_model.h5"
 
-# Theirs and ours. A causal language model has the tensors of a masked one.
-CLASSES = {
-    "BertModel": "BertBackbone",
-    "BertForPreTraining": "BertPretrainer",
-    "BertForMaskedLM": "BertMaskedLM",
-    "BertForNextSentencePrediction": "BertNextSentencePredictor",
-    "BertForSequenceClassification": "BertTextClassifier",
-    "BertForTokenClassification": "BertTokenClassifier",
-    "BertForQuestionAnswering": "BertQuestionAnswerer",
-    "BertForMultipleChoice": "BertMultipleChoice",
-}
+# Theirs and ours. Of several names of theirs the first is written.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "linear": "linear",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
 }
-# What their config can ask for that is no BERT as published, and the value that it has in one.
-PUBLISHED = {
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "pruned_heads": {},
-}
-
-NAMES: Rules = (
-    *GOOGLES_NAMES,
-    (r"^cls/predictions/output_bias$", "cls/predictions/bias"),
-    (r"^cls/seq_relationship/output_weights$", "cls/seq_relationship/kernel"),
-    (r"^cls/seq_relationship/output_bias$", "cls/seq_relationship/bias"),
-    (r"_embeddings$", r"\g<0>/weight"),
-    (r"/layer_(\d+)/", r"/layer/\1/"),
-    (r"/(kernel|gamma)$", "/weight"),
-    (r"/beta$", "/bias"),
-    (r"/", "."),
-)
-QUESTION_HEAD: Rules = ((r"^logits/", "qa_outputs/"),)
-CLASSIFIER_HEAD: Rules = ((r"^logits/", "classifier/"),)
 
 POOLER = "bert.pooler.dense.bias"
 # Stored beside the weights by some versions: a table of numbers 0, 1, 2, and the tied output matrix once more.
@@ -84,63 +59,76 @@ TIED = {
 
 def read(path: Path) -> Checkpoint:
     """Reads a folder that `transformers` or a program like it saved."""
-    description = read_json(path / CONFIG_FILE)
-    if description.get("model_type", "bert") != "bert":
-        raise UserError(f"{path / CONFIG_FILE}: is a model of type {description['model_type']!r}, not a BERT")
-    for name, value in PUBLISHED.items():
-        if description.get(name) not in (value, None):
-            raise UserError(f"{path / CONFIG_FILE}: {name} is {description[name]!r}; BERT as published has {value!r}")
-    config = from_bert_config(description, ACTIVATIONS, path / CONFIG_FILE)
+    file = path / CONFIG_FILE
+    description = read_json(file)
+    notes = HUGGING_FACE_CONFIG.check(file, description)
+    dropout = description.get("classifier_dropout")
+    config = from_bert_config(description, ACTIVATIONS, file, classifier_dropout=dropout)
+    problem_type = description.get("problem_type")
+    if problem_type not in (None, *PROBLEM_TYPES):
+        raise UserError(f"{file}: problem_type is {problem_type!r}; supported are {', '.join(PROBLEM_TYPES)}")
     origin, held = _read_tensors(path)
     _drop_tied(origin, held)
 
-    architecture = _architecture(description, held)
-    num_classes = next((held[name].size for name in ("classifier.bias", "qa_outputs.bias") if name in held), 0)
-    rules = _rules(architecture)
+    architecture = _architecture(file, description, held)
+    names = huggingface_names(architecture)
+    num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
     shapes = model_shapes(config, architecture, POOLER in held, num_classes)
-    weights = take_tensors(origin, shapes, lambda name: renamed(name, rules), held, _transposed)
-    refuse_others(origin, held, (renamed(name, rules) for name in shapes))
-    labels = _label_names(description, num_classes) if architecture.endswith("Classifier") else ()
-    return Checkpoint(architecture, config, weights, label_names=labels)
+    weights = take_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
+    refuse_others(origin, held, (renamed(name, names) for name in shapes))
+    checkpoint = Checkpoint(architecture, config, weights, notes=notes)
+    if ARCHITECTURES[architecture].has_labels:
+        checkpoint.label_names = read_label_names(file, description, num_classes)
+    if architecture == "BertTextClassifier":
+        checkpoint.problem_type = problem_type
+    return checkpoint
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a folder that `transformers` loads, heads included."""
-    rules = _rules(checkpoint.architecture)
-    tensors = {renamed(name, rules): _transposed(name, tensor) for name, tensor in checkpoint.weights.items()}
+    names = huggingface_names(checkpoint.architecture)
+    tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in checkpoint.weights.items()}
     if checkpoint.architecture == "BertBackbone":
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     config = checkpoint.config
     description: dict[str, Any] = {
         "model_type": "bert",
-        "architectures": [next(theirs for theirs, ours in CLASSES.items() if ours == checkpoint.architecture)],
+        "architectures": [ARCHITECTURES[checkpoint.architecture].huggingface],
         **to_bert_config(config),
-        "hidden_act": "gelu" if config.activation == "gelu" else "gelu_new",
+        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
+        "classifier_dropout": config.classifier_dropout,
         "pad_token_id": 0,
     }
-    if checkpoint.num_classes and checkpoint.architecture.endswith("Classifier"):
-        names = checkpoint.label_names or [f"LABEL_{number}" for number in range(checkpoint.num_classes)]
-        description["id2label"] = {str(number): name for number, name in enumerate(names)}
-        description["label2id"] = {name: number for number, name in enumerate(names)}
+    if checkpoint.problem_type is not None:
+        description["problem_type"] = checkpoint.problem_type
+    if checkpoint.num_classes and ARCHITECTURES[checkpoint.architecture].has_labels:
+        labels = checkpoint.label_names or [f"LABEL_{number}" for number in range(checkpoint.num_classes)]
+        description["id2label"] = {str(number): label for number, label in enumerate(labels)}
+        description["label2id"] = {label: number for number, label in enumerate(labels)}
     if checkpoint.vocabulary is not None:
         description["pad_token_id"] = checkpoint.vocabulary.pad_id
-        checkpoint.vocabulary.save(path / "vocab.txt")
-        atomic.write_json(
-            path / "tokenizer_config.json",
-            {
-                "tokenizer_class": "BertTokenizer",
-                "do_lower_case": bool(checkpoint.lowercase),
-                "model_max_length": config.max_position_embeddings,
-            },
-        )
+        _write_tokenizer(checkpoint, path)
     atomic.write_json(path / CONFIG_FILE, description)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     safetensors.numpy.save_file(contiguous, path / SAFETENSORS_FILE, metadata={"format": "pt"})
 
 
-def _rules(architecture: str) -> Rules:
-    head = QUESTION_HEAD if architecture == "BertQuestionAnswerer" else CLASSIFIER_HEAD
-    return (*head, *NAMES)
+def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
+    rules = checkpoint.rules
+    checkpoint.vocabulary.save(path / "vocab.txt")
+    settings = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": rules.lowercase,
+        "strip_accents": None if rules.strip_accents == rules.lowercase else rules.strip_accents,
+        "tokenize_chinese_chars": rules.tokenize_chinese_chars,
+        "model_max_length": checkpoint.config.max_position_embeddings,
+    }
+    atomic.write_json(path / "tokenizer_config.json", settings)
+    if rules.max_word_length != OTHERS_MAX_WORD_LENGTH:
+        checkpoint.notes.append(
+            f"words of more than {OTHERS_MAX_WORD_LENGTH} characters become [UNK] in Hugging Face, here those of more "
+            f"than {rules.max_word_length}"
+        )
 
 
 def _transposed(name: str, tensor: np.ndarray) -> np.ndarray:
@@ -148,24 +136,25 @@ def _transposed(name: str, tensor: np.ndarray) -> np.ndarray:
     return tensor.T if name.endswith("/kernel") else tensor
 
 
-def _architecture(description: Mapping[str, Any], held: Mapping[str, np.ndarray]) -> str:
+def _architecture(file: Path, description: Mapping[str, Any], held: Mapping[str, np.ndarray]) -> str:
     """What the tensors make up; where two heads have the same tensors, the config says which it is."""
-    if "qa_outputs.bias" in held:
-        return "BertQuestionAnswerer"
-    if "classifier.bias" not in held:
-        return pretraining_architecture(
-            masked_lm="cls.predictions.bias" in held, next_sentence="cls.seq_relationship.bias" in held
-        )
-    named = {CLASSES.get(theirs.removeprefix("TF")) for theirs in description.get("architectures") or []}
-    if "BertMultipleChoice" in named and held["classifier.bias"].size == 1:
-        return "BertMultipleChoice"
-    return "BertTokenClassifier" if "BertTokenClassifier" in named or POOLER not in held else "BertTextClassifier"
 
+    def fits(name: str) -> bool:
+        made_of = ARCHITECTURES[name]
+        bias = held.get(f"{made_of.huggingface_prefix}.bias") if made_of.huggingface_prefix else None
+        pooled = POOLER in held or not made_of.needs_pooler
+        return bias is not None and pooled and made_of.num_classes in (None, bias.size)
 
-def _label_names(description: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
-    """The classes' names, `LABEL_0` and so on where they have none; nothing for a single score."""
-    names = description.get("id2label") or {}
-    return tuple(str(names.get(str(n), f"LABEL_{n}")) for n in range(num_classes)) if num_classes > 1 else ()
+    named = description.get("architectures") or []
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise UserError(f"{file}: architectures should be a list of names, not {named!r}; copy it again")
+    named = [name.removeprefix("TF") for name in named]
+    candidates = [name for name in ARCHITECTURES if fits(name)]
+    if candidates:
+        return next((name for name in candidates if ARCHITECTURES[name].huggingface in named), candidates[0])
+    return pretraining_architecture(
+        masked_lm="cls.predictions.bias" in held, next_sentence="cls.seq_relationship.bias" in held
+    )
 
 
 def _read_tensors(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
@@ -197,6 +186,8 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
 
 def _todays_name(name: str) -> str:
     """As `transformers` names it now: with the encoder's prefix, `weight` and `bias` in a LayerNorm."""
+    # What torch's DataParallel and torch.compile put in front.
+    name = name.removeprefix("module.").removeprefix("_orig_mod.")
     if name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = f"bert.{name}"
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_scratch import tensor_file
-from keras_bert_scratch.checkpoints.names import Rules, renamed
 
-# Theirs to torch's, of which the file's names are a variant: layer group and model name before, ":0" behind.
-TORCHS_NAMES: Rules = (
+# From the file's names to torch's, applied in this order: remove the layer group and the model name in front and ":0"
+# at the end, write the number of a block as torch does, and so on.
+REPLACEMENTS = (
     (r"^[^/]+/[^/]+/", ""),
     (r":0$", ""),
     (r"/layer_\._(\d+)/", r"/layer/\1/"),
@@ -26,10 +26,16 @@ SECOND_COPY = re.compile(r"^mlm___cls/[^/]+/bert/")
 
 
 def read_tensors(file: Path) -> dict[str, np.ndarray]:
-    """The tensors by torch's names, their matrices turned as torch has them."""
+    """The tensors by torch's names, their matrices transposed as torch has them."""
     held = tensor_file.read_tensors(file)
     return {
-        renamed(name, TORCHS_NAMES): tensor.T if name.endswith("/kernel:0") else tensor
+        _torchs_name(name): tensor.T if name.endswith("/kernel:0") else tensor
         for name, tensor in held.items()
         if not SECOND_COPY.match(name)
     }
+
+
+def _torchs_name(name: str) -> str:
+    for pattern, replacement in REPLACEMENTS:
+        name = re.sub(pattern, replacement, name)
+    return name

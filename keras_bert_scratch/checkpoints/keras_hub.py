@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.bert_config import read_json
-from keras_bert_scratch.checkpoints.checkpoint import (
-    Checkpoint,
-    Shape,
-    model_shapes,
-    refuse_others,
-    take_tensors,
-)
-from keras_bert_scratch.checkpoints.names import Rules, renamed
+from keras_bert_scratch.checkpoints.architectures import Shape, model_shapes
+from keras_bert_scratch.checkpoints.bert_config import checked_config
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.config_fields import KERAS_HUB_CONFIG, KERAS_OBJECT
+from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
@@ -37,47 +34,70 @@ FIELDS = {
     "max_position_embeddings": "max_sequence_length",
     "num_segments": "num_segments",
 }
+LAYER_NORM_EPSILON = 1e-12  # fixed in KerasHub's code
 # Keras names the parts of a functional model in its weights file by class, and numbers those of one class.
-NAMES: Rules = (
-    (r"^embeddings/token_embedding$", "layers/reversible_embedding/vars/0"),
-    (r"^embeddings/segment_embedding$", "layers/embedding/vars/0"),
-    (r"^embeddings/position_embedding$", "layers/position_embedding/vars/0"),
-    (r"^embeddings/layer_norm/", "layers/layer_normalization/"),
-    (r"^encoder_block_0/", "layers/transformer_encoder/"),
-    (r"^encoder_block_(\d+)/", r"layers/transformer_encoder_\1/"),
-    (r"/attention/(query|key|value|output)/", r"/_self_attention_layer/\1_dense/"),
-    (r"/attention_layer_norm/", "/_self_attention_layer_norm/"),
-    (r"/feed_forward/(intermediate|output)/", r"/_feedforward_\1_dense/"),
-    (r"/feed_forward_layer_norm/", "/_feedforward_layer_norm/"),
-    (r"^pooler/dense/", "layers/dense/"),
-    (r"/(kernel|gamma)$", "/vars/0"),
-    (r"/(bias|beta)$", "/vars/1"),
+NAMES = templates(
+    {
+        "embeddings/token_embedding": "layers/reversible_embedding/vars/0",
+        "embeddings/segment_embedding": "layers/embedding/vars/0",
+        "embeddings/position_embedding": "layers/position_embedding/vars/0",
+        "embeddings/layer_norm/gamma": "layers/layer_normalization/vars/0",
+        "embeddings/layer_norm/beta": "layers/layer_normalization/vars/1",
+        "pooler/dense/kernel": "layers/dense/vars/0",
+        "pooler/dense/bias": "layers/dense/vars/1",
+    },
+    {
+        "attention/query/kernel": "_self_attention_layer/query_dense/vars/0",
+        "attention/query/bias": "_self_attention_layer/query_dense/vars/1",
+        "attention/key/kernel": "_self_attention_layer/key_dense/vars/0",
+        "attention/key/bias": "_self_attention_layer/key_dense/vars/1",
+        "attention/value/kernel": "_self_attention_layer/value_dense/vars/0",
+        "attention/value/bias": "_self_attention_layer/value_dense/vars/1",
+        "attention/output/kernel": "_self_attention_layer/output_dense/vars/0",
+        "attention/output/bias": "_self_attention_layer/output_dense/vars/1",
+        "attention_layer_norm/gamma": "_self_attention_layer_norm/vars/0",
+        "attention_layer_norm/beta": "_self_attention_layer_norm/vars/1",
+        "feed_forward/intermediate/kernel": "_feedforward_intermediate_dense/vars/0",
+        "feed_forward/intermediate/bias": "_feedforward_intermediate_dense/vars/1",
+        "feed_forward/output/kernel": "_feedforward_output_dense/vars/0",
+        "feed_forward/output/bias": "_feedforward_output_dense/vars/1",
+        "feed_forward_layer_norm/gamma": "_feedforward_layer_norm/vars/0",
+        "feed_forward_layer_norm/beta": "_feedforward_layer_norm/vars/1",
+    },
+    "layers/transformer_encoder{}/",
 )
 
 
 def read(path: Path) -> Checkpoint:
     """Reads a preset's backbone."""
-    described = read_json(path / CONFIG_FILE)
+    file = path / CONFIG_FILE
+    described = read_json(file)
     if described.get("class_name") != "BertBackbone":
-        raise UserError(f"{path / CONFIG_FILE}: is a KerasHub {described.get('class_name')}, not a BertBackbone")
+        raise UserError(f"{file}: is a KerasHub {described.get('class_name')}, not a BertBackbone")
+    notes = KERAS_OBJECT.check(file, described)
+    settings = described.get("config")
+    if not isinstance(settings, dict):
+        raise UserError(f"{file}: lacks 'config'; save the preset again")
+    notes += KERAS_HUB_CONFIG.check(f"{file}: config", settings)
     try:
-        sizes = {name: described["config"][theirs] for name, theirs in FIELDS.items()}
+        sizes = {name: settings[theirs] for name, theirs in FIELDS.items()}
     except KeyError as error:
-        raise UserError(f"{path / CONFIG_FILE}: lacks {error}; save the preset again") from None
-    config = BertConfig(**sizes, attention_dropout=sizes["hidden_dropout"], activation="gelu_tanh")
+        raise UserError(f"{file}: lacks {error}; save the preset again") from None
+    values = {**sizes, "attention_dropout": sizes["hidden_dropout"], "activation": "gelu_tanh"}
+    config = checked_config(values, file, {ours: (theirs, None) for ours, theirs in FIELDS.items()})
     held = read_tensors(path / WEIGHTS_FILE)
     shapes = model_shapes(config, "BertBackbone", pooler=True)
     weights = take_tensors(
         path / WEIGHTS_FILE,
         shapes,
-        lambda name: renamed(name, NAMES),
+        _theirs_name,
         held,
         lambda name, tensor: (
             tensor.reshape(shapes[name]) if tensor.shape == _theirs(name, shapes[name], config) else tensor
         ),
     )
-    refuse_others(path / WEIGHTS_FILE, held, (renamed(name, NAMES) for name in shapes))
-    checkpoint = Checkpoint("BertBackbone", config, weights)
+    refuse_others(path / WEIGHTS_FILE, held, map(_theirs_name, shapes))
+    checkpoint = Checkpoint("BertBackbone", config, weights, notes=notes)
     if (path / "task.weights.h5").exists():
         checkpoint.notes.append("the task's head (task.weights.h5) is left out; only the backbone is read")
     return checkpoint
@@ -89,15 +109,22 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     shapes = model_shapes(config, "BertBackbone", pooler=True)
     left_out = sorted({name.split("/")[0] for name in checkpoint.weights.keys() - shapes.keys()})
     if left_out:
-        notes.append(f"left out, as KerasHub's backbone has no place for it: {', '.join(left_out)}")
+        notes.append(f"left out, as KerasHub's backbone has no such layer: {', '.join(left_out)}")
     if not checkpoint.has_pooler:
         notes.append("KerasHub's backbone always has a pooler and this model has none: it is written as zeros")
-    if config.activation != "gelu_tanh":
+    if config.activation not in ("gelu", "gelu_tanh"):
+        raise UserError(f"`to='keras_hub'`: it knows GELU alone, not {config.activation!r}; choose another format")
+    if config.activation == "gelu":
         notes.append("KerasHub approximates GELU by tanh: outputs will differ in the third decimal")
     if config.attention_dropout != config.hidden_dropout:
         notes.append("KerasHub has one rate of dropout: hidden_dropout is written, attention_dropout is not")
+    if config.layer_norm_epsilon != LAYER_NORM_EPSILON:
+        notes.append(
+            f"KerasHub has a fixed LayerNorm epsilon of {LAYER_NORM_EPSILON}, not {config.layer_norm_epsilon}: outputs "
+            f"will differ"
+        )
     tensors = {
-        renamed(name, NAMES): checkpoint.weights.get(name, np.zeros(shape, np.float32)).reshape(
+        _theirs_name(name): checkpoint.weights.get(name, np.zeros(shape, np.float32)).reshape(
             _theirs(name, shape, config)
         )
         for name, shape in shapes.items()
@@ -108,15 +135,24 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     write_tensors(path / WEIGHTS_FILE, tensors)
     atomic.write_json(path / "metadata.json", {"parameter_count": sum(tensor.size for tensor in tensors.values())})
     if checkpoint.vocabulary is not None:
-        lowercase = checkpoint.lowercase
+        rules = checkpoint.rules
+        if not rules.tokenize_chinese_chars:
+            notes.append(
+                "KerasHub makes each ideograph a word, which this model does not: texts will become other tokens"
+            )
         settings = {
             "name": "bert_tokenizer",
             "config_file": "tokenizer.json",
-            "lowercase": lowercase,
-            "strip_accents": lowercase,
+            "lowercase": rules.lowercase,
+            "strip_accents": rules.strip_accents,
         }
         atomic.write_json(path / "tokenizer.json", _keras_object("bert_tokenizer", "BertTokenizer", settings))
         checkpoint.vocabulary.save(path / "assets" / "tokenizer" / "vocabulary.txt")
+
+
+def _theirs_name(name: str) -> str:
+    """The tensor's name in KerasHub, where the first block has no number."""
+    return renamed(name, NAMES, lambda number: "" if number == "0" else f"_{number}")
 
 
 def _theirs(name: str, shape: Shape, config: BertConfig) -> Shape:

@@ -7,54 +7,93 @@ Model Garden has stored its encoders. Its "gelu" is the approximation by tanh.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from keras_bert_scratch.checkpoints.bert_config import from_bert_config, read_json
-from keras_bert_scratch.checkpoints.checkpoint import (
-    Checkpoint,
-    model_shapes,
-    pretraining_architecture,
-    refuse_others,
-    take_tensors,
-)
-from keras_bert_scratch.checkpoints.google import ACTIVATIONS, CONFIG_FILE, checkpoint_prefix, read_variables
-from keras_bert_scratch.checkpoints.names import Rules, renamed
+from keras_bert_scratch.checkpoints.architectures import model_shapes, pretraining_architecture
+from keras_bert_scratch.checkpoints.bert_config import from_bert_config
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.config_fields import MODEL_GARDEN_CONFIG
+from keras_bert_scratch.checkpoints.google import CONFIG_FILE, checkpoint_prefix, read_variables
+from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.json_fields import read_json
+from keras_bert_scratch.text.word_rules import WordRules
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 SAVED_VARIABLES = Path("variables") / "variables"
 LOWERCASE = "Variable"  # the full name of a SavedModel's variable `do_lower_case`
 
-ENCODER: Rules = (
-    (r"^embeddings/token_embedding$", "word_embeddings/embeddings"),
-    (r"^embeddings/segment_embedding$", "type_embeddings/embeddings"),
-    (r"^embeddings/position_embedding$", "position_embedding/embeddings"),
-    (r"^encoder_block_(\d+)/", r"transformer/layer_\1/"),
-    (r"/attention/(query|key|value)/", r"/self_attention/\1/"),
-    (r"/attention/output/", "/self_attention/attention_output/"),
-    (r"/attention_layer_norm/", "/self_attention_layer_norm/"),
-    (r"/feed_forward/(intermediate|output)/", r"/\1/"),
-    (r"/feed_forward_layer_norm/", "/output_layer_norm/"),
-    (r"^pooler/dense/", "pooler_transform/"),
-    (r"^masked_lm/transform/", "bert/cls/predictions/transform/dense/"),
-    (r"^masked_lm/layer_norm/", "bert/cls/predictions/transform/LayerNorm/"),
-    (r"^masked_lm/bias$", "bert/cls/predictions/output_bias/bias"),
+ACTIVATIONS = {
+    "gelu": "gelu_tanh",
+    "linear": "linear",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+
+# Ours: theirs.
+ENCODER = templates(
+    {
+        "embeddings/token_embedding": "word_embeddings/embeddings",
+        "embeddings/segment_embedding": "type_embeddings/embeddings",
+        "embeddings/position_embedding": "position_embedding/embeddings",
+        "embeddings/layer_norm/gamma": "embeddings/layer_norm/gamma",
+        "embeddings/layer_norm/beta": "embeddings/layer_norm/beta",
+        "pooler/dense/kernel": "pooler_transform/kernel",
+        "pooler/dense/bias": "pooler_transform/bias",
+        "masked_lm/transform/kernel": "bert/cls/predictions/transform/dense/kernel",
+        "masked_lm/transform/bias": "bert/cls/predictions/transform/dense/bias",
+        "masked_lm/layer_norm/gamma": "bert/cls/predictions/transform/LayerNorm/gamma",
+        "masked_lm/layer_norm/beta": "bert/cls/predictions/transform/LayerNorm/beta",
+        "masked_lm/bias": "bert/cls/predictions/output_bias/bias",
+    },
+    {
+        "attention/query/kernel": "self_attention/query/kernel",
+        "attention/query/bias": "self_attention/query/bias",
+        "attention/key/kernel": "self_attention/key/kernel",
+        "attention/key/bias": "self_attention/key/bias",
+        "attention/value/kernel": "self_attention/value/kernel",
+        "attention/value/bias": "self_attention/value/bias",
+        "attention/output/kernel": "self_attention/attention_output/kernel",
+        "attention/output/bias": "self_attention/attention_output/bias",
+        "attention_layer_norm/gamma": "self_attention_layer_norm/gamma",
+        "attention_layer_norm/beta": "self_attention_layer_norm/beta",
+        "feed_forward/intermediate/kernel": "intermediate/kernel",
+        "feed_forward/intermediate/bias": "intermediate/bias",
+        "feed_forward/output/kernel": "output/kernel",
+        "feed_forward/output/bias": "output/bias",
+        "feed_forward_layer_norm/gamma": "output_layer_norm/gamma",
+        "feed_forward_layer_norm/beta": "output_layer_norm/beta",
+    },
+    "transformer/layer_{}/",
 )
 # The next-sentence head and the classifier bring a pooler of their own; the encoder's is then not trained.
-NEXT_SENTENCE: Rules = (
-    (r"^pooler/dense/", "bert/next_sentence/pooler_dense/"),
-    (r"^next_sentence/dense/", "bert/next_sentence/logits/"),
-)
-CLASSIFIER: Rules = (
-    (r"^pooler/dense/", "sentence_prediction/pooler_dense/"),
-    (r"^logits/", "sentence_prediction/logits/"),
-)
+NEXT_SENTENCE = {
+    "pooler/dense/kernel": "bert/next_sentence/pooler_dense/kernel",
+    "pooler/dense/bias": "bert/next_sentence/pooler_dense/bias",
+    "next_sentence/dense/kernel": "bert/next_sentence/logits/kernel",
+    "next_sentence/dense/bias": "bert/next_sentence/logits/bias",
+}
+CLASSIFIER = {
+    "logits/kernel": "sentence_prediction/logits/kernel",
+    "logits/bias": "sentence_prediction/logits/bias",
+}
+CLASSIFIER_POOLER = {
+    "pooler/dense/kernel": "sentence_prediction/pooler_dense/kernel",
+    "pooler/dense/bias": "sentence_prediction/pooler_dense/bias",
+}
 ENCODER_NAME = re.compile(r"^bert_encoder(_v2)?(_\d+)?/")
 NO_WEIGHTS = re.compile(r"\.OPTIMIZER_SLOT|^(.*/)?optimizer/|^(save_counter|global_step|_CHECKPOINTABLE_OBJECT_GRAPH)")
+
+
+class NoEncoderError(UserError):
+    """The SavedModel is whole as far as one can see, but no encoder of the Model Garden."""
 
 
 def read(path: Path) -> Checkpoint:
@@ -63,34 +102,37 @@ def read(path: Path) -> Checkpoint:
     prefix = path / SAVED_VARIABLES if saved_model else checkpoint_prefix(path)
     held = _by_full_name(prefix)
     lowercase = bool(held.pop(LOWERCASE)) if LOWERCASE in held else None
+    notes: list[str] = []
     if (path / CONFIG_FILE).exists():
-        config = from_bert_config(read_json(path / CONFIG_FILE), ACTIVATIONS, path / CONFIG_FILE)
+        description = read_json(path / CONFIG_FILE)
+        notes += MODEL_GARDEN_CONFIG.check(path / CONFIG_FILE, description)
+        config = from_bert_config(description, ACTIVATIONS, path / CONFIG_FILE)
     else:
         config = _config_by_shapes(prefix, held)
 
-    rules: Rules = ENCODER
-    if "bert/next_sentence/logits/bias" in held:
-        rules = (*NEXT_SENTENCE, *ENCODER)
-    if "sentence_prediction/logits/bias" in held:
-        rules = (*(CLASSIFIER if "sentence_prediction/pooler_dense/bias" in held else CLASSIFIER[1:]), *ENCODER)
-        architecture, num_classes = "BertTextClassifier", held["sentence_prediction/logits/bias"].size
-    else:
-        architecture, num_classes = (
-            pretraining_architecture(
-                masked_lm="bert/cls/predictions/output_bias/bias" in held,
-                next_sentence="bert/next_sentence/logits/bias" in held,
-            ),
-            0,
-        )
-    shapes = model_shapes(config, architecture, renamed("pooler/dense/bias", rules) in held, num_classes)
+    architecture, names = _architecture(held)
+    num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
+    shapes = model_shapes(config, architecture, names["pooler/dense/bias"] in held, num_classes)
     weights = take_tensors(
-        prefix, shapes, lambda name: renamed(name, rules), held, lambda name, tensor: _joined(tensor, shapes[name])
+        prefix, shapes, lambda name: renamed(name, names), held, lambda name, tensor: _joined(tensor, shapes[name])
     )
-    wanted = {renamed(name, rules) for name in shapes}
+    wanted = {renamed(name, names) for name in shapes}
     unused = {name for name in held if name.startswith("pooler_transform/")} - wanted
-    notes = ["the encoder's own pooler (pooler_transform) is left out: no head was trained with it"] if unused else []
+    if unused:
+        notes.append("the encoder's own pooler (pooler_transform) is left out: no head was trained with it")
     refuse_others(prefix, held, wanted | unused)
-    return Checkpoint(architecture, config, weights, lowercase=lowercase, notes=notes)
+    rules = None if lowercase is None else WordRules(lowercase)
+    return Checkpoint(architecture, config, weights, rules=rules, notes=notes)
+
+
+def _architecture(held: Mapping[str, np.ndarray]) -> tuple[str, dict[str, str]]:
+    """What the tensors make up, and our names to theirs."""
+    next_sentence = NEXT_SENTENCE["next_sentence/dense/bias"] in held
+    names = {**ENCODER, **(NEXT_SENTENCE if next_sentence else {})}
+    if CLASSIFIER["logits/bias"] in held:
+        own_pooler = CLASSIFIER_POOLER["pooler/dense/bias"] in held
+        return "BertTextClassifier", {**names, **CLASSIFIER, **(CLASSIFIER_POOLER if own_pooler else {})}
+    return pretraining_architecture(ENCODER["masked_lm/bias"] in held, next_sentence), names
 
 
 def _joined(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -100,7 +142,13 @@ def _joined(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _by_full_name(prefix: Path) -> dict[str, np.ndarray]:
     """The weights by the names that the variables had, without the encoder's own."""
+    if not prefix.parent.exists():
+        raise NoEncoderError(
+            f"{prefix.parent}: is not there, so no BERT of the Model Garden; give a folder that has it"
+        )
     by_key = read_variables(prefix)
+    if OBJECT_GRAPH not in by_key:
+        raise NoEncoderError(f"{prefix}: was not written by TensorFlow 2, so no BERT of the Model Garden")
     graph = TrackableObjectGraph.FromString(by_key[OBJECT_GRAPH])
     held = {}
     for node in graph.nodes:
@@ -126,6 +174,6 @@ def _config_by_shapes(prefix: Path, held: dict[str, np.ndarray]) -> BertConfig:
             activation="gelu_tanh",
         )
     except KeyError as error:
-        raise UserError(
+        raise NoEncoderError(
             f"{prefix}: holds no {error}, so no BERT of the Model Garden; give a folder that does"
         ) from None

@@ -1,24 +1,19 @@
-"""Our own folders: `config.json`, `model.weights.h5`, `vocab.txt`, the casing, `task.json` where there is a task."""
+"""Our own folders: `config.json`, `model.weights.h5`, and the tokenizer's `vocab.txt` and `tokenizer_config.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.bert_config import read_json
-from keras_bert_scratch.checkpoints.checkpoint import (
-    ARCHITECTURES,
-    Checkpoint,
-    model_shapes,
-    refuse_others,
-    take_tensors,
-)
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes
+from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.text.vocabulary_files import write_vocabulary
+from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
@@ -28,53 +23,74 @@ TASK_FILE = "task.json"
 
 def read(path: Path) -> Checkpoint:
     """Reads what `write` wrote."""
-    described = read_json(path / CONFIG_FILE)
+    config_file = current_file(path, CONFIG_FILE)
+    described = read_json(config_file)
+    checkpoint = _read(path, config_file, described)
+    # Another process may have replaced the folder's files meanwhile.
+    if read_json(current_file(path, CONFIG_FILE)) != described:
+        return read(path)
+    return checkpoint
+
+
+def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoint:
     architecture = described.get("architecture")
-    if architecture not in ARCHITECTURES:
+    if architecture not in tuple(ARCHITECTURES):
         raise UserError(
-            f"{path / CONFIG_FILE}: names no architecture of this library but {architecture!r}; "
+            f"{config_file}: names no architecture of this library but {architecture!r}; "
             f"it knows {', '.join(ARCHITECTURES)}"
         )
-    if not (path / WEIGHTS_FILE).exists():
+    weights_file = current_file(path, WEIGHTS_FILE)
+    if not weights_file.exists():
         raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
     try:
-        config = BertConfig.from_dict(described["config"], str(path / CONFIG_FILE))
+        config = BertConfig.from_dict(described["config"], str(config_file))
         pooler, num_classes = described["pooler"], described["num_classes"] or 0
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path / CONFIG_FILE}: lacks {error}; write the model again") from None
-    held = read_tensors(path / WEIGHTS_FILE)
-    shapes = model_shapes(config, architecture, pooler, num_classes)
-    weights = take_tensors(path / WEIGHTS_FILE, shapes, str, held)
-    refuse_others(path / WEIGHTS_FILE, held, shapes)
-    label_names = tuple(described.get("label_names") or _tasks_labels(path / TASK_FILE))
-    return Checkpoint(architecture, config, weights, label_names=label_names)
+    except KeyError as error:
+        raise UserError(f"{config_file}: lacks {error}; write the model again") from None
+    label_names = described.get("label_names") or _tasks_labels(current_file(path, TASK_FILE))
+    problem_type = described.get("problem_type")
+    if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
+        raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
+    held = read_tensors(weights_file)
+    shapes = model_shapes(config, architecture, bool(pooler), num_classes)
+    weights = take_tensors(weights_file, shapes, str, held)
+    refuse_others(weights_file, held, shapes)
+    names = tuple(map(str, label_names))
+    return Checkpoint(architecture, config, weights, label_names=names, problem_type=problem_type)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes each file aside and renames it, the weights last: a folder with `model.weights.h5` is whole."""
+    """Replaces the model in the folder `path`, or makes the folder; other files in it stay.
+
+    Whenever the process or the machine dies, a reader finds the old model whole or the new one whole.
+
+    Raises:
+        UserError: the weights are not those of the architecture, or the vocabulary that is in the folder, and stays if
+            the checkpoint brings none, has more tokens than the model. Nothing is replaced then.
+    """
+    checkpoint.check()
     if checkpoint.vocabulary is not None:
-        write_vocabulary(path, checkpoint.vocabulary, bool(checkpoint.lowercase))
-    if checkpoint.label_names and checkpoint.architecture == "BertTextClassifier":
-        write_task(path, "classification", checkpoint.label_names, checkpoint.config.max_position_embeddings)
+        checkpoint.config.check_vocabulary(len(checkpoint.vocabulary), checkpoint.vocabulary.origin)
+    elif has_vocabulary(path):
+        stays = read_vocabulary(path).vocabulary
+        checkpoint.config.check_vocabulary(len(stays), stays.origin)
     described = {
         "architecture": checkpoint.architecture,
         "config": checkpoint.config.to_dict(),
         "pooler": checkpoint.has_pooler,
         "num_classes": checkpoint.num_classes,
         "label_names": list(checkpoint.label_names),
+        "problem_type": checkpoint.problem_type,
         "written_by": WRITTEN_BY,
     }
-    atomic.write_json(path / CONFIG_FILE, described)
-    write_tensors(path / WEIGHTS_FILE, checkpoint.weights)
+    with replaced_together(path) as staged:
+        if checkpoint.vocabulary is not None:
+            write_vocabulary(staged, checkpoint.vocabulary, checkpoint.rules)
+        atomic.write_json(staged / CONFIG_FILE, described)
+        write_tensors(staged / WEIGHTS_FILE, checkpoint.weights)
 
 
-def write_task(path: Path, task: str, label_names: Sequence[str], max_length: int) -> None:
-    """Writes `task.json`: what a fine-tuned model is for."""
-    atomic.write_json(path / TASK_FILE, {"task": task, "labels": list(label_names), "max_length": max_length})
-
-
-def _tasks_labels(file: Path) -> tuple[str, ...]:
-    if not file.exists():
-        return ()
-    labels: Any = read_json(file).get("labels")
-    return tuple(map(str, labels)) if isinstance(labels, list) else ()
+def _tasks_labels(file: Path) -> list[Any]:
+    """The labels as fine-tuning runs wrote them before `config.json` held them."""
+    labels = read_json(file).get("labels") if file.exists() else None
+    return labels if isinstance(labels, list) else []

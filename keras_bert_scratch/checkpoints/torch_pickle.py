@@ -1,7 +1,7 @@
 """Weights that `torch.save` wrote, as numpy arrays: without torch, and without running what a file asks for.
 
 A pickle is a program. Ours runs on a small machine that knows the steps that weights need and no others: Python's own,
-even when it is told which names it may look up, can be made to fill the memory, to change our classes and to crash.
+even when limited to certain names, can be made to fill the memory, to change our classes and to crash.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_torch_tensors(path: Path | str) -> dict[str, np.ndarray]:
 
     Args:
         path: what `torch.save(model.state_dict(), path)` wrote, in today's form or the one before torch 1.6.
-            The state dict may stand among other values, under "state_dict". Numbers and texts are passed over.
+            The state dict may be one value among others, under "state_dict". Numbers and strings are ignored.
 
     Example:
         >>> _ = Path("pytorch_model.bin").write_bytes(b"\\x80\\x02cos\\nsystem\\nX\\x06\\x00\\x00\\x00whoami\\x85R.")
@@ -138,14 +138,14 @@ def _read_legacy(stream: mmap.mmap, size: int) -> dict[str, np.ndarray]:
     keys = _unpickled(stream, {})
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in declared for key in keys):
         raise ValueError("its list of storages is not that of its tensors")
-    places, place = {}, stream.tell()
+    slices, position = {}, stream.tell()
     for key in keys:
         kind, count = declared[key]
-        if stream[place : place + 8] != struct.pack("<q", count):
+        if stream[position : position + 8] != struct.pack("<q", count):
             raise ValueError(f"the storage {_brief(key)} is not where it should be")
-        places[key] = slice(place + 8, place + 8 + count * KINDS[kind].itemsize)
-        place = places[key].stop
-    return _arrays(tensors, declared, lambda key: stream[places.get(key, slice(0))], "<", size)
+        slices[key] = slice(position + 8, position + 8 + count * KINDS[kind].itemsize)
+        position = slices[key].stop
+    return _arrays(tensors, declared, lambda key: stream[slices.get(key, slice(0))], "<", size)
 
 
 def _unpickled(stream: BinaryIO | mmap.mmap, declared: _Declared) -> Any:

@@ -44,10 +44,13 @@ SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s,
 OnNonfinite = Annotated[
     str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
 ]
+TextColumn = Annotated[str | None, typer.Option(help="What the tables call the column text.")]
+PairColumn = Annotated[str | None, typer.Option(help="What the tables call the column text_pair.")]
+LabelColumn = Annotated[str | None, typer.Option(help="What the tables call the column of labels or scores.")]
 OnBadRow = Annotated[
     str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
-Seed = Annotated[int, typer.Option(help="All chance comes from it.")]
+Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
 ]
@@ -69,7 +72,7 @@ def seconds_of(duration: str) -> float:
     """`"90s"`, `"30m"` or `"1.5h"` in seconds."""
     match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise UserError(f"--budget: {duration!r} is no duration; write it like 90s, 30m or 24h")
+        raise UserError(f"{duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -135,3 +138,9 @@ def _literal(text: str | None) -> Any:
         return ast.literal_eval(text) if text is not None else ...
     except (ValueError, SyntaxError):
         return text
+
+
+def header_names(text_column: str | None, pair_column: str | None, label_column: str | None = None) -> dict[str, str]:
+    """What the tables call a column, for those that have another name."""
+    names = {"text": text_column, "text_pair": pair_column, "label": label_column}
+    return {role: name for role, name in names.items() if name}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import shlex
 import subprocess
 import sys
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.commands.app import app
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert demo --minutes 1 --out demo"
@@ -58,21 +59,22 @@ class _Demonstration:
     """The stages, and what `demo.json` remembers of them."""
 
     def __init__(self, out: Path, minutes: float) -> None:
-        if minutes <= 0:
-            raise UserError(f"--minutes: must be more than 0, not {minutes}")
+        if not (math.isfinite(minutes) and minutes > 0):
+            raise UserError(f"`minutes`: must be more than 0, not {minutes}")
         self.out = out
         self.console = Console()
         self.memory_file = out / "demo.json"
         self.memory: dict[str, Any] = {"minutes": minutes, "seconds": {}}
         if self.memory_file.exists():
-            self.memory = json.loads(self.memory_file.read_text(encoding="utf-8"))
+            self.memory |= atomic.read_json(self.memory_file, "delete the folder to start anew")
             if self.memory["minutes"] != minutes:
+                held = self.memory["minutes"]
                 raise UserError(
-                    f"{out}: holds a demo of {self.memory['minutes']} minutes; continue it with --minutes "
-                    f"{self.memory['minutes']}, delete it, or choose another --out"
+                    f"{out}: holds a demo of {held} minutes; continue it with `minutes={held}`, delete it, or choose "
+                    f"another `out`"
                 )
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out}: exists already and holds no demo; delete it or choose another --out")
+        else:
+            atomic.check_is_free(out)
         self.scale = minutes / FULL_MINUTES
 
     def walk(self) -> None:
@@ -116,8 +118,6 @@ class _Demonstration:
 
     def _verb(self, stage: str, command: str, artefact: str | None = None) -> None:
         """Runs `keras-bert COMMAND` here, unless its `artefact` is there; runs see by themselves how far they are."""
-        from keras_bert_scratch.commands.main import app
-
         if artefact and (self.out / artefact).exists():
             return
         with self._stage(stage):
@@ -130,7 +130,7 @@ class _Demonstration:
         self.console.print(f"$ keras-bert {command}", style="cyan", highlight=False, soft_wrap=True)
 
     def _write_text(self) -> None:
-        from keras_bert_scratch.data.demo_text import write_demo_text
+        from keras_bert_scratch.commands.demo_text import write_demo_text
 
         write_demo_text(self.out, min(1.0, self.scale), max(64, round(NUM_LABELLED * self.scale)))
         print(f"{self.out}/text: speeches and reviews; {self.out}/train.csv, held_out.csv: reviews with labels")

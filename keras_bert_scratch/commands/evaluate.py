@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import OnBadRow
+from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, header_names
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
@@ -18,6 +18,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
     length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows per batch of records; else as the run was trained.")] = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
 ) -> None:
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records, as the run itself measured."""
@@ -28,7 +31,7 @@ def evaluate(
 
         if length is not None or batch is not None:
             raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
-        results = evaluate_fine_tuned(run, data, on_bad_row)
+        results = evaluate_fine_tuned(run, data, header_names(text_column, pair_column, label_column), on_bad_row)
     else:
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 

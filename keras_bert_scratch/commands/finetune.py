@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
+from keras_bert_scratch.commands.app import import_tensorflow_quietly
 from keras_bert_scratch.commands.arguments import (
     Accumulate,
     Batch,
     BiasCorrection,
     Dtype,
     Index,
+    LabelColumn,
     Length,
     OnBadRow,
     OnNonfinite,
     Out,
+    PairColumn,
     Remat,
     SaveEvery,
     Seed,
     Strategy,
+    TextColumn,
     Tpu,
     VirtualDevices,
     Warmup,
     Workers,
+    header_names,
     listed,
     seconds_of,
 )
@@ -41,12 +46,13 @@ ELSEWHERE = "With `--task NAME --help` the task's own options are shown too."
 class TaskCommand(TyperCommand):
     """A command with the options of the task that `--task` names beside its own."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        name = _value_of("--task", args)
-        if name:
-            known = {parameter.name for parameter in self.params}
-            self.params = [*self.params, *(option for option in _task_options(name) if option.name not in known)]
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        if name := _value_of("--task", args):
+            self.params = [*self.params, *_task_options(name)]
         return super().parse_args(ctx, args)
+
+
+COMMAND = TaskCommand
 
 
 def _value_of(flag: str, args: Sequence[str]) -> str | None:
@@ -60,29 +66,39 @@ def _value_of(flag: str, args: Sequence[str]) -> str | None:
     return found
 
 
-def _task_options(name: str) -> list[click.Option]:
-    """The fields of the task's `Options` as options of the command line, kept in the context and not passed on."""
+def _task_options(name: str) -> list[Any]:
+    """The fields of the task's `Options` as options of the command line; their values go to the context."""
     from keras_bert_scratch.tasks.task import TASKS, get_task
 
     if name not in TASKS:  # the verb says so
         return []
-    return [
-        click.Option(
-            [f"--{field.name.replace('_', '-')}"],
-            type=type(field.default),
+    import_tensorflow_quietly()  # the task's file needs it
+
+    def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+        ctx.meta.setdefault("task_options", {})[parameter.name] = value
+        return value
+
+    def options() -> None:
+        """Carries the signature that the options are made of."""
+
+    options.__signature__ = inspect.Signature(
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            show_default=True,
-            help=f"Of {name}; see the docs of the task.",
-            expose_value=False,
-            callback=_keep,
+            annotation=Annotated[
+                type(field.default), typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
+            ],
         )
         for field in dataclasses.fields(get_task(name).Options)
-    ]
-
-
-def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
-    ctx.meta.setdefault("task_options", {})[option.name] = value
-    return value
+    )
+    options.__annotations__ = {name: field.annotation for name, field in options.__signature__.parameters.items()}
+    alone = typer.Typer(add_completion=False)
+    alone.command()(options)
+    found = [option for option in typer.main.get_command(alone).params if option.name != "help"]
+    for option in found:
+        option.expose_value = False  # the verb's own function does not take it
+    return found
 
 
 def finetune(
@@ -103,11 +119,9 @@ def finetune(
     task: Annotated[
         str, typer.Option(help="classification, pair-classification, regression or multi-label.")
     ] = "classification",
-    text_column: Annotated[str | None, typer.Option(help="What the tables call the column text.")] = None,
-    pair_column: Annotated[str | None, typer.Option(help="What the tables call the column text_pair.")] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="What the tables call the column of labels or scores.")
-    ] = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     epochs: Annotated[float, typer.Option(help="How often to go through the training table.")] = 3.0,
     patience: Annotated[int | None, typer.Option(help="Epochs without a better model after which to stop.")] = None,
@@ -155,7 +169,6 @@ def finetune(
         )
     elif not init or preset or vocab:
         raise UserError("`init`: give it alone, or `preset` with `vocab` to start from random weights")
-    header_names = {"text": text_column, "text_pair": pair_column, "label": label_column}
     run = runs.finetune(
         task,
         start,
@@ -167,7 +180,7 @@ def finetune(
         ),
         RunOptions(dtype, accumulate, remat, seconds_of(save_every), on_nonfinite),
         ctx.meta.get("task_options", {}),
-        {name: value for name, value in header_names.items() if value},
+        header_names(text_column, pair_column, label_column),
         on_bad_row,
         seed,
         seeds,

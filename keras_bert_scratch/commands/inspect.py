@@ -42,45 +42,54 @@ def _vocabulary(path: Path) -> tuple[str, dict[str, Any]]:
 
     vocabulary = Vocabulary.load(path)
     continuations = sum(token.startswith("##") for token in vocabulary.tokens)
-    casing = "cased" if vocabulary.looks_cased else "uncased"
+    casing = "uncased" if vocabulary.guess_lowercase() else "cased"
     return f"{casing} vocabulary", {"tokens": len(vocabulary), "of these ##continuations": continuations}
 
 
 def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    from keras_bert_scratch.checkpoints.model_garden import NoEncoderError
     from keras_bert_scratch.errors import UserError
 
     try:
+        SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise UserError(f"{path / 'saved_model.pb'}: is damaged ({error}); copy or export it again") from None
+    try:
         return _model(path)
-    except UserError:  # no encoder of the Model Garden in it: another SavedModel, such as ours
-        pass
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return "SavedModel; 'saved_model_cli show --all --dir' lists its signatures", {"bytes": size}
+    except NoEncoderError:  # another SavedModel, such as ours
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return "SavedModel; 'saved_model_cli show --all --dir' lists its signatures", {"bytes": size}
 
 
 def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.checkpoints.native import WEIGHTS_FILE
-    from keras_bert_scratch.training.run_directory import kept_states, read_run
+    from keras_bert_scratch.file_set import current_file
+    from keras_bert_scratch.training.run_directory import read_run
+    from keras_bert_scratch.training.training_state import list_checkpoints
 
     run = read_run(path)
     if run is None:
         return _model(path)
     what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
     facts = run.get("results", {})
-    if states := kept_states(path):
+    if states := list_checkpoints(path):
         facts = {"can be continued from step": int(states[-1].name.removeprefix("step-")), **facts}
-    if not (path / WEIGHTS_FILE).exists():
+    if not current_file(path, WEIGHTS_FILE).exists():
         return what, facts
     model, sizes = _model(path)
     return f"{what}; {model}", {**sizes, **facts}
 
 
 def _model(path: Path) -> tuple[str, dict[str, Any]]:
-    from keras_bert_scratch.checkpoints.checkpoint import ARCHITECTURES
+    from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
     from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise
 
     written_by = FORMATS[recognise(path)]
     checkpoint = read_checkpoint(path)
-    config, vocabulary = checkpoint.config, checkpoint.vocabulary
+    config, vocabulary, rules = checkpoint.config, checkpoint.vocabulary, checkpoint.rules
     facts: dict[str, Any] = {"parameters": checkpoint.num_parameters}
     names = ("num_layers", "hidden_size", "num_heads", "intermediate_size", "max_position_embeddings", "vocab_size")
     facts |= {name: getattr(config, name) for name in names}
@@ -88,6 +97,10 @@ def _model(path: Path) -> tuple[str, dict[str, Any]]:
     facts["pooler"] = "yes" if checkpoint.has_pooler else "no"
     facts["heads"] = ", ".join(ARCHITECTURES[checkpoint.architecture].heads) or "none"
     facts["classes"] = ", ".join(checkpoint.label_names) or checkpoint.num_classes
-    facts["vocabulary"] = vocabulary and f"{'un' * bool(checkpoint.lowercase)}cased"
+    facts["problem type"] = checkpoint.problem_type
+    if vocabulary is not None:
+        facts["vocabulary"] = f"{'un' * rules.lowercase}cased, {len(vocabulary):,} tokens"
+        facts["word rules"] = ", ".join(f"{name}={value}" for name, value in rules.differences().items()) or None
     facts["trained steps"] = checkpoint.step
+    facts |= {f"note {number}": note for number, note in enumerate(checkpoint.notes, 1)}
     return f"{checkpoint.architecture}, {written_by}", facts

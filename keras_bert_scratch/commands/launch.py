@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_bert_scratch.commands.app import app
+from keras_bert_scratch.errors import UserError
+
 EXAMPLE = "keras-bert launch -n 2 -- pretrain demo/records --preset bert-tiny --steps 50 --out two-workers"
 
 ELSEWHERE = """On several machines, start one process on each with the same list and its own index.
@@ -30,11 +33,10 @@ GRACE_SECONDS = 30.0  # for keeping a state
 def launch(
     command: Annotated[list[str], typer.Argument(help="What to run in every worker, after --.")],
     workers: Annotated[int, typer.Option("-n", help="How many workers.", min=1)] = 2,
-    restarts: Annotated[int, typer.Option(help="How many starts of killed workers, in all.")] = 3,
+    restarts: Annotated[int, typer.Option(help="How many starts of killed workers, in all.", min=0)] = 3,
 ) -> None:
     """Start several workers of one training on this machine, and end when all have."""
-    from keras_bert_scratch.errors import UserError
-
+    _check_has_workers(command[0])
     addresses = ",".join(f"localhost:{port}" for port in _free_ports(workers))
     line = [sys.executable, "-m", "keras_bert_scratch", *command, "--strategy", "multiworker", "--workers", addresses]
     lines = [[*line, "--index", str(index)] for index in range(workers)]
@@ -65,7 +67,7 @@ def launch(
             time.sleep(POLL_SECONDS)
         for index, process in enumerate(running):
             if process.returncode:
-                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see above")
+                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see what it said above")
     finally:
         signal.signal(signal.SIGTERM, before)
         for process in running:
@@ -76,6 +78,13 @@ def launch(
                 process.wait(GRACE_SECONDS)
             except subprocess.TimeoutExpired:  # it waits for a worker that is gone
                 process.kill()
+
+
+def _check_has_workers(verb: str) -> None:
+    verbs = typer.main.get_command(app).commands
+    several = [name for name, known in verbs.items() if {"strategy", "workers"} <= {one.name for one in known.params}]
+    if verb not in several:
+        raise UserError(f"`command`: {verb!r} does not train on several workers; give one of {', '.join(several)}")
 
 
 def _free_ports(number: int) -> list[int]:

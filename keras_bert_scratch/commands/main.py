@@ -1,15 +1,8 @@
-"""`keras-bert`: the verbs, and how every one of them ends when something is wrong."""
+"""`keras-bert`: the verbs, registered."""
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
-from collections.abc import Callable
-from typing import Any
-
-import typer
-from rich.console import Console
 
 from keras_bert_scratch.commands import (
     convert,
@@ -24,76 +17,12 @@ from keras_bert_scratch.commands import (
     tfrecords,
     vocab,
 )
-from keras_bert_scratch.commands.arguments import in_flags
-from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError
-
-USER_ERROR = 2
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="keras-bert",
-    help="BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
-    """One line and exit code 2 for what the user can mend, 130 for Ctrl-C; a traceback only for our own mistakes."""
-
-    @functools.wraps(verb)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            # TensorFlow chooses oneDNN's products by itself on some processors only; benchmarks/RESULTS.md has another.
-            os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-            _import_tensorflow_quietly()
-            verb(*args, **kwargs)
-        except UserError as error:
-            command = typer.main.get_command(app).commands[verb.__name__]
-            _say(f"error: {in_flags(str(error), command.params)}")
-            raise typer.Exit(USER_ERROR) from None
-        except Stopped as stopped:
-            _say(str(stopped))
-            raise typer.Exit(0) from None
-        except WorkerLostError as lost:
-            _say(f"{lost}; starting again with the others")
-            os.execv(sys.executable, sys.orig_argv)
-        except KeyboardInterrupt:
-            _say("interrupted; what was finished is kept, and the same command goes on from there")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return run
-
-
-def _import_tensorflow_quietly() -> None:
-    """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
-
-    Whoever sets TF_CPP_MIN_LOG_LEVEL sees all that it says.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
-
-def _say(line: str) -> None:
-    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
-
+from keras_bert_scratch.commands.app import app, ends_well
 
 for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, predict, export, convert, inspect):
     verb = getattr(module, module.__name__.rpartition(".")[2])
-    app.command(epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))
+    kind = getattr(module, "COMMAND", None)
+    app.command(cls=kind, epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))
 
 
 def main() -> None:

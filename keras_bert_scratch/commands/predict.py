@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.commands.arguments import OnBadRow
+from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, header_names
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
 
 ROWS_AT_ONCE = 64  # in one call of a SavedModel
+
+Answered = tuple[Mapping[str, str], dict[str, Any]]
 
 
 def predict(
@@ -33,6 +35,8 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="With --data: the .jsonl to write, a line for each row; else to the screen.")
     ] = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
     on_bad_row: OnBadRow = "fail",
 ) -> None:
     """Print the answer about each text, or write them for a file."""
@@ -41,7 +45,7 @@ def predict(
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
     if data is not None:
-        answers = _answers(model, None, data, on_bad_row)
+        answers = _of_table(model, data, header_names(text_column, pair_column), on_bad_row)
         first = list(itertools.islice(answers, 1))  # what is wrong with the model is told before the file is made
         with _written(out) as write:
             for row, answer in itertools.chain(first, answers):
@@ -50,43 +54,42 @@ def predict(
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
     raw = {"text": text, **({"text_pair": pair} if pair else {})}
-    for row, answer in _answers(model, raw, None, on_bad_row):
+    for row, answer in _of_texts(model, raw):
         print(f"{_line(answer)}\t" + "\t".join(row.values()))
 
 
-def _answers(
-    model: Path, raw: Mapping[str, list[str]] | None, data: Path | None, on_bad_row: str
-) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
-    """Rows with their answers: of `raw`, or of the table `data`."""
+def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
+    """The texts with their answers."""
     if (model / "saved_model.pb").exists():
         # Nothing of the network's code is imported on this way: the SavedModel answers by itself.
         from keras_bert_scratch.serving.saved_model import SavedModel
 
-        loaded = SavedModel(model)
-        if raw is None:
-            yield from _in_batches(loaded, _rows(loaded, data, on_bad_row))
-            return
-        found = loaded.predict(raw)
+        answers = SavedModel(model).predict(raw)
     else:
-        from keras_bert_scratch.tasks.run import predict as predict_rows
+        from keras_bert_scratch.tasks.run import predict as predict_texts
+
+        answers = predict_texts(model, raw)
+    rows = (dict(zip(raw, values, strict=True)) for values in zip(*raw.values(), strict=True))
+    yield from zip(rows, answers, strict=True)
+
+
+def _of_table(model: Path, data: Path, names: Mapping[str, str], on_bad_row: str) -> Iterator[Answered]:
+    """The table's rows with their answers, in flat memory."""
+    if (model / "saved_model.pb").exists():
+        from keras_bert_scratch.serving.saved_model import SavedModel
+        from keras_bert_scratch.tasks.data.tables import Column, TableReader
+
+        loaded = SavedModel(model)
+        columns = [Column(name) for name in loaded.columns]
+        reader = TableReader(data, columns, header_names=names, on_bad_row=on_bad_row)
+        yield from _in_batches(loaded, (row.values for row in reader))
+    else:
         from keras_bert_scratch.tasks.run import predict_file
 
-        if raw is None:
-            yield from predict_file(model, data, on_bad_row)
-            return
-        found = predict_rows(model, raw)
-    rows = (dict(zip(raw, values, strict=True)) for values in zip(*raw.values(), strict=True))
-    yield from zip(rows, found, strict=True)
+        yield from predict_file(model, data, names, on_bad_row)
 
 
-def _rows(model: Any, data: Path, on_bad_row: str) -> Iterator[Mapping[str, str]]:
-    from keras_bert_scratch.tasks.data.tables import Column, read_rows
-
-    columns = [Column(name) for name in model.columns]
-    return (row.values for row in read_rows(data, columns, on_bad_row=on_bad_row))
-
-
-def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
+def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[Answered]:
     rows = iter(rows)
     while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
         raw = {name: [row[name] for row in some] for name in model.columns}
@@ -99,7 +102,7 @@ def _written(out: Path | None) -> Iterator[Any]:
         yield sys.stdout.write
         return
     atomic.check_is_free(out)
-    with atomic.written_file(out) as place, place.open("w", encoding="utf-8") as file:
+    with atomic.write(out) as place, place.open("w", encoding="utf-8") as file:
         yield file.write
     print(f"{out}: written")
 

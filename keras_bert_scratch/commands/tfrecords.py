@@ -64,7 +64,6 @@ def tfrecords(
     max_predictions: MaxPredictions = None,
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
-    from keras_bert_scratch.commands.progress import byte_progress
     from keras_bert_scratch.data.corpus.form import CorpusForm
     from keras_bert_scratch.data.google.writer import build_google_examples
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
@@ -73,23 +72,24 @@ def tfrecords(
     from keras_bert_scratch.data.records.build_beam import build_records_with_beam
     from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.filesystem import path_of
+    from keras_bert_scratch.progress import ProgressBar
     from keras_bert_scratch.text.tokenizer import BertTokenizer
 
     if format not in FORMATS:
-        raise UserError(f"--format: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
+        raise UserError(f"`format`: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
     if beam is not None and format == "google":
-        raise UserError("--beam: builds the format documents only; build that, then the same command without --beam")
+        raise UserError("`beam`: builds the format documents only; build that, then the same command without `beam`")
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
-    with byte_progress("tokenising") as told:
+    with ProgressBar("tokenising") as bar:
         if beam is not None:
             manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, shlex.split(beam))
         elif format == "documents":
-            manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, told)
+            manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:
             rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_share, masking, max_predictions))
             manifest = build_google_examples(
-                corpus, tokenizer, directory, shards, seed, form, workers, told, length, rules, dupe_factor
+                corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
             )
     whats = ("documents", "sentences", "tokens") if format == "documents" else ("examples",)
     counts = ", ".join(f"{manifest.total(what):,} {what}" for what in whats)

@@ -24,13 +24,12 @@ def vocab(
     """Learn a WordPiece vocabulary from text."""
     from rich.console import Console
 
+    from keras_bert_scratch.atomic import check_is_free
     from keras_bert_scratch.data.corpus.form import CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_sentences
-    from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
 
-    if out.exists():
-        raise UserError(f"{out}: exists already; delete it or choose another --out")
+    check_is_free(out)
     form = CorpusForm(sentences=sentences, text_field=text_field, bad_bytes=bad_bytes)
     with Console(stderr=True).status("learning the vocabulary"):
         vocabulary = learn_vocabulary(read_sentences(corpus, form), size, lowercase=not cased)

@@ -10,8 +10,8 @@ from keras_bert_scratch.layers.choices import MergeChoices, SplitChoices
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.headed import OnBackbone
 from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.pretrained import OnBackbone
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -19,7 +19,8 @@ class BertMultipleChoice(OnBackbone, keras.Model):
     """One score of the pooled vector of every question with one of its choices (Devlin et al. 2019, section 4.4).
 
     Args:
-        backbone: the encoder, with a pooler; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's, but int32 `(batch, choices, length)`: each choice is a row of its own, question and choice.
 
@@ -42,7 +43,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         merge_choices = MergeChoices(name="merge_choices")
-        dropout = Dropout(config.hidden_dropout, dtype=policy, name="dropout")
+        dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
         choice_head = Dense(1, "linear", config.initializer_range, dtype=policy, name="logits")
         split_choices = SplitChoices(dtype=policy, name="split_choices")
 
@@ -55,6 +56,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.dtype_policy = policy
         self.objectives = {"": classes()}
         self.dropout = dropout
         self.choice_head = choice_head

@@ -12,8 +12,9 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
-from keras_bert_scratch.tasks.data.tables import Column, check_labels, label_order
-from keras_bert_scratch.tasks.data.texts import digest_of, read_texts, text_columns, text_features
+from keras_bert_scratch.tasks.data.labels import label_order
+from keras_bert_scratch.tasks.data.tables import Column
+from keras_bert_scratch.tasks.data.texts import check_labels, read_texts, text_columns, text_features
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
 
 LABEL = Column("label", ("labels",), kind="label")
@@ -50,17 +51,16 @@ class Classification(Task):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)
-        labels = table.columns.pop("label")
+        digest, labels = table.sha256, table.columns.pop("label")
         if not spec.labels:
             names = label_order(labels)
             if len(names) < 2:
                 raise UserError(f"{table.path}: all labels are {names[0]!r}; a classifier needs at least two")
             options = {"class_weights": class_weights_of(spec.options.get("class_weights", "none"), labels, names)}
             spec = dataclasses.replace(spec, labels=names, options={**spec.options, **options})
-        check_labels(table, labels, spec.labels)
+        check_labels(table, ([label] for label in labels), spec.labels)
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.array([numbers[label] for label in labels], np.int32)
-        digest = digest_of(table.columns, labels)
         return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
 
     def columns_of(self, spec: Spec) -> tuple[Column, ...]:

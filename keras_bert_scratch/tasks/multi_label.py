@@ -12,8 +12,9 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
-from keras_bert_scratch.tasks.data.tables import Column, check_labels, label_order
-from keras_bert_scratch.tasks.data.texts import digest_of, read_texts, text_columns, text_features
+from keras_bert_scratch.tasks.data.labels import label_order
+from keras_bert_scratch.tasks.data.tables import Column
+from keras_bert_scratch.tasks.data.texts import check_labels, read_texts, text_columns, text_features
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
 
 LABELS = Column("labels", ("label",), kind="labels")
@@ -44,18 +45,16 @@ class MultiLabel(Task):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABELS, on_bad_row)
-        rows = table.columns.pop("labels")
+        digest, rows = table.sha256, table.columns.pop("labels")
         if not spec.labels:
             spec = dataclasses.replace(spec, labels=label_order(name for row in rows for name in row))
             if not spec.labels:
                 raise UserError(f"{table.path}: no row has a label; give some rows labels")
-        for number, row in enumerate(rows):
-            check_labels(table, row, spec.labels, [number] * len(row))
+        check_labels(table, rows, spec.labels)
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.zeros((len(rows), len(spec.labels)), np.int32)
         for number, row in enumerate(rows):
             gold[number, [numbers[name] for name in row]] = 1
-        digest = digest_of(table.columns, [sorted(row) for row in rows])
         return spec, Examples(table.path, table.columns, {"labels": gold}, digest, table.skipped)
 
     def columns_of(self, spec: Spec) -> tuple[Column, ...]:

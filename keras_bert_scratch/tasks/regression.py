@@ -11,7 +11,7 @@ from scipy import stats
 
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import digest_of, read_texts, text_columns, text_features
+from keras_bert_scratch.tasks.data.texts import read_texts, text_columns, text_features
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
 
 SCORE = Column("score", ("label",), kind="number")
@@ -26,8 +26,7 @@ class Regression(Task):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, SCORE, on_bad_row)
-        scores = table.columns.pop("score")
-        digest = digest_of(table.columns, scores)
+        digest, scores = table.sha256, table.columns.pop("score")
         gold = {"score": np.array(scores, np.float32)}
         return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
 

@@ -15,7 +15,8 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.batches import TaskData
-from keras_bert_scratch.tasks.data.tables import read_rows
+from keras_bert_scratch.tasks.data.tables import TableReader
+from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Spec, Task, get_task, options_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -27,8 +28,6 @@ from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 PLAIN = RunOptions()
-# A table, or columns in memory by name.
-Source = Path | str | Mapping[str, Sequence[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +123,8 @@ def finetune(
         tokenizer: BertTokenizer or None, default None. With a BertConfig: the tokenizer; else that of `init`.
         strategy: from `make_strategy`; `None` for one device.
 
-    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`, and `fill`,
-        the fraction of positions that are no padding.
+    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`, and
+        `fill`, the fraction of positions that are no padding.
 
     Raises:
         UserError: sizes that do not fit, a bad table, a folder that holds another run.
@@ -139,15 +138,10 @@ def finetune(
         raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
     if isinstance(init, BertConfig) != (tokenizer is not None):
         raise UserError("`tokenizer`: give it with a BertConfig, and only then")
-    tokenizer = tokenizer or BertTokenizer.load(init)
     found = get_task(task)
-    spec = Spec(
-        task,
-        (),
-        how.max_length,
-        header_names=dict(header_names or {}),
-        options=dataclasses.asdict(options_of(found, task_options or {})),
-    )
+    own_options = dataclasses.asdict(options_of(found, task_options or {}))
+    spec = Spec(task, (), how.max_length, header_names=dict(header_names or {}), options=own_options)
+    tokenizer = tokenizer or BertTokenizer.load(init)
     train_data = TaskData(found, *found.read(train, spec, on_bad_row), tokenizer)
     dev_data = None
     if dev is not None:
@@ -164,23 +158,29 @@ def finetune(
         **_settings(init, train_data, dev_data, how),
         "dtype": options.dtype,
     }
-    summary = RunDirectory(out, settings, writes=is_chief(strategy))
-    if not summary.finished:
+    with RunDirectory(out, settings, writes=is_chief(strategy)) as summary:
+        if summary.finished:
+            return summary
         runs = {number: one_run(number, Path(out) / f"seed-{number}") for number in settings["seeds"]}
         summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
     return summary
 
 
-def evaluate(run: Path | str, data: Source, on_bad_row: str = "fail") -> dict[str, Any]:
+def evaluate(
+    run: Path | str, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
 
     Args:
         run: path. The folder of a finished fine-tuning run.
         data: path of a table with the columns that the model was trained on, or a mapping of columns.
+        header_names: mapping or None, default None. What the table calls a column, where not as the training table.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+
+    Returns: the task's metrics by name, `loss`, and how many `examples` there were.
     """
     tuned = FineTuned.load(run)
-    _, examples = tuned.task.read(data, tuned.spec, on_bad_row)
+    _, examples = tuned.task.read(data, _renamed(tuned.spec, header_names), on_bad_row)
     return tuned.evaluate(examples)
 
 
@@ -194,11 +194,19 @@ def predict(run: Path | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str,
     return FineTuned.load(run).predict(raw)
 
 
-def predict_file(run: Path | str, data: Path | str, on_bad_row: str = "fail") -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Yields each row of a table with its answer, in flat memory."""
+def predict_file(
+    run: Path | str, data: Path | str, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yields each row of a table with its answer, in flat memory; arguments as for `evaluate`."""
     tuned = FineTuned.load(run)
-    rows = read_rows(data, tuned.task.columns_of(tuned.spec), on_bad_row=on_bad_row)
-    yield from tuned.predict_stream(row.values for row in rows)
+    spec = _renamed(tuned.spec, header_names)
+    names = {role: name for role, name in spec.header_names.items() if role in spec.columns}
+    reader = TableReader(data, tuned.task.columns_of(spec), header_names=names, on_bad_row=on_bad_row)
+    yield from tuned.predict_stream(row.values for row in reader)
+
+
+def _renamed(spec: Spec, header_names: Mapping[str, str] | None) -> Spec:
+    return dataclasses.replace(spec, header_names={**spec.header_names, **(header_names or {})})
 
 
 def _settings(init: Any, train: TaskData, dev: TaskData | None, how: FineTuning) -> dict[str, Any]:
@@ -275,6 +283,9 @@ def _run(
     # What can be refused is refused before the folder is made.
     config = init if isinstance(init, BertConfig) else read_checkpoint(init).config
     config.check_length(how.max_length)
+    config.check_vocabulary(len(train.tokenizer.vocabulary), train.tokenizer.vocabulary.origin)
+    if len(train.spec.columns) > 1:
+        config.check_pairs()
     if config.num_layers < how.freeze_layers:
         raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {how.freeze_layers}")
     settings = {"task": task.name, **_settings(init, train, dev, how)}

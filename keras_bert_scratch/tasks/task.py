@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file
 
 TASK_FILE = "task.json"
 
@@ -67,11 +69,9 @@ class Spec:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        file = Path(directory) / TASK_FILE
+        file = current_file(directory, TASK_FILE)
         if not file.exists():
-            raise UserError(
-                f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
-            )
+            return _spec_of_model(Path(directory))
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
             values = {"columns": ["text"], **values}  # of one text, before columns were stored
@@ -88,6 +88,18 @@ class Spec:
                 f"columns: the model reads {_listed(self.columns)}, which it was trained on, not "
                 f"{_listed(raw)}; give just these"
             )
+
+
+def _spec_of_model(directory: Path) -> Spec:
+    """What a classifier that another program trained is for, by its label names and problem type."""
+    checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
+    if checkpoint is None or checkpoint.architecture != "BertTextClassifier":
+        raise UserError(
+            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
+        )
+    task = {"multi_label_classification": "multi_label", "regression": "regression"}
+    name = task.get(checkpoint.problem_type, "classification") if checkpoint.num_classes > 1 else "regression"
+    return Spec(name, ("text",), checkpoint.config.max_position_embeddings, checkpoint.label_names)
 
 
 def _check(file: Path, spec: Spec) -> None:

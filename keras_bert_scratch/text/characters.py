@@ -13,12 +13,14 @@ import unicodedata
 
 import numpy as np
 
+from keras_bert_scratch.text.word_rules import WordRules
+
 SPACE = ord(" ")
 CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 
 # A character's code is what it becomes, with these flags; or one of the two negative kinds.
 STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a word of its own
-UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may change places
+UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may have to be reordered
 CODE_POINT = STANDS_ALONE - 1
 DROPPED = -1
 # Below DROPPED: several characters, row -2 - code of `expansions`.
@@ -37,7 +39,7 @@ IDEOGRAPHS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
-ACCENT = "Mn"  # Unicode's category of marks that take no space: an uncased vocabulary knows nothing of them
+ACCENT = "Mn"  # Unicode's category of marks that take no space
 PAGE = 256
 
 
@@ -69,14 +71,14 @@ class PagedTable:
 
 @dataclasses.dataclass(frozen=True)
 class CharacterTables:
-    """What a tokenizer of one casing needs to know of all characters.
+    """What a tokenizer needs to know of all characters.
 
     `code_offsets`: what each becomes, as its code less itself, so that most are 0. `expansions`: the codes of those
     that become several. `casing`: what the final sigma's rule sees in each. `vanishing_starter`: 1 for what disappears
-    but keeps marks on its two sides from changing places; `combining_class`: the order of the marks.
+    but keeps the marks on its two sides in their order; `combining_class`: the order of the marks.
 
     Example:
-        >>> chr(ord("É") + character_tables(lowercase=True).code_offsets[ord("É")])
+        >>> chr(ord("É") + character_tables(WordRules(lowercase=True)).code_offsets[ord("É")])
         'e'
     """
 
@@ -88,8 +90,9 @@ class CharacterTables:
 
 
 @functools.cache
-def character_tables(lowercase: bool) -> CharacterTables:
-    """The tables for an uncased (`lowercase`) or a cased vocabulary."""
+def character_tables(rules: WordRules) -> CharacterTables:
+    """The tables for these rules."""
+    lowercase, strip = rules.lowercase, rules.strip_accents
     code_offsets, casing, vanishing_starter, combining_class = np.zeros((4, sys.maxunicode + 1), np.int32)
     casing[:] = UNCASED
     expansions: list[tuple[int, ...]] = []
@@ -98,11 +101,12 @@ def character_tables(lowercase: bool) -> CharacterTables:
         character, category = chr(code_point), unicodedata.category(chr(code_point))
         if category in ("Cn", "Co", "Cs") and code_point not in ideographs:
             continue  # not assigned, private, half a pair: they stay as they are
-        spelled = _spelled(character, category, lowercase)
-        kept = [c for c in spelled if not (lowercase and unicodedata.category(c) == ACCENT)]
-        codes = tuple(_code(c, code_point in ideographs) for c in kept)
+        spelled = _spelled(character, category, rules)
+        kept = [c for c in spelled if not (strip and unicodedata.category(c) == ACCENT)]
+        codes = tuple(_code(c, rules.tokenize_chinese_chars and code_point in ideographs) for c in kept)
         if len(codes) == 1:
-            unusual = lowercase and (code_point == CAPITAL_SIGMA or unicodedata.combining(kept[0]))
+            final = lowercase and code_point == CAPITAL_SIGMA
+            unusual = final or (strip and unicodedata.combining(kept[0]))
             code = codes[0] | UNUSUAL if unusual else codes[0]
         elif not codes:
             code = DROPPED
@@ -112,6 +116,7 @@ def character_tables(lowercase: bool) -> CharacterTables:
         code_offsets[code_point] = code - code_point
         if lowercase:
             casing[code_point] = _casing(character, category) if spelled else IGNORED
+        if strip:
             combining_class[code_point] = unicodedata.combining(character)
             if len(kept) < len(spelled):
                 gone = [c for c in spelled if c not in kept]
@@ -120,15 +125,16 @@ def character_tables(lowercase: bool) -> CharacterTables:
     return CharacterTables(PagedTable.of(code_offsets), tuple(expansions), *tables)
 
 
-def _spelled(character: str, category: str, lowercase: bool) -> str:
-    """The character after cleaning, lower-casing and canonical decomposition."""
+def _spelled(character: str, category: str, rules: WordRules) -> str:
+    """The character after cleaning, lower-casing and, where accents are stripped, canonical decomposition."""
     if category in ("Cc", "Cf"):
         return " " if character in "\t\n\r" else ""
     if character.isspace():
         return " "
     if character == "\ufffd":
         return ""
-    return unicodedata.normalize("NFD", character.lower()) if lowercase else character
+    cased = character.lower() if rules.lowercase else character
+    return unicodedata.normalize("NFD", cased) if rules.strip_accents else cased
 
 
 def _code(character: str, alone: bool) -> int:

@@ -8,14 +8,15 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 
 
 def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many tokens of each segment stay when both must fit into `room`.
+    """How many tokens of each segment are kept when both must fit into `room`.
 
-    As if tokens were taken from the longer one, from `b` when equal, until they fit (Google's `_truncate_seq_pair`).
+    The same as removing tokens one by one from the longer segment, from `b` if they are equally long, until both fit
+    (Google's `_truncate_seq_pair`).
 
     Args:
-        a: lengths of the first segments, int `(batch,)`.
-        b: lengths of the second segments.
-        room: tokens that fit.
+        a: int tensor `(batch,)`. Lengths of the first segments, in tokens.
+        b: int tensor `(batch,)`. Lengths of the second segments.
+        room: int or int scalar tensor. Tokens that fit.
 
     Example:
         >>> a, b = trimmed_lengths(tf.constant([10, 2]), tf.constant([10, 9]), room=7)
@@ -44,11 +45,11 @@ def pack_segments(
     """Rows `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]` (Devlin et al. 2019, figure 2), exactly `max_length` long.
 
     Args:
-        a: ids of the first segments, `(batch, None)`.
-        b: ids of the second segments, or `None`.
-        max_length: length of every row, an int, or an int32 scalar of a graph that decides it only when it runs; what
+        a: int `tf.RaggedTensor` `(batch, None)`. Ids of the first segments.
+        b: int `tf.RaggedTensor` `(batch, None)` or `None`. Ids of the second segments.
+        max_length: int, or an int32 scalar tensor that is known only when the graph runs. Length of every row; what
             does not fit is trimmed at the end, the longer segment first.
-        vocabulary: tells the ids of the special tokens.
+        vocabulary: Vocabulary. Gives the ids of the special tokens.
 
     Returns: `token_ids`, `segment_ids`, `padding_mask`, int32 `(batch, max_length)`.
 
@@ -64,24 +65,24 @@ def pack_segments(
     else:
         lengths_a, _ = trimmed_lengths(lengths_a, tf.cast(b.row_lengths(), tf.int32), max_length - 3)
 
-    # Each place of a row looks up what belongs there: [CLS] at 0, then a, [SEP] behind it, then b, [SEP] at the end.
-    place = tf.range(max_length)[None, :]
+    # Each position of a row looks up its token: [CLS] at 0, then a, [SEP], then b, [SEP].
+    position = tf.range(max_length)[None, :]
     start_b = lengths_a[:, None] + 2
     size = packed_lengths(a, b, max_length)[:, None]
-    token_ids = tf.where(place < start_b - 1, _at(a, place - 1), vocabulary.sep_id)
+    token_ids = tf.where(position < start_b - 1, _at(a, position - 1), vocabulary.sep_id)
     if b is not None:
-        token_ids = tf.where((place >= start_b) & (place < size - 1), _at(b, place - start_b), token_ids)
-    token_ids = tf.where(place == 0, vocabulary.cls_id, token_ids)
+        token_ids = tf.where((position >= start_b) & (position < size - 1), _at(b, position - start_b), token_ids)
+    token_ids = tf.where(position == 0, vocabulary.cls_id, token_ids)
     return {
-        "token_ids": tf.where(place < size, token_ids, vocabulary.pad_id),
-        "segment_ids": tf.cast((place >= start_b) & (place < size), tf.int32),
-        "padding_mask": tf.cast(place < size, tf.int32),
+        "token_ids": tf.where(position < size, token_ids, vocabulary.pad_id),
+        "segment_ids": tf.cast((position >= start_b) & (position < size), tf.int32),
+        "padding_mask": tf.cast(position < size, tf.int32),
     }
 
 
-def _at(rows: tf.RaggedTensor, places: tf.Tensor) -> tf.Tensor:
-    """The value of each row at its places `(batch, length)`; places outside the row give anything."""
-    # One more value at the end keeps the look-up inside the array when there is no row or the last one is short.
+def _at(rows: tf.RaggedTensor, positions: tf.Tensor) -> tf.Tensor:
+    """The value of each row at its positions `(batch, length)`; positions outside the row give arbitrary values."""
+    # An extra value at the end keeps the index in range when there is no row or the last row is short.
     values = tf.concat([tf.cast(rows.flat_values, tf.int32), [0]], axis=0)
     starts = tf.cast(rows.row_starts(), tf.int32)[:, None]
-    return tf.gather(values, tf.clip_by_value(starts + places, 0, tf.size(values) - 1))
+    return tf.gather(values, tf.clip_by_value(starts + positions, 0, tf.size(values) - 1))

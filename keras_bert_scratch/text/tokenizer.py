@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from keras_bert_scratch.text.vocabulary_files import read_vocabulary, write_vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import Words, split_words
 
-MAX_WORD_LENGTH = 200  # characters; longer words become [UNK], as in Google's tokenizer
 MAX_CHARACTER_BYTES = 4
+log = logging.getLogger(__name__)
 
 
 class BertTokenizer(tf.Module):
@@ -25,8 +28,10 @@ class BertTokenizer(tf.Module):
     Token for token what Google's `FullTokenizer` gives for the same vocabulary.
 
     Args:
-        vocabulary: a `Vocabulary`, or the path of a `vocab.txt`.
-        lowercase: whether the vocabulary is uncased; `None` means to see whether it holds capital letters.
+        vocabulary: `Vocabulary`, or the path of a `vocab.txt`.
+        lowercase: bool or `None`, default `None`. Whether the vocabulary is uncased; `None` means to see how many of
+            its tokens hold capital letters (`Vocabulary.guess_lowercase`).
+        rules: see `WordRules`: `strip_accents`, `tokenize_chinese_chars`, `max_word_length`; by default Google's.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -40,17 +45,22 @@ class BertTokenizer(tf.Module):
         [[5, 4]]
     """
 
-    def __init__(self, vocabulary: Vocabulary | Path | str, lowercase: bool | None = None) -> None:
+    def __init__(self, vocabulary: Vocabulary | Path | str, lowercase: bool | None = None, **rules: Any) -> None:
         super().__init__(name="bert_tokenizer")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.load(vocabulary)
-        self.lowercase = not self.vocabulary.looks_cased if lowercase is None else lowercase
-        self._plain = self._wordpiece(max_bytes_per_word=MAX_WORD_LENGTH)
-        self._pieces = self._wordpiece(MAX_WORD_LENGTH * MAX_CHARACTER_BYTES, no_pretokenization=True)
+        self.rules = WordRules(self.vocabulary.guess_lowercase() if lowercase is None else lowercase, **rules)
+        self._plain = self._wordpiece(max_bytes_per_word=self.rules.max_word_length)
+        self._pieces = self._wordpiece(self.rules.max_word_length * MAX_CHARACTER_BYTES, no_pretokenization=True)
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether the vocabulary is uncased."""
+        return self.rules.lowercase
 
     def _wordpiece(self, max_bytes_per_word: int, **options: Any) -> tensorflow_text.FastWordpieceTokenizer:
         try:
             return tensorflow_text.FastWordpieceTokenizer(
-                list(self.vocabulary.tokens),
+                self.vocabulary.unambiguous_tokens(),
                 max_bytes_per_word=max_bytes_per_word,
                 unknown_token=UNK,
                 token_out_type=tf.int32,
@@ -117,8 +127,8 @@ class BertTokenizer(tf.Module):
         plain = is_plain(texts)
         rest = tf.where(~plain)[:, 0]
         others = tf.gather(texts, rest)
-        nearly = is_nearly_plain(others, self.lowercase)
-        made_plain = make_plain(others[nearly], self.lowercase)
+        nearly = is_nearly_plain(others, self.rules)
+        made_plain = make_plain(others[nearly], self.rules)
         ids = tf.concat(
             [
                 self._tokenize_plain(tf.concat([texts[plain], made_plain], axis=0)),
@@ -133,17 +143,17 @@ class BertTokenizer(tf.Module):
         return self._plain.tokenize(tf.strings.lower(texts) if self.lowercase else texts)
 
     def _tokenize_any(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        words = split_words(texts, self.lowercase)
-        pieces = self._pieces.tokenize(_or_too_long(words.spelled(), words))
+        words = split_words(texts, self.rules)
+        pieces = self._pieces.tokenize(self._or_too_long(words.spelled(), words))
         return tf.RaggedTensor.from_row_splits(
             pieces.flat_values, tf.gather(pieces.row_splits, words.text_splits), validate=False
         )
 
     @tf.function(autograph=False)
     def _tokenize_with_offsets(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-        words = split_words(texts, self.lowercase)
+        words = split_words(texts, self.rules)
         spelled = words.spelled()
-        pieces, starts, limits = self._pieces.tokenize_with_offsets(_or_too_long(spelled, words))
+        pieces, starts, limits = self._pieces.tokenize_with_offsets(self._or_too_long(spelled, words))
         # Pieces are so many bytes from the start of their word; from there to characters, and to where those came from.
         word = pieces.value_rowids()
         word_bytes = tf.cast(tf.strings.length(spelled), tf.int64)
@@ -162,14 +172,27 @@ class BertTokenizer(tf.Module):
             by_text(tf.gather(words.limits, tf.gather(character_at, last_byte))),
         )
 
+    def _or_too_long(self, spelled: tf.Tensor, words: Words) -> tf.Tensor:
+        """The words, those of too many characters replaced by one of too many bytes, which becomes `[UNK]`."""
+        longest = self.rules.max_word_length
+        too_long = words.characters.row_lengths() > longest
+        return tf.where(too_long, "x" * (longest * MAX_CHARACTER_BYTES + 1), spelled)
+
     def save(self, directory: Path | str) -> None:
-        """Writes `vocab.txt` and the casing into `directory`."""
-        write_vocabulary(directory, self.vocabulary, self.lowercase)
+        """Writes `vocab.txt` and the rules into `directory`."""
+        write_vocabulary(directory, self.vocabulary, self.rules)
 
     @classmethod
     def load(cls, directory: Path | str) -> BertTokenizer:
-        """The tokenizer of a model's folder: what `save` wrote, or Hugging Face, KerasHub or Google keep there."""
-        return cls(*read_vocabulary(directory))
+        """The tokenizer of a model's folder: what `save` wrote, or Hugging Face, KerasHub or Google keep there.
+
+        Raises:
+            UserError: there is none, it is damaged, or it has a setting that this tokenizer cannot follow; by name.
+        """
+        files = read_vocabulary(directory)
+        for note in files.notes:
+            log.warning("%s", note)
+        return cls(files.vocabulary, **dataclasses.asdict(files.word_rules()))
 
 
 def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:
@@ -177,12 +200,6 @@ def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:
     if texts.shape.rank != 1:
         raise UserError("texts: give a list of texts, not a single one or a table")
     return texts
-
-
-def _or_too_long(spelled: tf.Tensor, words: Words) -> tf.Tensor:
-    """The words, those of too many characters replaced by one of too many bytes, which becomes `[UNK]`."""
-    too_long = words.characters.row_lengths() > MAX_WORD_LENGTH
-    return tf.where(too_long, "x" * (MAX_WORD_LENGTH * MAX_CHARACTER_BYTES + 1), spelled)
 
 
 def _character_of_each_byte(code_points: tf.Tensor) -> tf.Tensor:
@@ -193,7 +210,7 @@ def _character_of_each_byte(code_points: tf.Tensor) -> tf.Tensor:
 
 def _split_at_special_tokens(texts: tf.Tensor) -> tf.RaggedTensor:
     """The stretches of each text, special tokens standing alone, `(batch, None)`."""
-    # NUL marks the places; a NUL of the text's own means nothing and becomes another character that is dropped.
+    # NUL marks where to split. A NUL in the text itself becomes another control character, which is dropped as well.
     texts = tf.strings.regex_replace(texts, "\x00", "\x01")
     names = "|".join(token.strip("[]") for token in SPECIAL_TOKENS)
     return tf.strings.split(tf.strings.regex_replace(texts, rf"\[(?:{names})\]", "\x00\\0\x00"), sep="\x00")

@@ -1,10 +1,16 @@
-"""Vocabulary: the list of WordPiece tokens, one per line of `vocab.txt`; a token's id is its line, from 0."""
+"""Vocabulary: the list of WordPiece tokens, one per line of `vocab.txt`; a token's id is its line, from 0.
+
+A line is never moved or removed, whatever it holds: its number is a row of the model's embedding. A token that occurs
+twice has the id of its later line, an empty line is a row that no text reaches; so in Google's and Hugging Face's code.
+"""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +19,10 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# With fewer tokens than this fraction holding a capital letter, a vocabulary counts as uncased; with fewer than the
+# other, the guess is logged. Of BERT's English tokens 0% hold one in the uncased vocabulary, 41% in the cased.
+CASED_FRACTION, CLEAR_FRACTION = 0.02, 0.1
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +30,11 @@ class Vocabulary:
     """WordPiece tokens in the order of their ids.
 
     Args:
-        tokens: the tokens; continuations of a word begin with `##`.
+        tokens: tuple of str. The tokens; continuations of a word begin with `##`.
+        origin: str, default `"vocabulary"`. The file that it came from, for errors.
 
     Raises:
-        UserError: a special token is missing or a token stands twice.
+        UserError: a special token is missing.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -40,23 +51,31 @@ class Vocabulary:
             raise UserError(
                 f"{self.origin}: lacks {', '.join(missing)}; add each as a line of its own or learn it again"
             )
-        if len(self._ids) != len(self.tokens):
-            twice = next(token for index, token in enumerate(self.tokens) if self._ids[token] != index)
-            raise UserError(f"{self.origin}: the token {twice!r} stands twice; remove one of its lines")
 
     @classmethod
     def load(cls, path: Path | str) -> Vocabulary:
-        """Reads a `vocab.txt`, ours or Google's."""
+        """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is passed over."""
         try:
             # Lines end at \n alone: str.splitlines would also break at characters that a token may hold.
-            lines = Path(path).read_text(encoding="utf-8").split("\n")
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
         except FileNotFoundError:
             raise UserError(f"{path}: no such vocabulary; learn one with 'keras-bert vocab'") from None
         except (IsADirectoryError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: is not a text file in UTF-8 ({error}); give a vocab.txt") from None
-        if lines and not lines[-1]:
-            lines.pop()
-        return cls(tuple(line.strip() for line in lines), origin=str(path))
+        tokens = [line.strip() for line in lines]
+        while tokens and not tokens[-1]:
+            tokens.pop()  # empty lines at the end: no row of an embedding is known to belong to them
+        vocabulary = cls(tuple(tokens), origin=str(path))
+        if repeated := vocabulary.repeated():
+            token = repeated[0]
+            log.warning(
+                "%s: the token %r occurs twice%s; text gets the id of its later line, %d, and no id moves",
+                path,
+                token,
+                f", as do {len(repeated) - 1} more" if len(repeated) > 1 else "",
+                vocabulary.id(token),
+            )
+        return vocabulary
 
     def save(self, path: Path | str) -> None:
         """Writes one token per line to `path`."""
@@ -78,10 +97,43 @@ class Vocabulary:
         continues.flags.writeable = False
         return continues
 
-    @property
-    def looks_cased(self) -> bool:
-        """Whether any ordinary token holds a capital letter; an uncased vocabulary has none."""
-        return any(token != token.lower() for token in self.tokens if not token.startswith("["))
+    def repeated(self) -> list[str]:
+        """The tokens that occur on several lines, empty ones aside."""
+        return [token for token, count in collections.Counter(self.tokens).items() if token and count > 1]
+
+    def unambiguous_tokens(self) -> list[str]:
+        """The tokens with each line that text cannot reach replaced by one of its own, which no text holds.
+
+        Example:
+            >>> Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "", "a")).unambiguous_tokens()[5:]
+            ['\\x015', '\\x016', 'a']
+        """
+        # U+0001 is a control character, which is dropped before words are looked up.
+        return [
+            token if token and self._ids[token] == index else f"\x01{index}" for index, token in enumerate(self.tokens)
+        ]
+
+    def guess_lowercase(self) -> bool:
+        """Whether the vocabulary is uncased, judged by how many of its tokens hold a capital letter.
+
+        Example:
+            >>> Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play")).guess_lowercase()
+            True
+        """
+        words = [token for token in self.tokens if not token.startswith("[")]
+        capitals = [token for token in words if token != token.lower()]
+        lowercase = len(capitals) <= CASED_FRACTION * len(words)
+        if capitals and len(capitals) < CLEAR_FRACTION * len(words):
+            log.warning(
+                "%s: %d of %d tokens hold a capital letter, %r among them; taken as %s, say lowercase=%s if it is not",
+                self.origin,
+                len(capitals),
+                len(words),
+                capitals[0],
+                "uncased" if lowercase else "cased",
+                not lowercase,
+            )
+        return lowercase
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -1,93 +1,227 @@
-"""A vocabulary and its casing in a folder: ours, and as Hugging Face, KerasHub and SavedModels keep them."""
+"""A vocabulary and its word rules in a folder: ours, and as Hugging Face, KerasHub and SavedModels keep them."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.vocabulary import Vocabulary
+from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.json_fields import read_json
+from keras_bert_scratch.text import tokenizer_fields as fields
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 
 VOCABULARY_FILE = "vocab.txt"
-CASING_FILE = "tokenizer_config.json"
-# Where a plain list of tokens may lie: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
-PLACES = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
-# Hugging Face keeps tokens and casing here; KerasHub, under the same name, the casing.
+RULES_FILE = "tokenizer_config.json"
+# Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
+VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
+# Hugging Face keeps tokens and rules here; KerasHub, under the same name, the rules.
 TOKENIZER_FILE = "tokenizer.json"
+SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+ADDED_TOKENS_FILE = "added_tokens.json"
+# Both their default; KerasHub counts bytes.
+OTHERS_MAX_WORD_LENGTH = 100
+# Our names of the rules, and theirs.
+CONFIG_RULES = {
+    "lowercase": ("lowercase", "do_lower_case"),
+    "strip_accents": ("strip_accents",),
+    "tokenize_chinese_chars": ("tokenize_chinese_chars",),
+    "max_word_length": ("max_word_length",),
+}
+NORMALIZER_RULES = {
+    "lowercase": ("lowercase",),
+    "strip_accents": ("strip_accents",),
+    "tokenize_chinese_chars": ("handle_chinese_chars",),
+}
+KERAS_RULES = {"lowercase": ("lowercase",), "strip_accents": ("strip_accents",)}
+SUBJECT = "the tokenizer"
+log = logging.getLogger(__name__)
 
 
-def write_vocabulary(directory: Path | str, vocabulary: Vocabulary, lowercase: bool) -> None:
-    """Writes `vocab.txt` and the casing into `directory`."""
-    vocabulary.save(Path(directory) / VOCABULARY_FILE)
-    atomic.write_json(Path(directory) / CASING_FILE, {"lowercase": lowercase})
+@dataclasses.dataclass
+class VocabularyFiles:
+    """What the files of a folder say about its tokenizer.
+
+    Args:
+        vocabulary: the tokens.
+        rules: arguments of `WordRules` as far as the files tell them; without `lowercase` the vocabulary has to.
+        notes: what a reader should know, a sentence each.
+    """
+
+    vocabulary: Vocabulary
+    rules: dict[str, Any]
+    notes: list[str]
+
+    def word_rules(self) -> WordRules:
+        """The rules, the casing guessed from the vocabulary where the files do not tell it."""
+        guess = {} if "lowercase" in self.rules else {"lowercase": self.vocabulary.guess_lowercase()}
+        if guess.get("lowercase") is False and "max_word_length" in self.rules:
+            log.warning(
+                "%s: no file says do_lower_case, and many tokens hold capital letters: taken as cased, while Hugging "
+                "Face would lower-case texts; write do_lower_case into %s",
+                self.vocabulary.origin,
+                RULES_FILE,
+            )
+        try:
+            return WordRules(**guess, **self.rules)
+        except UserError as error:
+            raise UserError(f"{Path(self.vocabulary.origin).parent}: {error} in its tokenizer's files") from None
 
 
-def read_vocabulary(directory: Path | str) -> tuple[Vocabulary, bool | None]:
-    """The vocabulary in `directory`, and whether it is uncased; `None` where the files do not say.
+def write_vocabulary(directory: Path | str, vocabulary: Vocabulary, rules: WordRules) -> None:
+    """Writes `vocab.txt` and the rules into `directory`, both or none."""
+    with replaced_together(directory) as staged:
+        vocabulary.save(staged / VOCABULARY_FILE)
+        atomic.write_json(staged / RULES_FILE, {"lowercase": rules.lowercase, **rules.differences()})
+
+
+def read_vocabulary(directory: Path | str) -> VocabularyFiles:
+    """The vocabulary in `directory` and its rules.
 
     Raises:
-        UserError: there is none, or a file is damaged.
+        SettingRefused: a setting that our tokenizer cannot follow, by name.
+        UserError: there is no vocabulary, or a file is damaged.
 
     Example:
         >>> words = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
-        >>> write_vocabulary("model", words, lowercase=True)
-        >>> read_vocabulary("model")[1]
-        True
+        >>> write_vocabulary("model", words, WordRules(lowercase=True))
+        >>> read_vocabulary("model").rules
+        {'lowercase': True}
     """
     directory = Path(directory)
-    found = next((directory / place for place in PLACES if (directory / place).exists()), None)
-    described = _read_json(directory / TOKENIZER_FILE)
-    if found is not None:
-        vocabulary = Vocabulary.load(found)
-    elif "model" in described:
-        vocabulary = _from_tokenizer_file(directory / TOKENIZER_FILE, described)
-    else:
-        raise UserError(f"{directory}: holds no {VOCABULARY_FILE} and no {TOKENIZER_FILE}; put the vocabulary there")
-    return vocabulary, _casing(_read_json(directory / CASING_FILE), described)
+    config = {name: _content(value) for name, value in _read_if_there(directory, RULES_FILE).items()}
+    described = _read_if_there(directory, TOKENIZER_FILE)
+    special = {name: _content(value) for name, value in _read_if_there(directory, SPECIAL_TOKENS_FILE).items()}
+    notes = fields.TOKENIZER_CONFIG.check(directory / RULES_FILE, config, SUBJECT)
+    notes += fields.SPECIAL_TOKENS_MAP.check(directory / SPECIAL_TOKENS_FILE, special, SUBJECT)
+    said, more_notes = _described_rules(directory / TOKENIZER_FILE, described)
+    rules = said | _renamed(config, CONFIG_RULES)
+    for name in said:
+        if rules[name] != said[name]:
+            notes.append(
+                f"{directory}: {TOKENIZER_FILE} says {name}={said[name]}, {RULES_FILE} {name}={rules[name]}; the "
+                f"latter is followed"
+            )
+    if {"do_lower_case", "tokenizer_class"} & config.keys():
+        rules.setdefault("max_word_length", OTHERS_MAX_WORD_LENGTH)
+    vocabulary, added_note = _with_added_tokens(directory, _read_tokens(directory, described), config, described)
+    return VocabularyFiles(vocabulary, rules, [*notes, *more_notes, *added_note])
 
 
 def has_vocabulary(directory: Path | str) -> bool:
     """Whether `read_vocabulary` would find one."""
-    return any((Path(directory) / place).exists() for place in PLACES) or (
-        "model" in _read_json(Path(directory) / TOKENIZER_FILE)
+    return any(current_file(directory, name).exists() for name in VOCABULARY_PATHS) or (
+        "model" in _read_if_there(Path(directory), TOKENIZER_FILE)
     )
 
 
-def _casing(config: dict[str, Any], described: dict[str, Any]) -> bool | None:
-    """The first that says: ours, Hugging Face's two, KerasHub's."""
-    said = (
-        config.get("lowercase"),
-        config.get("do_lower_case"),
-        (described.get("normalizer") or {}).get("lowercase"),
-        (described.get("config") or {}).get("lowercase"),
-    )
-    return next((value for value in said if isinstance(value, bool)), None)
+def _read_if_there(directory: Path, name: str) -> dict[str, Any]:
+    """What the file says; nothing if it is not there."""
+    file = current_file(directory, name)
+    return read_json(file) if file.exists() else {}
 
 
-def _from_tokenizer_file(file: Path, described: dict[str, Any]) -> Vocabulary:
+def _content(value: Any) -> Any:
+    """A special token's text, which Hugging Face writes as a string or as an object."""
+    return value["content"] if isinstance(value, dict) and "content" in value else value
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The rules among a file's values, by our names; `null` says nothing."""
+    found = {ours: next((values[name] for name in theirs if name in values), None) for ours, theirs in names.items()}
+    return {ours: value for ours, value in found.items() if value is not None}
+
+
+def _described_rules(file: Path, described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What `tokenizer.json` says about the rules, Hugging Face's or KerasHub's, and notes."""
+
+    def part(name: str, of: Mapping[str, Any]) -> Mapping[str, Any]:
+        value = of.get(name) or {}
+        if not isinstance(value, dict):
+            raise UserError(f"{file}: {name} should be an object; copy it again")
+        return value
+
+    if "model" in described:
+        model, normalizer = part("model", described), part("normalizer", described)
+        notes = fields.TOKENIZER_JSON.check(file, described, SUBJECT)
+        notes += fields.WORDPIECE.check(f"{file}: model", model, SUBJECT)
+        notes += fields.NORMALIZER.check(f"{file}: normalizer", normalizer, SUBJECT)
+        notes += fields.PRE_TOKENIZER.check(f"{file}: pre_tokenizer", part("pre_tokenizer", described), SUBJECT)
+        notes += fields.POST_PROCESSOR.check(f"{file}: post_processor", part("post_processor", described), SUBJECT)
+        longest = model.get("max_input_chars_per_word", OTHERS_MAX_WORD_LENGTH)
+        return {**_renamed(normalizer, NORMALIZER_RULES), "max_word_length": longest}, notes
+    if "config" in described:
+        config = part("config", described)
+        notes = fields.KERAS_OBJECT.check(file, described, SUBJECT)
+        notes += fields.KERAS_TOKENIZER.check(f"{file}: config", config, SUBJECT)
+        return {**_renamed(config, KERAS_RULES), "max_word_length": OTHERS_MAX_WORD_LENGTH}, notes
+    return {}, []
+
+
+def _read_tokens(directory: Path, described: Mapping[str, Any]) -> Vocabulary | dict[int, str]:
+    """The vocabulary of the plain file, or else the tokens of `tokenizer.json` by id."""
+    found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
+    by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
+    if found is None and "model" not in described:
+        raise UserError(f"{directory}: holds no {VOCABULARY_FILE} and no {TOKENIZER_FILE}; put the vocabulary there")
+    if found is None:
+        return by_id
+    vocabulary = Vocabulary.load(found)
+    for number, token in by_id.items():
+        if number < len(vocabulary) and vocabulary.id(token) != number:
+            raise UserError(
+                f"{directory}: {TOKENIZER_FILE} gives {token!r} the id {number}, {found.name} {vocabulary.id(token)}; "
+                f"they are of different models: remove the wrong one"
+            )
+    return vocabulary
+
+
+def _described_tokens(file: Path, described: Mapping[str, Any]) -> dict[int, str]:
     try:
-        kind, ids = described["model"]["type"], dict(described["model"]["vocab"])
-        ids |= {token["content"]: token["id"] for token in described.get("added_tokens") or []}
+        by_id = {number: token for token, number in dict(described["model"]["vocab"]).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: is not of the form that Hugging Face writes ({error!r}); copy it again") from None
-    if kind != "WordPiece":
-        raise UserError(f"{file}: is a {kind} tokenizer; BERT has a WordPiece vocabulary")
-    tokens = sorted(ids, key=ids.__getitem__)
-    if [ids[token] for token in tokens] != list(range(len(tokens))):
-        raise UserError(f"{file}: its ids are not 0 to {len(tokens) - 1}, each once; copy it again")
-    return Vocabulary(tuple(tokens), origin=str(file))
+    if len(by_id) != len(described["model"]["vocab"]) or not all(type(number) is int for number in by_id):
+        raise UserError(f"{file}: its ids are not whole numbers, each once; copy it again")
+    return by_id
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    """What the file says; nothing if it is not there."""
-    if not file.exists():
-        return {}
+def _with_added_tokens(
+    directory: Path, tokens: Vocabulary | dict[int, str], config: Mapping[str, Any], described: Mapping[str, Any]
+) -> tuple[Vocabulary, list[str]]:
+    """The vocabulary with what Hugging Face adds in other files, and a note on how those tokens are found."""
+    plain = isinstance(tokens, Vocabulary)
+    by_id = dict(enumerate(tokens.tokens)) if plain else dict(tokens)
+    origin = tokens.origin if plain else str(directory / TOKENIZER_FILE)
+    added: dict[int, str] = {}
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{file}: is not readable JSON ({error}); mend or delete it") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file}: should hold a JSON object like {{}}; mend or delete it")
-    return values
+        for token, number in _read_if_there(directory, ADDED_TOKENS_FILE).items():
+            added[int(number)] = token
+        for token in described.get("added_tokens") or []:
+            added[int(token["id"])] = token["content"]
+        for number, token in (config.get("added_tokens_decoder") or {}).items():
+            added[int(number)] = _content(token)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{directory}: its added tokens have no texts and ids ({error!r}); copy its files again"
+        ) from None
+    new = {number: token for number, token in added.items() if by_id.get(number) != token}
+    by_id |= new
+    if not plain or new:
+        size = max(by_id, default=-1) + 1
+        if min(by_id, default=0) < 0 or size > 2 * len(by_id):
+            raise UserError(f"{origin}: its ids are not 0 to {len(by_id) - 1}, each once; copy it again")
+        # An id without a token is a row that no text reaches, like an empty line.
+        tokens = Vocabulary(tuple(by_id.get(number, "") for number in range(size)), origin=origin)
+    others = [token for token in added.values() if token not in SPECIAL_TOKENS]
+    if not others:
+        return tokens, []
+    return tokens, [
+        f"{directory}: {len(others)} added tokens, {others[0]!r} among them, are found by Hugging Face anywhere in a "
+        f"text; here only where WordPiece finds them, at the start of a word"
+    ]

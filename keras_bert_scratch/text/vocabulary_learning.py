@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import split_words
 
 CHARACTERS_PER_BATCH = 1 << 20
@@ -44,6 +45,8 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     """
     if isinstance(texts, str):
         raise UserError("`texts`: is a single str; give a list of texts, or an open file for its lines")
+    if size <= len(SPECIAL_TOKENS):  # before the text is read
+        raise UserError(f"`size`: must be more than the {len(SPECIAL_TOKENS)} special tokens, not {size}")
     return Vocabulary(
         (*SPECIAL_TOKENS, *learn_pieces(count_words(texts, lowercase), size - len(SPECIAL_TOKENS))),
         origin="learned vocabulary",
@@ -51,7 +54,7 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
 
 
 def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORDS) -> collections.Counter[str]:
-    """How often each word stands in `texts`, words being what the tokenizer will see.
+    """How often each word occurs in `texts`, words being what the tokenizer will see.
 
     However much text there is, at most `max_words` different words and a batch's are held: beyond, the rarest so far
     are forgotten, which changes the counts of rare words only (lossy counting, Manku & Motwani 2002).
@@ -63,7 +66,7 @@ def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORD
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def words_of(batch: tf.Tensor) -> tf.Tensor:
-        words = split_words(batch, lowercase)
+        words = split_words(batch, WordRules(lowercase))
         return tf.boolean_mask(words.spelled(), words.characters.row_lengths() <= MAX_WORD_LENGTH)
 
     counts: collections.Counter[bytes] = collections.Counter()
@@ -101,7 +104,7 @@ def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
         raise UserError("corpus: holds no words; give text")
     if len(pieces) > num_pieces:
         wanted = len(pieces) + len(SPECIAL_TOKENS)
-        raise UserError(f"size: the corpus's characters alone take {wanted} tokens; ask for more than that")
+        raise UserError(f"`size`: the corpus's characters alone take {wanted} tokens; ask for more than that")
     known = set(pieces)
     words = [
         (spelled, count) for word, count in sorted(word_counts.items()) if known.issuperset(spelled := _spell(word))

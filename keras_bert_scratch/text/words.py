@@ -1,4 +1,4 @@
-"""Text to words as BERT parts it: cleaned, lower-cased, accents gone, each punctuation mark and ideograph a word.
+"""Text to words as BERT splits it: cleaned, lower-cased, accents stripped, each punctuation mark and ideograph a word.
 
 By TensorFlow's core operations on code points, so that it is the same eagerly, in `tf.data` and in an exported model.
 tf-text's normalizer would not do: it folds characters that BERT keeps apart (one half into three characters).
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.text import characters
 from keras_bert_scratch.text.characters import PAGE, SPACE, CharacterTables, PagedTable, character_tables
+from keras_bert_scratch.text.word_rules import WordRules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,25 +35,25 @@ class Words:
         return tf.strings.unicode_encode(self.characters, "UTF-8")
 
 
-def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
-    """Parts `texts` into words exactly as Google's `BasicTokenizer` does.
+def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
+    """Splits `texts` into words exactly as Google's `BasicTokenizer` does.
 
     Args:
         texts: UTF-8 strings `(texts,)`; bytes that are no UTF-8 are passed over.
-        lowercase: whether the vocabulary is uncased.
+        rules: the settings; Google's code has only `lowercase`.
 
     Example:
-        >>> words = split_words(tf.constant(["It's Déjà\\tvu"]), lowercase=True)
+        >>> words = split_words(tf.constant(["It's Déjà\\tvu"]), WordRules(lowercase=True))
         >>> words.spelled().numpy().tolist()
         [b'it', b"'", b's', b'deja', b'vu']
     """
-    tables = character_tables(lowercase)
-    # The space behind each text keeps its last word apart from the next text's first.
+    tables = character_tables(rules)
+    # The space at the end of each text separates its last word from the first word of the next text.
     decoded, starts = tf.strings.unicode_decode_with_offsets(tf.strings.join([texts, " "]), "UTF-8", errors="replace")
     code_points, starts = decoded.flat_values, tf.cast(starts.flat_values, tf.int32)
     codes = code_points + _look_up(tables.code_offsets, code_points)
-    if lowercase:
-        # One branch for all that is rare: each costs more than what it saves on its own.
+    if rules.lowercase or rules.strip_accents:
+        # All rare rules share one branch: a branch for each would cost more than it saves.
         codes, sources = tf.cond(
             tf.reduce_any((codes < characters.DROPPED) | (codes >= characters.UNUSUAL)),
             lambda: _by_all_rules(code_points, tables),
@@ -62,9 +63,11 @@ def split_words(texts: tf.Tensor, lowercase: bool) -> Words:
         codes, sources = _kept(codes)
 
     space, alone = codes == SPACE, (codes & characters.STANDS_ALONE) > 0
-    parted = tf.concat([[True], (space | alone)[:-1]], axis=0)  # from the character before
+    after_boundary = tf.concat(
+        [[True], (space | alone)[:-1]], axis=0
+    )  # the character before is a space or a word of its own
     letters = tf.where(~space)[:, 0]
-    begins = tf.gather(alone | parted, letters)
+    begins = tf.gather(alone | after_boundary, letters)
     word_starts = tf.where(begins)[:, 0]
     letter_sources = tf.gather(sources, letters)
     return Words(
@@ -122,8 +125,8 @@ def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> 
     counts = tf.where(several, tf.gather(rows.row_lengths(), row), 1)
     index = tf.repeat(tf.range(tf.size(codes)), tf.cast(counts, tf.int32))
     first = tf.gather(tf.cumsum(counts, exclusive=True), index)
-    place = tf.gather(rows.row_starts(), tf.gather(row, index)) + tf.range(tf.size(index, tf.int64)) - first
-    written = tf.gather(rows.flat_values, tf.minimum(place, rows.row_splits[-1] - 1))
+    index_in_rows = tf.gather(rows.row_starts(), tf.gather(row, index)) + tf.range(tf.size(index, tf.int64)) - first
+    written = tf.gather(rows.flat_values, tf.minimum(index_in_rows, rows.row_splits[-1] - 1))
     return tf.where(tf.gather(several, index), written, tf.gather(codes, index)), tf.gather(sources, index)
 
 

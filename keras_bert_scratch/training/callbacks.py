@@ -11,12 +11,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import writing_to
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.training_state import steps_taken
 
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -97,10 +97,10 @@ class MetricsLog(keras.callbacks.Callback):
         steps, seconds = self._step - self._logged, max(self._stepping, 1e-9)
         self._logged, self._stepping = self._step, 0.0
         function = self.model.train_function
-        means = function.means
+        sums = function.metric_sums
         self.latest = {
-            "tokens_per_second": round(means.tokens / seconds, 1),
-            "fill": round(means.tokens / max(means.places, 1.0), 4),
+            "tokens_per_second": round(sums.tokens / seconds, 1),
+            "fill": round(sums.tokens / max(sums.positions, 1.0), 4),
         }
         if self.step_flops:
             self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 4)
@@ -184,35 +184,13 @@ class ProgressLine(keras.callbacks.Callback):
         latest: Callable[[], dict[str, float]] = dict,
     ) -> None:
         super().__init__()
-        self._title = title
         self._total = total
         self._done = done
-        self._unit = unit
         self._latest = latest
-        self._task: Any = None
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            console=self._console,
-        )
+        self._bar = ProgressBar(title, unit, LINE_SECONDS, stays=True)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._task is not None:
-            return
-        self._start = self._last_line = time.monotonic()
-        self._first = self._done()
-        self._task = self._progress.add_task(
-            self._title, total=round(self._total), completed=self._first, metrics="compiling"
-        )
-        if self._console.is_terminal:
-            self._progress.start()
+        self._bar.start(self._done(), self._total, "compiling")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = "  ".join(
@@ -222,18 +200,11 @@ class ProgressLine(keras.callbacks.Callback):
             metrics += f"  {latest['tokens_per_second']:,.0f} tokens/s"
         if "mfu" in latest:
             metrics += f"  MFU {latest['mfu']:.0%}"
-        done = min(self._done(), self._total)
-        self._progress.update(self._task, completed=int(done), metrics=metrics)
-        if not self._console.is_terminal and time.monotonic() - self._last_line >= LINE_SECONDS:
-            self._last_line = time.monotonic()
-            left = (self._last_line - self._start) * (self._total - done) / max(done - self._first, 1e-9)
-            line = f"{self._title}: {done:.0f}/{self._total:.0f} {self._unit}, ETA {left:.0f} s  {metrics}"
-            self._console.print(line, highlight=False, soft_wrap=True)
+        self._bar.update(min(self._done(), self._total), self._total, metrics)
 
     def close(self) -> None:
         """Leaves the terminal as it was, also after an interruption."""
-        if self._console.is_terminal:
-            self._progress.stop()
+        self._bar.close()
 
 
 def _shown(name: str) -> bool:

@@ -15,10 +15,11 @@ from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, Stat
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.flops import peak_of_all
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.run_directory import RunDirectory, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 from keras_bert_scratch.training.stopping import CoordinatedStop, NonFiniteGradient
 from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief
+from keras_bert_scratch.training.training_state import steps_taken
 
 LOG_EVERY = 20
 ENDLESS = 1 << 40

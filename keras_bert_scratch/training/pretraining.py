@@ -229,8 +229,6 @@ def check_sizes(config: BertConfig, records: Records, max_length: int, rules: Ex
     """Raises `UserError` unless a network of these sizes can read these records."""
     config.check_length(max_length)
     records.check(max_length, rules)
-    if config.vocab_size != records.vocab_size:
-        raise UserError(
-            f"{records.directory}: its vocabulary has {records.vocab_size} tokens, the model's "
-            f"{config.vocab_size}; use records and model of one vocabulary"
-        )
+    config.check_vocabulary(records.vocab_size, records.directory)
+    if rules.pairs != "none":
+        config.check_pairs()

@@ -14,6 +14,7 @@ from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase, train
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions, check_seed
+from keras_bert_scratch.training.random_state import seeded
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.strategies import from_chief, is_chief, lost_workers_named
 
@@ -61,9 +62,8 @@ def run_training(
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
         return run
-    with lost_workers_named(strategy, run.path):
-        keras.utils.set_random_seed(seed)
-        with strategy.scope():
+    with run, lost_workers_named(strategy, run.path):
+        with seeded(seed), strategy.scope():
             model = build()
         evaluation = prepare(run, model)
         steps = train(model, phases, run, training, options, title, evaluation)

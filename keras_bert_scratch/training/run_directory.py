@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-import logging
 import os
 import platform
-import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tensor_file import read_tensors, write_tensors
+from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.lock import Lock
+from keras_bert_scratch.training import training_state
 from keras_bert_scratch.version import VERSION
 
 RUN_FILE = "run.json"
-STATES_FOLDER = "training_state"
-STATE_VARIABLES = "variables.h5"
-STATE_FILE = "state.json"
-KEPT_STATES = 2
-
-log = logging.getLogger(__name__)
+LOCK_FILE = ".lock"
 
 
 class RunDirectory:
-    """A folder that one training run fills.
+    """A folder that one training run fills, and one process at a time.
 
     `run.json` says what was asked for and what came out; `training_state/step-N/` holds what a resume needs; the
-    finished model lies beside them.
+    finished model lies beside them. From here to `finish`, `close` or the end of a `with` block, the process that
+    writes the folder holds its lock; see `Lock` for what that means on NFS and after a kill.
 
     Args:
-        path: the folder; a new one, an empty one, or one that holds this very run.
-        settings: what was asked for; continuing needs the same.
-        writes: whether this process writes the folder; of several workers only the chief does.
+        path: str or Path. The folder; a new one, an empty one, or one that holds this very run.
+        settings: dict. What was asked for; continuing needs the same.
+        writes: bool, default True. Whether this process writes the folder; of several workers only the chief does.
 
     Raises:
-        UserError: the folder holds something else; the message names the difference.
+        UserError: the folder holds something else, and the message names the difference; another process writes it; the
+            disk refuses it.
 
     Example:
-        >>> run = RunDirectory("my-run", {"steps": 10})
-        >>> run.finished
+        >>> with RunDirectory("my-run", {"steps": 10}) as run:
+        ...     run.finished
+        ...     run.finish({"accuracy": 0.9})
         False
-        >>> run.finish({"accuracy": 0.9})
         >>> RunDirectory("my-run", {"steps": 10}).results
         {'accuracy': 0.9}
     """
@@ -57,26 +53,62 @@ class RunDirectory:
     def __init__(self, path: Path | str, settings: dict[str, Any], writes: bool = True) -> None:
         self.path = Path(path)
         self._writes = writes
-        settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
-        stored = read_run(self.path)
-        if stored is None:
-            if writes and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise UserError(f"{path}: exists already and holds no run; delete it or choose another --out")
+        self._lock: Lock | None = None
+        self._settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._story = self._stored()
+        if self._writes and not (self._story and self.finished):
+            if self._story is None:
+                self._check_is_free()
+            with writing_to(self.path, self.path / LOCK_FILE):
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock = Lock(self.path / LOCK_FILE, self.path)
+            self._story = self._stored()  # as the process left it that had the lock before
+            if self._story and self.finished:
+                self.close()
+        if self._story is None:
+            if self._writes:
+                self._check_is_free()
             self._story = {
                 "status": "running",
-                "settings": settings,
+                "settings": self._settings,
                 "started": _now(),
                 "starts": [],
             }
             self._write()
-        else:
-            self._story = stored
-            differences = _differences(stored["settings"], settings)
-            if differences:
-                raise UserError(
-                    f"{path}: already holds a run with {'; '.join(differences)}; "
-                    f"ask for the same to continue it, delete it, or choose another --out"
-                )
+
+    def _stored(self) -> dict[str, Any] | None:
+        """The run that is in the folder, if it is this one."""
+        story = read_run(self.path)
+        if story and (differences := _differences(story["settings"], self._settings)):
+            raise UserError(
+                f"{self.path}: already holds a run with {'; '.join(differences)}; ask for the same to continue it, "
+                f"delete it, or choose another `out`"
+            )
+        return story
+
+    def _check_is_free(self) -> None:
+        """What a process leaves that is killed before its `run.json` is written does not count."""
+        atomic.check_is_free(self.path, besides=(LOCK_FILE, atomic.temporary_path(Path(RUN_FILE)).name))
+
+    def close(self) -> None:
+        """Lets other processes write the folder."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def finished(self) -> bool:
@@ -115,83 +147,40 @@ class RunDirectory:
         self._story["ended"] = _now()
         self.note(**results)
         if self._writes:
-            shutil.rmtree(self.path / STATES_FOLDER, ignore_errors=True)
+            shutil.rmtree(self.path / training_state.STATES_FOLDER, ignore_errors=True)
+        self.close()
 
     def save_state(self, model: keras.Model, **state: Any) -> None:
         """Keeps weights, optimizer, dropout's seeds, the step and `state`; drops all but the newest two such states."""
-        step = steps_taken(model)
-        folder = self._state_folder(step)
-        if folder.exists() or not self._writes:
-            return
-        with atomic.written_folder(folder) as place:
-            variables = enumerate(_state_variables(model))
-            write_tensors(
-                place / STATE_VARIABLES,
-                {str(number): keras.ops.convert_to_numpy(variable) for number, variable in variables},
-            )
-            digest = _digest(place / STATE_VARIABLES)
-            atomic.write_json(place / STATE_FILE, {"step": step, "sha256": digest, **state})
-        for old in kept_states(self.path)[:-KEPT_STATES]:
-            shutil.rmtree(old)
+        if self._writes:
+            training_state.save_checkpoint(self.path, model, **state)
 
     def newest_state(self) -> int:
         """The step of the newest kept state that is whole, or 0; a damaged one is removed, and the log says so."""
-        for folder in reversed(kept_states(self.path)):
-            damage = _damage(folder)
-            if not damage:
-                return int(folder.name.removeprefix("step-"))
-            log.warning("%s: is damaged (%s); going back to the state before", folder, damage)
-            if self._writes:
-                shutil.rmtree(folder)
-        return 0
+        return training_state.newest_checkpoint(self.path, remove_damaged=self._writes)
 
     def restore_state(self, model: keras.Model, step: int) -> dict[str, Any]:
         """Puts the state kept at `step` into the compiled `model`; returns what was kept with it. Step 0 is none."""
-        if step == 0:
-            return {}
-        folder = self._state_folder(step)
-        values = read_tensors(folder / STATE_VARIABLES)
-        for number, variable in enumerate(_state_variables(model)):
-            variable.assign(values[str(number)])
-        return json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-
-    def _state_folder(self, step: int) -> Path:
-        return self.path / STATES_FOLDER / f"step-{step:08d}"
+        return training_state.restore_checkpoint(self.path, model, step) if step else {}
 
     def _write(self) -> None:
         if self._writes:
             atomic.write_json(self.path / RUN_FILE, self._story)
 
 
-def steps_taken(model: keras.Model) -> int:
-    """How many steps the optimizer of `model` has made."""
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-
-
-def kept_states(path: Path | str) -> list[Path]:
-    """The folders of the states that an unfinished run in `path` can be continued from, the newest last."""
-    folder = Path(path) / STATES_FOLDER
-    return sorted(entry for entry in folder.glob("step-*") if re.fullmatch(r"step-\d+", entry.name))
-
-
-def _state_variables(model: keras.Model) -> list[Any]:
-    """All that a step reads and changes, in a fixed order: weights, dropout's seeds, the optimizer's moments and step.
-
-    Keras's own `save_weights` leaves out the seeds, so that a resumed run would drop other activations.
-    """
-    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    return [*(v for v in model.variables if id(v) not in metrics), *model.optimizer.variables]
-
-
 def read_run(path: Path | str) -> dict[str, Any] | None:
-    """What `run.json` in the folder `path` says, or `None` where there is none."""
+    """What `run.json` in the folder `path` says, or `None` where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
     file = Path(path) / RUN_FILE
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not file.exists():
         return None
-    except ValueError as error:
-        raise UserError(f"{file}: is not JSON ({error}); restore it or delete the run") from None
+    story = atomic.read_json(file, "restore it or delete the run")
+    if not isinstance(story.get("settings"), dict) or "status" not in story:
+        raise UserError(f"{file}: is not a run's; restore it or delete the run")
+    return story
 
 
 def _differences(held: Any, asked: Any, name: str = "") -> list[str]:
@@ -207,20 +196,6 @@ def _differences(held: Any, asked: Any, name: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _damage(folder: Path) -> str:
-    """What is wrong with a kept state; empty if nothing."""
-    try:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        return "" if _digest(folder / STATE_VARIABLES) == state["sha256"] else f"{STATE_VARIABLES} has another checksum"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return str(error)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _now() -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.training.run_directory import RunDirectory, kept_states, steps_taken
+from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
+from keras_bert_scratch.training.training_state import list_checkpoints, steps_taken
 
 
 class CoordinatedStop(keras.callbacks.Callback):
@@ -45,9 +46,9 @@ class CoordinatedStop(keras.callbacks.Callback):
         signals = self.model.train_function.signals
         clock = self._clock
         if clock is not None:
-            signals.say(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
+            signals.send(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
         elif (self._sigterm or self._ends_phase) and not self._sent:
-            signals.say(None, self._ends_phase, self._sigterm)
+            signals.send(None, self._ends_phase, self._sigterm)
             self._sent = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -55,7 +56,7 @@ class CoordinatedStop(keras.callbacks.Callback):
             raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
-        if self.terminated or signals.leg_is_over:
+        if self.terminated or signals.phase_is_over:
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:
@@ -104,7 +105,7 @@ class NonFiniteGradient(keras.callbacks.Callback):
             return
         step = steps_taken(self.model)
         batch = step - self._phase_start
-        states = kept_states(self._run.path)
+        states = list_checkpoints(self._run.path)
         last = f"the last good state is {states[-1]}" if states else "no state was saved yet"
         raise UserError(
             f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.errors import UserError, WorkerLostError, user_error_within
-from keras_bert_scratch.training.gradients import replicas_here
+from keras_bert_scratch.training.gradients import local_replicas
+
+SECONDS_BEFORE_REMINDER = 30.0
+
+log = logging.getLogger(__name__)
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
@@ -42,24 +49,26 @@ def make_strategy(
     """The strategy called `name`. Comes first: TensorFlow fixes its devices with its first operation.
 
     Args:
-        name: `"none"`: one device. `"mirrored"`: all GPUs of this machine, without any the virtual devices of its
-            processor. `"multiworker"`: several processes, on one machine or many, as `workers` or the environment
-            variable `TF_CONFIG` lists them. `"tpu"`: the TPU called `tpu`. `"auto"`: several processes if they are
-            listed, a TPU if one is there, mirrored if there are several devices, else one device.
-        workers: `host:port` of every process, in the same order everywhere; the first one is the chief.
-        index: which of them this process is, from 0.
-        virtual_devices: devices to split the processor into, to try out mirrored anywhere.
-        tpu: name or address of a TPU; empty for the one of this machine or of `TPU_NAME`.
+        name: str, default "auto". `"none"`: one device. `"mirrored"`: all GPUs of this machine; where there is none,
+            the virtual devices of its processor. `"multiworker"`: several processes, on one machine or many, as
+            `workers` or the environment variable `TF_CONFIG` lists them. `"tpu"`: the TPU called `tpu`. `"auto"`:
+            several processes if they are listed, a TPU if one is there, mirrored if there are several devices, else one
+            device.
+        workers: sequence of str. `host:port` of every process, in the same order everywhere; the first is the chief.
+        index: int or None. Which of them this process is, from 0.
+        virtual_devices: int or None. Devices to split the processor into, to try out mirrored anywhere.
+        tpu: str. Name or address of a TPU; empty for the one of this machine or of `TPU_NAME`.
 
     Raises:
         UserError: what was asked for is not there; names it.
+        WorkerLostError: another worker ended while all were starting.
 
     Example:
         >>> make_strategy("none").num_replicas_in_sync
         1
     """
     if name not in STRATEGIES:
-        raise UserError(f"--strategy: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+        raise UserError(f"`strategy`: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
     if virtual_devices is not None:
         _split_processor(virtual_devices)
     if workers:
@@ -70,8 +79,10 @@ def make_strategy(
         return tf.distribute.get_strategy()
     if name == "multiworker":
         if not _listed_workers():
-            raise UserError("--strategy multiworker: no workers are listed; give --workers and --index, or TF_CONFIG")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+            raise UserError(
+                "`strategy='multiworker'`: no workers are listed; give `workers` and `index`, or set TF_CONFIG"
+            )
+        return _multiworker_strategy()
     if name == "tpu":
         return _tpu_strategy(tpu)
     devices = _devices()
@@ -111,31 +122,24 @@ def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator
     except tf.errors.OpError as error:
         if mendable := user_error_within(error):
             raise mendable from None
-        alone = strategy.num_replicas_in_sync == replicas_here(strategy)
+        alone = strategy.num_replicas_in_sync == local_replicas(strategy)
         if alone or isinstance(error, NOT_OF_A_LOST_WORKER) or OF_PYTHON in str(error):
             raise
-        said = str(error).partition("\n")[0][:200]
-        raise WorkerLostError(f"{path}: another worker is gone ({said})") from None
+        raise WorkerLostError(f"{path}: another worker is gone ({_first_line(error)})") from None
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     """Raises `UserError` unless the replicas can share a batch of so many rows equally."""
-    replicas = strategy.num_replicas_in_sync
-    if batch_size < 1 or batch_size % replicas:
-        raise UserError(
-            f"--batch: must be at least 1, not {batch_size}"
-            if replicas == 1
-            else f"--batch: must be a multiple of the {replicas} replicas, not {batch_size}"
-        )
+    rows_of_each(batch_size, strategy.num_replicas_in_sync, "replicas")
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:
     """Batches for `fit` under `strategy`: of each one, every replica takes as many rows, in the order of the rows.
 
     Args:
-        strategy: what the model was made under.
-        batch_size: rows of all replicas together.
-        batches: `(worker, num_workers)` to the dataset of that worker's slices.
+        strategy: tf.distribute.Strategy. What the model was made under.
+        batch_size: int. Rows of all replicas together.
+        batches: callable. `(worker, num_workers)` to the dataset of that worker's slices.
 
     Raises:
         UserError: the replicas cannot share a batch equally.
@@ -148,7 +152,7 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
     check_batch(strategy, batch_size)
     if strategy.num_replicas_in_sync == 1:
         return batches(0, 1)
-    local = replicas_here(strategy)
+    local = local_replicas(strategy)
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         mine = batches(context.input_pipeline_id, context.num_input_pipelines)
@@ -159,29 +163,32 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
 
 def _in_pieces(batch: Any, pieces: int) -> tf.data.Dataset:
     """One batch as `pieces` smaller ones."""
-    share = tf.nest.flatten(batch)[0].shape[0] // pieces
-    return tf.data.Dataset.from_tensor_slices(batch).batch(share, drop_remainder=True)
+    rows = tf.nest.flatten(batch)[0].shape[0] // pieces
+    return tf.data.Dataset.from_tensor_slices(batch).batch(rows, drop_remainder=True)
 
 
 def _split_processor(devices: int) -> None:
     if devices < 1:
-        raise UserError(f"--virtual-devices: must be at least 1, not {devices}")
+        raise UserError(f"`virtual_devices`: must be at least 1, not {devices}")
     processor = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) != devices:
             raise UserError(
-                "--virtual-devices: TensorFlow runs already; ask for them before anything else, or in a new process"
+                "`virtual_devices`: TensorFlow runs already; ask for them before anything else, or in a new process"
             ) from None
 
 
 def _list_workers(workers: Sequence[str], index: int | None) -> None:
     if index is None or not 0 <= index < len(workers):
-        raise UserError(f"--index: must tell which of the {len(workers)} workers this is, from 0, not {index}")
+        raise UserError(f"`index`: must tell which of the {len(workers)} workers this is, from 0, not {index}")
     for worker in workers:
-        if not worker.rpartition(":")[2].isdigit():
-            raise UserError(f"--workers: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
+        host, _, port = worker.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 1 << 16):
+            raise UserError(f"`workers`: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
+    if len(set(workers)) < len(workers):
+        raise UserError(f"`workers`: must all have addresses of their own, not {', '.join(workers)}")
     os.environ["TF_CONFIG"] = json.dumps(
         {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
     )
@@ -209,6 +216,29 @@ def _fitting() -> str:
     return "mirrored" if len(_devices()) > 1 else "none"
 
 
+def _multiworker_strategy() -> tf.distribute.Strategy:
+    """Comes back when all workers have started; a line tells whoever waits for them."""
+    said = f"waiting for all workers to start: {', '.join(_listed_workers())}"
+    reminder = threading.Timer(SECONDS_BEFORE_REMINDER, log.warning, [said])
+    reminder.daemon = True
+    reminder.start()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
+        raise WorkerLostError(f"another worker is gone ({_first_line(error)})") from None
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        raise UserError(
+            f"`strategy='multiworker'`: this worker cannot start ({_first_line(error)}); check that nothing else uses "
+            f"its port, and the addresses and index in `workers` and `index` or TF_CONFIG"
+        ) from None
+    finally:
+        reminder.cancel()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
     where = f"one called {tpu!r}" if tpu else f"one of this machine or TPU_NAME ({os.environ.get('TPU_NAME', 'unset')})"
     try:
@@ -216,6 +246,5 @@ def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"--strategy tpu: there is no TPU; looked for {where} ({reason})") from None
+        raise UserError(f"`strategy='tpu'`: there is no TPU; looked for {where} ({_first_line(error)})") from None
     return tf.distribute.TPUStrategy(resolver)

@@ -15,7 +15,6 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints import google
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, recognise, write_checkpoint
-from keras_bert_scratch.models.directory import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HUGGING_FACE = {
@@ -49,7 +48,7 @@ def test_they_are_recognised(folder):
     checkpoint = read_checkpoint(GOLDEN / folder)
     assert recognise(GOLDEN / folder) == folder.split("/")[0].removesuffix("_tf")
     assert checkpoint.architecture == EVERY[folder]
-    assert type(load_model(GOLDEN / folder)).__name__ == EVERY[folder]
+    assert type(our_bert.load_model(GOLDEN / folder)).__name__ == EVERY[folder]
     assert (checkpoint.vocabulary is not None) == (folder in CASED)
     assert checkpoint.lowercase == CASED.get(folder)
 
@@ -57,7 +56,7 @@ def test_they_are_recognised(folder):
 @pytest.mark.parametrize("class_name", HUGGING_FACE)
 def test_hugging_face(class_name):
     expected = np.load(GOLDEN / "huggingface" / class_name / "expected.npz")
-    found = our_bert.head_outputs(load_model(GOLDEN / "huggingface" / class_name), expected)
+    found = our_bert.head_outputs(our_bert.load_model(GOLDEN / "huggingface" / class_name), expected)
     for number, output in enumerate(found):
         np.testing.assert_allclose(output, expected[f"arr_{number}"], rtol=0, atol=1e-5)
     assert f"arr_{len(found)}" not in expected
@@ -66,18 +65,18 @@ def test_hugging_face(class_name):
 def test_hugging_face_in_tensorflow():
     """transformers 4 computed these in TensorFlow."""
     expected = np.load(GOLDEN / "huggingface_tf" / "pretraining" / "expected.npz")
-    words, pairs = our_bert.head_outputs(load_model(GOLDEN / "huggingface_tf" / "pretraining"), expected)
+    words, pairs = our_bert.head_outputs(our_bert.load_model(GOLDEN / "huggingface_tf" / "pretraining"), expected)
     np.testing.assert_allclose(words, expected["prediction_logits"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(pairs, expected["seq_relationship_logits"], rtol=0, atol=1e-5)
     expected = np.load(GOLDEN / "huggingface_tf" / "classification" / "expected.npz")
-    (logits,) = our_bert.head_outputs(load_model(GOLDEN / "huggingface_tf" / "classification"), expected)
+    (logits,) = our_bert.head_outputs(our_bert.load_model(GOLDEN / "huggingface_tf" / "classification"), expected)
     np.testing.assert_allclose(logits, expected["logits"], rtol=0, atol=1e-5)
 
 
 def test_google():
     """Google's own modeling.py computed these, with its GELU."""
     expected = np.load(GOLDEN / "google" / "expected.npz")
-    model = load_model(GOLDEN / "google")
+    model = our_bert.load_model(GOLDEN / "google")
     theirs = {"token_ids": "input_ids", "segment_ids": "segment_ids", "padding_mask": "input_mask"}
     inputs = {name: expected[other].astype("int32") for name, other in theirs.items()}
     encoded = model.backbone(inputs)
@@ -93,7 +92,7 @@ def test_google():
 @pytest.mark.parametrize("folder", MODEL_GARDEN)
 def test_model_garden(folder):
     expected = np.load(GOLDEN / "model_garden" / folder / "expected.npz")
-    model = load_model(GOLDEN / "model_garden" / folder)
+    model = our_bert.load_model(GOLDEN / "model_garden" / folder)
     theirs = {"token_ids": "input_word_ids", "segment_ids": "input_type_ids", "padding_mask": "input_mask"}
     inputs = {name: expected[other].astype("int32") for name, other in theirs.items()}
     encoded = getattr(model, "backbone", model)(inputs)
@@ -156,6 +155,8 @@ def old_norms(name: str) -> str:
 VARIANTS = {
     "in shards": shards,
     "gamma and beta": renamed(old_norms),
+    "DataParallel": renamed(lambda name: f"module.{name}"),
+    "torch.compile": renamed(lambda name: f"_orig_mod.{name}"),
     "torch, zip form": torch_file("new.bin"),
     "torch, legacy form": torch_file("old.bin"),
     "tied tensors stored twice": tied_and_buffers,
@@ -208,7 +209,7 @@ def test_what_is_written_for_google_is_what_its_scripts_save(tmp_path):
 
 @pytest.mark.parametrize("folder", ["google", "huggingface/BertModel", "huggingface/BertForTokenClassification"])
 def test_keras_hub_loads_what_is_written_for_it(folder, tmp_path):
-    source = load_model(GOLDEN / folder)
+    source = our_bert.load_model(GOLDEN / folder)
     backbone = getattr(source, "backbone", source)
     write_checkpoint(read_checkpoint(GOLDEN / folder), tmp_path / "preset", "keras_hub")
     theirs = keras_nlp.models.BertBackbone.from_preset(str(tmp_path / "preset"))
@@ -249,7 +250,7 @@ def test_keras_hubs_own_presets_are_read(task, tmp_path):
     )
     model.save_to_preset(str(tmp_path / "preset"))
     checkpoint = read_checkpoint(tmp_path / "preset")
-    ours = load_model(tmp_path / "preset")
+    ours = our_bert.load_model(tmp_path / "preset")
     batch = our_bert.by_our_names(np.load(GOLDEN / "huggingface" / "BertModel" / "expected.npz"))
     expected = backbone(batch)
     np.testing.assert_allclose(ours(batch)["pooled_output"], expected["pooled_output"], rtol=0, atol=1e-5)

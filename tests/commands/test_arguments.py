@@ -2,9 +2,12 @@
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from keras_bert_scratch.commands.app import ends_well
 from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, seconds_of
 from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.errors import UserError
 
 COMMANDS = typer.main.get_command(app).commands
 
@@ -43,3 +46,13 @@ def test_arguments_become_the_flags_of_the_verb(verb, message, said):
 def test_every_other_name_is_a_parameter_of_some_verb():
     taken = {parameter.name for command in COMMANDS.values() for parameter in command.params}
     assert set(PARAMETERS.values()) <= taken
+
+
+def test_a_script_of_its_own_ends_like_a_verb():
+    def build(num_shards: int = 3):
+        raise UserError(f"`num_shards`: must be more than {num_shards}")
+
+    script = typer.Typer()
+    script.command()(ends_well(build))
+    ended = CliRunner().invoke(script, ["--num-shards", "4"])
+    assert (ended.exit_code, ended.stderr) == (2, "error: --num-shards: must be more than 4\n")

@@ -1,6 +1,7 @@
 """The command line as a user meets it: help, bad input, interruption, a full disk."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -96,7 +97,7 @@ def test_a_model_of_hugging_face_is_converted_and_answers():
     assert "theirs: Hugging Face, BertTextClassifier" in result.output
     assert keras_bert("predict", "ours", "bad cab").output.split("\t")[0] in ("alpha", "beta", "gamma")
     result = keras_bert("convert", "ours", "preset", "--to", "keras_hub")
-    assert "note: left out, as KerasHub's backbone has no place for it: logits" in result.output
+    assert "note: left out, as KerasHub's backbone has no such layer: logits" in result.output
     refused("convert", "ours", "preset", "--to", "google", saying="preset: exists already")
 
 
@@ -145,7 +146,7 @@ def test_records_of_another_vocabulary(records, corpus, documents, config, token
 
 def test_rows_longer_than_the_position_table(records):
     argv = ["--preset", "bert-tiny", "--steps", "1", "--length", "513", "--out", "run"]
-    refused("pretrain", records, *argv, saying=r"--length\): 513 .* 512 positions .*; ask for at most")
+    refused("pretrain", records, *argv, saying=r"(--length|`max_length`): 513 .* 512 positions .*; ask for at most")
 
 
 def test_labels_outside_the_range(model):
@@ -186,6 +187,14 @@ def test_folders_in_use(records, corpus, model):
         (["finetune", "--train", "t.csv", "--init", "a", "--task", "poetry", "--out", "r"], "'poetry' is unknown"),
         (["predict", "nothing", "text"], "nothing: holds no task.json"),
         (["export", "nothing", "--out", "m"], "nothing: holds no task.json"),
+        (
+            ["vocab", "nothing", "--size", "3", "--out", "v.txt"],
+            "--size: must be more than the 5 special tokens, not 3",
+        ),
+        (["demo", "--minutes", "nan"], "--minutes: must be more than 0, not nan"),
+        (["demo", "--minutes", "inf"], "--minutes: must be more than 0, not inf"),
+        (["demo", "--minutes", "0"], "--minutes: must be more than 0, not 0.0"),
+        (["launch", "--", "export", "run"], "COMMAND: 'export' does not train on several workers; give one of pretr"),
         (["inspect", "nothing"], "nothing: no such file or folder"),
         (["convert", "nothing", "out", "--to", "huggingface"], "nothing: is no folder"),
         (["convert", "{records}", "out", "--to", "huggingface"], "holds no model"),
@@ -224,10 +233,28 @@ def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypat
     refused(*argv, saying="error: --shards: must be less; or give --bad-bytes replace")
 
 
-def test_unknown_options_are_named():
-    result = keras_bert("vocab", "text.txt", "--sise", "5", "--out", "v.txt")
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], "--sise"),
+        (["launch", "-n", "0", "--", "pretrain"], "'-n'"),
+        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", "-1"], "'--seed'"),
+        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", str(2**32)], "'--seed'"),
+        (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
+    ],
+)
+def test_unknown_options_are_named(argv, named):
+    result = keras_bert(*argv)
     assert result.exit_code == 2
-    assert "--sise" in result.output
+    assert named in result.output
+
+
+def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
+    vocabulary.save("vocab.txt")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    said = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
+    assert said.returncode == 0
+    assert said.stderr == ""
 
 
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
@@ -250,19 +277,35 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 600 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and shutil.which("mount")
-    if mounted:
-        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
-        mounted = subprocess.run(options, capture_output=True).returncode == 0
-    if not mounted:
-        pytest.skip("a small file system can only be mounted by root")
-    yield place
-    with contextlib.suppress(subprocess.CalledProcessError):
-        subprocess.run(["umount", place], check=True)
+def read_only_disk(small_disk):
+    """A file system that takes nothing."""
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    return small_disk
+
+
+def test_a_read_only_file_system(read_only_disk, records, corpus, model):
+    out = read_only_disk / "out"
+    Path("train.csv").write_text("text,label\na,yes\nb,no\n")
+    small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
+    for argv in (
+        ["vocab", corpus, "--size", "150", "--out", out],
+        ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", out],
+        ["pretrain", records, *small, "--steps", "1", "--out", out],
+        ["finetune", "--train", "train.csv", "--vocab", records / "vocab.txt", *small, "--out", out],
+        ["export", model, "--out", out],
+        ["convert", model, out, "--to", "huggingface"],
+        ["demo", "--minutes", "1", "--out", out],
+    ):
+        refused(*argv, saying=rf"{out}.*: is on a read-only file system; choose another place")
+
+
+def test_errors_of_files_that_are_read_are_one_line_too(monkeypatch, vocabulary):
+    def fails(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", "vocab.txt")
+
+    vocabulary.save("vocab.txt")
+    monkeypatch.setattr(kbs.Vocabulary, "load", fails)
+    refused("inspect", "vocab.txt", saying=r"vocab\.txt: permission is denied; change the permissions")
 
 
 def test_a_full_disk(small_disk, records, corpus, model):

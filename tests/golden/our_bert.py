@@ -13,8 +13,8 @@ import tensorflow as tf
 from seeded_bert import Case, batch, mask_positions, weights
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.checkpoints import huggingface
-from keras_bert_scratch.checkpoints.names import renamed
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
 
 
 def read(case: Case, folder: Path, dtype: str | None = None) -> kbs.BertPretrainer:
@@ -23,6 +23,11 @@ def read(case: Case, folder: Path, dtype: str | None = None) -> kbs.BertPretrain
     (folder / "config.json").write_text(json.dumps(case.config))
     safetensors.numpy.save_file(weights(case), folder / "model.safetensors", metadata={"format": "pt"})
     return kbs.BertPretrainer.from_pretrained(folder, dtype=dtype)
+
+
+def load_model(folder: Path) -> Any:
+    """The model in a folder as the class that it is."""
+    return getattr(kbs, read_checkpoint(folder).architecture).from_pretrained(folder)
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
@@ -45,7 +50,7 @@ def outputs(model: kbs.BertPretrainer, case: Case) -> tuple[np.ndarray, np.ndarr
     if case.gradients:
         variables = model.trainable_variables
         for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
-            name = renamed(variable.path, huggingface.NAMES)
+            name = renamed(variable.path, huggingface_names("BertPretrainer"))
             dense = tf.convert_to_tensor(gradient).numpy()
             gradients[name] = dense.T if variable.path.endswith("kernel") else dense
     return found["masked_lm"].numpy(), found["next_sentence"].numpy(), float(loss), gradients

@@ -17,7 +17,6 @@ from seeded_bert import CASES
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import write_checkpoint
-from keras_bert_scratch.models.directory import load_model
 
 
 def worst(name: str, found: np.ndarray, expected: np.ndarray, record) -> float:
@@ -120,7 +119,7 @@ def test_heads_in_and_out(class_name, activation, tmp_path, record):
     reference.save_pretrained(tmp_path / "theirs")
     batch = make_huggingface.small_batch(class_name)
     expected = make_huggingface.outputs(reference, batch)
-    model = load_model(tmp_path / "theirs")
+    model = our_bert.load_model(tmp_path / "theirs")
     found = our_bert.head_outputs(model, batch)
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):

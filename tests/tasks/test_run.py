@@ -16,8 +16,8 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
-from keras_bert_scratch.training.run_directory import steps_taken
 from keras_bert_scratch.training.train_function import TrainFunction
+from keras_bert_scratch.training.training_state import steps_taken
 
 
 def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
@@ -151,13 +151,13 @@ def test_bfloat16_is_part_of_the_settings(small, tokenizer, animals):
 
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
     traced = []
-    step = TrainFunction._in_replica
+    step = TrainFunction._replica_step
 
     def counted(self, batch, *told):
         traced.append(batch[0]["token_ids"].shape[1])
         return step(self, batch, *told)
 
-    monkeypatch.setattr(TrainFunction, "_in_replica", counted)
+    monkeypatch.setattr(TrainFunction, "_replica_step", counted)
     words = " ".join(animals["text"])
     uneven = {"text": [words[: 7 * number] for number in range(1, 31)], "label": ["even", "odd"] * 15}
     tuned(small, tokenizer, uneven, epochs=2, batch_size=2, max_length=64)
@@ -218,7 +218,10 @@ def test_columns_may_have_other_names(small, tokenizer, animals):
     assert json.loads(Path("run/task.json").read_text())["header_names"] == names
     assert kbs.evaluate("run", "dev.csv") == story("run")["results"]["dev"]
     Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
-    assert kbs.evaluate("run", "plain.csv") == story("run")["results"]["dev"]
+    with pytest.raises(kbs.UserError, match=r"plain\.csv: has no column 'review', but 'text', 'label'"):
+        kbs.evaluate("run", "plain.csv")
+    plain = {"text": "text", "label": "label"}
+    assert kbs.evaluate("run", "plain.csv", plain) == story("run")["results"]["dev"]
 
 
 # --- evaluation and prediction

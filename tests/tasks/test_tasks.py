@@ -179,9 +179,7 @@ def test_labels_that_are_numbers_stand_in_their_order():
     assert examples.gold["label"].tolist() == [2, 1, 0]
 
 
-@pytest.mark.parametrize(
-    ("asked", "weights"), [("none", None), ("balanced", [2 / 3, 2.0]), ("b=3, a=0.5", [0.5, 3.0])]
-)
+@pytest.mark.parametrize(("asked", "weights"), [("none", None), ("balanced", [2 / 3, 2.0]), ("b=3, a=0.5", [0.5, 3.0])])
 def test_class_weights(asked, weights):
     assert class_weights_of(asked, ["a", "a", "a", "b"], ["a", "b"]) == weights
 

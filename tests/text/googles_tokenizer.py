@@ -6,6 +6,7 @@ from absl import flags
 from bert import tokenization
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.text.word_rules import WordRules
 
 # Its module asks its program's command line about a detail; there is none here.
 flags.FLAGS.mark_as_parsed()
@@ -14,6 +15,20 @@ flags.FLAGS.mark_as_parsed()
 def words(text: str, lowercase: bool) -> list[str]:
     """What Google's first half gives, before WordPiece."""
     return tokenization.BasicTokenizer(lowercase).tokenize(text)
+
+
+def words_by_rules(text: str, rules: WordRules) -> list[str]:
+    """The same with rules that Google's code does not offer, out of its parts."""
+    parts = tokenization.BasicTokenizer()
+    text = parts._clean_text(tokenization.convert_to_unicode(text))
+    if rules.tokenize_chinese_chars:
+        text = parts._tokenize_chinese_chars(text)
+    found = []
+    for token in tokenization.whitespace_tokenize(text):
+        token = token.lower() if rules.lowercase else token
+        token = parts._run_strip_accents(token) if rules.strip_accents else token
+        found += parts._run_split_on_punc(token)
+    return tokenization.whitespace_tokenize(" ".join(found))
 
 
 class Judge:

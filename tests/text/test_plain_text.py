@@ -7,6 +7,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
+from keras_bert_scratch.text.word_rules import WordRules
 
 CHARACTERS = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
 LETTERS = [chr(c) for c in range(0x21, 0x7F)]
@@ -15,7 +16,7 @@ LETTERS = [chr(c) for c in range(0x21, 0x7F)]
 def taken(lowercase: bool) -> list[str]:
     """Every character of which the quick way takes a text."""
     texts = tf.constant(CHARACTERS)
-    mask = (is_plain(texts) | is_nearly_plain(texts, lowercase)).numpy()
+    mask = (is_plain(texts) | is_nearly_plain(texts, WordRules(lowercase))).numpy()
     return [c for c, yes in zip(CHARACTERS, mask, strict=True) if yes]
 
 
@@ -34,7 +35,7 @@ def test_every_character_that_it_takes(lowercase, tmp_path):
     expected = [judge.ids(text) for text in texts]
     tokenizer = kbs.BertTokenizer(vocabulary, lowercase)
     plain = is_plain(tf.constant(texts))
-    made_plain = tf.where(plain, texts, make_plain(tf.constant(texts), lowercase))
+    made_plain = tf.where(plain, texts, make_plain(tf.constant(texts), WordRules(lowercase)))
     assert tokenizer._tokenize_plain(made_plain).to_list() == expected
     assert tokenizer.tokenize(texts).to_list() == expected
     assert tokenizer._tokenize_any(tf.constant(texts)).to_list() == expected

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.text.tokenizer import MAX_WORD_LENGTH
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
+from keras_bert_scratch.text.word_rules import GOOGLES_MAX_WORD_LENGTH
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -108,7 +108,7 @@ def test_random_vocabularies(seed, tmp_path):
 
 
 @pytest.mark.parametrize("letter", "aé北𝒜")
-@pytest.mark.parametrize("length", [MAX_WORD_LENGTH - 1, MAX_WORD_LENGTH, MAX_WORD_LENGTH + 1, 900])
+@pytest.mark.parametrize("length", [*(GOOGLES_MAX_WORD_LENGTH + more for more in (-1, 0, 1)), 900])
 def test_long_words(letter, length, tmp_path):
     vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, letter, f"##{letter}"))
     judge = googles_tokenizer.Judge(vocabulary, False, tmp_path)

@@ -1,3 +1,6 @@
+import logging
+import re
+
 import pytest
 
 import keras_bert_scratch as kbs
@@ -17,14 +20,70 @@ def test_vocabulary_file_is_one_token_per_line(tmp_path):
     ("content", "named"),
     [
         ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", r"vocab\.txt: lacks \[MASK\]"),
-        ("\n".join((*SPECIAL_TOKENS, "a", "a")), "'a' stands twice"),
         (b"\xff\xfe", r"vocab\.txt: is not a text file in UTF-8"),
         (None, r"vocab\.txt: no such vocabulary"),
     ],
-    ids=["no mask", "twice", "not utf-8", "missing"],
+    ids=["no mask", "not utf-8", "missing"],
 )
 def test_a_wrong_vocabulary_is_named(tmp_path, content, named):
     if content is not None:
         (tmp_path / "vocab.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(kbs.UserError, match=named):
         kbs.Vocabulary.load("vocab.txt")
+
+
+SPECIAL = "".join(f"{token}\n" for token in SPECIAL_TOKENS)
+ODD_FILES = {
+    # content, text, its ids, length
+    "byte order mark": (f"\ufeff{SPECIAL}a\nb\n", "a b", [5, 6], 7),
+    "Windows line ends": (f"{SPECIAL}a\nb\n".replace("\n", "\r\n"), "a b", [5, 6], 7),
+    "repeated token": (f"{SPECIAL}a\nb\na\n##c\n", "a b ac", [7, 6, 7, 8], 9),
+    "empty line": (f"{SPECIAL}a\n\nb\n", "a b", [5, 7], 8),
+    "several empty lines": (f"{SPECIAL}\n\na\n\nb\n", "a b", [7, 9], 10),
+    "empty lines at the end": (f"{SPECIAL}a\nb\n\n\n", "a b", [5, 6], 7),
+    "special token on two lines": (f"[PAD]\n{SPECIAL}a\n", "a", [6], 7),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_no_id_moves_whatever_a_line_holds(kind, tmp_path):
+    content, text, ids, length = ODD_FILES[kind]
+    (tmp_path / "vocab.txt").write_bytes(content.encode())
+    tokenizer = kbs.BertTokenizer("vocab.txt", lowercase=True)
+    assert len(tokenizer.vocabulary) == length
+    assert tokenizer.tokenize([text]).to_list() == [ids]
+    assert tokenizer._tokenize_any([text]).to_list() == [ids]
+    tokenizer.save("saved")
+    assert kbs.BertTokenizer.load("saved").vocabulary == tokenizer.vocabulary
+
+
+def test_a_repeated_token_is_told(tmp_path, caplog):
+    (tmp_path / "vocab.txt").write_text(f"{SPECIAL}a\nb\na\n")
+    vocabulary = kbs.Vocabulary.load("vocab.txt")
+    assert vocabulary.id("a") == 7
+    (record,) = caplog.records
+    assert "vocab.txt: the token 'a' occurs twice; text gets the id of its later line, 7" in record.getMessage()
+
+
+WORDS = tuple(f"w{number}" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "lowercase", "told"),
+    [
+        (WORDS, True, None),
+        ((*WORDS, "URL"), True, "1 of 201 tokens hold a capital letter, 'URL' among them; taken as uncased"),
+        ((*WORDS, *(f"##W{number}" for number in range(10))), False, "10 of 210 .* taken as cased"),
+        ((*WORDS, *(w.upper() for w in WORDS)), False, None),
+        (("the", "The"), False, None),
+    ],
+    ids=["none", "one", "few", "half", "small"],
+)
+def test_casing_is_judged_by_how_many_tokens_hold_a_capital(tokens, lowercase, told, caplog):
+    vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *tokens))
+    with caplog.at_level(logging.WARNING):
+        assert vocabulary.guess_lowercase() == lowercase
+        assert kbs.BertTokenizer(vocabulary).lowercase == lowercase
+    messages = {record.getMessage() for record in caplog.records}
+    assert len(messages) == bool(told)
+    assert not told or re.search(told, messages.pop())

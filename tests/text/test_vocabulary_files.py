@@ -1,4 +1,4 @@
-"""Vocabulary and casing, wherever a model's folder keeps them."""
+"""Vocabulary and word rules, wherever a model's folder keeps them."""
 
 import json
 from pathlib import Path
@@ -6,34 +6,60 @@ from pathlib import Path
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 
 TOKENS = (*SPECIAL_TOKENS, "a", "##b")
 LINES = "\n".join(TOKENS)
 WORDPIECE = {"type": "WordPiece", "vocab": {token: number for number, token in enumerate(TOKENS)}}
+KERAS = {"class_name": "BertTokenizer"}
 FOLDERS = {
-    # files, and the casing that they tell
-    "only tokens": ({"vocab.txt": LINES}, None),
-    "ours": ({"vocab.txt": LINES, "tokenizer_config.json": {"lowercase": False}}, False),
-    "Hugging Face": ({"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": False}}, False),
-    "Hugging Face, uncased": ({"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": True}}, True),
-    "tokenizer.json": ({"tokenizer.json": {"model": WORDPIECE, "normalizer": {"lowercase": False}}}, False),
-    "tokenizer.json without normalizer": ({"tokenizer.json": {"model": WORDPIECE, "normalizer": None}}, None),
-    "an added token": (
+    # files, and the rules that they tell
+    "only tokens": ({"vocab.txt": LINES}, {}),
+    "ours": ({"vocab.txt": LINES, "tokenizer_config.json": {"lowercase": False}}, {"lowercase": False}),
+    "Hugging Face": (
+        {"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": False}},
+        {"lowercase": False, "max_word_length": 100},
+    ),
+    "Hugging Face, every rule": (
+        {
+            "vocab.txt": LINES,
+            "tokenizer_config.json": {
+                "do_lower_case": True,
+                "strip_accents": False,
+                "tokenize_chinese_chars": False,
+                "unk_token": {"content": "[UNK]", "lstrip": False},
+            },
+        },
+        {"lowercase": True, "strip_accents": False, "tokenize_chinese_chars": False, "max_word_length": 100},
+    ),
+    "tokenizer.json": (
+        {"tokenizer.json": {"model": WORDPIECE, "normalizer": {"lowercase": False, "strip_accents": True}}},
+        {"lowercase": False, "strip_accents": True, "max_word_length": 100},
+    ),
+    "tokenizer.json, every rule": (
         {
             "tokenizer.json": {
-                "model": {**WORDPIECE, "vocab": {t: n for n, t in enumerate(TOKENS[:-1])}},
-                "added_tokens": [{"id": 6, "content": "##b"}],
+                "model": {**WORDPIECE, "max_input_chars_per_word": 50},
+                "normalizer": {"lowercase": True, "strip_accents": None, "handle_chinese_chars": False},
             }
         },
-        None,
+        {"lowercase": True, "tokenize_chinese_chars": False, "max_word_length": 50},
+    ),
+    "tokenizer.json without normalizer": (
+        {"tokenizer.json": {"model": WORDPIECE, "normalizer": None}},
+        {"max_word_length": 100},
     ),
     "KerasHub": (
-        {"assets/tokenizer/vocabulary.txt": LINES, "tokenizer.json": {"config": {"lowercase": True}}},
-        True,
+        {
+            "assets/tokenizer/vocabulary.txt": LINES,
+            "tokenizer.json": {**KERAS, "config": {"lowercase": True, "strip_accents": False}},
+        },
+        {"lowercase": True, "strip_accents": False, "max_word_length": 100},
     ),
-    "SavedModel": ({"assets/vocab.txt": LINES}, None),
+    "SavedModel": ({"assets/vocab.txt": LINES}, {}),
 }
 
 
@@ -46,23 +72,113 @@ def fill(folder: Path, files: dict) -> Path:
 
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_where_they_are_kept(kind, tmp_path):
-    files, lowercase = FOLDERS[kind]
-    vocabulary, casing = read_vocabulary(fill(tmp_path / "model", files))
-    assert (vocabulary.tokens, casing) == (TOKENS, lowercase)
+    files, rules = FOLDERS[kind]
+    found = read_vocabulary(fill(tmp_path / "model", files))
+    assert (found.vocabulary.tokens, found.rules, found.notes) == (TOKENS, rules, [])
     assert has_vocabulary(tmp_path / "model")
-    assert kbs.BertTokenizer.load(tmp_path / "model").lowercase is (lowercase is not False)
+    tokenizer = kbs.BertTokenizer.load(tmp_path / "model")
+    assert tokenizer.rules == WordRules(**{"lowercase": True, **rules})
+    tokenizer.save(tmp_path / "saved")
+    assert kbs.BertTokenizer.load(tmp_path / "saved").rules == tokenizer.rules
+
+
+ADDED = {"id": 7, "content": "[NEW]"}
+WITHOUT_LAST = {**WORDPIECE, "vocab": {token: number for number, token in enumerate(TOKENS[:-1])}}
+ADDED_TOKENS = {
+    # files, the tokens from id 6 on
+    "added_tokens.json": ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 7}}, ("##b", "[NEW]")),
+    "added_tokens.json, a row left out": (
+        {"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 8}},
+        ("##b", "", "[NEW]"),
+    ),
+    "tokenizer.json": ({"tokenizer.json": {"model": WORDPIECE, "added_tokens": [ADDED]}}, ("##b", "[NEW]")),
+    "in the middle": (
+        {"tokenizer.json": {"model": WITHOUT_LAST, "added_tokens": [{"id": 6, "content": "##b"}]}},
+        ("##b",),
+    ),
+    "decoder": (
+        {"vocab.txt": LINES, "tokenizer_config.json": {"added_tokens_decoder": {"7": {"content": "[NEW]"}}}},
+        ("##b", "[NEW]"),
+    ),
+    "another name for a row": ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 6}}, ("[NEW]",)),
+}
+
+
+@pytest.mark.parametrize("kind", ADDED_TOKENS)
+def test_added_tokens_have_their_ids(kind, tmp_path):
+    files, tokens = ADDED_TOKENS[kind]
+    found = read_vocabulary(fill(tmp_path / "model", files))
+    assert found.vocabulary.tokens == (*TOKENS[:6], *tokens)
+    (note,) = found.notes
+    assert "added tokens" in note
+    assert repr(tokens[-1]) in note
 
 
 @pytest.mark.parametrize(
     ("files", "named"),
     [
         ({"readme": ""}, "holds no vocab.txt and no tokenizer.json"),
-        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}}}, "ids are not 0 to 1"),
-        ({"tokenizer.json": {"model": {"vocab": {}}}}, "tokenizer.json: is not of the form"),
+        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 9}}}}, "ids are not 0 to 1"),
+        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 0}}}}, "whole numbers, each once"),
+        ({"tokenizer.json": {"model": {"vocab": [1]}}}, "tokenizer.json: is not of the form"),
+        ({"tokenizer.json": {"model": []}}, "tokenizer.json: is not of the form"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "{"}, "tokenizer_config.json: is not readable JSON"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "[]"}, "tokenizer_config.json: should hold a JSON object"),
+        ({"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": "yes"}}, "model: `lowercase`: must be true"),
+        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": "last"}}, "model: its added tokens have no texts and ids"),
+        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 900}}, "vocab.txt: its ids are not 0 to 7, each once"),
+        (
+            {"vocab.txt": LINES.replace("a\n", "x\na\n"), "tokenizer.json": {"model": WORDPIECE}},
+            "tokenizer.json gives 'a' the id 5, vocab.txt 6; they are of different models",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(files, named, tmp_path):
     with pytest.raises(kbs.UserError, match=named):
-        read_vocabulary(fill(tmp_path / "model", files))
+        kbs.BertTokenizer.load(fill(tmp_path / "model", files))
+
+
+def config(**values):
+    return {"vocab.txt": LINES, "tokenizer_config.json": values}
+
+
+def described(**values):
+    return {"tokenizer.json": {"model": WORDPIECE, **values}}
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (config(tokenizer_class="BertJapaneseTokenizer"), 'tokenizer_class is "BertJapaneseTokenizer"'),
+        (config(never_split=["[X]"]), r'never_split is \["\[X\]"\]'),
+        (config(do_basic_tokenize=False), "do_basic_tokenize is false"),
+        (config(padding_side="left"), 'padding_side is "left"'),
+        (config(truncation_side="left"), "truncation_side"),
+        (config(unk_token="<unk>"), 'unk_token is "<unk>", and only "\\[UNK\\]" is supported; the tokenizer cannot'),
+        (config(mask_token={"content": "<mask>"}), 'mask_token is "<mask>"'),
+        ({"vocab.txt": LINES, "special_tokens_map.json": {"cls_token": "<s>"}}, "special_tokens_map.json: cls_token"),
+        (described(model={**WORDPIECE, "type": "BPE"}), 'tokenizer.json: model: type is "BPE"'),
+        (described(model={**WORDPIECE, "continuing_subword_prefix": "@@"}), "continuing_subword_prefix"),
+        (described(normalizer={"type": "Sequence"}), 'tokenizer.json: normalizer: type is "Sequence"'),
+        (described(pre_tokenizer={"type": "Whitespace"}), "pre_tokenizer: type"),
+        (described(post_processor={"type": "RobertaProcessing"}), "post_processor: type"),
+        (described(post_processor={"type": "TemplateProcessing", "pair": []}), "post_processor: pair"),
+        (
+            {"assets/vocab.txt": LINES, "tokenizer.json": {**KERAS, "config": {"split": False}}},
+            "config: split is false",
+        ),
+    ],
+)
+def test_what_our_tokenizer_cannot_follow_is_refused_by_name(files, named, tmp_path):
+    with pytest.raises(SettingRefused, match=named):
+        kbs.BertTokenizer.load(fill(tmp_path / "model", files))
+
+
+def test_what_nobody_knows_and_what_contradicts_is_told(tmp_path, caplog):
+    files = config(do_lower_case=True, magic=3) | described(normalizer={"lowercase": False, "sorcery": 1})
+    tokenizer = kbs.BertTokenizer.load(fill(tmp_path / "model", files))
+    assert tokenizer.lowercase
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "tokenizer_config.json: the field 'magic' is unknown" in told
+    assert "tokenizer.json: normalizer: the field 'sorcery' is unknown" in told
+    assert "tokenizer.json says lowercase=False, tokenizer_config.json lowercase=True; the latter is followed" in told

@@ -10,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import split_words
 
 CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c <= 0xDFFF]
@@ -33,7 +34,7 @@ WORDS = [
 
 
 def spelled(texts: list, lowercase: bool) -> list[list[str]]:
-    words = split_words(tf.constant(texts, tf.string), lowercase)
+    words = split_words(tf.constant(texts, tf.string), WordRules(lowercase))
     rows = tf.RaggedTensor.from_row_splits(words.spelled(), words.text_splits)
     return [[word.decode() for word in row] for row in rows.to_list()]
 

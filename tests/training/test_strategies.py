@@ -27,14 +27,18 @@ from keras_bert_scratch.training.train_function import Signals
 @pytest.mark.parametrize(
     ("arguments", "saying"),
     [
-        ({"name": "horovod"}, "--strategy: 'horovod' is unknown; choose one of auto, none, mirrored"),
-        ({"name": "multiworker"}, "--strategy multiworker: no workers are listed"),
-        ({"name": "auto", "workers": ["a:1", "b:2"]}, "--index: must tell which of the 2 workers this is"),
-        ({"name": "auto", "workers": ["a:1", "b:2"], "index": 2}, "--index: .* not 2"),
-        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "--workers: 'a' is no host:port"),
-        ({"virtual_devices": 0}, "--virtual-devices: must be at least 1"),
-        ({"name": "tpu", "tpu": "my-tpu"}, "--strategy tpu: there is no TPU; looked for one called 'my-tpu'"),
-        ({"name": "tpu"}, "--strategy tpu: there is no TPU; looked for one of this machine or TPU_NAME"),
+        ({"name": "horovod"}, "`strategy`: 'horovod' is unknown; choose one of auto, none, mirrored"),
+        ({"name": "multiworker"}, "`strategy='multiworker'`: no workers are listed"),
+        ({"name": "auto", "workers": ["a:1", "b:2"]}, "`index`: must tell which of the 2 workers this is"),
+        ({"name": "auto", "workers": ["a:1", "b:2"], "index": 2}, "`index`: .* not 2"),
+        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "`workers`: 'a' is no host:port"),
+        ({"name": "auto", "workers": ["a:0", "b:2"], "index": 0}, "`workers`: 'a:0' is no host:port"),
+        ({"name": "auto", "workers": ["a:99999", "b:2"], "index": 0}, "`workers`: 'a:99999' is no host:port"),
+        ({"name": "auto", "workers": [":1", "b:2"], "index": 0}, "`workers`: ':1' is no host:port"),
+        ({"name": "auto", "workers": ["a:1", "a:1"], "index": 0}, "`workers`: must all have addresses of their own"),
+        ({"virtual_devices": 0}, "`virtual_devices`: must be at least 1"),
+        ({"name": "tpu", "tpu": "my-tpu"}, "`strategy='tpu'`: there is no TPU; looked for one called 'my-tpu'"),
+        ({"name": "tpu"}, "`strategy='tpu'`: there is no TPU; looked for one of this machine or TPU_NAME"),
     ],
 )
 def test_what_is_not_there_is_named(arguments, saying, monkeypatch):
@@ -48,6 +52,35 @@ def test_a_cluster_that_is_no_json_is_named(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{")
     with pytest.raises(kbs.UserError, match="TF_CONFIG: is no JSON object"):
         make_strategy("auto")
+
+
+GONE = tf.errors.UnavailableError(None, None, "worker 1 does not answer\nmore of it")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "saying"),
+    [
+        (
+            tf.errors.UnknownError(None, None, "Could not start gRPC server"),
+            kbs.UserError,
+            r"gRPC server\); check that",
+        ),
+        (
+            ValueError("The `task_id` 7 exceeds the maximum"),
+            kbs.UserError,
+            r"`strategy='multiworker'`: this worker cann",
+        ),
+        (GONE, WorkerLostError, r"^another worker is gone \(worker 1 does not answer\)$"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_so_in_a_line(error, raised, saying, monkeypatch):
+    def fails():
+        raise error
+
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:2"]}}))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fails)
+    with pytest.raises(raised, match=saying):
+        make_strategy("multiworker")
 
 
 @pytest.mark.parametrize("cluster", [None, {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker"}}])
@@ -83,7 +116,6 @@ def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
 TWO_WORKERS = SimpleNamespace(num_replicas_in_sync=4, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
 ONE_WORKER = SimpleNamespace(num_replicas_in_sync=2, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
 ONE = SimpleNamespace(num_replicas_in_sync=1)
-GONE = tf.errors.UnavailableError(None, None, "worker 1 does not answer\nmore of it")
 FULL = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 PYTHON = tf.errors.UnknownError(None, None, "KeyError: 3\nTraceback (most recent call last):\n")
 DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is damaged\nmore of it")
@@ -129,7 +161,10 @@ def test_one_worker_is_the_chief(jobs, task, chief):
 
 @pytest.mark.parametrize(
     ("strategy", "size", "saying"),
-    [(TWO_WORKERS, 6, "--batch: must be a multiple of the 4 replicas, not 6"), (ONE, 0, "--batch: must be at least 1")],
+    [
+        (TWO_WORKERS, 6, "`batch_size`: must be a multiple of the 4 replicas, not 6"),
+        (ONE, 0, "`batch_size`: must be at least 1"),
+    ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused(strategy, size, saying):
     with pytest.raises(kbs.UserError, match=saying):

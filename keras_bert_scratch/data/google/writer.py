@@ -137,7 +137,7 @@ def build_google_examples(
     """
     _check(rules, dupe_factor)
     target = path_of(directory)
-    state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.lowercase, num_shards, seed, form))
+    state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.rules, num_shards, seed, form))
     beside = target.parent if isinstance(target, Path) else cache_folder() / "uploads"
     documents = beside / f".documents-{target.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     if not documents.exists():

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
 
@@ -138,9 +139,7 @@ def batches_of(
         >>> next(iter(batches_of(shards, 0, numbers, 4, 2, 0, 1))).numpy().tolist()
         [22, 30, 31, 32]
     """
-    if batch_size < 1 or batch_size % num_workers:
-        raise UserError(f"--batch: must be a multiple of the {num_workers} workers, not {batch_size}")
-    share = batch_size // num_workers
+    share = rows_of_each(batch_size, num_workers)
     first_row = first_step * batch_size + worker * share
     steps_at_once = max(1, ROWS_AT_ONCE // share)
 

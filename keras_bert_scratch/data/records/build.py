@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -96,7 +97,7 @@ def build_records(
     num_shards = num_shards_of(files, num_shards)
     options = options_of(num_shards, seed, form)
     plan = {
-        "vocabulary": [tokenizer.vocabulary.sha256, tokenizer.lowercase],
+        "vocabulary": [tokenizer.vocabulary.sha256, dataclasses.asdict(tokenizer.rules)],
         "options": options,
         "block_bytes": BLOCK_BYTES,
         "part_format": PART_FORMAT,

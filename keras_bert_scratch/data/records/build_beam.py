@@ -42,6 +42,7 @@ from keras_bert_scratch.errors import UserError, user_error_within
 from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
+from keras_bert_scratch.text.word_rules import WordRules
 
 ATTEMPTS_FOLDER = "attempts"
 
@@ -106,7 +107,7 @@ def build_records_with_beam(
         raise UserError(f"`beam`: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
 
     with _new_folder(path_of(directory)) as folder:
-        steps = _Steps(folder, tokenizer.vocabulary, tokenizer.lowercase, num_buckets, seed, form)
+        steps = _Steps(folder, tokenizer.vocabulary, tokenizer.rules, num_buckets, seed, form)
         parts = (
             pipeline
             | "Groups of files" >> beam.Create(list(enumerate(file_groups(files))))
@@ -142,7 +143,7 @@ def _new_folder(target: AnyPath) -> Iterator[AnyPath]:
         check_is_free(target)
         yield target
         return
-    with atomic.written_folder(target) as folder:
+    with atomic.write_folder(target) as folder:
         (folder / ATTEMPTS_FOLDER).mkdir()
         yield folder
         shutil.rmtree(folder / ATTEMPTS_FOLDER)
@@ -154,13 +155,13 @@ class _Steps:
 
     Args:
         folder: path. Where the shards are written.
-        vocabulary, lowercase: of the tokenizer; a tokenizer itself cannot be sent to another process.
+        vocabulary, rules: of the tokenizer; a tokenizer itself cannot be sent to another process.
         num_buckets, seed, form: as for `build_records`.
     """
 
     folder: AnyPath
     vocabulary: Vocabulary
-    lowercase: bool
+    rules: WordRules
     num_buckets: int
     seed: int
     form: CorpusForm
@@ -197,13 +198,13 @@ class _Steps:
         finish_records(self.folder, self._tokenizer(), files, shards, indexes, options)
 
     def _tokenizer(self) -> BertTokenizer:
-        return _tokenizer(self.vocabulary, self.lowercase)
+        return _tokenizer(self.vocabulary, self.rules)
 
 
 @functools.lru_cache(maxsize=1)
-def _tokenizer(vocabulary: Vocabulary, lowercase: bool) -> BertTokenizer:
+def _tokenizer(vocabulary: Vocabulary, rules: WordRules) -> BertTokenizer:
     """This process's tokenizer."""
-    return BertTokenizer(vocabulary, lowercase)
+    return BertTokenizer(vocabulary, **dataclasses.asdict(rules))
 
 
 def _index(made: tuple[Position, Part]) -> Index:

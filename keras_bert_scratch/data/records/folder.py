@@ -40,7 +40,7 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
     """
     target = path_of(directory)
     if isinstance(target, Path):
-        with atomic.continued_folder(target, plan) as folder:
+        with atomic.continue_folder(target, plan) as folder:
             yield folder
             _remove_folders(folder)
         return
@@ -48,7 +48,7 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
     local = cache_folder() / "uploads" / hashlib.sha256(str(target).encode()).hexdigest()[:16]
     if local.exists():
         shutil.rmtree(local)  # of an upload that was interrupted after its last file
-    with atomic.continued_folder(local, {**plan, "address": str(target)}) as folder:
+    with atomic.continue_folder(local, {**plan, "address": str(target)}) as folder:
         yield folder
         with writing(target):
             for file in target.iterdir() if target.is_dir() else ():
@@ -82,7 +82,7 @@ def _remove_folders(folder: Path) -> None:
 def new_file(path: AnyPath) -> Iterator[BinaryIO]:
     """A stream of bytes to write; on this machine the file is there only when the block has ended well."""
     if isinstance(path, Path):
-        with atomic.written_file(path) as temporary, temporary.open("wb") as file:
+        with atomic.write(path) as temporary, temporary.open("wb") as file:
             yield file
     else:
         with writing(path):

@@ -1,1 +1,1 @@
-"""Readers of labelled data, and the batches made of them."""
+"""What downstream tasks read: tables of texts and labels, and the order in which batches take their rows."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 
 FILL_BATCHES = 200

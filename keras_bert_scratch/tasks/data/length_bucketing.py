@@ -11,7 +11,6 @@ import numpy as np
 from keras_bert_scratch.data.rng import permutation, random_hash
 
 WINDOW_BATCHES = 50
-LENGTH_STEP = 8  # few different lengths: XLA compiles once for each
 
 
 def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
@@ -41,31 +40,35 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
         return permutation(len(num_tokens), "texts", seed, epoch)
 
     def batches_of(window: int) -> np.ndarray:
-        epochs, places = np.divmod(np.arange(window * window_size, (window + 1) * window_size), len(num_tokens))
-        texts = np.concatenate([order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
+        epochs, positions = np.divmod(np.arange(window * window_size, (window + 1) * window_size), len(num_tokens))
+        texts = np.concatenate([order(epoch)[positions[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
         # The sort keeps the order of equals, which is random. Every other epoch counts down, so that in a batch of two
         # epochs long texts meet long ones, or short ones short.
         lengths = np.where(epochs % 2, -num_tokens[texts], num_tokens[texts])
         batches = texts[np.lexsort((lengths, epochs))].reshape(WINDOW_BATCHES, batch_size)
         epochs = epochs.reshape(WINDOW_BATCHES, batch_size)
-        chance = random_hash("batches", seed, window, np.arange(WINDOW_BATCHES))
-        return batches[np.lexsort((chance, epochs[:, -1], epochs[:, 0]))]
+        order_of_batches = random_hash("batches", seed, window, np.arange(WINDOW_BATCHES))
+        return batches[np.lexsort((order_of_batches, epochs[:, -1], epochs[:, 0]))]
 
     window, left_out = divmod(first_step, WINDOW_BATCHES)
     return itertools.islice(itertools.chain.from_iterable(map(batches_of, itertools.count(window))), left_out, None)
 
 
-def padded_lengths(num_tokens: np.ndarray, max_length: int) -> np.ndarray:
-    """How long a row must be to hold each text: a multiple of 8, at most `max_length`.
+def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Which texts each batch holds when every text is seen once and the order is free, as in evaluation.
+
+    Texts are sorted by length, those of one length stay in order, so that batches need the least padding. The caller
+    puts results back in order by the numbers.
+
+    Args:
+        num_tokens: of each text, int `(texts,)`.
+        batch_size: texts per batch; the last may have fewer.
+
+    Returns: int64 arrays, the texts' numbers.
 
     Example:
-        >>> padded_lengths(np.array([3, 8, 9, 30]), max_length=20).tolist()
-        [8, 8, 16, 20]
+        >>> [batch.tolist() for batch in sorted_batches(np.array([30, 5, 31, 6, 7]), batch_size=2)]
+        [[1, 3], [4, 0], [2]]
     """
-    return np.minimum(-(-num_tokens // LENGTH_STEP) * LENGTH_STEP, max_length)
-
-
-def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Every example once, in batches sorted by length."""
     order = np.argsort(num_tokens, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,55 +1,246 @@
-"""TEMPORARY."""
+"""Tables of texts and labels for downstream tasks, read strictly: a row is as the file has it, or an error."""
+
 from __future__ import annotations
-import csv, dataclasses, hashlib, json, math
-from collections import Counter
+
+import collections
+import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.cells import KINDS, cell_value
+from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, RawTable, opened_table
+
+_SKIP = "or skip such rows with `on_bad_row='skip'`"
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
+    """What a task wants of a table.
+
+    Args:
+        name: `str`. Its role, and the first name that is looked for in the file: `"text"`, `"text_pair"`, `"label"`.
+        aliases: `tuple[str, ...]`, default `()`. Further names, in the order in which they are looked for.
+        required: `bool`, default `True`. Whether a file without it is an error.
+        kind: `str`, default `"text"`. What a cell holds. `"text"`: a string as it stands, perhaps empty. `"label"`: a
+            name, without the blanks around it. `"number"`: a finite float. `"labels"`: any number of different names;
+            in JSON, Parquet and TensorFlow Datasets a list, elsewhere separated by commas.
+
+    Example:
+        >>> Column("text", ("sentence", "sentence1")).kind
+        'text'
+    """
+
     name: str
     aliases: tuple[str, ...] = ()
     required: bool = True
     kind: str = "text"
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"`kind`: {self.kind!r} is unknown; choose one of {', '.join(KINDS)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
+    """One row of a table.
+
+    Args:
+        line: `int`. The line that it starts in, from 1; in Parquet and TensorFlow Datasets, the row.
+        values: `dict`. By role: `str`, `float`, or `tuple[str, ...]`.
+    """
+
     line: int
     values: dict[str, Any]
 
-@dataclasses.dataclass
+
+class TableReader:
+    r"""A table's rows, read as a stream: memory does not grow with the file.
+
+    Formats go by the end of the name, in any case: `.csv` (commas, RFC 4180), `.tsv` and `.txt` (tabs; quotes are
+    text), `.jsonl` and `.json` (one object on each line), each perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`;
+    `.parquet`; and `tfds:NAME/CONFIG:SPLIT`. Text is UTF-8, with or without a byte order mark. Rows end in a line feed,
+    perhaps after a carriage return. Blank lines are no rows.
+
+    A column is found by its role's name, else by the first alias that the file has; case and outer blanks do not
+    matter. Columns that no role asks for are left out.
+
+    Args:
+        path: `str`, `Path` or mapping. A table's file, or columns in memory by name.
+        columns: sequence of `Column`.
+        header_names: mapping from role to the file's own name for it, default `{}`.
+        on_bad_row: `str`, default `"fail"`. `"fail"` raises at the first row that is wrong, `"skip"` counts it in
+            `skipped`. A quoted cell that takes in further lines and is broken is an error in either case, since nobody
+            can tell where the rows after it begin.
+
+    Attributes:
+        header_names: `dict`. By role, the file's name of each column that was found; filled when reading begins.
+        skipped: `collections.Counter`. How many rows were skipped, by reason; filled while reading.
+
+    Raises:
+        UserError: while reading: the file, the line, what is wrong and how to mend it.
+
+    Example:
+        >>> _ = Path("films.csv").write_text('Sentence,label\n"Good, really", pos\nBad,neg\n')
+        >>> columns = [Column("text", ("sentence",)), Column("label", kind="label")]
+        >>> [row.values for row in TableReader("films.csv", columns)]
+        [{'text': 'Good, really', 'label': 'pos'}, {'text': 'Bad', 'label': 'neg'}]
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Mapping[str, Sequence[Any]],
+        columns: Sequence[Column],
+        *,
+        header_names: Mapping[str, str] | None = None,
+        on_bad_row: str = "fail",
+    ) -> None:
+        if on_bad_row not in ("fail", "skip"):
+            raise UserError(f"`on_bad_row`: {on_bad_row!r} is unknown; choose 'fail' or 'skip'")
+        self._source = path if isinstance(path, Mapping) else str(path)
+        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path)
+        self.columns = tuple(columns)
+        self.header_names: dict[str, str] = {}
+        self.skipped: collections.Counter[str] = collections.Counter()
+        self._own_names = dict(header_names or {})
+        self._skips = on_bad_row == "skip"
+        roles = [column.name for column in self.columns]
+        for role in self._own_names:
+            if role not in roles:
+                raise UserError(f"`{role}_column`: this task reads no column {role!r}, only {', '.join(roles)}")
+
+    def __iter__(self) -> Iterator[Row]:
+        self.skipped.clear()
+        found: dict[str, str] | None = None
+        num_rows = 0
+        with opened_table(self._source) as table:
+            if table.names is not None:
+                found = self._find(table.names)
+            for line, record in table.records:
+                if found is None and not isinstance(record, BadRow):
+                    found = self._find(list(record))
+                row = record if isinstance(record, BadRow) else self._converted(record, found, table)
+                if isinstance(row, BadRow):
+                    if not self._skips:
+                        raise UserError(f"{self.path}: {table.unit} {line} {row.problem}; {row.mend}, {_SKIP}")
+                    self.skipped[row.reason] += 1
+                else:
+                    num_rows += 1
+                    yield Row(line, row)
+        if not num_rows and self.skipped:
+            reasons = ", ".join(f"{count} of {reason}" for reason, count in self.skipped.most_common())
+            raise UserError(f"{self.path}: every row is bad ({reasons}); correct the file")
+        if not num_rows:
+            raise UserError(f"{self.path}: holds no rows; give a table with rows below its header")
+
+    def _find(self, names: list[str]) -> dict[str, str]:
+        """By role, the name of its column among `names`."""
+        by_bare_name: dict[str, str] = {}
+        for name in names:
+            if _bare(name) in by_bare_name:
+                raise UserError(f"{self.path}: names the column {name.strip()!r} twice; rename one of the two")
+            if _bare(name):
+                by_bare_name[_bare(name)] = name
+        listed = ", ".join(repr(name.strip()) for name in names) or "nothing"
+        found: dict[str, str] = {}
+        for column in self.columns:
+            own = self._own_names.get(column.name)
+            wanted = (column.name, *column.aliases) if own is None else (own,)
+            name = next((by_bare_name[_bare(name)] for name in wanted if _bare(name) in by_bare_name), None)
+            if name is not None:
+                found[column.name] = name
+            elif own is not None:
+                raise UserError(
+                    f"{self.path}: has no column {own!r}, but {listed}; name one with `{column.name}_column='...'`"
+                )
+            elif column.required:
+                raise UserError(
+                    f"{self.path}: has no column {' or '.join(map(repr, wanted))}, but {listed}; rename the one that "
+                    f"is meant, or name it with `{column.name}_column='...'`"
+                )
+        for name, count in collections.Counter(found.values()).items():
+            if count > 1:
+                roles = " and ".join(role for role in found if found[role] == name)
+                raise UserError(f"{self.path}: the column {name.strip()!r} cannot be {roles} at once; name another")
+        self.header_names = {role: name.strip() for role, name in found.items()}
+        return found
+
+    def _converted(self, record: dict[str, Any], found: dict[str, str], table: RawTable) -> dict[str, Any] | BadRow:
+        values = {}
+        for column in self.columns:
+            name = found.get(column.name)
+            if name is None:
+                if table.names is None and (late := {column.name, *column.aliases} & set(record)):
+                    return BadRow(
+                        "surplus key",
+                        f"has {min(late)!r}, which rows before it lack",
+                        "give it in every row or in none",
+                    )
+                continue
+            if name not in record:
+                return BadRow("missing key", f"has no {name!r}, which rows before it have", "give it in every row")
+            value = cell_value(record[name], column.kind, table.typed)
+            if isinstance(value, BadRow):
+                return value._replace(problem=f"{value.problem} in the column {name.strip()!r}")
+            values[column.name] = value
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
-    columns: dict[str, list]
+    """A whole table in memory.
+
+    Args:
+        path: `str`. Where it was read.
+        columns: `dict[str, list]`. The values by role; a role that the file has no column for is left out.
+        lines: `list[int]`. Where each row starts.
+        header_names: `dict[str, str]`. By role, the file's own name of the column.
+        skipped: `collections.Counter`. How many rows were skipped, by reason.
+    """
+
+    path: str
+    columns: dict[str, list[Any]]
     lines: list[int]
     header_names: dict[str, str]
-    skipped: Counter
-    path: Any = None
+    skipped: collections.Counter[str]
 
-def read_rows(path, columns, *, header_names={}, on_bad_row="fail", skipped=None) -> Iterator[Row]:
-    with open(path, newline="") as f:
-        reader = csv.DictReader(f)
-        names = {}
-        for c in columns:
-            cands = [header_names[c.name]] if c.name in header_names else [c.name, *c.aliases]
-            found = next((n for n in cands if n in (reader.fieldnames or [])), None)
-            if found is None and c.required:
-                raise UserError(f"{path}: lacks the column {c.name}")
-            if found: names[c.name] = found
-        read_rows.names = names
-        for row in reader:
-            yield Row(reader.line_num, {r: (float(row[n]) if next(c for c in columns if c.name==r).kind=="number" else [x for x in row[n].split(",") if x] if next(c for c in columns if c.name==r).kind=="labels" else row[n]) for r, n in names.items()})
+    def __len__(self) -> int:
+        return len(self.lines)
 
-def read_table(path, columns, *, header_names={}, on_bad_row="fail"):
-    rows = list(read_rows(path, columns, header_names=header_names))
-    return Table({r: [x.values[r] for x in rows] for r in read_rows.names}, [x.line for x in rows], dict(read_rows.names), Counter(), path)
-def label_order(names):
-    names = set(names)
-    try: return tuple(sorted(names, key=int))
-    except ValueError: return tuple(sorted(names))
-def check_labels(table, labels, known, rows=None):
-    for i, l in enumerate(labels):
-        if l not in known:
-            row = rows[i] if rows else i
-            raise UserError(f"{table.path}: line {table.lines[row]} has the label {l!r}, which is none of {', '.join(known)}")
+    @property
+    def sha256(self) -> str:
+        """A name for these very values, whatever file, format and names of columns they come from."""
+        digest = hashlib.sha256()
+        for role, values in sorted(self.columns.items()):
+            digest.update(json.dumps([role, values]).encode())
+        return digest.hexdigest()
+
+
+def read_table(
+    path: str | Path | Mapping[str, Sequence[Any]],
+    columns: Sequence[Column],
+    *,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+) -> Table:
+    r"""Reads a whole table; the arguments and errors are those of `TableReader`.
+
+    Example:
+        >>> _ = Path("films.tsv").write_text("sentence\tlabel\nGood\tpos\nBad\n")
+        >>> columns = [Column("text", ("sentence",)), Column("label", kind="label")]
+        >>> table = read_table("films.tsv", columns, on_bad_row="skip")
+        >>> table.columns, table.lines, dict(table.skipped)
+        ({'text': ['Good'], 'label': ['pos']}, [2], {'number of cells': 1})
+    """
+    reader = TableReader(path, columns, header_names=header_names, on_bad_row=on_bad_row)
+    rows = list(reader)
+    values = {role: [row.values[role] for row in rows] for role in reader.header_names}
+    return Table(reader.path, values, [row.line for row in rows], reader.header_names, reader.skipped)
+
+
+def _bare(name: str) -> str:
+    return name.strip().casefold()

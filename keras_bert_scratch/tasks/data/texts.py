@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
-from keras_bert_scratch.tasks.data.memory import table_of
 
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.labels import unknown_label
+from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
@@ -22,21 +21,20 @@ PAIR = Column("text_pair", ("sentence2",), required=False)
 LABEL = "label"  # what `header_names` calls the column that says what is right
 LENGTH_STEP = 8  # rows are padded to a multiple of it: few shapes, for which kernels are prepared once each
 
+# A table's path, or columns in memory by name.
+Source = Path | str | Mapping[str, Sequence[Any]]
+
 log = logging.getLogger(__name__)
 
 
 def text_columns(spec: Spec) -> tuple[Column, ...]:
     """The columns of strings to look for: those of the spec, or where it has none yet a text and perhaps a pair."""
     found = [column for column in (TEXT, PAIR) if not spec.columns or column.name in spec.columns]
-    return tuple(_named(spec, column, column.required or column.name in spec.columns) for column in found)
+    return tuple(dataclasses.replace(column, required=column.required or bool(spec.columns)) for column in found)
 
 
 def read_texts(
-    source: Path | str | Mapping[str, Sequence[Any]],
-    spec: Spec,
-    gold: Column,
-    on_bad_row: str = "fail",
-    required: tuple[str, ...] = (),
+    source: Source, spec: Spec, gold: Column, on_bad_row: str = "fail", required: tuple[str, ...] = ()
 ) -> tuple[Spec, Table]:
     """A labelled table, and the spec with the columns that it has.
 
@@ -47,35 +45,25 @@ def read_texts(
         on_bad_row: `"fail"`, or `"skip"` and count.
         required: columns that training data must have.
     """
-    columns = text_columns(dataclasses.replace(spec, columns=spec.columns or required))
-    renamed = {**spec.header_names}
-    if LABEL in renamed:
-        renamed[gold.name] = renamed.pop(LABEL)
+    columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
+    header_names = {gold.name if role == LABEL else role: name for role, name in spec.header_names.items()}
     if isinstance(source, Mapping):
-        table = table_of(source, (*columns, gold))
-    elif spec.columns:
-        # Of data that follow the training data, other names are taken as well.
-        table = read_table(source, (*columns, _named(spec, gold)), on_bad_row=on_bad_row)
-    else:
-        table = read_table(source, (*columns, gold), header_names=renamed, on_bad_row=on_bad_row)
+        header_names = {}  # columns in memory have our names
+    table = read_table(source, columns, header_names=header_names, on_bad_row=on_bad_row)
     for reason, count in table.skipped.items():
-        log.warning("%s: left out %d rows: %s", source, count, reason)
+        log.warning("%s: left out %d rows: %s", table.path, count, reason)
     if not spec.columns:
         names = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
         spec = dataclasses.replace(spec, columns=names)
     return spec, table
 
 
-def _named(spec: Spec, column: Column, required: bool = True) -> Column:
-    """The column, also under the name that the training table had for it."""
-    role = column.name if column.name in (TEXT.name, PAIR.name) else LABEL
-    name = spec.header_names.get(role)
-    return dataclasses.replace(column, aliases=(*([name] if name else []), *column.aliases), required=required)
-
-
-def digest_of(*content: Any) -> str:
-    """What names some content in a run's settings."""
-    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+def check_labels(table: Table, rows: Iterable[Sequence[str]], known: Sequence[str]) -> None:
+    """Raises `UserError` for the first label of the rows that is not known; names its line."""
+    for line, labels in zip(table.lines, rows, strict=True):
+        for label in labels:
+            if label not in known:
+                raise UserError(f"{table.path}: line {line} {unknown_label(label, known)}")
 
 
 def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:

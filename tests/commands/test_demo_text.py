@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from keras_bert_scratch.data.demo_text import write_demo_text
+from keras_bert_scratch.commands.demo_text import write_demo_text
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "text"
-    write_demo_text(folder, share=0.03, num_labelled=50)
+    write_demo_text(folder, fraction=0.03, num_labelled=50)
     return folder
 
 
@@ -40,6 +40,6 @@ def test_reviews_are_clean(text):
 
 
 def test_the_split_is_fixed(text):
-    write_demo_text(Path("again"), share=0.03, num_labelled=50)
+    write_demo_text(Path("again"), fraction=0.03, num_labelled=50)
     for file in text.rglob("*.*"):
         assert (Path("again") / file.relative_to(text)).read_bytes() == file.read_bytes()

@@ -1,0 +1,76 @@
+"""Every field of other people's config files, and what becomes of it here. `docs/formats.md` has the same tables."""
+
+from __future__ import annotations
+
+from keras_bert_scratch.json_fields import Fields
+
+# The same in Google's `bert_config.json` and Hugging Face's `config.json`.
+SHARED = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings", "type_vocab_size"),
+    *("initializer_range", "layer_norm_eps"),
+)
+# In the configs of Google's multilingual and Chinese models; no code reads them.
+POOLER_NOTES = (
+    *("directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
+    *("pooler_size_per_head", "pooler_type"),
+)
+
+GOOGLE_CONFIG = Fields(obeyed=SHARED, refused={}, without_effect=POOLER_NOTES)
+MODEL_GARDEN_CONFIG = Fields(
+    obeyed=SHARED, refused={"embedding_size": (None,)}, without_effect=("backward_compatible", *POOLER_NOTES)
+)
+
+HUGGING_FACE_CONFIG = Fields(
+    obeyed=(
+        *SHARED,
+        *("architectures", "classifier_dropout", "problem_type", "id2label", "label2id"),
+    ),
+    refused={
+        "model_type": ("bert",),
+        "position_embedding_type": ("absolute", None),
+        "is_decoder": (False, None),
+        "is_encoder_decoder": (False, None),
+        "add_cross_attention": (False, None),
+        "pruned_heads": ({}, None),
+        "quantization_config": (None,),
+        "adapters": ({}, None),
+    },
+    without_effect=(
+        # About the file and the program that wrote it.
+        *("_name_or_path", "name_or_path", "transformers_version", "finetuning_task", "tokenizer_class", "prefix"),
+        *("task_specific_params", "auto_map", "_commit_hash", "_num_labels", "_attn_implementation_autoset"),
+        # The head's tensor tells how many classes there are.
+        "num_labels",
+        # Weights become float32 whatever they are stored as; words and their scores share one table if the tensors do.
+        *("torch_dtype", "dtype", "use_bfloat16", "tie_word_embeddings", "tie_encoder_decoder"),
+        # How a program runs the model, and what it returns.
+        *("gradient_checkpointing", "attn_implementation", "_attn_implementation", "chunk_size_feed_forward"),
+        *("output_attentions", "output_hidden_states", "output_past", "return_dict", "torchscript", "tf_legacy_loss"),
+        *("use_cache", "cross_attention_hidden_size"),
+        # Ids of special tokens; those of the vocabulary count.
+        *("pad_token_id", "bos_token_id", "eos_token_id", "eos_token_ids", "sep_token_id", "decoder_start_token_id"),
+        # How text is generated.
+        *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "temperature"),
+        *("diversity_penalty", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty"),
+        *("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences"),
+        *("output_scores", "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id"),
+        *("remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
+        *POOLER_NOTES,
+    ),
+)
+
+# KerasHub's `config.json`: an object of Keras, and its `config`.
+KERAS_OBJECT = Fields(
+    obeyed=("config",),
+    refused={"class_name": ("BertBackbone",)},
+    without_effect=("module", "registered_name", "build_config", "compile_config"),
+)
+KERAS_HUB_CONFIG = Fields(
+    obeyed=(
+        *("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout"),
+        *("max_sequence_length", "num_segments"),
+    ),
+    refused={},
+    without_effect=("name", "trainable", "dtype"),
+)

@@ -1,0 +1,87 @@
+"""The `keras-bert` program, and how every verb of it ends when something is wrong."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from keras_bert_scratch.commands.arguments import in_flags
+from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refusal_of
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="keras-bert",
+    help="BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
+    """One line and exit code 2 for what the user can mend, 130 for Ctrl-C; a traceback only for our own mistakes."""
+
+    @functools.wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            # TensorFlow chooses oneDNN's products by itself on some processors only; benchmarks/RESULTS.md has another.
+            os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+            import_tensorflow_quietly()
+            verb(*args, **kwargs)
+        except UserError as error:
+            raise _refused(error, verb) from None
+        except OSError as error:
+            if (refusal := refusal_of(error)) is None:
+                raise
+            raise _refused(refusal, verb) from None
+        except Stopped as stopped:
+            _say(str(stopped))
+            raise typer.Exit(0) from None
+        except WorkerLostError as lost:
+            _say(f"{lost}; starting again with the others")
+            os.execv(sys.executable, sys.orig_argv)
+        except KeyboardInterrupt:
+            _say("interrupted; what was finished is kept, and the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def _refused(error: UserError, verb: Callable[..., None]) -> typer.Exit:
+    """Says what is wrong in the words of the verb's flags; returns how the process ends."""
+    alone = typer.Typer()
+    alone.command()(verb)
+    _say(f"error: {in_flags(str(error), typer.main.get_command(alone).params)}")
+    return typer.Exit(USER_ERROR)
+
+
+def import_tensorflow_quietly() -> None:
+    """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
+
+    Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 sees all that it says.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        return
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

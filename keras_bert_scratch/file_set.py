@@ -1,0 +1,82 @@
+"""Files of a folder that are replaced together: a reader sees all old ones or all new ones, whenever a writer dies.
+
+A folder may hold other files as well (`run.json`, states), so it cannot be replaced as a whole. New files are written
+into a subfolder, flushed to the disk, and the subfolder is renamed to `.committed`: from that moment on they count.
+Then each is moved to its place. Readers look into `.committed` first; a writer that finds one finishes the moves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_bert_scratch.errors import writing_to
+
+STAGED, COMMITTED = ".staged", ".committed"
+
+
+@contextlib.contextmanager
+def replaced_together(directory: Path | str) -> Iterator[Path]:
+    """Yields a folder to write files into; when the block ends well, they replace those of their names in `directory`.
+
+    Not one of them is replaced when the block raises, or when the process or the machine dies before all are written.
+    Blocks may be nested: the inner one's files become the outer one's.
+
+    Args:
+        directory: the folder; made if it is not there. Files of other names stay as they are.
+
+    Example:
+        >>> with replaced_together("model") as staged:
+        ...     _ = (staged / "config.json").write_text("{}")
+        >>> current_file("model", "config.json").read_text()
+        '{}'
+    """
+    directory = Path(directory)
+    staged = directory / STAGED
+    with writing_to(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        _finish(directory)
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir()
+        try:
+            yield staged
+            for file in staged.iterdir():
+                _flush(file)
+            _flush(staged)
+            staged.rename(directory / COMMITTED)
+            _flush(directory)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        _finish(directory)
+
+
+def current_file(directory: Path | str, name: str) -> Path:
+    """Where to read the file `name` of `directory`: not in its place if a writer died while moving it there."""
+    committed = Path(directory) / COMMITTED / name
+    return committed if committed.exists() else Path(directory) / name
+
+
+def _finish(directory: Path) -> None:
+    """Moves the files of an earlier, complete block to their places."""
+    committed = directory / COMMITTED
+    if committed.exists():
+        for file in sorted(committed.iterdir()):
+            file.replace(directory / file.name)
+        _flush(directory)
+        committed.rmdir()
+
+
+def _flush(path: Path) -> None:
+    """Returns when the disk itself has the file, or the folder's names, as far as its file system can tell."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)

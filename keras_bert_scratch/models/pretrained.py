@@ -1,0 +1,258 @@
+"""Models in folders: `save_pretrained` writes our form, `from_pretrained` builds a model from anybody's."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import keras
+import numpy as np
+
+from keras_bert_scratch.checkpoints import native
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.trainable import HasObjectives
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.models.backbone import BertBackbone
+
+log = logging.getLogger(__name__)
+CONFIG_FIELDS = frozenset(field.name for field in dataclasses.fields(BertConfig))
+
+
+class Pretrained:
+    """`save_pretrained` and `from_pretrained` for the models here."""
+
+    def to_checkpoint(self, tokenizer: Any = None, label_names: Sequence[str] = ()) -> Checkpoint:
+        """The model's arrays, trainable or not, ready to be written in any format of `checkpoints`.
+
+        Args:
+            tokenizer: BertTokenizer or `None`, default `None`. The tokenizer that goes along.
+            label_names: str per class, default empty. What a classifier's classes are called; empty means the model's
+                own `label_names`.
+        """
+        model: Any = self
+        return Checkpoint(
+            type(self).__name__,
+            getattr(model, "backbone", model).config,
+            {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(model).items()},
+            tokenizer and tokenizer.vocabulary,
+            tokenizer and tokenizer.rules,
+            tuple(label_names or getattr(model, "label_names", ())),
+            getattr(model, "problem_type", None),
+        )
+
+    def save_pretrained(self, path: Path | str, tokenizer: Any = None) -> None:
+        """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it stay.
+
+        A model that is there already is replaced as a whole: whenever the process or the machine dies, the folder reads
+        as the old model or as the new one.
+
+        Args:
+            path: str or Path. The folder; made if it is not there.
+            tokenizer: BertTokenizer or `None`, default `None`. `None` leaves a vocabulary that is there as it is.
+
+        Raises:
+            UserError: the folder cannot be written, or its vocabulary has more tokens than the model.
+
+        Example:
+            >>> from keras_bert_scratch import BertBackbone
+            >>> backbone = BertBackbone(BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2))
+            >>> backbone.save_pretrained("model")
+            >>> BertBackbone.from_pretrained("model", hidden_dropout=0.0).config.hidden_dropout
+            0.0
+        """
+        native.write(self.to_checkpoint(tokenizer), Path(path))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: Path | str,
+        dtype: Any = None,
+        packed: bool = False,
+        remat: bool = False,
+        config: BertConfig | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """The model in a folder: ours, Hugging Face's, Google's, the Model Garden's or KerasHub's, told by its files.
+
+        A model of another class gives its encoder, and its heads as far as this class has them. What then starts from
+        random numbers is listed in the log (`logging`, level WARNING), as is every setting that was not obeyed.
+
+        Args:
+            path: str or Path. The folder.
+            dtype: Keras dtype policy of the layers, default Keras's own. Files of other types are read as float32.
+            packed: bool, default `False`. Whether a row holds several examples; see `BertBackbone`.
+            remat: bool, default `False`. Whether training recomputes activations to save memory; see `BertBackbone`.
+            config: BertConfig or `None`, default `None`. Replaces the stored one; of the same sizes.
+            arguments: fields of `BertConfig` that replace stored ones (`hidden_dropout=0.2`), sizes excepted; and what
+                this class's constructor takes, such as `num_classes=2` for a new head. `label_names` in another order
+                than the stored ones reorders the classes of the head, other names make a new head.
+
+        Raises:
+            UserError: the folder or one of its files is missing or not what it should be, or an argument does not fit.
+        """
+        checkpoint = read_checkpoint(path)
+        changes = {name: arguments.pop(name) for name in CONFIG_FIELDS & arguments.keys()}
+        if config is not None:
+            changes = {**config.to_dict(), **changes}
+        checkpoint.config = checkpoint.config.override(**changes)
+        return model_from_checkpoint(checkpoint, cls, path, dtype, packed, remat, **arguments)
+
+
+class OnBackbone(HasObjectives, Pretrained):
+    """How a model with a `backbone` describes itself and is made again; `head_arguments` names what else it takes."""
+
+    head_arguments: tuple[str, ...] = ()
+    backbone: BertBackbone
+    name: str
+
+    def count_tokens(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        padding_mask = keras.ops.cast(keras.ops.cast(inputs["padding_mask"], "bool"), "int32")
+        return keras.ops.sum(padding_mask), keras.ops.size(padding_mask)
+
+    @classmethod
+    def check_pooler(cls, backbone: BertBackbone) -> None:
+        """Raises `UserError` for a backbone without the pooled vector, which this head reads."""
+        if backbone.pooler is None:
+            raise UserError(f"`backbone`: has no pooler, which {cls.__name__} reads; make it with `pooler=True`")
+
+    def get_config(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in self.head_arguments}
+        return {"backbone": self.backbone.get_config(), **own, "name": self.name, "frozen": frozen_paths(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        frozen = config.get("frozen", ())
+        config = {name: value for name, value in config.items() if name != "frozen"}
+        backbone = _model_class("BertBackbone").from_config(config["backbone"])
+        return freeze(cls(**{**config, "backbone": backbone}), frozen)
+
+
+def model_from_checkpoint(
+    checkpoint: Checkpoint,
+    cls: Any,
+    path: Path | str,
+    dtype: Any = None,
+    packed: bool = False,
+    remat: bool = False,
+    **arguments: Any,
+) -> Any:
+    """A model of class `cls` with the checkpoint's weights, and new ones where it has none.
+
+    Args:
+        checkpoint: what `read_checkpoint` gave.
+        cls: one of the model classes here.
+        path: where the checkpoint comes from, for the log and errors.
+        dtype, packed, remat, arguments: as in `Pretrained.from_pretrained`.
+    """
+    same = cls.__name__ == checkpoint.architecture
+    backbone_class = _model_class("BertBackbone")
+    pooler = ARCHITECTURES[cls.__name__].needs_pooler or (checkpoint.has_pooler and (same or cls is backbone_class))
+    backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler, packed=packed, remat=remat)
+    weights = dict(checkpoint.weights)
+    if not same:  # heads of different tasks have the same name
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith("logits/")}
+    if cls is backbone_class:
+        _check_arguments(cls, arguments, ())
+        model = backbone
+    else:
+        _check_arguments(cls, arguments, tuple(inspect.signature(cls).parameters))
+        head = _head_arguments(cls, checkpoint, arguments) if same else {}
+        if "label_names" in arguments:
+            weights = _head_by_names(weights, checkpoint.label_names, tuple(arguments["label_names"]), path)
+        model = cls(backbone, **_complete(cls, {**head, **arguments}, checkpoint, path))
+    for note in checkpoint.notes:
+        log.warning("%s", note)
+    _assign(model, weights, path)
+    return model
+
+
+def _check_arguments(cls: Any, arguments: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises `UserError` for an argument that the class does not take."""
+    unknown = sorted(set(arguments) - (set(known) - {"kwargs", "backbone"}))
+    if unknown:
+        raise UserError(f"`{unknown[0]}`: {cls.__name__}.from_pretrained takes no such argument; leave it out")
+
+
+def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stored head says about itself, as far as `cls` takes it and the caller does not replace it."""
+    takes = inspect.signature(cls).parameters
+    stored = {
+        "num_classes": checkpoint.num_classes,
+        "label_names": checkpoint.label_names,
+        "problem_type": checkpoint.problem_type,
+    }
+    if "label_names" in given:
+        stored["num_classes"] = len(given["label_names"]) or checkpoint.num_classes
+    if given.get("num_classes", checkpoint.num_classes) != checkpoint.num_classes:
+        stored["label_names"], stored["problem_type"] = (), None  # another head
+    return {name: value for name, value in stored.items() if name in takes}
+
+
+def _head_by_names(
+    weights: dict[str, np.ndarray], old: tuple[str, ...], new: tuple[str, ...], path: Path | str
+) -> dict[str, np.ndarray]:
+    """The weights with the head's classes in the order of `new`, or without a head if these are other classes."""
+    if "logits/kernel" not in weights or not new or old == new:
+        return weights
+    if not have_names(old) and weights["logits/bias"].shape == (len(new),):
+        log.warning("%s: its classes have no names; in their order they are now called %s", path, ", ".join(new))
+        return weights
+    if (head := reordered_head(weights, old, new)) is not None:
+        log.warning("%s: its classes %s are put into the order %s", path, ", ".join(old), ", ".join(new))
+        return {**weights, **head}
+    log.warning("%s: its classes are %s, not %s: the head is made new", path, ", ".join(old), ", ".join(new))
+    return {name: tensor for name, tensor in weights.items() if not name.startswith("logits/")}
+
+
+def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
+    """The arguments, if none that a new head needs is missing."""
+    if "num_classes" not in arguments and arguments.get("label_names"):
+        arguments = {**arguments, "num_classes": len(arguments["label_names"])}
+    if arguments.get("label_names") and len(arguments["label_names"]) != arguments["num_classes"]:
+        raise UserError(
+            f"`label_names`: has {len(arguments['label_names'])} names for {arguments['num_classes']} classes; give "
+            f"one for each"
+        )
+    for name, parameter in inspect.signature(cls).parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if needed and name not in ("backbone", *arguments):
+            raise UserError(f"{path}: holds a {checkpoint.architecture}, so a new {cls.__name__} needs `{name}`")
+    return arguments
+
+
+def _assign(model: Any, weights: Mapping[str, np.ndarray], path: Path | str) -> None:
+    """Gives the model the weights of the same name and shape; logs which of its own stay as they were drawn."""
+    fresh = []
+    for name, variable in _named_weights(model).items():
+        tensor = weights.get(name)
+        if tensor is None or tensor.shape != tuple(variable.shape):
+            fresh.append(name)
+        else:
+            variable.assign(tensor)
+    if fresh:
+        log.warning("%s: has no %s; they start from random numbers and want training", path, ", ".join(sorted(fresh)))
+
+
+def _named_weights(model: Any) -> dict[str, Any]:
+    """The weights, frozen or not, by the names that they have in every file of ours: those of the layers in the code.
+
+    What dropout draws from is no weight in Keras's sense either.
+    """
+    return {variable.path: variable for variable in model.weights}
+
+
+def _model_class(architecture: str) -> Any:
+    """The class called `architecture`. Imported when it is asked for, as its module imports this one."""
+    return getattr(importlib.import_module("keras_bert_scratch"), architecture)

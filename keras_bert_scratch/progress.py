@@ -1,0 +1,97 @@
+"""A bar with what is done and the time left; where there is no terminal, a line now and then."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class ProgressBar:
+    """Progress on stderr, from `start` to `close` or for a `with` block.
+
+    Args:
+        title: str. What is going on.
+        unit: str, default "bytes". What is counted, such as "steps" or "s"; bytes are shown in MB.
+        line_seconds: float, default 30. Time between the lines where stderr is no terminal.
+        stays: bool, default False. Whether the bar is still shown when it is closed.
+
+    Example:
+        >>> with ProgressBar("copying") as bar:
+        ...     bar.update(1_000_000, 2_000_000)
+    """
+
+    def __init__(self, title: str, unit: str = "bytes", line_seconds: float = 30.0, stays: bool = False) -> None:
+        self._title = title
+        self._unit = unit
+        self._line_seconds = line_seconds
+        self._console = Console(stderr=True)
+        amount = [DownloadColumn()] if unit == "bytes" else [MofNCompleteColumn(), TextColumn(unit)]
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            *amount,
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            transient=not stays,
+        )
+        self._task = self._bar.add_task(title, total=None, text="", start=False)
+        self._started = False
+
+    def start(self, done: float = 0, total: float | None = None, text: str = "") -> None:
+        """Shows the bar; a second call does nothing.
+
+        Args:
+            done: float, default 0. What was done before; it does not count for the time left.
+            total: float or None. What there is to do, if it is known.
+            text: str. What stands behind the bar until the first update.
+        """
+        if self._started:
+            return
+        self._started = True
+        self._first, self._start = done, time.monotonic()
+        self._last_line = self._start
+        self._bar.start_task(self._task)
+        self._bar.update(self._task, completed=int(done), total=total and round(total), text=text)
+        if self._console.is_terminal:
+            self._bar.start()
+
+    def update(self, done: float, total: float, text: str = "") -> None:
+        """Shows how much is done of how much, and `text` behind it."""
+        self._bar.update(self._task, completed=int(done), total=round(total), text=text)
+        now = time.monotonic()
+        if self._console.is_terminal or now - self._last_line < self._line_seconds:
+            return
+        self._last_line = now
+        left = (now - self._start) * (total - done) / max(done - self._first, 1e-9)
+        scale, unit = (1e6, "MB") if self._unit == "bytes" else (1, self._unit)
+        line = f"{self._title}: {done / scale:.0f}/{total / scale:.0f} {unit}, ETA {left:.0f} s  {text}"
+        self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leaves the terminal as it was, also after an interruption."""
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,105 @@
+"""What a cell holds: text, a label, a number or several labels; or what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from keras_bert_scratch.tasks.data.lines import BadRow
+
+KINDS = ("text", "label", "number", "labels")
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_MISSING = {"nan", "<na>"}  # how pandas writes a missing value as a string
+_NOT_BETWEEN_COMMAS = re.compile(r"[;|\[\]]")
+
+
+def cell_value(value: Any, kind: str, typed: bool) -> Any:
+    """A cell's value as its column's kind asks: `str`, `float`, `tuple[str, ...]`, or the `BadRow` that it makes.
+
+    Args:
+        value: what the file has.
+        kind: `str`. One of `KINDS`.
+        typed: `bool`. Whether the file tells lists and numbers from strings.
+
+    Example:
+        >>> cell_value(" pos", "label", typed=False), cell_value("b,a", "labels", typed=False)
+        ('pos', ('b', 'a'))
+        >>> cell_value("4,5", "number", typed=False).problem
+        "has '4,5', which is no finite number"
+    """
+    if value is None:
+        return BadRow(f"missing {kind}", "has no value", "complete it or remove the row")
+    if kind == "text":
+        return _text(value)
+    if kind == "number":
+        return _number(value)
+    return _label(value) if kind == "label" else _labels(value, typed)
+
+
+def _text(value: Any) -> str | BadRow:
+    if not isinstance(value, str):
+        return BadRow("no text", f"has {_shown(value)}, which is no string", "quote it if it is meant as text")
+    if not _is_unicode(value):
+        return BadRow("no text", "has half of a surrogate pair or bytes that are not UTF-8", "correct them")
+    return value
+
+
+def _number(value: Any) -> float | BadRow:
+    written = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else type(value) in (int, float)
+    try:
+        number = float(value) if written else math.nan
+    except OverflowError:  # an integer beyond all floats
+        number = math.inf
+    if math.isfinite(number):
+        return number
+    return BadRow("no number", f"has {_shown(value)}, which is no finite number", "write it as in 4.5 or -1e-3")
+
+
+def _label(value: Any) -> str | BadRow:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() else str(value)
+    if not isinstance(value, str | int):
+        return BadRow("no label", f"has {_shown(value)}, which is no label", "give a name or a number")
+    name = str(value).strip()
+    if not name:
+        return BadRow("blank label", "has a blank label", "complete it or remove the row")
+    if name.casefold() in _MISSING:
+        problem = f"has the label {name!r}, which stands for a missing value"
+        return BadRow("missing label", problem, "complete it or remove the row")
+    if len(name.splitlines()) > 1 or not _is_unicode(name):
+        return BadRow("no label", f"has {_shown(name)}, which is no label of one line", "correct it")
+    return name
+
+
+def _labels(value: Any, typed: bool) -> tuple[str, ...] | BadRow:
+    if typed and not isinstance(value, list):
+        return BadRow("no list", f"has {_shown(value)}, which is no list of labels", "write it as a list of names")
+    if not typed:
+        if _NOT_BETWEEN_COMMAS.search(value):
+            return BadRow(
+                "no list", f"has {_shown(value)}, which is no list of labels", "separate them by commas alone"
+            )
+        value = value.split(",") if value.strip() else []
+    names = [_label(name) for name in value]
+    for name in names:
+        if isinstance(name, BadRow):
+            return name
+    if len(set(names)) < len(names):
+        return BadRow("repeated label", f"has a label twice, {_shown(value)}", "give it once")
+    return tuple(names)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "..."

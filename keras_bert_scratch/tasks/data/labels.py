@@ -1,0 +1,40 @@
+"""Names of labels: their order, and what to say of one that is not among them."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
+def label_order(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names, in the order of their numbers if all are numbers, else in that of their text.
+
+    Example:
+        >>> label_order(["10", "2", "2"]), label_order(["10", "2", "none"])
+        (('2', '10'), ('10', '2', 'none'))
+    """
+    distinct = set(names)
+    if all(_NUMBER.fullmatch(name) for name in distinct):
+        return tuple(sorted(distinct, key=lambda name: (decimal.Decimal(name), name)))
+    return tuple(sorted(distinct))
+
+
+def unknown_label(label: str, names: Sequence[str]) -> str:
+    """What is wrong with `label`, which is none of `names`, as the end of an error's sentence.
+
+    Example:
+        >>> unknown_label("Pos", ("neg", "pos"))
+        "has the label 'Pos', which is none of 'neg', 'pos'; did you mean 'pos'?"
+    """
+    listed = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    meant = [name for name in names if _bare(name) == _bare(label)]
+    mend = f"did you mean {meant[0]!r}?" if len(meant) == 1 else "correct it, or train with it"
+    return f"has the label {label!r}, which is none of {listed}; {mend}"
+
+
+def _bare(name: str) -> str:
+    """`name` without what differs by accident: case, blanks, and the fraction of a whole number."""
+    return re.sub(r"[\s_-]+", "", re.sub(r"^([0-9]+)\.0+$", r"\1", name.strip())).casefold()

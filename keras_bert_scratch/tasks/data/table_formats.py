@@ -1,0 +1,191 @@
+"""The formats of tables: a file in, numbered records out, with what is wrong with each record that is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, INSTALL_CORPORA, opened
+from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.delimited import as_records, csv_rows, read_header, tsv_rows
+from keras_bert_scratch.tasks.data.lines import BadRow, Line, read_lines
+
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
+
+IN_MEMORY = "columns in memory"
+
+_ROWS_AT_ONCE = 1024
+
+Records = Iterator[tuple[int, dict[str, Any] | BadRow]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RawTable:
+    """A table that is being read.
+
+    Args:
+        names: `list[str]` or `None`. The columns' names as they stand; `None` where each record has its own (JSON).
+        records: iterator of `(number, record)`; a record is a dict from name to value, or what is wrong with the row.
+        unit: `str`, default `"line"`. What `number` counts, from 1.
+        typed: `bool`, default `False`. Whether values have types, as in JSON, or all are strings.
+    """
+
+    names: list[str] | None
+    records: Records
+    unit: str = "line"
+    typed: bool = False
+
+
+@contextlib.contextmanager
+def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
+    r"""Opens the table at `path`, in the format that the end of its name stands for.
+
+    Args:
+        path: `str` or mapping. Columns in memory by name; or a local path or a URL that ends in `.csv`, `.tsv`, `.txt`,
+            `.jsonl`, `.json`, perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`, or in `.parquet`; or
+            `tfds:NAME/CONFIG:SPLIT`.
+
+    Raises:
+        UserError: no such file, another ending, or the file as a whole cannot be read.
+
+    Example:
+        >>> _ = Path("stars.csv").write_text('text,stars\n"Blue, mostly.",5\n')
+        >>> with opened_table("stars.csv") as table:
+        ...     table.names, list(table.records)
+        (['text', 'stars'], [(2, {'text': 'Blue, mostly.', 'stars': '5'})])
+    """
+    if isinstance(path, Mapping):
+        yield _in_memory(path)
+        return
+    if path.startswith(TFDS_PREFIX):
+        yield _tfds(path)
+        return
+    ending = _ending(path)
+    file = path_of(path)
+    if not file.exists():
+        raise UserError(f"{path}: no such file; check the path")
+    if file.is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it")
+    with opened(path) as stream:
+        if ending == ".parquet":
+            yield _parquet(path, stream)
+        elif ending in (".jsonl", ".json"):
+            yield RawTable(None, _json_records(path, read_lines(path, stream)), typed=True)
+        else:
+            read_rows, separator = (csv_rows, "comma") if ending == ".csv" else (tsv_rows, "tab")
+            rows = read_rows(path, read_lines(path, stream))
+            names = read_header(path, rows, separator)
+            yield RawTable(names, as_records(rows, names))
+
+
+def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:
+    lists: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)):
+            raise UserError(f"{IN_MEMORY}: {name!r} is a single text; give a list of them")
+        # numpy's arrays and numbers become Python's own.
+        values = values.tolist() if hasattr(values, "tolist") else values
+        lists[name] = [value.item() if hasattr(value, "item") else value for value in values]
+    if len({len(values) for values in lists.values()}) > 1:
+        listed = ", ".join(f"{name} {len(values)}" for name, values in lists.items())
+        raise UserError(f"{IN_MEMORY}: must be equally long, not {listed}")
+    rows = (dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
+    return RawTable(list(lists), enumerate(rows, 1), "row", typed=True)
+
+
+def _ending(path: str) -> str:
+    name = path.lower()
+    unpacked = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
+    for ending in ENDINGS:
+        if unpacked.endswith(ending) and not (ending == ".parquet" and unpacked != name):
+            return ending
+    raise UserError(
+        f"{path}: its ending is that of no table; rename it to the one of {', '.join(ENDINGS)} that it is (all but "
+        f".parquet also with {', '.join(COMPRESSIONS)} after it)"
+    )
+
+
+def _json_records(path: str, lines: Iterable[Line]) -> Records:
+    first = True
+    for line in lines:
+        if line.text.isspace():
+            continue
+        if first and line.text.lstrip().startswith("["):
+            raise UserError(f"{path}: is one JSON array; write each of its objects on a line of its own")
+        first = False
+        yield line.number, line.fault or _json_record(line.text)
+
+
+def _json_record(text: str) -> dict[str, Any] | BadRow:
+    mend = "write one whole object on each line"
+    try:
+        record = json.loads(text, object_pairs_hook=_with_distinct_keys)
+    except json.JSONDecodeError as error:
+        return BadRow("no JSON object", f"is not JSON ({error.msg} at character {error.pos + 1})", mend)
+    except (ValueError, RecursionError) as error:
+        return BadRow("no JSON object", f"cannot be read as JSON ({error})", mend)
+    return record if isinstance(record, dict) else BadRow("no JSON object", "is not a JSON object", mend)
+
+
+def _with_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return record
+
+
+def _parquet(path: str, stream: BinaryIO) -> RawTable:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UserError(f"{path}: reading it needs the package 'pyarrow'; {INSTALL_CORPORA}") from None
+
+    def damaged(error: Exception) -> UserError:
+        return UserError(f"{path}: is not a whole Parquet file ({str(error).splitlines()[0]}); fetch it again")
+
+    def records() -> Records:
+        number = 0
+        try:
+            for batch in table.iter_batches(_ROWS_AT_ONCE):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, {name: _as_text(value) for name, value in record.items()}
+        except pa.ArrowInvalid as error:
+            raise damaged(error) from None
+
+    try:
+        table = pq.ParquetFile(stream)
+    except pa.ArrowInvalid as error:
+        raise damaged(error) from None
+    return RawTable(table.schema_arrow.names, records(), "row", typed=True)
+
+
+def _tfds(entry: str) -> RawTable:
+    builder, split = tfds_split(entry)
+    features = builder.info.features
+    class_names = {name: getattr(feature, "names", None) for name, feature in features.items()}
+
+    def plain(name: str, value: Any) -> Any:
+        value = value.tolist() if hasattr(value, "tolist") else value
+        if class_names[name]:
+            return class_names[name][value] if value >= 0 else None  # -1 where a test set has no labels
+        return _as_text(value)
+
+    def records() -> Records:
+        # In order of file, so that the same data give the same rows.
+        rows = builder.as_dataset(split=split, shuffle_files=False).as_numpy_iterator()
+        for number, row in enumerate(rows, 1):
+            yield number, {name: plain(name, value) for name, value in row.items()}
+
+    return RawTable(list(features), records(), "row", typed=True)
+
+
+def _as_text(value: Any) -> Any:
+    """Bytes as text, with lone surrogates for what is not UTF-8; anything else as it is."""
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value

@@ -1,0 +1,143 @@
+"""Models out of folders: what may be changed, and whose classes are whose."""
+
+import logging
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+
+CLASSIFIERS = [kbs.BertTextClassifier, kbs.BertTokenClassifier]
+BATCH = {
+    "token_ids": np.array([[2, 5, 6, 3]], "int32"),
+    "segment_ids": np.zeros((1, 4), "int32"),
+    "padding_mask": np.ones((1, 4), "int32"),
+}
+
+
+def tiny() -> kbs.BertConfig:
+    return kbs.BertConfig(vocab_size=9, num_layers=1, hidden_size=16, num_heads=2, max_position_embeddings=8)
+
+
+def saved(cls, labels: tuple[str, ...], folder: str = "model"):
+    keras.utils.set_random_seed(2)
+    model = cls(kbs.BertBackbone(tiny()), len(labels), label_names=labels)
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"hidden_dropout": 0.5}, {"hidden_dropout": 0.5, "attention_dropout": 0.1}),
+        ({"attention_dropout": 0.0, "classifier_dropout": 0.3}, {"attention_dropout": 0.0, "classifier_dropout": 0.3}),
+        (
+            {"config": tiny().replace(hidden_dropout=0.2, activation="relu")},
+            {"hidden_dropout": 0.2, "activation": "relu"},
+        ),
+        ({"config": tiny().replace(hidden_dropout=0.2), "hidden_dropout": 0.3}, {"hidden_dropout": 0.3}),
+    ],
+)
+def test_rates_can_be_overridden(arguments, found):
+    saved(kbs.BertTextClassifier, ("no", "yes"))
+    config = kbs.BertTextClassifier.from_pretrained("model", **arguments).backbone.config
+    assert {name: getattr(config, name) for name in found} == found
+    assert config.replace(**{name: getattr(tiny(), name) for name in found}) == tiny()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"hidden_size": 32}, "`hidden_size`: is 16 in the weights and cannot become 32"),
+        ({"num_heads": 4}, "`num_heads`"),
+        ({"max_position_embeddings": 512}, "`max_position_embeddings`"),
+        ({"config": kbs.BertConfig.preset("bert-tiny")}, "`vocab_size`: is 9 in the weights"),
+        ({"hidden_dropout": 2.0}, "`hidden_dropout`: must be"),
+        ({"dropout": 0.1}, "`dropout`: BertTextClassifier.from_pretrained takes no such argument"),
+        ({"label_names": ("a", "b"), "num_classes": 3}, "`label_names`"),
+    ],
+)
+def test_what_cannot_be_overridden_is_named(arguments, named):
+    saved(kbs.BertTextClassifier, ("no", "yes"))
+    with pytest.raises(kbs.UserError, match=named):
+        kbs.BertTextClassifier.from_pretrained("model", **arguments)
+
+
+def test_a_backbone_takes_no_arguments_of_a_head():
+    saved(kbs.BertTextClassifier, ("no", "yes"))
+    with pytest.raises(kbs.UserError, match=r"`num_classes`: BertBackbone\.from_pretrained takes no such argument"):
+        kbs.BertBackbone.from_pretrained("model", num_classes=2)
+
+
+def test_dtype_and_remat_can_be_chosen():
+    saved(kbs.BertTextClassifier, ("no", "yes"))
+    model = kbs.BertTextClassifier.from_pretrained("model", dtype="mixed_bfloat16", remat=True)
+    assert model.backbone.embeddings.compute_dtype == "bfloat16"
+    assert model.backbone.encoder_blocks[0].remat
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_label_names_are_kept(cls):
+    saved(cls, ("no", "maybe", "yes"))
+    model = cls.from_pretrained("model")
+    assert tuple(model.label_names) == ("no", "maybe", "yes")
+    model.save_pretrained("again")
+    assert read_checkpoint("again").label_names == ("no", "maybe", "yes")
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_another_order_of_the_same_labels_reorders_the_head(cls, caplog):
+    before = saved(cls, ("no", "maybe", "yes"))
+    with caplog.at_level(logging.WARNING):
+        after = cls.from_pretrained("model", label_names=("yes", "no", "maybe"))
+    np.testing.assert_array_equal(np.asarray(after(BATCH)), np.asarray(before(BATCH))[..., [2, 0, 1]])
+    assert tuple(after.label_names) == ("yes", "no", "maybe")
+    assert any("put into the order yes, no, maybe" in record.getMessage() for record in caplog.records)
+
+
+HEADS = [
+    # stored names, given arguments, names then, the head is kept, what the log says
+    (("no", "yes"), {"label_names": ("no", "yes")}, ("no", "yes"), True, None),
+    (("no", "yes"), {"label_names": ("bad", "good")}, ("bad", "good"), False, "its classes are no, yes, not bad, good"),
+    (("no", "yes"), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "the head is made new"),
+    (("no", "yes"), {"num_classes": 2}, ("no", "yes"), True, None),
+    (("no", "yes"), {"num_classes": 3}, (), False, "start from random numbers"),
+    (("LABEL_0", "LABEL_1"), {"label_names": ("no", "yes")}, ("no", "yes"), True, "are now called no, yes"),
+    ((), {"label_names": ("no", "yes")}, ("no", "yes"), True, "are now called no, yes"),
+    ((), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "start from random numbers"),
+]
+
+
+@pytest.mark.parametrize(("stored", "arguments", "names", "kept", "told"), HEADS)
+def test_whose_head_it_is(stored, arguments, names, kept, told, caplog):
+    model = kbs.BertTextClassifier(kbs.BertBackbone(tiny()), 2, label_names=stored)
+    model.save_pretrained("model")
+    with caplog.at_level(logging.WARNING):
+        loaded = kbs.BertTextClassifier.from_pretrained("model", **arguments)
+    assert tuple(loaded.label_names) == names
+    head = np.asarray(loaded.classifier_head.kernel)
+    assert np.array_equal(head, np.asarray(model.classifier_head.kernel)) == kept
+    messages = [record.getMessage() for record in caplog.records]
+    assert any(told in message for message in messages) if told else not messages
+
+
+def test_problem_type_is_kept():
+    model = kbs.BertTextClassifier(kbs.BertBackbone(tiny()), 3, problem_type="multi_label_classification")
+    model.save_pretrained("model")
+    loaded = kbs.BertTextClassifier.from_pretrained("model")
+    assert loaded.problem_type == "multi_label_classification"
+    changed = kbs.BertTextClassifier.from_pretrained("model", problem_type="single_label_classification")
+    assert changed.problem_type == "single_label_classification"
+
+
+def test_other_files_of_the_folder_stay():
+    Path("model").mkdir()
+    Path("model/run.json").write_text("{}")
+    saved(kbs.BertTextClassifier, ("no", "yes"))
+    saved(kbs.BertTextClassifier, ("a", "b", "c"))
+    assert {file.name for file in Path("model").iterdir()} == {"run.json", "config.json", "model.weights.h5"}
+    assert kbs.BertTextClassifier.from_pretrained("model").num_classes == 3

@@ -1,0 +1,26 @@
+"""Where there is no terminal, progress is a line now and then."""
+
+import pytest
+
+from keras_bert_scratch.progress import ProgressBar
+
+
+@pytest.mark.parametrize(
+    ("unit", "first", "updates", "lines"),
+    [
+        ("steps", 0, [(10, 20, "loss 1.000")], ["title: 10/20 steps, ETA 5 s  loss 1.000"]),
+        ("steps", 10, [(15, 20, "")], ["title: 15/20 steps, ETA 5 s"]),  # what was done before took no time now
+        ("s", 0, [(5.0, 10.0, "")], ["title: 5/10 s, ETA 5 s"]),
+        ("bytes", 0, [(2_000_000, 4_000_000, "")], ["title: 2/4 MB, ETA 5 s"]),
+        ("bytes", 0, [(1, 4, ""), (2, 4, "")], ["title: 0/0 MB, ETA 15 s"]),  # the second comes too soon
+    ],
+)
+def test_lines(unit, first, updates, lines, monkeypatch, capsys):
+    clock = iter([0.0, 5.0, 5.5])
+    monkeypatch.setattr("keras_bert_scratch.progress.time.monotonic", lambda: next(clock))
+    bar = ProgressBar("title", unit, line_seconds=1.0)
+    bar.start(first)
+    for done, total, text in updates:
+        bar.update(done, total, text)
+    bar.close()
+    assert capsys.readouterr().err.splitlines() == lines
