@@ -1,5 +1,7 @@
 """Files that change together: whenever the writer dies, all old or all new."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,16 @@ def test_what_is_in_the_way_is_named():
     Path("model").write_text("a file")
     with pytest.raises(kbs.UserError, match="model: a file is in the way"), replaced_together("model"):
         pass
+
+
+def test_a_read_only_file_system_is_named_and_read(monkeypatch):
+    write_all("old")
+
+    def refuse(path, *args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for name in ("mkdir", "rename", "replace", "rmdir", "unlink", "write_text"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(kbs.UserError, match=r"^model.*: is on a read-only file system; choose another place"):
+        write_all("new")
+    assert read_all() == {"old"}
