@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class MergeChoices(keras.layers.Layer):
-    """Lays the choices of all questions under each other; a layer, as their number is known only when it runs.
+    """The choices of all questions as rows of one batch; a layer, as their number is known only when it runs.
 
-    Call: `x` of shape `(batch, choices, length)` gives `(batch * choices, length)`.
+    Call: `x`, int `(batch, choices, length)`, gives `(batch * choices, length)`.
 
     Example:
         >>> MergeChoices(dtype="int32")(ops.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])).numpy().tolist()
@@ -22,10 +23,11 @@ class MergeChoices(keras.layers.Layer):
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
 
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class SplitChoices(keras.layers.Layer):
-    """Undoes `MergeChoices` for one score per row.
+    """The inverse of `MergeChoices`, for one score per row.
 
-    Call: `scores` of shape `(batch * choices, 1)` and what was merged, `(batch, choices, length)`, give
+    Call: `scores`, float `(batch * choices, 1)`, and the tensor that was merged, `(batch, choices, length)`, give
     `(batch, choices)`.
 
     Example:

@@ -28,15 +28,18 @@ ACTIVATIONS = {
 }
 
 
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class Dense(keras.layers.Layer):
     """A linear map over the last axis, with an activation.
 
     Args:
-        units: size of the output's last axis.
-        activation: one of `ACTIVATIONS`.
-        initializer_range: standard deviation of the truncated normal of the kernel; the bias starts at 0.
+        units: int. Size of the output's last axis.
+        activation: str, default `"linear"`. A name in `ACTIVATIONS`.
+        initializer_range: float, default 0.02. Standard deviation of the truncated normal from which the kernel is
+            drawn; the bias starts at 0.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x` of shape `(..., inputs)` gives `(..., units)`.
+    Call: `x`, float `(..., inputs)`, gives `(..., units)`.
 
     Example:
         >>> tuple(Dense(3, activation="tanh")(ops.zeros((2, 5))).shape)
@@ -46,6 +49,7 @@ class Dense(keras.layers.Layer):
     def __init__(self, units: int, activation: str = "linear", initializer_range: float = 0.02, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
+        self.activation_name = activation
         self.activation = ACTIVATIONS[activation]
         self.initializer_range = initializer_range
 
@@ -59,3 +63,7 @@ class Dense(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         return self.activation(ops.matmul(x, self.kernel) + self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"activation": self.activation_name, "initializer_range": self.initializer_range}
+        return {**super().get_config(), "units": self.units, **own}

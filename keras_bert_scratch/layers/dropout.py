@@ -1,4 +1,4 @@
-"""Dropout: while training, zero a share of the activations and scale up the rest."""
+"""Dropout: while training, zero a fraction of the activations and scale up the rest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _thread = threading.local()  # replicas are traced side by side, each in a threa
 
 @contextlib.contextmanager
 def dropout_draws(number: Any) -> Iterator[None]:
-    """Within it, what is dropped is a function of the layer's seed and of `number` alone.
+    """A context in which the values that are dropped depend on the layer's seed and on `number` alone.
 
-    So a step that is made again, by a resumed run or for want of memory, drops the same, and replicas with numbers of
-    their own drop different places.
+    A forward pass that is repeated, by a resumed run or by `remat`, then drops the same values; replicas with numbers
+    of their own drop different ones.
 
     Args:
-        number: int scalar, another one for every forward pass.
+        number: int scalar tensor or int. Another one for every forward pass.
 
     Example:
         >>> dropout, ones = Dropout(0.5), ops.ones((100,))
@@ -37,27 +37,29 @@ def dropout_draws(number: Any) -> Iterator[None]:
         _thread.number = None
 
 
-def draws_are_told() -> bool:
-    """Whether this is within `dropout_draws`: then the same forward pass made again drops the same."""
+def within_dropout_draws() -> bool:
+    """Whether this is within `dropout_draws`: a forward pass that is repeated there drops the same values."""
     return getattr(_thread, "number", None) is not None
 
 
 class _Seeds(keras.random.SeedGenerator):
-    """Seeds one after another, as in Keras, or the one of `dropout_draws`."""
+    """A sequence of seeds, as in Keras; within `dropout_draws` the seed made of its number."""
 
     def next(self, ordered: bool = True) -> Any:
-        if not draws_are_told():
+        if not within_dropout_draws():
             return super().next(ordered)
         return ops.stack([self.state[0], ops.cast(_thread.number, self.state.dtype)])
 
 
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class Dropout(keras.layers.Layer):
     """Zeroes each value with probability `rate` and divides the others by `1 - rate` (Srivastava et al. 2014).
 
     Args:
-        rate: share of values to zero; nothing happens at 0 or outside training.
+        rate: float. Fraction of values to zero, at least 0 and below 1; 0 changes nothing.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x` of any shape and `training` give the same shape.
+    Call: `x`, float of any shape, gives the same shape; without `training=True`, `x` itself.
 
     Example:
         >>> import numpy as np
@@ -68,7 +70,7 @@ class Dropout(keras.layers.Layer):
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
-        # Its state is a weight of the model: a checkpoint that holds it resumes with the same masks.
+        # Its state is a weight of the model: a run that is resumed with it drops the same values.
         self.seed_generator = _Seeds(name="seed_generator")
         self.built = True
 
@@ -76,3 +78,6 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return x
         return keras.random.dropout(x, self.rate, seed=self.seed_generator)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate}

@@ -1,4 +1,4 @@
-"""BertEmbeddings: what a token is, which segment it is in and where it stands, summed into one vector."""
+"""BertEmbeddings: token, segment and position embeddings, summed into one vector per position."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import keras
 from keras import ops
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 
 
 def packed_position_ids(example_ids: Any, example_starts: Any) -> Any:
-    """How far each token stands from the start of its own example.
+    """The position of each token within its own example.
 
     Args:
-        example_ids: `(batch, length)`, 1, 2, 3... at the tokens of the row's first, second... example, 0 at padding.
-        example_starts: `(batch, max_examples)`, where each of them starts.
+        example_ids: int `(batch, length)`, 1, 2, 3... at the tokens of the row's first, second... example, 0 at
+            padding.
+        example_starts: int `(batch, max_examples)`, the position at which each of them starts.
 
-    Returns: int `(batch, length)`; padding counts on from the first example's start.
+    Returns: int `(batch, length)`; at padding, the position within the row less the first example's start.
 
     Example:
         >>> packed_position_ids(ops.array([[1, 1, 1, 2, 2, 0]]), ops.array([[0, 3, 0]])).numpy().tolist()
@@ -34,19 +36,24 @@ def _length(x: Any) -> Any:
     return x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
 
 
-class BertEmbeddings(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertEmbeddings(Configured, keras.layers.Layer):
     """Token, segment and position embeddings summed, normalised, dropped out (Devlin et al. 2019, section 3, figure 2).
 
     Args:
-        config: sizes and rates.
+        config: BertConfig. Sizes and rates.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `token_ids` and `segment_ids`, int `(batch, length)`, give `(batch, length, hidden_size)`.
-    With the `example_ids` and `example_starts` of packed rows, positions start anew at each example.
+    Call: `token_ids` and `segment_ids`, int `(batch, length)`, give two:
+    the embedded tokens, `(batch, length, hidden_size)`; and the token embedding itself, `(vocab_size, hidden_size)`,
+    for a head that shares it.
+    With the `example_ids` and `example_starts` of packed rows, positions count from the start of each example.
 
     Example:
         >>> layer = BertEmbeddings(BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1))
-        >>> tuple(layer(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]])).shape)
-        (1, 3, 4)
+        >>> x, table = layer(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]]))
+        >>> tuple(x.shape), tuple(table.shape)
+        ((1, 3, 4), (10, 4))
     """
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
@@ -68,6 +75,12 @@ class BertEmbeddings(keras.layers.Layer):
         self.position_embedding = self._embedding(config.max_position_embeddings, "position_embedding")
         self.layer_norm.build((*token_ids_shape, config.hidden_size))
 
+    def compute_output_spec(self, token_ids: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        # Written out, as JAX cannot trace the slice of the position table for a length that is not known.
+        x = keras.KerasTensor((*token_ids.shape, self.config.hidden_size), dtype=self.compute_dtype)
+        table = keras.KerasTensor((self.config.vocab_size, self.config.hidden_size), dtype=self.compute_dtype)
+        return x, table
+
     def _embedding(self, rows: int, name: str) -> Any:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
         return self.add_weight(shape=(rows, self.config.hidden_size), initializer=initializer, name=name)
@@ -79,7 +92,7 @@ class BertEmbeddings(keras.layers.Layer):
         example_ids: Any = None,
         example_starts: Any = None,
         training: bool = False,
-    ) -> Any:
+    ) -> tuple[Any, Any]:
         length = _length(token_ids)
         if isinstance(length, int):
             self.config.check_length(length)
@@ -89,4 +102,5 @@ class BertEmbeddings(keras.layers.Layer):
             x = x + self.position_embedding[:length]  # (length, hidden) to every row of the batch
         else:
             x = x + ops.take(self.position_embedding, packed_position_ids(example_ids, example_starts), axis=0)
-        return self.dropout(self.layer_norm(x), training=training)
+        x = self.dropout(self.layer_norm(x), training=training)
+        return x, ops.convert_to_tensor(self.token_embedding)

@@ -8,28 +8,32 @@ import keras
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.attention import SelfAttention
-from keras_bert_scratch.layers.dropout import Dropout, draws_are_told
+from keras_bert_scratch.layers.configured import Configured
+from keras_bert_scratch.layers.dropout import Dropout, within_dropout_draws
 from keras_bert_scratch.layers.feed_forward import FeedForward
 from keras_bert_scratch.layers.layer_norm import LayerNorm
-from keras_bert_scratch.layers.places import vectors_at
+from keras_bert_scratch.layers.positions import gather_positions
 
 
-class EncoderBlock(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class EncoderBlock(Configured, keras.layers.Layer):
     """One layer of the encoder: LayerNorm(x + sublayer(x)) twice, post-LN as in Vaswani et al. 2017, section 3.1.
 
     Args:
-        config: sizes and rates.
-        remat: whether training keeps only the block's input and works the rest out again in the backward pass, for
-            less memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). It takes `dropout_draws`,
-            lest another draw be made the second time; without them everything is kept.
+        config: BertConfig. Sizes and rates.
+        remat: bool, default `False`. Whether training keeps only the block's input and computes the activations again
+            in the backward pass, to save memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+            It acts only within `dropout_draws`: elsewhere the second forward pass would drop other values.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x` of shape `(batch, length, hidden_size)` and `bias` from `attention_bias` give the same shape as `x`;
-    with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With `read_at`, int `(batch,
-    places)`, what the same would give at these places alone, `(batch, places, hidden_size)`, for less work.
+    Call: `x`, float `(batch, length, hidden_size)`, and `bias` from `attention_bias` or `packed_attention_bias` give
+    the shape of `x`; with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With
+    `query_positions`, int `(batch, positions)`, the output at these positions alone, `(batch, positions, hidden_size)`,
+    for less work.
 
     Example:
         >>> from keras import ops
-        >>> from keras_bert_scratch.layers.attention import attention_bias
+        >>> from keras_bert_scratch.layers.attention_bias import attention_bias
         >>> block = EncoderBlock(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
         >>> tuple(block(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 1]]))).shape)
         (1, 3, 8)
@@ -37,6 +41,7 @@ class EncoderBlock(keras.layers.Layer):
 
     def __init__(self, config: BertConfig, remat: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.config = config
         self.remat = remat
         policy, epsilon = self.dtype_policy, config.layer_norm_epsilon
         self.attention = SelfAttention(config, dtype=policy, name="attention")
@@ -50,21 +55,26 @@ class EncoderBlock(keras.layers.Layer):
         self,
         x_shape: tuple[int | None, ...],
         bias_shape: tuple[int | None, ...],
-        read_at_shape: tuple[int | None, ...] | None = None,
+        query_positions_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         self.attention.build(x_shape, bias_shape)
         for layer in (self.attention_norm, self.feed_forward, self.feed_forward_norm):
             layer.build(x_shape)
 
-    def call(self, x: Any, bias: Any, read_at: Any = None, training: bool = False, return_weights: bool = False) -> Any:
-        def output(x: Any, bias: Any) -> tuple[Any, Any]:
-            attended, weights = self.attention(x, bias, read_at, training=training, return_weights=True)
-            x = x if read_at is None else vectors_at(x, read_at)
+    def call(
+        self, x: Any, bias: Any, query_positions: Any = None, training: bool = False, return_weights: bool = False
+    ) -> Any:
+        def forward(x: Any, bias: Any) -> tuple[Any, Any]:
+            attended, weights = self.attention(x, bias, query_positions, training=training, return_weights=True)
+            x = x if query_positions is None else gather_positions(x, query_positions)
             x = self.attention_norm(x + self.attention_dropout(attended, training=training))
             x = self.feed_forward_norm(x + self.feed_forward_dropout(self.feed_forward(x), training=training))
             return x, weights
 
         if return_weights:
-            return output(x, bias)
-        again = self.remat and training and draws_are_told()
-        return keras.remat(lambda *given: output(*given)[0])(x, bias) if again else output(x, bias)[0]
+            return forward(x, bias)
+        recompute = self.remat and training and within_dropout_draws()
+        return keras.remat(lambda *args: forward(*args)[0])(x, bias) if recompute else forward(x, bias)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "remat": self.remat}

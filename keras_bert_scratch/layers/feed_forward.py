@@ -1,4 +1,4 @@
-"""FeedForward: each position's vector widened, bent and narrowed again."""
+"""FeedForward: expand, GELU, project back, at each position alone."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dense import Dense
 
 
-class FeedForward(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class FeedForward(Configured, keras.layers.Layer):
     """gelu(x W1 + b1) W2 + b2, the same for every position (Vaswani et al. 2017, section 3.3, with BERT's GELU).
 
     Args:
-        config: sizes, and which GELU.
+        config: BertConfig. Sizes, and the activation function.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x` of shape `(batch, length, hidden_size)` gives the same shape.
+    Call: `x`, float `(batch, length, hidden_size)`, gives the same shape.
 
     Example:
         >>> from keras import ops
@@ -26,6 +29,7 @@ class FeedForward(keras.layers.Layer):
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.config = config
         spread = config.initializer_range
         self.intermediate = Dense(
             config.intermediate_size, config.activation, spread, dtype=self.dtype_policy, name="intermediate"

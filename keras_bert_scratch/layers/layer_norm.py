@@ -1,4 +1,4 @@
-"""LayerNorm: every position's vector brought to mean 0 and variance 1, then scaled by gamma and shifted by beta."""
+"""LayerNorm: each vector normalised to mean 0 and variance 1, then scaled by gamma and shifted by beta."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class LayerNorm(keras.layers.Layer):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the last axis (Ba et al. 2016, eq. 4).
 
     Args:
-        epsilon: keeps the root away from 0; 1e-12 in BERT.
+        epsilon: float, default 1e-12. Added to the variance.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x` of shape `(..., hidden_size)` gives the same shape. Mean and variance are float32 in any dtype.
+    Call: `x`, float `(..., hidden_size)`, gives the same shape. Mean and variance are computed in
+    float32 whatever the dtype policy.
 
     Example:
         >>> y = LayerNorm()(ops.array([[1.0, 3.0]]))
@@ -36,3 +39,6 @@ class LayerNorm(keras.layers.Layer):
         variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         normed = ops.cast(centred * ops.rsqrt(variance + self.epsilon), self.compute_dtype)
         return normed * self.gamma + self.beta
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,4 +1,4 @@
-"""MaskedLMHead: which word stood at each masked place."""
+"""MaskedLMHead: which token each masked position hides."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ import keras
 from keras import ops
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dense import Dense
-from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.layer_norm import LayerNorm
-from keras_bert_scratch.layers.places import vectors_at
+from keras_bert_scratch.layers.positions import gather_positions
 
 
-class MaskedLMHead(keras.layers.Layer):
-    """Scores over the vocabulary at the masked places only, the output matrix tied to the token embedding.
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class MaskedLMHead(Configured, keras.layers.Layer):
+    """Logits over the vocabulary at the masked positions only, the output matrix tied to the token embedding.
 
-    The masked vectors go through dense + GELU + LayerNorm, then meet the token table, plus a bias per token
-    (Devlin et al. 2019, section 3.1, Task 1; the tying and the transform are those of Google's `get_masked_lm_output`).
+    The masked positions' vectors go through dense, GELU and LayerNorm, are multiplied by the token embedding, and get a
+    bias per token (Devlin et al. 2019, section 3.1, Task 1; tying and transform as in Google's `get_masked_lm_output`).
 
     Args:
-        config: sizes, and which GELU.
-        embeddings: the layer whose `token_embedding` is read; it stays that layer's weight.
+        config: BertConfig. Sizes, and the activation function.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `sequence_output` `(batch, length, hidden_size)` and `mask_positions` int `(batch, predictions)` give float32
-    logits `(batch, predictions, vocab_size)`.
+    Call: `sequence_output`, float `(batch, length, hidden_size)`, `mask_positions`, int `(batch, predictions)`, and
+    `token_embedding`, float `(vocab_size, hidden_size)`, the weight of `BertEmbeddings` as that layer gives it, give
+    float32 logits `(batch, predictions, vocab_size)`.
 
     Example:
         >>> config = BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1)
-        >>> embeddings = BertEmbeddings(config)
-        >>> x = embeddings(ops.array([[2, 5, 3]]), ops.array([[0, 0, 0]]))
-        >>> tuple(MaskedLMHead(config, embeddings)(x, ops.array([[1]])).shape)
+        >>> tuple(MaskedLMHead(config)(ops.ones((1, 3, 4)), ops.array([[1]]), ops.ones((10, 4))).shape)
         (1, 1, 10)
     """
 
-    def __init__(self, config: BertConfig, embeddings: BertEmbeddings, **kwargs: Any) -> None:
+    def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.embeddings = embeddings
+        self.config = config
         self.transform = Dense(
             config.hidden_size, config.activation, config.initializer_range, dtype=self.dtype_policy, name="transform"
         )
         self.layer_norm = LayerNorm(config.layer_norm_epsilon, dtype=self.dtype_policy, name="layer_norm")
 
     def build(
-        self, sequence_output_shape: tuple[int | None, ...], mask_positions_shape: tuple[int | None, ...]
+        self,
+        sequence_output_shape: tuple[int | None, ...],
+        mask_positions_shape: tuple[int | None, ...],
+        token_embedding_shape: tuple[int | None, ...],
     ) -> None:
         self.transform.build(sequence_output_shape)
         self.layer_norm.build(sequence_output_shape)
-        self.bias = self.add_weight(shape=(self.embeddings.config.vocab_size,), initializer="zeros", name="bias")
+        self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
 
-    def call(self, sequence_output: Any, mask_positions: Any) -> Any:
+    def call(self, sequence_output: Any, mask_positions: Any, token_embedding: Any) -> Any:
         # (batch, predictions, hidden)
-        masked = self.layer_norm(self.transform(vectors_at(sequence_output, mask_positions)))
-        token_embedding = ops.cast(self.embeddings.token_embedding, self.compute_dtype)
-        logits = ops.matmul(masked, ops.transpose(token_embedding))
+        masked = self.layer_norm(self.transform(gather_positions(sequence_output, mask_positions)))
+        logits = ops.matmul(masked, ops.transpose(ops.cast(token_embedding, self.compute_dtype)))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

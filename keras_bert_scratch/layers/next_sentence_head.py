@@ -8,16 +8,19 @@ import keras
 from keras import ops
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dense import Dense
 
 
-class NextSentenceHead(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class NextSentenceHead(Configured, keras.layers.Layer):
     """Two scores of the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, 3.1, Task 2).
 
     Args:
-        config: sizes.
+        config: BertConfig. Sizes.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `pooled_output` `(batch, hidden_size)` gives float32 logits `(batch, 2)`; of packed rows, `(batch,
+    Call: `pooled_output`, float `(batch, hidden_size)`, gives float32 logits `(batch, 2)`; of packed rows, `(batch,
     max_examples, hidden_size)` gives `(batch, max_examples, 2)`.
 
     Example:
@@ -27,6 +30,7 @@ class NextSentenceHead(keras.layers.Layer):
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.config = config
         self.dense = Dense(2, "linear", config.initializer_range, dtype=self.dtype_policy, name="dense")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -7,18 +7,22 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dense import Dense
-from keras_bert_scratch.layers.places import vectors_at
+from keras_bert_scratch.layers.positions import gather_positions
 
 
-class Pooler(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class Pooler(Configured, keras.layers.Layer):
     """tanh(h W + b) of the first position (the vector C of Devlin et al. 2019, section 3; Google's `pooled_output`).
 
     Args:
-        config: sizes.
+        config: BertConfig. Sizes.
+        kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `sequence_output` `(batch, length, hidden_size)` gives `(batch, hidden_size)`. With the `example_starts` of
-    packed rows, int `(batch, max_examples)`, it reads those positions and gives `(batch, max_examples, hidden_size)`.
+    Call: `sequence_output`, float `(batch, length, hidden_size)`, gives `(batch, hidden_size)`. With the
+    `example_starts` of packed rows, int `(batch, max_examples)`, it pools those positions and gives `(batch,
+    max_examples, hidden_size)`.
 
     Example:
         >>> from keras import ops
@@ -28,6 +32,7 @@ class Pooler(keras.layers.Layer):
 
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.config = config
         self.dense = Dense(config.hidden_size, "tanh", config.initializer_range, dtype=self.dtype_policy, name="dense")
 
     def build(
@@ -40,4 +45,4 @@ class Pooler(keras.layers.Layer):
     def call(self, sequence_output: Any, example_starts: Any = None) -> Any:
         if example_starts is None:
             return self.dense(sequence_output[:, 0])
-        return self.dense(vectors_at(sequence_output, example_starts))
+        return self.dense(gather_positions(sequence_output, example_starts))

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.layers.attention import attention_bias, packed_attention_bias
+from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.pooler import Pooler
+from keras_bert_scratch.models.freezing import freeze, frozen_paths
 from keras_bert_scratch.models.pretrained import Pretrained
 
 INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
@@ -23,13 +24,15 @@ def backbone_inputs(row_shape: tuple[None, ...] = (None,), packed: bool = False)
     return {name: keras.Input(row_shape, dtype="int32", name=name) for name in names}
 
 
-def _embed(embeddings: BertEmbeddings, inputs: dict[str, Any], packed: bool) -> tuple[Any, Any]:
-    """What the first block takes: the embedded tokens, and the bias that says who looks at whom."""
-    if not packed:
-        x = embeddings(inputs["token_ids"], inputs["segment_ids"])
-        return x, attention_bias(inputs["padding_mask"], dtype=x.dtype)
-    x = embeddings(inputs["token_ids"], inputs["segment_ids"], inputs["example_ids"], inputs["example_starts"])
-    return x, packed_attention_bias(inputs["example_ids"], inputs["padding_mask"], dtype=x.dtype)
+def _embed(embeddings: BertEmbeddings, inputs: dict[str, Any], packed: bool) -> tuple[Any, Any, Any]:
+    """What the first block takes, the embedded tokens and the attention bias; and the token embedding."""
+    ids = [inputs[name] for name in ("token_ids", "segment_ids", *(PACKED_INPUT_NAMES if packed else ()))]
+    x, token_embedding = embeddings(*ids)
+    if packed:
+        bias = packed_attention_bias(inputs["example_ids"], inputs["padding_mask"], dtype=x.dtype)
+    else:
+        bias = attention_bias(inputs["padding_mask"], dtype=x.dtype)
+    return x, bias, token_embedding
 
 
 def _pool(pooler: Pooler, x: Any, inputs: dict[str, Any], packed: bool) -> Any:
@@ -42,13 +45,14 @@ class BertBackbone(Pretrained, keras.Model):
     """The BERT encoder (Devlin et al. 2019, section 3), as a functional model.
 
     Args:
-        config: sizes and rates.
-        dtype: Keras dtype policy of the layers, such as `"mixed_bfloat16"`; `None` means Keras's own default.
-        pooler: whether there is a pooled vector; heads that read every position do without.
-        packed: whether a row holds several examples, which then do not see each other (Krell et al. 2021, "Efficient
-            Sequence Packing without Cross-contamination"). It is how rows are fed: the weights are the same.
-        remat: whether training works each block out again in the backward pass instead of keeping all that it made:
-            up to a third more work, for less memory. The results are the same.
+        config: BertConfig. Sizes and rates.
+        dtype: str or keras.DTypePolicy, default Keras's own. Policy of the layers, such as `"mixed_bfloat16"`.
+        pooler: bool, default `True`. Whether there is a pooled vector; heads that use every position do without.
+        packed: bool, default `False`. Whether a row holds several examples, which do not attend to each other (Krell et
+            al. 2021, "Efficient Sequence Packing without Cross-contamination"). The weights are the same.
+        remat: bool, default `False`. Whether training computes the activations of each block again in the backward pass
+            instead of keeping them: up to a third more work, for less memory. The results are the same.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs, a dict of int32 `(batch, length)`: `token_ids`; `segment_ids`, 0 for sentence A and 1 for B; `padding_mask`,
     1 at tokens and 0 at padding. Length is at most `config.max_position_embeddings`.
@@ -58,8 +62,8 @@ class BertBackbone(Pretrained, keras.Model):
     the row has fewer.
 
     Outputs, a dict: `sequence_output` `(batch, length, hidden_size)`; with a pooler also `pooled_output`
-    `(batch, hidden_size)`, of packed rows `(batch, max_examples, hidden_size)`. What stands there for an example that
-    the row does not have means nothing.
+    `(batch, hidden_size)`, of packed rows `(batch, max_examples, hidden_size)`. The
+    vector of an example that the row does not have means nothing.
 
     Example:
         >>> import numpy as np
@@ -89,7 +93,7 @@ class BertBackbone(Pretrained, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=packed)
-        x, bias = _embed(embeddings, inputs, packed)
+        x, bias, _ = _embed(embeddings, inputs, packed)
         for block in encoder_blocks:
             x = block(x, bias)
         outputs = {"sequence_output": x}
@@ -103,28 +107,31 @@ class BertBackbone(Pretrained, keras.Model):
         self.encoder_blocks = encoder_blocks
         self.pooler = pooling
         self.packed = packed
+        self.remat = remat
+        self.dtype_policy = embeddings.dtype_policy
 
-    def vectors_at(self, inputs: dict[str, Any], places: Any) -> Any:
-        """The last block's output at some places, for heads that read no others; the last block works for these alone.
+    def encode_positions(self, inputs: dict[str, Any], query_positions: Any) -> tuple[Any, Any]:
+        """The last block's output at some positions alone, for heads that use no others; it saves that block's work.
 
         Args:
-            inputs: the backbone's, also symbolic.
-            places: int `(batch, places)`.
+            inputs: dict of tensors. The backbone's, also symbolic.
+            query_positions: int `(batch, positions)`.
 
-        Returns: `(batch, places, hidden_size)`, equal to `sequence_output` there.
+        Returns: `(batch, positions, hidden_size)`, equal to `sequence_output` at these positions; and the token
+        embedding, `(vocab_size, hidden_size)`, for a head that shares it.
         """
-        x, bias = _embed(self.embeddings, inputs, self.packed)
+        x, bias, token_embedding = _embed(self.embeddings, inputs, self.packed)
         for block in self.encoder_blocks[:-1]:
             x = block(x, bias)
-        return self.encoder_blocks[-1](x, bias, places)
+        return self.encoder_blocks[-1](x, bias, query_positions), token_embedding
 
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The outputs for a batch with what led to them, for plots and study; nothing is dropped out.
+        """The outputs for a batch with the layers' outputs and attention weights, for plots and study; no dropout.
 
-        Beside the usual outputs: `layer_outputs`, what the embeddings and each block gave, `num_layers + 1` of
+        Beside the usual outputs: `layer_outputs`, of the embeddings and of each block, `num_layers + 1` of
         `(batch, length, hidden_size)`; `attention_weights`, `num_layers` of `(batch, heads, length, length)`.
         """
-        embedded, bias = _embed(self.embeddings, inputs, self.packed)
+        embedded, bias, _ = _embed(self.embeddings, inputs, self.packed)
         layer_outputs, attention_weights = [embedded], []
         for block in self.encoder_blocks:
             x, weights = block(layer_outputs[-1], bias, return_weights=True)
@@ -136,9 +143,18 @@ class BertBackbone(Pretrained, keras.Model):
         return {**outputs, "layer_outputs": layer_outputs, "attention_weights": attention_weights}
 
     def get_config(self) -> dict[str, Any]:
-        pooler = self.pooler is not None
-        return {"config": self.config.to_dict(), "pooler": pooler, "packed": self.packed, "name": self.name}
+        return {
+            "config": self.config.to_dict(),
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "pooler": self.pooler is not None,
+            "packed": self.packed,
+            "remat": self.remat,
+            "name": self.name,
+            "frozen": frozen_paths(self),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> BertBackbone:
-        return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
+        frozen = config.get("frozen", ())
+        config = {name: value for name, value in config.items() if name != "frozen"}
+        return freeze(cls(**{**config, "config": BertConfig.from_dict(config["config"])}), frozen)

@@ -1,4 +1,4 @@
-"""BertMaskedLM: the words at the masked places."""
+"""BertMaskedLM: the tokens at the masked positions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
-from keras_bert_scratch.layers.places import ReadPlaces
+from keras_bert_scratch.layers.positions import QueryPositions
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.pretrained import OnBackbone
@@ -18,13 +18,14 @@ class BertMaskedLM(OnBackbone, keras.Model):
     """Masked words alone, without next sentences (Devlin et al. 2019, section 3.1, Task 1).
 
     Args:
-        backbone: the encoder; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
 
     Output: float32 logits `(batch, predictions, vocab_size)`.
 
-    `compile(optimizer)` alone sets the mean cross-entropy over the masked places that count (by sample weight), and
+    `compile(optimizer)` alone sets the mean cross-entropy over the masked positions that count (by sample weight), and
     accuracy.
 
     Example:
@@ -40,17 +41,19 @@ class BertMaskedLM(OnBackbone, keras.Model):
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         # === Layers ===
         policy = backbone.embeddings.dtype_policy
-        masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
+        masked_lm_head = MaskedLMHead(backbone.config, dtype=policy, name="masked_lm")
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=backbone.packed)
         mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
-        read_at, masked, _ = ReadPlaces(name="read_places")(mask_positions)
-        logits = masked_lm_head(backbone.vectors_at(inputs, read_at), masked)
+        positions, masked, _ = QueryPositions(name="query_positions")(mask_positions)
+        encoded, token_embedding = backbone.encode_positions(inputs, positions)
+        logits = masked_lm_head(encoded, masked, token_embedding)
         inputs["mask_positions"] = mask_positions
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
 
         # === Config ===
         self.backbone = backbone
+        self.dtype_policy = policy
         self.objectives = {"": classes()}
         self.masked_lm_head = masked_lm_head

@@ -19,7 +19,8 @@ class BertMultipleChoice(OnBackbone, keras.Model):
     """One score of the pooled vector of every question with one of its choices (Devlin et al. 2019, section 4.4).
 
     Args:
-        backbone: the encoder, with a pooler; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's, but int32 `(batch, choices, length)`: each choice is a row of its own, question and choice.
 
@@ -55,6 +56,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.dtype_policy = policy
         self.objectives = {"": classes()}
         self.dropout = dropout
         self.choice_head = choice_head

@@ -17,7 +17,8 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
     """Next sentences alone, without masked words (Devlin et al. 2019, section 3.1, Task 2).
 
     Args:
-        backbone: the encoder, with a pooler; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits `(batch, 2)`, class 0 "B is next", class 1 "B is random".
 
@@ -46,5 +47,6 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        self.dtype_policy = policy
         self.objectives = {"": classes()}
         self.next_sentence_head = next_sentence_head

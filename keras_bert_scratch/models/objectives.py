@@ -1,52 +1,121 @@
-"""What a model's outputs are trained on, and how `compile` and `fit` come to know of it."""
+"""What a model is trained on: an `Objective` for each of its losses, and the losses themselves."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-import keras
+import numpy as np
 from keras import ops
+
+from keras_bert_scratch.errors import UserError
+
+# Labels below 0 stand for "no label": Hugging Face's -100, the -1 of unlabelled test sets.
+
+
+def _one_per_row(labels: Any, inputs: Any) -> Any:
+    return ops.ones(ops.shape(labels)[:1])
+
+
+def _no_check(labels: np.ndarray, output_shapes: Any) -> None:
+    """Accepts all labels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What one output is trained on.
+    """One loss of a model, with its score. A model has a dict of them, `objectives`, by the names of their labels.
 
     Args:
-        loss: `(labels, outputs)` to the loss of every place, and what is averaged for the score there.
-        score: what the score is called.
-        finish: what makes the score of that average.
-        share: of this loss in the model's.
-        keras_loss, keras_metric: make the same for Keras's own `compile`.
+        loss: callable. `(labels, outputs)` to the loss and the score of every position, both float32 of one shape;
+            `labels` are the objective's own, `outputs` everything that the model gives, as the model gives it.
+        score: str. What the score is called, such as `"accuracy"`.
+        direction: `"max"` or `"min"`, default `"max"`. Which scores are better.
+        finish: callable, default the identity. What makes the reported score of the mean over the positions.
+        loss_weight: float, default 1.0. Factor of this loss in the model's.
+        counts: callable, default 1 for each row. `(labels, inputs)` to the weight of every position before sample
+            weights, float32.
+        check: callable, default none. `(labels, output shapes)`, raises `UserError` for labels that cannot be;
+            called by `fit` and `evaluate` for labels in NumPy arrays.
+
+    Example:
+        >>> def distance(labels, outputs):
+        ...     error = ops.abs(labels - outputs["a"] - outputs["b"])
+        ...     return error, error
+        >>> objective = Objective(distance, score="distance", direction="min")
+        >>> outputs = {"a": ops.array([1.0, 2.0]), "b": ops.array([1.0, 0.0])}
+        >>> [float(total) for total in objective.sums(ops.array([2.0, 3.0]), outputs, ops.array([1.0, 2.0]))]
+        [2.0, 2.0, 3.0]
     """
 
     loss: Callable[[Any, Any], tuple[Any, Any]]
     score: str
-    finish: Callable[[float], float]
-    share: float
-    keras_loss: Callable[[], keras.losses.Loss]
-    keras_metric: Callable[[], keras.metrics.Metric]
+    direction: Literal["max", "min"] = "max"
+    finish: Callable[[Any], Any] = lambda mean: mean
+    loss_weight: float = 1.0
+    counts: Callable[[Any, Any], Any] = _one_per_row
+    check: Callable[[np.ndarray, Any], None] = _no_check
+
+    def weights(self, labels: Any, inputs: Any, sample_weight: Any = None) -> Any:
+        """The weight of every position, float32: sample weights (of rows or of positions) times `counts`."""
+        counts = ops.cast(self.counts(labels, inputs), "float32")
+        if sample_weight is None:
+            return counts
+        sample_weight = ops.cast(sample_weight, "float32")
+        missing = len(counts.shape) - len(sample_weight.shape)
+        if missing < 0:
+            return counts * ops.reshape(sample_weight, ops.shape(counts))
+        return counts * ops.reshape(sample_weight, (*ops.shape(sample_weight), *[1] * missing))
+
+    def sums(self, labels: Any, outputs: Any, weights: Any) -> tuple[Any, Any, Any]:
+        """The weighted sums of loss and score, and the sum of the weights; a position without weight never counts."""
+        losses, scores = self.loss(labels, outputs)
+        weights = ops.reshape(weights, ops.shape(losses))  # labels of rows may be (rows, 1)
+        losses, scores = (ops.where(weights == 0, 0.0, values) for values in (losses, scores))
+        return ops.sum(weights * losses), ops.sum(weights * scores), ops.sum(weights)
+
+
+def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight: Any) -> tuple[dict, dict]:
+    """Labels and sample weights of a batch by the names of the objectives; `None` where there are no weights.
+
+    Raises:
+        UserError: an objective has no labels.
+    """
+    if not isinstance(labels, Mapping):
+        labels = dict.fromkeys(objectives, labels) if len(objectives) == 1 else {}
+    if missing := [name for name in objectives if labels.get(name) is None]:
+        named = ", ".join(map(repr, missing)) if any(missing) else "the model's output"
+        raise UserError(f"`y`: has no labels for {named}")
+    if not isinstance(sample_weight, Mapping):
+        sample_weight = dict.fromkeys(objectives, sample_weight)
+    return {name: labels[name] for name in objectives}, {name: sample_weight.get(name) for name in objectives}
 
 
 def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """-log softmax(logits)[label] of every place, and whether no other class has a higher logit.
+    """-log softmax(logits)[label] of every position, and whether no other class has a higher logit.
 
     Args:
-        labels: int `(...)`.
-        logits: `(..., classes)`.
+        labels: int `(...)` or `(..., 1)`. The loss is not a number where a label is `classes` or more, or a fraction.
+        logits: float `(..., classes)`.
 
-    Returns: both float32 `(...)`.
+    Returns: both float32 `(...)`. What is given for a negative label means nothing.
+
+    Raises:
+        UserError: the shapes do not fit each other.
 
     Example:
         >>> loss, right = cross_entropy(ops.array([1, 0]), ops.array([[0.0, 0.0], [0.0, 5.0]]))
         >>> [round(float(value), 3) for value in loss], right.numpy().tolist()
         ([0.693, 5.007], [1.0, 0.0])
     """
+    _check_shape(labels.shape, logits.shape[:-1])
     shape, classes = ops.shape(logits)[:-1], logits.shape[-1]
-    labels, logits = ops.reshape(ops.cast(labels, "int32"), (-1,)), ops.reshape(logits, (-1, classes))
-    loss = _log_loss(labels, ops.cast(logits, "float32"))
+    given = ops.reshape(ops.convert_to_tensor(labels), (-1,))
+    labels, logits = ops.cast(given, "int32"), ops.reshape(logits, (-1, classes))
+    classes = ops.shape(logits)[-1]
+    possible = (labels < classes) & (ops.cast(labels, given.dtype) == given)
+    labels = ops.clip(labels, 0, classes - 1)
+    loss = ops.where(possible, _log_loss(labels, ops.cast(logits, "float32")), float("nan"))
     chosen = ops.take_along_axis(logits, ops.expand_dims(labels, -1), axis=-1)[:, 0]
     right = ops.cast(ops.stop_gradient(chosen >= ops.max(logits, axis=-1)), "float32")
     return ops.reshape(loss, shape), ops.reshape(right, shape)
@@ -55,7 +124,7 @@ def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
 def _log_loss(labels: Any, logits: Any) -> Any:
     """-log softmax(logits)[label] `(n,)` of float32 `(n, classes)`; its gradient is softmax less 1 at the label.
 
-    Written by hand: of a vocabulary's logits every pass counts, and a gather's own gradient is one over all of them.
+    The gradient is written by hand, for speed: that of a gather is a sum into as many numbers as there are logits.
     """
     at = ops.stack([ops.arange(ops.shape(labels)[0], dtype="int32"), labels], axis=1)
 
@@ -68,147 +137,127 @@ def _log_loss(labels: Any, logits: Any) -> Any:
 
         def gradient(*args: Any, upstream: Any = None) -> Any:
             upstream = args[0] if upstream is None else upstream
-            share = upstream / total
-            softmax = exponentials * ops.expand_dims(share, -1)
-            return ops.scatter_update(softmax, at, ops.exp(chosen) * share - upstream)
+            factor = upstream / total
+            softmax = exponentials * ops.expand_dims(factor, -1)
+            return ops.scatter_update(softmax, at, ops.exp(chosen) * factor - upstream)
 
         return ops.log(total) - chosen, gradient
 
     return loss_of(logits)
 
 
+def sigmoid_cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
+    """-log sigmoid(logit) where the label is 1, -log(1 - sigmoid(logit)) where it is 0; and which are right.
+
+    Args:
+        labels: int, float or bool `(..., classes)`, from 0 to 1.
+        logits: float `(..., classes)`. A logit above 0 answers 1.
+
+    Returns: both float32 `(..., classes)`. What is given for a negative label means nothing.
+
+    Raises:
+        UserError: the shapes do not fit each other.
+
+    Example:
+        >>> loss, right = sigmoid_cross_entropy(ops.array([1, 0]), ops.array([0.0, 2.0]))
+        >>> [round(float(value), 3) for value in loss], right.numpy().tolist()
+        ([0.693, 2.127], [0.0, 0.0])
+    """
+    _check_shape(labels.shape, logits.shape)
+    labels, logits = ops.cast(labels, "float32"), ops.cast(logits, "float32")
+    loss = ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
+    return loss, ops.cast((logits > 0) == (labels > 0.5), "float32")
+
+
 def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """The squared distance of one number from its label, twice; `outputs` may have a last axis of 1."""
+    """The squared distance of every number from its label, twice.
+
+    Args:
+        labels: int or float. `(rows,)` or as `outputs`.
+        outputs: float `(rows, numbers)`.
+
+    Returns: float32 of the shape of `labels`, twice.
+
+    Raises:
+        UserError: the shapes do not fit each other.
+    """
+    _check_shape(labels.shape, outputs.shape[:-1] if outputs.shape[-1] == 1 else outputs.shape)
     outputs = ops.reshape(ops.cast(outputs, "float32"), ops.shape(labels))
     error = ops.square(outputs - ops.cast(labels, "float32"))
     return error, error
 
 
-def binary_cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """-log sigmoid(logit) where the label is 1, -log(1 - sigmoid(logit)) where it is 0, and whether that is right."""
-    labels, logits = ops.cast(labels, "float32"), ops.cast(logits, "float32")
-    loss = ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
-    return loss, ops.cast(ops.equal(ops.cast(logits >= 0, "float32"), labels), "float32")
+def classes(
+    output: str | None = None, loss_weight: float = 1.0, counts: Callable[[Any], Any] | None = None
+) -> Objective:
+    """Softmax cross-entropy and accuracy: the mean over the positions by their weights, not over rows.
 
+    A position whose label is negative has weight 0 in loss, accuracy and divisor.
 
-def several_labels(share: float = 1.0) -> Objective:
-    """Binary cross-entropy of each label by itself, the mean over labels and rows; scored by accuracy of labels."""
-    return Objective(
-        binary_cross_entropy,
-        "accuracy",
-        lambda mean: mean,
-        share,
-        lambda: keras.losses.BinaryCrossentropy(from_logits=True),
-        lambda: keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
-    )
-
-
-def classes(share: float = 1.0) -> Objective:
-    """Cross-entropy, the mean over places by their sample weights, not over rows; scored by accuracy."""
-    return Objective(
-        cross_entropy,
-        "accuracy",
-        lambda mean: mean,
-        share,
-        lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-    )
-
-
-def score() -> Objective:
-    """Squared error; scored by the root of its mean."""
-    return Objective(
-        squared_error,
-        "rmse",
-        lambda mean: mean**0.5,
-        1.0,
-        lambda: keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"),
-        lambda: keras.metrics.RootMeanSquaredError(name="rmse"),
-    )
-
-
-class HasObjectives:
-    """`compile(optimizer)` by the model's `objectives`, and `fit` by our own step where the optimizer is ours.
-
-    An optimizer that has `train_function` and `test_function` (`BertAdamW`, `Lamb`) makes the step, which is right
-    under every `tf.distribute` strategy. Another optimizer, loss or metric leaves the step to Keras.
+    Args:
+        output: str or `None`, default `None`. Which of the model's outputs are the logits; `None` for its only one.
+        loss_weight: float, default 1.0. Factor of this loss in the model's.
+        counts: callable or `None`, default `None`. The model's inputs to what is 0 at positions that never count, such
+            as padding.
     """
 
-    objectives: dict[str, Objective]  # by output; of a single output by the empty name
-    accumulate: int = 1
-    own_step: bool = False
+    def positions(labels: Any, inputs: Any) -> Any:
+        counting = ops.cast(labels >= 0, "float32")
+        return counting if counts is None else counting * ops.cast(ops.cast(counts(inputs), "bool"), "float32")
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        accumulate: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        """Keras's `compile`, with the model's own loss and score unless others are given.
+    def check(labels: np.ndarray, output_shapes: Any) -> None:
+        shape = _of(output_shapes, output)
+        _check_shape(labels.shape, shape[:-1])
+        number, highest = shape[-1], labels.max(initial=-1)
+        if labels.dtype.kind not in "iubf" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
+            raise UserError(f"`y`: labels of classes are whole numbers; these are {labels.dtype}, such as {labels[:1]}")
+        if number is not None and highest >= number:
+            raise UserError(f"`y`: the label {highest:.0f} is too high; the {number} classes are 0 to {number - 1}")
 
-        Args:
-            optimizer: `BertAdamW` or `Lamb`, or any of Keras's.
-            loss, metrics, weighted_metrics: as in Keras; without them the model's own.
-            accumulate: parts that a batch is worked through in, one after another, to save memory; the update is that
-                of the whole batch. Needs an optimizer of ours.
-            kwargs: as in Keras, but for `jit_compile`: the forward and backward pass of our own step are compiled by
-                XLA only where that pays, on a GPU or TPU; the update always is.
-        """
-        self.own_step = loss is None and not metrics and not weighted_metrics and hasattr(optimizer, "train_function")
-        self.accumulate = accumulate
-        if self.own_step and kwargs.get("jit_compile", "auto") == "auto":
-            kwargs["jit_compile"] = any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
-        if accumulate > 1 and not self.own_step:
-            raise ValueError("accumulate: needs BertAdamW or Lamb and the model's own loss and metrics")
-        if loss is None:
-            loss = {name: objective.keras_loss() for name, objective in self.objectives.items()}
-            kwargs.setdefault("loss_weights", {name: objective.share for name, objective in self.objectives.items()})
-            if "" in loss:
-                loss, kwargs["loss_weights"] = loss[""], None
-        if not metrics and not weighted_metrics:
-            weighted_metrics = {name: [objective.keras_metric()] for name, objective in self.objectives.items()}
-            weighted_metrics = weighted_metrics.get("", weighted_metrics)
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
-            auto_scale_loss=not self.own_step,
-            **kwargs,
-        )
+    return Objective(
+        lambda labels, outputs: cross_entropy(labels, _of(outputs, output)),
+        score="accuracy",
+        loss_weight=loss_weight,
+        counts=positions,
+        check=check,
+    )
 
-    def make_train_function(self, force: bool = False) -> Any:
-        if not self.own_step:
-            return super().make_train_function(force)
-        if self.train_function is None or force:
-            self.train_function = self.optimizer.train_function(self)
-        return self.train_function
 
-    def make_test_function(self, force: bool = False) -> Any:
-        if not self.own_step:
-            return super().make_test_function(force)
-        if self.test_function is None or force:
-            self.test_function = self.optimizer.test_function(self)
-        return self.test_function
+def labels_of_rows() -> Objective:
+    """Sigmoid cross-entropy and accuracy per label, for rows with any number of labels: the mean over labels and rows.
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Private to Keras's TensorFlow trainer: under a strategy it takes a batch to build model and metrics with, and
-        # fails where several workers share it. Our models are built when they are made.
-        if not self.own_step:
-            super()._maybe_symbolic_build(iterator, data_batch)
+    Labels are `(rows, classes)`, 1 or 0; one that is negative has weight 0 in loss, accuracy and divisor.
+    """
+    return Objective(
+        sigmoid_cross_entropy,
+        score="accuracy",
+        counts=lambda labels, inputs: ops.cast(labels >= 0, "float32"),
+        check=lambda labels, shape: _check_shape(labels.shape, shape),
+    )
 
-    def get_metrics_result(self) -> dict[str, Any]:
-        if not self.own_step:
-            return super().get_metrics_result()
-        functions = [function for function in (self.train_function, self.test_function) if function is not None]
-        found = [function.means.result() for function in functions if function.means.any]
-        return found[-1] if found else {}
 
-    def reset_metrics(self) -> None:
-        for function in (self.train_function, self.test_function) if self.own_step else ():
-            if function is not None:
-                function.means.reset()
-        super().reset_metrics()
+def numbers() -> Objective:
+    """Squared error, the mean over outputs and rows; scored by its root, `rmse`."""
+    return Objective(
+        squared_error,
+        score="rmse",
+        direction="min",
+        finish=lambda mean: mean**0.5,
+        counts=lambda labels, inputs: ops.ones_like(ops.cast(labels, "float32")),
+        check=lambda labels, shape: _check_shape(labels.shape, shape[:-1] if shape[-1] == 1 else shape),
+    )
+
+
+def _of(outputs: Any, name: str | None) -> Any:
+    return outputs if name is None else outputs[name]
+
+
+def _check_shape(labels: Any, expected: Any) -> None:
+    """Raises `UserError` unless labels of this shape, perhaps with a last axis of 1, fit; `None` fits any size."""
+    labels, expected = tuple(labels), tuple(expected)
+    for found in (labels, labels[:-1] if labels[-1:] == (1,) else labels):
+        if len(found) == len(expected) and all(
+            None in pair or pair[0] == pair[1] for pair in zip(found, expected, strict=True)
+        ):
+            return
+    raise UserError(f"`y`: labels of shape {labels} do not fit; the model takes {expected}")

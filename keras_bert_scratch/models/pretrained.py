@@ -20,7 +20,8 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.models.objectives import HasObjectives
+from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.trainable import HasObjectives
 
 if TYPE_CHECKING:
     from keras_bert_scratch.models.backbone import BertBackbone
@@ -116,6 +117,10 @@ class OnBackbone(HasObjectives, Pretrained):
     backbone: BertBackbone
     name: str
 
+    def count_tokens(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        padding_mask = keras.ops.cast(keras.ops.cast(inputs["padding_mask"], "bool"), "int32")
+        return keras.ops.sum(padding_mask), keras.ops.size(padding_mask)
+
     @classmethod
     def check_pooler(cls, backbone: BertBackbone) -> None:
         """Raises `UserError` for a backbone without the pooled vector, which this head reads."""
@@ -124,11 +129,14 @@ class OnBackbone(HasObjectives, Pretrained):
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in self.head_arguments}
-        return {"backbone": self.backbone.get_config(), **own, "name": self.name}
+        return {"backbone": self.backbone.get_config(), **own, "name": self.name, "frozen": frozen_paths(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        return cls(**{**config, "backbone": _model_class("BertBackbone").from_config(config["backbone"])})
+        frozen = config.get("frozen", ())
+        config = {name: value for name, value in config.items() if name != "frozen"}
+        backbone = _model_class("BertBackbone").from_config(config["backbone"])
+        return freeze(cls(**{**config, "backbone": backbone}), frozen)
 
 
 def model_from_checkpoint(

@@ -8,7 +8,7 @@ import keras
 
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
-from keras_bert_scratch.layers.places import ReadPlaces
+from keras_bert_scratch.layers.positions import QueryPositions
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.pretrained import OnBackbone
@@ -19,15 +19,16 @@ class BertPretrainer(OnBackbone, keras.Model):
     """Masked words and next sentences on one backbone (Devlin et al. 2019, section 3.1).
 
     Args:
-        backbone: the encoder, with a pooler; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
 
     Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`, of
     packed rows `(batch, max_examples, 2)`.
 
-    `compile(optimizer)` alone sets the paper's loss: the mean over the masked places that count (by sample weight) plus
-    the mean over the sentence pairs, in packed rows over those that count.
+    `compile(optimizer)` alone sets the paper's loss: the mean over the masked positions that count (by sample
+    weight) plus the mean over the sentence pairs, in packed rows over those that count.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -44,23 +45,27 @@ class BertPretrainer(OnBackbone, keras.Model):
 
         # === Layers ===
         policy = backbone.embeddings.dtype_policy
-        masked_lm_head = MaskedLMHead(backbone.config, backbone.embeddings, dtype=policy, name="masked_lm")
+        masked_lm_head = MaskedLMHead(backbone.config, dtype=policy, name="masked_lm")
         next_sentence_head = NextSentenceHead(backbone.config, dtype=policy, name="next_sentence")
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=backbone.packed)
         mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
-        # An unpacked row has one example, which starts at the first place.
+        # An unpacked row has one example, which starts at the first position.
         starts = inputs["example_starts"] if backbone.packed else keras.ops.zeros_like(inputs["token_ids"][:, :1])
-        read_at, masked, started = ReadPlaces(name="read_places")(mask_positions, starts)
-        read = backbone.vectors_at(inputs, read_at)
-        pooled = backbone.pooler(read, started) if backbone.packed else backbone.pooler(read)
-        outputs = {"masked_lm": masked_lm_head(read, masked), "next_sentence": next_sentence_head(pooled)}
+        positions, masked, started = QueryPositions(name="query_positions")(mask_positions, starts)
+        encoded, token_embedding = backbone.encode_positions(inputs, positions)
+        pooled = backbone.pooler(encoded, started) if backbone.packed else backbone.pooler(encoded)
+        outputs = {
+            "masked_lm": masked_lm_head(encoded, masked, token_embedding),
+            "next_sentence": next_sentence_head(pooled),
+        }
         inputs["mask_positions"] = mask_positions
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.backbone = backbone
-        self.objectives = {"masked_lm": classes(), "next_sentence": classes()}
+        self.dtype_policy = policy
+        self.objectives = {"masked_lm": classes("masked_lm"), "next_sentence": classes("next_sentence")}
         self.masked_lm_head = masked_lm_head
         self.next_sentence_head = next_sentence_head

@@ -19,7 +19,8 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
     No dropout before the scores, as in Google's `run_squad.py`. The question is sentence A, the passage sentence B.
 
     Args:
-        backbone: the encoder; its weights are shared, not copied.
+        backbone: BertBackbone. The encoder; its weights are shared, not copied.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's.
 
@@ -51,5 +52,6 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
-        self.objectives = {"start": classes(share=0.5), "end": classes(share=0.5)}
+        self.dtype_policy = policy
+        self.objectives = {name: classes(name, loss_weight=0.5) for name in ("start", "end")}
         self.span_head = span_head

@@ -1,4 +1,4 @@
-"""BertTextClassifier: one label, or one score, for a text or a pair of texts."""
+"""BertTextClassifier: a label, several labels or a score for a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import Any
 
 import keras
 
-from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes, score, several_labels
+from keras_bert_scratch.models.labels import (
+    MULTI_LABEL,
+    REGRESSION,
+    SINGLE_LABEL,
+    check_label_names,
+    check_problem_type,
+)
+from keras_bert_scratch.models.objectives import classes, labels_of_rows, numbers
 from keras_bert_scratch.models.pretrained import OnBackbone
+
+OBJECTIVES = {REGRESSION: numbers, SINGLE_LABEL: classes, MULTI_LABEL: labels_of_rows}
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -20,13 +28,19 @@ class BertTextClassifier(OnBackbone, keras.Model):
     """Dropout and a linear layer on the pooled vector (Devlin et al. 2019, section 4.1).
 
     Args:
-        backbone: the encoder, with a pooler; its weights are shared, not copied.
-        num_classes: how many labels there are; 1 for a score instead, such as how alike two sentences are (STS-B).
+        backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
+        num_classes: int. How many classes there are; 1 for a score, such as how alike two sentences are (STS-B).
+        problem_type: str or `None`, default `None`. Hugging Face's word: `"single_label_classification"`,
+            `"multi_label_classification"` (each class by itself, yes or no) or `"regression"` (numbers, one or
+            several); `None` means regression if `num_classes` is 1, else a single label.
+        label_names: sequence of str, default empty. What the classes are called, in their order.
+        kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the backbone's. Output: float32 logits, or the score itself, `(batch, num_classes)`.
+    Inputs: the backbone's. Output: float32 logits, or the scores themselves, `(batch, num_classes)`.
 
-    `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy; for a score the mean squared error,
-    and its root as `rmse`.
+    `compile(optimizer)` alone sets, by problem type: cross-entropy on integer labels, and accuracy; sigmoid
+    cross-entropy on labels `(batch, num_classes)`, 0 or 1, the mean over classes and rows, and accuracy per label;
+    squared error, the mean over numbers and rows, and its root as `rmse`. A negative label of a class does not count.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -49,10 +63,8 @@ class BertTextClassifier(OnBackbone, keras.Model):
         **kwargs: Any,
     ) -> None:
         self.check_pooler(backbone)
-        if problem_type is None:
-            problem_type = "regression" if num_classes == 1 else "single_label_classification"
-        if num_classes < 1:
-            raise UserError(f"num_classes: must be at least 2, or 1 for a score, not {num_classes}")
+        problem_type = check_problem_type(problem_type, num_classes)
+        label_names = check_label_names(label_names, num_classes)
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
@@ -66,14 +78,10 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
-        objective = {
-            "regression": score,
-            "single_label_classification": classes,
-            "multi_label_classification": several_labels,
-        }[problem_type]
-        self.objectives = {"": objective()}
+        self.dtype_policy = policy
+        self.objectives = {"": OBJECTIVES[problem_type]()}
+        self.num_classes = int(num_classes)
         self.problem_type = problem_type
-        self.label_names = tuple(label_names)
-        self.num_classes = num_classes
+        self.label_names = label_names
         self.dropout = dropout
         self.classifier_head = classifier_head

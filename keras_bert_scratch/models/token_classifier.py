@@ -11,6 +11,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.labels import check_label_names
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.pretrained import OnBackbone
 
@@ -20,13 +21,16 @@ class BertTokenClassifier(OnBackbone, keras.Model):
     """Dropout and a linear layer on every position's vector (Devlin et al. 2019, section 5.3 and figure 4d).
 
     Args:
-        backbone: the encoder; its weights are shared, not copied.
-        num_classes: how many labels there are.
+        backbone: BertBackbone. The encoder; its weights are shared, not copied.
+        num_classes: int. How many classes there are, at least 2.
+        label_names: sequence of str, default empty. What the classes are called, in their order.
+        kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits `(batch, length, num_classes)`.
 
-    `compile(optimizer)` alone sets the mean cross-entropy over the positions that count (by sample weight: 0 at
-    padding, and at all but the first piece of a word), and accuracy.
+    `compile(optimizer)` alone sets the mean cross-entropy over the positions that count, and accuracy. A position does
+    not count at padding, where its label is negative (such as at all but the first piece of a word), or where its
+    sample weight is 0.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -44,7 +48,8 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         self, backbone: BertBackbone, num_classes: int, label_names: Sequence[str] = (), **kwargs: Any
     ) -> None:
         if num_classes < 2:
-            raise UserError(f"num_classes: must be at least 2, not {num_classes}")
+            raise UserError(f"`num_classes`: must be at least 2, not {num_classes}")
+        label_names = check_label_names(label_names, num_classes)
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
@@ -58,8 +63,9 @@ class BertTokenClassifier(OnBackbone, keras.Model):
 
         # === Config ===
         self.backbone = backbone
-        self.objectives = {"": classes()}
-        self.num_classes = num_classes
-        self.label_names = tuple(label_names)
+        self.dtype_policy = policy
+        self.objectives = {"": classes(counts=lambda inputs: inputs["padding_mask"])}
+        self.num_classes = int(num_classes)
+        self.label_names = label_names
         self.dropout = dropout
         self.classifier_head = classifier_head

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
+from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.batches import num_tokens
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
@@ -142,31 +143,33 @@ class FineTuned:
             sums += loss_sums.numpy()
         order = np.argsort(np.concatenate(batches)) if batches else np.zeros(0, np.int64)
         found = {name: np.concatenate([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
-        weights = [objective.share for objective in self.model.objectives.values()]
-        return found, float(np.sum(weights * np.divide(*sums, out=np.zeros(len(weights)), where=sums[1] > 0)))
+        loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
+        return found, float(np.sum(loss_weights * np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)))
 
     @functools.cached_property
     def _step(self) -> Any:
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-            outputs = self.model(self.task.features(self.spec, self.tokenizer, raw), training=False)
+            inputs = self.task.features(self.spec, self.tokenizer, raw)
+            outputs = self.model(inputs, training=False)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold:
                 targets = self.task.targets(self.spec, self.tokenizer, raw, gold, training=False)
-                sums = _loss_sums(self.model, outputs, *targets)
+                sums = _loss_sums(self.model, inputs, outputs, *targets)
             return self.task.decode(self.spec, outputs, raw), sums
 
         return step
 
 
-def _loss_sums(model: Any, outputs: Any, labels: Any, weights: Any) -> tf.Tensor:
-    """Sums of the losses and of their weights, by objective."""
-    from keras_bert_scratch.training.train_function import EvaluationFunction
-
-    function = EvaluationFunction(model)
-    _, labels, weights = function._batch_of(({}, labels, weights))
-    sums = function._sums_of(outputs, labels, weights)
-    return tf.stack([sums.loss, sums.weight])
+def _loss_sums(model: Any, inputs: Any, outputs: Any, labels: Any, sample_weight: Any) -> tf.Tensor:
+    """The sums of losses and weights, float32 `(2, objectives)`."""
+    labels, sample_weight = by_objective(model.objectives, labels, sample_weight)
+    columns = []
+    for name, objective in model.objectives.items():
+        weights = objective.weights(labels[name], inputs, sample_weight[name])
+        loss, _, weight = objective.sums(labels[name], outputs, weights)
+        columns.append([loss, weight])
+    return tf.transpose(tf.convert_to_tensor(columns))
 
 
 def _plain(values: np.ndarray) -> list[Any]:

@@ -97,10 +97,10 @@ class MetricsLog(keras.callbacks.Callback):
         steps, seconds = self._step - self._logged, max(self._stepping, 1e-9)
         self._logged, self._stepping = self._step, 0.0
         function = self.model.train_function
-        means = function.means
+        sums = function.metric_sums
         self.latest = {
-            "tokens_per_second": round(means.tokens / seconds, 1),
-            "fill": round(means.tokens / max(means.places, 1.0), 4),
+            "tokens_per_second": round(sums.tokens / seconds, 1),
+            "fill": round(sums.tokens / max(sums.positions, 1.0), 4),
         }
         if self.step_flops:
             self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 4)

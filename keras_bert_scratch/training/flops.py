@@ -7,7 +7,7 @@ import time
 import tensorflow as tf
 
 from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.training.gradients import replicas_here
+from keras_bert_scratch.training.gradients import local_replicas
 
 PEAK_SIZE = 1024
 PEAK_SECONDS = 0.3
@@ -73,5 +73,5 @@ def peak_of_all(strategy: tf.distribute.Strategy, dtype: str = "float32") -> flo
     """
     devices = strategy.num_replicas_in_sync
     if not tf.config.list_physical_devices("GPU"):
-        devices //= replicas_here(strategy)
+        devices //= local_replicas(strategy)
     return matrix_peak(dtype) * devices

@@ -9,15 +9,15 @@ import tensorflow as tf
 
 
 def dense(gradient: Any) -> Any:
-    """An embedding's gradient comes as one row per place; this sums the rows of each token.
+    """A gradient as one tensor: an embedding's comes as a row per position, and the rows of each token are added.
 
-    Clipping and squaring rows of a repeated token singly, as Keras does, is not what the formulas say.
+    Keras clips and squares the rows of a repeated token one by one, which is not what the formulas say.
     """
     return None if gradient is None else tf.convert_to_tensor(gradient)
 
 
-def summed_over_replicas(grads: Sequence[Any]) -> list[Any]:
-    """Each gradient as the sum of all replicas' own; called in a replica."""
+def sum_over_replicas(grads: Sequence[Any]) -> list[Any]:
+    """The sum over all replicas of each tensor, `None` where there is none; called in a replica."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return list(grads)
@@ -26,8 +26,8 @@ def summed_over_replicas(grads: Sequence[Any]) -> list[Any]:
     return [None if gradient is None else next(sums) for gradient in grads]
 
 
-def replicas_here(strategy: tf.distribute.Strategy) -> int:
-    """How many of the strategy's replicas are in this process."""
+def local_replicas(strategy: tf.distribute.Strategy) -> int:
+    """The number of the strategy's replicas in this process."""
     return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
 
 
@@ -37,14 +37,14 @@ def global_norm(grads: Sequence[Any]) -> Any:
     return tf.sqrt(2.0 * tf.add_n(squares))
 
 
-def handle_here(variable: Any) -> Any:
-    """The resource of this replica's own copy of a Keras variable, which raw operations change.
+def local_handle(variable: Any) -> Any:
+    """The resource of this replica's own copy of a Keras variable, for raw operations.
 
-    Keras and `tf.distribute` change all copies at once, from outside the replicas; that cannot stand in a condition.
+    Keras and `tf.distribute` update all copies at once, in cross-replica context; that cannot be done in a `tf.cond`.
     """
     return getattr(variable, "value", variable).handle
 
 
-def add_here(variable: Any, amount: Any) -> None:
+def add_locally(variable: Any, amount: Any) -> None:
     """Adds to this replica's copy of a variable."""
-    tf.raw_ops.AssignAddVariableOp(resource=handle_here(variable), value=amount)
+    tf.raw_ops.AssignAddVariableOp(resource=local_handle(variable), value=amount)

@@ -1,4 +1,4 @@
-"""Lamb: every weight moves by a share of its own size, which keeps very large batches stable."""
+"""Lamb: every weight moves by a fraction of its own norm, which keeps very large batches stable."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lamb(MomentOptimizer):
     def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
         update = self._corrected(m, v, t)
         if self._decayed[number]:
-            value = tf.convert_to_tensor(self._trained[number].value)
+            value = tf.convert_to_tensor(self._slots.variables[number].value)
             update = update + self.decay_rate * value
             update = update * _trust_ratio(value, update)
         return update

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.training.gradients import handle_here
+from keras_bert_scratch.training.gradients import local_handle
 
 FIRST_SCALE = 2.0**15
 STEPS_TO_DOUBLE = 2000
@@ -21,8 +21,8 @@ class LossScale:
     guide. Without float16 it is 1 and stays so.
 
     Args:
-        scale: the factor now; `None` for no scaling.
-        good_steps: how many steps in a row were finite.
+        scale: float32 variable or `None`, default `None`. The factor; `None` for no scaling.
+        good_steps: float32 variable or `None`, default `None`. How many steps in a row were finite.
     """
 
     def __init__(self, scale: Any = None, good_steps: Any = None) -> None:
@@ -32,12 +32,12 @@ class LossScale:
     @classmethod
     def of(cls, model: Any) -> LossScale:
         """The scale kept with the optimizer of `model`, so that it is part of every checkpoint."""
-        if model.backbone.embeddings.compute_dtype != "float16":
+        if model.compute_dtype != "float16":
             return cls()
         return cls(*model.optimizer.loss_scale_variables(FIRST_SCALE))
 
     def value(self) -> Any:
-        """The factor, as this replica sees it."""
+        """The factor, from this replica's copy."""
         return tf.ones(()) if self._scale is None else tf.convert_to_tensor(self._scale.value)
 
     @property
@@ -45,14 +45,14 @@ class LossScale:
         """Whether it scales, and by more than 1."""
         return self._scale is not None and float(keras.ops.convert_to_numpy(self._scale)) > 1
 
-    def taken_out(self, grads: Sequence[Any], scale: Any) -> list[Any]:
+    def unscaled(self, grads: Sequence[Any], scale: Any) -> list[Any]:
         """The gradients of the loss itself."""
         if self._scale is None:
             return list(grads)
         return [None if gradient is None else gradient / scale for gradient in grads]
 
     def update(self, finite: Any) -> None:
-        """Adapts the factor in this replica; all replicas see the same sum, so all do alike."""
+        """Adapts the factor in this replica; all replicas get the same `finite`, so their copies stay equal."""
         if self._scale is None:
             return
         scale, good = self.value(), tf.convert_to_tensor(self._good_steps.value)
@@ -60,10 +60,10 @@ class LossScale:
         new_scale = tf.where(finite, tf.where(doubled, scale * 2, scale), tf.maximum(scale / 2, 1.0))
         new_good = tf.where(finite & ~doubled, good + 1, 0)
         for variable, new in ((self._scale, new_scale), (self._good_steps, new_good)):
-            tf.raw_ops.AssignVariableOp(resource=handle_here(variable), value=tf.cast(new, variable.dtype))
+            tf.raw_ops.AssignVariableOp(resource=local_handle(variable), value=tf.cast(new, variable.dtype))
 
 
 def scale_variables(add_variable: Any, first: float) -> tuple[Any, Any]:
-    """The two variables, made by an optimizer's `add_variable`."""
+    """The two variables of a `LossScale`, made by an optimizer's `add_variable`."""
     scale = add_variable((), initializer=keras.initializers.Constant(first), name="loss_scale")
     return scale, add_variable((), initializer="zeros", name="good_steps")

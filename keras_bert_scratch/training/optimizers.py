@@ -9,53 +9,89 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.training.gradients import add_here, dense, global_norm, summed_over_replicas
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.training.gradients import add_locally, dense, global_norm, sum_over_replicas
 from keras_bert_scratch.training.loss_scale import scale_variables
-from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
+from keras_bert_scratch.training.step_function import EvaluationFunction
+from keras_bert_scratch.training.train_function import TrainFunction
 
 # By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
 
 EMBEDDINGS = re.compile(r"(^|/)embeddings/")
+POOLER = re.compile(r"(^|/)pooler/")
 ENCODER_BLOCK = re.compile(r"(^|/)encoder_block_(?P<number>\d+)/")
 
 
-def rate_shares(paths: Sequence[str], layer_decay: float) -> list[float]:
-    """Which share of the learning rate each weight gets, by its path: the nearer to the input, the smaller.
+def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
+    """By what the learning rate of each weight is multiplied: the nearer to the input, the less it learns.
 
-        share = layer_decay^(layers + 2 - depth)
+        multiplier = layer_decay^(layers above the weight's)
 
-    The depth of the embeddings is 0, of block k (from 0) k + 1, of pooler and heads layers + 2, as in `_get_layer_lrs`
-    of ELECTRA's code, which leaves out layers + 1 too (Clark et al. 2020; for BERT first Sun et al. 2019).
+    From the top: heads, the pooler if there is one, the blocks from the last to the first, the embeddings. A head thus
+    has the full rate, the pooler d, the top block d^2, or d without a pooler. (The idea: Clark et al. 2020, ELECTRA;
+    for BERT first Sun et al. 2019. ELECTRA's code leaves out d^1, see google-research/electra#51; this does not.)
 
     Args:
-        paths: of all weights that are trained; the highest block among them says how many layers there are.
-        layer_decay: 1.0 gives every weight the whole rate.
+        paths: str per weight. Of all weights of the model, which say how many layers it has.
+        layer_decay: float. 1.0 gives every weight the full rate.
 
     Example:
-        >>> rate_shares(["embeddings/token_embedding", "encoder_block_0/output/kernel", "pooler/dense/kernel"], 0.5)
-        [0.125, 0.25, 1.0]
+        >>> paths = ["embeddings/token_embedding", "encoder_block_0/output/bias", "pooler/dense/bias", "logits/bias"]
+        >>> learning_rate_multipliers(paths, 0.5)
+        [0.125, 0.25, 0.5, 1.0]
     """
     blocks = {path: int(found["number"]) for path in paths if (found := ENCODER_BLOCK.search(path))}
     layers = max(blocks.values(), default=-1) + 1
+    head = layers + 1 + any(POOLER.search(path) for path in paths)
 
     def depth(path: str) -> int:
         if path in blocks:
             return blocks[path] + 1
-        return 0 if EMBEDDINGS.search(path) else layers + 2
+        return 0 if EMBEDDINGS.search(path) else layers + 1 if POOLER.search(path) else head
 
-    return [layer_decay ** (layers + 2 - depth(path)) for path in paths]
+    return [layer_decay ** (head - depth(path)) for path in paths]
+
+
+class Slots:
+    """The moments of every variable that an optimizer has trained, by the variable's number.
+
+    A plain object, since Keras takes variables in an optimizer's own lists for its state.
+    """
+
+    def __init__(self) -> None:
+        self.variables: list[Any] = []
+        self.numbers: dict[int, int] = {}  # by identity of the variable
+        self._momentums: list[Any] = []
+        self._velocities: list[Any] = []
+
+    def add(self, variables: Sequence[Any], momentums: Sequence[Any], velocities: Sequence[Any]) -> None:
+        """Adds variables with their moments."""
+        self.variables += variables
+        self._momentums += momentums
+        self._velocities += velocities
+        self.numbers = {id(variable): number for number, variable in enumerate(self.variables)}
+
+    def of(self, number: int) -> tuple[Any, Any, Any]:
+        """A variable and its two moments."""
+        return self.variables[number], self._momentums[number], self._velocities[number]
 
 
 class MomentOptimizer(keras.optimizers.Optimizer):
-    """What `BertAdamW` and `Lamb` share: one update under any strategy, moments, what is not decayed, rate by depth.
+    """What `BertAdamW` and `Lamb` share: one update under any strategy, moments, weight decay, rate by depth.
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
 
     `apply` first adds up the gradients of all replicas; only their sum is clipped, as on one device (Keras clips each
     replica's own before). From there on every replica does the same to its own copy of the weights.
 
+    Moments belong to variables: a weight that is frozen and later trained again finds its own, a weight that is trained
+    for the first time gets new ones.
+
     Args: those of `BertAdamW`.
+
+    Raises:
+        UserError: Keras runs on another backend than TensorFlow.
     """
 
     def __init__(
@@ -69,6 +105,11 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         global_clipnorm: float | None = 1.0,
         name: str | None = None,
     ) -> None:
+        if keras.backend.backend() != "tensorflow":
+            raise UserError(
+                f"{type(self).__name__}: needs Keras on TensorFlow, not on {keras.backend.backend()}; "
+                "compile with an optimizer of Keras's, such as keras.optimizers.AdamW"
+            )
         super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, name=name)
         self.decay_rate = weight_decay
         self.beta_1 = beta_1
@@ -76,16 +117,33 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         self.epsilon = epsilon
         self.layer_decay = layer_decay
         self._loss_scale = None
+        self._slots = Slots()
 
-    def build(self, variables: list[Any]) -> None:
-        if self.built:
-            return
-        super().build(variables)
-        self._trained = variables
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
-        paths = [variable.path for variable in variables]
-        self._decayed = [NOT_DECAYED.search(path) is None for path in paths]
-        self._rate_shares = rate_shares(paths, self.layer_decay)
+    def build(self, variables: list[Any], paths: Sequence[str] = ()) -> None:
+        """Makes the moments of the variables that have none.
+
+        Args:
+            variables: list of keras.Variable. What is trained.
+            paths: str per weight, default those of `variables`. Of all weights of the model, trained or not.
+
+        Raises:
+            UserError: the optimizer has trained another model.
+        """
+        slots = self._slots
+        known = {variable.path for variable in slots.variables}
+        new = [variable for variable in variables if id(variable) not in slots.numbers]
+        if taken := [variable.path for variable in new if variable.path in known]:
+            raise UserError(f"{self.name}: has the moments of another model's {taken[0]}; make a new optimizer")
+        if new:
+            slots.add(new, *self.add_optimizer_variables(new, ["momentum", "velocity"]))
+            super().build(list(slots.variables))
+        own = [variable.path for variable in slots.variables]
+        paths = list(dict.fromkeys([*paths, *own]))
+        multipliers = dict(zip(paths, learning_rate_multipliers(paths, self.layer_decay), strict=True))
+        self._decayed = [NOT_DECAYED.search(path) is None for path in own]
+        self._multipliers = [multipliers[path] for path in own]
+        # As one compiled program it reads and writes a weight once; as single operations it is four times the work.
+        self._update = tf.function(self._update_all, autograph=False, jit_compile=True)
 
     def train_function(self, model: Any) -> TrainFunction:
         """What `model.fit` calls for every step of `model`, which was compiled with this optimizer."""
@@ -97,56 +155,71 @@ class MomentOptimizer(keras.optimizers.Optimizer):
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
         """Adds up the replicas' gradients and updates the weights; called in each replica, with its own gradients."""
-        if not self.built:
-            self.build(list(trainable_variables))
-        given = {id(v): g for v, g in zip(trainable_variables or self._trained, grads, strict=True)}
-        grads = summed_over_replicas([dense(given.get(id(variable))) for variable in self._trained])
-        self.update(grads, global_norm(grads), tf.cast(self.learning_rate, tf.float32))
+        variables = list(self._slots.variables if trainable_variables is None else trainable_variables)
+        if any(id(variable) not in self._slots.numbers for variable in variables):
+            self.build(variables)
+        grads = sum_over_replicas([dense(gradient) for gradient in grads])
+        self.update(variables, grads, global_norm(grads), tf.cast(self.learning_rate, tf.float32))
         self.count_step()
 
-    def update(self, grads: Sequence[Any], norm: Any, rate: Any) -> Any:
+    def update(self, variables: Sequence[Any], grads: Sequence[Any], norm: Any, rate: Any) -> Any:
         """Updates the weights in this replica, by gradients that are the same in every replica.
 
         Args:
-            grads: one per weight that the optimizer was built for, `None` where there is none.
-            norm: their global norm.
-            rate: the learning rate.
+            variables: sequence of keras.Variable. The weights; `build` has seen them.
+            grads: sequence of tensors. One for each of them, `None` where there is none.
+            norm: float32 scalar. The gradients' global norm.
+            rate: float32 scalar. The learning rate.
         """
-        numbers = [number for number, gradient in enumerate(grads) if gradient is not None]
         t = tf.cast(self.iterations, tf.float32) + 1.0
-        return self._update_all({number: tf.cast(grads[number], tf.float32) for number in numbers}, norm, rate, t)
+        by_number: list[Any] = [None] * len(self._slots.variables)
+        for variable, gradient in zip(variables, grads, strict=True):
+            by_number[self._slots.numbers[id(variable)]] = None if gradient is None else tf.cast(gradient, tf.float32)
+        return self._update(by_number, norm, rate, t)
 
     def count_step(self) -> None:
         """Counts a step, in this replica."""
-        add_here(self.iterations, tf.ones((), self.iterations.dtype))
+        add_locally(self.iterations, tf.ones((), self.iterations.dtype))
 
     def loss_scale_variables(self, first: float) -> tuple[Any, Any]:
-        """Where a `LossScale` is kept."""
+        """The variables of a `LossScale`, which are part of the optimizer's state."""
         if self._loss_scale is None:
             self._loss_scale = scale_variables(self.add_variable, first)
         return self._loss_scale
 
-    # As one compiled program, a weight is read and written once; by single operations it is four times the work.
-    @tf.function(autograph=False, jit_compile=True)
-    def _update_all(self, grads: dict[int, Any], norm: Any, rate: Any, t: Any) -> Any:
+    def save_own_variables(self, store: Any) -> None:
+        for variable in self.variables:
+            store[variable.name] = keras.ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        # By name, not by position as in Keras: what is trained may have changed since.
+        if "loss_scale" in store:
+            self.loss_scale_variables(1.0)
+        for variable in self.variables:
+            if variable.name in store:
+                variable.assign(store[variable.name])
+
+    def _update_all(self, grads: list[Any], norm: Any, rate: Any, t: Any) -> Any:
         # One factor for all: 1 where the norm is within the bound.
         bound = self.global_clipnorm
         factor = 1.0 if bound is None else bound / tf.maximum(norm, bound)
-        for number, gradient in grads.items():
+        for number, gradient in enumerate(grads):
+            if gradient is None:
+                continue
             gradient = gradient * factor
-            weight, m, v = (of[number] for of in (self._trained, self._momentums, self._velocities))
-            add_here(m, (gradient - m.value) * (1 - self.beta_1))
-            add_here(v, (tf.square(gradient) - v.value) * (1 - self.beta_2))
+            weight, m, v = self._slots.of(number)
+            add_locally(m, (gradient - m.value) * (1 - self.beta_1))
+            add_locally(v, (tf.square(gradient) - v.value) * (1 - self.beta_2))
             update = self._update_of(number, m.value, v.value, t)
-            add_here(weight, -rate * self._rate_shares[number] * update)
+            add_locally(weight, -rate * self._multipliers[number] * update)
         return tf.constant(0)
 
     def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
-        """What weight `number` moves by per unit of the rate, from its moments after step `t`."""
+        """The change of weight `number` per unit of the learning rate, from its moments after step `t`."""
         raise NotImplementedError
 
     def _corrected(self, m: Any, v: Any, t: Any) -> Any:
-        """m / (sqrt(v) + epsilon), the bias of both taken out (Kingma & Ba 2015, algorithm 1)."""
+        """m / (sqrt(v) + epsilon) with the bias of both corrected (Kingma & Ba 2015, algorithm 1)."""
         return m / (1 - self.beta_1**t) / (tf.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
@@ -166,12 +239,16 @@ class BertAdamW(MomentOptimizer):
     Biases and LayerNorm weights are not decayed. Gradients are first clipped to a global norm of 1.
 
     Args:
-        learning_rate: a number or a schedule.
-        weight_decay: share of a weight taken away per unit of learning rate.
-        beta_1, beta_2, epsilon: Adam's.
-        layer_decay: what the learning rate is multiplied by per layer downwards, as in `rate_shares`.
-        global_clipnorm: bound of the norm over all gradients; `None` for none.
-        bias_correction: whether to divide the moments by 1 - beta^t.
+        learning_rate: float or keras LearningRateSchedule, default 1e-4.
+        weight_decay: float, default 0.01. Fraction of a weight that is taken away per unit of learning rate.
+        beta_1: float, default 0.9. Decay rate of the first moment.
+        beta_2: float, default 0.999. Decay rate of the second moment.
+        epsilon: float, default 1e-6. Added to the root of the second moment.
+        layer_decay: float, default 1.0. Factor of the learning rate per layer downwards, as in
+            `learning_rate_multipliers`.
+        global_clipnorm: float or `None`, default 1.0. Bound of the norm over all gradients; `None` for none.
+        bias_correction: bool, default `False`. Whether to divide the moments by 1 - beta^t.
+        name: str, default `"bert_adamw"`.
 
     Example:
         >>> optimizer = BertAdamW(learning_rate=1e-4)
@@ -188,7 +265,7 @@ class BertAdamW(MomentOptimizer):
     def _update_of(self, number: int, m: Any, v: Any, t: Any) -> Any:
         update = self._corrected(m, v, t) if self.bias_correction else m / (tf.sqrt(v) + self.epsilon)
         if self._decayed[number]:
-            update = update + self.decay_rate * self._trained[number].value
+            update = update + self.decay_rate * self._slots.variables[number].value
         return update
 
     def get_config(self) -> dict[str, Any]:

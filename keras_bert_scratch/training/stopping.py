@@ -46,9 +46,9 @@ class CoordinatedStop(keras.callbacks.Callback):
         signals = self.model.train_function.signals
         clock = self._clock
         if clock is not None:
-            signals.say(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
+            signals.send(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
         elif (self._sigterm or self._ends_phase) and not self._sent:
-            signals.say(None, self._ends_phase, self._sigterm)
+            signals.send(None, self._ends_phase, self._sigterm)
             self._sent = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -56,7 +56,7 @@ class CoordinatedStop(keras.callbacks.Callback):
             raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
-        if self.terminated or signals.leg_is_over:
+        if self.terminated or signals.phase_is_over:
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.errors import UserError, WorkerLostError, user_error_within
-from keras_bert_scratch.training.gradients import replicas_here
+from keras_bert_scratch.training.gradients import local_replicas
 
 SECONDS_BEFORE_REMINDER = 30.0
 
@@ -122,7 +122,7 @@ def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator
     except tf.errors.OpError as error:
         if mendable := user_error_within(error):
             raise mendable from None
-        alone = strategy.num_replicas_in_sync == replicas_here(strategy)
+        alone = strategy.num_replicas_in_sync == local_replicas(strategy)
         if alone or isinstance(error, NOT_OF_A_LOST_WORKER) or OF_PYTHON in str(error):
             raise
         raise WorkerLostError(f"{path}: another worker is gone ({_first_line(error)})") from None
@@ -152,7 +152,7 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
     check_batch(strategy, batch_size)
     if strategy.num_replicas_in_sync == 1:
         return batches(0, 1)
-    local = replicas_here(strategy)
+    local = local_replicas(strategy)
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         mine = batches(context.input_pipeline_id, context.num_input_pipelines)

@@ -151,13 +151,13 @@ def test_bfloat16_is_part_of_the_settings(small, tokenizer, animals):
 
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
     traced = []
-    step = TrainFunction._in_replica
+    step = TrainFunction._replica_step
 
     def counted(self, batch, *told):
         traced.append(batch[0]["token_ids"].shape[1])
         return step(self, batch, *told)
 
-    monkeypatch.setattr(TrainFunction, "_in_replica", counted)
+    monkeypatch.setattr(TrainFunction, "_replica_step", counted)
     words = " ".join(animals["text"])
     uneven = {"text": [words[: 7 * number] for number in range(1, 31)], "label": ["even", "odd"] * 15}
     tuned(small, tokenizer, uneven, epochs=2, batch_size=2, max_length=64)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from keras_bert_scratch.training.means import Means
 
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.training.callbacks import MetricsLog, read_metrics
-from keras_bert_scratch.training.means import Means
 
 COUNTED, SKIPPED = 1, 0
 

@@ -1,7 +1,7 @@
 """Files in, blocks of some 4 MB of raw text out, each of whole documents.
 
-This much of the reading stays in one process, so it looks at bytes alone and as few of them as it can: where the last
-document of a block ends. Decoding and all that follows is for the processes that get the blocks (`data.splitting`).
+This part of the reading runs in a single process. So it works on bytes, and only searches for the end of the last
+document of a block. The processes that get the blocks decode them and do the rest (`corpus.splitting`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras_bert_scratch.data.corpus.tables import read_rows
 from keras_bert_scratch.errors import UserError
 
 BLOCK_BYTES = 4 << 20
-MAX_DOCUMENT_BYTES = 16 << 20  # a longer document is cut, so that no line is too long for the memory
+MAX_DOCUMENT_BYTES = 16 << 20  # a longer document is cut, which bounds the memory
 MAX_ROW_BYTES = 64 << 20  # a row of JSON lines cannot be cut
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,11 +29,11 @@ class Stretch:
     """Whole documents of one file, as raw bytes.
 
     Args:
-        path: of the file, for messages.
-        kind: `"text"` and `"jsonl"` have one item; in the other kinds each item is the text of a row.
-        first_number: of the first line, or row, in the file, from 1.
-        items: the bytes.
-        begins_cut_document: it ends where its last document was cut for its length, and began it.
+        path: str. Of the file, for messages.
+        kind: str. Of `"text"` and `"jsonl"` there is one item; in the other kinds each item is the text of a row.
+        first_number: int. Number of the first line, or row, in the file, from 1.
+        items: tuple of bytes. The text.
+        begins_cut_document: bool. Whether its last document is too long and was cut at its end, for the first time.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Stretch:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Stretches of one file or of several small ones; what one process splits at a time."""
+    """Stretches of one file, or of several small ones: what a process splits at a time."""
 
     stretches: tuple[Stretch, ...]
 
@@ -115,18 +115,21 @@ def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
                 text, data = data[:end], data[end:]
                 yield Stretch(file.path, file.kind, line, (text,), too_long and not inside_document)
                 line, inside_document = line + text.count(b"\n"), too_long
-            searched = data.rfind(b"\n") + 1  # no document ends before this, only perhaps with the next bytes
+            searched = data.rfind(b"\n") + 1  # no document ends before this line
         if data or not inside_document:
             yield Stretch(file.path, file.kind, line, (data,))
 
 
 def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> int:
-    """Where a document surely ends in `data`, the last if blank lines are plain; looks from line `start` on; else 0."""
+    """The end of a document in `data`, searched from line `start` on; 0 if none is found.
+
+    It is the last one if blank lines hold no white space, else the last of those that do.
+    """
     if kind == "jsonl":
         return data.rfind(b"\n", start) + 1
     if form.documents == "files":
         return 0
-    start = max(0, start - 1)  # the line break before it, which begins a blank line's pattern
+    start = max(0, start - 1)  # a blank line begins with the line break before it
     for usual in (b"\n\n", b"\n\r\n"):
         if (position := data.rfind(usual, start)) >= 0:
             return position + len(usual)
@@ -134,10 +137,10 @@ def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> 
 
 
 def _cut(data: bytes) -> int:
-    """Where to cut a document that is too long."""
+    """The position at which a document that is too long is cut."""
     line_end = data.rfind(b"\n", 1)
     if line_end > 0:
-        return line_end  # the line break stays with the rest, so that a blank line after it is seen as one
+        return line_end  # the rest begins with the line break, so that a blank line there is recognized
     space = max(data.rfind(b" "), data.rfind(b"\t"))
     if space >= 0:
         return space + 1

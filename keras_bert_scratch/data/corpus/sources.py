@@ -1,4 +1,4 @@
-"""Reading a corpus: entries in, groups of files and documents of sentences out."""
+"""Reading a corpus: paths and names in, groups of files and documents of sentences out."""
 
 from __future__ import annotations
 

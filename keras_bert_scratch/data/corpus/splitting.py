@@ -1,6 +1,6 @@
 """A block of raw text in, the sentences of its documents out.
 
-It is the long half of the reading and runs in processes of its own, which start at once: nothing here needs TensorFlow.
+This is the slow part of the reading. It runs in worker processes, which start quickly: nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 @dataclasses.dataclass
 class SplitBlock:
-    """The sentences of a block's documents, and what was met on the way.
+    """The sentences of a block's documents, and counts of what was left out or changed.
 
     Args:
-        sentences: all of them, in order.
-        document_lengths: sentences of each document, at least 1.
-        text_bytes: bytes of text taken in.
-        replaced_bytes: replacements made of what was not UTF-8.
-        empty_documents: rows and files without text, left out.
-        cut_documents: documents that were cut for their length.
+        sentences: list of str. All of them, in order.
+        document_lengths: list of int. Sentences of each document, at least 1.
+        text_bytes: int. Bytes of text read.
+        replaced_bytes: int. Replacements made where bytes were not UTF-8.
+        empty_documents: int. Rows and files without text, which are left out.
+        cut_documents: int. Documents that were too long and cut.
     """
 
     sentences: list[str] = dataclasses.field(default_factory=list)
@@ -52,7 +52,7 @@ def split_block(block: Block, form: CorpusForm) -> SplitBlock:
     r"""Splits `block` into the sentences of its documents.
 
     Raises:
-        UserError: bytes that are not UTF-8, a row that is no JSON or lacks the field; names the file and the line.
+        UserError: bytes that are not UTF-8, a row that is not JSON or lacks the field; names the file and the line.
 
     Example:
         >>> from keras_bert_scratch.data.corpus.blocks import Block, Stretch
@@ -115,7 +115,7 @@ def _json_texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterat
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{stretch.path}: line {number} is no JSON ({error}); mend or remove it") from None
+            raise UserError(f"{stretch.path}: line {number} is not JSON ({error}); mend or remove it") from None
         if not isinstance(row, dict) or form.text_field not in row:
             names = ", ".join(row) if isinstance(row, dict) else "none"
             raise UserError(

@@ -1,4 +1,4 @@
-"""The `google` schema: a record is an example, pairs and masks made, as by Google's `create_pretraining_data.py`.
+"""The `google` schema: a record is a finished example with pairs and masks, as Google's script writes them.
 
 A record is a `tf.train.Example`. Of int64: `input_ids`, `input_mask` and `segment_ids`, `max_length` values each;
 `masked_lm_positions` and `masked_lm_ids`, `max_predictions` each; `next_sentence_labels`, one, 1 for a random B. Of
@@ -26,8 +26,8 @@ class ExampleSize(NamedTuple):
     """How many values the features of an example have.
 
     Args:
-        max_length: of those per token.
-        max_predictions: of those per prediction.
+        max_length: int. Values of the features that have one per token.
+        max_predictions: int. Values of the features that have one per prediction.
     """
 
     max_length: int
@@ -60,7 +60,7 @@ def decode_examples(records: Sequence[bytes], size: ExampleSize) -> Examples:
     """What `encode_examples` or Google's script wrote.
 
     Raises:
-        ValueError: a record is not of the schema, or of another size; `fault_of` tells what it is about.
+        ValueError: a record is not of the schema, or of another size; `fault_of` tells what is wrong.
 
     Example:
         >>> example = {name: np.ones((1, ExampleSize(8, 2).of(name)), int) for name in FEATURES}
@@ -82,7 +82,7 @@ def decode_examples(records: Sequence[bytes], size: ExampleSize) -> Examples:
 
 
 def fault_of(record: bytes, size: ExampleSize) -> str | None:
-    """What keeps a record from being an example of this size, if anything does."""
+    """Why a record is not an example of this size; `None` if it is one."""
     try:
         found = size_of(record)
         if found != size:

@@ -1,4 +1,4 @@
-"""A file of Google's records in windows: so many examples as are in memory, and shuffled, together."""
+"""A file of Google's records in windows: the examples that are in memory, and permuted, together."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_windows(
 
 
 def find_size(paths: Sequence[AnyPath], skip_damage: bool) -> ExampleSize:
-    """The size of the first example that there is.
+    """The size of the first example in the files.
 
     Raises:
         UserError: the first record is none, or with `skip_damage` no record.
@@ -73,7 +73,8 @@ def find_size(paths: Sequence[AnyPath], skip_damage: bool) -> ExampleSize:
                 return size_of(record)
             except ValueError as error:
                 on_fault(path, number, str(error))
-    raise UserError(f"records: no example is in any of the {len(paths)} files; name whole files of Google's records")
+    names = ", ".join(map(str, paths[:3])) + ", ..." * (len(paths) > 3)
+    raise UserError(f"{names}: no example is in these files; name whole files of Google's records")
 
 
 def _ignore(path: AnyPath, record: int, how: str) -> None:
@@ -89,7 +90,7 @@ def _refuse_fault(path: AnyPath, record: int, how: str) -> None:
 def _parts(
     path: AnyPath, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None, first_record: int
 ) -> Iterator[Examples]:
-    """The same, `PARSED_AT_ONCE` at a time, from a record on."""
+    """The examples from a record on, `PARSED_AT_ONCE` at a time."""
     left_out: list[str] = []
 
     def leave_out(path: AnyPath, record: int, how: str) -> None:
@@ -100,7 +101,7 @@ def _parts(
     while part := dict(itertools.islice(records, PARSED_AT_ONCE)):
         try:
             examples = decode_examples(list(part.values()), size)
-        except ValueError:  # some are no such examples: one by one
+        except ValueError:  # some are not such examples: find out which
             faults = {number: fault for number, record in part.items() if (fault := fault_of(record, size))}
             for number, fault in faults.items():
                 on_fault(path, number, fault)

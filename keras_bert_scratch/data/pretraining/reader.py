@@ -168,6 +168,12 @@ class PretrainingRecords:
                 f"make the records of several files with `documents='files'`, or do without: `pairs='none'`"
             )
 
+        if rules.pairs == "next" and self.manifest.total("documents") == self.manifest.total("sentences"):
+            raise UserError(
+                f"{self.directory}: each of its documents is a single sentence, so that no sentence follows another; "
+                f"blank lines separate documents: remove those within one, or do without pairs: `pairs='none'`"
+            )
+
     def documents(self, shard: int) -> Documents:
         """All documents of a shard; raises `UserError` if it is damaged, or logs what is left out."""
         facts = self.manifest.shards[shard]

@@ -1,7 +1,7 @@
 """An endless stream of rows, epoch after epoch, cut into batches; it can begin at any row.
 
-Each epoch takes the shards in an order of its own. A shard gives its rows in one visit or several, and a visit in an
-order of its own. What lies before the first row that is asked for is counted, not made.
+Each epoch permutes the shards. A shard gives its rows in one visit or in several, and each visit permutes its rows. The
+rows before the first one that is asked for are counted, not made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
 
-ROWS_AT_ONCE = 512  # of several batches: numpy and the way into TensorFlow cost little more for many rows than for few
+ROWS_AT_ONCE = 512  # several batches: the cost of numpy and of the way into TensorFlow hardly grows with the rows
 PREFETCH = 8
 
 Source = TypeVar("Source")
@@ -28,9 +28,9 @@ class Visit(NamedTuple, Generic[Source]):
     """Rows that are taken together.
 
     Args:
-        start: which row of the endless stream the first of them is.
-        source: where they are from.
-        order: int64 `(rows,)`, the numbers of the source's rows in the order in which they are taken.
+        start: int. The position of the first of them in the endless stream.
+        source: the object that they are made from.
+        order: int64 `(rows,)`. The rows of the source in the order in which they are taken.
     """
 
     start: int
@@ -39,7 +39,7 @@ class Visit(NamedTuple, Generic[Source]):
 
     @property
     def end(self) -> int:
-        """The row of the stream behind the last of them."""
+        """The position in the stream behind the last of them."""
         return self.start + len(self.order)
 
 
@@ -47,12 +47,12 @@ class Shards(NamedTuple, Generic[Source]):
     """What a stream is made of.
 
     Args:
-        name: folder or file, for messages.
-        count: how many shards.
-        period: the epochs' numbers of rows repeat after so many epochs.
-        num_rows: `(shard, epoch)` to how many rows that gives.
-        visits: `(shard, epoch, start, first_row)` to the visits of a shard whose first row is row `start` of the
-            stream. Visits that end before `first_row` may be left out.
+        name: str. Folder or file, for messages.
+        count: int. How many shards there are.
+        period: int. After so many epochs the numbers of rows repeat.
+        num_rows: function of `(shard, epoch)`. Returns how many rows the shard gives.
+        visits: function of `(shard, epoch, start, first_row)`. Yields the visits of a shard whose first row has the
+            position `start` in the stream. Visits that end before `first_row` may be left out.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Shards(NamedTuple, Generic[Source]):
 
 
 def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[Visit[Source]]:
-    """Visit after visit without end, from the one that `first_row` of the endless stream falls into.
+    """Visit after visit without end, from the one that contains position `first_row` of the stream.
 
     Raises:
         UserError: a whole epoch gives no row.
@@ -92,7 +92,7 @@ def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[V
 
 
 def _epoch_of(row: int, shards: Shards[Any]) -> tuple[int, int]:
-    """The epoch that `row` falls into, and the first row of that epoch."""
+    """The epoch that contains position `row`, and the position of that epoch's first row."""
     epoch = start = 0
     while row > 0:
         size = sum(shards.num_rows(shard, epoch) for shard in range(shards.count))
@@ -115,16 +115,17 @@ def batches_of(
     worker: int,
     num_workers: int,
 ) -> tf.data.Dataset:
-    """The stream as batches; of each, every worker takes a slice of the same size.
+    """The stream as batches; each worker takes a slice of the same size of every batch.
 
     Args:
-        shards: what to read.
-        seed: of the shards' order.
-        make_batch: a batch from some rows of some sources, and from none an empty one, which tells dtypes and shapes.
-        batch_size: rows, of all workers together.
-        first_step: how many batches to leave out at the start.
-        worker: which of the workers this is, from 0.
-        num_workers: how many share each batch.
+        shards: `Shards`. What to read.
+        seed: int. Of the order of the shards.
+        make_batch: function. Makes a batch from rows of some sources, and from none an empty one, whose dtypes and
+            shapes are those of all.
+        batch_size: int. Rows per step, of all workers together.
+        first_step: int. How many batches to skip.
+        worker: int. Which of the workers this is, from 0.
+        num_workers: int. How many workers share each batch.
 
     Raises:
         UserError: the workers cannot share a batch equally.
@@ -168,7 +169,7 @@ def batches_of(
 
 
 def _one_ahead(visits: Iterator[Visit[Source]], ahead: concurrent.futures.Executor) -> Iterator[Visit[Source]]:
-    """The same, each made while the one before it is in use."""
+    """The same visits; each is made while the one before it is in use."""
     coming = ahead.submit(next, visits)
     while True:
         visit = coming.result()

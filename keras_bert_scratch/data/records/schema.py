@@ -25,7 +25,7 @@ from keras_bert_scratch.data.records.folder import MANIFEST_FILE, copy_file, new
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of, reading
 from keras_bert_scratch.text.tokenizer import BertTokenizer
-from keras_bert_scratch.text.vocabulary_files import CASING_FILE, VOCABULARY_FILE, read_vocabulary
+from keras_bert_scratch.text.vocabulary_files import RULES_FILE, VOCABULARY_FILE
 
 DOCUMENTS_FORMAT = "keras_bert_scratch documents 2"
 GOOGLE_FORMAT = "google create_pretraining_data"
@@ -178,15 +178,16 @@ def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
     if isinstance(path, Path):
         return BertTokenizer.load(path) if is_folder else BertTokenizer(path)
     with tempfile.TemporaryDirectory() as local, reading(path):
-        sources = [path / VOCABULARY_FILE, path / CASING_FILE] if is_folder else [path]
-        for source, name in zip(sources, (VOCABULARY_FILE, CASING_FILE), strict=False):
+        sources = [path / VOCABULARY_FILE, path / RULES_FILE] if is_folder else [path]
+        for source, name in zip(sources, (VOCABULARY_FILE, RULES_FILE), strict=False):
             if source.exists():
                 (Path(local) / name).write_bytes(source.read_bytes())
         try:
-            vocabulary, lowercase = read_vocabulary(local)
+            tokenizer = BertTokenizer.load(local)
         except UserError as error:
             raise UserError(str(error).replace(local, str(path))) from None
-    return BertTokenizer(dataclasses.replace(vocabulary, origin=str(sources[0])), lowercase)
+    vocabulary = dataclasses.replace(tokenizer.vocabulary, origin=str(sources[0]))
+    return BertTokenizer(vocabulary, **dataclasses.asdict(tokenizer.rules))
 
 
 def save_tokenizer(directory: AnyPath, tokenizer: BertTokenizer) -> None:

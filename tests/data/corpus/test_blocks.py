@@ -84,7 +84,7 @@ def test_a_block_says_on_which_line_of_the_file_it_begins(monkeypatch):
         split_all("a.txt", form=CorpusForm())
     rows = [json.dumps({"text": f"Row {number}."}) for number in range(1, 7)]
     Path("a.jsonl").write_text("\n".join([*rows, "{torn"]))
-    with pytest.raises(UserError, match=r"a\.jsonl: line 7 is no JSON"):
+    with pytest.raises(UserError, match=r"a\.jsonl: line 7 is not JSON"):
         split_all("a.jsonl", form=CorpusForm())
     Path("a.csv").write_bytes(b"text\n" + b"good\n" * 6 + b"b\xffd\n")
     with pytest.raises(UserError, match=r"a\.csv: row 7 is not UTF-8"):

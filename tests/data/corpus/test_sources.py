@@ -184,7 +184,7 @@ def test_a_package_corpus():
         ),
         ("latin.jsonl", b'{"text": "a"}\n{"text": "\xe9"}', r"latin\.jsonl: line 2 is not UTF-8"),
         ("latin.csv", b"text\na\ncaf\xe9\n", r"latin\.csv: row 2 is not UTF-8 \(.* at byte 3\)"),
-        ("torn.jsonl", b'{"text": "a"}\n\n{"text": "b', r"torn\.jsonl: line 3 is no JSON"),
+        ("torn.jsonl", b'{"text": "a"}\n\n{"text": "b', r"torn\.jsonl: line 3 is not JSON"),
         ("list.jsonl", b"[1]", r"list\.jsonl: line 1 has no field 'text'"),
         ("other.jsonl", b'{"body": "a"}', r"other\.jsonl: line 1 has no field 'text'; give `text_field`, one of body"),
         ("number.jsonl", b'{"text": 1}', r"number\.jsonl: line 1 holds no text in 'text'"),

@@ -221,6 +221,15 @@ def test_an_exchanged_vocabulary_is_refused(some_records):
         kbs.PretrainingRecords("records")
 
 
+def test_documents_of_one_sentence_have_no_next_one(tokenizer):
+    """Else all labels would be "is random", without a word (google-research/bert#125)."""
+    Path("text.txt").write_text("The heron leaves.\n\nThe otter stays.\n\nThe heron returns.")
+    kbs.build_records(["text.txt"], tokenizer, "records")
+    with pytest.raises(kbs.UserError, match=r"each of its documents is a single sentence.*blank lines.*`pairs='none'`"):
+        kbs.PretrainingRecords("records").batches(2, 16)
+    next(iter(kbs.PretrainingRecords("records").batches(2, 16, rules=ExampleRules("none"))))
+
+
 def test_a_single_document_has_no_pairs(documents, tokenizer):
     kbs.build_records([write_corpus(documents[:1], Path("one.txt"))], tokenizer, "records")
     data = kbs.PretrainingRecords("records")

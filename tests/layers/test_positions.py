@@ -7,9 +7,9 @@ import tensorflow as tf
 from keras import ops
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.layers.attention import attention_bias, packed_attention_bias
+from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
-from keras_bert_scratch.layers.places import ReadPlaces, vectors_at
+from keras_bert_scratch.layers.positions import QueryPositions, gather_positions
 
 CONFIG = kbs.BertConfig(vocab_size=20, num_layers=1, hidden_size=12, num_heads=3, max_position_embeddings=9)
 X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
@@ -23,17 +23,17 @@ PLACES = {"some": [[0, 3, 1], [0, 1, 2]], "one twice": [[4, 4], [0, 0]], "one": 
 
 
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
-def test_vectors_at(places):
+def test_gather_positions(places):
     places = np.array(places, "int32")
     expected = np.take_along_axis(X, places[:, :, None], axis=1)
-    np.testing.assert_array_equal(vectors_at(ops.array(X), ops.array(places)), expected)
+    np.testing.assert_array_equal(gather_positions(ops.array(X), ops.array(places)), expected)
 
 
 @pytest.mark.parametrize("starts", [None, [[0, 3], [0, 0]]], ids=["no starts", "starts"])
-def test_read_places_finds_each_again(starts):
+def test_query_positions_finds_each_again(starts):
     masked = np.array([[4, 1, 0], [2, 2, 0]], "int32")
     starts = None if starts is None else np.array(starts, "int32")
-    layer = ReadPlaces()
+    layer = QueryPositions()
     at, where_masked, where_started = (np.asarray(value) for value in layer(masked, starts))
     np.testing.assert_array_equal(np.take_along_axis(at, where_masked, axis=1), masked)
     np.testing.assert_array_equal(
@@ -55,7 +55,7 @@ def test_a_block_read_at_places_is_the_whole_one_there(bias, places):
         variable.assign(chance.normal(size=variable.shape) * 0.5)
     towards = chance.normal(size=(*places.shape, CONFIG.hidden_size)).astype("float32")
     found = []
-    for read in (lambda x: vectors_at(block(x, bias), places), lambda x: block(x, bias, places)):
+    for read in (lambda x: gather_positions(block(x, bias), places), lambda x: block(x, bias, places)):
         with tf.GradientTape() as tape:
             x = tf.constant(X)
             tape.watch(x)

@@ -27,8 +27,9 @@ def inputs_of(packed: bool) -> dict[str, tf.Tensor]:
 
 def read_of_everything(model: keras.Model, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The same heads on the backbone's full output."""
+    table = model.backbone.embeddings.token_embedding
     encoded = model.backbone({name: value for name, value in inputs.items() if name != "mask_positions"})
-    outputs = {"masked_lm": model.masked_lm_head(encoded["sequence_output"], inputs["mask_positions"])}
+    outputs = {"masked_lm": model.masked_lm_head(encoded["sequence_output"], inputs["mask_positions"], table)}
     if hasattr(model, "next_sentence_head"):
         outputs["next_sentence"] = model.next_sentence_head(encoded["pooled_output"])
     return outputs

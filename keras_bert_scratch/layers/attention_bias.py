@@ -1,0 +1,49 @@
+"""What is added to the attention scores so that positions that must not be attended to get no weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+# As in Google's code: after the softmax it is 0 in every dtype, and float16 can hold it.
+MASKED_SCORE = -10000.0
+
+
+def attention_bias(padding_mask: Any, dtype: str = "float32") -> Any:
+    """The bias that masks padding.
+
+    Args:
+        padding_mask: int, float or bool `(batch, length)`, nonzero at tokens, 0 at padding.
+        dtype: str, default `"float32"`. Dtype of the result.
+
+    Returns: `(batch, 1, 1, length)`, 0 at tokens and -10000 at padding.
+
+    Example:
+        >>> attention_bias(ops.array([[1, 0]])).numpy().tolist()
+        [[[[0.0, -10000.0]]]]
+    """
+    bias = ops.where(ops.cast(padding_mask, "bool"), 0.0, MASKED_SCORE)
+    return ops.expand_dims(ops.cast(bias, dtype), (1, 2))
+
+
+def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "float32") -> Any:
+    """The bias that masks, in rows of several examples, all positions of other examples.
+
+    Padding attends to padding: its vectors are finite, and nothing depends on them (Krell et al. 2021, "Efficient
+    Sequence Packing without Cross-contamination").
+
+    Args:
+        example_ids: int `(batch, length)`, 1, 2, 3... at the tokens of the row's first, second... example.
+        padding_mask: int, float or bool `(batch, length)`, nonzero at tokens, 0 at padding.
+        dtype: str, default `"float32"`. Dtype of the result.
+
+    Returns: `(batch, 1, length, length)`, 0 within an example and -10000 between two; rows are queries, columns keys.
+
+    Example:
+        >>> packed_attention_bias(ops.array([[1, 1, 2]]), ops.array([[1, 1, 1]])).numpy()[0, 0].tolist()
+        [[0.0, 0.0, -10000.0], [0.0, 0.0, -10000.0], [-10000.0, -10000.0, 0.0]]
+    """
+    example_ids = ops.where(ops.cast(padding_mask, "bool"), example_ids, 0)
+    same = ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))
+    return ops.expand_dims(ops.cast(ops.where(same, 0.0, MASKED_SCORE), dtype), 1)

@@ -1,0 +1,269 @@
+"""HasObjectives: a model that is trained on its own objectives, by `compile(optimizer)` alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.objectives import Objective, by_objective
+
+try:  # private to Keras: only in such a list does a callback look for the direction of a metric
+    from keras.src.trainers.compile_utils import MetricsList
+except ImportError as error:
+    raise ImportError(
+        f"keras {keras.__version__}: has no MetricsList; install the version in constraints.txt"
+    ) from error
+
+# Methods that Keras's step calls and ours does not: a class of the user's that defines one gets Keras's step.
+OF_KERAS_STEP = ("train_step", "test_step", "compute_loss", "compute_metrics")
+# What our step overrides in Keras's trainer; the first name is private to Keras.
+OVERRIDDEN = ("_maybe_symbolic_build", "make_train_function", "make_test_function")
+log = logging.getLogger(__name__)
+
+
+class ObjectiveMean(keras.metrics.Mean):
+    """The mean of a loss or score over all positions that count.
+
+    Args:
+        name: str. Name of the metric.
+        direction: `"max"` or `"min"`. Which values are better; callbacks such as `EarlyStopping` ask for it.
+        finish: callable. What makes the result of the mean.
+    """
+
+    def __init__(self, name: str, direction: str, finish: Any) -> None:
+        super().__init__(name=name, dtype="float32")
+        self._direction = {"max": "up", "min": "down"}[direction]
+        self._finish = finish
+
+    def add(self, total: Any, weight: Any) -> None:
+        """Adds a batch: the weighted sum of its values, and the sum of its weights."""
+        self.total.assign_add(total)
+        self.count.assign_add(weight)
+
+    def result(self) -> Any:
+        return self._finish(super().result())
+
+
+class ObjectiveMetrics(MetricsList):
+    """The metrics of all objectives of a model, as one: their losses, if there are several, and their scores.
+
+    Args:
+        objectives: dict of str to Objective. Those of the model.
+    """
+
+    def __init__(self, objectives: Mapping[str, Objective]) -> None:
+        self._losses = {
+            name: ObjectiveMean(f"{name}_loss", "min", lambda mean: mean) for name in objectives if name != ""
+        }
+        self._scores = {
+            name: ObjectiveMean(f"{name}_{of.score}".lstrip("_"), of.direction, of.finish)
+            for name, of in objectives.items()
+        }
+        super().__init__([*self._losses.values(), *self._scores.values()], name="objectives")
+
+    def add(self, name: str, loss: Any, score: Any, weight: Any) -> None:
+        """Adds the sums of an objective over a batch."""
+        if name in self._losses:
+            self._losses[name].add(loss, weight)
+        self._scores[name].add(score, weight)
+
+    def result(self) -> dict[str, Any]:
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+class HasObjectives:
+    """A model that says what it is trained on, in `objectives`; `compile(optimizer)` needs no loss and no metrics.
+
+    With an optimizer of ours (`BertAdamW`, `Lamb`) `fit` and `evaluate` run our own step, which is right under every
+    `tf.distribute` strategy. With another optimizer, or with a loss or metrics of the user's, they run Keras's, on any
+    backend.
+    """
+
+    # What a class of ours sets.
+    objectives: dict[str, Objective]
+    # What Keras's classes have.
+    compute_dtype: str
+    optimizer: Any
+    output: Any
+    losses: list[Any]
+    run_eagerly: bool
+    jit_compile: bool
+    steps_per_execution: int
+    trainable_variables: list[Any]
+    train_function: Any = None
+    test_function: Any = None
+
+    accumulate: int = 1
+    own_step: bool = False
+    _own_loss: bool = False
+    _objective_metrics: ObjectiveMetrics | None = None
+
+    def count_tokens(self, inputs: Any) -> tuple[Any, Any]:
+        """How many tokens a batch has, and how many positions, padding included: two integers."""
+        raise NotImplementedError(f"{type(self).__name__} must define count_tokens(inputs)")
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        accumulate: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        """Keras's `compile`, with the model's own objectives unless a loss or metrics are given.
+
+        Args:
+            optimizer: keras.optimizers.Optimizer or str, default `"rmsprop"`. `BertAdamW` or `Lamb` bring our step.
+            loss: as in Keras, default `None`: the model's objectives. A loss of the user's brings Keras's step.
+            metrics, weighted_metrics: as in Keras, default `None`: the scores of the objectives. Metrics of the user's
+                bring Keras's step.
+            accumulate: int, default 1. Parts that a batch is computed in, one after another, to save memory; the update
+                is that of the whole batch. Needs our step.
+            kwargs: as in Keras, except for `jit_compile`: by default XLA compiles the forward and backward pass of our
+                step on a GPU or TPU only, where it pays; it always compiles the update.
+
+        Raises:
+            UserError: an argument cannot be, or cannot be together with another one.
+        """
+        if accumulate < 1 or accumulate != int(accumulate):
+            raise UserError(f"`accumulate`: must be a whole number of at least 1, not {accumulate}")
+        if loss is None and kwargs.get("loss_weights") is not None:
+            raise UserError("`loss_weights`: needs `loss`; objectives of the model have their own, `loss_weight`")
+        given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        foreign = [f"`{name}`" for name, value in given.items() if value]
+        foreign += [f"{type(self).__name__}.{name}" for name in OF_KERAS_STEP if _is_overridden(type(self), name)]
+        ours = hasattr(optimizer, "train_function")
+        self.own_step = ours and not foreign
+        if ours and foreign:
+            log.warning(
+                "compile: %s: fit and evaluate run Keras's own step, without accumulation, remat, loss scaling by all "
+                "replicas and metrics over tokens",
+                ", ".join(foreign),
+            )
+        if accumulate > 1 and not self.own_step:
+            raise UserError("`accumulate`: needs BertAdamW or Lamb, and the model's own step, loss and metrics")
+        if self.own_step:
+            _check_keras()
+            if kwargs.get("jit_compile", "auto") == "auto":
+                kwargs["jit_compile"] = any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+        self.accumulate = int(accumulate)
+        self._own_loss = loss is None
+        own_metrics = loss is None and not metrics and not weighted_metrics
+        kwargs.setdefault("auto_scale_loss", not self.own_step)
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs)
+        # Past Keras's own tracking, which would keep those of an earlier `compile` too.
+        object.__setattr__(self, "_objective_metrics", ObjectiveMetrics(self.objectives) if own_metrics else None)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        config = super().get_compile_config()
+        return {**config, "accumulate": self.accumulate} if self.accumulate > 1 else config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    # --- Keras's step, on our objectives ---
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        if not self._own_loss:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        losses = [ops.sum(extra) for extra in self.losses]
+        for name, (loss, _, weight) in self._sums(x, y, y_pred, sample_weight).items():
+            losses.append(self.objectives[name].loss_weight * ops.divide_no_nan(loss, weight))
+        # Keras adds up the gradients of the replicas.
+        return sum(losses) / getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        if self._objective_metrics is not None:
+            for name, sums in self._sums(x, y, y_pred, sample_weight).items():
+                self._objective_metrics.add(name, *sums)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def _sums(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, tuple[Any, Any, Any]]:
+        labels, sample_weight = by_objective(self.objectives, y, sample_weight)
+        return {
+            name: of.sums(labels[name], y_pred, of.weights(labels[name], x, sample_weight[name]))
+            for name, of in self.objectives.items()
+        }
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [*super().metrics, *([] if self._objective_metrics is None else [self._objective_metrics])]
+
+    # --- Our own step ---
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        self._check_labels(y)
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple) and len(validation) > 1:
+            self._check_labels(validation[1])
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        self._check_labels(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _check_labels(self, y: Any) -> None:
+        """Raises `UserError` for labels in NumPy arrays that cannot be."""
+        if not self._own_loss or y is None or not isinstance(y, (np.ndarray, list, dict)):
+            return
+        shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), self.output)
+        for name, labels in by_objective(self.objectives, y, None)[0].items():
+            if isinstance(labels, (np.ndarray, list)):
+                self.objectives[name].check(np.asarray(labels), shapes)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if not self.own_step:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = self.optimizer.train_function(self)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        if not self.own_step:
+            return super().make_test_function(force)
+        if self.test_function is None or force:
+            self.test_function = self.optimizer.test_function(self)
+        return self.test_function
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a strategy Keras takes a batch to build model and metrics, and fails where several workers share it.
+        # Our models are built when they are made.
+        if not self.own_step:
+            super()._maybe_symbolic_build(iterator, data_batch)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        if not self.own_step:
+            return super().get_metrics_result()
+        functions = [function for function in (self.train_function, self.test_function) if function is not None]
+        found = [function.metric_sums.result() for function in functions if function.metric_sums.any]
+        return found[-1] if found else {}
+
+    def reset_metrics(self) -> None:
+        for function in (self.train_function, self.test_function) if self.own_step else ():
+            if function is not None:
+                function.metric_sums.reset()
+        super().reset_metrics()
+
+
+def _is_overridden(cls: type, method: str) -> bool:
+    """Whether a subclass of the user's defines a method of Keras's step."""
+    return getattr(cls, method) is not getattr(HasObjectives, method, getattr(keras.Model, method, None))
+
+
+def _check_keras() -> None:
+    """Raises `UserError` unless this version of Keras has what our step overrides."""
+    if missing := [name for name in OVERRIDDEN if not hasattr(keras.Model, name)]:
+        raise UserError(
+            f"keras {keras.__version__}: its trainer has no {', '.join(missing)}, which the step of BertAdamW and Lamb "
+            "overrides; install the version in constraints.txt, or compile with an optimizer of Keras's"
+        )

@@ -1,0 +1,112 @@
+"""Step functions: what `fit` and `evaluate` call for every batch, or for several, on all replicas of a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.models.objectives import by_objective
+from keras_bert_scratch.training.gradients import sum_over_replicas
+from keras_bert_scratch.training.metric_sums import MetricSums
+
+# A batch's inputs; its labels and the weights of all positions, by objective.
+Batch = tuple[Any, dict[str, Any], dict[str, Any]]
+
+
+class StepFunction:
+    """What training and evaluation share: a step in every replica, and the sums that come out of it.
+
+    Args:
+        model: a compiled model with `objectives` and `count_tokens(inputs)`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.metric_sums = MetricSums(model.objectives)
+        self._loss_weights = tf.constant([objective.loss_weight for objective in model.objectives.values()])
+        self._run_steps = self._graph(self._steps)
+        self._run_step = self._graph(self._step)
+
+    def __call__(self, iterator: Any) -> dict[str, float]:
+        """Takes up to `steps_per_execution` batches from the iterator; gives the means since the last reset."""
+        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            steps, *results = self._run_steps(iterator)
+            if not int(steps):
+                raise StopIteration
+        else:
+            results = self._run_step(next(iterator))
+        sums, tokens, *rest = (result.numpy() for result in results)
+        self.metric_sums.add(sums, tokens)
+        self._notice(*rest)
+        return self.metric_sums.result()
+
+    def _notice(self, *rest: np.ndarray) -> None:
+        """Keeps what the steps gave besides their sums."""
+
+    def _graph(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self.model.run_eagerly:
+            return function
+        # Autograph turns the loop over several steps into a graph; tracing is faster without it.
+        return tf.function(function, autograph=self.model.steps_per_execution > 1, reduce_retracing=True)
+
+    def _steps(self, iterator: Any) -> tuple[Any, ...]:
+        """The number of steps made, fewer than `steps_per_execution` where the batches end, and their sums."""
+        if self.model.steps_per_execution == 1:
+            return (1, *self._step(next(iterator)))
+        steps, results = tf.constant(0), self._zeros()
+        for _ in tf.range(self.model.steps_per_execution):
+            batch = iterator.get_next_as_optional()
+            if batch.has_value():
+                results = tuple(a + b for a, b in zip(results, self._step(batch.get_value()), strict=True))
+                steps += 1
+        return (steps, *results)
+
+    def _step(self, batch: Any) -> tuple[Any, ...]:
+        strategy = self.model.distribute_strategy
+        results = strategy.run(self._replica_step, args=(batch, *self._arguments()))
+        return tuple(strategy.experimental_local_results(result)[0] for result in results)  # the same in all replicas
+
+    def _zeros(self) -> tuple[Any, ...]:
+        """The results of no step."""
+        return tf.zeros((3, len(self.model.objectives))), tf.zeros(2)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """What `_replica_step` takes besides its rows of the batch."""
+        return ()
+
+    def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
+        """A step of this replica on its rows of the batch; the results are sums over all replicas."""
+        raise NotImplementedError
+
+    def _unpack(self, batch: Any) -> Batch:
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        labels, sample_weight = by_objective(self.model.objectives, labels, sample_weight)
+        weights = {
+            name: objective.weights(labels[name], inputs, sample_weight[name])
+            for name, objective in self.model.objectives.items()
+        }
+        return inputs, labels, weights
+
+    def _count_tokens(self, inputs: Any) -> Any:
+        """Tokens and positions, float32 `(2,)`."""
+        return tf.stack([tf.cast(number, tf.float32) for number in self.model.count_tokens(inputs)])
+
+    def _sums(self, outputs: Any, labels: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """The sums of losses, scores and weights, float32 `(3, objectives)`."""
+        columns = [
+            objective.sums(labels[name], outputs, weights[name]) for name, objective in self.model.objectives.items()
+        ]
+        return tf.stack([tf.stack(row) for row in zip(*columns, strict=True)])
+
+
+class EvaluationFunction(StepFunction):
+    """`model.evaluate`'s step function: the sums of a batch, over all replicas."""
+
+    def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
+        inputs, labels, weights = self._unpack(batch)
+        sums = self._sums(self.model(inputs, training=False), labels, weights)
+        return tuple(sum_over_replicas([sums, self._count_tokens(inputs)]))
