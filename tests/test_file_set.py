@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Killed
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, replaced_together
@@ -31,7 +30,7 @@ def test_all_old_or_all_new_at_every_step(die_at):
         die_at(step)
         try:
             write_all("new")
-        except Killed:
+        except die_at.Killed:
             die_at(None)
             (content,) = read_all()  # one content for all files
             seen.append(content)
