@@ -47,9 +47,9 @@ def write(path: Path | str) -> Iterator[Path]:
         with writing_to(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _to_disk(temporary)
+            to_disk(temporary)
             temporary.replace(path)
-            _to_disk(path.parent)
+            to_disk(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -140,7 +140,7 @@ def read_json(path: Path | str, mend: str = "copy it again") -> dict[str, Any]:
         UserError: it cannot be read, or holds something else.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is not readable JSON ({error}); {mend}") from None
     if not isinstance(values, dict):
@@ -163,13 +163,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _publish(temporary: Path, path: Path) -> None:
     for entry in temporary.rglob("*"):
-        _to_disk(entry)
-    _to_disk(temporary)
+        to_disk(entry)
+    to_disk(temporary)
     temporary.replace(path)
-    _to_disk(path.parent)
+    to_disk(path.parent)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Waits until what was written to the file or folder is on the disk, as far as its file system can tell."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -8,12 +8,11 @@ Then each is moved to its place. Readers look into `.committed` first; a writer 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_bert_scratch.atomic import to_disk
 from keras_bert_scratch.errors import writing_to
 
 STAGED, COMMITTED = ".staged", ".committed"
@@ -37,7 +36,7 @@ def replaced_together(directory: Path | str) -> Iterator[Path]:
     """
     directory = Path(directory)
     staged = directory / STAGED
-    with writing_to(directory):
+    with writing_to(directory, staged):
         directory.mkdir(parents=True, exist_ok=True)
         _finish(directory)
         shutil.rmtree(staged, ignore_errors=True)
@@ -45,10 +44,10 @@ def replaced_together(directory: Path | str) -> Iterator[Path]:
         try:
             yield staged
             for file in staged.iterdir():
-                _flush(file)
-            _flush(staged)
+                to_disk(file)
+            to_disk(staged)
             staged.rename(directory / COMMITTED)
-            _flush(directory)
+            to_disk(directory)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         _finish(directory)
@@ -66,17 +65,5 @@ def _finish(directory: Path) -> None:
     if committed.exists():
         for file in sorted(committed.iterdir()):
             file.replace(directory / file.name)
-        _flush(directory)
+        to_disk(directory)
         committed.rmdir()
-
-
-def _flush(path: Path) -> None:
-    """Returns when the disk itself has the file, or the folder's names, as far as its file system can tell."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)

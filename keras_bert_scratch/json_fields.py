@@ -1,4 +1,4 @@
-"""JSON files of other programs: reading them, and what becomes of each of their fields.
+"""JSON files of other programs: what becomes of each of their fields.
 
 A field is obeyed, or refused by name unless it has a value that changes nothing here, or without effect on numbers.
 One that no table knows is reported, since nobody can tell what it changes.
@@ -13,22 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in `file`.
-
-    Raises:
-        UserError: it is missing, not JSON, or JSON of another kind.
-    """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: is not readable JSON ({error}); copy it again") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file}: should hold a JSON object like {{}}; copy it again")
-    return values
-
 
 SHOWN = 3  # values in a message; docs/formats.md has all of them
 

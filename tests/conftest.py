@@ -82,7 +82,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def die_at(monkeypatch):
-    """Call it with a number: the process "dies" at that operation on the disk, and does nothing on it any more."""
+    """Call it with a number: the process "dies" at that operation on the disk by `die_at.Killed`, and does no more."""
     operations = {
         Path: ("replace", "rename", "rmdir", "unlink", "mkdir", "write_bytes", "write_text"),
         os: ("fsync",),
@@ -107,6 +107,7 @@ def die_at(monkeypatch):
     def set_countdown(number: int | None) -> None:
         countdown[0] = number
 
+    set_countdown.Killed = Killed
     return set_countdown
 
 

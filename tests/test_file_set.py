@@ -1,9 +1,10 @@
 """Files that change together: whenever the writer dies, all old or all new."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
-from conftest import Killed
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, replaced_together
@@ -29,7 +30,7 @@ def test_all_old_or_all_new_at_every_step(die_at):
         die_at(step)
         try:
             write_all("new")
-        except Killed:
+        except die_at.Killed:
             die_at(None)
             (content,) = read_all()  # one content for all files
             seen.append(content)
@@ -77,3 +78,16 @@ def test_what_is_in_the_way_is_named():
     Path("model").write_text("a file")
     with pytest.raises(kbs.UserError, match="model: a file is in the way"), replaced_together("model"):
         pass
+
+
+def test_a_read_only_file_system_is_named_and_read(monkeypatch):
+    write_all("old")
+
+    def refuse(path, *args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for name in ("mkdir", "rename", "replace", "rmdir", "unlink", "write_text"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(kbs.UserError, match=r"^model.*: is on a read-only file system; choose another place"):
+        write_all("new")
+    assert read_all() == {"old"}

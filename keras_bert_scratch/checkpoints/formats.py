@@ -10,7 +10,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
-from keras_bert_scratch.json_fields import SettingRefused, read_json
+from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 
 # Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
@@ -47,7 +47,7 @@ def recognise(path: Path | str) -> str:
 
 
 def _by_config(file: Path) -> str:
-    values = read_json(file)
+    values = atomic.read_json(file)
     if "architecture" in values:
         return "native"
     if "class_name" in values:

@@ -20,7 +20,6 @@ from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others,
 from keras_bert_scratch.checkpoints.config_fields import GOOGLE_CONFIG
 from keras_bert_scratch.checkpoints.names import google_names, renamed
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.text.word_rules import GOOGLES_MAX_WORD_LENGTH
 
 CONFIG_FILE = "bert_config.json"
@@ -34,7 +33,7 @@ NO_WEIGHTS = re.compile(r"(/adam_[mv]|^global_step|(^|/)(good_steps|loss_scale))
 
 def read(path: Path) -> Checkpoint:
     """Reads a folder with one checkpoint in it."""
-    description = read_json(path / CONFIG_FILE)
+    description = atomic.read_json(path / CONFIG_FILE)
     notes = GOOGLE_CONFIG.check(path / CONFIG_FILE, description)
     config = from_bert_config(description, ACTIVATIONS, path / CONFIG_FILE)
     prefix = checkpoint_prefix(path)

@@ -24,7 +24,6 @@ from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH
 
 CONFIG_FILE = "config.json"
@@ -60,7 +59,7 @@ TIED = {
 def read(path: Path) -> Checkpoint:
     """Reads a folder that `transformers` or a program like it saved."""
     file = path / CONFIG_FILE
-    description = read_json(file)
+    description = atomic.read_json(file)
     notes = HUGGING_FACE_CONFIG.check(file, description)
     dropout = description.get("classifier_dropout")
     config = from_bert_config(description, ACTIVATIONS, file, classifier_dropout=dropout)
@@ -164,7 +163,7 @@ def _read_tensors(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
         if (path / name).exists():
             origin, files = path / name, [path / name]
         elif index.exists():
-            weight_map = read_json(index).get("weight_map", {})
+            weight_map = atomic.read_json(index).get("weight_map", {})
             origin, files = index, [path / Path(file).name for file in sorted(set(weight_map.values()))]
         else:
             continue

@@ -19,7 +19,6 @@ from keras_bert_scratch.checkpoints.config_fields import KERAS_HUB_CONFIG, KERAS
 from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
@@ -71,7 +70,7 @@ NAMES = templates(
 def read(path: Path) -> Checkpoint:
     """Reads a preset's backbone."""
     file = path / CONFIG_FILE
-    described = read_json(file)
+    described = atomic.read_json(file)
     if described.get("class_name") != "BertBackbone":
         raise UserError(f"{file}: is a KerasHub {described.get('class_name')}, not a BertBackbone")
     notes = KERAS_OBJECT.check(file, described)

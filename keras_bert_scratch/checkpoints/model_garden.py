@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
+from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import model_shapes, pretraining_architecture
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
@@ -21,7 +22,6 @@ from keras_bert_scratch.checkpoints.google import CONFIG_FILE, checkpoint_prefix
 from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.text.word_rules import WordRules
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -104,7 +104,7 @@ def read(path: Path) -> Checkpoint:
     lowercase = bool(held.pop(LOWERCASE)) if LOWERCASE in held else None
     notes: list[str] = []
     if (path / CONFIG_FILE).exists():
-        description = read_json(path / CONFIG_FILE)
+        description = atomic.read_json(path / CONFIG_FILE)
         notes += MODEL_GARDEN_CONFIG.check(path / CONFIG_FILE, description)
         config = from_bert_config(description, ACTIVATIONS, path / CONFIG_FILE)
     else:

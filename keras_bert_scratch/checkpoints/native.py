@@ -11,7 +11,6 @@ from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint,
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
@@ -24,10 +23,10 @@ TASK_FILE = "task.json"
 def read(path: Path) -> Checkpoint:
     """Reads what `write` wrote."""
     config_file = current_file(path, CONFIG_FILE)
-    described = read_json(config_file)
+    described = atomic.read_json(config_file)
     checkpoint = _read(path, config_file, described)
     # Another process may have replaced the folder's files meanwhile.
-    if read_json(current_file(path, CONFIG_FILE)) != described:
+    if atomic.read_json(current_file(path, CONFIG_FILE)) != described:
         return read(path)
     return checkpoint
 
@@ -92,5 +91,5 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 def _tasks_labels(file: Path) -> list[Any]:
     """The labels as fine-tuning runs wrote them before `config.json` held them."""
-    labels = read_json(file).get("labels") if file.exists() else None
+    labels = atomic.read_json(file).get("labels") if file.exists() else None
     return labels if isinstance(labels, list) else []

@@ -11,7 +11,6 @@ from typing import Any
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.json_fields import read_json
 from keras_bert_scratch.text import tokenizer_fields as fields
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
@@ -123,7 +122,7 @@ def has_vocabulary(directory: Path | str) -> bool:
 def _read_if_there(directory: Path, name: str) -> dict[str, Any]:
     """What the file says; nothing if it is not there."""
     file = current_file(directory, name)
-    return read_json(file) if file.exists() else {}
+    return atomic.read_json(file) if file.exists() else {}
 
 
 def _content(value: Any) -> Any:

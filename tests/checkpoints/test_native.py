@@ -6,7 +6,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import Killed
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints import native
@@ -118,7 +117,7 @@ def test_labels_vocabulary_and_weights_never_mix(die_at):
         die_at(step)
         try:
             save(new)
-        except Killed:
+        except die_at.Killed:
             die_at(None)
             found = contents(read_checkpoint("model"))
             assert found in (expected_old, expected_new), f"mixed after step {step}"
