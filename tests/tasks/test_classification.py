@@ -11,7 +11,8 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import classification
 from keras_bert_scratch.tasks.classification import Classifier, finetune
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training.train_function import EvaluationFunction, TrainFunction
+from keras_bert_scratch.training.step_function import EvaluationFunction
+from keras_bert_scratch.training.train_function import TrainFunction
 
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 SETTINGS = {"epochs": 12, "batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
@@ -40,13 +41,13 @@ def test_fine_tuning_learns_the_task(finished, data):
 def test_one_trace_serves_batches_of_all_lengths(config, tokenizer, data, monkeypatch):
     traced = []
     for function in (TrainFunction, EvaluationFunction):
-        step = function._in_replica
+        step = function._replica_step
 
         def counted(self, batch, *told, function=function, step=step):
             traced.append((function.__name__, batch[0]["token_ids"].shape[1]))
             return step(self, batch, *told)
 
-        monkeypatch.setattr(function, "_in_replica", counted)
+        monkeypatch.setattr(function, "_replica_step", counted)
     texts = [" ".join(data.texts)[: 7 * number] for number in range(1, 31)]
     uneven = kbs.LabelledText(texts, [number % 2 for number in range(30)], ["even", "odd"])
     finetune(config, tokenizer, uneven, uneven, "run", epochs=2, batch_size=2, max_length=64)

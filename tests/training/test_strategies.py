@@ -21,7 +21,7 @@ from keras_bert_scratch.training.strategies import (
     lost_workers_named,
     make_strategy,
 )
-from keras_bert_scratch.training.train_function import Signals
+from keras_bert_scratch.training.signals import Signals
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ def test_of_several_clocks_the_chiefs_counts():
         steering.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
         steering.until = 5.0
         steering.on_train_batch_begin(0)
-        said[chief] = signals.said.numpy().tolist()
+        said[chief] = signals.sent.numpy().tolist()
     assert said == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}
