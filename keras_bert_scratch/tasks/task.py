@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import importlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,15 @@ TASKS = {
     "regression": "regression",
     "multi-label": "multi_label",
 }
+
+# Of a classifier without `task.json`, by Hugging Face's problem_type.
+TASK_OF_PROBLEM = {
+    "single_label_classification": "classification",
+    "multi_label_classification": "multi-label",
+    "regression": "regression",
+}
+
+log = logging.getLogger(__name__)
 
 # Columns of strings, as tables, `predict` and the exported signature name them.
 Raw = Mapping[str, Any]
@@ -91,15 +101,26 @@ class Spec:
 
 
 def _spec_of_model(directory: Path) -> Spec:
-    """What a classifier that another program trained is for, by its label names and problem type."""
+    """What a classifier that came without `task.json` is for, by its label names and problem type.
+
+    Its columns are written nowhere; one text is assumed, and the log says so.
+    """
     checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
     if checkpoint is None or checkpoint.architecture != "BertTextClassifier":
         raise UserError(
             f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
         )
-    task = {"multi_label_classification": "multi_label", "regression": "regression"}
-    name = task.get(checkpoint.problem_type, "classification") if checkpoint.num_classes > 1 else "regression"
-    return Spec(name, ("text",), checkpoint.config.max_position_embeddings, checkpoint.label_names)
+    problem = checkpoint.problem_type or (
+        "regression" if checkpoint.num_classes == 1 else "single_label_classification"
+    )
+    name = TASK_OF_PROBLEM[problem]
+    if name == "regression" and checkpoint.num_classes != 1:
+        raise UserError(f"{directory}: gives {checkpoint.num_classes} scores for a text; the task regression has one")
+    labels = checkpoint.label_names or tuple(f"LABEL_{number}" for number in range(checkpoint.num_classes))
+    log.warning("%s: holds no %s; taken for %s of a single text", directory, TASK_FILE, name)
+    options = dataclasses.asdict(get_task(name).Options())
+    labels = () if name == "regression" else labels
+    return Spec(name, ("text",), checkpoint.config.max_position_embeddings, labels, options=options)
 
 
 def _check(file: Path, spec: Spec) -> None:

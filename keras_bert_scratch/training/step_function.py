@@ -28,17 +28,17 @@ class StepFunction:
         self.model = model
         self.metric_sums = MetricSums(model.objectives)
         self._loss_weights = tf.constant([objective.loss_weight for objective in model.objectives.values()])
-        self._run_steps = self._graph(self._steps)
-        self._run_step = self._graph(self._step)
+        self._graphs: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def __call__(self, iterator: Any) -> dict[str, float]:
         """Takes up to `steps_per_execution` batches from the iterator; gives the means since the last reset."""
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            steps, *results = self._run_steps(iterator)
+            steps, *results = self._graph(self._steps, iterator.element_spec)(iterator)
             if not int(steps):
                 raise StopIteration
         else:
-            results = self._run_step(next(iterator))
+            batch = keras.tree.map_structure(tf.convert_to_tensor, next(iterator))
+            results = self._graph(self._step, batch)(batch)
         sums, tokens, *rest = (result.numpy() for result in results)
         self.metric_sums.add(sums, tokens)
         self._notice(*rest)
@@ -47,11 +47,16 @@ class StepFunction:
     def _notice(self, *rest: np.ndarray) -> None:
         """Keeps what the steps gave besides their sums."""
 
-    def _graph(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _graph(self, function: Callable[..., Any], batch: Any) -> Callable[..., Any]:
+        """The function as a graph for batches of these ranks; sizes of any axis share it."""
         if self.model.run_eagerly:
             return function
-        # Autograph turns the loop over several steps into a graph; tracing is faster without it.
-        return tf.function(function, autograph=self.model.steps_per_execution > 1, reduce_retracing=True)
+        key = (function.__name__, *(getattr(part, "shape", None) and part.shape.rank for part in _leaves(batch)))
+        if key not in self._graphs:
+            # Autograph turns the loop over several steps into a graph; tracing is faster without it.
+            loops = self.model.steps_per_execution > 1
+            self._graphs[key] = tf.function(function, autograph=loops, reduce_retracing=True)
+        return self._graphs[key]
 
     def _steps(self, iterator: Any) -> tuple[Any, ...]:
         """The number of steps made, fewer than `steps_per_execution` where the batches end, and their sums."""
@@ -110,3 +115,8 @@ class EvaluationFunction(StepFunction):
         inputs, labels, weights = self._unpack(batch)
         sums = self._sums(self.model(inputs, training=False), labels, weights)
         return tuple(sum_over_replicas([sums, self._count_tokens(inputs)]))
+
+
+def _leaves(batch: Any) -> list[Any]:
+    """The tensors of a batch, or their specs, those of each replica included."""
+    return tf.nest.flatten(batch, expand_composites=True)

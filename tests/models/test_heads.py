@@ -102,7 +102,7 @@ def test_a_backbone_without_pooler_is_refused(config, name):
 
 @pytest.mark.parametrize(("name", "wrong"), [("BertTextClassifier", 0), ("BertTokenClassifier", 1)])
 def test_too_few_classes_are_refused(config, name, wrong):
-    with pytest.raises(kbs.UserError, match=f"num_classes: must be at least 2.*not {wrong}"):
+    with pytest.raises(kbs.UserError, match=f"`num_classes`: must be at least 2.*not {wrong}"):
         model_of(name, config, num_classes=wrong)
 
 

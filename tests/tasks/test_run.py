@@ -325,7 +325,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(changes, named, sm
 
 
 def test_a_vocabulary_of_another_size_is_refused(small, tokenizer, animals):
-    with pytest.raises(kbs.UserError, match="the model 99"):
+    with pytest.raises(kbs.UserError, match="only 99 rows"):
         tuned(small.replace(vocab_size=99), tokenizer, animals)
     assert not Path("run").exists()
 
@@ -333,13 +333,12 @@ def test_a_vocabulary_of_another_size_is_refused(small, tokenizer, animals):
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (lambda file: file.unlink(), "holds no task.json"),
         (lambda file: file.write_text("{"), "is damaged"),
         (lambda file: file.write_text("{}"), "is damaged"),
         (lambda file: file.write_text('{"task": "classification", "max_length": "9", "labels": ["a"]}'), "is damaged"),
         (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "of the task 'poetry'"),
     ],
-    ids=["missing", "no json", "nothing in it", "wrong kinds", "unknown task"],
+    ids=["no json", "nothing in it", "wrong kinds", "unknown task"],
 )
 def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
     spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
@@ -347,6 +346,29 @@ def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
     damage(Path("model/task.json"))
     with pytest.raises(kbs.UserError, match=named):
         FineTuned.load("model")
+
+
+def test_a_pretrained_model_is_no_fine_tuned_one(small, tokenizer):
+    kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
+    with pytest.raises(kbs.UserError, match="holds no task.json"):
+        FineTuned.load("model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "task", "labels"),
+    [
+        ({"num_classes": 2}, "classification", ("LABEL_0", "LABEL_1")),
+        ({"num_classes": 2, "label_names": ("no", "yes")}, "classification", ("no", "yes")),
+        ({"num_classes": 1}, "regression", ()),
+        ({"num_classes": 2, "problem_type": "multi_label_classification"}, "multi-label", ("LABEL_0", "LABEL_1")),
+    ],
+)
+def test_a_classifier_of_another_program_answers(small, tokenizer, arguments, task, labels, caplog):
+    kbs.BertTextClassifier(kbs.BertBackbone(small), **arguments).save_pretrained("model", tokenizer)
+    model = FineTuned.load("model")
+    assert (model.spec.task, model.spec.labels, model.spec.columns) == (task, labels, ("text",))
+    assert "holds no task.json; taken for" in caplog.text
+    assert len(model.predict({"text": ["a", "b"]})) == 2
 
 
 # --- several devices

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from keras_bert_scratch.training.means import Means
 
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.training.callbacks import MetricsLog, read_metrics
+from keras_bert_scratch.training.metric_sums import MetricSums
 
 COUNTED, SKIPPED = 1, 0
 
@@ -26,10 +26,10 @@ def clock(monkeypatch):
 @pytest.fixture
 def model():
     """What the log looks at of a model: its step, and what the train function has noticed."""
-    means = Means({"": classes()})
-    function = SimpleNamespace(means=means, skipped_now=0, rate=0.1)
+    sums = MetricSums({"": classes()})
+    function = SimpleNamespace(metric_sums=sums, skipped_now=0, rate=0.1)
     return SimpleNamespace(
-        train_function=function, optimizer=SimpleNamespace(iterations=np.array(0)), reset_metrics=means.reset
+        train_function=function, optimizer=SimpleNamespace(iterations=np.array(0)), reset_metrics=sums.reset
     )
 
 
@@ -39,9 +39,9 @@ def step(model, log, clock, seconds, counts=COUNTED):
     clock.now += seconds
     function = model.train_function
     function.skipped_now = 1 - counts
-    function.means.add(counts * np.array([[2.0], [1.0], [4.0]]), np.array([80.0, 100.0]))
+    function.metric_sums.add(counts * np.array([[2.0], [1.0], [4.0]]), np.array([80.0, 100.0]))
     model.optimizer.iterations = model.optimizer.iterations + 1
-    log.on_train_batch_end(0, function.means.result())
+    log.on_train_batch_end(0, function.metric_sums.result())
     clock.now += 9.0
 
 
@@ -68,10 +68,10 @@ def test_where_a_steps_products_are_not_known_there_is_no_mfu(model, clock):
 
 
 def test_the_loss_is_the_mean_of_all_places_by_the_outputs_shares():
-    means = Means({"a": classes(1.0), "b": classes(0.5)})
-    means.add(np.array([[6.0, 8.0], [1.0, 3.0], [3.0, 4.0]]), np.zeros(2))
-    means.add(np.array([[6.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), np.zeros(2))
-    assert means.result() == {
+    sums = MetricSums({"a": classes(), "b": classes(loss_weight=0.5)})
+    sums.add(np.array([[6.0, 8.0], [1.0, 3.0], [3.0, 4.0]]), np.zeros(2))
+    sums.add(np.array([[6.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), np.zeros(2))
+    assert sums.result() == {
         "loss": 3.0 + 0.5 * 2.0,
         "a_loss": 3.0,
         "a_accuracy": 0.25,

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training.optimizers import rate_shares
+from keras_bert_scratch.training.optimizers import learning_rate_multipliers
 from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.schedules import WallClockSchedule
 
-# Weights of a network of two blocks, and how often the rate of each is multiplied by `layer_decay`.
+# Weights of a network of two blocks, and how often the learning rate of each is multiplied by `layer_decay`.
 SHAPES_AND_STEPS_BELOW_THE_HEAD = {
     "embeddings/token_embedding": ((6, 4), 4),
     "embeddings/layer_norm/gamma": ((4,), 4),
@@ -21,7 +21,7 @@ SHAPES_AND_STEPS_BELOW_THE_HEAD = {
     "encoder_block_0/attention/query/bias": ((4,), 3),
     "encoder_block_1/feed_forward/output/kernel": ((5, 4), 2),
     "encoder_block_1/feed_forward_layer_norm/beta": ((4,), 2),
-    "pooler/dense/kernel": ((4, 4), 0),
+    "pooler/dense/kernel": ((4, 4), 1),
     "logits/kernel": ((4, 3), 0),
 }
 SPARED = {path for path in SHAPES_AND_STEPS_BELOW_THE_HEAD if path.endswith(("bias", "gamma", "beta"))}
@@ -120,7 +120,7 @@ def test_lamb_takes_a_ratio_of_1_where_a_norm_is_0():
 def test_rows_of_a_repeated_token_count_as_their_sum(kind):
     """The gradient of a lookup comes as one row per place, so that a token's rows are several."""
     table = variable_at("embeddings/token_embedding", np.ones((6, 4)))
-    other = variable_at("pooler/dense/kernel", np.ones((4, 4)))
+    other = variable_at("logits/kernel", np.ones((4, 4)))
     optimizer = KINDS[kind](0.01, layer_decay=0.9)
     ids = np.array([2, 5, 2, 2, 0])
     chance = np.random.default_rng(0)
@@ -133,12 +133,12 @@ def test_rows_of_a_repeated_token_count_as_their_sum(kind):
         )
         summed = np.zeros((6, 4))
         np.add.at(summed, ids, rows)
-        gradients.append({"embeddings/token_embedding": summed, "pooler/dense/kernel": rest})
-    starts = {"embeddings/token_embedding": np.ones((6, 4)), "pooler/dense/kernel": np.ones((4, 4))}
-    # There are no blocks here: the embeddings are two steps below the head instead of four.
-    expected = by_the_papers(kind, starts, gradients, 1.0, 0.9**0.5, rate=lambda step: 0.01)
+        gradients.append({"embeddings/token_embedding": summed, "logits/kernel": rest})
+    starts = {"embeddings/token_embedding": np.ones((6, 4)), "logits/kernel": np.ones((4, 4))}
+    # There are no blocks and no pooler here: the embeddings are one layer below the head instead of four.
+    expected = by_the_papers(kind, starts, gradients, 1.0, 0.9**0.25, rate=lambda step: 0.01)
     np.testing.assert_allclose(np.asarray(table), expected["embeddings/token_embedding"], rtol=1e-5)
-    np.testing.assert_allclose(np.asarray(other), expected["pooler/dense/kernel"], rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(other), expected["logits/kernel"], rtol=1e-5)
 
 
 class GooglesRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -178,17 +178,50 @@ def test_every_bias_and_layer_norm_is_excluded_and_nothing_else(config):
     assert "masked_lm/bias" in kept
 
 
-def test_the_rate_is_smaller_the_nearer_a_weight_is_to_the_input(config):
-    layers = 12
-    model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(num_layers=layers)), num_classes=2)
-    shares = dict(zip(paths := [v.path for v in model.trainable_variables], rate_shares(paths, 0.8), strict=True))
-    # ELECTRA's `_get_layer_lrs`, by the first part of the path.
-    depths = {"embeddings": 0, **{f"encoder_block_{k}": k + 1 for k in range(layers)}, "pooler": 14, "logits": 14}
-    assert shares == {path: 0.8 ** (layers + 2 - depths[path.split("/")[0]]) for path in paths}
-    assert shares["logits/kernel"] == shares["pooler/dense/bias"] == 1.0
-    assert set(rate_shares(paths, 1.0)) == {1.0}
-    heads = ["masked_lm/transform/kernel", "next_sentence/dense/kernel"]
-    assert rate_shares([*heads, "encoder_block_0/attention/key/bias"], 0.5) == [1.0, 1.0, 0.25]
+# The power of `layer_decay` by the first part of a path, in networks of three blocks.
+POWERS = {
+    "embeddings": 5,
+    "encoder_block_0": 4,
+    "encoder_block_1": 3,
+    "encoder_block_2": 2,
+    "pooler": 1,
+    **dict.fromkeys(("logits", "masked_lm", "next_sentence"), 0),
+}
+WITHOUT_POOLER = {part: max(0, power - 1) for part, power in POWERS.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "pooler", "arguments"),
+    [
+        ("BertTextClassifier", True, {"num_classes": 2}),
+        ("BertPretrainer", True, {}),
+        ("BertMultipleChoice", True, {}),
+        ("BertTokenClassifier", True, {"num_classes": 2}),
+        ("BertTokenClassifier", False, {"num_classes": 2}),
+        ("BertMaskedLM", False, {}),
+        ("BertQuestionAnswerer", False, {}),
+    ],
+)
+def test_the_learning_rate_is_smaller_the_nearer_a_weight_is_to_the_input(config, name, pooler, arguments):
+    """google-research/electra#51: head 1, pooler d, top block d^2 (d without a pooler), down to the embeddings."""
+    model = getattr(kbs, name)(kbs.BertBackbone(config.replace(num_layers=3), pooler=pooler), **arguments)
+    paths = [variable.path for variable in model.trainable_variables]
+    powers = POWERS if pooler else WITHOUT_POOLER
+    expected = [0.8 ** powers[path.split("/")[0]] for path in paths]
+    assert learning_rate_multipliers(paths, 0.8) == expected
+    assert set(learning_rate_multipliers(paths, 1.0)) == {1.0}
+
+
+def test_frozen_layers_count_in_the_learning_rates(config):
+    """The top block has d^2 whether or not the pooler above it is trained."""
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(num_layers=3)), num_classes=2)
+    model.backbone.pooler.trainable = False
+    optimizer = kbs.BertAdamW(layer_decay=0.5)
+    model.compile(optimizer)
+    model.make_train_function()
+    found = dict(zip([v.path for v in model.trainable_variables], optimizer._multipliers, strict=True))
+    assert found["encoder_block_2/attention/query/kernel"] == 0.25
+    assert found["logits/kernel"] == 1.0
 
 
 @pytest.mark.parametrize(

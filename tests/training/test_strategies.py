@@ -12,6 +12,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import WorkerLostError
 from keras_bert_scratch.training import flops
+from keras_bert_scratch.training.signals import Signals
 from keras_bert_scratch.training.stopping import CoordinatedStop
 from keras_bert_scratch.training.strategies import (
     check_batch,
@@ -21,7 +22,6 @@ from keras_bert_scratch.training.strategies import (
     lost_workers_named,
     make_strategy,
 )
-from keras_bert_scratch.training.train_function import Signals
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_of_several_clocks_the_chiefs_counts():
         stop.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
         stop.until = 5.0
         stop.on_train_batch_begin(0)
-        said[chief] = signals.said.numpy().tolist()
+        said[chief] = signals.sent.numpy().tolist()
     assert said == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_bert_scratch.training.means import Means
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.training.metric_sums import MetricSums
 from keras_bert_scratch.training.train_function import TrainFunction
 
 CONFIG = kbs.BertConfig(vocab_size=60, num_layers=1, hidden_size=32, intermediate_size=64)
@@ -54,15 +54,15 @@ def one_program(model: kbs.BertPretrainer) -> Any:
 
     @tf.function(jit_compile=True)
     def step(batch):
-        return function._in_replica(batch, *function._told())
+        return function._replica_step(batch, *function._arguments())
 
     return step
 
 
 def loss_of(model: kbs.BertPretrainer, results: tuple) -> float:
-    means = Means(model.objectives)
-    means.add(*(result.numpy() for result in results[:2]))
-    return means.result()["loss"]
+    sums = MetricSums(model.objectives)
+    sums.add(*(result.numpy() for result in results[:2]))
+    return sums.result()["loss"]
 
 
 @pytest.mark.parametrize(("dtype", "accumulate"), [("float32", 2), ("mixed_float16", 1)])
@@ -92,9 +92,9 @@ def test_nothing_of_the_step_is_on_the_host():
 def test_parts_of_a_batch_are_worked_through_one_after_another():
     """Side by side they would take the memory of all."""
     function = a_model("float32", 2).make_train_function()
-    step = tf.function(lambda batch: function._in_replica(batch, *function._told()))
+    step = tf.function(lambda batch: function._replica_step(batch, *function._arguments()))
     operations = step.get_concrete_function(a_batch()).graph.get_operations()
-    first, second = [op for op in operations if "Call" in op.type and "_gradients_of_part" in op.get_attr("f").name]
+    first, second = [op for op in operations if "Call" in op.type and "_part_gradients" in op.get_attr("f").name]
     before = [second]
     for op in before:
         before += [other for other in (*(of.op for of in op.inputs), *op.control_inputs) if other not in before]
@@ -111,4 +111,5 @@ def test_fit_traces_once_whatever_comes():
     function = model.train_function
     assert isinstance(function, TrainFunction)
     assert function._gradients.experimental_get_tracing_count() == 1
-    assert function._many.experimental_get_tracing_count() == 1
+    (steps,) = function._graphs.values()
+    assert steps.experimental_get_tracing_count() == 1
