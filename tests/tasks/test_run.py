@@ -350,7 +350,7 @@ def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
 
 def test_a_pretrained_model_is_no_fine_tuned_one(small, tokenizer):
     kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
-    with pytest.raises(kbs.UserError, match="holds no task.json"):
+    with pytest.raises(kbs.UserError, match=r"holds no task\.json"):
         FineTuned.load("model")
 
 
