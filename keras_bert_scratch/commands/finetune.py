@@ -40,7 +40,6 @@ from keras_bert_scratch.commands.arguments import (
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
-ELSEWHERE = "With `--task NAME --help` the task's own options are shown too."
 
 
 class TaskCommand(TyperCommand):
@@ -117,7 +116,10 @@ def finetune(
         Path | None, typer.Option(help="Table to measure on after each epoch; the best epoch's model is kept.")
     ] = None,
     task: Annotated[
-        str, typer.Option(help="classification, pair-classification, regression or multi-label.")
+        str,
+        typer.Option(
+            help="classification, pair-classification, regression or multi-label; with --help its own options."
+        ),
     ] = "classification",
     text_column: TextColumn = None,
     pair_column: PairColumn = None,

@@ -129,6 +129,15 @@ def finetune(
     Raises:
         UserError: sizes that do not fit, a bad table, a folder that holds another run.
         Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> rows = {"text": ["play", "playing"], "label": ["no", "yes"]}
+        >>> how = FineTuning(epochs=1, batch_size=2, max_length=8)
+        >>> run = finetune("classification", config, rows, "run", how=how, tokenizer=BertTokenizer(vocabulary))
+        >>> run.results["steps"], [sorted(answer) for answer in predict("run", {"text": ["play"]})]
+        (1, [['label', 'score', 'scores']])
     """
     strategy = strategy or tf.distribute.get_strategy()
     check_batch(strategy, how.batch_size)
@@ -178,6 +187,14 @@ def evaluate(
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
 
     Returns: the task's metrics by name, `loss`, and how many `examples` there were.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> FineTuned(model, BertTokenizer(vocabulary), Spec("classification", ("text",), 8, ("no", "yes"))).save("tuned")
+        >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
+        0.5
     """
     tuned = FineTuned.load(run)
     _, examples = tuned.task.read(data, _renamed(tuned.spec, header_names), on_bad_row)
@@ -190,6 +207,14 @@ def predict(run: Path | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str,
     Args:
         run: path. The folder of a finished fine-tuning run.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> FineTuned(model, BertTokenizer(vocabulary), Spec("classification", ("text",), 8, ("no", "yes"))).save("tuned")
+        >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
+        [['label', 'score', 'scores']]
     """
     return FineTuned.load(run).predict(raw)
 

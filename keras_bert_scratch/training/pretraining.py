@@ -44,6 +44,13 @@ class SecondPhase:
         max_length: int, default 512. Tokens per row.
         fraction: float, default 0.1. Of the run, at its end.
         batch_size: int or None, default None. Rows per step; `None` for as many as before.
+
+    Raises:
+        UserError: the fraction is none.
+
+    Example:
+        >>> SecondPhase(max_length=512).fraction
+        0.1
     """
 
     max_length: int = 512
@@ -97,6 +104,15 @@ def pretrain(
     Raises:
         UserError: sizes that do not fit, records made with another vocabulary, a folder that holds another run.
         Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> _ = Path("play.txt").write_text("Playing. Play!\\n\\nPlay? Play.")
+        >>> _ = build_records("play.txt", BertTokenizer(vocabulary), "records")
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> records = PretrainingRecords("records")
+        >>> pretrain(records, config, "run", TrainingOptions(steps=1), batch_size=2, max_length=16).results["steps"]
+        1
     """
     strategy = strategy or tf.distribute.get_strategy()
     second_batch = (second_phase.batch_size or batch_size) if second_phase else batch_size

@@ -54,6 +54,7 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
         UserError: no such file, another ending, or the file as a whole cannot be read.
 
     Example:
+        >>> from pathlib import Path
         >>> _ = Path("stars.csv").write_text('text,stars\n"Blue, mostly.",5\n')
         >>> with opened_table("stars.csv") as table:
         ...     table.names, list(table.records)
