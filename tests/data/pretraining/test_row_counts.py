@@ -109,12 +109,17 @@ def test_counts_of_damaged_records_are_not_kept(copied, plans):
     assert not (copied / ".row_counts").exists()
 
 
-def test_little_work_leaves_no_file(copied):
-    next(iter(kbs.PretrainingRecords(copied).batches(4, 32)))
-    assert not (copied / ".row_counts").exists()
+def test_little_work_leaves_no_file(monkeypatch):
+    monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
+    counts = RowCounts(Path("records"), {"seed": 0})
+    counts.add("a", 1, seconds=0.06)
+    assert not Path("records").exists()
+    counts.add("b", 2, seconds=0.06)
+    assert len(list(Path("records/.row_counts").iterdir())) == 1
 
 
-def test_two_processes_add_to_the_same_file():
+def test_two_processes_add_to_the_same_file(monkeypatch):
+    monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
     first, second = (RowCounts(Path("records"), {"seed": 0}) for _ in range(2))
     first.add("a", 1, seconds=1.0)
     second.add("b", 2, seconds=1.0)

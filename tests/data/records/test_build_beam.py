@@ -133,7 +133,8 @@ def test_other_failures_stay_what_they_are(corpus, tokenizer, tmp_path, monkeypa
 
 
 def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
-    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: path.name != ".partial-beam" and is_dir(path))
     with pytest.raises(kbs.UserError, match=r"\.partial-beam: a worker does not see it; give a folder on a disk "):
         build_records_with_beam([corpus], tokenizer, "beam")
 
@@ -144,8 +145,8 @@ def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
         ({"directory": "quux://bucket/records"}, r"quux://bucket/records: cannot be read \(TensorFlow opens no quux"),
         ({"num_shards": 0}, r"`num_shards`: must be at least 1, not 0"),
         ({"pipeline_args": ["--runner=Walker"]}, r"`beam`: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
-        ({"directory": "full"}, r"full: exists already; delete it or choose another folder"),
-        ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another folder"),
+        ({"directory": "full"}, r"full: exists already; delete it or choose another place"),
+        ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another place"),
         ({"corpus": ["none.txt"]}, r"none.txt: no such file or folder"),
     ],
 )
