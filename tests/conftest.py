@@ -31,6 +31,8 @@ def fresh_folder(tmp_path, monkeypatch):
     """Every test writes in a folder of its own, with the same chance."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BERT_CACHE", str(tmp_path / "cache"))
+    # Records are shared between tests: on a busy machine their counts of rows would be worth a file beside them.
+    monkeypatch.setattr("keras_bert_scratch.data.pretraining.row_counts.WORTH_SAVING_SECONDS", 1.5)
     keras.utils.set_random_seed(1)
     return tmp_path
 

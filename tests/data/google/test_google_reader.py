@@ -168,7 +168,7 @@ def test_workers_share_the_batches_of_one(googles, tokenizer, num_workers, small
         ({"rules": ExampleRules("none")}, "`pairs`"),
         ({"rules": ExampleRules(packing=True)}, "`packing=False`"),
         ({"rules": ExampleRules(objective="left-to-right")}, "`objective='masked'`"),
-        ({"batch_size": 3, "num_workers": 2}, "--batch"),
+        ({"batch_size": 3, "num_workers": 2}, "`batch_size`"),
     ],
     ids=["length", "no pairs", "packing", "objective", "workers"],
 )

@@ -242,8 +242,8 @@ def test_a_single_document_has_no_pairs(documents, tokenizer):
     ("arguments", "named"),
     [
         ({"max_length": 7}, "`max_length`: must be at least 8"),
-        ({"batch_size": 0}, "--batch: must be"),
-        ({"batch_size": 9, "num_workers": 2}, "--batch: must be a multiple of the 2 workers, not 9"),
+        ({"batch_size": 0}, "`batch_size`: must be"),
+        ({"batch_size": 9, "num_workers": 2}, "`batch_size`: must be a multiple of the 2 workers, not 9"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(records, arguments, named):

@@ -42,7 +42,7 @@ def test_once_counted_a_late_step_plans_as_few_shards_as_the_first(copied, plans
     assert len(plans) >= 3 * reader.PLANS
     plans.clear()
     found = first_batch(kbs.PretrainingRecords(copied), LATE, rules=rules)
-    assert len(plans) <= 3  # the shard of the step, and the next ones, made ahead
+    assert len(plans) < reader.PLANS  # the shard of the step, and some that are made ahead
     tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
 
 
@@ -54,7 +54,7 @@ def test_what_a_run_has_read_it_need_not_count_when_it_is_resumed(copied, plans)
     expected = [next(run) for _ in range(steps)][-1]
     plans.clear()
     found = first_batch(kbs.PretrainingRecords(copied), steps - 1)
-    assert len(plans) <= 3
+    assert len(plans) < reader.PLANS  # the shard of the step, and some that are made ahead
     tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
 
 
@@ -73,7 +73,7 @@ def test_masks_do_not_change_the_counts(copied, plans):
     plans.clear()
     rules = kbs.ExampleRules(masking=kbs.MaskingRule(0.3, "words"), static_masks=True)
     first_batch(kbs.PretrainingRecords(copied), LATE, rules=rules)
-    assert len(plans) <= 3
+    assert len(plans) < reader.PLANS  # the shard of the step, and some that are made ahead
 
 
 def test_where_the_records_may_not_be_written_the_users_cache_is(copied, plans):
@@ -81,7 +81,7 @@ def test_where_the_records_may_not_be_written_the_users_cache_is(copied, plans):
     first_batch(kbs.PretrainingRecords(copied), LATE)
     plans.clear()
     first_batch(kbs.PretrainingRecords(copied), LATE)
-    assert len(plans) <= 3
+    assert len(plans) < reader.PLANS  # the shard of the step, and some that are made ahead
     assert len(list(Path("cache/row_counts").iterdir())) == 1
 
 
@@ -92,7 +92,7 @@ def test_where_nothing_may_be_written_counts_are_in_memory(copied, plans):
     expected = first_batch(data, LATE)
     plans.clear()
     tf.nest.map_structure(np.testing.assert_array_equal, first_batch(data, LATE), expected)
-    assert len(plans) <= 3
+    assert len(plans) < reader.PLANS  # the shard of the step, and some that are made ahead
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"counts": 3}', b'{"counts": {"a": null}}'])
@@ -109,12 +109,17 @@ def test_counts_of_damaged_records_are_not_kept(copied, plans):
     assert not (copied / ".row_counts").exists()
 
 
-def test_little_work_leaves_no_file(copied):
-    next(iter(kbs.PretrainingRecords(copied).batches(4, 32)))
-    assert not (copied / ".row_counts").exists()
+def test_little_work_leaves_no_file(monkeypatch):
+    monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
+    counts = RowCounts(Path("records"), {"seed": 0})
+    counts.add("a", 1, seconds=0.06)
+    assert not Path("records").exists()
+    counts.add("b", 2, seconds=0.06)
+    assert len(list(Path("records/.row_counts").iterdir())) == 1
 
 
-def test_two_processes_add_to_the_same_file():
+def test_two_processes_add_to_the_same_file(monkeypatch):
+    monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
     first, second = (RowCounts(Path("records"), {"seed": 0}) for _ in range(2))
     first.add("a", 1, seconds=1.0)
     second.add("b", 2, seconds=1.0)
