@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
-    from keras_bert_scratch.tasks.run import FineTuning as FineTuning
+    from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
     from keras_bert_scratch.tasks.run import evaluate as evaluate
     from keras_bert_scratch.tasks.run import finetune as finetune
     from keras_bert_scratch.tasks.run import predict as predict
@@ -67,7 +67,7 @@ _MODULES = {
     "CorpusForm": "data.corpus.form",
     "ExampleRules": "data.pretraining.rules",
     "FineTuned": "tasks.fine_tuned",
-    "FineTuning": "tasks.run",
+    "FineTuning": "tasks.fine_tuning",
     "Lamb": "training.lamb",
     "LinearWarmupDecay": "training.schedules",
     "MaskingRule": "data.pretraining.masking",
