@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from keras_bert_scratch.training.metric_sums import MetricSums
 
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.training.callbacks import MetricsLog, read_metrics
+from keras_bert_scratch.training.metric_sums import MetricSums
 
 COUNTED, SKIPPED = 1, 0
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import WorkerLostError
 from keras_bert_scratch.training import flops
+from keras_bert_scratch.training.signals import Signals
 from keras_bert_scratch.training.steering import Steering
 from keras_bert_scratch.training.strategies import (
     check_batch,
@@ -21,7 +22,6 @@ from keras_bert_scratch.training.strategies import (
     lost_workers_named,
     make_strategy,
 )
-from keras_bert_scratch.training.signals import Signals
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_bert_scratch.training.metric_sums import MetricSums
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.training.metric_sums import MetricSums
 from keras_bert_scratch.training.train_function import TrainFunction
 
 CONFIG = kbs.BertConfig(vocab_size=60, num_layers=1, hidden_size=32, intermediate_size=64)
