@@ -22,6 +22,9 @@ class MergeChoices(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())  # Keras cannot describe a layer whose dtype is a policy unless it has this
+
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class SplitChoices(keras.layers.Layer):
@@ -42,3 +45,6 @@ class SplitChoices(keras.layers.Layer):
 
     def call(self, scores: Any, merged: Any) -> Any:
         return ops.reshape(scores, ops.shape(merged)[:2])
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())

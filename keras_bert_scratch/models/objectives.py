@@ -208,7 +208,7 @@ def classes(
     def check(labels: np.ndarray, output_shapes: Any) -> None:
         shape = _of(output_shapes, output)
         _check_shape(labels.shape, shape[:-1])
-        number, highest = shape[-1], labels.max(initial=-1)
+        number, highest = shape[-1], labels.max() if labels.size else -1
         if labels.dtype.kind not in "iubf" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
             raise UserError(f"`y`: labels of classes are whole numbers; these are {labels.dtype}, such as {labels[:1]}")
         if number is not None and highest >= number:

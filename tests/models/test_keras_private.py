@@ -7,7 +7,7 @@ import keras
 
 def test_the_trainer_builds_by_this_name():
     trainer = keras.Model
-    where = "models/objectives.py overrides it: see how Keras's TensorFlow trainer now builds a model under a strategy"
+    where = "models/trainable.py overrides it: see how Keras's TensorFlow trainer now builds a model under a strategy"
     assert hasattr(trainer, "_maybe_symbolic_build"), where
     parameters = list(inspect.signature(trainer._maybe_symbolic_build).parameters)
     assert parameters == ["self", "iterator", "data_batch"], where

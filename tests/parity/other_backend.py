@@ -1,0 +1,99 @@
+"""Logits, gradients and an epoch of plain `fit` of our models on the Keras backend of this process.
+
+    KERAS_BACKEND=jax python tests/parity/other_backend.py weights.npz out.npz
+
+Without `weights.npz` the weights are drawn and written there, so that another backend can take the same.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_bert_scratch as kbs
+
+CONFIG = kbs.BertConfig(
+    vocab_size=50,
+    num_layers=2,
+    hidden_size=16,
+    num_heads=2,
+    max_position_embeddings=12,
+    hidden_dropout=0.0,
+    attention_dropout=0.0,
+)
+ROWS, LENGTH = 8, 7
+
+
+def models() -> dict:
+    """By name the model, its inputs and its labels."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(5, 50, (ROWS, LENGTH)).astype("int32")
+    mask = (np.arange(LENGTH) < rng.integers(4, LENGTH + 1, (ROWS, 1))).astype("int32")
+    inputs = {"token_ids": ids, "segment_ids": ids % 2, "padding_mask": mask}
+    masked = {**inputs, "mask_positions": ids[:, :2] % 3}
+    packed = {**masked, "example_ids": mask * (1 + (np.arange(LENGTH) > 2)).astype("int32")}
+    packed["example_starts"] = np.tile(np.array([[0, 3]], "int32"), (ROWS, 1))
+    labels = rng.integers(0, 3, ROWS)
+    words = {"masked_lm": ids[:, :2], "next_sentence": labels % 2}
+    found = {}
+    for rows, x, y in (
+        ("rows", masked, words),
+        ("packed", packed, {**words, "next_sentence": ids[:, :2] % 2}),
+    ):
+        backbone = kbs.BertBackbone(CONFIG, packed=rows == "packed", name=f"backbone_{rows}")
+        found[f"pretrainer, {rows}"] = (kbs.BertPretrainer(backbone), x, y)
+    found["classifier"] = (kbs.BertTextClassifier(kbs.BertBackbone(CONFIG), num_classes=3), inputs, labels)
+    tagger = kbs.BertTokenClassifier(kbs.BertBackbone(CONFIG, pooler=False), num_classes=3)
+    found["tagger"] = (tagger, inputs, ids % 4 - 1)
+    return found
+
+
+def gradients(model: keras.Model, x: dict, y: object) -> list[np.ndarray]:
+    """Of the loss, by this backend's own means; one per trainable variable."""
+    values = [variable.value for variable in model.trainable_variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        others = [variable.value for variable in model.non_trainable_variables]
+
+        def loss_of(values: list) -> object:
+            outputs, _ = model.stateless_call(values, others, x, training=True)
+            return model.compute_loss(x, y, outputs)
+
+        return [np.asarray(gradient) for gradient in jax.grad(loss_of)(values)]
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x, y, model(x, training=True))
+    return [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, values, unconnected_gradients="zero")]
+
+
+def main(weights_file: str, out_file: str) -> None:
+    """Writes everything that another backend must find too."""
+    draws = np.random.default_rng(1)
+    stored = dict(np.load(weights_file)) if Path(weights_file).exists() else {}
+    out = {}
+    for name, (model, x, y) in models().items():
+        for variable in model.trainable_variables:
+            key = f"{name}/{variable.path}"
+            if key not in stored:
+                stored[key] = (np.asarray(variable) + draws.normal(size=variable.shape) * 0.2).astype("float32")
+            variable.assign(stored[key])
+        paths = [variable.path for variable in model.trainable_variables]
+        logits = model(x)
+        for part, value in (logits if isinstance(logits, dict) else {"logits": logits}).items():
+            out[f"{name}/logits/{part}"] = keras.ops.convert_to_numpy(value)
+        model.compile(keras.optimizers.SGD(0.1))
+        for path, gradient in zip(paths, gradients(model, x, y), strict=True):
+            out[f"{name}/gradient/{path}"] = gradient
+        history = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
+        out |= {f"{name}/fit/{metric}": np.array(values) for metric, values in history.items()}
+        for path, variable in zip(paths, model.trainable_variables, strict=True):
+            out[f"{name}/trained/{path}"] = keras.ops.convert_to_numpy(variable)
+    np.savez(weights_file, **stored)
+    np.savez(out_file, **out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
