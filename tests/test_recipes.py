@@ -66,7 +66,7 @@ def tokens_of(directory):
 
 
 def test_the_demo_corpus():
-    call("demo_corpus", Path("out"), share=0.01)
+    call("demo_corpus", Path("out"), fraction=0.01)
     for part, records in (("train", "records"), ("held_out", "records_held_out")):
         files = sorted(Path("out/corpus/text", part).iterdir())
         documents = [text for file in files for text in file.read_text().split("\n\n")]
@@ -75,7 +75,7 @@ def test_the_demo_corpus():
         assert manifest.text["text_bytes"] == sum(file.stat().st_size for file in files)
         assert Path("out", records, "vocab.txt").read_bytes() == Path("out/vocab.txt").read_bytes()
     before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")}
-    call("demo_corpus", Path("out"), share=0.01)
+    call("demo_corpus", Path("out"), fraction=0.01)
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == before
 
 

@@ -28,12 +28,12 @@ VOCAB_SIZE = 8000
 
 def main(
     out: Out,
-    share: Annotated[float, typer.Option(help="Share of the texts to take, for a quick look.")] = 1.0,
+    fraction: Annotated[float, typer.Option(help="Fraction of the texts to take, for a quick look.")] = 1.0,
 ) -> None:
     """Make records of the demo's text."""
     corpus, vocabulary = out / "corpus", out / "vocab.txt"
     if not corpus.exists():
-        write_demo_text(corpus, share, NUM_LABELLED)
+        write_demo_text(corpus, fraction, NUM_LABELLED)
     if not vocabulary.exists():
         vocab([str(corpus / "text" / "train")], vocabulary, VOCAB_SIZE)
     for part, records in (("train", "records"), ("held_out", "records_held_out")):

@@ -56,8 +56,8 @@ Pairs = Annotated[
 ]
 ShortSeqProb = Annotated[float, typer.Option(help="How often an example aims at a random shorter length.")]
 Masking = Annotated[str, typer.Option(help="Units that are hidden: tokens, words (whole), ngrams (1-3 words).")]
-MaskedShare = Annotated[float, typer.Option(help="Share of a row's tokens to hide.")]
-MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default no less than the share.")]
+MaskedFraction = Annotated[float, typer.Option(help="Fraction of a row's tokens to hide.")]
+MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default that fraction.")]
 Strategy = Annotated[str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")]
 Workers = Annotated[str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")]
 Index = Annotated[int | None, typer.Option(help="Which of the workers this is, from 0.")]
@@ -84,11 +84,14 @@ def listed(names: str) -> list[str]:
 # Arguments of the library that a verb takes under another name; all others have the same one.
 PARAMETERS = {
     "batch_size": "batch",
-    "fraction": "masked_share",  # of `MaskingRule`
+    "fraction": "masked_fraction",  # of `MaskingRule`
+    "labels_column": "label_column",
     "max_length": "length",
     "num_shards": "shards",
     "save_seconds": "save_every",
+    "score_column": "label_column",
     "seconds": "budget",
+    "text_pair_column": "pair_column",
     "unit": "masking",  # of `MaskingRule`
     "vocabulary": "vocab",
 }

@@ -14,7 +14,7 @@ from keras_bert_scratch.commands.arguments import (
     Dtype,
     Index,
     Length,
-    MaskedShare,
+    MaskedFraction,
     Masking,
     MaxPredictions,
     OnNonfinite,
@@ -71,7 +71,7 @@ def pretrain(
     ] = False,
     short_seq_prob: ShortSeqProb = 0.1,
     masking: Masking = "tokens",
-    masked_share: MaskedShare = 0.15,
+    masked_fraction: MaskedFraction = 0.15,
     max_predictions: MaxPredictions = None,
     static_masks: Annotated[
         bool, typer.Option("--static-masks", help="The same masks for an example in every epoch.")
@@ -102,7 +102,7 @@ def pretrain(
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
-    masks = MaskingRule(masked_share, masking, max_predictions)
+    masks = MaskingRule(masked_fraction, masking, max_predictions)
     rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
     seconds = seconds_of(budget) if budget else None
     run = pretrain_records(

@@ -13,7 +13,7 @@ from keras_bert_scratch.commands.arguments import (
     Corpus,
     Documents,
     Length,
-    MaskedShare,
+    MaskedFraction,
     Masking,
     MaxPredictions,
     Pairs,
@@ -60,7 +60,7 @@ def tfrecords(
     pairs: Pairs = "next",
     short_seq_prob: ShortSeqProb = 0.1,
     masking: Masking = "tokens",
-    masked_share: MaskedShare = 0.15,
+    masked_fraction: MaskedFraction = 0.15,
     max_predictions: MaxPredictions = None,
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
@@ -87,7 +87,7 @@ def tfrecords(
         elif format == "documents":
             manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:
-            rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_share, masking, max_predictions))
+            rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_fraction, masking, max_predictions))
             manifest = build_google_examples(
                 corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
             )

@@ -27,9 +27,9 @@ class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
     Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted; `fill`, the
-    share of places that are no padding; `mfu`, which share of the machine's matrix peak the step's matrix products come
-    to, where these are known; `eta_seconds`; `skipped`, how many steps so far changed nothing because their gradient
-    was not finite.
+    fraction of positions that are no padding; `mfu`, the fraction of the machine's measured matrix peak that the matrix
+    products of the steps reach, where their number is known; `eta_seconds`; `skipped`, how many steps so far changed
+    nothing because their gradient was not finite.
 
     Args:
         folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
@@ -38,7 +38,7 @@ class MetricsLog(keras.callbacks.Callback):
         first_step: where this process takes the run up.
         skipped: how many steps before it changed nothing.
         peak: operations per second of matrix products at the machine's best.
-        left: called for the share of the run that is still to come.
+        left: called for the fraction of the run that is still to come.
         writes: whether this process writes; of several workers only the chief does.
     """
 

@@ -88,7 +88,7 @@ def test_with_beam(corpus, vocab):
         (["--sentences", "words"], "--sentences: 'words' is unknown"),
         (["--bad-bytes", "drop"], "--bad-bytes: 'drop' is unknown"),
         (["--shards", "0"], "--shards: must be at least 1"),
-        (["--format", "google", "--masked-share", "2"], "--masked-share: must be more than 0"),
+        (["--format", "google", "--masked-fraction", "2"], "--masked-fraction: must be more than 0"),
     ],
 )
 def test_unknown_options_are_named(corpus, vocab, options, named):
@@ -103,7 +103,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
     [
         (["--packing"], kbs.BertPretrainer),
         (["--pairs", "order", "--masking", "words", "--static-masks"], kbs.BertPretrainer),
-        (["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-share", "0.3"], kbs.BertMaskedLM),
+        (["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-fraction", "0.3"], kbs.BertMaskedLM),
     ],
     ids=["packing", "order", "none"],
 )
