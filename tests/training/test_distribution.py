@@ -39,3 +39,11 @@ def test_two_devices_and_two_workers_train_as_one_in_every_case():
     found = measured("mirrored,two workers")
     assert len(found) == 26
     check(found)
+
+
+def test_the_last_steps_of_an_execution_count_on_two_devices_too():
+    script = Path(__file__).with_name("mirrored_remainder.py")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    several, one = json.loads(run.stdout.splitlines()[-1])
+    assert several["updates"] == 6
+    assert several == pytest.approx(one, rel=1e-5)
