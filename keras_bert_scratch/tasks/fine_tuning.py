@@ -118,8 +118,8 @@ def run_once(
         return model
 
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
-        if "fill" not in run.results:
-            run.note(fill=round(train.fill(how.batch_size, seed), 4))
+        if "non_padding_fraction" not in run.results:
+            run.note(non_padding_fraction=round(train.non_padding_fraction(how.batch_size, seed), 4))
         if dev is None:
             return None
         tuned = FineTuned(model, train.tokenizer, train.spec)

@@ -65,7 +65,7 @@ def finetune(
         strategy: from `make_strategy`; `None` for one device.
 
     Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`, and
-        `fill`, the fraction of positions that are no padding.
+        `non_padding_fraction`, the fraction of positions that are no padding.
 
     Raises:
         UserError: sizes that do not fit, a bad table, a folder that holds another run.

@@ -26,8 +26,8 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
-    Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted; `fill`, the
-    fraction of positions that are no padding; `mfu`, the fraction of the machine's measured matrix peak that the matrix
+    Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted;
+    `non_padding_fraction` of the positions; `mfu`, the fraction of the machine's measured matrix peak that the matrix
     products of the steps reach, where their number is known; `eta_seconds`; `skipped`, how many steps so far changed
     nothing because their gradient was not finite.
 
@@ -100,7 +100,7 @@ class MetricsLog(keras.callbacks.Callback):
         sums = function.metric_sums
         self.latest = {
             "tokens_per_second": round(sums.tokens / seconds, 1),
-            "fill": round(sums.tokens / max(sums.positions, 1.0), 4),
+            "non_padding_fraction": round(sums.tokens / max(sums.positions, 1.0), 4),
         }
         if self.step_flops:
             self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 4)

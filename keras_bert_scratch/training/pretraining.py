@@ -98,7 +98,7 @@ def pretrain(
             model is kept in `best/`. `None` for a tenth of the steps, or 1000 where the clock decides.
         options: RunOptions. Dtype, accumulation, recomputation, saving, gradients that are not finite.
 
-    Returns: the finished run; its `results` hold `fill`, the fraction of positions that are no padding,
+    Returns: the finished run; its `results` hold `non_padding_fraction`, the fraction of positions that are no padding,
         `held_out_before` and `held_out_after`, `best`.
 
     Raises:
@@ -150,11 +150,9 @@ def pretrain(
 
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         chief = is_chief(strategy)
-        if "fill" not in run.results:
-            run.note(fill=round(records.non_padding_fraction(max_length, seed, rules), 4))
-            line = (
-                f"{records.directory}: {run.results['fill']:.1%} of the positions in rows of {max_length} hold tokens"
-            )
+        if "non_padding_fraction" not in run.results:
+            run.note(non_padding_fraction=round(records.non_padding_fraction(max_length, seed, rules), 4))
+            line = f"{records.directory}: {run.results['non_padding_fraction']:.1%} of the positions in rows of {max_length} hold tokens"
             if chief:
                 Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         if not held_out:

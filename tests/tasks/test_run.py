@@ -164,9 +164,9 @@ def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monk
     assert traced == [None]
 
 
-def test_the_run_tells_its_fill(finished, tokenizer, animals):
+def test_the_run_tells_its_non_padding_fraction(finished, tokenizer, animals):
     data = kbs.TaskData.read("classification", animals, tokenizer, max_length=32)
-    assert story(finished)["results"]["fill"] == round(data.fill(8), 4)
+    assert story(finished)["results"]["non_padding_fraction"] == round(data.non_padding_fraction(8), 4)
 
 
 def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, animals):

@@ -55,7 +55,7 @@ def test_rates_are_of_the_time_in_steps_alone(model, clock):
     assert [row["step"] for row in rows] == [2, 4]
     assert [row["tokens_per_second"] for row in rows] == [160 / 4, 160 / 2]
     assert [row["mfu"] for row in rows] == [2 * 500 / 4 / 1000, 2 * 500 / 2 / 1000]
-    assert [row["fill"] for row in rows] == [0.8, 0.8]
+    assert [row["non_padding_fraction"] for row in rows] == [0.8, 0.8]
     assert rows[0]["seconds"] == 13  # but the run has lasted as long as it has
 
 

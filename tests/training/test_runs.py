@@ -161,7 +161,9 @@ def test_a_second_phase_has_longer_rows(records, config):
     run = run_it(records, config, "run", training=TrainingOptions(steps=40), second_phase=phase)
     rows = read_metrics(run.path / "metrics.csv")
     assert [row["step"] for row in rows] == [20, 40]
-    assert all(0.5 < row["fill"] <= 1 and row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows)
+    assert all(
+        0.5 < row["non_padding_fraction"] <= 1 and row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows
+    )
     assert run.results["steps"] == 40
 
 

@@ -14,7 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 
-FILL_BATCHES = 200
+BATCHES_LOOKED_AT = 200
 ROWS_AT_ONCE = 4096  # tokenized in one call to learn their lengths; bounds its memory
 
 
@@ -110,12 +110,12 @@ class TaskData:
         """Training steps in which every example is seen once."""
         return math.ceil(len(self) / batch_size)
 
-    def fill(self, batch_size: int = 32, seed: int = 0) -> float:
+    def non_padding_fraction(self, batch_size: int = 32, seed: int = 0) -> float:
         """The fraction of positions that hold tokens, not padding, in one worker's batches of the first epoch.
 
         Of a long epoch the first 200 batches are looked at, which are drawn from all examples.
         """
-        batches = self.training_batches(batch_size, seed).take(min(self.steps_per_epoch(batch_size), FILL_BATCHES))
+        batches = self.training_batches(batch_size, seed).take(min(self.steps_per_epoch(batch_size), BATCHES_LOOKED_AT))
         masks = batches.map(lambda inputs, *_: (tf.reduce_sum(inputs["padding_mask"]), tf.size(inputs["padding_mask"])))
         tokens, positions = np.sum(list(masks.as_numpy_iterator()), axis=0, dtype=np.int64)
         return float(tokens / positions)

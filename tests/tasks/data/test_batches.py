@@ -107,12 +107,12 @@ def test_fill_is_that_of_the_first_epochs_batches(uneven, tokenizer):
     data = data_of(uneven, tokenizer, 32)
     batches = data.training_batches(4, seed=3).take(data.steps_per_epoch(4))
     masks = [inputs["padding_mask"].ravel() for inputs, _ in batches.as_numpy_iterator()]
-    assert data.fill(4, seed=3) == pytest.approx(np.concatenate(masks).mean())
+    assert data.non_padding_fraction(4, seed=3) == pytest.approx(np.concatenate(masks).mean())
 
 
 def test_bucketing_fills_more(uneven, tokenizer):
     data = data_of(uneven, tokenizer, 64)
-    assert data.fill(4) > 0.8 > 0.6 > data.num_tokens.mean() / 64
+    assert data.non_padding_fraction(4) > 0.8 > 0.6 > data.num_tokens.mean() / 64
 
 
 def test_lengths_are_learned_in_parts(uneven, tokenizer, monkeypatch):
