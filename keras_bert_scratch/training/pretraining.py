@@ -152,7 +152,8 @@ def pretrain(
         chief = is_chief(strategy)
         if "non_padding_fraction" not in run.results:
             run.note(non_padding_fraction=round(records.non_padding_fraction(max_length, seed, rules), 4))
-            line = f"{records.directory}: {run.results['non_padding_fraction']:.1%} of the positions in rows of {max_length} hold tokens"
+            fraction = run.results["non_padding_fraction"]
+            line = f"{records.directory}: {fraction:.1%} of the positions in rows of {max_length} hold tokens"
             if chief:
                 Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         if not held_out:
