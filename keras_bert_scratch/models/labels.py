@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES
 from keras_bert_scratch.errors import UserError
 
-# Hugging Face's words.
-REGRESSION, SINGLE_LABEL, MULTI_LABEL = "regression", "single_label_classification", "multi_label_classification"
-PROBLEM_TYPES = (REGRESSION, SINGLE_LABEL, MULTI_LABEL)
+REGRESSION, SINGLE_LABEL, MULTI_LABEL = PROBLEM_TYPES
 
 
 def check_label_names(label_names: Sequence[str], num_classes: int) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import SecondPhase, pretrain
+from keras_bert_scratch.training.pretraining import SecondPhase, evaluate_pretrained, pretrain
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
 
@@ -65,6 +65,27 @@ def test_training_learns(finished):
     results = json.loads((finished / "run.json").read_text())["results"]
     before, after = results["held_out_before"], results["held_out_after"]
     assert after["masked_lm_loss"] < before["masked_lm_loss"] - 0.5
+
+
+def test_evaluation_gives_what_the_run_says(finished, records):
+    """With the run's own batches, lengths and rules; as `keras-bert evaluate` asks for it."""
+    results = json.loads((finished / "run.json").read_text())["results"]
+    assert evaluate_pretrained(finished, records) == results["held_out_after"]
+
+
+def test_evaluation_knows_packing_masks_and_dtype(records, config):
+    masks = kbs.MaskingRule(fraction=0.2, unit="words")
+    rules = kbs.ExampleRules(pairs="order", masking=masks, packing=True)
+    run = run_it(
+        records,
+        config,
+        "run",
+        training=TrainingOptions(steps=2),
+        held_out=kbs.PretrainingRecords(records),
+        rules=rules,
+        options=RunOptions(dtype="bfloat16"),
+    )
+    assert evaluate_pretrained("run", records) == run.results["held_out_after"]
 
 
 def test_a_finished_run_is_left_as_it_is(finished, records, config):
