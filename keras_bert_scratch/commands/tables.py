@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 def print_results(title: str, results: Mapping[str, Any]) -> None:
     """The title and a table of names and values; values that are tables themselves become rows `outer inner`.
 
-    A list, such as all that was measured while training, is left to the file that holds it.
+    Left out are lists, such as all that was measured while training: the file has them; and what is `None`.
     """
     print(title)
     table = Table(show_header=False)
-    for name, value in results.items():
-        if isinstance(value, list):
-            continue
-        for inner, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-            if number is not None:
-                shown = number if isinstance(number, str) else f"{number:,}"
-                table.add_row(f"{name} {inner}".strip().replace("_", " "), shown)
+    for name, value in _rows(results):
+        table.add_row(name.replace("_", " "), value if isinstance(value, str) else f"{value:,}")
     Console().print(table)
+
+
+def _rows(results: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in results.items():
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{outer}{name} ")
+        elif value is not None and not isinstance(value, list):
+            yield f"{outer}{name}", value
 
 
 def print_run(run: RunDirectory) -> None:

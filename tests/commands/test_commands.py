@@ -115,6 +115,32 @@ def test_evaluate_measures_a_pretrained_model_on_records(config, tokenizer, reco
     assert "masked lm accuracy" in result.output
 
 
+def test_every_task_goes_from_table_to_answers(records):
+    """By commands alone, in one epoch: a run, its results, an evaluation, a file of answers, a SavedModel."""
+    rows = [{"text": "the heron", "labels": ["bird", "wader"]}, {"text": "the otter", "labels": []}] * 4
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    argv = ["finetune", "--task", "multi-label", "--threshold", "0.4", "--train", "t.jsonl", "--dev", "t.jsonl"]
+    argv += ["--preset", "bert-tiny", "--vocab", records / "vocab.txt", "--batch", "4", "--length", "16"]
+    result = keras_bert(*argv, "--epochs", "1", "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert "dev f1 by label bird" in result.output
+    assert json.loads(Path("run/task.json").read_text())["options"] == {"threshold": 0.4}
+    evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl")
+    assert "f1 micro" in evaluated.output
+    for model in ("run", "saved"):
+        if model == "saved":
+            assert keras_bert("export", "run", "--out", "saved").exit_code == 0
+        answered = keras_bert("predict", model, "--data", "t.jsonl", "--out", f"{model}.jsonl")
+        assert answered.exit_code == 0, answered.output
+        lines = [json.loads(line) for line in Path(f"{model}.jsonl").read_text().splitlines()]
+        assert [line["text"] for line in lines] == [row["text"] for row in rows]
+        assert all("scores" in line for line in lines)
+    refused("predict", "run", "--data", "t.jsonl", "--out", "run.jsonl", saying=r"run\.jsonl: exists already")
+    refused("predict", "run", saying="TEXT, --data: give texts or a table")
+    refused("predict", "run", "a", "--out", "x.jsonl", saying="--out: is for --data")
+    refused("predict", "run", "a", "b", "--pair", "c", saying="--pair: 1 second texts for 2 texts")
+
+
 # --- what bad input gets
 
 
