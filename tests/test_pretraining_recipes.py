@@ -101,7 +101,7 @@ def test_options_replace_those_of_the_recipe(monkeypatch, records, options, step
 @pytest.mark.parametrize(
     ("arguments", "saying"),
     [
-        (["bert-hug", "{records}", "out"], "error: preset 'bert-hug' is unknown"),
+        (["bert-hug", "{records}", "out"], "error: --preset: 'bert-hug' is unknown"),
         (["bert-tiny", "nowhere", "out"], "error: nowhere"),
         (["bert-tiny", "{records}", "out", "--stepps", "3"], "No such option: --stepps"),
     ],

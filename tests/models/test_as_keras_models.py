@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.checkpoints.checkpoint import ARCHITECTURES
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
 
 CONFIG = kbs.BertConfig(
     vocab_size=50,

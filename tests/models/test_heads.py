@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.checkpoints.checkpoint import ARCHITECTURES, encoder_shapes, model_shapes
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, encoder_shapes, model_shapes
 from keras_bert_scratch.layers.dropout import Dropout
 
 LENGTH, CHOICES = 12, 3
@@ -96,7 +96,7 @@ def test_weights_have_the_names_of_the_checkpoints(config, name, pooler):
 
 @pytest.mark.parametrize("name", ON_POOLED)
 def test_a_backbone_without_pooler_is_refused(config, name):
-    with pytest.raises(kbs.UserError, match=rf"{name} reads; make it with BertBackbone\(config, pooler=True\)"):
+    with pytest.raises(kbs.UserError, match=f"{name} reads; make it with `pooler=True`"):
         model_of(name, config, pooler=False)
 
 

@@ -111,7 +111,7 @@ def test_the_signature_takes_the_columns_of_the_training(exported, config, token
                 model,
                 kbs.BertTokenizer(kbs.Vocabulary((*tokenizer.vocabulary.tokens, "one", "more"))),
             ),
-            "has 152 tokens, the model 150",
+            "has 152 tokens, but the model's token embedding",
         ),
     ],
     ids=["token classifier", "other classes", "other vocabulary"],

@@ -44,6 +44,8 @@ def test_a_row_is_as_the_file_has_it(name, content, rows):
     assert rows_of(content, name) == rows
 
 
+A_LINE = '{"text": "a", "label": 1}\n'
+
 WRONG = [
     ("t.csv", "text,label\nGood, really,x\n", "line 2 has 3 cells, but the header names 2 columns", "number of cells"),
     ("t.csv", "text,label\na,1\nb\n", "line 3 has 1 cell, but the header names 2 columns", "number of cells"),
@@ -76,7 +78,7 @@ WRONG = [
     ("t.jsonl", '{"text": ' + "[" * 100_000, "line 1 cannot be read as JSON", "no JSON object"),
     ("t.jsonl", '{"text": "a", "label": ' + "1" * 5000 + "}", "line 1 cannot be read as JSON", "no JSON object"),
     ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}', "line 2 has no 'label', which rows", "missing key"),
-    ("t.jsonl", '{"text": "a", "label": 1}\n{"sentence2": ""}', "line 2 has 'sentence2'", "surplus key"),
+    ("t.jsonl", f'{A_LINE}{{"text": "b", "label": 1, "sentence2": ""}}', "line 2 has 'sentence2'", "surplus key"),
 ]  # fmt: skip
 
 
