@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.models.objectives import by_objective
-from keras_bert_scratch.tasks.data.batches import num_tokens
+from keras_bert_scratch.tasks.data.batches import token_counter
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -132,7 +132,7 @@ class FineTuned:
 
         Rows of similar length share a batch, and no row is longer than the longest of its batch needs.
         """
-        lengths = num_tokens(self.task, self.spec, self.tokenizer, raw)
+        lengths = self._count_tokens(raw)
         batches = sorted_batches(lengths, BATCH_SIZE)
         parts, sums = [], np.zeros((2, len(self.model.objectives)))
         for rows in batches:
@@ -145,6 +145,10 @@ class FineTuned:
         found = {name: np.concatenate([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
         loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
         return found, float(np.sum(loss_weights * np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)))
+
+    @functools.cached_property
+    def _count_tokens(self) -> Any:
+        return token_counter(self.task, self.spec, self.tokenizer)
 
     @functools.cached_property
     def _step(self) -> Any:

@@ -37,7 +37,10 @@ class StepFunction:
             if not int(steps):
                 raise StopIteration
         else:
-            batch = keras.tree.map_structure(tf.convert_to_tensor, next(iterator))
+            # `train_on_batch` gives None where there are no sample weights.
+            batch = keras.tree.map_structure(
+                lambda part: None if part is None else tf.convert_to_tensor(part), next(iterator)
+            )
             results = self._graph(self._step, batch)(batch)
         sums, tokens, *rest = (result.numpy() for result in results)
         self.metric_sums.add(sums, tokens)

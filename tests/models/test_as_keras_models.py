@@ -146,6 +146,17 @@ def test_fit_and_evaluate_take_what_predict_takes(dtype):
     assert evaluate(model, x, LABELS) == pytest.approx(evaluate(model, INPUTS, LABELS))
 
 
+def test_single_batches_train_and_measure_as_fit_and_evaluate_do():
+    one, other = compiled(), compiled()
+    other.set_weights(one.get_weights())
+    one.fit(INPUTS, LABELS, batch_size=len(LABELS), shuffle=False, verbose=0)
+    other.train_on_batch(INPUTS, LABELS)
+    for fitted, trained in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(fitted, trained, atol=1e-6)
+    measured = other.test_on_batch(INPUTS, LABELS, return_dict=True)
+    assert measured == pytest.approx(evaluate(one, INPUTS, LABELS), abs=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float32", "float64"])
 def test_labels_of_any_dtype(dtype):
     model = compiled()

@@ -71,7 +71,9 @@ def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
     monkeypatch.setattr(kind, "decode", decode_with_length)
     kbs.export_saved_model(tuned, "model")
     model = SavedModel("model")
-    assert [model.predict({"text": [text]})[0]["length"] for text in ("heron", TEXTS[2])] == [8, 32]
+    short, long = (model.predict({"text": [text]})[0]["length"] for text in ("heron", TEXTS[2]))
+    assert short <= 8
+    assert long == 32
 
 
 def test_a_new_process_needs_nothing_of_the_network(exported, tmp_path):

@@ -271,7 +271,7 @@ def test_no_row_is_padded_further_than_its_batch_needs(finished, monkeypatch):
             model.predict({"text": ["heron", "otter", "the heron watches the old river before dawn again and again"]})
         finally:
             tf.config.run_functions_eagerly(False)
-    assert min(shapes) == 8 < max(shapes)
+    assert min(shapes) < 8 < max(shapes)
 
 
 def test_no_rows_have_no_answers(finished):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class TaskData:
         >>> rows = {"text": ["play", "playing", "play " * 20], "label": ["no", "yes", "yes"]}
         >>> data = TaskData.read("classification", rows, BertTokenizer(vocabulary), max_length=16)
         >>> data.spec.labels, sorted(x["token_ids"].shape[1] for x, y in data.training_batches(1).take(3))
-        (('no', 'yes'), [8, 8, 16])
+        (('no', 'yes'), [4, 4, 16])
     """
 
     task: Task
@@ -123,7 +124,7 @@ class TaskData:
     @functools.cached_property
     def num_tokens(self) -> np.ndarray:
         """How many tokens each example has as the model reads it, int `(examples,)`."""
-        return num_tokens(self.task, self.spec, self.tokenizer, self.examples.raw)
+        return token_counter(self.task, self.spec, self.tokenizer)(self.examples.raw)
 
     def _batches(self, numbers: tf.data.Dataset, training: bool) -> tf.data.Dataset:
         """Batches of examples' numbers as inputs, labels and weights."""
@@ -142,16 +143,18 @@ class TaskData:
         return numbers.map(batch_of, num_parallel_calls=2).prefetch(4)
 
 
-def num_tokens(task: Task, spec: Spec, tokenizer: Any, raw: Raw) -> np.ndarray:
-    """How many tokens each row has as the model reads it, int `(rows,)`."""
-    count = len(next(iter(raw.values())))
+def token_counter(task: Task, spec: Spec, tokenizer: Any) -> Callable[[Raw], np.ndarray]:
+    """What tells how many tokens each of some rows has as the model reads it, int `(rows,)`; traced once."""
 
     @tf.function(reduce_retracing=True, autograph=False)
     def tokens_of(some: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.reduce_sum(task.features(spec, tokenizer, some)["padding_mask"], axis=1)
 
-    parts = [
-        tokens_of({name: tf.constant(list(values[start : start + ROWS_AT_ONCE])) for name, values in raw.items()})
-        for start in range(0, count, ROWS_AT_ONCE)
-    ]
-    return np.concatenate([np.zeros(0, np.int32), *(part.numpy() for part in parts)])
+    def count(raw: Raw) -> np.ndarray:
+        parts = [np.zeros(0, np.int32)]
+        for start in range(0, len(next(iter(raw.values()))), ROWS_AT_ONCE):
+            some = {name: tf.constant(list(values[start : start + ROWS_AT_ONCE])) for name, values in raw.items()}
+            parts.append(tokens_of(some).numpy())
+        return np.concatenate(parts)
+
+    return count

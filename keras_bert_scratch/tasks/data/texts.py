@@ -19,7 +19,9 @@ from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 TEXT = Column("text", ("sentence", "sentence1"))
 PAIR = Column("text_pair", ("sentence2",), required=False)
 LABEL = "label"  # what `header_names` calls the column that says what is right
-LENGTH_STEP = 8  # rows are padded to a multiple of it: few shapes, for which kernels are prepared once each
+# Rows are padded to a multiple of it. A new length costs a processor next to nothing (benchmarks/RESULTS.md, Padding);
+# on a GPU or TPU, XLA compiles the training step anew for each.
+LENGTH_STEP, XLA_LENGTH_STEP = 2, 8
 
 # A table's path, or columns in memory by name.
 Source = Path | str | Mapping[str, Sequence[Any]]
@@ -69,10 +71,12 @@ def check_labels(table: Table, rows: Iterable[Sequence[str]], known: Sequence[st
 def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
     """Rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, as long as the longest of them needs.
 
-    The length is rounded up to a multiple of 8, and at most `spec.max_length`; longer texts are trimmed.
+    The length is rounded up to a multiple of 2, of 8 where there is a GPU or TPU, and at most `spec.max_length`; longer
+    texts are trimmed.
     """
+    step = XLA_LENGTH_STEP if any(map(tf.config.list_physical_devices, ("GPU", "TPU"))) else LENGTH_STEP
     first = tokenizer.tokenize(raw["text"])
     second = tokenizer.tokenize(raw["text_pair"]) if "text_pair" in spec.columns else None
     longest = tf.reduce_max(tf.concat([packed_lengths(first, second, spec.max_length), [1]], axis=0))
-    length = tf.minimum((longest + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP, spec.max_length)
+    length = tf.minimum((longest + step - 1) // step * step, spec.max_length)
     return pack_segments(first, second, length, tokenizer.vocabulary)
