@@ -117,9 +117,7 @@ def finetune(
     ] = None,
     task: Annotated[
         str,
-        typer.Option(
-            help="classification, pair-classification, regression or multi-label; with --help its own options."
-        ),
+        typer.Option(help="classification, or another one of docs/tasks; with --help its own options are shown."),
     ] = "classification",
     text_column: TextColumn = None,
     pair_column: PairColumn = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ class PeriodicEvaluation(keras.callbacks.Callback):
     def _is_better(self, results: dict[str, Any], best: dict[str, Any]) -> bool:
         name, wanted = self._best_by
         new, old = results.get(name), best.get(name)
-        if new is None or old is None:  # undefined, as a correlation of equal predictions is
-            return old is None and new is not None
+        if not (_is_number(new) and _is_number(old)):
+            return _is_number(new)
         return new > old if wanted == "max" else new < old
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a result is defined; a correlation of equal predictions and the loss of a diverged model are not."""
+    return value is not None and not math.isnan(value)

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.evaluation import PeriodicEvaluation
+from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken
 
@@ -71,6 +75,19 @@ def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, animals,
     for kept, second, third in zip(saved.trainable_weights, *weights[1:], strict=True):
         np.testing.assert_array_equal(np.array(kept), second)
         assert not np.array_equal(second, third) or np.all(second == 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "best"), [([None, 0.2, 0.1], 0.2), ([math.nan, 0.2, math.nan], 0.2), ([0.1, None, 0.3], 0.3)], ids=str
+)
+def test_an_undefined_result_is_never_the_best(found, best, tmp_path):
+    results = iter(found)
+    run = RunDirectory(tmp_path / "run", {})
+    evaluation = PeriodicEvaluation(run, 1, lambda: {"pearson": next(results)}, lambda folder: None, ("pearson", "max"))
+    evaluation.set_model(SimpleNamespace(train_function=None))
+    for step in (1, 2, 3):
+        evaluation.evaluate(step)
+    assert run.results["best"]["pearson"] == best
 
 
 @pytest.mark.parametrize(("patience", "measured"), [(1, 3), (2, 4)])
