@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.models.objectives import cross_entropy
+from keras_bert_scratch.models.objectives import classes, cross_entropy
 
 LOGITS = {
     "small": np.random.default_rng(0).normal(size=(6, 11)),
@@ -109,3 +109,22 @@ def test_labels_of_rows_may_stand_in_a_column(shape):
     logits = model.predict(inputs, verbose=0)
     exact = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     assert loss == pytest.approx(float(tf.reduce_mean(exact)), rel=1e-5)
+
+
+def test_two_objectives_may_read_one_output(config):
+    """Each sees all outputs; the model's loss is the sum of both by their weights."""
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(num_layers=1)), num_classes=2)
+    model.objectives = {"label": classes(), "again": classes(loss_weight=0.5)}
+    model.compile(kbs.BertAdamW(1e-3))
+    ones = np.ones((4, 6), "int32")
+    inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+    first, second = np.array([0, 1, 0, 1]), np.array([1, 1, 1, 1])
+    results = model.evaluate(inputs, {"label": first, "again": second}, verbose=0, return_dict=True)
+    logits = np.asarray(model(inputs), np.float64)
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    losses = [-log_softmax[np.arange(4), labels].mean() for labels in (first, second)]
+    assert results["label_loss"] == pytest.approx(losses[0], abs=1e-5)
+    assert results["again_loss"] == pytest.approx(losses[1], abs=1e-5)
+    assert results["loss"] == pytest.approx(losses[0] + 0.5 * losses[1], abs=1e-5)
+    history = model.fit(inputs, {"label": first, "again": second}, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
