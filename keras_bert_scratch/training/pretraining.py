@@ -217,7 +217,6 @@ def evaluate_pretrained(
     data: Path | str,
     max_length: int | None = None,
     batch_size: int | None = None,
-    on_corrupt: str = "fail",
 ) -> dict[str, float]:
     """Measures a finished pretraining run on records, as the run itself measured: same batches, rules and dtype.
 
@@ -226,12 +225,11 @@ def evaluate_pretrained(
         data: path. A folder of records.
         max_length: int or None, default None. Tokens per row; `None` for the run's.
         batch_size: int or None, default None. Rows per batch; `None` for the run's.
-        on_corrupt: str, default "fail". Of damaged records: `"fail"` or `"skip"`.
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")
     rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
-    records = open_records(data, BertTokenizer.load(run), on_corrupt)
+    records = open_records(data, BertTokenizer.load(run))
     model_class = BertMaskedLM if rules.pairs == "none" else BertPretrainer
     policy = RunOptions(dtype=settings.get("dtype", "float32")).dtype_policy
     model = model_class.from_pretrained(run, dtype=policy, packed=rules.packing)
