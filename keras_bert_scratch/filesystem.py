@@ -156,6 +156,12 @@ class Address:
         with self._os_errors() as gfile:
             gfile.remove(str(self))
 
+    def rmdir(self) -> None:
+        """Removes the empty folder, where the file system has folders."""
+        with self._os_errors() as gfile:
+            if gfile.isdir(str(self)) and not gfile.listdir(str(self)):
+                gfile.rmtree(str(self))
+
     @contextlib.contextmanager
     def _os_errors(self) -> Iterator[Any]:
         """Yields `tf.io.gfile`; what it raises is raised as the `OSError` that `pathlib` would raise."""

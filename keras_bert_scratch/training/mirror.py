@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, Status, reading, writing
@@ -59,6 +59,8 @@ class Mirror:
         with writing(self._address):
             for name in self._known.keys() - files.keys():
                 (self._address / name).unlink()
+            for name in sorted(_folders(self._known) - _folders(files), reverse=True):
+                (self._address / name).rmdir()
         self._known = files
         guard = self._folder / self._last[-1]
         self._left = guard.read_bytes() if guard.exists() else None
@@ -85,3 +87,8 @@ class Mirror:
                 status = file.stat()
                 found[name.as_posix()] = Status(status.st_size, status.st_mtime_ns)
         return found
+
+
+def _folders(files: Iterable[str]) -> set[str]:
+    """The names of the folders that hold the files."""
+    return {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +169,9 @@ def test_a_worker_that_is_not_the_chief_reads_the_states_and_writes_nothing(reco
         assert not worker.folder.exists()
 
 
-def test_a_state_counts_only_when_its_last_file_has_come():
-    folder, address = Path("here"), Address("ram://ordered")
+@pytest.mark.parametrize("scheme", ["ram", "file"])
+def test_a_state_counts_only_when_its_last_file_has_come(scheme, tmp_path):
+    folder, address = Path("here"), Address(f"{scheme}://{tmp_path}/there")
     folder.mkdir()
     mirror = Mirror(folder, address, (), ("state.json", "run.json"))
     for name in ("run.json", "training_state/step-1/state.json", "training_state/step-1/variables.h5"):
@@ -186,6 +188,9 @@ def test_a_state_counts_only_when_its_last_file_has_come():
         Address.rename = original
     assert order == ["variables.h5", "state.json", "run.json"]
     assert files(address) == {"run.json", "training_state/step-1/state.json", "training_state/step-1/variables.h5"}
+    shutil.rmtree(folder / "training_state")
+    mirror.upload()
+    assert [entry.name for entry in address.iterdir()] == ["run.json"]
 
 
 @pytest.fixture(scope="module")
