@@ -135,10 +135,11 @@ def test_a_folder_there_that_holds_something_else_is_refused(there):
 def test_two_processes_of_one_machine_do_not_write_one_run_there(there, monkeypatch):
     monkeypatch.setattr("keras_bert_scratch.lock.WAIT_SECONDS", 0)
     with RunDirectory(there, {"steps": 1}) as run:
-        run.note(loss=1.0)
+        (run.folder / "metrics.csv").write_text("step\n1\n")
         with pytest.raises(UserError, match="there: is being written by process"):
             RunDirectory(there, {"steps": 1})
-        run.note(loss=2.0)  # its folder is still there
+        assert (run.folder / "metrics.csv").exists()
+        run.note(loss=2.0)
     assert read_run(there)["results"] == {"loss": 2.0}
 
 
