@@ -20,19 +20,19 @@ def inspect(
     from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.data.google.files import looks_like_records
+    from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.filesystem import path_of, reading
 
     where = path_of(path)
+    is_pattern = "*" in where.name  # of the files of records
     with reading(where):
+        if not is_pattern and not where.exists():
+            raise UserError(f"{where}: no such file or folder; check the path")
         is_folder = where.is_dir()
-        # A path that is not there may be a pattern of records' files.
-        if (
-            any(map(looks_like_records, where.iterdir()))
-            if is_folder
-            else looks_like_records(where) or "*" in str(where)
-        ):
-            show_records(where)
-            return
+        files = list(where.iterdir()) if is_folder else [where]
+    if is_pattern or any(map(looks_like_records, files)):
+        show_records(where)
+        return
     if not is_folder:
         what, facts = _vocabulary(where)
     elif (where / "saved_model.pb").exists():
