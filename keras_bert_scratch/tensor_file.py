@@ -35,6 +35,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray] | Iterable
             with h5py.File(target, "w") as hdf5:
                 for name, tensor in tensors.items() if isinstance(tensors, Mapping) else tensors:
                     hdf5[name] = tensor
+                    del tensor  # before the next one is made
                     target.check()
         finally:
             target.check()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,32 @@ from keras_bert_scratch.text.word_rules import WordRules
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
+class Converted(Mapping[str, np.ndarray]):
+    """Arrays made of something else when they are asked for, anew each time: none of them stays in memory.
+
+    Args:
+        sources: mapping. By the arrays' names, such as a model's variables.
+        convert: function. From a source to its array.
+
+    Example:
+        >>> {name: array.shape for name, array in Converted({"bias": [0.0, 0.0]}, np.array).items()}
+        {'bias': (2,)}
+    """
+
+    def __init__(self, sources: Mapping[str, Any], convert: Callable[[Any], np.ndarray]) -> None:
+        self._sources = sources
+        self._convert = convert
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._convert(self._sources[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
 @dataclasses.dataclass
 class Checkpoint:
     """A model at rest: arrays by name, and all that is needed to use them.
@@ -25,7 +52,8 @@ class Checkpoint:
     Args:
         architecture: str. One of `ARCHITECTURES`.
         config: BertConfig. Sizes and rates.
-        weights: float32 arrays by the names that they have in our code, `encoder_block_0/attention/query/kernel`.
+        weights: mapping. float32 arrays by the names that they have in our code,
+            `encoder_block_0/attention/query/kernel`.
         vocabulary: Vocabulary or `None`. Its tokens, if they came along.
         rules: WordRules or `None`. How text becomes words, where the vocabulary came along.
         label_names: tuple of str, default empty. What the classes are called; empty if they have no names.
@@ -37,7 +65,7 @@ class Checkpoint:
 
     architecture: str
     config: BertConfig
-    weights: dict[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
     vocabulary: Vocabulary | None = None
     rules: WordRules | None = None
     label_names: tuple[str, ...] = ()

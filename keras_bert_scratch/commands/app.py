@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from keras_bert_scratch.commands.arguments import in_flags
 from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refusal_of
@@ -17,10 +19,26 @@ from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refus
 USER_ERROR = 2
 INTERRUPTED = 130
 
+
+class Program(TyperGroup):
+    """Verbs where a word that cannot be ends the process like every other error: one line, exit code 2."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **kwargs: Any) -> NoReturn:
+        words = list(sys.argv[1:] if args is None else args) or ["--help"]
+        try:
+            code = super().main(words, prog_name, **{**kwargs, "standalone_mode": False})
+        except TyperException as error:
+            context = getattr(error, "ctx", None)
+            program = context.command_path if context else self.name
+            _say(f"error: {error.format_message().rstrip('.')} ('{program} --help' lists all)")
+            sys.exit(USER_ERROR)
+        sys.exit(code or 0)
+
+
 app = typer.Typer(
     name="keras-bert",
+    cls=Program,
     help="BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,11 +56,11 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             import_tensorflow_quietly()
             verb(*args, **kwargs)
         except UserError as error:
-            raise _refused(error, verb) from None
+            raise _refused(error, verb, kwargs) from None
         except OSError as error:
             if (refusal := refusal_of(error)) is None:
                 raise
-            raise _refused(refusal, verb) from None
+            raise _refused(refusal, verb, kwargs) from None
         except Stopped as stopped:
             _say(str(stopped))
             raise typer.Exit(0) from None
@@ -56,11 +74,15 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _refused(error: UserError, verb: Callable[..., None]) -> typer.Exit:
+def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str, Any]) -> typer.Exit:
     """Says what is wrong in the words of the verb's flags; returns how the process ends."""
-    alone = typer.Typer()
-    alone.command()(verb)
-    _say(f"error: {in_flags(str(error), typer.main.get_command(alone).params)}")
+    # A verb that takes its context may have been given options beside those of its function.
+    command = getattr(arguments.get("ctx"), "command", None)
+    if command is None:
+        alone = typer.Typer()
+        alone.command()(verb)
+        command = typer.main.get_command(alone)
+    _say(f"error: {in_flags(str(error), command.params)}")
     return typer.Exit(USER_ERROR)
 
 

@@ -68,11 +68,11 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds_of(duration: str) -> float:
-    """`"90s"`, `"30m"` or `"1.5h"` in seconds."""
+def seconds_of(duration: str, argument: str) -> float:
+    """`"90s"`, `"30m"` or `"1.5h"` in seconds; an error names the verb's `argument`."""
     match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise UserError(f"{duration!r} is no duration; write it like 90s, 30m or 24h")
+        raise UserError(f"`{argument}`: {duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
 
 

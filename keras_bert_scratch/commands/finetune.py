@@ -39,14 +39,16 @@ from keras_bert_scratch.commands.arguments import (
 )
 from keras_bert_scratch.errors import UserError
 
+DEFAULT_TASK = "classification"
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
 
 
 class TaskCommand(TyperCommand):
-    """A command with the options of the task that `--task` names beside its own."""
+    """A command with the options of the task beside its own; its help shows those of a task that is named alone."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        if name := _value_of("--task", args):
+        asks_for_help = not {"-h", "--help"}.isdisjoint(args)
+        if name := _value_of("--task", args) or ("" if asks_for_help else DEFAULT_TASK):
             self.params = [*self.params, *_task_options(name)]
         return super().parse_args(ctx, args)
 
@@ -118,7 +120,7 @@ def finetune(
     task: Annotated[
         str,
         typer.Option(help="classification, or another one of docs/tasks; with --help its own options are shown."),
-    ] = "classification",
+    ] = DEFAULT_TASK,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -178,7 +180,7 @@ def finetune(
         runs.FineTuning(
             epochs, batch, length, learning_rate, warmup, bias_correction, layer_decay, freeze_layers, patience
         ),
-        RunOptions(dtype, accumulate, remat, seconds_of(save_every), on_nonfinite),
+        RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),
         ctx.meta.get("task_options", {}),
         header_names(text_column, pair_column, label_column),
         on_bad_row,

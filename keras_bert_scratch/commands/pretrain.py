@@ -104,7 +104,7 @@ def pretrain(
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions)
     rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
-    seconds = seconds_of(budget) if budget else None
+    seconds = seconds_of(budget, "budget") if budget else None
     run = pretrain_records(
         data,
         BertConfig.preset(preset, vocab_size=data.vocab_size, hidden_dropout=dropout, attention_dropout=dropout),
@@ -118,6 +118,6 @@ def pretrain(
         SecondPhase(second_length, second_fraction, second_batch) if second_length else None,
         devices,
         evaluate_every,
-        RunOptions(dtype, accumulate, remat, seconds_of(save_every), on_nonfinite),
+        RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),
     )
     print_run(run)

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_bert_scratch.checkpoints import native
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, Converted
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
 from keras_bert_scratch.config import BertConfig
@@ -42,11 +42,15 @@ class Pretrained:
             label_names: str per class, default empty. What a classifier's classes are called; empty means the model's
                 own `label_names`.
         """
+        weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(self).items()}
+        return self._checkpoint(weights, tokenizer, label_names)
+
+    def _checkpoint(self, weights: Mapping[str, np.ndarray], tokenizer: Any, label_names: Sequence[str]) -> Checkpoint:
         model: Any = self
         return Checkpoint(
             type(self).__name__,
             getattr(model, "backbone", model).config,
-            {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(model).items()},
+            weights,
             tokenizer and tokenizer.vocabulary,
             tokenizer and tokenizer.rules,
             tuple(label_names or getattr(model, "label_names", ())),
@@ -73,7 +77,9 @@ class Pretrained:
             >>> BertBackbone.from_pretrained("model", hidden_dropout=0.0).config.hidden_dropout
             0.0
         """
-        native.write(self.to_checkpoint(tokenizer), path)
+        # Not `convert_to_numpy`, which copies a TensorFlow variable twice.
+        weights = Converted(_named_weights(self), np.asarray)
+        native.write(self._checkpoint(weights, tokenizer, ()), path)
 
     @classmethod
     def from_pretrained(

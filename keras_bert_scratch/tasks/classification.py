@@ -11,11 +11,11 @@ import tensorflow as tf
 from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import check_labels, read_texts, text_columns, text_features
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
+from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.text_task import TextTask
 
 LABEL = Column("label", ("labels",), kind="label")
 
@@ -33,7 +33,7 @@ class ClassificationOptions:
     class_weights: str = "none"
 
 
-class Classification(Task):
+class Classification(TextTask):
     """One label for a text or a pair of texts.
 
     Args:
@@ -42,7 +42,6 @@ class Classification(Task):
     """
 
     best_by = ("accuracy", "max")
-    model_class = BertTextClassifier
     Options = ClassificationOptions
 
     def __init__(self, name: str = "classification", columns: tuple[str, ...] = ()) -> None:
@@ -62,12 +61,6 @@ class Classification(Task):
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.array([numbers[label] for label in labels], np.int32)
         return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
-
-    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
-        return text_columns(spec)
-
-    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
-        return text_features(spec, tokenizer, raw)
 
     def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         weights = spec.options.get("class_weights") if training else None

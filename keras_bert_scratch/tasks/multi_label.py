@@ -11,11 +11,11 @@ import tensorflow as tf
 from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import check_labels, read_texts, text_columns, text_features
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
+from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.text_task import TextTask
 
 LABELS = Column("labels", ("label",), kind="labels")
 
@@ -35,12 +35,11 @@ class MultiLabelOptions:
             raise UserError(f"`threshold`: is a probability, above 0 and below 1, not {self.threshold}")
 
 
-class MultiLabel(Task):
+class MultiLabel(TextTask):
     """Any number of labels for a text or a pair of texts: a sigmoid and a binary cross-entropy for each label."""
 
     name = "multi-label"
     best_by = ("f1_micro", "max")
-    model_class = BertTextClassifier
     Options = MultiLabelOptions
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -56,12 +55,6 @@ class MultiLabel(Task):
         for number, row in enumerate(rows):
             gold[number, [numbers[name] for name in row]] = 1
         return spec, Examples(table.path, table.columns, {"labels": gold}, digest, table.skipped)
-
-    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
-        return text_columns(spec)
-
-    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
-        return text_features(spec, tokenizer, raw)
 
     def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["labels"], None

@@ -9,32 +9,25 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import read_texts, text_columns, text_features
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task
+from keras_bert_scratch.tasks.data.texts import read_texts
+from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.text_task import TextTask
 
 SCORE = Column("score", ("label",), kind="number")
 
 
-class Regression(Task):
+class Regression(TextTask):
     """A score for a text or a pair of texts, by squared error."""
 
     name = "regression"
     best_by = ("pearson", "max")
-    model_class = BertTextClassifier
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, SCORE, on_bad_row)
         digest, scores = table.sha256, table.columns.pop("score")
         gold = {"score": np.array(scores, np.float32)}
         return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
-
-    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
-        return text_columns(spec)
-
-    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
-        return text_features(spec, tokenizer, raw)
 
     def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["score"], None

@@ -106,6 +106,8 @@ def _spec_of_model(directory: AnyPath) -> Spec:
 
     Its columns are written nowhere; one text is assumed, and the log says so.
     """
+    if not directory.exists():
+        raise UserError(f"{directory}: no such folder; check the path")
     checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
     if checkpoint is None or checkpoint.architecture != "BertTextClassifier":
         raise UserError(

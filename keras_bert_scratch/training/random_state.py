@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
-from tensorflow.python.eager import context
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
 
 
 @contextlib.contextmanager
@@ -25,6 +24,9 @@ def seeded(seed: int) -> Iterator[None]:
     Args:
         seed: int, from 0 to 2**32 - 1, as NumPy takes them.
 
+    Raises:
+        UserError: this version of Keras or TensorFlow keeps its seeds elsewhere; nothing has been seeded.
+
     Example:
         >>> with seeded(7):
         ...     first = random.random()
@@ -32,18 +34,42 @@ def seeded(seed: int) -> Iterator[None]:
         ...     random.random() == first
         True
     """
-    python, numpy_state = random.getstate(), np.random.get_state()
-    names = (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
-    keras_state = {name: global_state.get_global_attribute(name) for name in names}
-    # TensorFlow has no public way to ask for its seed. A new seed makes a new generator: keeping the old one is enough.
-    tensorflow = context.context()
-    tensorflow_state = tensorflow._seed, getattr(tensorflow, "_rng", None)
+    put_back = _remember()
     keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
+        put_back()
+
+
+def _remember() -> Callable[[], None]:
+    """A function that sets all global generators to where they are now.
+
+    Neither Keras nor TensorFlow has a public way to ask for its seed; `tests/test_private_names.py` lists the names.
+    """
+    python, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        from keras.src.backend.common import global_state
+        from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+        from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+        from tensorflow.python.eager import context
+
+        names = (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
+        keras_state = {name: global_state.get_global_attribute(name) for name in names}
+        tensorflow, set_keras = context.context(), global_state.set_global_attribute
+        # A new seed makes a new generator: keeping the old one is enough. Without a seed there is none.
+        tensorflow_state = tensorflow._seed, tensorflow._rng if tensorflow._seed is not None else None
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"keras {keras.__version__}, tensorflow {tf.__version__}: keep their seeds elsewhere than the versions in "
+            f"constraints.txt ({error}); install those"
+        ) from error
+
+    def put_back() -> None:
         tensorflow._seed, tensorflow._rng = tensorflow_state
         for name, value in keras_state.items():
-            global_state.set_global_attribute(name, value)
+            set_keras(name, value)
         np.random.set_state(numpy_state)
         random.setstate(python)
+
+    return put_back

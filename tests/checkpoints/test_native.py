@@ -1,6 +1,7 @@
 """Our own folders: every weight, nothing replaced before all is checked, never two models mixed."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import keras
@@ -63,6 +64,29 @@ def test_what_dropout_draws_from_is_no_weight():
     model = kbs.BertBackbone(tiny().replace(hidden_dropout=0.5))
     model.save_pretrained("model")
     assert len(read_tensors("model/model.weights.h5")) == len(model_shapes(model.config, "BertBackbone", True))
+
+
+def test_saving_holds_no_copy_of_all_weights():
+    model = kbs.BertBackbone(tiny().replace(hidden_size=128, num_layers=4), pooler=False)
+    sizes = [4 * int(np.prod(variable.shape)) for variable in model.weights]
+    model.save_pretrained("model")  # imports, and whatever else comes once
+    tracemalloc.start()
+    try:
+        model.save_pretrained("model")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * max(sizes) < sum(sizes) / 4
+
+
+def test_a_checkpoint_stays_as_the_model_was():
+    model = kbs.BertBackbone(tiny())
+    checkpoint = model.to_checkpoint()
+    before = {name: tensor.copy() for name, tensor in checkpoint.weights.items()}
+    for variable in model.weights:
+        variable.assign(variable + 1.0)
+    for name, tensor in checkpoint.weights.items():
+        np.testing.assert_array_equal(tensor, before[name], err_msg=name)
 
 
 @pytest.mark.parametrize(

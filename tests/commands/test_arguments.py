@@ -14,7 +14,7 @@ COMMANDS = typer.main.get_command(app).commands
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
 def test_durations(text, seconds):
-    assert seconds_of(text) == seconds
+    assert seconds_of(text, "budget") == seconds
 
 
 @pytest.mark.parametrize(

@@ -211,12 +211,15 @@ def test_folders_in_use(records, corpus, model):
             ["pretrain", "{records}", "--preset", "bert-tiny", "--steps", "1", "--optimizer", "sgd", "--out", "r"],
             "--optimizer: 'sgd' is unknown; choose one of adamw, lamb",
         ),
-        (["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"], "'soon' is no duration"),
+        (
+            ["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"],
+            "error: --budget: 'soon' is no duration",
+        ),
         (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
         (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing"),
         (["finetune", "--train", "t.csv", "--init", "a", "--task", "poetry", "--out", "r"], "'poetry' is unknown"),
-        (["predict", "nothing", "text"], "nothing: holds no task.json"),
-        (["export", "nothing", "--out", "m"], "nothing: holds no task.json"),
+        (["predict", "nothing", "text"], "nothing: no such folder; check the path"),
+        (["export", "nothing", "--out", "m"], "nothing: no such folder; check the path"),
         (
             ["vocab", "nothing", "--size", "3", "--out", "v.txt"],
             "--size: must be more than the 5 special tokens, not 3",
@@ -263,20 +266,39 @@ def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypat
     refused(*argv, saying="error: --shards: must be less; or give --bad-bytes replace")
 
 
-@pytest.mark.parametrize(
-    ("argv", "named"),
-    [
-        (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], "--sise"),
-        (["launch", "-n", "0", "--", "pretrain"], "'-n'"),
-        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", "-1"], "'--seed'"),
-        (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", str(2**32)], "'--seed'"),
-        (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
-    ],
-)
-def test_unknown_options_are_named(argv, named):
+FINETUNE = ("finetune", "--train", "t.csv", "--init", "a", "--out", "r")
+MISTYPED = [
+    # the words, and the one line that they bring
+    (["pretrian", "records"], r"No such command 'pretrian'. Did you mean 'pretrain'\? \('.* --help' lists all\)"),
+    (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], r"No such option: --sise \(.*--size.*vocab --help' lists"),
+    (["vocab", "text.txt", "--size", "ten", "--out", "v.txt"], "Invalid value for '--size': .*integer"),
+    (["vocab", "text.txt", "--size", "10"], "Missing option '--out' "),
+    (["vocab", "--size", "10", "--out", "v.txt"], "Missing argument"),
+    (["evaluate", "run", "more", "--data", "d.csv"], r"unexpected extra argument\(s\) \(more\)"),
+    (["launch", "-n", "0", "--", "pretrain"], "'-n'"),
+    (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", "-1"], "'--seed'"),
+    (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", str(2**32)], "'--seed'"),
+    (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
+    # Options of a task.
+    ([*FINETUNE, "--treshold", "0.4"], "No such option: --treshold"),
+    ([*FINETUNE, "--task", "multi-label", "--threshold", "2"], "--threshold: is a probability"),
+    ([*FINETUNE, "--save-every", "5"], "--save-every: '5' is no duration; write it like 90s"),
+]
+
+
+@pytest.mark.parametrize(("argv", "line"), MISTYPED)
+def test_mistyped_words_are_one_line(argv, line, config):
+    kbs.BertBackbone(config).save_pretrained("a")
+    Path("t.csv").write_text("text,labels\na,x\nb,y\n")
     result = keras_bert(*argv)
-    assert result.exit_code == 2
-    assert named in result.output
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert re.match(rf"error: .*{line}", result.stderr), result.stderr
+
+
+def test_the_default_task_has_its_options(tokenizer, config):
+    Path("t.csv").write_text("text,label\na,x\nb,y\n")
+    kbs.BertBackbone(config).save_pretrained("a", tokenizer)
+    refused(*FINETUNE, "--class-weights", "balancd", saying="^error: --class-weights: ")
 
 
 def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):

@@ -1,6 +1,6 @@
 """Logits, gradients and an epoch of plain `fit` of our models on the Keras backend of this process.
 
-    KERAS_BACKEND=jax python tests/parity/other_backend.py weights.npz out.npz
+    KERAS_BACKEND=torch python tests/parity/other_backend.py weights.npz out.npz
 
 Without `weights.npz` the weights are drawn and written there, so that another backend can take the same.
 """
@@ -49,24 +49,35 @@ def models() -> dict:
     return found
 
 
-def gradients(model: keras.Model, x: dict, y: object) -> list[np.ndarray]:
-    """Of the loss, by this backend's own means; one per trainable variable."""
-    values = [variable.value for variable in model.trainable_variables]
-    if keras.backend.backend() == "jax":
-        import jax
+def jax_gradients(model: keras.Model, x: dict, y: object, values: list) -> list:
+    import jax
 
-        others = [variable.value for variable in model.non_trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
 
-        def loss_of(values: list) -> object:
-            outputs, _ = model.stateless_call(values, others, x, training=True)
-            return model.compute_loss(x, y, outputs)
+    def loss_of(values: list) -> object:
+        outputs, _ = model.stateless_call(values, others, x, training=True)
+        return model.compute_loss(x, y, outputs)
 
-        return [np.asarray(gradient) for gradient in jax.grad(loss_of)(values)]
+    return jax.grad(loss_of)(values)
+
+
+def tensorflow_gradients(model: keras.Model, x: dict, y: object, values: list) -> list:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x, y, model(x, training=True))
-    return [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, values, unconnected_gradients="zero")]
+    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, values, unconnected_gradients="zero")]
+
+
+def torch_gradients(model: keras.Model, x: dict, y: object, values: list) -> list:
+    import torch
+
+    loss = model.compute_loss(x, y, model(x, training=True))
+    return torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True)
+
+
+# Of the loss, by each backend's own means; one per trainable variable.
+GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}
 
 
 def main(weights_file: str, out_file: str) -> None:
@@ -78,15 +89,19 @@ def main(weights_file: str, out_file: str) -> None:
         for variable in model.trainable_variables:
             key = f"{name}/{variable.path}"
             if key not in stored:
-                stored[key] = (np.asarray(variable) + draws.normal(size=variable.shape) * 0.2).astype("float32")
+                stored[key] = (keras.ops.convert_to_numpy(variable) + draws.normal(size=variable.shape) * 0.2).astype(
+                    "float32"
+                )
             variable.assign(stored[key])
         paths = [variable.path for variable in model.trainable_variables]
         logits = model(x)
         for part, value in (logits if isinstance(logits, dict) else {"logits": logits}).items():
             out[f"{name}/logits/{part}"] = keras.ops.convert_to_numpy(value)
         model.compile(keras.optimizers.SGD(0.1))
-        for path, gradient in zip(paths, gradients(model, x, y), strict=True):
-            out[f"{name}/gradient/{path}"] = gradient
+        values = [variable.value for variable in model.trainable_variables]
+        gradients = GRADIENTS[keras.backend.backend()](model, x, y, values)
+        for path, gradient in zip(paths, gradients, strict=True):
+            out[f"{name}/gradient/{path}"] = keras.ops.convert_to_numpy(gradient)
         history = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
         out |= {f"{name}/fit/{metric}": np.array(values) for metric, values in history.items()}
         for path, variable in zip(paths, model.trainable_variables, strict=True):

@@ -112,6 +112,7 @@ def write_google_examples(
             options=options,
             written_by=WRITTEN_BY,
             format=GOOGLE_FORMAT,
+            word_rules=documents.word_rules,
         )
         records.tokenizer.save(folder)
         manifest.save(folder)

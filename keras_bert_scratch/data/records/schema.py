@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +102,8 @@ class Manifest:
         options: dict. The arguments of the build.
         written_by: str. Library and version.
         format: str. Name and version of the schema.
+        word_rules: mapping, default `{}`. The rules of words that are not Google's, by name (`WordRules.differences`);
+            the file has them only where there are some.
     """
 
     vocabulary_sha256: str
@@ -111,6 +114,7 @@ class Manifest:
     options: dict[str, Any]
     written_by: str
     format: str = DOCUMENTS_FORMAT
+    word_rules: Mapping[str, bool | int] = dataclasses.field(default_factory=dict)
 
     def total(self, what: str) -> int:
         """The sum over shards of `"documents"`, `"sentences"`, `"tokens"`, `"records"`, `"bytes"` or `"examples"`."""
@@ -118,7 +122,8 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, as JSON can hold it."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return values if self.word_rules else {name: value for name, value in values.items() if name != "word_rules"}
 
     def save(self, directory: AnyPath) -> None:
         """Writes the manifest into `directory`; it is the last file of a folder of records."""
@@ -176,10 +181,19 @@ def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
 
 
 def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: str | Path | Address) -> None:
-    """Raises `UserError` unless the records in `directory` were made with `tokenizer`'s vocabulary and casing."""
-    vocabulary = tokenizer.vocabulary
-    if (manifest.vocabulary_sha256, manifest.lowercase) != (vocabulary.sha256, tokenizer.lowercase):
+    """Raises `UserError` unless the records in `directory` were made with the vocabulary and rules of `tokenizer`."""
+    vocabulary, rules = tokenizer.vocabulary, tokenizer.rules
+    if manifest.vocabulary_sha256 != vocabulary.sha256:
         raise UserError(
             f"{directory}: its records were made with another vocabulary (sha256 {manifest.vocabulary_sha256[:12]}...) "
             f"than {vocabulary.origin} ({vocabulary.sha256[:12]}...); make them again with 'keras-bert tfrecords'"
+        )
+    made_by = {"lowercase": manifest.lowercase, **manifest.word_rules}
+    given = {"lowercase": rules.lowercase, **rules.differences()}
+    if made_by != given:
+        made_by, given = (", ".join(f"{name}={value}" for name, value in of.items()) for of in (made_by, given))
+        raise UserError(
+            f"{directory}: its records were made by other rules of words ({made_by}) than those of the tokenizer of "
+            f"{vocabulary.origin} ({given}); give the tokenizer that made them, or make them again with 'keras-bert "
+            f"tfrecords'"
         )

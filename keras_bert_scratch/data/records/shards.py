@@ -113,6 +113,7 @@ def finish_records(
         text=dict(text),
         options=dict(options),
         written_by=WRITTEN_BY,
+        word_rules=tokenizer.rules.differences(),
     )
     tokenizer.save(directory)
     manifest.save(directory)
