@@ -21,6 +21,7 @@ from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.inputs import NamedInputs
 from keras_bert_scratch.models.trainable import HasObjectives
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Pretrained:
         return model_from_checkpoint(checkpoint, cls, path, dtype, packed, remat, **arguments)
 
 
-class OnBackbone(HasObjectives, Pretrained):
+class OnBackbone(NamedInputs, HasObjectives, Pretrained):
     """How a model with a `backbone` describes itself and is made again; `head_arguments` names what else it takes."""
 
     head_arguments: tuple[str, ...] = ()

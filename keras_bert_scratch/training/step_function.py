@@ -92,6 +92,7 @@ class StepFunction:
 
     def _unpack(self, batch: Any) -> Batch:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        inputs = self.model.named_inputs(inputs)
         labels, sample_weight = by_objective(self.model.objectives, labels, sample_weight)
         weights = {
             name: objective.weights(labels[name], inputs, sample_weight[name])
