@@ -20,6 +20,10 @@ class NamedInputs:
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(self.named_inputs(inputs), *args, **kwargs)  # type: ignore[misc]
 
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+        # Keras's trainer on JAX comes here, past `__call__`; no layer here takes masks from Keras.
+        return super().call(self.named_inputs(inputs), training, **kwargs)  # type: ignore[misc]
+
     def named_inputs(self, inputs: Any) -> dict[str, Any]:
         """The model's inputs out of those given.
 
