@@ -12,6 +12,7 @@ from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.pooler import Pooler
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.inputs import NamedInputs
 from keras_bert_scratch.models.pretrained import Pretrained
 
 INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
@@ -41,7 +42,7 @@ def _pool(pooler: Pooler, x: Any, inputs: dict[str, Any], packed: bool) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
-class BertBackbone(Pretrained, keras.Model):
+class BertBackbone(NamedInputs, Pretrained, keras.Model):
     """The BERT encoder (Devlin et al. 2019, section 3), as a functional model.
 
     Args:

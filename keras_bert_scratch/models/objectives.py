@@ -36,7 +36,8 @@ class Objective:
         counts: callable, default 1 for each row. `(labels, inputs)` to the weight of every position before sample
             weights, float32.
         check: callable, default none. `(labels, output shapes)`, raises `UserError` for labels that cannot be;
-            called by `fit` and `evaluate` for labels in NumPy arrays.
+            called by `fit` and `evaluate` for labels in arrays.
+        of_classes: bool, default `False`. Whether every label is the number of a class.
 
     Example:
         >>> def distance(labels, outputs):
@@ -55,6 +56,7 @@ class Objective:
     loss_weight: float = 1.0
     counts: Callable[[Any, Any], Any] = _one_per_row
     check: Callable[[np.ndarray, Any], None] = _no_check
+    of_classes: bool = False
 
     def weights(self, labels: Any, inputs: Any, sample_weight: Any = None) -> Any:
         """The weight of every position, float32: sample weights (of rows or of positions) times `counts`."""
@@ -62,6 +64,7 @@ class Objective:
         if sample_weight is None:
             return counts
         sample_weight = ops.cast(sample_weight, "float32")
+        _check_weight_shape(sample_weight.shape, counts.shape)
         missing = len(counts.shape) - len(sample_weight.shape)
         if missing < 0:
             return counts * ops.reshape(sample_weight, ops.shape(counts))
@@ -79,7 +82,7 @@ def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight
     """Labels and sample weights of a batch by the names of the objectives; `None` where there are no weights.
 
     Raises:
-        UserError: an objective has no labels.
+        UserError: an objective has no labels, or there are weights for something else.
     """
     if not isinstance(labels, Mapping):
         labels = dict.fromkeys(objectives, labels) if len(objectives) == 1 else {}
@@ -88,6 +91,9 @@ def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight
         raise UserError(f"`y`: has no labels for {named}")
     if not isinstance(sample_weight, Mapping):
         sample_weight = dict.fromkeys(objectives, sample_weight)
+    if unknown := sample_weight.keys() - objectives.keys():
+        known = f"its labels are those of {', '.join(objectives)}" if any(objectives) else "give them without a name"
+        raise UserError(f"`sample_weight`: is for {min(unknown)!r}, of which the model has no labels; {known}")
     return {name: labels[name] for name in objectives}, {name: sample_weight.get(name) for name in objectives}
 
 
@@ -202,15 +208,18 @@ def classes(
     """
 
     def positions(labels: Any, inputs: Any) -> Any:
-        counting = ops.cast(labels >= 0, "float32")
-        return counting if counts is None else counting * ops.cast(ops.cast(counts(inputs), "bool"), "float32")
+        counting = _has_label(labels)
+        if counts is None:
+            return counting
+        possible = ops.cast(ops.cast(counts(inputs), "bool"), "float32")
+        return ops.reshape(counting, ops.shape(possible)) * possible  # labels of positions may be (rows, positions, 1)
 
     def check(labels: np.ndarray, output_shapes: Any) -> None:
         shape = _of(output_shapes, output)
         _check_shape(labels.shape, shape[:-1])
-        number, highest = shape[-1], labels.max() if labels.size else -1
         if labels.dtype.kind not in "iubf" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
             raise UserError(f"`y`: labels of classes are whole numbers; these are {labels.dtype}, such as {labels[:1]}")
+        number, highest = shape[-1], labels.max() if labels.size else -1
         if number is not None and highest >= number:
             raise UserError(f"`y`: the label {highest:.0f} is too high; the {number} classes are 0 to {number - 1}")
 
@@ -220,6 +229,7 @@ def classes(
         loss_weight=loss_weight,
         counts=positions,
         check=check,
+        of_classes=True,
     )
 
 
@@ -231,8 +241,8 @@ def labels_of_rows() -> Objective:
     return Objective(
         sigmoid_cross_entropy,
         score="accuracy",
-        counts=lambda labels, inputs: ops.cast(labels >= 0, "float32"),
-        check=lambda labels, shape: _check_shape(labels.shape, shape),
+        counts=lambda labels, inputs: _has_label(labels),
+        check=lambda labels, shape: _check_numbers(labels, shape),
     )
 
 
@@ -244,12 +254,32 @@ def numbers() -> Objective:
         direction="min",
         finish=lambda mean: mean**0.5,
         counts=lambda labels, inputs: ops.ones_like(ops.cast(labels, "float32")),
-        check=lambda labels, shape: _check_shape(labels.shape, shape[:-1] if shape[-1] == 1 else shape),
+        check=lambda labels, shape: _check_numbers(labels, shape[:-1] if shape[-1] == 1 else shape),
     )
 
 
 def _of(outputs: Any, name: str | None) -> Any:
     return outputs if name is None else outputs[name]
+
+
+def _has_label(labels: Any) -> Any:
+    """1.0 where there is a label, that is, where it is not negative; bool labels are 0 or 1."""
+    return ops.cast(ops.cast(labels, "float32") >= 0, "float32")
+
+
+def _check_numbers(labels: np.ndarray, expected: Any) -> None:
+    """Raises `UserError` for labels that are no numbers, or do not fit."""
+    _check_shape(labels.shape, expected)
+    if labels.dtype.kind not in "iubf" or np.isnan(labels).any():
+        raise UserError(f"`y`: labels must be numbers; these are {labels.dtype}, or some are missing (nan)")
+
+
+def _check_weight_shape(weights: Any, counts: Any) -> None:
+    """Raises `UserError` unless weights of this shape are those of rows, or of positions."""
+    weights, counts = tuple(weights), tuple(counts)
+    expected = counts + (1,) * (len(weights) - len(counts))
+    if not all(weight in (None, 1, size) or size is None for weight, size in zip(weights, expected, strict=False)):
+        raise UserError(f"`sample_weight`: weights of shape {weights} do not fit labels of shape {counts}")
 
 
 def _check_shape(labels: Any, expected: Any) -> None:

@@ -22,6 +22,7 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
+from keras_bert_scratch.models.inputs import NamedInputs
 from keras_bert_scratch.models.trainable import HasObjectives
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Pretrained:
         return model_from_checkpoint(checkpoint, cls, path, dtype, packed, remat, **arguments)
 
 
-class OnBackbone(HasObjectives, Pretrained):
+class OnBackbone(NamedInputs, HasObjectives, Pretrained):
     """How a model with a `backbone` describes itself and is made again; `head_arguments` names what else it takes."""
 
     head_arguments: tuple[str, ...] = ()
@@ -136,14 +137,16 @@ class OnBackbone(HasObjectives, Pretrained):
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in self.head_arguments}
-        return {"backbone": self.backbone.get_config(), **own, "name": self.name, "frozen": frozen_paths(self)}
+        config = {"backbone": self.backbone.get_config(), **own, "name": self.name, "frozen": frozen_paths(self)}
+        return {**config, "accumulate": self.accumulate} if self.accumulate > 1 else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        frozen = config.get("frozen", ())
-        config = {name: value for name, value in config.items() if name != "frozen"}
+        arguments = {name: value for name, value in config.items() if name not in ("frozen", "accumulate")}
         backbone = _model_class("BertBackbone").from_config(config["backbone"])
-        return freeze(cls(**{**config, "backbone": backbone}), frozen)
+        model = freeze(cls(**{**arguments, "backbone": backbone}), config.get("frozen", ()))
+        model.accumulate = config.get("accumulate", 1)
+        return model
 
 
 def model_from_checkpoint(

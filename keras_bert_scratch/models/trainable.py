@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.arrays import check_labels, check_sample_weight, weights_by_class
 from keras_bert_scratch.models.objectives import Objective, by_objective
 
 try:  # private to Keras: only in such a list does a callback look for the direction of a metric
@@ -112,8 +112,10 @@ class HasObjectives:
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        *,
         accumulate: int = 1,
         **kwargs: Any,
     ) -> None:
@@ -122,6 +124,7 @@ class HasObjectives:
         Args:
             optimizer: keras.optimizers.Optimizer or str, default `"rmsprop"`. `BertAdamW` or `Lamb` bring our step.
             loss: as in Keras, default `None`: the model's objectives. A loss of the user's brings Keras's step.
+            loss_weights: as in Keras, default `None`. Of the user's losses; the objectives have their own.
             metrics, weighted_metrics: as in Keras, default `None`: the scores of the objectives. Metrics of the user's
                 bring Keras's step.
             accumulate: int, default 1. Parts that a batch is computed in, one after another, to save memory; the update
@@ -134,7 +137,7 @@ class HasObjectives:
         """
         if accumulate < 1 or accumulate != int(accumulate):
             raise UserError(f"`accumulate`: must be a whole number of at least 1, not {accumulate}")
-        if loss is None and kwargs.get("loss_weights") is not None:
+        if loss is None and loss_weights is not None:
             raise UserError("`loss_weights`: needs `loss`; objectives of the model have their own, `loss_weight`")
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
         foreign = [f"`{name}`" for name, value in given.items() if value]
@@ -157,16 +160,13 @@ class HasObjectives:
         self._own_loss = loss is None
         own_metrics = loss is None and not metrics and not weighted_metrics
         kwargs.setdefault("auto_scale_loss", not self.own_step)
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs)
+        super().compile(optimizer, loss, loss_weights, metrics, weighted_metrics, **kwargs)
         # Past Keras's own tracking, which would keep those of an earlier `compile` too.
         object.__setattr__(self, "_objective_metrics", ObjectiveMetrics(self.objectives) if own_metrics else None)
 
-    def get_compile_config(self) -> dict[str, Any]:
-        config = super().get_compile_config()
-        return {**config, "accumulate": self.accumulate} if self.accumulate > 1 else config
-
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        # `accumulate` is in the model's config: `clone_model` gives what `compile` took to a model of Keras's.
+        self.compile(**keras.saving.deserialize_keras_object(config), accumulate=self.accumulate)
         self.optimizer.build(self.trainable_variables)
 
     # --- Keras's step, on our objectives ---
@@ -199,32 +199,62 @@ class HasObjectives:
     def metrics(self) -> list[Any]:
         return [*super().metrics, *([] if self._objective_metrics is None else [self._objective_metrics])]
 
-    # --- Our own step ---
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` gives, in its order."""
+        if self._objective_metrics is None:
+            return super().metrics_names
+        return ["loss", *sorted(metric.name for metric in self._objective_metrics.metrics)]
+
+    # --- What is given as arrays ---
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        self._check_labels(y)
+        self._check_arrays(y, kwargs.get("sample_weight"))
         validation = kwargs.get("validation_data")
-        if isinstance(validation, tuple) and len(validation) > 1:
-            self._check_labels(validation[1])
-        return super().fit(x, y, *args, **kwargs)
+        if isinstance(validation, (tuple, list)) and len(validation) > 1:
+            self._check_arrays(*validation[1:3])
+        return super().fit(x, y, *args, **self._with_class_weight(y, kwargs))
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return super().train_on_batch(x, y, *args, **self._with_class_weight(y, kwargs))
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        self._check_labels(y)
-        return super().evaluate(x, y, *args, **kwargs)
+        self._check_arrays(y, kwargs.get("sample_weight"))
+        # A callback may evaluate within an epoch of `fit`, whose sums are not part of this and go on afterwards.
+        train_function, self.train_function = self.train_function, None
+        try:
+            return super().evaluate(x, y, *args, **kwargs)
+        finally:
+            self.train_function = train_function
 
-    def _check_labels(self, y: Any) -> None:
-        """Raises `UserError` for labels in NumPy arrays that cannot be."""
-        if not self._own_loss or y is None or not isinstance(y, (np.ndarray, list, dict)):
-            return
-        shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), self.output)
-        for name, labels in by_objective(self.objectives, y, None)[0].items():
-            if isinstance(labels, (np.ndarray, list)):
-                self.objectives[name].check(np.asarray(labels), shapes)
+    def _check_arrays(self, y: Any, sample_weight: Any = None) -> None:
+        if self._own_loss:
+            check_labels(self.objectives, y, self._shape_of_output)
+            check_sample_weight(sample_weight)
+
+    def _with_class_weight(self, y: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, with weights of positions in the place of `class_weight` where Keras would misread it."""
+        class_weight = kwargs.get("class_weight")
+        if not self._own_loss or class_weight is None or kwargs.get("sample_weight") is not None:
+            return kwargs
+        weights = weights_by_class(self.objectives, y, self._shape_of_output, class_weight)
+        if weights is None:
+            return kwargs
+        if kwargs.get("validation_split"):  # the weights would count there too
+            raise UserError("`validation_split`: with `class_weight` of positions, give `validation_data` instead")
+        return {**kwargs, "class_weight": None, "sample_weight": weights}
+
+    @property
+    def _shape_of_output(self) -> Any:
+        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), self.output)
+
+    # --- Our own step ---
 
     def make_train_function(self, force: bool = False) -> Any:
         if not self.own_step:
             return super().make_train_function(force)
-        if self.train_function is None or force:
+        # What is frozen may have changed since `compile`.
+        if self.train_function is None or force or not self.train_function.trains(self.trainable_variables):
             self.train_function = self.optimizer.train_function(self)
         return self.train_function
 
@@ -237,16 +267,15 @@ class HasObjectives:
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Under a strategy Keras takes a batch to build model and metrics, and fails where several workers share it.
-        # Our models are built when they are made.
-        if not self.own_step:
+        # Our models and metrics are built when they are made.
+        if self._objective_metrics is None:
             super()._maybe_symbolic_build(iterator, data_batch)
 
     def get_metrics_result(self) -> dict[str, Any]:
         if not self.own_step:
             return super().get_metrics_result()
         functions = [function for function in (self.train_function, self.test_function) if function is not None]
-        found = [function.metric_sums.result() for function in functions if function.metric_sums.any]
-        return found[-1] if found else {}
+        return next((function.metric_sums.result() for function in functions if function.metric_sums.any), {})
 
     def reset_metrics(self) -> None:
         for function in (self.train_function, self.test_function) if self.own_step else ():

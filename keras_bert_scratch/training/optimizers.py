@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
@@ -118,6 +119,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         self.layer_decay = layer_decay
         self._loss_scale = None
         self._slots = Slots()
+        self._loaded: dict[str, Any] = {}  # moments of variables that are not built yet
 
     def build(self, variables: list[Any], paths: Sequence[str] = ()) -> None:
         """Makes the moments of the variables that have none.
@@ -135,12 +137,20 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         if taken := [variable.path for variable in new if variable.path in known]:
             raise UserError(f"{self.name}: has the moments of another model's {taken[0]}; make a new optimizer")
         if new:
-            slots.add(new, *self.add_optimizer_variables(new, ["momentum", "velocity"]))
+            momentums, velocities = self.add_optimizer_variables(new, ["momentum", "velocity"])
+            slots.add(new, momentums, velocities)
             super().build(list(slots.variables))
+            for moment in (*momentums, *velocities):
+                loaded = self._loaded.pop(moment.name, None)
+                if loaded is not None and loaded.shape == tuple(moment.shape):
+                    moment.assign(loaded)
         own = [variable.path for variable in slots.variables]
         paths = list(dict.fromkeys([*paths, *own]))
         multipliers = dict(zip(paths, learning_rate_multipliers(paths, self.layer_decay), strict=True))
-        self._decayed = [NOT_DECAYED.search(path) is None for path in own]
+        self._decayed = [
+            NOT_DECAYED.search(variable.path) is None and self._use_weight_decay(variable)
+            for variable in slots.variables
+        ]
         self._multipliers = [multipliers[path] for path in own]
         # As one compiled program it reads and writes a weight once; as single operations it is four times the work.
         self._update = tf.function(self._update_all, autograph=False, jit_compile=True)
@@ -198,6 +208,9 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         for variable in self.variables:
             if variable.name in store:
                 variable.assign(store[variable.name])
+        # `load_weights` before the first `fit` comes before `build`, and what was frozen may be trained later.
+        unbuilt = set(store.keys()) - {variable.name for variable in self.variables}
+        self._loaded = {name: np.asarray(store[name]) for name in unbuilt}
 
     def _update_all(self, grads: list[Any], norm: Any, rate: Any, t: Any) -> Any:
         # One factor for all: 1 where the norm is within the bound.

@@ -33,7 +33,9 @@ class StepFunction:
     def __call__(self, iterator: Any) -> dict[str, float]:
         """Takes up to `steps_per_execution` batches from the iterator; gives the means since the last reset."""
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            steps, *results = self._graph(self._steps, iterator.element_spec)(iterator)
+            # Autograph turns the loop over several steps into a graph; tracing is faster without it.
+            loops = self.model.steps_per_execution > 1
+            steps, *results = self._graph(self._steps, iterator.element_spec, autograph=loops)(iterator)
             if not int(steps):
                 raise StopIteration
         else:
@@ -41,7 +43,7 @@ class StepFunction:
             batch = keras.tree.map_structure(
                 lambda part: None if part is None else tf.convert_to_tensor(part), next(iterator)
             )
-            results = self._graph(self._step, batch)(batch)
+            results = self._graph(self._step, batch, autograph=False)(batch)
         sums, tokens, *rest = (result.numpy() for result in results)
         self.metric_sums.add(sums, tokens)
         self._notice(*rest)
@@ -50,15 +52,13 @@ class StepFunction:
     def _notice(self, *rest: np.ndarray) -> None:
         """Keeps what the steps gave besides their sums."""
 
-    def _graph(self, function: Callable[..., Any], batch: Any) -> Callable[..., Any]:
-        """The function as a graph for batches of these ranks; sizes of any axis share it."""
+    def _graph(self, function: Callable[..., Any], arguments: Any, **options: Any) -> Callable[..., Any]:
+        """The function as a graph for arguments of these ranks; sizes of any axis share it."""
         if self.model.run_eagerly:
             return function
-        key = (function.__name__, *(getattr(part, "shape", None) and part.shape.rank for part in _leaves(batch)))
+        key = (function.__name__, *(getattr(part, "shape", None) and part.shape.rank for part in _leaves(arguments)))
         if key not in self._graphs:
-            # Autograph turns the loop over several steps into a graph; tracing is faster without it.
-            loops = self.model.steps_per_execution > 1
-            self._graphs[key] = tf.function(function, autograph=loops, reduce_retracing=True)
+            self._graphs[key] = tf.function(function, reduce_retracing=True, **options)
         return self._graphs[key]
 
     def _steps(self, iterator: Any) -> tuple[Any, ...]:
@@ -92,6 +92,7 @@ class StepFunction:
 
     def _unpack(self, batch: Any) -> Batch:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        inputs = self.model.named_inputs(inputs)
         labels, sample_weight = by_objective(self.model.objectives, labels, sample_weight)
         weights = {
             name: objective.weights(labels[name], inputs, sample_weight[name])

@@ -11,6 +11,8 @@ however the rows are distributed. Only that sum is checked, clipped and applied.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,6 +25,8 @@ from keras_bert_scratch.training.gradients import dense, global_norm, local_repl
 from keras_bert_scratch.training.loss_scale import LossScale
 from keras_bert_scratch.training.signals import Signals
 from keras_bert_scratch.training.step_function import StepFunction
+
+log = logging.getLogger(__name__)
 
 
 class TrainFunction(StepFunction):
@@ -39,18 +43,18 @@ class TrainFunction(StepFunction):
 
     def __init__(self, model: Any) -> None:
         _check_weights(model)
+        self._variables = list(model.trainable_variables)
         with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables, [variable.path for variable in model.weights])
+            model.optimizer.build(self._variables, [variable.path for variable in model.weights])
             self._scale = LossScale.of(model)
         self.skipped_now = 0
+        self._said_skipped = False
         self.signals = Signals()
         super().__init__(model)
-        # Compiled apart from the step around it: an all-reduce cannot be XLA-compiled on a CPU.
-        self._gradients = tf.function(
-            self._part_gradients, autograph=False, jit_compile=model.jit_compile, reduce_retracing=True
-        )
-        if model.run_eagerly:
-            self._gradients = self._part_gradients
+
+    def trains(self, variables: Sequence[Any]) -> bool:
+        """Whether these are the variables that it updates."""
+        return [id(variable) for variable in variables] == [id(variable) for variable in self._variables]
 
     def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._unpack(batch)
@@ -73,7 +77,12 @@ class TrainFunction(StepFunction):
             # The parts must run one after another; the graph would run them at once, with the memory of all.
             with tf.control_dependencies([gradient for gradient in grads if gradient is not None]):
                 batch = keras.tree.map_structure(tf.identity, batch)
-            part_grads, part_sums = self._gradients(*batch, total_weights, scale, first_draw + part)
+            arguments = (*batch, total_weights, scale, first_draw + part)
+            # Compiled apart from the step around it: an all-reduce cannot be XLA-compiled on a CPU.
+            gradients = self._graph(
+                self._part_gradients, arguments, autograph=False, jit_compile=self.model.jit_compile
+            )
+            part_grads, part_sums = gradients(*arguments)
             grads = [_add(a, b) for a, b in zip(grads, part_grads, strict=True)] if grads else part_grads
             sums = sums + part_sums
 
@@ -82,8 +91,7 @@ class TrainFunction(StepFunction):
         norm = global_norm(grads)
         finite = tf.math.is_finite(norm)
         rate = tf.where(signals[1] > 0, signals[0], tf.cast(optimizer.learning_rate, tf.float32))
-        variables = self.model.trainable_variables
-        tf.cond(finite, lambda: optimizer.update(variables, grads, norm, rate), lambda: tf.constant(0))
+        tf.cond(finite, lambda: optimizer.update(self._variables, grads, norm, rate), lambda: tf.constant(0))
         optimizer.count_step()
         self._scale.update(finite)
         counted = tf.where(finite, sums, tf.zeros_like(sums))
@@ -93,7 +101,7 @@ class TrainFunction(StepFunction):
         self, inputs: Any, labels: Any, weights: Any, total_weights: Any, scale: Any, draw: Any
     ) -> tuple[list[Any], Any]:
         """The gradients of this part's share of the loss, times `scale`, and its sums."""
-        variables = [variable.value for variable in self.model.trainable_variables]
+        variables = [variable.value for variable in self._variables]
         with dropout_draws(draw):  # around the backward pass too, in which remat computes a block again
             with tf.GradientTape() as tape:
                 sums = self._sums(self.model(inputs, training=True), labels, weights)
@@ -110,6 +118,13 @@ class TrainFunction(StepFunction):
 
     def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> None:
         self.skipped_now = int(skipped)
+        if self.skipped_now and not self._said_skipped and not self.searches_scale:
+            self._said_skipped = True
+            log.warning(
+                "%s: a gradient is not finite; such a step changes no weight and is in no mean. Lower the learning "
+                "rate, or look for sample weights that are not finite (said once)",
+                self.model.name,
+            )
         self.signals.reduced = signals
 
     @property
