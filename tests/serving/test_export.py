@@ -48,6 +48,11 @@ def test_one_text_or_many_make_no_difference(exported, tuned):
         np.testing.assert_allclose(list(ours["scores"].values()), row["scores"], atol=1e-5)
 
 
+def test_what_is_no_text_is_not_answered(exported):
+    with pytest.raises(kbs.UserError, match="row 2 has None, which is no string in the column 'text'"):
+        SavedModel(exported).predict({"text": ["a heron", None]})
+
+
 def test_every_weight_is_written_once(exported, tuned):
     names = tf.train.list_variables(str(exported / "variables" / "variables"))
     stored = sum(int(np.prod(shape)) for name, shape in names if "_CHECKPOINTABLE" not in name and len(shape) > 0)
