@@ -36,6 +36,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray] | Iterable
                 for name, tensor in tensors.items() if isinstance(tensors, Mapping) else tensors:
                     hdf5[name] = tensor
                     target.check()
+                    del tensor  # before the next one is made
         finally:
             target.check()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
@@ -49,7 +50,8 @@ def save_checkpoint(run: Path, model: keras.Model, **state: Any) -> None:
         return
     with atomic.write_folder(folder) as temporary:
         variables = enumerate(_state_variables(model))
-        tensors = ((str(number), keras.ops.convert_to_numpy(variable)) for number, variable in variables)
+        # `convert_to_numpy` would copy each of them twice.
+        tensors = ((str(number), np.asarray(variable)) for number, variable in variables)
         write_tensors(temporary / VARIABLES_FILE, tensors)
         digest = _digest(temporary / VARIABLES_FILE)
         atomic.write_json(temporary / STATE_FILE, {"step": step, "sha256": digest, **state})

@@ -1,6 +1,7 @@
 """States to resume from: whole, checked, the one before where the newest is damaged."""
 
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,17 @@ def test_a_state_whose_process_was_killed_before_the_renaming_is_not_taken(model
     save_checkpoint(RUN, at_step(model, 4))
     assert names() == ["step-00000003", "step-00000004"]
     assert newest_checkpoint(RUN, remove_damaged=True) == 4
+
+
+def test_no_more_than_one_variable_is_in_memory():
+    model = at_step(made_model(100_000), 1)
+    tracemalloc.start()
+    save_checkpoint(RUN, model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    largest = 2 * 100_000 * 4
+    assert (RUN / "training_state/step-00000001/variables.h5").stat().st_size > 4 * largest
+    assert largest <= peak < 1.5 * largest
 
 
 def test_a_full_disk_costs_none_of_the_states_before(small_disk):
