@@ -29,7 +29,7 @@ class SavedModel:
         self.path = path
         try:
             self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
-        except (OSError, ValueError, tf.errors.OpError) as error:
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
             ) from None

@@ -149,3 +149,11 @@ def test_what_is_no_saved_model_is_named(exported):
     (Path("damaged") / "saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(kbs.UserError, match="damaged: cannot be loaded"):
         SavedModel("damaged")
+
+
+def test_a_saved_model_whose_weights_are_cut_off_is_named(exported):
+    shutil.copytree(exported, "damaged")
+    [weights] = Path("damaged/variables").glob("*.data-*")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(kbs.UserError, match="damaged: cannot be loaded"):
+        SavedModel("damaged")
