@@ -46,7 +46,8 @@ def main(words: list[str]) -> int:
     for case in cases:
         began = time.perf_counter()
         verdict = judge(case)
-        if os.environ.get("SECONDS"): print(f"{time.perf_counter() - began:6.1f}", end=" ")
+        if os.environ.get("SECONDS"):
+            print(f"{time.perf_counter() - began:6.1f}", end=" ")
         counts[verdict.word] += 1
         print(f"{verdict.word:<6} {case.group:<24} {case.name}  [{verdict.came}]", flush=True)
     print()

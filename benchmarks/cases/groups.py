@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from benchmarks.cases import (
- backends, fitting, labels, library, paths, saving, settings, tables, vocabularies)
+    addresses,
+    backends,
+    disks,
+    fitting,
+    labels,
+    library,
+    paths,
+    runs,
+    saving,
+    settings,
+    tables,
+    vocabularies,
+)
 from benchmarks.cases.case import Group
 
 
 def all_groups() -> list[Group]:
     """Section 2, what Keras users meet, then section 3, what goes wrong in silence."""
-    modules = (saving, fitting, library, tables, labels, settings, vocabularies, paths, backends)
+    modules = (
+        saving,
+        fitting,
+        library,
+        tables,
+        labels,
+        settings,
+        vocabularies,
+        paths,
+        disks,
+        runs,
+        addresses,
+        backends,
+    )
     return [group for module in modules for group in module.GROUPS]

@@ -75,7 +75,11 @@ def _() -> None:
 
 for _what, _damage, _says in (
     ("misses a weight", lambda weights: weights.pop("pooler/dense/kernel"), "pooler/dense/kernel"),
-    ("has a weight of another shape", lambda weights: weights.update({"pooler/dense/bias": np.zeros(3)}), "pooler/dense/bias"),
+    (
+        "has a weight of another shape",
+        lambda weights: weights.update({"pooler/dense/bias": np.zeros(3)}),
+        "pooler/dense/bias",
+    ),
     ("has a weight too many", lambda weights: weights.update({"logits/spare": np.zeros(3)}), "logits/spare"),
 ):
 

@@ -28,7 +28,12 @@ def texts(data: kbs.TaskData) -> list[str]:
 
 
 for _name, _file, _content, _says in (
-    ("a .csv row with more cells than the header", "t.csv", "text,label\nok,y\nGood, really,x\n", ("line 3", "3 cells")),
+    (
+        "a .csv row with more cells than the header",
+        "t.csv",
+        "text,label\nok,y\nGood, really,x\n",
+        ("line 3", "3 cells"),
+    ),
     ("a .csv row with fewer cells than the header", "t.csv", "text,label\nok,y\nGood\n", ("line 3", "1 cell")),
     ("a stray tab in a .tsv row", "t.tsv", "text\tlabel\na\tb\tx\n", ("line 2", "3 cells")),
     ("a quote that is never closed", "t.csv", 'text,label\na,x\n"b,y\nc,x\nd,y\n', ("line 3", "never closed")),
@@ -56,15 +61,33 @@ for _name, _file, _content, _texts, _labels in (
     ("a lone CR within a text splits no row", "t.csv", "text,label\na\rb,x\nc,y\n", ["a\rb", "c"], ("x", "y")),
     ("a lone CR within a .tsv text splits no row", "t.tsv", "text\tlabel\na\rb\tx\nz\ty\n", ["a\rb", "z"], ("x", "y")),
     ("texts null, NA, nan stay texts", "t.csv", "text,label\nnull,x\nNA,y\nnan,x\n", ["null", "NA", "nan"], ("x", "y")),
-    ("a text 'null' in JSON stays a text", "t.jsonl", '{"text": "null", "label": 1}\n{"text": "z", "label": 2}', ["null", "z"], ("1", "2")),
+    (
+        "a text 'null' in JSON stays a text",
+        "t.jsonl",
+        '{"text": "null", "label": 1}\n{"text": "z", "label": 2}',
+        ["null", "z"],
+        ("1", "2"),
+    ),
     ("a comma within quotes", "t.csv", 'text,label\n"Good, really",x\nz,y\n', ["Good, really", "z"], ("x", "y")),
     ("a line feed within quotes", "t.csv", 'text,label\n"a\nb",x\nz,y\n', ["a\nb", "z"], ("x", "y")),
     ("quotes in a .tsv are text", "t.tsv", 'text\tlabel\n"a b\tx\nz\ty\n', ['"a b', "z"], ("x", "y")),
     (".CSV", "T.CSV", "text,label\na,x\nz,y\n", ["a", "z"], ("x", "y")),
     (".csv.gz", "t.csv.gz", gzip.compress(b'text,label\n"a, b",x\nz,y\n'), ["a, b", "z"], ("x", "y")),
     (".TSV.bz2", "t.TSV.bz2", bz2.compress(b"text\tlabel\na\tx\nz\ty\n"), ["a", "z"], ("x", "y")),
-    (".jsonl", "t.jsonl", '{"text": "a, \\n b", "label": 2}\n{"text": "c", "label": 10}\n', ["a, \n b", "c"], ("2", "10")),
-    (".jsonl.gz", "t.jsonl.gz", gzip.compress(b'{"text": "a", "label": "x"}\n{"text": "z", "label": "y"}\n'), ["a", "z"], ("x", "y")),
+    (
+        ".jsonl",
+        "t.jsonl",
+        '{"text": "a, \\n b", "label": 2}\n{"text": "c", "label": 10}\n',
+        ["a, \n b", "c"],
+        ("2", "10"),
+    ),
+    (
+        ".jsonl.gz",
+        "t.jsonl.gz",
+        gzip.compress(b'{"text": "a", "label": "x"}\n{"text": "z", "label": "y"}\n'),
+        ["a", "z"],
+        ("x", "y"),
+    ),
     ("Windows' line ends and byte order mark", "t.csv", "\ufefftext,label\r\na,x\r\nz,y\r\n", ["a", "z"], ("x", "y")),
     ("case and blanks of the header do not matter", "t.csv", " Text ,LABEL\na,x\nz,y\n", ["a", "z"], ("x", "y")),
 ):
