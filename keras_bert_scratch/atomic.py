@@ -1,6 +1,7 @@
 """Files and folders that are whole or absent: they are written to a temporary path on the same disk, then renamed.
 
-What is renamed has been handed to the disk first (`fsync`), so that this holds after a power cut as well.
+What is renamed has been handed to the disk first (`fsync`), so that this holds after a power cut as well. For an
+address such as `gs://bucket/run` they are written on this machine and copied when they are whole.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of
 from keras_bert_scratch.lock import Lock
+from keras_bert_scratch.transfer import read_text, upload_file, upload_folder
 
 PLAN_FILE = "plan.json"
 
@@ -26,22 +30,27 @@ def temporary_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def write(path: Path | str) -> Iterator[Path]:
+def write(path: AnyPath | str) -> Iterator[Path]:
     """Yields a temporary path to write a file to; renames it to `path` when the block ends without an error.
 
     After an error the temporary file is removed, and what was at `path` before is still there.
 
     Args:
-        path: str or Path. Its folder is made if need be.
+        path: str, Path or Address. Its folder is made if need be.
 
     Raises:
-        UserError: the disk refuses the file.
+        UserError: the disk or the address refuses the file.
 
     Example:
         >>> with write("notes.txt") as temporary:
         ...     _ = temporary.write_text("whole or absent")
     """
-    path = Path(path)
+    path = path_of(path)
+    if isinstance(path, Address):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+            upload_file(Path(folder) / path.name, path)
+        return
     temporary = temporary_path(path)
     try:
         with writing_to(path, temporary):
@@ -56,16 +65,22 @@ def write(path: Path | str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def write_folder(path: Path | str) -> Iterator[Path]:
+def write_folder(path: AnyPath | str) -> Iterator[Path]:
     """The same for a whole folder.
 
     Args:
-        path: str or Path. Must not exist yet, or be an empty folder.
+        path: str, Path or Address. Must not exist yet, or be an empty folder.
 
     Raises:
-        UserError: something is at `path`, another process writes it, or the disk refuses it.
+        UserError: something is at `path`, another process writes it, or the disk or the address refuses it.
     """
-    path = Path(path)
+    path = path_of(path)
+    if isinstance(path, Address):
+        check_is_free(path)
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            upload_folder(Path(folder), path)
+        return
     temporary = temporary_path(path)
     with _locked(path):
         try:
@@ -111,36 +126,36 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)  # nothing worth keeping
 
 
-def check_is_free(path: Path | str, besides: Collection[str] = ()) -> None:
+def check_is_free(path: AnyPath | str, besides: Collection[str] = ()) -> None:
     """Raises `UserError` if something is at `path`, other than an empty folder or one of nothing but `besides`."""
-    path = Path(path)
+    path = path_of(path)
     if path.exists() and (not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another place")
 
 
-def write_text(path: Path | str, text: str) -> None:
+def write_text(path: AnyPath | str, text: str) -> None:
     """Writes `text` to `path` as UTF-8, whole or not at all."""
     with write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: AnyPath | str, value: Any) -> None:
     """Writes `value` to `path` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str, mend: str = "copy it again") -> dict[str, Any]:
+def read_json(path: AnyPath | str, mend: str = "copy it again") -> dict[str, Any]:
     """The JSON object in the file `path`.
 
     Args:
-        path: str or Path.
+        path: str, Path or Address.
         mend: str. What the user can do about a file that holds no such thing.
 
     Raises:
         UserError: it cannot be read, or holds something else.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        values = json.loads(read_text(path_of(path)))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is not readable JSON ({error}); {mend}") from None
     if not isinstance(values, dict):

@@ -3,23 +3,29 @@
 A folder may hold other files as well (`run.json`, states), so it cannot be replaced as a whole. New files are written
 into a subfolder, flushed to the disk, and the subfolder is renamed to `.committed`: from that moment on they count.
 Then each is moved to its place. Readers look into `.committed` first; a writer that finds one finishes the moves.
+
+Addresses such as `gs://bucket/model` have no such renaming; there, a folder whose writer died is none that a reader
+takes for a model.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_bert_scratch.atomic import to_disk
 from keras_bert_scratch.errors import writing_to
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of
+from keras_bert_scratch.transfer import upload_folder
 
 STAGED, COMMITTED = ".staged", ".committed"
 
 
 @contextlib.contextmanager
-def replaced_together(directory: Path | str) -> Iterator[Path]:
+def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
     """Yields a folder to write files into; when the block ends well, they replace those of their names in `directory`.
 
     Not one of them is replaced when the block raises, or when the process or the machine dies before all are written.
@@ -34,7 +40,12 @@ def replaced_together(directory: Path | str) -> Iterator[Path]:
         >>> current_file("model", "config.json").read_text()
         '{}'
     """
-    directory = Path(directory)
+    directory = path_of(directory)
+    if isinstance(directory, Address):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            upload_folder(Path(folder), directory)
+        return
     staged = directory / STAGED
     with writing_to(directory, staged):
         directory.mkdir(parents=True, exist_ok=True)
@@ -53,10 +64,11 @@ def replaced_together(directory: Path | str) -> Iterator[Path]:
         _finish(directory)
 
 
-def current_file(directory: Path | str, name: str) -> Path:
+def current_file(directory: AnyPath | str, name: str) -> AnyPath:
     """Where to read the file `name` of `directory`: not in its place if a writer died while moving it there."""
-    committed = Path(directory) / COMMITTED / name
-    return committed if committed.exists() else Path(directory) / name
+    directory = path_of(directory)
+    committed = directory / COMMITTED / name
+    return committed if isinstance(directory, Path) and committed.exists() else directory / name
 
 
 def _finish(directory: Path) -> None:

@@ -146,16 +146,29 @@ class Address:
             if not gfile.isdir(str(self)):
                 gfile.makedirs(str(self))
 
+    def rename(self, target: Address) -> None:
+        """Gives the file the address `target`, over a file that is there."""
+        with self._os_errors() as gfile:
+            gfile.rename(str(self), str(target), overwrite=True)
+
     def unlink(self) -> None:
         """Removes the file."""
         with self._os_errors() as gfile:
             gfile.remove(str(self))
 
+    def rmdir(self) -> None:
+        """Removes the empty folder, where the file system has folders."""
+        with self._os_errors() as gfile:
+            if gfile.isdir(str(self)) and not gfile.listdir(str(self)):
+                gfile.rmtree(str(self))
+
     @contextlib.contextmanager
     def _os_errors(self) -> Iterator[Any]:
         """Yields `tf.io.gfile`; what it raises is raised as the `OSError` that `pathlib` would raise."""
-        import tensorflow as tf
-
+        try:
+            import tensorflow as tf
+        except ImportError:
+            raise UserError(f"{self}: is opened by TensorFlow; install it, or copy the files to this machine") from None
         try:
             yield tf.io.gfile
         except tf.errors.OpError as error:
@@ -242,6 +255,13 @@ def path_of(path: str | os.PathLike[str] | Address) -> AnyPath:
     if found and not Path(text).exists():
         return Address(f"{found[1]}://{'/' * (found[1] == 'file')}{found[2]}")
     return Path(text)
+
+
+def files_below(folder: AnyPath) -> list[AnyPath]:
+    """The files of a folder and of the folders below it, in order."""
+    if isinstance(folder, Address):
+        return list(folder.walk_files())
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def listed(paths: str | os.PathLike[str] | Address | Iterable[str | os.PathLike[str] | Address]) -> list[Any]:

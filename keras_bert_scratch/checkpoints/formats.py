@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
+from keras_bert_scratch.transfer import local_copy
 
 # Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
 FORMATS = {
@@ -21,16 +22,17 @@ FORMATS = {
     "model_garden": "TensorFlow Model Garden",
     "keras_hub": "KerasHub preset",
 }
+SUBFOLDERS = ("variables", "assets")  # of a model's folder: a SavedModel's and KerasHub's
 WRITABLE = ("huggingface", "google", "keras_hub", "native")
 
 
-def recognise(path: Path | str) -> str:
+def recognise(path: AnyPath | str) -> str:
     """Which of `FORMATS` the folder `path` is in, by its files.
 
     Raises:
         UserError: none of them, saying what was looked for.
     """
-    path = Path(path)
+    path = path_of(path)
     if not path.is_dir():
         raise UserError(f"{path}: is no folder; give the folder that holds the model's files")
     if (config := current_file(path, "config.json")).exists():
@@ -39,14 +41,15 @@ def recognise(path: Path | str) -> str:
         return "model_garden"
     if (path / "bert_config.json").exists():
         graph = b"_CHECKPOINTABLE_OBJECT_GRAPH"
-        return "model_garden" if any(graph in file.read_bytes() for file in path.glob("*.index")) else "google"
+        indices = [file for file in path.iterdir() if file.name.endswith(".index")]
+        return "model_garden" if any(graph in file.read_bytes() for file in indices) else "google"
     raise UserError(
         f"{path}: holds no model: neither config.json (ours, Hugging Face's, KerasHub's) nor bert_config.json "
         f"(Google's) nor saved_model.pb; give the folder that does"
     )
 
 
-def _by_config(file: Path) -> str:
+def _by_config(file: AnyPath) -> str:
     values = atomic.read_json(file)
     if "architecture" in values:
         return "native"
@@ -57,7 +60,7 @@ def _by_config(file: Path) -> str:
     raise UserError(f"{file}: describes no model of a known kind; give the folder of a BERT")
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
+def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     """The model in the folder `path`, whoever wrote it.
 
     A tokenizer that cannot be followed here is left out, and a note says so: the model itself is none the worse.
@@ -65,8 +68,10 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
     """
-    path = Path(path)
-    checkpoint = _module(recognise(path)).read(path)
+    path = path_of(path)
+    with local_copy(path, SUBFOLDERS) as folder:
+        checkpoint = _module(recognise(folder)).read(folder)
+    checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
     if has_vocabulary(path):
         try:
             files = read_vocabulary(path)
@@ -81,7 +86,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     return checkpoint
 
 
-def write_checkpoint(checkpoint: Checkpoint, path: Path | str, to: str) -> None:
+def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> None:
     """Writes the new folder `path` in the format `to`, one of `WRITABLE`; what it cannot hold is in the notes then."""
     if to not in WRITABLE:
         raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")

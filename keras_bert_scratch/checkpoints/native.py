@@ -11,6 +11,7 @@ from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint,
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
@@ -58,7 +59,7 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
     return Checkpoint(architecture, config, weights, label_names=names, problem_type=problem_type)
 
 
-def write(checkpoint: Checkpoint, path: Path) -> None:
+def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
     """Replaces the model in the folder `path`, or makes the folder; other files in it stay.
 
     Whenever the process or the machine dies, a reader finds the old model whole or the new one whole.

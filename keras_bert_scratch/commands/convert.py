@@ -17,14 +17,13 @@ def convert(
 ) -> None:
     """Write a model, its vocabulary and its casing in another format; weights stay the same to the last bit."""
     from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise, write_checkpoint
+    from keras_bert_scratch.filesystem import path_of
 
     checkpoint = read_checkpoint(source)
     write_checkpoint(checkpoint, out, to)
     vocabulary = f"{len(checkpoint.vocabulary):,} tokens" if checkpoint.vocabulary else "no vocabulary"
-    print(
-        f"{source}: {FORMATS[recognise(source)]}, {checkpoint.architecture}, {checkpoint.num_parameters:,} parameters, "
-        f"{vocabulary}"
-    )
+    parameters = f"{checkpoint.num_parameters:,} parameters"
+    print(f"{path_of(source)}: {FORMATS[recognise(source)]}, {checkpoint.architecture}, {parameters}, {vocabulary}")
     for note in checkpoint.notes:
         print(f"note: {note}")
-    print(f"{out}: {FORMATS[to]}")
+    print(f"{path_of(out)}: {FORMATS[to]}")

@@ -9,6 +9,7 @@ import typer
 
 from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, header_names
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
@@ -26,7 +27,7 @@ def evaluate(
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records, as the run itself measured."""
     from keras_bert_scratch.commands.tables import print_results
 
-    if not data.is_dir():
+    if not path_of(data).is_dir():
         from keras_bert_scratch.tasks.run import evaluate as evaluate_fine_tuned
 
         if length is not None or batch is not None:
@@ -36,4 +37,4 @@ def evaluate(
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 
         results = evaluate_pretrained(run, data, length, batch)
-    print_results(f"{run} on {data}", results)
+    print_results(f"{path_of(run)} on {path_of(data)}", results)

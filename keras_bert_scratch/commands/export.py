@@ -15,11 +15,13 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
 ) -> None:
     """Write a fine-tuned run as a SavedModel that takes raw strings."""
+    from keras_bert_scratch.filesystem import files_below, path_of
     from keras_bert_scratch.serving.export import export_saved_model
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
     tuned = FineTuned.load(run)
     export_saved_model(tuned, out)
-    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in files_below(path_of(out)))
     labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)
-    print(f"{out}: SavedModel, {tuned.spec.task}, {size / 1e6:.1f} MB, takes {', '.join(tuned.spec.columns)}{labels}")
+    takes = f"takes {', '.join(tuned.spec.columns)}{labels}"
+    print(f"{path_of(out)}: SavedModel, {tuned.spec.task}, {size / 1e6:.1f} MB, {takes}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.filesystem import AnyPath
 
 EXAMPLE = "keras-bert inspect demo/records"
 
@@ -16,28 +19,30 @@ def inspect(
     """Tell what a run, anybody's BERT, records, a SavedModel or a vocabulary is."""
     from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
+    from keras_bert_scratch.data.google.files import looks_like_records
     from keras_bert_scratch.errors import UserError
-    from keras_bert_scratch.filesystem import Address, path_of
+    from keras_bert_scratch.filesystem import path_of, reading
 
-    address = path_of(path)
-    if isinstance(address, Address):
-        show_records(address)
+    where = path_of(path)
+    is_pattern = "*" in where.name  # of the files of records
+    with reading(where):
+        if not is_pattern and not where.exists():
+            raise UserError(f"{where}: no such file or folder; check the path")
+        is_folder = where.is_dir()
+        files = list(where.iterdir()) if is_folder else [where]
+    if is_pattern or any(map(looks_like_records, files)):
+        show_records(where)
         return
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; check the path")
-    if path.is_file():
-        what, facts = _vocabulary(path)
-    elif any(path.glob("*.tfrecord*")):
-        show_records(path)
-        return
-    elif (path / "saved_model.pb").exists():
-        what, facts = _saved_model(path)
+    if not is_folder:
+        what, facts = _vocabulary(where)
+    elif (where / "saved_model.pb").exists():
+        what, facts = _saved_model(where)
     else:
-        what, facts = _run_or_model(path)
-    print_results(f"{path}: {what}", facts)
+        what, facts = _run_or_model(where)
+    print_results(f"{where}: {what}", facts)
 
 
-def _vocabulary(path: Path) -> tuple[str, dict[str, Any]]:
+def _vocabulary(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.text.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.load(path)
@@ -46,12 +51,13 @@ def _vocabulary(path: Path) -> tuple[str, dict[str, Any]]:
     return f"{casing} vocabulary", {"tokens": len(vocabulary), "of these ##continuations": continuations}
 
 
-def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:
+def _saved_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     from keras_bert_scratch.checkpoints.model_garden import NoEncoderError
     from keras_bert_scratch.errors import UserError
+    from keras_bert_scratch.filesystem import files_below
 
     try:
         SavedModel.FromString((path / "saved_model.pb").read_bytes())
@@ -60,11 +66,11 @@ def _saved_model(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         return _model(path)
     except NoEncoderError:  # another SavedModel, such as ours
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        size = sum(file.stat().st_size for file in files_below(path))
         return "SavedModel; 'saved_model_cli show --all --dir' lists its signatures", {"bytes": size}
 
 
-def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
+def _run_or_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.checkpoints.native import WEIGHTS_FILE
     from keras_bert_scratch.file_set import current_file
     from keras_bert_scratch.training.run_directory import read_run
@@ -83,7 +89,7 @@ def _run_or_model(path: Path) -> tuple[str, dict[str, Any]]:
     return f"{what}; {model}", {**sizes, **facts}
 
 
-def _model(path: Path) -> tuple[str, dict[str, Any]]:
+def _model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
     from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise
 

@@ -15,6 +15,7 @@ import typer
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, header_names
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
 
@@ -60,11 +61,11 @@ def predict(
 
 def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
     """The texts with their answers."""
-    if (model / "saved_model.pb").exists():
+    if (path_of(model) / "saved_model.pb").exists():
         # Nothing of the network's code is imported on this way: the SavedModel answers by itself.
         from keras_bert_scratch.serving.saved_model import SavedModel
 
-        answers = SavedModel(model).predict(raw)
+        answers = SavedModel(path_of(model)).predict(raw)
     else:
         from keras_bert_scratch.tasks.run import predict as predict_texts
 
@@ -75,11 +76,11 @@ def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
 
 def _of_table(model: Path, data: Path, names: Mapping[str, str], on_bad_row: str) -> Iterator[Answered]:
     """The table's rows with their answers, in flat memory."""
-    if (model / "saved_model.pb").exists():
+    if (path_of(model) / "saved_model.pb").exists():
         from keras_bert_scratch.serving.saved_model import SavedModel
         from keras_bert_scratch.tasks.data.tables import Column, TableReader
 
-        loaded = SavedModel(model)
+        loaded = SavedModel(path_of(model))
         columns = [Column(name) for name in loaded.columns]
         reader = TableReader(data, columns, header_names=names, on_bad_row=on_bad_row)
         yield from _in_batches(loaded, (row.values for row in reader))
@@ -104,7 +105,7 @@ def _written(out: Path | None) -> Iterator[Any]:
     atomic.check_is_free(out)
     with atomic.write(out) as place, place.open("w", encoding="utf-8") as file:
         yield file.write
-    print(f"{out}: written")
+    print(f"{path_of(out)}: written")
 
 
 def _line(answer: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ def vocab(
     from keras_bert_scratch.atomic import check_is_free
     from keras_bert_scratch.data.corpus.form import CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_sentences
+    from keras_bert_scratch.filesystem import path_of
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
 
     check_is_free(out)
@@ -34,4 +35,4 @@ def vocab(
     with Console(stderr=True).status("learning the vocabulary"):
         vocabulary = learn_vocabulary(read_sentences(corpus, form), size, lowercase=not cased)
     vocabulary.save(out)
-    print(f"{out}: {len(vocabulary):,} tokens, {'cased' if cased else 'uncased'}")
+    print(f"{path_of(out)}: {len(vocabulary):,} tokens, {'cased' if cased else 'uncased'}")

@@ -20,6 +20,7 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
 from keras_bert_scratch.models.trainable import HasObjectives
 
@@ -52,14 +53,14 @@ class Pretrained:
             getattr(model, "problem_type", None),
         )
 
-    def save_pretrained(self, path: Path | str, tokenizer: Any = None) -> None:
+    def save_pretrained(self, path: AnyPath | str, tokenizer: Any = None) -> None:
         """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it stay.
 
         A model that is there already is replaced as a whole: whenever the process or the machine dies, the folder reads
-        as the old model or as the new one.
+        as the old model or as the new one; at an address, where folders cannot be renamed, perhaps as none.
 
         Args:
-            path: str or Path. The folder; made if it is not there.
+            path: str, Path or an address such as `"gs://bucket/model"`. The folder; made if it is not there.
             tokenizer: BertTokenizer or `None`, default `None`. `None` leaves a vocabulary that is there as it is.
 
         Raises:
@@ -72,12 +73,12 @@ class Pretrained:
             >>> BertBackbone.from_pretrained("model", hidden_dropout=0.0).config.hidden_dropout
             0.0
         """
-        native.write(self.to_checkpoint(tokenizer), Path(path))
+        native.write(self.to_checkpoint(tokenizer), path)
 
     @classmethod
     def from_pretrained(
         cls,
-        path: Path | str,
+        path: AnyPath | str,
         dtype: Any = None,
         packed: bool = False,
         remat: bool = False,
@@ -90,7 +91,7 @@ class Pretrained:
         random numbers is listed in the log (`logging`, level WARNING), as is every setting that was not obeyed.
 
         Args:
-            path: str or Path. The folder.
+            path: str, Path or an address such as `"gs://bucket/model"`. The folder.
             dtype: Keras dtype policy of the layers, default Keras's own. Files of other types are read as float32.
             packed: bool, default `False`. Whether a row holds several examples; see `BertBackbone`.
             remat: bool, default `False`. Whether training recomputes activations to save memory; see `BertBackbone`.

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.batches import token_counter
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
@@ -72,14 +72,14 @@ class FineTuned:
         """The task that the spec names."""
         return get_task(self.spec.task)
 
-    def save(self, directory: Path | str) -> None:
+    def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:
             self.model.save_pretrained(staged, self.tokenizer)
             self.spec.save(staged)
 
     @classmethod
-    def load(cls, directory: Path | str, dtype: str | None = None) -> FineTuned:
+    def load(cls, directory: AnyPath | str, dtype: str | None = None) -> FineTuned:
         """What `save` wrote, or a finished fine-tuning run holds.
 
         Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -11,15 +10,16 @@ import tensorflow as tf
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.training.evaluation import BEST_FOLDER, PeriodicEvaluation
+from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
 from keras_bert_scratch.training.strategies import is_chief
 
 
@@ -81,7 +81,7 @@ class FineTuning:
 def settings_of(init: Any, train: TaskData, dev: TaskData | None, how: FineTuning) -> dict[str, Any]:
     """What a run of this fine-tuning is continued with."""
     return {
-        "start": init.to_dict() if isinstance(init, BertConfig) else str(init),
+        "start": init.to_dict() if isinstance(init, BertConfig) else str(path_of(init)),
         "vocabulary": train.tokenizer.vocabulary.sha256,
         "spec": train.spec.to_dict(),
         "examples": train.examples.digest,
@@ -98,7 +98,7 @@ def run_once(
     init: Any,
     train: TaskData,
     dev: TaskData | None,
-    out: Path,
+    out: AnyPath,
     how: FineTuning,
     options: RunOptions,
     seed: int,
@@ -142,12 +142,12 @@ def run_once(
             return {}
         tuned = FineTuned(model, train.tokenizer, train.spec)
         if dev is None:
-            tuned.save(run.path)
+            tuned.save(run.folder)
             return {"dev": None}
         evaluation = prepare(run, model)
         if not evaluation.patience_spent:
             evaluation.evaluate(steps)  # unless an epoch ended with this step
-        FineTuned.load(run.path / BEST_FOLDER).save(run.path)
+        FineTuned.load(run.folder / BEST_FOLDER).save(run.folder)
         best = run.results["best"]
         return {"dev": {name: value for name, value in best.items() if name != "step"}}
 

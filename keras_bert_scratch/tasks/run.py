@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.tables import TableReader
 from keras_bert_scratch.tasks.data.texts import Source
@@ -31,9 +31,9 @@ DEFAULTS = FineTuning()
 
 def finetune(
     task: str,
-    init: Path | str | BertConfig,
+    init: AnyPath | str | BertConfig,
     train: Source,
-    out: Path | str,
+    out: AnyPath | str,
     dev: Source | None = None,
     how: FineTuning = DEFAULTS,
     options: RunOptions = PLAIN,
@@ -51,7 +51,8 @@ def finetune(
         task: str. A task's name, such as `"classification"`.
         init: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
         train: path of a table, or a mapping of columns. What to learn from.
-        out: path. The run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
+        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run of the same settings
+            is continued, a finished one left as it is.
         dev: path, mapping or None, default None. What to measure on after each epoch; the best epoch's model is kept.
         how: FineTuning. Epochs, batch, rates, freezing, patience.
         options: RunOptions. Dtype, accumulation, recomputation, saving, gradients that are not finite.
@@ -97,11 +98,11 @@ def finetune(
     if dev is not None:
         dev_data = TaskData(found, *found.read(dev, train_data.spec, on_bad_row), tokenizer)
 
-    def one_run(seed: int, out: Path) -> RunDirectory:
+    def one_run(seed: int, out: AnyPath) -> RunDirectory:
         return run_once(found, init, train_data, dev_data, out, how, options, seed, strategy)
 
     if seeds == 1:
-        return one_run(seed, Path(out))
+        return one_run(seed, path_of(out))
     settings = {
         "task": task,
         "seeds": [seed + number for number in range(seeds)],
@@ -111,13 +112,13 @@ def finetune(
     with RunDirectory(out, settings, writes=is_chief(strategy)) as summary:
         if summary.finished:
             return summary
-        runs = {number: one_run(number, Path(out) / f"seed-{number}") for number in settings["seeds"]}
+        runs = {number: one_run(number, path_of(out) / f"seed-{number}") for number in settings["seeds"]}
         summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
     return summary
 
 
 def evaluate(
-    run: Path | str, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+    run: AnyPath | str, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
 ) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
 
@@ -143,7 +144,7 @@ def evaluate(
     return tuned.evaluate(examples)
 
 
-def predict(run: Path | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """The answers of a fine-tuned model about some rows.
 
     Args:
@@ -163,7 +164,7 @@ def predict(run: Path | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str,
 
 
 def predict_file(
-    run: Path | str, data: Path | str, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+    run: AnyPath | str, data: AnyPath | str, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yields each row of a table with its answer, in flat memory; arguments as for `evaluate`."""
     tuned = FineTuned.load(run)
@@ -199,5 +200,5 @@ def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirector
         best = max(runs.values(), key=lambda run: sign * (run.results["dev"].get(name) or -sign * float("inf")))
     results["best_seed"] = int(best.path.name.removeprefix("seed-"))
     if writes:
-        FineTuned.load(best.path).save(summary.path)
+        FineTuned.load(best.path).save(summary.folder)
     return results

@@ -8,13 +8,14 @@ import importlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.transfer import read_text
 
 TASK_FILE = "task.json"
 
@@ -68,12 +69,12 @@ class Spec:
         values = dataclasses.asdict(self)
         return {**values, "columns": list(self.columns), "labels": list(self.labels)}
 
-    def save(self, directory: Path | str) -> None:
+    def save(self, directory: AnyPath | str) -> None:
         """Writes `task.json` into `directory`."""
-        atomic.write_json(Path(directory) / TASK_FILE, self.to_dict())
+        atomic.write_json(path_of(directory) / TASK_FILE, self.to_dict())
 
     @classmethod
-    def load(cls, directory: Path | str) -> Spec:
+    def load(cls, directory: AnyPath | str) -> Spec:
         """What `save` wrote.
 
         Raises:
@@ -81,9 +82,9 @@ class Spec:
         """
         file = current_file(directory, TASK_FILE)
         if not file.exists():
-            return _spec_of_model(Path(directory))
+            return _spec_of_model(path_of(directory))
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = json.loads(read_text(file))
             values = {"columns": ["text"], **values}  # of one text, before columns were stored
             spec = cls(**{**values, "columns": tuple(values["columns"]), "labels": tuple(values.get("labels", ()))})
         except (ValueError, TypeError, KeyError) as error:
@@ -100,7 +101,7 @@ class Spec:
             )
 
 
-def _spec_of_model(directory: Path) -> Spec:
+def _spec_of_model(directory: AnyPath) -> Spec:
     """What a classifier that came without `task.json` is for, by its label names and problem type.
 
     Its columns are written nowhere; one text is assumed, and the log says so.
@@ -123,7 +124,7 @@ def _spec_of_model(directory: Path) -> Spec:
     return Spec(name, ("text",), checkpoint.config.max_position_embeddings, labels, options=options)
 
 
-def _check(file: Path, spec: Spec) -> None:
+def _check(file: AnyPath, spec: Spec) -> None:
     strings = (*spec.columns, *spec.labels)
     if (
         not spec.columns

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_text
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from keras_bert_scratch.text.vocabulary_files import read_vocabulary, write_vocabulary
@@ -45,7 +45,7 @@ class BertTokenizer(tf.Module):
         [[5, 4]]
     """
 
-    def __init__(self, vocabulary: Vocabulary | Path | str, lowercase: bool | None = None, **rules: Any) -> None:
+    def __init__(self, vocabulary: Vocabulary | AnyPath | str, lowercase: bool | None = None, **rules: Any) -> None:
         super().__init__(name="bert_tokenizer")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.load(vocabulary)
         self.rules = WordRules(self.vocabulary.guess_lowercase() if lowercase is None else lowercase, **rules)
@@ -178,12 +178,12 @@ class BertTokenizer(tf.Module):
         too_long = words.characters.row_lengths() > longest
         return tf.where(too_long, "x" * (longest * MAX_CHARACTER_BYTES + 1), spelled)
 
-    def save(self, directory: Path | str) -> None:
+    def save(self, directory: AnyPath | str) -> None:
         """Writes `vocab.txt` and the rules into `directory`."""
         write_vocabulary(directory, self.vocabulary, self.rules)
 
     @classmethod
-    def load(cls, directory: Path | str) -> BertTokenizer:
+    def load(cls, directory: AnyPath | str) -> BertTokenizer:
         """The tokenizer of a model's folder: what `save` wrote, or Hugging Face, KerasHub or Google keep there.
 
         Raises:

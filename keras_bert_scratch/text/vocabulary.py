@@ -11,12 +11,13 @@ import dataclasses
 import functools
 import hashlib
 import logging
-from pathlib import Path
 
 import numpy as np
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.transfer import read_text
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # With fewer tokens than this fraction holding a capital letter, a vocabulary counts as uncased; with fewer than the
@@ -53,11 +54,11 @@ class Vocabulary:
             )
 
     @classmethod
-    def load(cls, path: Path | str) -> Vocabulary:
+    def load(cls, path: AnyPath | str) -> Vocabulary:
         """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is passed over."""
         try:
             # Lines end at \n alone: str.splitlines would also break at characters that a token may hold.
-            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+            lines = read_text(path_of(path)).split("\n")
         except FileNotFoundError:
             raise UserError(f"{path}: no such vocabulary; learn one with 'keras-bert vocab'") from None
         except (IsADirectoryError, UnicodeDecodeError) as error:
@@ -77,7 +78,7 @@ class Vocabulary:
             )
         return vocabulary
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: AnyPath | str) -> None:
         """Writes one token per line to `path`."""
         atomic.write_text(path, "".join(f"{token}\n" for token in self.tokens))
 

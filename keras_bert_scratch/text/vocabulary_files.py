@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text import tokenizer_fields as fields
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
@@ -69,17 +69,17 @@ class VocabularyFiles:
         try:
             return WordRules(**guess, **self.rules)
         except UserError as error:
-            raise UserError(f"{Path(self.vocabulary.origin).parent}: {error} in its tokenizer's files") from None
+            raise UserError(f"{path_of(self.vocabulary.origin).parent}: {error} in its tokenizer's files") from None
 
 
-def write_vocabulary(directory: Path | str, vocabulary: Vocabulary, rules: WordRules) -> None:
+def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: WordRules) -> None:
     """Writes `vocab.txt` and the rules into `directory`, both or none."""
     with replaced_together(directory) as staged:
         vocabulary.save(staged / VOCABULARY_FILE)
         atomic.write_json(staged / RULES_FILE, {"lowercase": rules.lowercase, **rules.differences()})
 
 
-def read_vocabulary(directory: Path | str) -> VocabularyFiles:
+def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     """The vocabulary in `directory` and its rules.
 
     Raises:
@@ -92,7 +92,7 @@ def read_vocabulary(directory: Path | str) -> VocabularyFiles:
         >>> read_vocabulary("model").rules
         {'lowercase': True}
     """
-    directory = Path(directory)
+    directory = path_of(directory)
     config = {name: _content(value) for name, value in _read_if_there(directory, RULES_FILE).items()}
     described = _read_if_there(directory, TOKENIZER_FILE)
     special = {name: _content(value) for name, value in _read_if_there(directory, SPECIAL_TOKENS_FILE).items()}
@@ -112,14 +112,14 @@ def read_vocabulary(directory: Path | str) -> VocabularyFiles:
     return VocabularyFiles(vocabulary, rules, [*notes, *more_notes, *added_note])
 
 
-def has_vocabulary(directory: Path | str) -> bool:
+def has_vocabulary(directory: AnyPath | str) -> bool:
     """Whether `read_vocabulary` would find one."""
     return any(current_file(directory, name).exists() for name in VOCABULARY_PATHS) or (
-        "model" in _read_if_there(Path(directory), TOKENIZER_FILE)
+        "model" in _read_if_there(path_of(directory), TOKENIZER_FILE)
     )
 
 
-def _read_if_there(directory: Path, name: str) -> dict[str, Any]:
+def _read_if_there(directory: AnyPath, name: str) -> dict[str, Any]:
     """What the file says; nothing if it is not there."""
     file = current_file(directory, name)
     return atomic.read_json(file) if file.exists() else {}
@@ -136,7 +136,7 @@ def _renamed(values: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> d
     return {ours: value for ours, value in found.items() if value is not None}
 
 
-def _described_rules(file: Path, described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _described_rules(file: AnyPath, described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What `tokenizer.json` says about the rules, Hugging Face's or KerasHub's, and notes."""
 
     def part(name: str, of: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,7 +162,7 @@ def _described_rules(file: Path, described: Mapping[str, Any]) -> tuple[dict[str
     return {}, []
 
 
-def _read_tokens(directory: Path, described: Mapping[str, Any]) -> Vocabulary | dict[int, str]:
+def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> Vocabulary | dict[int, str]:
     """The vocabulary of the plain file, or else the tokens of `tokenizer.json` by id."""
     found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
@@ -180,7 +180,7 @@ def _read_tokens(directory: Path, described: Mapping[str, Any]) -> Vocabulary | 
     return vocabulary
 
 
-def _described_tokens(file: Path, described: Mapping[str, Any]) -> dict[int, str]:
+def _described_tokens(file: AnyPath, described: Mapping[str, Any]) -> dict[int, str]:
     try:
         by_id = {number: token for token, number in dict(described["model"]["vocab"]).items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -191,7 +191,7 @@ def _described_tokens(file: Path, described: Mapping[str, Any]) -> dict[int, str
 
 
 def _with_added_tokens(
-    directory: Path, tokens: Vocabulary | dict[int, str], config: Mapping[str, Any], described: Mapping[str, Any]
+    directory: AnyPath, tokens: Vocabulary | dict[int, str], config: Mapping[str, Any], described: Mapping[str, Any]
 ) -> tuple[Vocabulary, list[str]]:
     """The vocabulary with what Hugging Face adds in other files, and a note on how those tokens are found."""
     plain = isinstance(tokens, Vocabulary)

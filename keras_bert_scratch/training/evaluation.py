@@ -11,10 +11,8 @@ import keras
 from rich.console import Console
 
 from keras_bert_scratch.training.metric_sums import MetricSums
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
-
-BEST_FOLDER = "best"
 
 
 class PeriodicEvaluation(keras.callbacks.Callback):
@@ -98,7 +96,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         # The best model is written before it is noted: a run that is killed in between measures again.
         if best is None or self._is_better(results, best):
             if self._writes:
-                self._save(self._run.path / BEST_FOLDER)
+                self._save(self._run.folder / BEST_FOLDER)
             best = results
         self._run.note(evaluations=[*evaluations, results], best=best)
         if self._writes:

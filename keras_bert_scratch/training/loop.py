@@ -106,7 +106,7 @@ def train(
     )
     keeper = StateKeeper(run, state_beside_model, options.save_seconds)
     metrics = MetricsLog(
-        run.path, LOG_EVERY, first_step, state.get("skipped", 0), peak, lambda: 1 - done() / total, chief
+        run.folder, LOG_EVERY, first_step, state.get("skipped", 0), peak, lambda: 1 - done() / total, chief
     )
     progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
     stop = CoordinatedStop(clock, chief)

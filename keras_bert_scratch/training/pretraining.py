@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +14,7 @@ from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRe
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.models.pretrainer import BertPretrainer
@@ -65,7 +65,7 @@ class SecondPhase:
 def pretrain(
     records: Records,
     config: BertConfig,
-    out: Path | str,
+    out: AnyPath | str,
     training: TrainingOptions,
     batch_size: int = 32,
     max_length: int = 128,
@@ -84,8 +84,8 @@ def pretrain(
     Args:
         records: from `open_records` or `PretrainingRecords`. What to learn from.
         config: BertConfig. Sizes; the vocabulary's must be the records'.
-        out: path. The run's folder; an unfinished run of the same settings is continued, a finished one left as it is.
-            How many devices there are may change in between.
+        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run of the same settings
+            is continued, a finished one left as it is. How many devices there are may change in between.
         training: TrainingOptions. How long and how fast.
         batch_size: int, default 32. Rows per step, of all replicas together.
         max_length: int, default 128. Tokens per row.
@@ -186,7 +186,7 @@ def pretrain(
     def complete(run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
         results = {"held_out_after": measured(model)} if held_out else {}
         if is_chief(strategy):
-            model.save_pretrained(run.path, records.tokenizer)
+            model.save_pretrained(run.folder, records.tokenizer)
         return results
 
     return run_training(
@@ -213,8 +213,8 @@ def evaluate_pretraining(
 
 
 def evaluate_pretrained(
-    run: Path | str,
-    data: Path | str,
+    run: AnyPath | str,
+    data: AnyPath | str,
     max_length: int | None = None,
     batch_size: int | None = None,
 ) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.training.callbacks import METRICS_FILE
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
@@ -22,7 +22,7 @@ CURVES_FILE = "curves.png"
 
 
 def run_training(
-    out: Path | str,
+    out: AnyPath | str,
     settings: dict[str, Any],
     build: Callable[[], keras.Model],
     prepare: Callable[[RunDirectory, Any], PeriodicEvaluation | None],
@@ -68,7 +68,7 @@ def run_training(
         evaluation = prepare(run, model)
         steps = train(model, phases, run, training, options, title, evaluation)
         if chief:
-            plot_curves({title: run.path / METRICS_FILE}, run.path / CURVES_FILE)
+            plot_curves({title: run.folder / METRICS_FILE}, run.folder / CURVES_FILE)
         run.finish({"steps": steps, **complete(run, model, steps)})
         from_chief(strategy, steps)  # a barrier: a chief that is killed while it writes finds the others still there
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -17,23 +18,29 @@ import tensorflow as tf
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.filesystem import AnyPath, cache_folder, path_of
 from keras_bert_scratch.lock import Lock
 from keras_bert_scratch.training import training_state
+from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.version import VERSION
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
+BEST_FOLDER = "best"
 
 
 class RunDirectory:
     """A folder that one training run fills, and one process at a time.
+
+    At an address such as `gs://bucket/run` the process works in a folder of the user's cache, and what it writes there
+    is copied with each state and each result; `path` is where the run is, `folder` where this process writes it.
 
     `run.json` says what was asked for and what came out; `training_state/step-N/` holds what a resume needs; the
     finished model lies beside them. From here to `finish`, `close` or the end of a `with` block, the process that
     writes the folder holds its lock; see `Lock` for what that means on NFS and after a kill.
 
     Args:
-        path: str or Path. The folder; a new one, an empty one, or one that holds this very run.
+        path: str, Path or Address. The folder; a new one, an empty one, or one that holds this very run.
         settings: dict. What was asked for; continuing needs the same.
         writes: bool, default True. Whether this process writes the folder; of several workers only the chief does.
 
@@ -50,8 +57,9 @@ class RunDirectory:
         {'accuracy': 0.9}
     """
 
-    def __init__(self, path: Path | str, settings: dict[str, Any], writes: bool = True) -> None:
-        self.path = Path(path)
+    def __init__(self, path: AnyPath | str, settings: dict[str, Any], writes: bool = True) -> None:
+        self.path = path_of(path)
+        self.folder, self._mirror = _local_folder(self.path, writes)
         self._writes = writes
         self._lock: Lock | None = None
         self._settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
@@ -66,12 +74,15 @@ class RunDirectory:
         if self._writes and not (self._story and self.finished):
             if self._story is None:
                 self._check_is_free()
-            with writing_to(self.path, self.path / LOCK_FILE):
-                self.path.mkdir(parents=True, exist_ok=True)
-                self._lock = Lock(self.path / LOCK_FILE, self.path)
+            with writing_to(self.folder, self.folder / LOCK_FILE):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock = Lock(self.folder / LOCK_FILE, self.path)
             self._story = self._stored()  # as the process left it that had the lock before
             if self._story and self.finished:
                 self.close()
+        if self._mirror and not (self._story and self.finished):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._mirror.download((training_state.STATES_FOLDER, BEST_FOLDER))
         if self._story is None:
             if self._writes:
                 self._check_is_free()
@@ -99,8 +110,11 @@ class RunDirectory:
 
     def close(self) -> None:
         """Lets other processes write the folder."""
-        if self._lock is not None:
+        if self._mirror and (self._lock or not self._writes):
+            shutil.rmtree(self.folder, ignore_errors=True)  # the address has it all
+        if self._lock:
             self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -147,34 +161,50 @@ class RunDirectory:
         self._story["ended"] = _now()
         self.note(**results)
         if self._writes:
-            shutil.rmtree(self.path / training_state.STATES_FOLDER, ignore_errors=True)
+            shutil.rmtree(self.folder / training_state.STATES_FOLDER, ignore_errors=True)
+            self._upload()
         self.close()
 
     def save_state(self, model: keras.Model, **state: Any) -> None:
         """Keeps weights, optimizer, dropout's seeds, the step and `state`; drops all but the newest two such states."""
         if self._writes:
-            training_state.save_checkpoint(self.path, model, **state)
+            training_state.save_checkpoint(self.folder, model, **state)
+            self._upload()
 
     def newest_state(self) -> int:
         """The step of the newest kept state that is whole, or 0; a damaged one is removed, and the log says so."""
-        return training_state.newest_checkpoint(self.path, remove_damaged=self._writes)
+        return training_state.newest_checkpoint(self.folder, remove_damaged=self._writes)
 
     def restore_state(self, model: keras.Model, step: int) -> dict[str, Any]:
         """Puts the state kept at `step` into the compiled `model`; returns what was kept with it. Step 0 is none."""
-        return training_state.restore_checkpoint(self.path, model, step) if step else {}
+        return training_state.restore_checkpoint(self.folder, model, step) if step else {}
 
     def _write(self) -> None:
         if self._writes:
-            atomic.write_json(self.path / RUN_FILE, self._story)
+            atomic.write_json(self.folder / RUN_FILE, self._story)
+            self._upload()
+
+    def _upload(self) -> None:
+        if self._mirror:
+            self._mirror.upload()
 
 
-def read_run(path: Path | str) -> dict[str, Any] | None:
+def _local_folder(path: AnyPath, writes: bool) -> tuple[Path, Mirror | None]:
+    """Where a process writes the run at `path`, or reads its states; and what copies it, for a run at an address."""
+    if isinstance(path, Path):
+        return path, None
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    folder = cache_folder() / "runs" / (name if writes else f"{name}-{os.getpid()}")
+    return folder, Mirror(folder, path, (LOCK_FILE,), (training_state.STATE_FILE, RUN_FILE))
+
+
+def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     """What `run.json` in the folder `path` says, or `None` where there is none.
 
     Raises:
         UserError: it is damaged.
     """
-    file = Path(path) / RUN_FILE
+    file = path_of(path) / RUN_FILE
     if not file.exists():
         return None
     story = atomic.read_json(file, "restore it or delete the run")

@@ -12,7 +12,7 @@ import keras
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
-from keras_bert_scratch.training.training_state import list_checkpoints, steps_taken
+from keras_bert_scratch.training.training_state import STATES_FOLDER, list_checkpoints, steps_taken
 
 
 class CoordinatedStop(keras.callbacks.Callback):
@@ -105,8 +105,9 @@ class NonFiniteGradient(keras.callbacks.Callback):
             return
         step = steps_taken(self.model)
         batch = step - self._phase_start
-        states = list_checkpoints(self._run.path)
-        last = f"the last good state is {states[-1]}" if states else "no state was saved yet"
+        states = list_checkpoints(self._run.folder)
+        folder = self._run.path / STATES_FOLDER
+        last = f"the last good state is {folder / states[-1].name}" if states else "no state was saved yet"
         raise UserError(
             f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "
             f"{(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data); {last}; lower "

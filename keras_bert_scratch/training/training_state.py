@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tensor_file import iterate_tensors, write_tensors
 
 STATES_FOLDER = "training_state"
@@ -30,10 +31,11 @@ def steps_taken(model: keras.Model) -> int:
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
-def list_checkpoints(run: Path | str) -> list[Path]:
+def list_checkpoints(run: AnyPath | str) -> list[AnyPath]:
     """The folders of the states that an unfinished run in the folder `run` can be continued from, the newest last."""
-    folder = Path(run) / STATES_FOLDER
-    return sorted(entry for entry in folder.glob("step-*") if re.fullmatch(r"step-\d+", entry.name))
+    folder = path_of(run) / STATES_FOLDER
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(entry for entry in found if re.fullmatch(r"step-\d+", entry.name))
 
 
 def save_checkpoint(run: Path, model: keras.Model, **state: Any) -> None:

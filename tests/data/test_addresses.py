@@ -95,17 +95,18 @@ def test_examples_are_written_there_of_records_there(records, there):
 
 
 def test_an_interrupted_upload_is_no_folder_of_records_and_is_continued(corpus, tokenizer, there, monkeypatch):
-    copy_file = folder.copy_file
+    upload_file = folder.upload_file
 
     def interrupted(source, target):
         if source.name == "vocab.txt":
+            (target.parent / f".partial-{target.name}").write_bytes(b"half")
             raise KeyboardInterrupt
-        copy_file(source, target)
+        upload_file(source, target)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(folder, "copy_file", interrupted)
+        patch.setattr(folder, "upload_file", interrupted)
         kbs.build_records([corpus], tokenizer, there, num_shards=3)
-    assert len(content(there)) == 3  # the shards
+    assert set(content(there)) == {*(f"records-0000{n}-of-00003.tfrecord" for n in range(3)), ".partial-vocab.txt"}
     with pytest.raises(kbs.UserError, match=r"there: (holds no manifest|has no vocabulary)"):
         kbs.open_records(there)
     with monkeypatch.context() as patch:

@@ -10,7 +10,7 @@ from keras_bert_scratch.data.corpus.form import SourceFile
 from keras_bert_scratch.data.corpus.streams import compression_of
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
+from keras_bert_scratch.filesystem import Address, AnyPath, files_below, listed, path_of, reading
 
 PACKAGE_PREFIX = "package:"
 KINDS = {
@@ -63,7 +63,7 @@ def _files_of(entry: str) -> list[SourceFile]:
         return [SourceFile(entry, "tfds", int(whole.num_bytes), builder.info.full_name)]
     if entry.startswith(PACKAGE_PREFIX):
         folder = package_folder(entry.removeprefix(PACKAGE_PREFIX))
-        return [_described(path) for path in _chosen(entry, _below_folder(folder), [".txt"])]
+        return [_described(path) for path in _chosen(entry, files_below(folder), [".txt"])]
     path = path_of(entry)
     with reading(entry):
         return [_described(file) for found in _matched(entry, path) for file in _expanded(found)]
@@ -83,13 +83,7 @@ def _matched(entry: str, path: AnyPath) -> list[AnyPath]:
 
 
 def _expanded(path: AnyPath) -> list[AnyPath]:
-    return _chosen(str(path), _below_folder(path), list(KINDS)) if path.is_dir() else [path]
-
-
-def _below_folder(folder: AnyPath) -> list[AnyPath]:
-    if isinstance(folder, Address):
-        return list(folder.walk_files())
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return _chosen(str(path), files_below(path), list(KINDS)) if path.is_dir() else [path]
 
 
 def _described(path: AnyPath) -> SourceFile:

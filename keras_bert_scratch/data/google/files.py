@@ -53,7 +53,7 @@ def record_files(paths: str | Path | Address | Sequence[str | Path | Address]) -
 
 def _files_of(path: AnyPath) -> list[AnyPath]:
     if path.is_dir():
-        return [file for file in sorted(path.iterdir()) if _looks_like_records(file)]
+        return [file for file in sorted(path.iterdir()) if looks_like_records(file)]
     if path.exists():
         return [path]
     if isinstance(path, Address):
@@ -62,7 +62,7 @@ def _files_of(path: AnyPath) -> list[AnyPath]:
     return [Path(file) for file in matching if Path(file).is_file()]
 
 
-def _looks_like_records(path: AnyPath) -> bool:
+def looks_like_records(path: AnyPath) -> bool:
     """Whether its name says so, or it begins with a whole record."""
     if not path.is_file() or path.name.startswith("."):
         return False

@@ -26,7 +26,7 @@ from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan
 from keras_bert_scratch.data.records.build import PLAIN_FORM, OnProgress, build_records
 from keras_bert_scratch.data.records.folder import continued_records, new_file
-from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, Manifest, save_tokenizer
+from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, Manifest
 from keras_bert_scratch.data.records.tfrecord import framed
 from keras_bert_scratch.data.rng import permutation, random_hash
 from keras_bert_scratch.errors import UserError
@@ -113,7 +113,7 @@ def write_google_examples(
             written_by=WRITTEN_BY,
             format=GOOGLE_FORMAT,
         )
-        save_tokenizer(folder, records.tokenizer)
+        records.tokenizer.save(folder)
         manifest.save(folder)
     return manifest
 

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, cache_folder, path_of, reading, writing
+from keras_bert_scratch.transfer import upload_file
 
 MANIFEST_FILE = "manifest.json"
 _FILES = ("*.tfrecord", MANIFEST_FILE, "vocab.txt", "tokenizer_config.json")
-_COPIED_BYTES = 8 << 20
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
                 file.unlink()
         files = [file for pattern in _FILES for file in sorted(folder.glob(pattern))]
         for file in sorted(files, key=lambda file: file.name == MANIFEST_FILE):
-            copy_file(file, target / file.name)
+            upload_file(file, target / file.name)
         _remove_folders(folder)
     shutil.rmtree(local)
 
@@ -69,7 +69,7 @@ def check_is_free(target: Address) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return any(Path(name).match(pattern) for pattern in _FILES)
+    return any(Path(name.removeprefix(".partial-")).match(pattern) for pattern in _FILES)
 
 
 def _remove_folders(folder: Path) -> None:
@@ -80,18 +80,6 @@ def _remove_folders(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_file(path: AnyPath) -> Iterator[BinaryIO]:
-    """A stream of bytes to write; on this machine the file is there only when the block has ended well."""
-    if isinstance(path, Path):
-        with atomic.write(path) as temporary, temporary.open("wb") as file:
-            yield file
-    else:
-        with writing(path):
-            path.parent.mkdir()
-            with path.open("wb") as file:
-                yield file
-
-
-def copy_file(source: Path, target: AnyPath) -> None:
-    """Copies a file of this machine, a few MB at a time."""
-    with source.open("rb") as content, new_file(target) as file:
-        shutil.copyfileobj(content, file, _COPIED_BYTES)
+    """A stream of bytes to write; the file is there only when the block has ended well."""
+    with atomic.write(path) as temporary, temporary.open("wb") as file:
+        yield file

@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.data.records.folder import MANIFEST_FILE, copy_file, new_file
+from keras_bert_scratch.data.records.folder import MANIFEST_FILE, new_file
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of, reading
 from keras_bert_scratch.text.tokenizer import BertTokenizer
-from keras_bert_scratch.text.vocabulary_files import RULES_FILE, VOCABULARY_FILE
 
 DOCUMENTS_FORMAT = "keras_bert_scratch documents 2"
 GOOGLE_FORMAT = "google create_pretraining_data"
@@ -174,31 +172,7 @@ def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
     """The tokenizer of a vocabulary file, or of a folder that holds one, here or at an address."""
     path = path_of(path)
     with reading(path):
-        is_folder = path.is_dir()
-    if isinstance(path, Path):
-        return BertTokenizer.load(path) if is_folder else BertTokenizer(path)
-    with tempfile.TemporaryDirectory() as local, reading(path):
-        sources = [path / VOCABULARY_FILE, path / RULES_FILE] if is_folder else [path]
-        for source, name in zip(sources, (VOCABULARY_FILE, RULES_FILE), strict=False):
-            if source.exists():
-                (Path(local) / name).write_bytes(source.read_bytes())
-        try:
-            tokenizer = BertTokenizer.load(local)
-        except UserError as error:
-            raise UserError(str(error).replace(local, str(path))) from None
-    vocabulary = dataclasses.replace(tokenizer.vocabulary, origin=str(sources[0]))
-    return BertTokenizer(vocabulary, **dataclasses.asdict(tokenizer.rules))
-
-
-def save_tokenizer(directory: AnyPath, tokenizer: BertTokenizer) -> None:
-    """Writes the vocabulary and its casing into a folder, here or at an address."""
-    if isinstance(directory, Path):
-        tokenizer.save(directory)
-        return
-    with tempfile.TemporaryDirectory() as local:
-        tokenizer.save(local)
-        for file in sorted(Path(local).iterdir()):
-            copy_file(file, directory / file.name)
+        return BertTokenizer.load(path) if path.is_dir() else BertTokenizer(path)
 
 
 def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: str | Path | Address) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.records.folder import new_file
 from keras_bert_scratch.data.records.parts import TEXT_COUNTS
-from keras_bert_scratch.data.records.schema import COUNTS, Manifest, save_tokenizer
+from keras_bert_scratch.data.records.schema import COUNTS, Manifest
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, listed
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -114,7 +114,7 @@ def finish_records(
         options=dict(options),
         written_by=WRITTEN_BY,
     )
-    save_tokenizer(directory, tokenizer)
+    tokenizer.save(directory)
     manifest.save(directory)
     return manifest
 

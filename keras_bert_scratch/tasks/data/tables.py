@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.cells import KINDS, cell_value
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, RawTable, opened_table
@@ -102,7 +103,7 @@ class TableReader:
         if on_bad_row not in ("fail", "skip"):
             raise UserError(f"`on_bad_row`: {on_bad_row!r} is unknown; choose 'fail' or 'skip'")
         self._source = path if isinstance(path, Mapping) else str(path)
-        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path)
+        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(path))
         self.columns = tuple(columns)
         self.header_names: dict[str, str] = {}
         self.skipped: collections.Counter[str] = collections.Counter()

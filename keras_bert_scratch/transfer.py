@@ -1,0 +1,123 @@
+"""Files and folders on their way between this machine and addresses such as `gs://bucket/model`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, Status, path_of, reading, writing
+
+COPIED_BYTES = 8 << 20
+# By these files a reader recognises a model, records or a SavedModel. They leave first and come last, so that a folder
+# whose writer died holds nothing that a reader would take, instead of a mixture.
+RECOGNISED_BY = ("config.json", "bert_config.json", "manifest.json", "saved_model.pb")
+
+
+def upload_file(source: Path, target: Address) -> None:
+    """Copies a file of this machine to an address; what is there is replaced when the copy is whole.
+
+    Raises:
+        UserError: the address cannot be written.
+    """
+    partial = target.parent / f".partial-{target.name}"
+    with writing(target):
+        target.parent.mkdir()
+        with source.open("rb") as content, partial.open("wb") as file:
+            shutil.copyfileobj(content, file, COPIED_BYTES)
+        partial.rename(target)
+
+
+def upload_folder(folder: Path, target: Address) -> None:
+    """Copies the files of a folder to an address, where they replace those of the same names.
+
+    Folders at an address cannot be replaced by renaming. Until the last file has come, nothing there can be read as a
+    model, records or a SavedModel.
+
+    Raises:
+        UserError: the address cannot be written.
+    """
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    names.sort(key=lambda name: name in RECOGNISED_BY)
+    with writing(target):
+        for name in reversed(names):
+            if (target / name).exists():
+                (target / name).unlink()
+    for name in names:
+        upload_file(folder / name, target / name)
+
+
+def download_file(source: Address, target: Path) -> None:
+    """Copies a file at an address to this machine.
+
+    Raises:
+        UserError: the address cannot be read.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with reading(source), source.open() as content, target.open("wb") as file:
+        shutil.copyfileobj(content, file, COPIED_BYTES)
+
+
+def files_at(address: Address, folders: Collection[str] = ()) -> dict[str, Status]:
+    """The files of a folder at an address and of its subfolders `folders`, by their names from there.
+
+    Example:
+        >>> (Address("ram://model") / "config.json").write_bytes(b"{}")
+        >>> [(name, status.st_size) for name, status in files_at(Address("ram://model")).items()]
+        [('config.json', 2)]
+    """
+    found: dict[str, Status] = {}
+    with reading(address):
+        for entry in address.iterdir():
+            if entry.name.startswith(".partial-"):
+                continue
+            if not entry.is_dir():
+                found[entry.name] = entry.stat()
+            elif entry.name in folders:
+                found |= {str(file).removeprefix(f"{address}/"): file.stat() for file in entry.walk_files()}
+    return found
+
+
+@contextlib.contextmanager
+def local_copy(path: str | Path | Address, folders: Collection[str] = ()) -> Iterator[Path]:
+    """Yields a folder of this machine with the files of the folder `path`: itself, or while the block runs, a copy.
+
+    A `UserError` of the block that names a file of the copy names the one at the address instead.
+
+    Args:
+        path: str, Path or Address. The folder.
+        folders: str of each, default none. The subfolders that the block reads.
+
+    Raises:
+        UserError: there is no such folder, or it cannot be read.
+
+    Example:
+        >>> (Address("ram://model") / "config.json").write_bytes(b"{}")
+        >>> with local_copy("ram://model") as folder:
+        ...     (folder / "config.json").read_text()
+        '{}'
+    """
+    source = path_of(path)
+    if isinstance(source, Path):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        there: dict[str, Status] | None = None
+        while there != (now := files_at(source, folders)):  # again, if another process replaced files meanwhile
+            there = now
+            shutil.rmtree(temporary)
+            Path(temporary).mkdir()
+            for name in there:
+                download_file(source / name, Path(temporary) / name)
+        try:
+            yield Path(temporary)
+        except UserError as error:
+            raise type(error)(str(error).replace(temporary, str(source))) from error
+
+
+def read_text(path: AnyPath) -> str:
+    """The text of a UTF-8 file, here or at an address, without a byte order mark."""
+    return path.read_bytes().decode("utf-8-sig")
