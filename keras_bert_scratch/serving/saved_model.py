@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 
 SIGNATURE = "serving_default"
 
@@ -28,7 +29,7 @@ class SavedModel:
         self.path = path
         try:
             self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
-        except (OSError, ValueError, tf.errors.OpError) as error:
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
             ) from None
@@ -48,11 +49,12 @@ class SavedModel:
             raw: mapping of the signature's inputs, equally long.
 
         Raises:
-            UserError: `raw` has other columns.
+            UserError: `raw` has other columns, or a value is no string; names the row.
         """
         if set(raw) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
-        outputs = self._serve(**{name: tf.constant(list(values)) for name, values in raw.items()})
+        texts = texts_in_memory(raw)
+        outputs = self._serve(**{name: tf.constant(values, tf.string) for name, values in texts.items()})
         names = list(outputs)
         rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
         return [dict(zip(names, row, strict=True)) for row in rows]

@@ -17,6 +17,7 @@ from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.batches import token_counter
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
+from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
@@ -103,8 +104,12 @@ class FineTuned:
 
         Args:
             raw: mapping of the columns that the model was trained on, equally long.
+
+        Raises:
+            UserError: `raw` has other columns, or a value is no string; names the row.
         """
         self.spec.check_columns(raw)
+        raw = texts_in_memory(raw)
         decoded, _ = self._decoded(raw)
         names = list(decoded)
         return [

@@ -48,6 +48,11 @@ def test_one_text_or_many_make_no_difference(exported, tuned):
         np.testing.assert_allclose(list(ours["scores"].values()), row["scores"], atol=1e-5)
 
 
+def test_what_is_no_text_is_not_answered(exported):
+    with pytest.raises(kbs.UserError, match="row 2 has None, which is no string in the column 'text'"):
+        SavedModel(exported).predict({"text": ["a heron", None]})
+
+
 def test_every_weight_is_written_once(exported, tuned):
     names = tf.train.list_variables(str(exported / "variables" / "variables"))
     stored = sum(int(np.prod(shape)) for name, shape in names if "_CHECKPOINTABLE" not in name and len(shape) > 0)
@@ -142,5 +147,13 @@ def test_what_is_no_saved_model_is_named(exported):
         SavedModel("missing")
     shutil.copytree(exported, "damaged")
     (Path("damaged") / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(kbs.UserError, match="damaged: cannot be loaded"):
+        SavedModel("damaged")
+
+
+def test_a_saved_model_whose_weights_are_cut_off_is_named(exported):
+    shutil.copytree(exported, "damaged")
+    [weights] = Path("damaged/variables").glob("*.data-*")
+    weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(kbs.UserError, match="damaged: cannot be loaded"):
         SavedModel("damaged")

@@ -295,6 +295,25 @@ def test_no_rows_have_no_answers(finished):
     assert kbs.predict(finished, {"text": []}) == []
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["a heron", None], "row 2 has None, which is no string in the column 'text'"),
+        ([5], "row 1 has 5, which is no string in the column 'text'"),
+        ("a heron", "'text' is a single text; give a list of them"),
+    ],
+    ids=str,
+)
+def test_what_is_no_text_is_not_answered(finished, texts, said):
+    with pytest.raises(kbs.UserError, match=f"columns in memory: {said}"):
+        kbs.predict(finished, {"text": texts})
+
+
+def test_texts_may_come_in_an_array(finished):
+    texts = np.array(["a heron", "an otter"])
+    assert kbs.predict(finished, {"text": texts}) == kbs.predict(finished, {"text": list(texts)})
+
+
 def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
     monkeypatch.setattr(fine_tuned, "ROWS_AT_ONCE", 4)
     taken = []

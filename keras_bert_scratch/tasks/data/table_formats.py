@@ -85,6 +85,34 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
 
 
 def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:
+    lists = _lists(columns)
+    rows = (dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
+    return RawTable(list(lists), enumerate(rows, 1), "row", typed=True)
+
+
+def texts_in_memory(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """Columns of texts in memory as lists.
+
+    Raises:
+        UserError: a column is a single text, they are not equally long, or a value is no string; names the row.
+
+    Example:
+        >>> texts_in_memory({"text": ("Blue.", "Grey.")})
+        {'text': ['Blue.', 'Grey.']}
+    """
+    lists = _lists(columns)
+    for name, values in lists.items():
+        for number, value in enumerate(values, 1):
+            if not isinstance(value, (str, bytes)):
+                raise UserError(
+                    f"{IN_MEMORY}: row {number} has {value!r}, which is no string in the column {name!r}; give a "
+                    f"string in every row"
+                )
+    return lists
+
+
+def _lists(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The columns as equally long lists of Python's own values."""
     lists: dict[str, list[Any]] = {}
     for name, values in columns.items():
         if isinstance(values, (str, bytes)):
@@ -95,8 +123,7 @@ def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:
     if len({len(values) for values in lists.values()}) > 1:
         listed = ", ".join(f"{name} {len(values)}" for name, values in lists.items())
         raise UserError(f"{IN_MEMORY}: must be equally long, not {listed}")
-    rows = (dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
-    return RawTable(list(lists), enumerate(rows, 1), "row", typed=True)
+    return lists
 
 
 def _ending(path: str) -> str:

@@ -1,0 +1,142 @@
+"""What the cases share: a little text, a vocabulary of it, records, a pretrained and a fine-tuned run; each made once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import keras_bert_scratch as kbs
+from benchmarks.cases.case import NotHereError, keras_bert
+
+ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
+PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
+DEEDS = ("watches", "crosses", "circles", "leaves", "guards", "explores", "remembers", "avoids")
+
+# How the small models are tuned: quick, and so that they learn something.
+HOW = kbs.FineTuning(epochs=1, batch_size=8, max_length=32, learning_rate=3e-3, bias_correction=True)
+ROWS = {
+    "text": [f"the {animal} {deed} the {place}" for animal in ("heron", "otter") for deed, place in zip(DEEDS, PLACES)],
+    "label": ["bird"] * 8 + ["beast"] * 8,
+}
+PAIRS = {**ROWS, "text_pair": ["at dawn"] * 16}
+
+
+@functools.cache
+def home() -> Path:
+    """A folder that ends with the process."""
+    folder = tempfile.TemporaryDirectory()
+    home.folder = folder  # type: ignore[attr-defined] # kept until the end
+    return Path(folder.name)
+
+
+def sentences(number: int) -> list[str]:
+    """A document about one animal and one place."""
+    animal, place = ANIMALS[number % 8], PLACES[number // 8 % 8]
+    return [f"Day {day}: the {animal} {DEEDS[(number + day) % 8]} the old {place} before dawn." for day in range(1, 7)]
+
+
+@functools.cache
+def corpus() -> Path:
+    """A text file of 64 documents."""
+    file = home() / "animals.txt"
+    file.write_text("\n\n".join("\n".join(sentences(number)) for number in range(64)))
+    return file
+
+
+@functools.cache
+def tokenizer() -> kbs.BertTokenizer:
+    """Of a vocabulary of 150 tokens."""
+    texts = itertools.chain.from_iterable(map(sentences, range(64)))
+    return kbs.BertTokenizer(kbs.learn_vocabulary(texts, size=150))
+
+
+@functools.cache
+def vocab() -> Path:
+    """The vocabulary's file."""
+    file = home() / "vocab.txt"
+    tokenizer().vocabulary.save(file)
+    return file
+
+
+@functools.cache
+def records() -> Path:
+    """Records of the text, in three shards."""
+    folder = home() / "records"
+    kbs.build_records([corpus()], tokenizer(), folder, num_shards=3)
+    return folder
+
+
+def config(**changes: Any) -> kbs.BertConfig:
+    """One layer of width 16."""
+    sizes = {"vocab_size": len(tokenizer().vocabulary), "num_layers": 1, "hidden_size": 16, "num_heads": 2}
+    return kbs.BertConfig(**{**sizes, "max_position_embeddings": 64, **changes})
+
+
+def classifier(labels: tuple[str, ...] = ("no", "maybe", "yes"), **changes: Any) -> kbs.BertTextClassifier:
+    """A classifier with random weights; every call draws others."""
+    return kbs.BertTextClassifier(kbs.BertBackbone(config(**changes)), len(labels), label_names=labels)
+
+
+@functools.cache
+def tuned() -> Path:
+    """The run of a classifier of single texts."""
+    folder = home() / "tuned"
+    kbs.finetune("classification", config(), ROWS, folder, dev=ROWS, how=HOW, tokenizer=tokenizer())
+    return folder
+
+
+@functools.cache
+def tuned_on_pairs() -> Path:
+    """The run of a classifier of pairs."""
+    folder = home() / "pairs"
+    kbs.finetune("classification", config(), PAIRS, folder, how=HOW, tokenizer=tokenizer())
+    return folder
+
+
+@functools.cache
+def _huggingface() -> Path:
+    classifier().save_pretrained(home() / "ours", tokenizer())
+    keras_bert("convert", home() / "ours", home() / "theirs", "--to", "huggingface")
+    return home() / "theirs"
+
+
+def huggingface() -> Path:
+    """A copy of a classifier's folder as Hugging Face has it, to be changed."""
+    return Path(shutil.copytree(_huggingface(), "theirs"))
+
+
+def batch(rows: int = 12, length: int = 8) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Inputs and labels of three classes."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(5, 60, (rows, length)).astype("int32")
+    mask = (np.arange(length) < rng.integers(3, length + 1, (rows, 1))).astype("int32")
+    return {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask}, rng.integers(0, 3, rows)
+
+
+@contextlib.contextmanager
+def disk(kilobytes: int) -> Iterator[Path]:
+    """A file system of so many kilobytes."""
+    place = Path("disk").absolute()
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", place]
+    if os.geteuid() or not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        raise NotHereError("only root can mount a small disk")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def make_read_only(place: Path) -> None:
+    """The disk takes nothing from here on."""
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
