@@ -231,8 +231,8 @@ def compare(one: Path, several: Path) -> dict[str, Any]:
     """The largest differences, or what went wrong."""
     for file in (one, several):
         if not Path(f"{file}.npz").exists():
-            message = file.with_suffix(".txt")
-            return {"error": message.read_text() if message.exists() else "no result: it hung or was brought down"}
+            report = file.with_suffix(".txt")
+            return {"error": report.read_text() if report.exists() else "no result: it hung or was brought down"}
     expected, found = np.load(f"{one}.npz"), np.load(f"{several}.npz")
     size = min(len(expected["losses"]), len(found["losses"]))
     losses = [of["losses"][:size] for of in (expected, found)]
