@@ -76,13 +76,13 @@ CASES = {
 
 def data(case: Case) -> tuple[Any, Any, Any]:
     """Inputs, labels and weights; the weights of a replica's rows are never those of another's."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shape = (case.rows, LENGTH)
     inputs = {
-        "token_ids": chance.integers(5, VOCABULARY, shape),
-        "segment_ids": chance.integers(0, 2, shape),
-        "padding_mask": np.arange(LENGTH) < chance.integers(6, LENGTH + 1, (case.rows, 1)),
-        "mask_positions": chance.integers(0, 6, (case.rows, PREDICTIONS)),
+        "token_ids": rng.integers(5, VOCABULARY, shape),
+        "segment_ids": rng.integers(0, 2, shape),
+        "padding_mask": np.arange(LENGTH) < rng.integers(6, LENGTH + 1, (case.rows, 1)),
+        "mask_positions": rng.integers(0, 6, (case.rows, PREDICTIONS)),
     }
     examples = (case.rows,)
     if case.packed:
@@ -90,7 +90,7 @@ def data(case: Case) -> tuple[Any, Any, Any]:
         inputs["example_starts"] = np.tile([0, 6], (case.rows, 1))
         examples = (case.rows, 2)
     weights = {
-        "masked_lm": chance.random((case.rows, PREDICTIONS)) < 0.6,
+        "masked_lm": rng.random((case.rows, PREDICTIONS)) < 0.6,
         "next_sentence": np.ones(examples),
     }
     if case.overflow:  # only the second replica has a gradient at the first steps, where the scale is too high
@@ -98,8 +98,8 @@ def data(case: Case) -> tuple[Any, Any, Any]:
         for weight in weights.values():
             weight[first_half & (np.arange(case.rows) < 4 * ROWS)] = 0
     labels = {
-        "masked_lm": chance.integers(0, VOCABULARY, (case.rows, PREDICTIONS)),
-        "next_sentence": chance.integers(0, 2, examples),
+        "masked_lm": rng.integers(0, VOCABULARY, (case.rows, PREDICTIONS)),
+        "next_sentence": rng.integers(0, 2, examples),
     }
     return _as_type(inputs, "int32"), _as_type(labels, "int32"), _as_type(weights, "float32")
 
@@ -200,11 +200,11 @@ def work(kind: str, cases: list[str], engines: list[str], workers: str, index: i
 def measure(kinds: list[str], cases: list[str], engines: list[str]) -> dict[str, dict[str, Any]]:
     """Per engine, kind and case the differences from one device, or the error."""
     found: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
 
         def start(kind: str, *more: str) -> subprocess.Popen:
-            words = ["--work", kind, "--cases", ",".join(cases), "--engines", ",".join(engines), "--out", place]
+            words = ["--work", kind, "--cases", ",".join(cases), "--engines", ",".join(engines), "--out", folder]
             return subprocess.Popen([sys.executable, __file__, *words, *more], stderr=subprocess.DEVNULL)
 
         for kind in ("one device", *kinds):
@@ -231,8 +231,8 @@ def compare(one: Path, several: Path) -> dict[str, Any]:
     """The largest differences, or what went wrong."""
     for file in (one, several):
         if not Path(f"{file}.npz").exists():
-            said = file.with_suffix(".txt")
-            return {"error": said.read_text() if said.exists() else "no result: it hung or was brought down"}
+            report = file.with_suffix(".txt")
+            return {"error": report.read_text() if report.exists() else "no result: it hung or was brought down"}
     expected, found = np.load(f"{one}.npz"), np.load(f"{several}.npz")
     size = min(len(expected["losses"]), len(found["losses"]))
     losses = [of["losses"][:size] for of in (expected, found)]

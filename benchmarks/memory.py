@@ -3,10 +3,10 @@
     python benchmarks/memory.py
     python benchmarks/memory.py --preset bert-large --length 512
 
-Each case is a process of its own that makes a pretrainer and takes one step on made-up rows, dropout on, all places
-full, a vocabulary of 30,522. What counts is the most memory that was resident, TensorFlow itself included (some 0.7
-GB). Two numbers of rows give a straight line; where it crosses 12 GB is computed. Weights, two moments and the gradient
-are 16 bytes a parameter, whatever the rows: 5.4 GB for bert-large.
+Each case is a process of its own that makes a pretrainer and takes one step on made-up rows, dropout on, all
+positions full, a vocabulary of 30,522. What counts is the most memory that was resident, TensorFlow itself included
+(some 0.7 GB). Two numbers of rows give a straight line; where it crosses 12 GB is computed. Weights, two moments and
+the gradient are 16 bytes a parameter, whatever the rows: 5.4 GB for bert-large.
 """
 
 from __future__ import annotations

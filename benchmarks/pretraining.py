@@ -155,7 +155,7 @@ def keras_hub_fit(config: kbs.BertConfig, batches: tf.data.Dataset, jit_compile:
 
 
 def hugging_face(config: kbs.BertConfig, batches: tf.data.Dataset, compiled: bool) -> Steps:
-    """Transformers' model with both losses and torch's AdamW; its head scores every place, as its own class does."""
+    """Transformers' model with both losses and torch's AdamW; its head scores every position, as its own class does."""
     import torch
     import transformers
 
@@ -218,7 +218,7 @@ def work(name: str, hidden: int, corpus: Corpus) -> None:
     masks = [tf.cast(batch[0]["padding_mask"], tf.float32) for batch in batches.take(KEPT)]
     tokens = float(tf.reduce_mean([tf.reduce_sum(mask) for mask in masks]))
     examples = batches.element_spec[0]["example_starts"].shape[1] if name == OURS else 1
-    told = {
+    results = {
         "tokens": tokens,
         "flops": step_flops(config, BATCH, LENGTH, PREDICTIONS, examples) if name == OURS else 0.0,
         "peak": 0.0,
@@ -226,10 +226,12 @@ def work(name: str, hidden: int, corpus: Corpus) -> None:
     steps = contender.steps(config, batches)
     for line in sys.stdin:
         if name == OURS:
-            told["peak"] = max(told["peak"], matrix_peak())
+            results["peak"] = max(results["peak"], matrix_peak())
         start = time.perf_counter()
         losses = list(itertools.islice(steps, int(line)))
-        print(json.dumps({**told, "losses": losses, "seconds": (time.perf_counter() - start) / int(line)}), flush=True)
+        print(
+            json.dumps({**results, "losses": losses, "seconds": (time.perf_counter() - start) / int(line)}), flush=True
+        )
     os._exit(0)  # what trains waits for ever
 
 
@@ -243,7 +245,7 @@ class Process:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
         self.losses: list[float] = []
         self.seconds: list[float] = []
-        self.told: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
 
     def train(self, steps: int) -> None:
         """Has it train for so many steps more."""
@@ -251,9 +253,9 @@ class Process:
         self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("{"):
-                self.told = json.loads(line)
-                self.losses += self.told["losses"]
-                self.seconds.append(self.told["seconds"])
+                self.results = json.loads(line)
+                self.losses += self.results["losses"]
+                self.seconds.append(self.results["seconds"])
                 return
         raise RuntimeError(f"ended with {self._process.wait()}")
 
@@ -307,21 +309,27 @@ def main(
                 process.train(steps)
         for process in processes.values():
             process.end()
-    rates = {name: process.told["tokens"] / min(process.seconds) for name, process in processes.items()}
+    rates = {name: process.results["tokens"] / min(process.seconds) for name, process in processes.items()}
     table = Table("trained by", title=f"{LAYERS} layers, hidden size {hidden}")
-    for column in ("ms per step", "fill", "real tokens/s", "ours is times", f"loss after {rounds * steps + 1} steps"):
+    for column in (
+        "ms per step",
+        "non-padding",
+        "real tokens/s",
+        "ours is times",
+        f"loss after {rounds * steps + 1} steps",
+    ):
         table.add_column(column, justify="right")
     for name, process in processes.items():
-        fill, loss = process.told["tokens"] / (BATCH * LENGTH), np.mean(process.losses[-SMOOTH:])
-        cells = [f"{min(process.seconds) * 1e3:,.0f}", f"{fill:.1%}", f"{rates[name]:,.0f}"]
+        non_padding, loss = process.results["tokens"] / (BATCH * LENGTH), np.mean(process.losses[-SMOOTH:])
+        cells = [f"{min(process.seconds) * 1e3:,.0f}", f"{non_padding:.1%}", f"{rates[name]:,.0f}"]
         table.add_row(name, *cells, f"{rates[OURS] / rates[name]:.2f}", f"{loss:.3f}")
     console = Console(width=110)
     console.print(table)
-    flops, peak = (processes[OURS].told[what] for what in ("flops", "peak"))
+    flops, peak = (processes[OURS].results[what] for what in ("flops", "peak"))
     share = flops / min(processes[OURS].seconds) / peak
     console.print(f"our step: {flops / 1e9:.1f} GFLOP of products; peak {peak / 1e9:.0f} GFLOP/s; reached {share:.0%}")
     if curves:
-        plot({name: (process.told["tokens"], process.losses) for name, process in processes.items()}, curves)
+        plot({name: (process.results["tokens"], process.losses) for name, process in processes.items()}, curves)
 
 
 if __name__ == "__main__":

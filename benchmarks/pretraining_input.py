@@ -6,7 +6,7 @@
 
 TEXT is a folder of text files, each a document, a paragraph to a line. All contenders take turns in one process, some
 seconds each after a second to warm up; the best of several rounds counts. Ours reads records from the disk, draws pairs
-and shuffles whole shards. The others hold the text, or its ids, in memory and take paragraphs by chance: KerasHub's one
+and shuffles whole shards. The others hold the text, or its ids, in memory and take paragraphs at random: KerasHub's one
 to a row, the Model Garden's one with its successor, by the operations of its `pretrain_text_dataloader.py`, whole
 batches at a time and without its next-sentence labels. Rows differ in how full they are: compare the tokens.
 
@@ -35,7 +35,7 @@ from rich.table import Table
 import keras_bert_scratch as kbs
 
 BATCH, LENGTH, PREDICTIONS = 32, 128, 20
-SHARE = 0.15
+MASKED_FRACTION = 0.15
 WARM_UP = 1.0  # seconds, in which tf.data finds its number of threads, too
 OURS = "keras_bert_scratch, pairs"
 RULES = {
@@ -49,7 +49,7 @@ Batch = tuple[Any, ...]
 
 
 def chosen(num_items: int, make: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
-    """Batches made of the numbers of items that are drawn by chance, on all cores."""
+    """Batches made of the numbers of items that are drawn at random, on all cores."""
     numbers = tf.data.Dataset.range(num_items).shuffle(num_items).repeat().batch(BATCH, drop_remainder=True)
     return numbers.map(make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -58,7 +58,7 @@ def keras_hub_from_text(paragraphs: tf.Tensor, vocab: Path, lowercase: bool) -> 
     """KerasHub's preprocessor for masked words."""
     tokenizer = keras_hub.models.BertTokenizer(vocabulary=str(vocab), lowercase=lowercase)
     preprocessor = keras_hub.models.BertMaskedLMPreprocessor(
-        tokenizer, sequence_length=LENGTH, mask_selection_rate=SHARE, mask_selection_length=PREDICTIONS
+        tokenizer, sequence_length=LENGTH, mask_selection_rate=MASKED_FRACTION, mask_selection_length=PREDICTIONS
     )
     return chosen(len(paragraphs), lambda numbers: preprocessor(tf.gather(paragraphs, numbers)))
 
@@ -70,7 +70,7 @@ def keras_hub_from_ids(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) 
     )
     masker = keras_hub.layers.MaskedLMMaskGenerator(
         len(vocabulary),
-        mask_selection_rate=SHARE,
+        mask_selection_rate=MASKED_FRACTION,
         mask_token_id=vocabulary.mask_id,
         mask_selection_length=PREDICTIONS,
         unselectable_token_ids=[vocabulary.cls_id, vocabulary.sep_id, vocabulary.pad_id],
@@ -94,7 +94,7 @@ def model_garden(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) -> tf.
     """The operations that the Model Garden's loader calls behind the tokenizer."""
     trimmer = tensorflow_text.WaterfallTrimmer(LENGTH - 3)
     selector = tensorflow_text.RandomItemSelector(
-        PREDICTIONS, selection_rate=SHARE, unselectable_ids=[vocabulary.cls_id, vocabulary.sep_id]
+        PREDICTIONS, selection_rate=MASKED_FRACTION, unselectable_ids=[vocabulary.cls_id, vocabulary.sep_id]
     )
     chooser = tensorflow_text.MaskValuesChooser(len(vocabulary), vocabulary.mask_id)
 
@@ -151,13 +151,13 @@ def compare(contenders: dict[str, tf.data.Dataset], rounds: int, seconds: float)
         for name, batches in contenders.items():
             best[name] = max(best[name], read(batches, seconds))
     table = Table("batches by")
-    for column in ("rows/s", "times ours", "fill", "tokens/s", "times ours"):
+    for column in ("rows/s", "times ours", "non-padding", "tokens/s", "times ours"):
         table.add_column(column, justify="right")
     ours = best[OURS]
     for name, speed in best.items():
         rows = (f"{speed.rows:,.0f}", f"{speed.rows / ours.rows:.2f}")
-        fill = f"{speed.tokens / speed.rows / LENGTH:.1%}"
-        table.add_row(name, *rows, fill, f"{speed.tokens:,.0f}", f"{speed.tokens / ours.tokens:.2f}")
+        non_padding = f"{speed.tokens / speed.rows / LENGTH:.1%}"
+        table.add_row(name, *rows, non_padding, f"{speed.tokens:,.0f}", f"{speed.tokens / ours.tokens:.2f}")
     return table
 
 

@@ -270,14 +270,14 @@ def main(
     files = sorted(text.rglob("*.txt"))
     # What is done beforehand is done in processes that end: none stands beside the jobs.
     pool = ProcessPoolExecutor(1, SPAWN, max_tasks_per_child=1)
-    with tempfile.TemporaryDirectory() as place, pool:
+    with tempfile.TemporaryDirectory() as temporary, pool:
 
         def corpus(name: str, files: Iterable[Path], megabytes: float, as_sentences: bool = False) -> Corpus:
-            folder = sentences = Path(place, name)
+            folder = sentences = Path(temporary, name)
             write_text(files, folder, megabytes)
             num_tokens = pool.submit(count_tokens, folder, vocab, not cased).result()
             if as_sentences:
-                sentences = Path(place, f"{name}-sentences")
+                sentences = Path(temporary, f"{name}-sentences")
                 pool.submit(write_sentences, folder, sentences).result()
             return Corpus(sentences, _num_bytes(folder), num_tokens)
 
@@ -288,8 +288,8 @@ def main(
         else:
             part = corpus("part", files, min(google_megabytes, megabytes), as_sentences=True)
             runs = [(name, part if name == GOOGLE else whole) for name in JOBS]
-        write_text([whole.folder / "000000.txt"], Path(place, "short"), START_MEGABYTES)
-        few = corpus("few", [Path(place, "short", "000000.txt")] * 4, 4 * START_MEGABYTES, as_sentences=True)
+        write_text([whole.folder / "000000.txt"], Path(temporary, "short"), START_MEGABYTES)
+        few = corpus("few", [Path(temporary, "short", "000000.txt")] * 4, 4 * START_MEGABYTES, as_sentences=True)
         starts = dict.fromkeys(dict(runs), float("inf"))
         rounds_of: list[list[Cost]] = [[] for _ in runs]
         for _ in range(rounds):

@@ -55,8 +55,8 @@ def table(sustained: float = SUSTAINED) -> str:
         flops = training_flops(config)
         cells = [
             ", ".join(f"`{name}`" for name in names),
-            f"{leg_flops(config, LENGTH) / 1e12:.2f}",
-            f"{leg_flops(config, SECOND_LENGTH) / 1e12:.2f}",
+            f"{phase_flops(config, LENGTH) / 1e12:.2f}",
+            f"{phase_flops(config, SECOND_LENGTH) / 1e12:.2f}",
             f"{flops / 1e18:.2f}",
             f"{hours(flops, sustained):.1f}",
             *map(str, PUBLISHED.get(names[0], ("", ""))),
@@ -65,7 +65,7 @@ def table(sustained: float = SUSTAINED) -> str:
     return "\n".join(lines)
 
 
-def leg_flops(config: BertConfig, length: int) -> float:
+def phase_flops(config: BertConfig, length: int) -> float:
     """Operations of a step with rows of `length`."""
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.training.flops import step_flops
@@ -75,7 +75,7 @@ def leg_flops(config: BertConfig, length: int) -> float:
 
 def training_flops(config: BertConfig) -> float:
     """Operations of all steps."""
-    first, second = (leg_flops(config, length) for length in (LENGTH, SECOND_LENGTH))
+    first, second = (phase_flops(config, length) for length in (LENGTH, SECOND_LENGTH))
     return STEPS * ((1 - SECOND_FRACTION) * first + SECOND_FRACTION * second)
 
 

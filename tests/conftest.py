@@ -28,7 +28,7 @@ def document(number: int) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def fresh_folder(tmp_path, monkeypatch):
-    """Every test writes in a folder of its own, with the same chance."""
+    """Every test writes in a folder of its own, with the same seed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BERT_CACHE", str(tmp_path / "cache"))
     # Records are shared between tests: on a busy machine their counts of rows would be worth a file beside them.
@@ -116,14 +116,14 @@ def die_at(monkeypatch):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 600 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    disk = tmp_path / "disk"
+    disk.mkdir()
     mounted = os.geteuid() == 0 and shutil.which("mount")
     if mounted:
-        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place]
+        options = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]
         mounted = subprocess.run(options, capture_output=True).returncode == 0
     if not mounted:
         pytest.skip("a small file system can only be mounted by root")
-    yield place
+    yield disk
     with contextlib.suppress(subprocess.CalledProcessError):
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", disk], check=True)

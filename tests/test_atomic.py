@@ -1,4 +1,4 @@
-"""Files and folders are whole or absent, and what a disk refuses is said of the file that it refused."""
+"""Files and folders are whole or absent, and what a disk refuses is reported of the file that it refused."""
 
 import errno
 import os
@@ -105,7 +105,7 @@ def test_a_file_of_something_else_than_a_json_object_is_named(content, named):
 
 FULL = "the disk is full; free some space"
 ERRORS = [
-    # what is raised while `target` is written, bytes left on its disk, what is said
+    # what is raised while `target` is written, bytes left on its disk, what the error says
     (OSError(errno.ENOSPC, "No space left on device"), 0, f"^target: {FULL}"),
     (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, r"^no space is left .* not on that of target; look at"),
     (OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x"), 0, f"^/var/tmp/x: {FULL}"),

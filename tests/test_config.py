@@ -131,8 +131,8 @@ def test_rows_without_tokens_are_padding_and_tokens_without_rows_an_error(rows, 
             config.check_vocabulary(tokens, "vocab.txt")
         return
     config.check_vocabulary(tokens, "vocab.txt")
-    told = [record.getMessage() for record in caplog.records]
-    assert [f"has {tokens} tokens, the model's token embedding {rows} rows" in line for line in told] == (
+    logged = [record.getMessage() for record in caplog.records]
+    assert [f"has {tokens} tokens, the model's token embedding {rows} rows" in line for line in logged] == (
         [True] if outcome else []
     )
 

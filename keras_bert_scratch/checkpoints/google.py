@@ -117,8 +117,8 @@ def _what_google_has_not(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.problem_type not in (None, "single_label_classification"):
         notes.append(f"problem_type is left out: {checkpoint.problem_type}")
     if rules and (lost := {name: v for name, v in rules.differences().items() if name != "max_word_length"}):
-        said = ", ".join(f"{name}={value}" for name, value in lost.items())
-        notes.append(f"Google's tokenizer has no {said}: texts will become other tokens")
+        settings = ", ".join(f"{name}={value}" for name, value in lost.items())
+        notes.append(f"Google's tokenizer has no {settings}: texts will become other tokens")
     if rules and rules.max_word_length != GOOGLES_MAX_WORD_LENGTH:
         notes.append(
             f"words of more than {GOOGLES_MAX_WORD_LENGTH} characters become [UNK] in Google's code, here those of "

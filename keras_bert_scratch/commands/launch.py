@@ -63,11 +63,11 @@ def launch(
                     print(f"worker {index} was killed by signal {-code}; starting it again", file=sys.stderr)
                     running[index] = start(index)
                 elif code:
-                    raise UserError(f"launch: worker {index} ended with code {code}; see what it said above")
+                    raise UserError(f"launch: worker {index} ended with code {code}; see its messages above")
             time.sleep(POLL_SECONDS)
         for index, process in enumerate(running):
             if process.returncode:
-                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see what it said above")
+                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see its messages above")
     finally:
         signal.signal(signal.SIGTERM, before)
         for process in running:

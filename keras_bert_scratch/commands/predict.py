@@ -47,7 +47,7 @@ def predict(
         raise UserError("`out`: is for `data`; texts are answered on the screen")
     if data is not None:
         answers = _of_table(model, data, header_names(text_column, pair_column), on_bad_row)
-        first = list(itertools.islice(answers, 1))  # what is wrong with the model is told before the file is made
+        first = list(itertools.islice(answers, 1))  # an error of the model comes before the file is made
         with _written(out) as write:
             for row, answer in itertools.chain(first, answers):
                 write(json.dumps({**row, **answer}, ensure_ascii=False) + "\n")
@@ -103,7 +103,7 @@ def _written(out: Path | None) -> Iterator[Any]:
         yield sys.stdout.write
         return
     atomic.check_is_free(out)
-    with atomic.write(out) as place, place.open("w", encoding="utf-8") as file:
+    with atomic.write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file.write
     print(f"{path_of(out)}: written")
 

@@ -47,5 +47,5 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
     archive.track(tuned.tokenizer)
     signature = [tf.TensorSpec([None], tf.string, name=column) for column in tuned.spec.columns]
     archive.add_endpoint(name="serving_default", fn=serve, input_signature=signature)
-    with atomic.write_folder(path) as place:
-        archive.write_out(str(place), verbose=False)
+    with atomic.write_folder(path) as temporary:
+        archive.write_out(str(temporary), verbose=False)

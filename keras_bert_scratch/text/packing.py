@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
 
-def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many tokens of each segment are kept when both must fit into `room`.
+def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, max_tokens: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many tokens of each segment are kept when both must fit into `max_tokens`.
 
     The same as removing tokens one by one from the longer segment, from `b` if they are equally long, until both fit
     (Google's `_truncate_seq_pair`).
@@ -16,16 +16,16 @@ def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, room: int | tf.Tensor) -> tuple[
     Args:
         a: int tensor `(batch,)`. Lengths of the first segments, in tokens.
         b: int tensor `(batch,)`. Lengths of the second segments.
-        room: int or int scalar tensor. Tokens that fit.
+        max_tokens: int or int scalar tensor. Tokens that fit.
 
     Example:
-        >>> a, b = trimmed_lengths(tf.constant([10, 2]), tf.constant([10, 9]), room=7)
+        >>> a, b = trimmed_lengths(tf.constant([10, 2]), tf.constant([10, 9]), max_tokens=7)
         >>> a.numpy().tolist(), b.numpy().tolist()
         ([4, 2], [3, 5])
     """
-    half = (room + 1) // 2
-    a = tf.minimum(a, tf.maximum(room - b, half))
-    return a, tf.minimum(b, room - a)
+    half = (max_tokens + 1) // 2
+    a = tf.minimum(a, tf.maximum(max_tokens - b, half))
+    return a, tf.minimum(b, max_tokens - a)
 
 
 def packed_lengths(a: tf.RaggedTensor, b: tf.RaggedTensor | None, max_length: int | tf.Tensor) -> tf.Tensor:

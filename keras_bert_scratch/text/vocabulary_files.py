@@ -98,12 +98,12 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     special = {name: _content(value) for name, value in _read_if_there(directory, SPECIAL_TOKENS_FILE).items()}
     notes = fields.TOKENIZER_CONFIG.check(directory / RULES_FILE, config, SUBJECT)
     notes += fields.SPECIAL_TOKENS_MAP.check(directory / SPECIAL_TOKENS_FILE, special, SUBJECT)
-    said, more_notes = _described_rules(directory / TOKENIZER_FILE, described)
-    rules = said | _renamed(config, CONFIG_RULES)
-    for name in said:
-        if rules[name] != said[name]:
+    found, more_notes = _described_rules(directory / TOKENIZER_FILE, described)
+    rules = found | _renamed(config, CONFIG_RULES)
+    for name in found:
+        if rules[name] != found[name]:
             notes.append(
-                f"{directory}: {TOKENIZER_FILE} says {name}={said[name]}, {RULES_FILE} {name}={rules[name]}; the "
+                f"{directory}: {TOKENIZER_FILE} says {name}={found[name]}, {RULES_FILE} {name}={rules[name]}; the "
                 f"latter is followed"
             )
     if {"do_lower_case", "tokenizer_class"} & config.keys():

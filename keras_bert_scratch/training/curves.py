@@ -47,5 +47,5 @@ def plot_curves(runs: Mapping[str, Path], picture: Path) -> None:
             axis.set_title(f"{title}: {LABELS[name]}", fontsize=10)
             axis.set_xlabel("step")
             axis.grid(alpha=0.3)
-    with atomic.write(picture) as place:
-        figure.savefig(place, dpi=120, format="png")
+    with atomic.write(picture) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -23,8 +23,8 @@ def step_flops(
     Args:
         config: sizes.
         rows: of the batch.
-        length: places of a row.
-        predictions: masked places of a row; 0 for a model without that head.
+        length: positions of a row.
+        predictions: masked positions of a row; 0 for a model without that head.
         examples: of a row at most.
         last_only_read: whether the last block works only where its output is read.
 

@@ -105,12 +105,12 @@ def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
         return number
     mine = number if is_chief(strategy) else 0
 
-    def said() -> Any:
+    def chiefs_number() -> Any:
         replica = tf.distribute.get_replica_context()
         first = replica.replica_id_in_sync_group == 0
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, tf.constant(mine, tf.int64), 0))
 
-    return int(strategy.experimental_local_results(strategy.run(tf.function(said)))[0])
+    return int(strategy.experimental_local_results(strategy.run(tf.function(chiefs_number)))[0])
 
 
 @contextlib.contextmanager
@@ -218,8 +218,8 @@ def _fitting() -> str:
 
 def _multiworker_strategy() -> tf.distribute.Strategy:
     """Comes back when all workers have started; a line tells whoever waits for them."""
-    said = f"waiting for all workers to start: {', '.join(_listed_workers())}"
-    reminder = threading.Timer(SECONDS_BEFORE_REMINDER, log.warning, [said])
+    message = f"waiting for all workers to start: {', '.join(_listed_workers())}"
+    reminder = threading.Timer(SECONDS_BEFORE_REMINDER, log.warning, [message])
     reminder.daemon = True
     reminder.start()
     try:

@@ -1,4 +1,4 @@
-"""Every field of other people's configs: obeyed, refused by name, or told; and the tables in the docs say the same."""
+"""Every field of other people's configs: obeyed, refused by name, or noted; and the tables in the docs say the same."""
 
 import json
 import math
@@ -71,7 +71,7 @@ def test_what_changes_the_numbers_is_refused_by_name(values, named, folder):
     assert "\n" not in str(refusal.value)
 
 
-def test_what_nobody_knows_is_told(folder, caplog):
+def test_what_nobody_knows_is_noted(folder, caplog):
     path = folder(CLASSIFIER, rope_theta=1e4, magic=True)
     (note,) = read_checkpoint(path).notes
     assert "config.json: the fields 'magic', 'rope_theta' are unknown and not obeyed" in note
@@ -169,14 +169,14 @@ def test_an_activation_that_a_format_has_not_is_refused(activation, to, refused)
 
 
 @pytest.mark.parametrize("to", ["google", "keras_hub"])
-def test_what_a_format_cannot_hold_is_told(to):
+def test_what_a_format_cannot_hold_is_noted(to):
     checkpoint = read_checkpoint(GOLDEN / "google")
     checkpoint.config = checkpoint.config.replace(layer_norm_epsilon=1e-5)
     checkpoint.rules = kbs.BertTokenizer(checkpoint.vocabulary, True, tokenize_chinese_chars=False).rules
     write_checkpoint(checkpoint, "out", to)
-    told = "\n".join(checkpoint.notes)
-    assert "fixed LayerNorm epsilon of 1e-12, not 1e-05" in told
-    assert "other tokens" in told
+    notes = "\n".join(checkpoint.notes)
+    assert "fixed LayerNorm epsilon of 1e-12, not 1e-05" in notes
+    assert "other tokens" in notes
 
 
 @pytest.mark.parametrize("to", ["huggingface", "native", "keras_hub"])
@@ -192,9 +192,9 @@ def test_word_rules_go_in_and_out(to):
 def test_a_tokenizer_that_cannot_be_followed_leaves_the_model_usable(folder, caplog):
     path = folder("huggingface/BertForMaskedLM", "tokenizer_config.json", never_split=["[X]"])
     assert kbs.BertMaskedLM.from_pretrained(path).backbone.config.vocab_size == 40
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert 'tokenizer_config.json: never_split is ["[X]"]' in told
-    assert "the vocabulary is left out" in told
+    (notes,) = [record.getMessage() for record in caplog.records]
+    assert 'tokenizer_config.json: never_split is ["[X]"]' in notes
+    assert "the vocabulary is left out" in notes
     with pytest.raises(kbs.UserError, match="never_split"):
         kbs.BertTokenizer.load(path)
 

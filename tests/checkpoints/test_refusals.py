@@ -195,8 +195,8 @@ def test_what_starts_from_random_numbers_is_listed(cls, folder, arguments, fresh
     with caplog.at_level(logging.WARNING):
         model = cls.from_pretrained(GOLDEN / folder, **arguments)
     stored = read_checkpoint(GOLDEN / folder).weights
-    told = [record.getMessage() for record in caplog.records]
-    assert [f"has no {fresh}; they start from random numbers" in line for line in told] == [True] * bool(fresh)
+    logged = [record.getMessage() for record in caplog.records]
+    assert [f"has no {fresh}; they start from random numbers" in line for line in logged] == [True] * bool(fresh)
     for variable in model.trainable_variables:
         if not fresh or variable.path not in fresh:
             np.testing.assert_array_equal(np.asarray(variable), stored[variable.path])

@@ -50,11 +50,11 @@ def test_foreign_code_does_not_run(form, attack):
         assert not Path("hacked").exists()
 
 
-@pytest.mark.parametrize("place", ["about", "keys"])
-def test_foreign_code_does_not_run_beside_the_state_dict(place):
+@pytest.mark.parametrize("where", ["about", "keys"])
+def test_foreign_code_does_not_run_beside_the_state_dict(where):
     program = b"\x80\x02" + RUNNING["eval"] + b"."
     head = b"".join(b"\x80\x02" + steps(n) + b"." for n in (torch_pickle.MAGIC_NUMBER, torch_pickle.PROTOCOL_VERSION))
-    FILE.write_bytes(head + (program if place == "about" else b"}.}." + program))
+    FILE.write_bytes(head + (program if where == "about" else b"}.}." + program))
     assert "wants to run builtins.eval" in refusal()
     assert not Path("hacked").exists()
 
@@ -240,11 +240,11 @@ def test_a_file_cut_short_is_refused(form):
 
 def test_a_zip_with_changed_bytes_is_right_or_refused():
     whole = zlib.decompress(base64.b85decode(BY_TORCH["zip"]))
-    chance = random.Random(1)
+    rng = random.Random(1)
     for _ in range(1000):
         damaged = bytearray(whole)
-        for _ in range(chance.choice((1, 1, 1, 4, 16))):
-            damaged[chance.randrange(len(whole))] ^= chance.randrange(1, 256)
+        for _ in range(rng.choice((1, 1, 1, 4, 16))):
+            damaged[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
         FILE.write_bytes(damaged)
         with contextlib.suppress(UserError):
             check_own(read_torch_tensors(FILE))
@@ -262,11 +262,11 @@ def right_or_refused() -> None:
 
 def test_a_legacy_file_with_changed_bytes_is_read_or_refused():
     whole = zlib.decompress(base64.b85decode(BY_TORCH["legacy"]))
-    chance = random.Random(1)
+    rng = random.Random(1)
     for _ in range(1000):
         damaged = bytearray(whole)
-        for _ in range(chance.choice((1, 1, 1, 4, 16))):
-            damaged[chance.randrange(len(whole))] ^= chance.randrange(1, 256)
+        for _ in range(rng.choice((1, 1, 1, 4, 16))):
+            damaged[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
         FILE.write_bytes(damaged)
         right_or_refused()
 

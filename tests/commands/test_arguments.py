@@ -18,7 +18,7 @@ def test_durations(text, seconds):
 
 
 @pytest.mark.parametrize(
-    ("verb", "message", "said"),
+    ("verb", "message", "expected"),
     [
         ("pretrain", "`batch_size`: must be at least 1", "--batch: must be at least 1"),
         ("finetune", "`max_length`: 65 tokens", "--length: 65 tokens"),
@@ -39,8 +39,8 @@ def test_durations(text, seconds):
         ("pretrain", "give `dtype=mine`", "give --dtype mine"),
     ],
 )
-def test_arguments_become_the_flags_of_the_verb(verb, message, said):
-    assert in_flags(message, COMMANDS[verb].params) == said
+def test_arguments_become_the_flags_of_the_verb(verb, message, expected):
+    assert in_flags(message, COMMANDS[verb].params) == expected
 
 
 def test_every_other_name_is_a_parameter_of_some_verb():

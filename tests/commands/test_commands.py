@@ -71,7 +71,7 @@ def test_inspect_tells_what_things_are(model, records, corpus):
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OTHERS = [
-    # folder, what is said of it
+    # folder, what is printed of it
     (
         "google",
         ["BertPretrainer, Google TF1 checkpoint", "masked_lm, next_sentence", "uncased", "trained steps", "5,994"],
@@ -82,11 +82,11 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("folder", "said"), OTHERS)
-def test_inspect_tells_what_other_peoples_models_are(folder, said):
+@pytest.mark.parametrize(("folder", "expected"), OTHERS)
+def test_inspect_tells_what_other_peoples_models_are(folder, expected):
     result = keras_bert("inspect", GOLDEN / folder)
     assert result.exit_code == 0, result.output
-    assert all(words in result.output for words in said), result.output
+    assert all(words in result.output for words in expected), result.output
 
 
 def test_a_model_of_hugging_face_is_converted_and_answers():
@@ -304,9 +304,9 @@ def test_the_default_task_has_its_options(tokenizer, config):
 def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
     vocabulary.save("vocab.txt")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    said = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
-    assert said.returncode == 0
-    assert said.stderr == ""
+    ended = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0
+    assert ended.stderr == ""
 
 
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):

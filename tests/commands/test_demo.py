@@ -46,7 +46,7 @@ def test_the_demo_ends_with_its_table(world):
         assert row in shown
     runs = {name: json.loads((world / "demo" / name / "run.json").read_text()) for name in ("sentiment", "from_random")}
     assert f"{runs['sentiment']['results']['dev']['accuracy']:.1%}" in shown
-    same = [{name: value for name, value in story["settings"].items() if name != "start"} for story in runs.values()]
+    same = [{name: value for name, value in run["settings"].items() if name != "start"} for run in runs.values()]
     assert same[0] == same[1]  # the comparison has the same labels, steps, rate and seed
 
 

@@ -30,10 +30,10 @@ SMALL = ["--preset", "bert-tiny", "--steps", "2", "--length", "32", "--batch", "
 
 
 def test_documents(corpus, vocab):
-    said = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "records", "--shards", "3")
-    assert "records: 64 documents, 384 sentences, " in said
-    assert " in 3 shards, " in said
-    said = succeeds("inspect", "records")
+    output = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "records", "--shards", "3")
+    assert "records: 64 documents, 384 sentences, " in output
+    assert " in 3 shards, " in output
+    output = succeeds("inspect", "records")
     for fact in (
         "documents, uncased",
         "bytes per token",
@@ -41,39 +41,39 @@ def test_documents(corpus, vocab):
         "tokens of documents",
         "█",
     ):
-        assert fact in said
-    assert said.count("B follows A:") + said.count("B is from elsewhere:") == 3
+        assert fact in output
+    assert output.count("B follows A:") + output.count("B is from elsewhere:") == 3
 
 
-def test_what_is_wrong_with_the_text_is_told(vocab):
+def test_what_is_wrong_with_the_text_is_printed(vocab):
     Path("a.txt").write_bytes(b"The heron\xff sees.\n\nThe otter sees.")
-    said = succeeds("tfrecords", "a.txt", "--vocab", vocab, "--out", "records", "--bad-bytes", "replace")
-    assert "records: 1 replaced bytes in the text" in said
+    output = succeeds("tfrecords", "a.txt", "--vocab", vocab, "--out", "records", "--bad-bytes", "replace")
+    assert "records: 1 replaced bytes in the text" in output
 
 
 def test_google_s_format(corpus, vocab):
     options = ["--format", "google", "--length", "32", "--dupe-factor", "2", "--shards", "2"]
-    said = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "examples", *options)
+    output = succeeds("tfrecords", corpus, "--vocab", vocab, "--out", "examples", *options)
     manifest = Manifest.load("examples")
-    assert f"examples: {manifest.total('examples'):,} examples in 2 shards" in said
+    assert f"examples: {manifest.total('examples'):,} examples in 2 shards" in output
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
-    said = succeeds("inspect", "examples")
-    assert "Google's examples, uncased" in said
-    assert "masked:" in said
+    output = succeeds("inspect", "examples")
+    assert "Google's examples, uncased" in output
+    assert "masked:" in output
     assert "finished: run" in succeeds("pretrain", "examples", *SMALL, "--out", "run")
     (Path("examples") / "manifest.json").unlink()  # from elsewhere
     (Path("examples") / "vocab.txt").unlink()
-    said = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
-    assert said.exit_code == 2
-    assert "give --vocab, the one that made the ids" in said.output
+    ended = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
+    assert ended.exit_code == 2
+    assert "give --vocab, the one that made the ids" in ended.output
     assert "finished: foreign" in succeeds("pretrain", "examples", *SMALL, "--out", "foreign", "--vocab", vocab)
 
 
 def test_with_beam(corpus, vocab):
     made = ["tfrecords", corpus, "--vocab", vocab, "--shards", "2"]
     succeeds(*made, "--out", "records")
-    said = succeeds(*made, "--out", "by_beam", "--beam", "--runner=DirectRunner")
-    assert "by_beam: 64 documents" in said
+    output = succeeds(*made, "--out", "by_beam", "--beam", "--runner=DirectRunner")
+    assert "by_beam: 64 documents" in output
     assert Manifest.load("by_beam") == Manifest.load("records")
 
 
@@ -108,14 +108,14 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
     ids=["packing", "order", "none"],
 )
 def test_pretraining_by_other_rules(records, options, kind):
-    said = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
-    assert "of the positions in rows of 32 hold tokens" in said
-    assert "non padding fraction" in said
-    assert "held out after" in said
+    output = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
+    assert "of the positions in rows of 32 hold tokens" in output
+    assert "non padding fraction" in output
+    assert "held out after" in output
     assert kind.from_pretrained("run").get_layer("masked_lm") is not None
     assert "masked lm accuracy" in succeeds("evaluate", "run", "--data", records) or kind is kbs.BertMaskedLM
-    said = keras_bert("pretrain", records, *SMALL, "--out", "run")
-    assert said.exit_code == 2  # the same folder by other rules is another run
+    ended = keras_bert("pretrain", records, *SMALL, "--out", "run")
+    assert ended.exit_code == 2  # the same folder by other rules is another run
 
 
 def test_damaged_records_are_refused_or_skipped(corpus, vocab):
@@ -134,7 +134,7 @@ def test_records_at_an_address(corpus, vocabulary, tmp_path):
     """Arguments of the command line go through `pathlib`, which takes a slash from an address."""
     vocabulary.save("vocab.txt")
     there = f"ram://{tmp_path.name}/records"
-    said = succeeds("tfrecords", corpus, "--vocab", "vocab.txt", "--out", there, "--shards", 3)
-    assert said.startswith(f"{there}: 64 documents")
+    output = succeeds("tfrecords", corpus, "--vocab", "vocab.txt", "--out", there, "--shards", 3)
+    assert output.startswith(f"{there}: 64 documents")
     assert "documents, uncased" in succeeds("inspect", there)
     succeeds("pretrain", there, "--preset", "bert-tiny", "--steps", 1, "--batch", 4, "--length", 32, "--out", "run")

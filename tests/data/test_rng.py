@@ -1,4 +1,4 @@
-"""Chance that is a function of its keys; by chance a bound is missed once in ten thousand keys, and keys are fixed."""
+"""Random numbers as functions of keys; by chance a bound is missed once in ten thousand keys, and keys are fixed."""
 
 import itertools
 
@@ -29,7 +29,7 @@ PAIRS = {
 
 
 def is_even(counts: np.ndarray, deviations: float = 5) -> bool:
-    """Whether chi-square against equal shares is within five of its standard deviations of its mean."""
+    """Whether chi-square against equal parts is within five of its standard deviations of its mean."""
     freedom = counts.size - 1
     chi_square = ((counts - counts.mean()) ** 2).sum() / counts.mean()
     return abs(chi_square - freedom) < deviations * np.sqrt(2 * freedom)

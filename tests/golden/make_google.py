@@ -85,7 +85,7 @@ def import_bert():
 
 
 def example_inputs(rng):
-    """Two rows of eight tokens, the second one with padding, and two places to predict in each."""
+    """Two rows of eight tokens, the second one with padding, and two positions to predict in each."""
     mask = np.array([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0, 0]])
     input_ids = rng.integers(5, CONFIG["vocab_size"], (2, 8))
     input_ids[:, 0] = VOCABULARY.index("[CLS]")

@@ -52,11 +52,11 @@ def small_model(class_name: str, **changes: object) -> transformers.PreTrainedMo
 
 def small_batch(class_name: str) -> dict[str, np.ndarray]:
     """Three rows, two segments, padding behind two of them; twice as many for choices."""
-    place, size = np.arange(9)[None], np.array([9, 4, 1])[:, None]
+    position, size = np.arange(9)[None], np.array([9, 4, 1])[:, None]
     batch = {
         "input_ids": np.random.default_rng(0).integers(0, 40, (3, 9)),
-        "token_type_ids": ((place >= size // 2) & (place < size)).astype(int),
-        "attention_mask": (place < size).astype(int),
+        "token_type_ids": ((position >= size // 2) & (position < size)).astype(int),
+        "attention_mask": (position < size).astype(int),
     }
     if class_name == "BertForMultipleChoice":
         batch = {name: np.stack([values, values[::-1]], axis=1) for name, values in batch.items()}

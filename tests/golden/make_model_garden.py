@@ -107,7 +107,7 @@ def encoder_inputs(rng):
 
 
 def pretrainer_inputs(rng):
-    """The same, with two places to predict in each row."""
+    """The same, with two positions to predict in each row."""
     return {**encoder_inputs(rng), "masked_lm_positions": np.array([[1, 6], [3, 2]], "int32")}
 
 

@@ -29,7 +29,7 @@ def reference(case: Case) -> transformers.BertForPreTraining:
 
 
 def outputs(case: Case) -> tuple[np.ndarray, np.ndarray, float, dict[str, np.ndarray]]:
-    """Logits at the places to predict, logits of the pairs, the loss, the gradients by name."""
+    """Logits at the positions to predict, logits of the pairs, the loss, the gradients by name."""
     model = reference(case)
     with torch.set_grad_enabled(case.gradients):
         found = model(**{name: torch.from_numpy(values) for name, values in batch(case).items()})

@@ -36,7 +36,7 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
 
 
 def outputs(model: kbs.BertPretrainer, case: Case) -> tuple[np.ndarray, np.ndarray, float, dict[str, np.ndarray]]:
-    """Logits at the places to predict, logits of the pairs, the loss, the gradients by transformers' names."""
+    """Logits at the positions to predict, logits of the pairs, the loss, the gradients by transformers' names."""
     theirs, positions = batch(case), mask_positions(case)
     labels = {
         "masked_lm": np.take_along_axis(theirs["labels"], positions, axis=1),

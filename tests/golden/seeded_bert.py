@@ -108,17 +108,17 @@ def weights(case: Case) -> dict[str, np.ndarray]:
 
 
 def batch(case: Case) -> dict[str, np.ndarray]:
-    """Two segments per row, padding behind the second row, some places to predict; by transformers' names."""
-    chance = np.random.default_rng(case.length)
+    """Two segments per row, padding behind the second row, some positions to predict; by transformers' names."""
+    rng = np.random.default_rng(case.length)
     size = np.array([case.length, max(1, case.length - 5)])[:, None]
-    place = np.arange(case.length)[None]
+    position = np.arange(case.length)[None]
     labels = np.full((2, case.length), -100)
     predicted = mask_positions(case)
-    labels[np.arange(2)[:, None], predicted] = chance.integers(0, case.vocab, predicted.shape)
+    labels[np.arange(2)[:, None], predicted] = rng.integers(0, case.vocab, predicted.shape)
     return {
-        "input_ids": chance.integers(0, case.vocab, (2, case.length)),
-        "token_type_ids": ((place >= size // 2) & (place < size)).astype(int),
-        "attention_mask": (place < size).astype(int),
+        "input_ids": rng.integers(0, case.vocab, (2, case.length)),
+        "token_type_ids": ((position >= size // 2) & (position < size)).astype(int),
+        "attention_mask": (position < size).astype(int),
         "labels": labels,
         "next_sentence_label": np.array([0, 1]),
     }
@@ -130,6 +130,6 @@ def mask_positions(case: Case) -> np.ndarray:
 
 
 def digest(gradient: np.ndarray) -> tuple[float, float]:
-    """Its norm, and its product with a wave over all its elements, which a wrong place or sign changes."""
+    """Its norm, and its product with a wave over all its elements, which a wrong position or sign changes."""
     wide = gradient.astype(np.float64).ravel()
     return float(np.linalg.norm(wide)), float(wide @ np.cos(np.arange(wide.size)))

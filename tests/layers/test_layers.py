@@ -29,10 +29,10 @@ EXAMPLE_STARTS = np.array([[0, 3, 0], [0, 1, 0]], "int32")
 
 def weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
     """The layer's weights by path, drawn anew so that biases and LayerNorms are not just 0 and 1."""
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for variable in layer.weights:
         if variable.dtype == "float32":
-            variable.assign(chance.normal(size=variable.shape) * 0.5)
+            variable.assign(rng.normal(size=variable.shape) * 0.5)
     return {variable.path.split("/", 1)[1]: np.array(variable, "float64") for variable in layer.weights}
 
 
@@ -104,7 +104,7 @@ def test_dropout():
     layer = Dropout(0.25)
     ones = np.ones((200, 500), "float32")
     dropped = np.asarray(layer(ones, training=True))
-    # 100,000 throws: the share of zeros is within 5 standard deviations of 0.25 but once in a million.
+    # 100,000 throws: the fraction of zeros is within 5 standard deviations of 0.25 but once in a million.
     assert abs((dropped == 0).mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / ones.size)
     np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.75, rtol=1e-6)
     assert not np.array_equal(dropped, np.asarray(layer(ones, training=True)))
@@ -135,10 +135,10 @@ def test_attention():
     layer = SelfAttention(CONFIG, name="attention")
     layer.build(X.shape, None)
     w = weights(layer)
-    output, shares = layer(X, attention_bias(PADDING_MASK), return_weights=True)
+    output, weights_of_positions = layer(X, attention_bias(PADDING_MASK), return_weights=True)
     close(output, attention(X, PADDING_MASK, w, "", CONFIG.num_heads))
-    close(np.asarray(shares).sum(-1), 1.0)
-    assert np.all(np.asarray(shares)[1, :, :, 3:] == 0)
+    close(np.asarray(weights_of_positions).sum(-1), 1.0)
+    assert np.all(np.asarray(weights_of_positions)[1, :, :, 3:] == 0)
 
 
 def test_attention_of_packed_rows():
@@ -147,9 +147,9 @@ def test_attention_of_packed_rows():
     layer.build(X.shape, None)
     w = weights(layer)
     output = np.asarray(layer(X, packed_attention_bias(EXAMPLE_IDS, PADDING_MASK)))
-    for row, place in ((0, slice(0, 3)), (0, slice(3, 5)), (1, slice(0, 1)), (1, slice(1, 3))):
-        example = X[row : row + 1, place]
-        close(output[row : row + 1, place], attention(example, np.ones(example.shape[:2]), w, "", CONFIG.num_heads))
+    for row, span in ((0, slice(0, 3)), (0, slice(3, 5)), (1, slice(0, 1)), (1, slice(1, 3))):
+        example = X[row : row + 1, span]
+        close(output[row : row + 1, span], attention(example, np.ones(example.shape[:2]), w, "", CONFIG.num_heads))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -200,9 +200,9 @@ def test_masked_lm_head_is_tied_to_the_token_embedding():
     layer.build(X.shape, positions.shape, table.shape)
     embeddings.token_embedding.assign(table)
     own = [*layer.transform.weights, *layer.layer_norm.weights, layer.bias]
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     for variable in own:
-        variable.assign(chance.normal(size=variable.shape))
+        variable.assign(rng.normal(size=variable.shape))
     w = {variable.path.split("/", 1)[1]: np.array(variable, "float64") for variable in own}
     vectors = np.take_along_axis(X, positions[:, :, None], axis=1)
     transformed = norm(gelu(linear(vectors, w, "transform")), w, "layer_norm")

@@ -1,4 +1,4 @@
-"""Reading some places alone: the same vectors, logits and gradients as of everything, then looked up."""
+"""Reading some positions alone: the same vectors, logits and gradients as of everything, then looked up."""
 
 import keras
 import numpy as np
@@ -19,14 +19,14 @@ BIASES = {
     "rows": attention_bias(PADDING_MASK),
     "packed rows": packed_attention_bias(EXAMPLE_IDS, PADDING_MASK),
 }
-PLACES = {"some": [[0, 3, 1], [0, 1, 2]], "one twice": [[4, 4], [0, 0]], "one": [[2], [1]], "none": [[], []]}
+POSITIONS = {"some": [[0, 3, 1], [0, 1, 2]], "one twice": [[4, 4], [0, 0]], "one": [[2], [1]], "none": [[], []]}
 
 
-@pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
-def test_gather_positions(places):
-    places = np.array(places, "int32")
-    expected = np.take_along_axis(X, places[:, :, None], axis=1)
-    np.testing.assert_array_equal(gather_positions(ops.array(X), ops.array(places)), expected)
+@pytest.mark.parametrize("positions", POSITIONS.values(), ids=POSITIONS)
+def test_gather_positions(positions):
+    positions = np.array(positions, "int32")
+    expected = np.take_along_axis(X, positions[:, :, None], axis=1)
+    np.testing.assert_array_equal(gather_positions(ops.array(X), ops.array(positions)), expected)
 
 
 @pytest.mark.parametrize("starts", [None, [[0, 3], [0, 0]]], ids=["no starts", "starts"])
@@ -45,17 +45,17 @@ def test_query_positions_finds_each_again(starts):
 
 
 @pytest.mark.parametrize("bias", BIASES.values(), ids=BIASES)
-@pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
-def test_a_block_read_at_places_is_the_whole_one_there(bias, places):
+@pytest.mark.parametrize("positions", POSITIONS.values(), ids=POSITIONS)
+def test_a_block_read_at_positions_is_the_whole_one_there(bias, positions):
     """Outputs, and the gradients of the input and of every weight."""
-    block, places = EncoderBlock(CONFIG, name="block"), tf.constant(places, tf.int32)
+    block, positions = EncoderBlock(CONFIG, name="block"), tf.constant(positions, tf.int32)
     block.build(X.shape, None)
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for variable in block.trainable_variables:
-        variable.assign(chance.normal(size=variable.shape) * 0.5)
-    towards = chance.normal(size=(*places.shape, CONFIG.hidden_size)).astype("float32")
+        variable.assign(rng.normal(size=variable.shape) * 0.5)
+    towards = rng.normal(size=(*positions.shape, CONFIG.hidden_size)).astype("float32")
     found = []
-    for read in (lambda x: gather_positions(block(x, bias), places), lambda x: block(x, bias, places)):
+    for read in (lambda x: gather_positions(block(x, bias), positions), lambda x: block(x, bias, positions)):
         with tf.GradientTape() as tape:
             x = tf.constant(X)
             tape.watch(x)

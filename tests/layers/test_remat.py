@@ -53,7 +53,7 @@ def products_in_gradient(remat: bool) -> int:
 
 
 def test_the_blocks_products_are_made_a_second_time():
-    # Of each block: the projections (two products where only some places are read), scores, context, output, two wide.
+    # Of each block: projections (two products where only some positions are read), scores, context, output, two wide.
     assert products_in_gradient(True) == products_in_gradient(False) + 2 * 6 + 1
 
 

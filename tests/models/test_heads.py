@@ -30,20 +30,20 @@ def model_of(
 ) -> keras.Model:
     """A model with weights that are not just 0 and 1; `arguments` instead of those of `HEADS`."""
     model = getattr(kbs, name)(kbs.BertBackbone(config, dtype=dtype, pooler=pooler), **{**HEADS[name][1], **arguments})
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for variable in model.trainable_variables:
-        variable.assign(np.asarray(variable) + chance.normal(size=variable.shape) * 0.3)
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape) * 0.3)
     return model
 
 
 def a_batch(rows: tuple[int, ...] = (4,), length: int = LENGTH) -> dict[str, np.ndarray]:
     """Two segments per row, and padding behind some rows, at least 4 tokens before it."""
-    chance = np.random.default_rng(0)
-    sizes, place = chance.integers(4, length + 1, (*rows, 1)), np.arange(length)
+    rng = np.random.default_rng(0)
+    sizes, position = rng.integers(4, length + 1, (*rows, 1)), np.arange(length)
     return {
-        "token_ids": chance.integers(5, 100, (*rows, length)).astype("int32"),
-        "segment_ids": (place >= sizes // 2).astype("int32"),
-        "padding_mask": (place < sizes).astype("int32"),
+        "token_ids": rng.integers(5, 100, (*rows, length)).astype("int32"),
+        "segment_ids": (position >= sizes // 2).astype("int32"),
+        "padding_mask": (position < sizes).astype("int32"),
     }
 
 

@@ -10,13 +10,13 @@ LENGTH = 12
 
 def a_batch(rows: int = 3, length: int = LENGTH, seed: int = 0, vocab_size: int = 100) -> dict[str, np.ndarray]:
     """Two segments per row and padding behind some rows."""
-    chance = np.random.default_rng(seed)
-    sizes = chance.integers(2, length + 1, rows)
-    place = np.arange(length)[None]
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, length + 1, rows)
+    position = np.arange(length)[None]
     return {
-        "token_ids": chance.integers(5, vocab_size, (rows, length)).astype("int32"),
-        "segment_ids": (place >= sizes[:, None] // 2).astype("int32"),
-        "padding_mask": (place < sizes[:, None]).astype("int32"),
+        "token_ids": rng.integers(5, vocab_size, (rows, length)).astype("int32"),
+        "segment_ids": (position >= sizes[:, None] // 2).astype("int32"),
+        "padding_mask": (position < sizes[:, None]).astype("int32"),
     }
 
 
@@ -33,9 +33,9 @@ def test_agrees_with_keras_hub():
     theirs = keras_nlp.models.BertBackbone(
         vocabulary_size=100, num_layers=3, num_heads=2, hidden_dim=128, intermediate_dim=512, dropout=0.1
     )
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for variable in ours.trainable_variables:
-        variable.assign(np.asarray(variable) + chance.normal(size=variable.shape) * 0.02)
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape) * 0.02)
     copy_to_keras_hub(ours, theirs)
     batch = a_batch(4, 16)
     expected = theirs(batch)
@@ -123,7 +123,7 @@ def test_bfloat16_stays_near(config):
 
 
 def test_the_loss_is_the_papers(config):
-    """Mean over the masked places that count, plus mean over the pairs, by hand."""
+    """Mean over the masked positions that count, plus mean over the pairs, by hand."""
     model = kbs.BertPretrainer(kbs.BertBackbone(config))
     model.compile()
     batch = {**a_batch(2), "mask_positions": np.array([[1, 2, 3], [1, 0, 0]], "int32")}

@@ -12,7 +12,7 @@ LOGITS = {
     "small": np.random.default_rng(0).normal(size=(6, 11)),
     "far apart": np.random.default_rng(1).normal(size=(6, 11)) * 200,
     "all alike": np.zeros((6, 11)),
-    "places of rows": np.random.default_rng(2).normal(size=(3, 4, 11)),
+    "positions of rows": np.random.default_rng(2).normal(size=(3, 4, 11)),
     "two classes": np.random.default_rng(3).normal(size=(5, 2)),
 }
 
@@ -67,20 +67,20 @@ def a_model() -> kbs.BertTokenClassifier:
     return kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=3)
 
 
-def test_weights_of_rows_stand_for_all_their_places():
-    """One weight for each row gives the loss that the same weight at every place gives."""
+def test_weights_of_rows_stand_for_all_their_positions():
+    """One weight for each row gives the loss that the same weight at every position gives."""
     rng = np.random.default_rng(6)
     tokens = rng.integers(5, 50, (4, 7)).astype("int32")
     inputs = {"token_ids": tokens, "segment_ids": 0 * tokens, "padding_mask": np.ones_like(tokens)}
     labels, of_rows = rng.integers(0, 3, (4, 7)), np.array([1.0, 0.5, 0.0, 2.0], np.float32)
-    of_places = np.repeat(of_rows[:, None], 7, axis=1)
+    of_positions = np.repeat(of_rows[:, None], 7, axis=1)
     model = a_model()
     model.compile(kbs.BertAdamW())
-    found = [model.evaluate(inputs, labels, sample_weight=w, verbose=0) for w in (of_rows, of_places)]
+    found = [model.evaluate(inputs, labels, sample_weight=w, verbose=0) for w in (of_rows, of_positions)]
     losses = [float(loss if np.ndim(loss) == 0 else loss[0]) for loss in found]
     logits = model.predict(inputs, verbose=0)
     exact = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy()
-    np.testing.assert_allclose(losses, np.average(exact, weights=of_places), rtol=1e-5)
+    np.testing.assert_allclose(losses, np.average(exact, weights=of_positions), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -32,30 +32,30 @@ def batch_of(
 
     Labels where nothing counts are wrong on purpose.
     """
-    chance = np.random.default_rng(0)
-    tokens, places, examples = (len(rows), length), (len(rows), predictions), (len(rows), max_examples)
+    rng = np.random.default_rng(0)
+    tokens, masked_positions, examples = (len(rows), length), (len(rows), predictions), (len(rows), max_examples)
     names = ("token_ids", "segment_ids", "padding_mask", "example_ids")
     inputs = {name: np.zeros(tokens, "int32") for name in names}
-    inputs |= {"mask_positions": np.zeros(places, "int32"), "example_starts": np.zeros(examples, "int32")}
-    labels = {"masked_lm": np.full(places, 3, "int32"), "next_sentence": np.ones(examples, "int32")}
-    weights = {"masked_lm": np.zeros(places, "float32"), "next_sentence": np.zeros(examples, "float32")}
+    inputs |= {"mask_positions": np.zeros(masked_positions, "int32"), "example_starts": np.zeros(examples, "int32")}
+    labels = {"masked_lm": np.full(masked_positions, 3, "int32"), "next_sentence": np.ones(examples, "int32")}
+    weights = {"masked_lm": np.zeros(masked_positions, "float32"), "next_sentence": np.zeros(examples, "float32")}
     for row, sizes in enumerate(rows):
-        start = place = 0
+        start = filled = 0
         for index, size in enumerate(sizes):
             span = (row, slice(start, start + size))
-            inputs["token_ids"][span] = chance.integers(5, 100, size)
+            inputs["token_ids"][span] = rng.integers(5, 100, size)
             inputs["segment_ids"][span] = np.arange(size) >= size // 2
             inputs["padding_mask"][span] = 1
             inputs["example_ids"][span] = index + 1
             inputs["example_starts"][row, index] = start
-            labels["next_sentence"][row, index] = chance.integers(2)
+            labels["next_sentence"][row, index] = rng.integers(2)
             weights["next_sentence"][row, index] = 1.0
-            hidden = np.sort(chance.choice(np.arange(1, size), 1 + size // 5, replace=False))
-            masked = (row, slice(place, place + len(hidden)))
+            hidden = np.sort(rng.choice(np.arange(1, size), 1 + size // 5, replace=False))
+            masked = (row, slice(filled, filled + len(hidden)))
             inputs["mask_positions"][masked] = start + hidden
-            labels["masked_lm"][masked] = chance.integers(5, 100, len(hidden))
+            labels["masked_lm"][masked] = rng.integers(5, 100, len(hidden))
             weights["masked_lm"][masked] = 1.0
-            start, place = start + size, place + len(hidden)
+            start, filled = start + size, filled + len(hidden)
     return inputs, labels, weights
 
 
@@ -79,15 +79,15 @@ def models(name: str = "BertPretrainer", pooler: bool = True) -> tuple[keras.Mod
     plain, packed = (kbs.BertBackbone(CONFIG, pooler=pooler, packed=packed) for packed in (False, True))
     if name != "BertBackbone":
         plain, packed = getattr(kbs, name)(plain), getattr(kbs, name)(packed)
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for variable, same in zip(plain.trainable_variables, packed.trainable_variables, strict=True):
-        variable.assign(np.asarray(variable) + chance.normal(size=variable.shape) * 0.3)
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape) * 0.3)
         same.assign(variable)
     return plain, packed
 
 
 def present(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Where an output counts: the examples' places follow each other in the same order, packed or not."""
+    """Where an output counts: the examples' positions follow each other in the same order, packed or not."""
     return weights[name] > 0
 
 

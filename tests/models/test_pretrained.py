@@ -112,8 +112,8 @@ HEADS = [
 ]
 
 
-@pytest.mark.parametrize(("stored", "arguments", "names", "kept", "told"), HEADS)
-def test_whose_head_it_is(stored, arguments, names, kept, told, caplog):
+@pytest.mark.parametrize(("stored", "arguments", "names", "kept", "logged"), HEADS)
+def test_whose_head_it_is(stored, arguments, names, kept, logged, caplog):
     model = kbs.BertTextClassifier(kbs.BertBackbone(tiny()), 2, label_names=stored)
     model.save_pretrained("model")
     with caplog.at_level(logging.WARNING):
@@ -122,7 +122,7 @@ def test_whose_head_it_is(stored, arguments, names, kept, told, caplog):
     head = np.asarray(loaded.classifier_head.kernel)
     assert np.array_equal(head, np.asarray(model.classifier_head.kernel)) == kept
     messages = [record.getMessage() for record in caplog.records]
-    assert any(told in message for message in messages) if told else not messages
+    assert any(logged in message for message in messages) if logged else not messages
 
 
 def test_problem_type_is_kept():

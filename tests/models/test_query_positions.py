@@ -1,4 +1,4 @@
-"""Models that read some places alone let the last block work for these; nothing else changes."""
+"""Models that read some positions alone let the last block work for these; nothing else changes."""
 
 import keras
 import numpy as np
@@ -39,9 +39,9 @@ def read_of_everything(model: keras.Model, inputs: dict[str, tf.Tensor]) -> dict
 @pytest.mark.parametrize("model_class", [kbs.BertPretrainer, kbs.BertMaskedLM])
 def test_outputs_and_gradients_are_those_of_the_whole_network(model_class, packed):
     model, inputs = model_class(kbs.BertBackbone(CONFIG, packed=packed)), inputs_of(packed)
-    chance = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for variable in model.trainable_variables:
-        variable.assign(np.asarray(variable) + chance.normal(size=variable.shape) * 0.3)
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape) * 0.3)
     found = []
     for function in (lambda: read_of_everything(model, inputs), lambda: model(inputs)):
         with tf.GradientTape() as tape:

@@ -57,12 +57,12 @@ def package_folder(package: str, *parts: str) -> Path:
 
 def rows(vocab_size: int, *lengths: int) -> dict[str, np.ndarray]:
     """Random tokens, two segments, padding up to the longest."""
-    chance = np.random.default_rng(sum(lengths))
-    place, size = np.arange(max(lengths))[None], np.array(lengths)[:, None]
+    rng = np.random.default_rng(sum(lengths))
+    position, size = np.arange(max(lengths))[None], np.array(lengths)[:, None]
     return {
-        "input_ids": chance.integers(0, vocab_size, (len(lengths), max(lengths))),
-        "token_type_ids": ((place >= size // 2) & (place < size)).astype(int),
-        "attention_mask": (place < size).astype(int),
+        "input_ids": rng.integers(0, vocab_size, (len(lengths), max(lengths))),
+        "token_type_ids": ((position >= size // 2) & (position < size)).astype(int),
+        "attention_mask": (position < size).astype(int),
     }
 
 

@@ -33,7 +33,7 @@ def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -
     )
 
 
-def story(run) -> dict:
+def run_file(run) -> dict:
     return json.loads((Path(run) / "run.json").read_text())
 
 
@@ -49,7 +49,7 @@ def test_fine_tuning_learns_the_task(finished, animals):
 
 
 def test_evaluation_gives_what_the_run_says(finished, animals):
-    assert kbs.evaluate(finished, animals) == story(finished)["results"]["dev"]
+    assert kbs.evaluate(finished, animals) == run_file(finished)["results"]["dev"]
 
 
 def test_the_folder_holds_all_it_takes(finished):
@@ -111,9 +111,9 @@ def test_an_interrupted_run_ends_in_the_same_weights(finished, small, tokenizer,
     monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
     with pytest.raises(KeyboardInterrupt):
         tuned(small, tokenizer, animals, dev=animals, epochs=8)
-    assert len(story("run")["results"]["evaluations"]) == 3
+    assert len(run_file("run")["results"]["evaluations"]) == 3
     tuned(small, tokenizer, animals, dev=animals, epochs=8)
-    assert story("run")["results"] == story(finished)["results"]
+    assert run_file("run")["results"] == run_file(finished)["results"]
     for name, value in read_tensors(finished / "model.weights.h5").items():
         np.testing.assert_array_equal(read_tensors(Path("run/model.weights.h5"))[name], value, err_msg=name)
 
@@ -161,7 +161,7 @@ def test_accumulation_and_recomputation_change_nothing(small, tokenizer, animals
 
 def test_bfloat16_is_part_of_the_settings(small, tokenizer, animals):
     tuned(small, tokenizer, animals, options=kbs.RunOptions(dtype="bfloat16"))
-    assert story("run")["settings"]["dtype"] == "bfloat16"
+    assert run_file("run")["settings"]["dtype"] == "bfloat16"
     with pytest.raises(kbs.UserError, match="dtype bfloat16, not float32"):
         tuned(small, tokenizer, animals)
 
@@ -170,9 +170,9 @@ def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monk
     traced = []
     step = TrainFunction._replica_step
 
-    def counted(self, batch, *told):
+    def counted(self, batch, *arguments):
         traced.append(batch[0]["token_ids"].shape[1])
-        return step(self, batch, *told)
+        return step(self, batch, *arguments)
 
     monkeypatch.setattr(TrainFunction, "_replica_step", counted)
     words = " ".join(animals["text"])
@@ -183,7 +183,7 @@ def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monk
 
 def test_the_run_tells_its_non_padding_fraction(finished, tokenizer, animals):
     data = kbs.TaskData.read("classification", animals, tokenizer, max_length=32)
-    assert story(finished)["results"]["non_padding_fraction"] == round(data.non_padding_fraction(8), 4)
+    assert run_file(finished)["results"]["non_padding_fraction"] == round(data.non_padding_fraction(8), 4)
 
 
 def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, animals):
@@ -233,12 +233,12 @@ def test_columns_may_have_other_names(small, tokenizer, animals):
     names = {"text": "review", "label": "animal"}
     tuned(small, tokenizer, "train.csv", dev="dev.csv", header_names=names)
     assert json.loads(Path("run/task.json").read_text())["header_names"] == names
-    assert kbs.evaluate("run", "dev.csv") == story("run")["results"]["dev"]
+    assert kbs.evaluate("run", "dev.csv") == run_file("run")["results"]["dev"]
     Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
     with pytest.raises(kbs.UserError, match=r"plain\.csv: has no column 'review', but 'text', 'label'"):
         kbs.evaluate("run", "plain.csv")
     plain = {"text": "text", "label": "label"}
-    assert kbs.evaluate("run", "plain.csv", plain) == story("run")["results"]["dev"]
+    assert kbs.evaluate("run", "plain.csv", plain) == run_file("run")["results"]["dev"]
 
 
 # --- evaluation and prediction
@@ -435,5 +435,5 @@ def test_several_replicas_tune_as_one_device(before, after, config, tokenizer, a
     one, several = (read_tensors(Path(run) / "model.weights.h5") for run in ("one", "several"))
     for name, value in one.items():
         np.testing.assert_allclose(several[name], value, atol=1e-5, err_msg=name)
-    assert story("one")["results"] == story("several")["results"]
-    assert story("several")["starts"][0]["replicas"] == 2
+    assert run_file("one")["results"] == run_file("several")["results"]
+    assert run_file("several")["starts"][0]["replicas"] == 2

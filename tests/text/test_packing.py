@@ -10,17 +10,17 @@ from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 VOCABULARY = kbs.Vocabulary((*SPECIAL_TOKENS, *"abcdefghijklm"))
 
 
-def trimmed_one_by_one(a: int, b: int, room: int) -> tuple[int, int]:
-    while a + b > room:
+def trimmed_one_by_one(a: int, b: int, max_tokens: int) -> tuple[int, int]:
+    while a + b > max_tokens:
         a, b = (a - 1, b) if a > b else (a, b - 1)
     return a, b
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(2, 24))
 @settings(max_examples=200, deadline=None)
-def test_trimming_is_as_if_one_by_one(a, b, room):
-    lengths = trimmed_lengths(tf.constant([a]), tf.constant([b]), room)
-    assert tuple(int(length[0]) for length in lengths) == trimmed_one_by_one(a, b, room)
+def test_trimming_is_as_if_one_by_one(a, b, max_tokens):
+    lengths = trimmed_lengths(tf.constant([a]), tf.constant([b]), max_tokens)
+    assert tuple(int(length[0]) for length in lengths) == trimmed_one_by_one(a, b, max_tokens)
 
 
 def packed_by_hand(a, b, length):

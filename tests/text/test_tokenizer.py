@@ -76,9 +76,9 @@ def both(request, tmp_path_factory) -> tuple[kbs.BertTokenizer, googles_tokenize
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts(both, script):
     ours, judge = both
-    chance = random.Random(0)
+    rng = random.Random(0)
     words = SCRIPTS[script].split()
-    texts = [SCRIPTS[script], *("".join(chance.choices(SCRIPTS[script], k=30)) for _ in range(200)), *words]
+    texts = [SCRIPTS[script], *("".join(rng.choices(SCRIPTS[script], k=30)) for _ in range(200)), *words]
     assert ours.tokenize(texts).to_list() == [judge.ids(text) for text in texts]
 
 
@@ -93,16 +93,14 @@ def test_any_text_of_unicode(tmp_path_factory, texts):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_vocabularies(seed, tmp_path):
     """Pieces that overlap, hold punctuation, stand for nothing; texts of the same letters, plain ones among them."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     letters = "ab'.#-—é北"
     for _ in range(5):
-        pieces = {
-            chance.choice(["", "##"]) + "".join(chance.choices(letters, k=chance.randint(1, 4))) for _ in range(30)
-        }
+        pieces = {rng.choice(["", "##"]) + "".join(rng.choices(letters, k=rng.randint(1, 4))) for _ in range(30)}
         vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *sorted({*pieces, "a", "don't", "...", "[unused0]"})))
-        lowercase = chance.random() < 0.5
+        lowercase = rng.random() < 0.5
         judge = googles_tokenizer.Judge(vocabulary, lowercase, tmp_path)
-        texts = ["".join(chance.choices(letters + " abAB[]\x01", k=chance.randrange(16))) for _ in range(200)]
+        texts = ["".join(rng.choices(letters + " abAB[]\x01", k=rng.randrange(16))) for _ in range(200)]
         expected = [judge.ids(text) for text in texts]
         assert kbs.BertTokenizer(vocabulary, lowercase).tokenize(texts).to_list() == expected
 

@@ -57,7 +57,7 @@ def test_no_id_moves_whatever_a_line_holds(kind, tmp_path):
     assert kbs.BertTokenizer.load("saved").vocabulary == tokenizer.vocabulary
 
 
-def test_a_repeated_token_is_told(tmp_path, caplog):
+def test_a_repeated_token_is_logged(tmp_path, caplog):
     (tmp_path / "vocab.txt").write_text(f"{SPECIAL}a\nb\na\n")
     vocabulary = kbs.Vocabulary.load("vocab.txt")
     assert vocabulary.id("a") == 7
@@ -69,7 +69,7 @@ WORDS = tuple(f"w{number}" for number in range(200))
 
 
 @pytest.mark.parametrize(
-    ("tokens", "lowercase", "told"),
+    ("tokens", "lowercase", "logged"),
     [
         (WORDS, True, None),
         ((*WORDS, "URL"), True, "1 of 201 tokens hold a capital letter, 'URL' among them; taken as uncased"),
@@ -79,11 +79,11 @@ WORDS = tuple(f"w{number}" for number in range(200))
     ],
     ids=["none", "one", "few", "half", "small"],
 )
-def test_casing_is_judged_by_how_many_tokens_hold_a_capital(tokens, lowercase, told, caplog):
+def test_casing_is_judged_by_how_many_tokens_hold_a_capital(tokens, lowercase, logged, caplog):
     vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *tokens))
     with caplog.at_level(logging.WARNING):
         assert vocabulary.guess_lowercase() == lowercase
         assert kbs.BertTokenizer(vocabulary).lowercase == lowercase
     messages = {record.getMessage() for record in caplog.records}
-    assert len(messages) == bool(told)
-    assert not told or re.search(told, messages.pop())
+    assert len(messages) == bool(logged)
+    assert not logged or re.search(logged, messages.pop())

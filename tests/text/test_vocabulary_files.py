@@ -174,11 +174,11 @@ def test_what_our_tokenizer_cannot_follow_is_refused_by_name(files, named, tmp_p
         kbs.BertTokenizer.load(fill(tmp_path / "model", files))
 
 
-def test_what_nobody_knows_and_what_contradicts_is_told(tmp_path, caplog):
+def test_what_nobody_knows_and_what_contradicts_is_logged(tmp_path, caplog):
     files = config(do_lower_case=True, magic=3) | described(normalizer={"lowercase": False, "sorcery": 1})
     tokenizer = kbs.BertTokenizer.load(fill(tmp_path / "model", files))
     assert tokenizer.lowercase
-    told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "tokenizer_config.json: the field 'magic' is unknown" in told
-    assert "tokenizer.json: normalizer: the field 'sorcery' is unknown" in told
-    assert "tokenizer.json says lowercase=False, tokenizer_config.json lowercase=True; the latter is followed" in told
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert "tokenizer_config.json: the field 'magic' is unknown" in logged
+    assert "tokenizer.json: normalizer: the field 'sorcery' is unknown" in logged
+    assert "tokenizer.json says lowercase=False, tokenizer_config.json lowercase=True; the latter is followed" in logged

@@ -38,8 +38,8 @@ def plain_pieces(word_counts: dict[str, int], size: int) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_learning_joins_the_most_frequent_pair(seed):
-    chance = random.Random(seed)
-    words = {"".join(chance.choices("abcd", k=chance.randint(1, 9))): chance.randint(1, 20) for _ in range(60)}
+    rng = random.Random(seed)
+    words = {"".join(rng.choices("abcd", k=rng.randint(1, 9))): rng.randint(1, 20) for _ in range(60)}
     assert learn_pieces(words, 60) == plain_pieces(words, 60)
 
 

@@ -40,8 +40,8 @@ def test_the_quick_way_gives_the_same_tokens(rules):
     vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *LETTERS, *(f"##{letter}" for letter in LETTERS)))
     settings = {"strip_accents": rules.strip_accents, "tokenize_chinese_chars": rules.tokenize_chinese_chars}
     tokenizer = kbs.BertTokenizer(vocabulary, rules.lowercase, **settings)
-    chance = random.Random(4)
-    texts = ["".join(chance.choices(LETTERS + "  ", k=12)) for _ in range(500)] + ["É", "é", "Ü a"]
+    rng = random.Random(4)
+    texts = ["".join(rng.choices(LETTERS + "  ", k=12)) for _ in range(500)] + ["É", "é", "Ü a"]
     ids = tokenizer.tokenize(texts)
     assert ids.to_list() == tokenizer._tokenize_any(tf.constant(texts)).to_list()
     with_offsets, starts, limits = tokenizer.tokenize_with_offsets(texts)

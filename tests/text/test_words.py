@@ -68,9 +68,9 @@ def agree(texts: list[str], lowercase: bool) -> None:
     assert spelled(texts, lowercase) == [googles_tokenizer.words(text, lowercase) for text in texts]
 
 
-def random_texts(chance: random.Random, count: int) -> list[str]:
+def random_texts(rng: random.Random, count: int) -> list[str]:
     pools = (CHARACTERS, ASSIGNED, DELICATE, DELICATE)
-    return ["".join(chance.choices(chance.choice(pools), k=chance.randrange(20))) for _ in range(count)]
+    return ["".join(rng.choices(rng.choice(pools), k=rng.randrange(20))) for _ in range(count)]
 
 
 @given(st.lists(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(DELICATE))), min_size=1))
@@ -88,9 +88,9 @@ def test_random_text(lowercase):
 @pytest.mark.slow
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_a_million_random_texts(lowercase):
-    chance = random.Random(2)
+    rng = random.Random(2)
     for _ in range(200):
-        agree(random_texts(chance, 5000), lowercase)
+        agree(random_texts(rng, 5000), lowercase)
 
 
 def test_bytes_that_are_no_utf8_are_passed_over():

@@ -25,7 +25,7 @@ def addresses() -> str:
         return ",".join(f"localhost:{one.getsockname()[1]}" for one in (a, b))
 
 
-def lines(kind: str, records: Path, out: str, *pace: str) -> list[list[str]]:
+def lines(kind: str, records: Path, out: str, *options: str) -> list[list[str]]:
     """The commands of a run, one per process."""
     line = [
         sys.executable,
@@ -35,7 +35,7 @@ def lines(kind: str, records: Path, out: str, *pace: str) -> list[list[str]]:
         str(records),
         "--out",
         out,
-        *pace,
+        *options,
         *RUN,
     ]
     if kind == "two workers":
@@ -60,7 +60,7 @@ def last_kept(run: str) -> int:
     return max((int(path.name.partition("-")[2]) for path in Path(run).glob("training_state/step-*")), default=0)
 
 
-def killed_and_continued(commands: list[list[str]], out: str, kills: int, chance: random.Random) -> int:
+def killed_and_continued(commands: list[list[str]], out: str, kills: int, rng: random.Random) -> int:
     """Runs with SIGKILL to one process, as often as asked, each after a state was kept; how often it hit a live one."""
     processes = [start(argv) for argv in commands]
     hits = 0
@@ -69,16 +69,16 @@ def killed_and_continued(commands: list[list[str]], out: str, kills: int, chance
             kept, wait = last_kept(out), time.monotonic() + 120
             while last_kept(out) == kept and processes[0].poll() is None and time.monotonic() < wait:
                 time.sleep(0.02)
-            time.sleep(chance.uniform(0, 0.5))
-            victim = chance.randrange(len(processes))
+            time.sleep(rng.uniform(0, 0.5))
+            victim = rng.randrange(len(processes))
             if processes[victim].poll() is None:
                 processes[victim].send_signal(signal.SIGKILL)
                 processes[victim].wait()
                 hits += 1
                 processes[victim] = start(commands[victim])
         for process in processes:
-            _, said = process.communicate(timeout=300)
-            assert process.returncode == 0, said
+            _, output = process.communicate(timeout=300)
+            assert process.returncode == 0, output
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -87,11 +87,11 @@ def killed_and_continued(commands: list[list[str]], out: str, kills: int, chance
 
 
 def check(kind: str, records: Path, kills: int, steps: int = 30) -> int:
-    pace = ["--steps", str(steps)]
-    for process in [start(argv) for argv in lines(kind, records, "straight", *pace)]:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    hits = killed_and_continued(lines(kind, records, "killed", *pace), "killed", kills, random.Random(kind))
+    options = ["--steps", str(steps)]
+    for process in [start(argv) for argv in lines(kind, records, "straight", *options)]:
+        _, output = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    hits = killed_and_continued(lines(kind, records, "killed", *options), "killed", kills, random.Random(kind))
     expected, found = weights("straight"), weights("killed")
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
@@ -114,9 +114,9 @@ def test_twenty_kills(kind, records):
     assert check(kind, records, kills=20, steps=300) == 20
 
 
-def launched(records: Path, *pace: str) -> list[str]:
+def launched(records: Path, *options: str) -> list[str]:
     """The command that starts the two workers of a run in `run`."""
-    run = lines("", records, "run", *pace)[0][3:]
+    run = lines("", records, "run", *options)[0][3:]
     return [sys.executable, "-m", "keras_bert_scratch", "launch", "-n", "2", "--", *run]
 
 
@@ -127,9 +127,9 @@ def test_launch_hands_sigterm_on_to_its_workers(records):
     while not last_kept("run") and launcher.poll() is None and time.monotonic() < wait:
         time.sleep(0.05)
     launcher.send_signal(signal.SIGTERM)
-    _, said = launcher.communicate(timeout=60)
-    assert launcher.returncode == 0, said
-    assert "run: stopped at step" in said
+    _, output = launcher.communicate(timeout=60)
+    assert launcher.returncode == 0, output
+    assert "run: stopped at step" in output
     assert not weights_are_there("run")
     assert start(argv).wait(300) == 0
     assert weights_are_there("run")
@@ -138,6 +138,6 @@ def test_launch_hands_sigterm_on_to_its_workers(records):
 @pytest.mark.slow
 def test_workers_that_go_by_their_clocks_end_both_legs_together(records):
     launcher = start(launched(records, "--budget", "8s", "--second-length", "48", "--second-fraction", "0.5"))
-    _, said = launcher.communicate(timeout=300)
-    assert launcher.returncode == 0, said
+    _, output = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, output
     assert weights_are_there("run")

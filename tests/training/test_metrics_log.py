@@ -34,7 +34,7 @@ def model():
 
 
 def step(model, log, clock, seconds, counts=COUNTED):
-    """A step of so many seconds that reads 80 tokens on 100 places, and a pause of nine."""
+    """A step of so many seconds that reads 80 tokens on 100 positions, and a pause of nine."""
     log.on_train_batch_begin(0)
     clock.now += seconds
     function = model.train_function

@@ -30,12 +30,12 @@ STEPS = 100
 
 def weights_and_gradients():
     """Where the weights start, one of them at 0, and 100 gradients whose size changes ten thousandfold."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shapes = {path: shape for path, (shape, _) in SHAPES_AND_STEPS_BELOW_THE_HEAD.items()}
-    starts = {path: chance.normal(size=shape) for path, shape in shapes.items()}
+    starts = {path: rng.normal(size=shape) for path, shape in shapes.items()}
     starts["logits/kernel"][:] = 0
-    sizes = 10 ** chance.uniform(-3, 1, STEPS)
-    return starts, [{path: size * chance.normal(size=shape) for path, shape in shapes.items()} for size in sizes]
+    sizes = 10 ** rng.uniform(-3, 1, STEPS)
+    return starts, [{path: size * rng.normal(size=shape) for path, shape in shapes.items()} for size in sizes]
 
 
 def rate(step):
@@ -80,8 +80,8 @@ def by_the_papers(
             if path not in SPARED and kind == "lamb":
                 w_norm, u_norm = np.linalg.norm(w[path]), np.linalg.norm(update)
                 update = update * (w_norm / u_norm if w_norm > 0 and u_norm > 0 else 1)
-            share = layer_decay ** SHAPES_AND_STEPS_BELOW_THE_HEAD[path][1]
-            w[path] = w[path] - rate(t - 1) * share * update
+            factor = layer_decay ** SHAPES_AND_STEPS_BELOW_THE_HEAD[path][1]
+            w[path] = w[path] - rate(t - 1) * factor * update
     return w
 
 
@@ -118,15 +118,15 @@ def test_lamb_takes_a_ratio_of_1_where_a_norm_is_0():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_a_repeated_token_count_as_their_sum(kind):
-    """The gradient of a lookup comes as one row per place, so that a token's rows are several."""
+    """The gradient of a lookup comes as one row per position, so that a token's rows are several."""
     table = variable_at("embeddings/token_embedding", np.ones((6, 4)))
     other = variable_at("logits/kernel", np.ones((4, 4)))
     optimizer = KINDS[kind](0.01, layer_decay=0.9)
     ids = np.array([2, 5, 2, 2, 0])
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     gradients = []
     for _ in range(10):
-        rows, rest = chance.normal(size=(5, 4)), chance.normal(size=(4, 4))
+        rows, rest = rng.normal(size=(5, 4)), rng.normal(size=(4, 4))
         optimizer.apply(
             [tf.IndexedSlices(tf.constant(rows, "float32"), ids, (6, 4)), keras.ops.array(rest, "float32")],
             [table, other],

@@ -43,15 +43,15 @@ def finished(records, config, tmp_path_factory):
     return out
 
 
-def test_a_finished_run_tells_its_story(finished):
+def test_a_finished_run_describes_itself(finished):
     names = {entry.name for entry in finished.iterdir()}
     assert names == {
         *("config.json", "vocab.txt", "tokenizer_config.json", "model.weights.h5"),
         *("run.json", "metrics.csv", "curves.png", "tensorboard", "best"),
     }
-    story = json.loads((finished / "run.json").read_text())
-    assert story["status"] == "finished"
-    assert story["results"]["steps"] == STEPS
+    described = json.loads((finished / "run.json").read_text())
+    assert described["status"] == "finished"
+    assert described["results"]["steps"] == STEPS
     assert list(finished.glob("tensorboard/events*"))
     assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
     with (finished / "metrics.csv").open() as file:

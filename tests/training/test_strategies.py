@@ -1,4 +1,4 @@
-"""Which strategy a name or the environment stands for, and what is said when it is not there."""
+"""Which strategy a name or the environment stands for, and what the error says when it is not there."""
 
 import json
 import os
@@ -173,12 +173,12 @@ def test_a_batch_that_cannot_be_shared_is_refused(strategy, size, saying):
 
 def test_of_several_clocks_the_chiefs_counts():
     clock = SimpleNamespace(rate=0.25, spent=9.0, start=lambda: None)
-    said = {}
+    sent = {}
     for chief in (True, False):
         stop = CoordinatedStop(clock, chief)
         signals = Signals()
         stop.set_model(SimpleNamespace(train_function=SimpleNamespace(signals=signals)))
         stop.until = 5.0
         stop.on_train_batch_begin(0)
-        said[chief] = signals.sent.numpy().tolist()
-    assert said == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}
+        sent[chief] = signals.sent.numpy().tolist()
+    assert sent == {True: [0.25, 1.0, 1.0, 0.0], False: [0.0, 0.0, 0.0, 0.0]}

@@ -204,8 +204,8 @@ class GoogleRecords:
                 end += size
             if end - start != self._num_examples.get(file, end - start):
                 raise UserError(
-                    f"{self.files[file]}: holds {end - start} examples, not {self._num_examples[file]} as was said; "
-                    f"copy it or make the records again"
+                    f"{self.files[file]}: holds {end - start} examples, not {self._num_examples[file]} as counted "
+                    f"before; copy it or make the records again"
                 )
 
         return Shards(str(self.directory), len(self.files), 1, lambda file, epoch: self._count(file), visits)

@@ -92,7 +92,7 @@ class PretrainingRecords:
         self.tokenizer = tokenizer or load_tokenizer(directory, self.manifest)
         check_vocabulary(self.manifest, self.tokenizer, directory)
         self._row_counts: dict[tuple[Any, ...], RowCounts] = {}
-        self._told: set[int] = set()
+        self._logged: set[int] = set()
 
     @property
     def vocab_size(self) -> int:
@@ -180,8 +180,8 @@ class PretrainingRecords:
         dtype = token_dtype(self.manifest.vocab_size)
         path = self.directory / facts["file"]
         documents, left_out = read_shard(path, dtype, facts, self.on_corrupt == "skip")
-        if left_out and shard not in self._told:
-            self._told.add(shard)
+        if left_out and shard not in self._logged:
+            self._logged.add(shard)
             log.warning("%s: left out %s", path, left_out)
         return documents
 

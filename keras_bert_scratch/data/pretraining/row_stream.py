@@ -139,9 +139,9 @@ def batches_of(
         >>> next(iter(batches_of(shards, 0, numbers, 4, 2, 0, 1))).numpy().tolist()
         [22, 30, 31, 32]
     """
-    share = rows_of_each(batch_size, num_workers)
-    first_row = first_step * batch_size + worker * share
-    steps_at_once = max(1, ROWS_AT_ONCE // share)
+    rows_of_worker = rows_of_each(batch_size, num_workers)
+    first_row = first_step * batch_size + worker * rows_of_worker
+    steps_at_once = max(1, ROWS_AT_ONCE // rows_of_worker)
 
     def generate() -> Iterator[Any]:
         with concurrent.futures.ThreadPoolExecutor(1) as ahead:
@@ -149,21 +149,21 @@ def batches_of(
             visit = next(coming)
             taken = []
             for step, start in enumerate(itertools.count(first_row, batch_size), 1):
-                missing = share
+                missing = rows_of_worker
                 while missing:
-                    while start + share - missing >= visit.end:
+                    while start + rows_of_worker - missing >= visit.end:
                         visit = next(coming)
-                    at = start + share - missing - visit.start
+                    at = start + rows_of_worker - missing - visit.start
                     taken.append((visit.source, visit.order[at : at + missing]))
                     missing -= len(taken[-1][1])
                 if step % steps_at_once == 0:
                     yield tf.nest.map_structure(
-                        lambda array: array.reshape(steps_at_once, share, *array.shape[1:]), make_batch(taken)
+                        lambda array: array.reshape(steps_at_once, rows_of_worker, *array.shape[1:]), make_batch(taken)
                     )
                     taken = []
 
     signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((steps_at_once, share, *array.shape[1:]), array.dtype), make_batch([])
+        lambda array: tf.TensorSpec((steps_at_once, rows_of_worker, *array.shape[1:]), array.dtype), make_batch([])
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1).unbatch().prefetch(PREFETCH)
 

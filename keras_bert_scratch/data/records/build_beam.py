@@ -167,7 +167,7 @@ class _Steps:
     form: CorpusForm
 
     def blocks(self, numbered: tuple[int, list[SourceFile]]) -> Iterator[tuple[Position, Block]]:
-        if isinstance(self.folder, Path) and not self.folder.is_dir():  # said now, not after hours of work
+        if isinstance(self.folder, Path) and not self.folder.is_dir():  # an error now, not after hours of work
             raise UserError(f"{self.folder}: a worker does not see it; give a folder on a disk that all workers share")
         number, group = numbered
         for block_number, block in enumerate(read_blocks(group, self.form)):

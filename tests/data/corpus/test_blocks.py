@@ -34,7 +34,7 @@ def total(splits: list[SplitBlock], what: str) -> int:
 
 
 def plainly(content: bytes, rule: str) -> list[list[str]]:
-    """Documents of one-sentence lines, said in the fewest words."""
+    """Documents of one-sentence lines, written in the fewest words."""
     documents: list[list[str]] = [[]]
     for line in content.decode("utf-8-sig", "replace").split("\n"):
         if line.strip():

@@ -28,13 +28,13 @@ def write_googles(
     dupe_factor: int = 2,
     short_seq_prob: float = 0.1,
 ) -> None:
-    """Examples of the corpus, dealt out to the files, as the script's `main` does it."""
+    """Examples of the corpus, assigned to the files in turn, as the script's `main` does it."""
     words = files[0].with_name("googles-vocabulary")
     vocabulary.save(words)
     tokenizer = tokenization.FullTokenizer(str(words), do_lower_case=True)
-    chance = random.Random(12345)
+    rng = random.Random(12345)
     examples = create_pretraining_data.create_training_instances(
-        [str(corpus)], tokenizer, LENGTH, dupe_factor, short_seq_prob, 0.15, PREDICTIONS, chance
+        [str(corpus)], tokenizer, LENGTH, dupe_factor, short_seq_prob, 0.15, PREDICTIONS, rng
     )
     create_pretraining_data.write_instance_to_example_files(
         examples, tokenizer, LENGTH, PREDICTIONS, list(map(str, files))

@@ -89,8 +89,8 @@ def test_skipping_leaves_out_the_damage_alone_and_logs_it(folder, whole, tokeniz
     data = GoogleRecords("tf_examples*", tokenizer, on_corrupt="skip")
     with caplog.at_level(logging.WARNING):
         rows = rows_of(data, 2, batch_size=count)
-    (told,) = caplog.messages
-    assert f"{NAMES[1]}: left out 1 of its records: record" in told
+    (message,) = caplog.messages
+    assert f"{NAMES[1]}: left out 1 of its records: record" in message
     assert as_multiset(rows[:count]) == as_multiset(rows[count:])
     assert len(set(as_multiset(rows))) == count
     assert set(as_multiset(rows)) <= set(as_multiset(undamaged))

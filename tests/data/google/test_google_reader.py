@@ -141,10 +141,10 @@ def test_every_epoch_has_every_example_once_in_an_order_of_its_own(googles, coun
 def test_a_window_is_shuffled_whole_and_nothing_leaves_it(googles, tokenizer, small_windows):
     file = googles / NAMES[0]
     in_file = read_as_google([file])["input_ids"]
-    place = {ids.tobytes(): number for number, ids in enumerate(in_file)}
+    number_of = {ids.tobytes(): number for number, ids in enumerate(in_file)}
     batches = GoogleRecords(file, tokenizer).batches(1).take(len(in_file)).as_numpy_iterator()
-    order = np.array([place[inputs["token_ids"][0].astype(np.int64).tobytes()] for inputs, _, _ in batches])
-    assert len(order) == len(place) > 32
+    order = np.array([number_of[inputs["token_ids"][0].astype(np.int64).tobytes()] for inputs, _, _ in batches])
+    assert len(order) == len(number_of) > 32
     np.testing.assert_array_equal(order // 16, np.arange(len(order)) // 16)
     assert (order == np.arange(len(order))).mean() < 0.3
 
@@ -154,8 +154,8 @@ def test_workers_share_the_batches_of_one(googles, tokenizer, num_workers, small
     data = GoogleRecords(googles, tokenizer)
     alone = rows_of(data, 20, batch_size=8, first_step=5).reshape(20, num_workers, 8 // num_workers, -1)
     for worker in range(num_workers):
-        share = rows_of(data, 20, batch_size=8, first_step=5, worker=worker, num_workers=num_workers)
-        np.testing.assert_array_equal(share, alone[:, worker].reshape(share.shape))
+        part = rows_of(data, 20, batch_size=8, first_step=5, worker=worker, num_workers=num_workers)
+        np.testing.assert_array_equal(part, alone[:, worker].reshape(part.shape))
 
 
 # --- what cannot be given

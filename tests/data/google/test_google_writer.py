@@ -98,10 +98,10 @@ def test_an_interrupted_build_goes_on_with_the_shards_that_are_there(records):
     assert not Path("examples").exists()
     there = {file: file.stat().st_mtime_ns for file in Path(".partial-examples").glob("examples-*")}
     assert 0 < len(there) < 3
-    told = []
-    write(records, on_progress=lambda done, of: told.append(done / of))
-    assert told == sorted(told)
-    assert told[-1] == 1
+    fractions = []
+    write(records, on_progress=lambda done, of: fractions.append(done / of))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
     for file, written in there.items():
         assert (Path("examples") / file.name).stat().st_mtime_ns == written
     write(records, "straight")
@@ -165,10 +165,10 @@ def test_fifteen_percent_are_masked_eighty_ten_ten(both, whose, vocabulary):
     np.testing.assert_array_equal(counts, [min(PREDICTIONS, max(1, round(0.15 * size))) for size in tokens])
     chosen = examples["masked_lm_weights"] == 1
     saw = np.take_along_axis(examples["input_ids"], examples["masked_lm_positions"], axis=1)[chosen]
-    stood = examples["masked_lm_ids"][chosen]
-    for share, seen in ((0.8, saw == vocabulary.mask_id), (0.1, saw == stood)):
-        share += 0.1 / len(vocabulary)  # a random token is by chance this one
-        assert abs(seen.mean() - share) < DEVIATIONS * np.sqrt(share * (1 - share) / len(seen))
+    original = examples["masked_lm_ids"][chosen]
+    for fraction, seen in ((0.8, saw == vocabulary.mask_id), (0.1, saw == original)):
+        fraction += 0.1 / len(vocabulary)  # a random token is by chance this one
+        assert abs(seen.mean() - fraction) < DEVIATIONS * np.sqrt(fraction * (1 - fraction) / len(seen))
     assert set(examples["input_ids"][:, 0]) == {vocabulary.cls_id}
     assert set(examples["masked_lm_ids"][~chosen]) <= {0}
 

@@ -16,7 +16,7 @@ from keras_bert_scratch.data.pretraining.left_to_right import next_tokens
         pytest.param([2, 5, 2, 6], [1, 1, 2, 2], [5, 0, 6, 0], [1, 0, 1, 0], id="two examples"),
         pytest.param([2, 2, 2, 0], [1, 2, 3, 0], [0, 0, 0, 0], [0, 0, 0, 0], id="examples of one token"),
         pytest.param([0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], id="padding alone"),
-        pytest.param([2], [1], [0], [0], id="one place"),
+        pytest.param([2], [1], [0], [0], id="one position"),
     ],
 )
 def test_each_token_predicts_the_one_that_follows(token_ids, example_ids, labels, weights):

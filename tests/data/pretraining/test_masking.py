@@ -22,9 +22,9 @@ ROW = [2, 5, 5, 6, 5, 6, 7, 3, 5, 5, 3]
 ROW_WORDS = {0: [1], 1: [2, 3], 2: [4, 5, 6], 4: [8], 5: [9]}  # word: its positions; none is 3, where [SEP] stands
 
 
-def near(count: int, of: int, share: float) -> bool:
-    """Whether `count` of `of` throws is within five standard deviations of `share`."""
-    return abs(count - of * share) < DEVIATIONS * np.sqrt(of * share * (1 - share)) + 1
+def near(count: int, of: int, fraction: float) -> bool:
+    """Whether `count` of `of` throws is within five standard deviations of `fraction`."""
+    return abs(count - of * fraction) < DEVIATIONS * np.sqrt(of * fraction * (1 - fraction)) + 1
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +60,19 @@ def chosen_in(result) -> list[tuple[int, ...]]:
 # --- how many
 
 
-@pytest.mark.parametrize(("share", "max_predictions"), [(0.15, None), (0.02, None), (0.15, 3), (0.99, None)])
-def test_the_share_of_tokens_is_chosen(many_rows, vocabulary, share, max_predictions):
+@pytest.mark.parametrize(("fraction", "max_predictions"), [(0.15, None), (0.02, None), (0.15, 3), (0.99, None)])
+def test_the_fraction_of_tokens_is_chosen(many_rows, vocabulary, fraction, max_predictions):
     ids, mask = many_rows
-    result = masked(many_rows, vocabulary, MaskingRule(share, max_predictions=max_predictions))
+    result = masked(many_rows, vocabulary, MaskingRule(fraction, max_predictions=max_predictions))
     maskable = ((ids != vocabulary.cls_id) & (ids != vocabulary.sep_id) & (mask == 1)).sum(1)
-    wanted = [min(max_predictions or 40, max(1, round(size * share))) for size in mask.sum(1).tolist()]  # Google's line
+    wanted = [
+        min(max_predictions or 40, max(1, round(size * fraction))) for size in mask.sum(1).tolist()
+    ]  # Google's line
     np.testing.assert_array_equal(result["mask_weights"].sum(1), np.minimum(wanted, maskable))
 
 
 @pytest.mark.parametrize(
-    ("rule", "length", "places"),
+    ("rule", "length", "num_positions"),
     [
         (MaskingRule(), 128, 20),
         (MaskingRule(), 1, 1),
@@ -78,9 +80,9 @@ def test_the_share_of_tokens_is_chosen(many_rows, vocabulary, share, max_predict
         (MaskingRule(max_predictions=20), 512, 20),
     ],
 )
-def test_room(rule, length, places):
-    assert rule.num_predictions(length) == places
-    assert masked((np.full((2, length), 5), np.ones((2, length))), WORDS, rule)["mask_ids"].shape == (2, places)
+def test_max_predictions(rule, length, num_positions):
+    assert rule.num_predictions(length) == num_positions
+    assert masked((np.full((2, length), 5), np.ones((2, length))), WORDS, rule)["mask_ids"].shape == (2, num_positions)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -112,17 +114,17 @@ def test_a_rule_out_of_range_is_refused(values, message):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_positions_tell_what_stood_there_and_the_rest_is_untouched(many_rows, vocabulary, unit):
+def test_labels_are_the_original_tokens_and_the_rest_is_untouched(many_rows, vocabulary, unit):
     ids, mask = many_rows
     result = masked(many_rows, vocabulary, MaskingRule(unit=unit))
     assert [result[name].dtype for name in ("token_ids", "mask_positions", "mask_ids")] == [np.int32] * 3
     assert result["mask_weights"].dtype == np.float32
-    room = result["mask_positions"].shape[1]
+    max_predictions = result["mask_positions"].shape[1]
     for row, positions in enumerate(map(list, chosen_in(result)[:400])):
         assert positions == sorted(set(positions))
         assert mask[row, positions].all()
         assert not np.isin(ids[row, positions], [vocabulary.cls_id, vocabulary.sep_id]).any()
-        unused = [0] * (room - len(positions))
+        unused = [0] * (max_predictions - len(positions))
         assert result["mask_positions"][row].tolist() == positions + unused
         assert result["mask_ids"][row].tolist() == ids[row, positions].tolist() + unused
         others = np.setdiff1d(np.arange(40), positions)
@@ -136,24 +138,24 @@ def test_eighty_ten_ten(many_rows, vocabulary, unit):
     counts = result["mask_weights"] == 1
     rows = np.repeat(np.arange(len(ids)), counts.sum(1))
     positions = result["mask_positions"][counts]
-    saw, stood = result["token_ids"][rows, positions], ids[rows, positions]
-    chosen, words = len(stood), len(vocabulary)
+    saw, original = result["token_ids"][rows, positions], ids[rows, positions]
+    chosen, words = len(original), len(vocabulary)
     # A random token is by chance the same one, or [MASK] itself, once in `words`.
     assert near((saw == vocabulary.mask_id).sum(), chosen, 0.8 + 0.1 / words)
-    assert near((saw == stood).sum(), chosen, 0.1 + 0.1 / words)
-    replaced = saw[(saw != stood) & (saw != vocabulary.mask_id)]
-    # Every token of the vocabulary comes up as a replacement, none far more often than its share.
+    assert near((saw == original).sum(), chosen, 0.1 + 0.1 / words)
+    replaced = saw[(saw != original) & (saw != vocabulary.mask_id)]
+    # Every token of the vocabulary comes up as a replacement, none far more often than the others.
     often = np.bincount(replaced, minlength=words)
     assert often.max() < len(replaced) / words + 6 * np.sqrt(len(replaced) / words) + 2
 
 
-def test_the_fate_is_drawn_for_every_token():
+def test_the_replacement_is_drawn_for_every_token():
     """The two pieces of a word are hidden both, or one, or none, as two throws would have it."""
     rows = repeated([2, 5, 6, 3], 20000)
     result = masked(rows, WORDS, MaskingRule(0.5, "words"))
     hidden = (result["token_ids"][:, 1:3] == WORDS.mask_id).sum(1)
-    share = 0.8 + 0.1 / len(WORDS)
-    for number, expected in enumerate([(1 - share) ** 2, 2 * share * (1 - share), share**2]):
+    fraction = 0.8 + 0.1 / len(WORDS)
+    for number, expected in enumerate([(1 - fraction) ** 2, 2 * fraction * (1 - fraction), fraction**2]):
         assert near((hidden == number).sum(), 20000, expected)
 
 
@@ -183,12 +185,12 @@ def words_of(ids: np.ndarray, vocabulary: kbs.Vocabulary) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("unit", ["words", "ngrams"])
-@pytest.mark.parametrize("share", [0.15, 0.3])
-def test_words_are_whole_and_fill_the_share_as_far_as_they_fit(many_rows, vocabulary, unit, share):
+@pytest.mark.parametrize("fraction", [0.15, 0.3])
+def test_words_are_whole_and_reach_the_fraction_as_far_as_they_fit(many_rows, vocabulary, unit, fraction):
     ids, mask = many_rows
     of_several_pieces = collections.Counter()
-    for row, positions in enumerate(chosen_in(masked(many_rows, vocabulary, MaskingRule(share, unit)))):
-        left = max(1, round(int(mask[row].sum()) * share)) - len(positions)
+    for row, positions in enumerate(chosen_in(masked(many_rows, vocabulary, MaskingRule(fraction, unit)))):
+        left = max(1, round(int(mask[row].sum()) * fraction)) - len(positions)
         assert left >= 0
         for word in words_of(ids[row], vocabulary):
             there = sum(position in positions for position in word)
@@ -198,7 +200,7 @@ def test_words_are_whole_and_fill_the_share_as_far_as_they_fit(many_rows, vocabu
 
 
 def chosen_words(order, sizes, wanted: int) -> frozenset[int]:
-    """The rule told for one row: words in a given order, each with the length of run it would like."""
+    """The rule written out for one row: words in a given order, each with the length of run it would like."""
     chosen: set[int] = set()
     for first, size in zip(order, sizes, strict=True):
         for run in (range(first, first + length) for length in range(size, 0, -1)):
@@ -210,26 +212,26 @@ def chosen_words(order, sizes, wanted: int) -> frozenset[int]:
 
 
 @pytest.mark.parametrize(
-    ("unit", "run_shares"),
+    ("unit", "run_probabilities"),
     [("words", {1: 1.0}), ("ngrams", {1: 6 / 11, 2: 3 / 11, 3: 2 / 11})],
     ids=["words", "ngrams"],
 )
 @pytest.mark.parametrize("wanted", [1, 2, 3, 5, 7])
-def test_words_are_chosen_as_often_as_all_orders_together_say(unit, run_shares, wanted):
+def test_words_are_chosen_as_often_as_all_orders_together_say(unit, run_probabilities, wanted):
     expected = collections.Counter()
     orders = list(itertools.permutations(ROW_WORDS))
-    for sizes in itertools.product(run_shares, repeat=len(ROW_WORDS)):
+    for sizes in itertools.product(run_probabilities, repeat=len(ROW_WORDS)):
         for order in orders:
-            expected[chosen_words(order, sizes, wanted)] += math.prod(map(run_shares.get, sizes)) / len(orders)
+            expected[chosen_words(order, sizes, wanted)] += math.prod(map(run_probabilities.get, sizes)) / len(orders)
     result = masked(repeated(ROW, 20000), WORDS, MaskingRule(wanted / len(ROW), unit))
     came = collections.Counter(chosen_in(result))
-    places = {tuple(sorted(itertools.chain(*(ROW_WORDS[word] for word in words)))): words for words in expected}
-    assert set(came) <= set(places)
-    assert all(near(came[positions], 20000, expected[words]) for positions, words in places.items())
+    words_at = {tuple(sorted(itertools.chain(*(ROW_WORDS[word] for word in words)))): words for words in expected}
+    assert set(came) <= set(words_at)
+    assert all(near(came[positions], 20000, expected[words]) for positions, words in words_at.items())
 
 
 def test_runs_of_words_are_as_long_as_one_over_n_says():
-    """Starts have 1, 2, 3 words with the shares 6/11, 3/11, 2/11; the row's budget of three ends some of them.
+    """Starts have 1, 2, 3 words with the probabilities 6/11, 3/11, 2/11; the row's budget of three ends some of them.
 
     A run of two and a single word: two first (3/11), or one first and then two or three, of which two fit
     (6/11 * 5/11). Of 1,000 words, two runs touch in one row of 300, far within the bound of five deviations.
@@ -249,28 +251,30 @@ def test_a_piece_behind_a_separator_is_a_word_of_its_own():
 # --- Google's own code, create_pretraining_data.py of the package bert-tensorflow
 
 
-@pytest.mark.parametrize(("share", "max_predictions"), [(0.15, 20), (0.15, 2), (0.3, 40)])
-def test_google_masks_as_many_in_the_same_way(many_rows, vocabulary, share, max_predictions):
+@pytest.mark.parametrize(("fraction", "max_predictions"), [(0.15, 20), (0.15, 2), (0.3, 40)])
+def test_google_masks_as_many_in_the_same_way(many_rows, vocabulary, fraction, max_predictions):
     ids, mask = (part[:2000] for part in many_rows)
-    result = masked((ids, mask), vocabulary, MaskingRule(share, max_predictions=max_predictions))
+    result = masked((ids, mask), vocabulary, MaskingRule(fraction, max_predictions=max_predictions))
     words, generator = list(vocabulary.tokens), random.Random(0)
     ours, theirs = collections.Counter(), collections.Counter()
 
-    def fate(saw: str, stood: str) -> str:
-        return "hidden" if saw == "[MASK]" else "kept" if saw == stood else "replaced"
+    def replacement(saw: str, original: str) -> str:
+        return "hidden" if saw == "[MASK]" else "kept" if saw == original else "replaced"
 
     for row, positions in enumerate(chosen_in(result)):
-        stood = [words[number] for number in ids[row, : mask[row].sum()]]
-        saw, places, _ = google.create_masked_lm_predictions(stood, share, max_predictions, words, generator)
-        assert len(places) == len(positions)
-        ours.update(fate(words[result["token_ids"][row, place]], stood[place]) for place in positions)
-        theirs.update(fate(saw[place], stood[place]) for place in places)
+        original = [words[number] for number in ids[row, : mask[row].sum()]]
+        saw, predicted, _ = google.create_masked_lm_predictions(original, fraction, max_predictions, words, generator)
+        assert len(predicted) == len(positions)
+        ours.update(
+            replacement(words[result["token_ids"][row, position]], original[position]) for position in positions
+        )
+        theirs.update(replacement(saw[position], original[position]) for position in predicted)
     total = ours.total()
     assert total == theirs.total()
     assert ours.keys() == theirs.keys() == {"hidden", "kept", "replaced"}
     for kind, count in ours.items():
-        share = (count + theirs[kind]) / (2 * total)
-        assert abs(count - theirs[kind]) < DEVIATIONS * np.sqrt(2 * total * share * (1 - share))
+        fraction = (count + theirs[kind]) / (2 * total)
+        assert abs(count - theirs[kind]) < DEVIATIONS * np.sqrt(2 * total * fraction * (1 - fraction))
 
 
 # --- purity
@@ -292,7 +296,7 @@ def test_a_rows_masks_are_its_own(many_rows, vocabulary, unit, picked, padding):
 
 
 def test_neighbouring_keys_have_nothing_in_common():
-    """Two of ten places in each of two rows: 0.4 shared ones on average, with the hypergeometric variance."""
+    """Two of ten positions in each of two rows: 0.4 shared ones on average, with the hypergeometric variance."""
     result = masked(repeated([2, *[5] * 10, 3], 20000), WORDS, keys=np.arange(20000, dtype=np.uint64))
     chosen = [set(positions) for positions in chosen_in(result)]
     shared = sum(len(one & next_one) for one, next_one in zip(chosen[::2], chosen[1::2], strict=True))

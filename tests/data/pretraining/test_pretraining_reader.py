@@ -124,10 +124,10 @@ def test_workers_share_the_batches_of_one(records, batch, num_workers, first_ste
     size = batch * num_workers
     rules = ExampleRules(packing=packing)
     alone = some(data.batches(size, 24, seed, rules=rules).skip(first_step), 3)
-    shares = [
+    parts_of_workers = [
         some(data.batches(size, 24, seed, first_step, rules, worker, num_workers), 3) for worker in range(num_workers)
     ]
-    for whole, *parts in zip(alone, *shares, strict=True):
+    for whole, *parts in zip(alone, *parts_of_workers, strict=True):
         assert_same(whole, tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts))
 
 
@@ -202,9 +202,9 @@ def some_records(corpus, tokenizer) -> Path:
     return Path("records")
 
 
-def flip_a_bit(shard: Path, place: float = 0.5) -> None:
+def flip_a_bit(shard: Path, at: float = 0.5) -> None:
     content = bytearray(shard.read_bytes())
-    content[int(len(content) * place)] ^= 1
+    content[int(len(content) * at)] ^= 1
     shard.write_bytes(content)
 
 
@@ -293,10 +293,10 @@ def test_what_is_damaged_can_be_left_out(some_records, damage, caplog):
     damage(shards[0])
     data = kbs.PretrainingRecords("records", on_corrupt="skip")
     assert len(some(data.batches(4, 32), 100)) == 100  # several epochs
-    (told,) = caplog.messages
+    (message,) = caplog.messages
     lost = manifest.shards[0]
-    assert "records-00000-of-00002.tfrecord: left out " in told
-    assert told.endswith(
+    assert "records-00000-of-00002.tfrecord: left out " in message
+    assert message.endswith(
         f": {lost['documents']:,} documents, {lost['sentences']:,} sentences, {lost['tokens']:,} tokens"
     )
     left = [len(data._plan(shard, 32, 0, 0, ExampleRules("none")).token_ids) for shard in range(2)]

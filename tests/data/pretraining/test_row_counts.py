@@ -86,8 +86,8 @@ def test_where_the_records_may_not_be_written_the_users_cache_is(copied, plans):
 
 
 def test_where_nothing_may_be_written_counts_are_in_memory(copied, plans):
-    for place in (copied / ".row_counts", Path("cache")):
-        place.write_text("in the way, as a read-only disk is")
+    for path in (copied / ".row_counts", Path("cache")):
+        path.write_text("in the way, as a read-only disk is")
     data = kbs.PretrainingRecords(copied)
     expected = first_batch(data, LATE)
     plans.clear()

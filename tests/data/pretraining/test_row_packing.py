@@ -12,7 +12,7 @@ from keras_bert_scratch.data.pretraining.packing import pack_rows
     lengths=st.lists(st.integers(1, 64), max_size=200),
     max_examples=st.integers(1, 8),
 )
-def test_every_example_is_in_one_row_that_has_room(lengths, max_examples):
+def test_every_example_is_in_one_row_that_holds_it(lengths, max_examples):
     lengths = np.array(lengths, np.int64)
     order, row_splits = pack_rows(lengths, 64, max_examples)
     assert sorted(order.tolist()) == list(range(len(lengths)))
@@ -39,7 +39,7 @@ def test_few_rows_are_needed(lengths, rows):
 
 def test_little_is_left_empty():
     """No packing can do better than all tokens over the length; this one is within 2% on the lengths of real pairs."""
-    chance = np.random.default_rng(0)
-    lengths = np.concatenate([np.full(800, 128), chance.integers(5, 128, 200)])
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([np.full(800, 128), rng.integers(5, 128, 200)])
     rows = len(pack_rows(lengths, 128, 8)[1]) - 1
     assert rows <= 1.02 * lengths.sum() / 128

@@ -11,17 +11,17 @@ DEVIATIONS = 5
 KEYS = 5
 
 
-def near(count: int, of: int, share: float) -> bool:
-    """Whether `count` of `of` throws is within five standard deviations of `share`."""
-    return abs(count - of * share) < DEVIATIONS * np.sqrt(of * share * (1 - share)) + 1
+def near(count: int, of: int, fraction: float) -> bool:
+    """Whether `count` of `of` throws is within five standard deviations of `fraction`."""
+    return abs(count - of * fraction) < DEVIATIONS * np.sqrt(of * fraction * (1 - fraction)) + 1
 
 
 @pytest.fixture(scope="module")
 def shard() -> tuple[np.ndarray, np.ndarray]:
     """300 documents of 1 to 30 sentences of 1 to 40 tokens."""
-    chance = np.random.default_rng(0)
-    document_lengths = chance.integers(1, 31, 300)
-    return chance.integers(1, 41, document_lengths.sum()), document_lengths
+    rng = np.random.default_rng(0)
+    document_lengths = rng.integers(1, 31, 300)
+    return rng.integers(1, 41, document_lengths.sum()), document_lengths
 
 
 def plan(shard, max_length=64, pairs="next", short_seq_prob=0.1, keys=KEYS):
@@ -83,7 +83,7 @@ def test_one_in_ten_is_short(pairs):
 
 
 def test_one_in_ten_stretches_is_cut_again():
-    whole, cut = (plan(same(1, 20000, 2), 102, "none", share, keys=20) for share in (0.0, 0.1))
+    whole, cut = (plan(same(1, 20000, 2), 102, "none", fraction, keys=20) for fraction in (0.0, 0.1))
     assert near(len(cut) - len(whole), len(whole), 0.1)
 
 
@@ -100,7 +100,7 @@ def test_random_segments_come_from_everywhere():
 
 @pytest.mark.parametrize("pairs", ["next", "order", "none"])
 def test_every_sentence_is_used(shard, pairs):
-    """Nothing is left out but what trimming cuts: with room enough, every token is in an A or a true B, once."""
+    """Nothing is left out but what trimming cuts: in a row long enough, every token is in an A or a true B, once."""
     examples = plan(shard, max_length=2000, pairs=pairs, keys=1)
     used = np.zeros(shard[0].sum(), np.int64)
     for start_a, end_a, start_b, end_b, label in examples.tolist():
@@ -129,9 +129,9 @@ def test_order_is_swapped_half_of_the_time(shard):
     assert (pairs[~swapped, 0] < pairs[~swapped, 2]).all()
 
 
-def one_by_one(length_a: int, length_b: int, room: int) -> tuple[int, int]:
+def one_by_one(length_a: int, length_b: int, max_tokens: int) -> tuple[int, int]:
     """What is left of both, by the loop of Google's `truncate_seq_pair`."""
-    while length_a + length_b > room:
+    while length_a + length_b > max_tokens:
         if length_a > length_b:
             length_a -= 1
         else:

@@ -185,11 +185,11 @@ kbs.build_records(["many.txt"], kbs.BertTokenizer("vocab.txt"), "records", num_s
 def test_a_killed_build_goes_on_to_the_same_bytes(many_blocks, tokenizer, vocabulary, kills):
     vocabulary.save("vocab.txt")
     kbs.build_records([many_blocks], tokenizer, "whole", num_shards=3)
-    chance = random.Random(0)
+    rng = random.Random(0)
     for _ in range(kills):
         with subprocess.Popen([sys.executable, "-c", BUILD], stdout=subprocess.PIPE) as process:
             process.stdout.readline()
-            time.sleep(chance.uniform(0, 1.5))  # somewhere between the tokenizer's making and the last shard
+            time.sleep(rng.uniform(0, 1.5))  # somewhere between the tokenizer's making and the last shard
             process.send_signal(signal.SIGKILL)
         if Path("records").exists():  # it was quicker
             assert content("records") == content("whole")

@@ -33,7 +33,7 @@ def content(directory: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
 
 
-def test_the_mixed_corpus_has_many_places(mixed_corpus):
+def test_the_mixed_corpus_has_many_files(mixed_corpus):
     groups = sources.file_groups(sources.source_files(mixed_corpus))
     lengths = [len(list(blocks.read_blocks(group, CorpusForm()))) for group in groups]
     assert len(groups) >= 3
@@ -46,7 +46,7 @@ def test_the_mixed_corpus_has_many_places(mixed_corpus):
         (1, 0, CorpusForm()),
         (3, 7, CorpusForm()),
         (None, 0, CorpusForm(documents="files", sentences="lines")),
-        (100, 0, CorpusForm()),  # lanes of one document each make a shard, the later lane first in the text
+        (100, 0, CorpusForm()),  # buckets of one document each make a shard, the later bucket first in the text
     ],
 )
 def test_the_bytes_are_the_local_builders(mixed_corpus, tokenizer, num_shards, seed, form):
@@ -95,9 +95,9 @@ def test_what_a_worker_finds_is_one_line(tokenizer, tmp_path, capfd, text, form,
     Path("d.txt").write_bytes(text)
     with pytest.raises(kbs.UserError) as raised:
         build_records_with_beam(["d.txt"], tokenizer, "beam", form=form, pipeline_args=workers)
-    with pytest.raises(kbs.UserError) as told_locally:
+    with pytest.raises(kbs.UserError) as raised_locally:
         build_records(["d.txt"], tokenizer, "local", form=form)
-    assert str(raised.value) == str(told_locally.value)
+    assert str(raised.value) == str(raised_locally.value)
     assert str(raised.value).startswith(line)
     assert not [path for path in tmp_path.iterdir() if "beam" in path.name]
 

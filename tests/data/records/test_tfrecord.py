@@ -46,8 +46,8 @@ def test_an_empty_file_holds_nothing():
     assert list(read_records("empty")) == []
 
 
-def flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
 
 
 HEADER, FOOTER = 12, 4
@@ -77,9 +77,9 @@ def test_damage_is_named_or_left_out(file, damage, record, how, rest):
         UserError, match=rf"records\.tfrecord: record {record} is damaged \(.*{how}.*`on_corrupt='skip'`"
     ):
         list(read_records(file))
-    told = []
-    assert list(read_records(file, lambda *damage: told.append(damage))) == [RECORDS[index] for index in rest]
-    assert [(path, number) for path, number, _ in told] == [(file, record)]
+    damages = []
+    assert list(read_records(file, lambda *damage: damages.append(damage))) == [RECORDS[index] for index in rest]
+    assert [(path, number) for path, number, _ in damages] == [(file, record)]
 
 
 def test_a_damaged_gzip_is_named(file):

@@ -57,7 +57,7 @@ def test_within_a_window_the_batches_are_the_sorted_texts_cut():
 
 
 def test_the_batches_come_in_random_order():
-    """Short and long batches alternate by chance: the correlation of place and length is that of a shuffle.
+    """Short and long batches alternate at random: the correlation of position and length is that of a shuffle.
 
     Over 40 windows of 50 batches its mean has a standard error of 1 / sqrt(49 * 40) = 0.023; 4 of these are 0.09, which
     chance passes once in 16,000 times.
@@ -70,7 +70,7 @@ def test_the_batches_come_in_random_order():
     assert len(orders) == 40  # each window in an order of its own
 
 
-def test_texts_of_one_length_meet_by_chance():
+def test_texts_of_one_length_meet_at_random():
     """With one length nothing is left to sort: over two epochs hardly any batch comes again."""
     stream = batches(np.full(400, 9), 4, 200)
     first, second = ({tuple(sorted(batch)) for batch in half.tolist()} for half in (stream[:100], stream[100:]))

@@ -82,11 +82,11 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "said", "reason"), WRONG)
-def test_a_wrong_row_is_named_or_counted(name, content, said, reason):
+@pytest.mark.parametrize(("name", "content", "expected", "reason"), WRONG)
+def test_a_wrong_row_is_named_or_counted(name, content, expected, reason):
     with pytest.raises(kbs.UserError) as raised:
         rows_of(content, name)
-    assert str(raised.value).startswith(f"{name}: {said}")
+    assert str(raised.value).startswith(f"{name}: {expected}")
     assert str(raised.value).endswith(", or skip such rows with `on_bad_row='skip'`")
     content = content if isinstance(content, bytes) else content.encode()
     good = {"t.csv": b"z,9", "t.tsv": b"z\t9", "t.jsonl": b'{"text": "z", "label": 9}'}[name]
@@ -124,11 +124,11 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("on_bad_row", ["fail", "skip"])
-@pytest.mark.parametrize(("name", "content", "said"), WHOLE)
-def test_a_wrong_file_is_named_even_where_rows_are_skipped(name, content, said, on_bad_row):
+@pytest.mark.parametrize(("name", "content", "expected"), WHOLE)
+def test_a_wrong_file_is_named_even_where_rows_are_skipped(name, content, expected, on_bad_row):
     with pytest.raises(kbs.UserError) as raised:
         rows_of(content, name, on_bad_row=on_bad_row) if name else read_table("t.csv", COLUMNS, on_bad_row=on_bad_row)
-    assert said in str(raised.value)
+    assert expected in str(raised.value)
 
 
 def test_a_folder_is_no_table():
@@ -176,7 +176,7 @@ def test_columns_have_the_names_that_one_gives_them():
 
 
 @pytest.mark.parametrize(
-    ("header_names", "said"),
+    ("header_names", "expected"),
     [
         ({"text": "body"}, r"has no column 'body', but 'text', 'stars', ''; name one with `text_column='\.\.\.'`"),
         ({"text_pair": "body", "label": "stars"}, "no column 'body', .* `text_pair_column="),
@@ -185,20 +185,20 @@ def test_columns_have_the_names_that_one_gives_them():
         ({"question": "text"}, "`question_column`: this task reads no column 'question', only text, text_pair, label"),
     ],
 )
-def test_wrong_names_of_columns(header_names, said):
-    with pytest.raises(kbs.UserError, match=said):
+def test_wrong_names_of_columns(header_names, expected):
+    with pytest.raises(kbs.UserError, match=expected):
         rows_of("text,stars,\na,1,\n", header_names=header_names)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "expected"),
     [
         (lambda: TableReader("t.csv", COLUMNS, on_bad_row="drop"), "`on_bad_row`: 'drop' is unknown"),
         (lambda: Column("text", kind="words"), "`kind`: 'words' is unknown"),
     ],
 )
-def test_wrong_arguments(make, said):
-    with pytest.raises(kbs.UserError, match=said):
+def test_wrong_arguments(make, expected):
+    with pytest.raises(kbs.UserError, match=expected):
         make()
 
 
