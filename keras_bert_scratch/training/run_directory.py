@@ -70,23 +70,23 @@ class RunDirectory:
             raise
 
     def _open(self) -> None:
-        self._story = self._stored()
-        if self._writes and not (self._story and self.finished):
-            if self._story is None:
+        self._content = self._stored()
+        if self._writes and not (self._content and self.finished):
+            if self._content is None:
                 self._check_is_free()
             with writing_to(self.folder, self.folder / LOCK_FILE):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._lock = Lock(self.folder / LOCK_FILE, self.path)
-            self._story = self._stored()  # as the process left it that had the lock before
-            if self._story and self.finished:
+            self._content = self._stored()  # as the process left it that had the lock before
+            if self._content and self.finished:
                 self.close()
-        if self._mirror and not (self._story and self.finished):
+        if self._mirror and not (self._content and self.finished):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._mirror.download((training_state.STATES_FOLDER, BEST_FOLDER))
-        if self._story is None:
+        if self._content is None:
             if self._writes:
                 self._check_is_free()
-            self._story = {
+            self._content = {
                 "status": "running",
                 "settings": self._settings,
                 "started": _now(),
@@ -96,13 +96,13 @@ class RunDirectory:
 
     def _stored(self) -> dict[str, Any] | None:
         """The run that is in the folder, if it is this one."""
-        story = read_run(self.path)
-        if story and (differences := _differences(story["settings"], self._settings)):
+        content = read_run(self.path)
+        if content and (differences := _differences(content["settings"], self._settings)):
             raise UserError(
                 f"{self.path}: already holds a run with {'; '.join(differences)}; ask for the same to continue it, "
                 f"delete it, or choose another `out`"
             )
-        return story
+        return content
 
     def _check_is_free(self) -> None:
         """What a process leaves that is killed before its `run.json` is written does not count."""
@@ -127,20 +127,20 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
-        return self._story["status"] == "finished"
+        return self._content["status"] == "finished"
 
     @property
     def results(self) -> dict[str, Any]:
         """What was noted so far, by name."""
-        return dict(self._story.get("results", {}))
+        return dict(self._content.get("results", {}))
 
     def note(self, **results: Any) -> None:
         """Adds to the results, at once and for good."""
-        self._story["results"] = {**self.results, **results}
+        self._content["results"] = {**self.results, **results}
         self._write()
 
     def tell_start(self, **facts: Any) -> None:
-        """Adds a start of this run to its story: when, by which command, on what machine, and `facts`."""
+        """Adds a start of this run to `run.json`: when, by which command, on what machine, and `facts`."""
         start = {
             "time": _now(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -152,13 +152,13 @@ class RunDirectory:
             },
             "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         }
-        self._story.setdefault("starts", []).append({**start, **facts})
+        self._content.setdefault("starts", []).append({**start, **facts})
         self._write()
 
     def finish(self, results: dict[str, Any]) -> None:
         """Marks the run as finished and removes what only a resume would need."""
-        self._story["status"] = "finished"
-        self._story["ended"] = _now()
+        self._content["status"] = "finished"
+        self._content["ended"] = _now()
         self.note(**results)
         if self._writes:
             shutil.rmtree(self.folder / training_state.STATES_FOLDER, ignore_errors=True)
@@ -181,7 +181,7 @@ class RunDirectory:
 
     def _write(self) -> None:
         if self._writes:
-            atomic.write_json(self.folder / RUN_FILE, self._story)
+            atomic.write_json(self.folder / RUN_FILE, self._content)
             self._upload()
 
     def _upload(self) -> None:
@@ -207,10 +207,10 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     file = path_of(path) / RUN_FILE
     if not file.exists():
         return None
-    story = atomic.read_json(file, "restore it or delete the run")
-    if not isinstance(story.get("settings"), dict) or "status" not in story:
+    content = atomic.read_json(file, "restore it or delete the run")
+    if not isinstance(content.get("settings"), dict) or "status" not in content:
         raise UserError(f"{file}: is not a run's; restore it or delete the run")
-    return story
+    return content
 
 
 def _differences(held: Any, asked: Any, name: str = "") -> list[str]:
