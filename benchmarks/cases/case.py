@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -100,7 +101,7 @@ def _judge(case: Case) -> Verdict:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp\w+/", "", " ".join(text.split()))
     return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
 
 
