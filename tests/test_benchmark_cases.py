@@ -18,7 +18,7 @@ def from_root(monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "words"),
-    [("tables", "rows of tables"), ("labels", "in columns in memory"), ("settings", "odd configs"), ("paths", "values")],
+    [("tables", "rows of tables"), ("labels", "columns in memory"), ("settings", "odd configs"), ("paths", "values")],
 )
 def test_none_of_the_quick_cases_is_wrong(module, words):
     from benchmarks.cases.groups import judged

@@ -114,8 +114,6 @@ def keras_bert(*argv: Any) -> str:
     errors = [line for line in lines if line.startswith("error: ")]
     if result.exit_code == 2 and len(errors) == 1 and lines[-1] == errors[0]:
         raise kbs.UserError(errors[0].removeprefix("error: "))
-    if result.exit_code == 2 and "Invalid value" in result.stderr:  # typer's own, in a box
-        raise kbs.UserError(" ".join(result.stderr.replace("│", " ").split()))
     raise AssertionError(f"code {result.exit_code}, {result.exception!r}: {result.output[-300:]}")
 
 
