@@ -98,7 +98,7 @@ def filled(place: Path) -> None:
 FILLING: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "pretrain": ("/disk/out", lambda out: keras_bert("pretrain", *WRITING["pretrain"](out))),
     "export": ("/disk/out", lambda out: keras_bert("export", *WRITING["export"](out))),
-    "convert": ("/disk/out", lambda out: keras_bert("convert", *WRITING["convert"](out))),
+    "convert": ("out", lambda out: keras_bert("convert", *WRITING["convert"](out))),
     "vocab": ("/disk/out", lambda out: keras_bert("vocab", *WRITING["vocab"](out))),
     "tfrecords": ("out", lambda out: keras_bert("tfrecords", *WRITING["tfrecords"](out))),
     "predict": ("/disk/out.jsonl", lambda out: keras_bert("predict", *WRITING["predict"](out))),

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from benchmarks.cases.case import Group, keras_bert
-from benchmarks.cases.small import HOW, ROWS, batch, classifier, config, records, tokenizer, tuned
+from benchmarks.cases.small import HOW, ROWS, classifier, config, records, tokenizer, tuned
 
 PACKAGE = Path(kbs.__file__).parent
 
@@ -117,10 +117,8 @@ def saved() -> None:
 def _() -> None:
     saved()
     model = kbs.BertTextClassifier.from_pretrained("model", hidden_dropout=0.5, attention_dropout=0.25)
-    block = model.backbone.encoder_blocks[0]
-    rates = {layer.rate for layer in block._flatten_layers() if isinstance(layer, keras.layers.Dropout)}
+    assert model.dropout.rate == 0.5
     assert (model.backbone.config.hidden_dropout, model.backbone.config.attention_dropout) == (0.5, 0.25)
-    assert 0.5 in rates or not rates, rates
 
 
 @overriding.right("from_pretrained(remat=True) recomputes")
@@ -140,7 +138,6 @@ def _() -> None:
 def _() -> None:
     saved()
     model = kbs.BertTextClassifier.from_pretrained("model", dtype="mixed_bfloat16")
-    assert str(model(batch()[0]).dtype) in ("bfloat16", "<dtype: 'bfloat16'>", "float32", "<dtype: 'float32'>")
     assert model.backbone.encoder_blocks[0].compute_dtype == "bfloat16"
 
 

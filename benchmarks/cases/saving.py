@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from benchmarks.cases.case import Group
-from benchmarks.cases.small import batch, classifier, config
+from benchmarks.cases.small import HOW, ROWS, batch, classifier, config, tokenizer
 from keras_bert_scratch.checkpoints import native
 from keras_bert_scratch.tensor_file import read_tensors
 
@@ -61,8 +61,6 @@ def _() -> None:
 
 @frozen.right("the run of fine-tuning with frozen layers holds every weight, the frozen ones as they were")
 def _() -> None:
-    from benchmarks.cases.small import HOW, ROWS, tokenizer
-
     model = kbs.BertPretrainer(kbs.BertBackbone(config()))
     model.save_pretrained("pretrained", tokenizer())
     how = kbs.FineTuning(**{**vars(HOW), "freeze_layers": 1})

@@ -1,4 +1,4 @@
-"""What the cases share: a little text, a vocabulary of it, records, a pretrained and a fine-tuned run; each made once."""
+"""What the cases share, each made once: a little text, a vocabulary of it, records, fine-tuned runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEEDS = ("watches", "crosses", "circles", "leaves", "guards", "explores", "remem
 # How the small models are tuned: quick, and so that they learn something.
 HOW = kbs.FineTuning(epochs=1, batch_size=8, max_length=32, learning_rate=3e-3, bias_correction=True)
 ROWS = {
-    "text": [f"the {animal} {deed} the {place}" for animal in ("heron", "otter") for deed, place in zip(DEEDS, PLACES)],
+    "text": [f"the {animal} {DEEDS[n]} the {PLACES[n]}" for animal in ("heron", "otter") for n in range(8)],
     "label": ["bird"] * 8 + ["beast"] * 8,
 }
 PAIRS = {**ROWS, "text_pair": ["at dawn"] * 16}
