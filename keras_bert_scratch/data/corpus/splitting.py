@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import threading
+import time
 from collections.abc import Iterable, Iterator
 
 from keras_bert_scratch.data.corpus.blocks import MAX_DOCUMENT_BYTES, Block, Stretch
@@ -176,3 +179,14 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
     text = data.decode(errors="replace")
     split.replaced_bytes += text.count("�") - data.count("�".encode())
     return text
+
+
+def end_with(parent: int) -> None:
+    """Ends this process when the process `parent`, which started it, is gone, by SIGKILL too."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

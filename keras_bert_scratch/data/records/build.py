@@ -23,7 +23,7 @@ from keras_bert_scratch.data.corpus.blocks import BLOCK_BYTES, Block, read_block
 from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.corpus.sources import file_groups
-from keras_bert_scratch.data.corpus.splitting import SplitBlock, split_block
+from keras_bert_scratch.data.corpus.splitting import SplitBlock, end_with, split_block
 from keras_bert_scratch.data.records.folder import continued_records, new_file
 from keras_bert_scratch.data.records.parts import PART_FORMAT, make_part, read_index
 from keras_bert_scratch.data.records.schema import Manifest
@@ -160,7 +160,7 @@ def _run(
     """Splits blocks in `workers` processes, or in this one if 0, and finishes their parts in threads."""
     with contextlib.ExitStack() as stack:
         if workers:
-            pool = stack.enter_context(loky.ProcessPoolExecutor(max_workers=workers))
+            pool = stack.enter_context(loky.ProcessPoolExecutor(workers, initializer=end_with, initargs=(os.getpid(),)))
 
         def work(path: Path, position: int, block: Block) -> None:
             try:

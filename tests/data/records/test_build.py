@@ -1,5 +1,6 @@
 """Built records: what is in them, the same bytes however they come about, and what an interruption leaves."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -196,6 +197,31 @@ def test_a_killed_build_goes_on_to_the_same_bytes(many_blocks, tokenizer, vocabu
             shutil.rmtree("records")
     kbs.build_records([many_blocks], tokenizer, "records", num_shards=3)
     assert content("records") == content("whole")
+
+
+def others_here(process: subprocess.Popen) -> list[str]:
+    """The processes that work in this folder, but for `process` itself."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == Path.cwd() and int(entry.name) not in (process.pid, os.getpid()):
+                found.append((entry / "cmdline").read_text())
+    return [command for command in found if "popen_loky" in command]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="lists processes as Linux does")
+def test_the_workers_of_a_killed_build_end(many_blocks, vocabulary):
+    vocabulary.save("vocab.txt")
+    endless = BUILD.replace("print(", "build.split_block = lambda *_: __import__('time').sleep(600)\nprint(")
+    deadline = time.monotonic() + 60
+    with subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.PIPE) as process:
+        while not others_here(process) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert others_here(process)
+        process.send_signal(signal.SIGKILL)
+    while others_here(process) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not others_here(process)
 
 
 def test_a_killed_worker_is_an_error_not_a_wait(many_blocks, tokenizer, monkeypatch):
