@@ -81,8 +81,8 @@ class HasObjectives:
     """A model that says what it is trained on, in `objectives`; `compile(optimizer)` needs no loss and no metrics.
 
     With an optimizer of ours (`BertAdamW`, `Lamb`) `fit` and `evaluate` run our own step, which is right under every
-    `tf.distribute` strategy. With another optimizer, or with a loss or metrics of the user's, they run Keras's, on any
-    backend.
+    `tf.distribute` strategy; what is frozen counts from the next `fit` on. With another optimizer, or with a loss or
+    metrics of the user's, they run Keras's, on any backend.
     """
 
     # What a class of ours sets.
@@ -266,10 +266,13 @@ class HasObjectives:
         return self.test_function
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Under a strategy Keras takes a batch to build model and metrics, and fails where several workers share it.
-        # Our models and metrics are built when they are made.
+        # Under a strategy Keras takes a batch to build model, metrics and optimizer, and fails where the replicas' rows
+        # are unequal or several workers share it. Our models and metrics are built when they are made.
         if self._objective_metrics is None:
             super()._maybe_symbolic_build(iterator, data_batch)
+        elif not self.own_step and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def get_metrics_result(self) -> dict[str, Any]:
         if not self.own_step:

@@ -103,7 +103,7 @@ class MetricsLog(keras.callbacks.Callback):
             "non_padding_fraction": round(sums.tokens / max(sums.positions, 1.0), 4),
         }
         if self.step_flops:
-            self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 4)
+            self.latest["mfu"] = round(steps * self.step_flops / seconds / self._peak, 6)
         done = (self._first_left or 0.0) - self._left()
         eta = self._left() / done * (now - self._started_counting) if done > 0 else 0.0
         row = {

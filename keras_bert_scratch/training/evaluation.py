@@ -10,7 +10,6 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from keras_bert_scratch.training.metric_sums import MetricSums
 from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
 
@@ -86,12 +85,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         evaluations = self._run.results.get("evaluations", [])
         if evaluations and evaluations[-1]["step"] == step:
             return
-        function = getattr(self.model, "train_function", None)
-        if function is not None:
-            sums, function.metric_sums = function.metric_sums, MetricSums(self.model.objectives)
-        results = {"step": step, **self._measure()}  # measuring begins with a reset
-        if function is not None:
-            function.metric_sums = sums
+        results = {"step": step, **self._measure()}
         best = self._run.results.get("best")
         # The best model is written before it is noted: a run that is killed in between measures again.
         if best is None or self._is_better(results, best):

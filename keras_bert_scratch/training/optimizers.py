@@ -249,7 +249,8 @@ class BertAdamW(MomentOptimizer):
         w = w - learning_rate (m / (sqrt(v) + epsilon) + weight_decay w)
 
     Google's code leaves out Adam's bias correction, so that the first steps are larger; so does this, unless asked.
-    Biases and LayerNorm weights are not decayed. Gradients are first clipped to a global norm of 1.
+    Biases and LayerNorm weights are not decayed, nor what `exclude_from_weight_decay` names. Gradients are first
+    clipped to a global norm of 1.
 
     Args:
         learning_rate: float or keras LearningRateSchedule, default 1e-4.

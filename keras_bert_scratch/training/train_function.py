@@ -38,11 +38,16 @@ class TrainFunction(StepFunction):
         model: compiled with `BertAdamW` or `Lamb`.
 
     Raises:
-        UserError: the model has nothing to train, or weights that are not float32.
+        UserError: the model has nothing to train, weights that are not float32, or an optimizer of another strategy.
     """
 
     def __init__(self, model: Any) -> None:
         _check_weights(model)
+        if not model.distribute_strategy.extended.variable_created_in_scope(model.optimizer.iterations.value):
+            raise UserError(
+                "`optimizer`: was made outside the scope of the model's strategy; make and compile it under "
+                "`with strategy.scope():`"
+            )
         self._variables = list(model.trainable_variables)
         with model.distribute_strategy.scope():
             model.optimizer.build(self._variables, [variable.path for variable in model.weights])

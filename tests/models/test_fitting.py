@@ -120,7 +120,7 @@ def test_a_clone_of_a_model_that_accumulates():
 
 def test_compile_takes_its_arguments_in_keras_order():
     model = make(kbs.BertAdamW(), loss=None)
-    model.compile("sgd", "sparse_categorical_crossentropy", None, ["accuracy"])
+    model.compile("sgd", "sparse_categorical_crossentropy", [0.5], ["accuracy"])
     assert fit(model).history.keys() == {"loss", "accuracy"}
 
 

@@ -1,4 +1,4 @@
-"""The one private name of Keras that we override; a new Keras that moves it fails here, and says where to look."""
+"""Private names of Keras that we override or call; a new Keras that moves one fails here, and says where to look."""
 
 import inspect
 
@@ -21,3 +21,8 @@ def test_fit_and_evaluate_take_our_functions():
         source = inspect.getsource(inspect.unwrap(getattr(keras.Model, method)))
         assert f"self.make_{name}_function()" in source
         assert f"self.{name}_function(iterator)" in source
+
+
+def test_an_optimizer_knows_what_is_not_decayed_by_this_name():
+    where = "MomentOptimizer.build calls it: see how Keras now keeps what exclude_from_weight_decay was told"
+    assert hasattr(keras.optimizers.Optimizer, "_use_weight_decay"), where

@@ -47,3 +47,13 @@ def test_the_last_steps_of_an_execution_count_on_two_devices_too():
     several, one = json.loads(run.stdout.splitlines()[-1])
     assert several["updates"] == 6
     assert several == pytest.approx(one, rel=1e-5)
+
+
+def test_an_optimizer_of_keras_takes_uneven_batches_and_ours_its_strategy():
+    script = Path(__file__).with_name("mirrored_fitting.py")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    several, one, said = json.loads(run.stdout.splitlines()[-1])
+    assert several["updates"] == one["updates"] == 2
+    for name in ("accuracy", "val_accuracy"):  # Keras's losses of uneven replicas are means of means
+        assert several[name] == one[name]
+    assert said.startswith("`optimizer`: was made outside the scope of the model's strategy")
