@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 class Program(TyperGroup):
     """Verbs where a word that cannot be ends the process like every other error: one line, exit code 2."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **kwargs: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **kwargs: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args) or ["--help"]
         try:
             code = super().main(words, prog_name, **{**kwargs, "standalone_mode": False})
@@ -32,7 +32,9 @@ class Program(TyperGroup):
             program = context.command_path if context else self.name
             _say(f"error: {error.format_message().rstrip('.')} ('{program} --help' lists all)")
             sys.exit(USER_ERROR)
-        sys.exit(code or 0)
+        if kwargs.get("standalone_mode", True):
+            sys.exit(code or 0)
+        return code
 
 
 app = typer.Typer(

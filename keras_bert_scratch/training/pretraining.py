@@ -107,7 +107,8 @@ def pretrain(
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
-        >>> _ = Path("play.txt").write_text("Playing. Play!\\n\\nPlay? Play.")
+        >>> with open("play.txt", "w") as file:
+        ...     _ = file.write("Playing. Play!\\n\\nPlay? Play.")
         >>> _ = build_records("play.txt", BertTokenizer(vocabulary), "records")
         >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
         >>> records = PretrainingRecords("records")
