@@ -78,6 +78,12 @@ def config(vocabulary) -> kbs.BertConfig:
     )
 
 
+@pytest.fixture(scope="session")
+def small(config) -> kbs.BertConfig:
+    """One layer: what a test of the machinery around the network needs."""
+    return config.replace(num_layers=1)
+
+
 class Killed(BaseException):
     """No handler of ordinary errors stops it, as none stops SIGKILL."""
 
