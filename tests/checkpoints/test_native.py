@@ -67,7 +67,7 @@ def test_what_dropout_draws_from_is_no_weight():
 
 
 def test_saving_holds_no_copy_of_all_weights():
-    model = kbs.BertBackbone(tiny().replace(hidden_size=128, num_layers=4), pooler=False)
+    model = kbs.BertBackbone(tiny().replace(hidden_size=512, num_layers=4), pooler=False)
     sizes = [4 * int(np.prod(variable.shape)) for variable in model.weights]
     model.save_pretrained("model")  # imports, and whatever else comes once
     tracemalloc.start()
