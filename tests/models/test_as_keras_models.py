@@ -76,6 +76,7 @@ def same_outputs(one: keras.Model, other: keras.Model, inputs) -> None:
 
 
 @every_model
+@pytest.mark.usefixtures("eagerly")
 def test_a_file_brings_back_the_compiled_model(name):
     """Outputs, dtype, remat, what is frozen, the optimizer's moments, the options of `compile`."""
     _, _, inputs, labels = MODELS[name]
@@ -139,6 +140,7 @@ def test_a_head_of_the_users_on_the_backbone_is_saved():
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+@pytest.mark.usefixtures("eagerly")
 def test_fit_and_evaluate_take_what_predict_takes(dtype):
     x = {name: value.astype("int64") for name, value in INPUTS.items()} | {"padding_mask": MASK.astype(dtype)}
     model = compiled()
@@ -158,6 +160,7 @@ def test_single_batches_train_and_measure_as_fit_and_evaluate_do():
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float32", "float64"])
+@pytest.mark.usefixtures("eagerly")
 def test_labels_of_any_dtype(dtype):
     model = compiled()
     assert evaluate(model, INPUTS, LABELS.astype(dtype)) == pytest.approx(evaluate(model, INPUTS, LABELS))
@@ -193,6 +196,7 @@ def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
 @pytest.mark.parametrize("optimizer", ["ours", "Keras's"])
 @pytest.mark.parametrize("label", [-1, -100])
 @pytest.mark.parametrize("name", ["one label", "labels", "tokens", "answer", "choice", "masked words"])
+@pytest.mark.usefixtures("eagerly")
 def test_a_negative_label_does_not_count(name, label, optimizer):
     """Loss and accuracy are those of the other rows alone."""
     _, _, inputs, labels = MODELS[name]
@@ -224,6 +228,7 @@ def test_the_last_steps_of_an_execution_count_too(run_eagerly):
 
 
 @pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
+@pytest.mark.usefixtures("eagerly")
 def test_callbacks_know_which_way_a_metric_is_better(monitor):
     stopping = keras.callbacks.EarlyStopping(monitor, patience=9)
     checkpoint = keras.callbacks.ModelCheckpoint("best.keras", monitor=monitor, save_best_only=True)
@@ -300,6 +305,7 @@ def test_weights_of_few_bits_are_refused(dtype):
 
 
 @pytest.mark.parametrize("method", ["train_step", "test_step", "compute_loss", "compute_metrics"])
+@pytest.mark.usefixtures("eagerly")
 def test_a_method_of_a_subclass_is_called_and_said(method, caplog):
     called = []
 
@@ -324,6 +330,7 @@ def with_weights_of(model: keras.Model) -> keras.Model:
 
 
 @pytest.mark.parametrize("given", [{"metrics": ["accuracy"]}, {"loss": "sparse_categorical_crossentropy"}])
+@pytest.mark.usefixtures("eagerly")
 def test_a_loss_or_metrics_of_the_users_are_said_to_leave_our_step(given, caplog):
     with caplog.at_level(logging.WARNING):
         model = compiled(**given)

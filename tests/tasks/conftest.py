@@ -2,8 +2,6 @@
 
 import pytest
 
-import keras_bert_scratch as kbs
-
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 QUICK = {"batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
 
@@ -19,9 +17,3 @@ def sentences(documents) -> list[str]:
 def animals(sentences) -> dict[str, list[str]]:
     """A task that a small network can learn: is the sentence about a heron or about an otter?"""
     return {"text": sentences, "label": ["otter" if "otter" in text else "heron" for text in sentences]}
-
-
-@pytest.fixture(scope="session")
-def small(config) -> kbs.BertConfig:
-    """One layer: what a test of the machinery needs."""
-    return config.replace(num_layers=1)

@@ -18,6 +18,9 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tasks.task import TASKS, get_task
 
+# All tests of this file in one worker: each would train the models of its own.
+pytestmark = pytest.mark.xdist_group("tasks")
+
 
 def animal(text: str) -> str:
     return "otter" if "otter" in text else "heron"
@@ -50,6 +53,13 @@ def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineT
     return FineTuned.load(out), data
 
 
+@pytest.fixture(scope="module")
+def exported(tuned, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "model"
+    export_saved_model(tuned[0], path)
+    return path
+
+
 LEARNED = {"classification": 0.95, "pair-classification": 0.8, "regression": 0.9, "multi-label": 0.9}
 
 
@@ -60,10 +70,9 @@ def test_a_small_network_learns_it(tuned):
     assert model.evaluate(examples)[name] > LEARNED[model.spec.task]
 
 
-def test_the_exported_signature_answers_as_predict_does(tuned, tmp_path):
+def test_the_exported_signature_answers_as_predict_does(tuned, exported):
     model, data = tuned
-    export_saved_model(model, tmp_path / "exported")
-    saved = SavedModel(tmp_path / "exported")
+    saved = SavedModel(exported)
     assert set(saved.columns) == set(model.spec.columns)
     raw = {name: [*data[name][:5], "", "北京 ½ ß"] for name in model.spec.columns}
     for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
@@ -78,10 +87,9 @@ def test_the_exported_signature_answers_as_predict_does(tuned, tmp_path):
                 assert value == theirs[name]
 
 
-def test_rows_come_first_in_every_input_and_output(tuned, tmp_path):
+def test_rows_come_first_in_every_input_and_output(tuned, exported):
     model, _ = tuned
-    export_saved_model(model, tmp_path / "exported")
-    serve = tf.saved_model.load(str(tmp_path / "exported")).signatures["serving_default"]
+    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
     for rows in (1, 3):
         outputs = serve(**{name: tf.constant(["a heron"] * rows) for name in model.spec.columns})
         assert {int(value.shape[0]) for value in outputs.values()} == {rows}

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# All tests of this file in one worker: each would run the script of its own.
+pytestmark = pytest.mark.xdist_group("distribution")
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
 BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
 SHORT = "clipping,float16, overflow on one replica"
@@ -41,19 +44,23 @@ def test_two_devices_and_two_workers_train_as_one_in_every_case():
     check(found)
 
 
-def test_the_last_steps_of_an_execution_count_on_two_devices_too():
-    script = Path(__file__).with_name("mirrored_remainder.py")
+@pytest.fixture(scope="module")
+def fitted() -> dict:
+    """What `mirrored_fit.py` found."""
+    script = Path(__file__).with_name("mirrored_fit.py")
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    several, one = json.loads(run.stdout.splitlines()[-1])
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_the_last_steps_of_an_execution_count_on_two_devices_too(fitted):
+    several, one = fitted["remainder"]
     assert several["updates"] == 6
     assert several == pytest.approx(one, rel=1e-5)
 
 
-def test_an_optimizer_of_keras_takes_uneven_batches_and_ours_its_strategy():
-    script = Path(__file__).with_name("mirrored_fitting.py")
-    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    several, one, said = json.loads(run.stdout.splitlines()[-1])
+def test_an_optimizer_of_keras_takes_uneven_batches_and_ours_its_strategy(fitted):
+    several, one = fitted["uneven"]
     assert several["updates"] == one["updates"] == 2
     for name in ("accuracy", "val_accuracy"):  # Keras's losses of uneven replicas are means of means
         assert several[name] == one[name]
-    assert said.startswith("`optimizer`: was made outside the scope of the model's strategy")
+    assert fitted["outside"].startswith("`optimizer`: was made outside the scope of the model's strategy")

@@ -19,17 +19,20 @@ from keras_bert_scratch.training.pretraining import SecondPhase, evaluate_pretra
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
 
+# All tests of this file in one worker: each would make the run of its own.
+pytestmark = pytest.mark.xdist_group("runs")
+
 STEPS = 60
 
 
-def run_it(records, config, out, **changes):
+def run_it(records, small, out, **changes):
     arguments = {
         "training": TrainingOptions(steps=STEPS, learning_rate=1e-3),
         "batch_size": 4,
         "max_length": 32,
         **changes,
     }
-    return pretrain(kbs.PretrainingRecords(records), config, out, **arguments)
+    return pretrain(kbs.PretrainingRecords(records), small, out, **arguments)
 
 
 def weights(run: Path | str) -> dict[str, np.ndarray]:
@@ -37,9 +40,9 @@ def weights(run: Path | str) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def finished(records, config, tmp_path_factory):
+def finished(records, small, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    run_it(records, config, out, held_out=kbs.PretrainingRecords(records))
+    run_it(records, small, out, held_out=kbs.PretrainingRecords(records))
     return out
 
 
@@ -73,12 +76,12 @@ def test_evaluation_gives_what_the_run_says(finished, records):
     assert evaluate_pretrained(finished, records) == results["held_out_after"]
 
 
-def test_evaluation_knows_packing_masks_and_dtype(records, config):
+def test_evaluation_knows_packing_masks_and_dtype(records, small):
     masks = kbs.MaskingRule(fraction=0.2, unit="words")
     rules = kbs.ExampleRules(pairs="order", masking=masks, packing=True)
     run = run_it(
         records,
-        config,
+        small,
         "run",
         training=TrainingOptions(steps=2),
         held_out=kbs.PretrainingRecords(records),
@@ -88,9 +91,9 @@ def test_evaluation_knows_packing_masks_and_dtype(records, config):
     assert evaluate_pretrained("run", records) == run.results["held_out_after"]
 
 
-def test_a_finished_run_is_left_as_it_is(finished, records, config):
+def test_a_finished_run_is_left_as_it_is(finished, records, small):
     before = {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
-    again = run_it(records, config, finished, held_out=kbs.PretrainingRecords(records))
+    again = run_it(records, small, finished, held_out=kbs.PretrainingRecords(records))
     assert again.finished
     assert before == {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
 
@@ -113,14 +116,14 @@ def interrupted_after(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [1, 33])
-def test_an_interrupted_run_resumes_to_the_same_weights(records, config, interrupted_after, finished, step):
+def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrupted_after, finished, step):
     held_out = kbs.PretrainingRecords(records)
     interrupted_after(step)
     with pytest.raises(KeyboardInterrupt):
-        run_it(records, config, "run", held_out=held_out)
+        run_it(records, small, "run", held_out=held_out)
     assert not Path("run/model.weights.h5").exists()
     assert [state.name for state in Path("run/training_state").iterdir()] == [f"step-{step:08d}"]
-    run_it(records, config, "run", held_out=held_out)
+    run_it(records, small, "run", held_out=held_out)
     resumed, straight = weights("run"), weights(finished)
     assert resumed.keys() == straight.keys()
     for name, value in straight.items():
@@ -128,7 +131,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(records, config, interru
     assert Path("run/metrics.csv").read_text().count("\n") == 4
 
 
-def test_a_damaged_state_falls_back_to_the_one_before(records, config, finished, monkeypatch, caplog):
+def test_a_damaged_state_falls_back_to_the_one_before(records, small, finished, monkeypatch, caplog):
     def keep_now_and_then(self, batch, logs=None):
         if steps_taken(self.model) % 25 == 0:
             self.keep()
@@ -137,14 +140,14 @@ def test_a_damaged_state_falls_back_to_the_one_before(records, config, finished,
     held_out = kbs.PretrainingRecords(records)
     with pytest.raises(kbs.UserError, match="the disk is full"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunDirectory, "finish", full_disk)
-        run_it(records, config, "run", held_out=held_out)
+        run_it(records, small, "run", held_out=held_out)
     kept = sorted(Path("run/training_state").iterdir())
     assert [state.name for state in kept] == ["step-00000050", f"step-{STEPS:08d}"]
     file = kept[-1] / "variables.h5"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    run_it(records, config, "run", held_out=held_out)
+    run_it(records, small, "run", held_out=held_out)
     assert "is damaged (variables.h5 has another checksum); going back to the state before" in caplog.text
     for name, value in weights(finished).items():
         np.testing.assert_array_equal(weights("run")[name], value, err_msg=name)
@@ -154,7 +157,7 @@ def full_disk(self, results):
     raise kbs.UserError("the disk is full")
 
 
-def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, config, monkeypatch):
+def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, small, monkeypatch):
     log = MetricsLog.on_train_batch_end
 
     def terminated(self, batch, logs=None):
@@ -164,12 +167,12 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, co
 
     monkeypatch.setattr(MetricsLog, "on_train_batch_end", terminated)
     with pytest.raises(Stopped, match="run: stopped at step 5; the same command goes on from there"):
-        run_it(records, config, "run", training=TrainingOptions(steps=8))
+        run_it(records, small, "run", training=TrainingOptions(steps=8))
     assert [state.name for state in Path("run/training_state").iterdir()] == ["step-00000005"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     monkeypatch.setattr(MetricsLog, "on_train_batch_end", log)
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    assert run_it(records, config, "run", training=TrainingOptions(steps=8), strategy=strategy).results["steps"] == 8
+    assert run_it(records, small, "run", training=TrainingOptions(steps=8), strategy=strategy).results["steps"] == 8
     starts = json.loads(Path("run/run.json").read_text())["starts"]
     assert [(start["step"], start["strategy"]) for start in starts] == [
         (0, "_DefaultDistributionStrategy"),
@@ -177,9 +180,9 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, co
     ]
 
 
-def test_a_second_phase_has_longer_rows(records, config):
+def test_a_second_phase_has_longer_rows(records, small):
     phase = SecondPhase(max_length=48, fraction=0.5, batch_size=2)
-    run = run_it(records, config, "run", training=TrainingOptions(steps=40), second_phase=phase)
+    run = run_it(records, small, "run", training=TrainingOptions(steps=40), second_phase=phase)
     rows = read_metrics(run.path / "metrics.csv")
     assert [row["step"] for row in rows] == [20, 40]
     assert all(
@@ -188,7 +191,7 @@ def test_a_second_phase_has_longer_rows(records, config):
     assert run.results["steps"] == 40
 
 
-def test_only_the_newest_states_are_kept(records, config, monkeypatch):
+def test_only_the_newest_states_are_kept(records, small, monkeypatch):
     seen = []
     keep = StateKeeper.keep
 
@@ -198,13 +201,13 @@ def test_only_the_newest_states_are_kept(records, config, monkeypatch):
 
     monkeypatch.setattr(StateKeeper, "keep", look)
     monkeypatch.setattr(StateKeeper, "on_train_batch_end", lambda self, batch, logs=None: self.keep())
-    run_it(records, config, "run", training=TrainingOptions(steps=4))
+    run_it(records, small, "run", training=TrainingOptions(steps=4))
     assert seen[-1] == ["step-00000003", "step-00000004"]
     assert not Path("run/training_state").exists()
 
 
-def test_a_wall_clock_budget_ends_the_run(records, config):
-    run = run_it(records, config, "run", training=TrainingOptions(seconds=1.0, learning_rate=1e-3))
+def test_a_wall_clock_budget_ends_the_run(records, small):
+    run = run_it(records, small, "run", training=TrainingOptions(seconds=1.0, learning_rate=1e-3))
     assert run.finished
     assert run.results["steps"] >= 1
 
@@ -217,16 +220,16 @@ def test_a_wall_clock_budget_ends_the_run(records, config):
         ({"training": TrainingOptions(steps=70)}, "training.steps 60, not 70"),
     ],
 )
-def test_another_run_in_the_folder_is_refused(finished, records, config, changes, named):
+def test_another_run_in_the_folder_is_refused(finished, records, small, changes, named):
     with pytest.raises(kbs.UserError, match=named):
-        run_it(records, config, finished, held_out=kbs.PretrainingRecords(records), **changes)
+        run_it(records, small, finished, held_out=kbs.PretrainingRecords(records), **changes)
 
 
-def test_a_folder_with_something_else_is_refused(records, config):
+def test_a_folder_with_something_else_is_refused(records, small):
     Path("thesis").mkdir()
     Path("thesis/chapter.txt").write_text("years of work")
     with pytest.raises(kbs.UserError, match="thesis: exists already"):
-        run_it(records, config, "thesis")
+        run_it(records, small, "thesis")
     assert [file.name for file in Path("thesis").iterdir()] == ["chapter.txt"]
 
 
@@ -241,15 +244,15 @@ def test_a_folder_with_something_else_is_refused(records, config):
         ({"second_phase": SecondPhase(48, 0.5, -1)}, "`batch_size`"),
     ],
 )
-def test_impossible_settings_are_refused_before_anything_is_written(records, config, tmp_path, changes, named):
+def test_impossible_settings_are_refused_before_anything_is_written(records, small, tmp_path, changes, named):
     with pytest.raises(kbs.UserError, match=named):
-        run_it(records, config, "run", **changes)
+        run_it(records, small, "run", **changes)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_of_another_vocabulary_is_refused(records, config):
+def test_a_model_of_another_vocabulary_is_refused(records, small):
     with pytest.raises(kbs.UserError, match=r"has 150 tokens, .* only 99 rows"):
-        run_it(records, config.replace(vocab_size=99), "run")
+        run_it(records, small.replace(vocab_size=99), "run")
 
 
 @pytest.mark.parametrize(
@@ -286,16 +289,16 @@ def test_impossible_run_options_are_refused(arguments, named):
         RunOptions(**arguments)
 
 
-def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, config):
+def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, small):
     saying = (
         r"not finite at step 3 \(batch 2, rows 8 to 11 of the data\); no state was saved yet; lower `learning_rate`"
     )
     with pytest.raises(kbs.UserError, match=saying):
-        run_it(records, config, "run", training=TrainingOptions(steps=20, learning_rate=1e30))
+        run_it(records, small, "run", training=TrainingOptions(steps=20, learning_rate=1e30))
     assert not Path("run/model.weights.h5").exists()
     run = run_it(
         records,
-        config,
+        small,
         "skipping",
         training=TrainingOptions(steps=20, learning_rate=1e30),
         options=RunOptions(on_nonfinite="skip"),
@@ -304,7 +307,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, confi
     assert all(np.isfinite(value).all() for value in weights("skipping").values())
 
 
-def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phase(records, config, interrupted_after):
+def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phase(records, small, interrupted_after):
     settings = {
         "training": TrainingOptions(steps=40, learning_rate=1e30),
         "options": RunOptions(on_nonfinite="skip"),
@@ -312,28 +315,28 @@ def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phas
     }
     interrupted_after(23)
     with pytest.raises(KeyboardInterrupt):
-        run_it(records, config, "run", **settings)
-    run_it(records, config, "run", **settings)
+        run_it(records, small, "run", **settings)
+    run_it(records, small, "run", **settings)
     assert [row["skipped"] for row in read_metrics(Path("run/metrics.csv"))] == [18, 28, 38]
 
 
-def test_a_gradient_that_is_no_number_is_placed_in_the_phase_it_came_in(records, config):
+def test_a_gradient_that_is_no_number_is_placed_in_the_phase_it_came_in(records, small):
     phase = SecondPhase(max_length=48, fraction=0.96, batch_size=2)  # the first phase is one step
     with pytest.raises(kbs.UserError, match=r"at step 3 \(batch 1, rows 2 to 3 of the data\)"):
-        run_it(records, config, "run", training=TrainingOptions(steps=25, learning_rate=1e30), second_phase=phase)
+        run_it(records, small, "run", training=TrainingOptions(steps=25, learning_rate=1e30), second_phase=phase)
 
 
-def test_damaged_records_are_named_while_training(corpus, tokenizer, config):
+def test_damaged_records_are_named_while_training(corpus, tokenizer, small):
     kbs.build_records([corpus], tokenizer, "records", num_shards=1)
     shard = next(Path("records").glob("*.tfrecord"))
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     with pytest.raises(kbs.UserError, match=r"tfrecord: record \d+ is damaged"):
-        run_it("records", config, "run")
+        run_it("records", small, "run")
 
 
-def test_bfloat16_runs(records, config):
-    run = run_it(records, config, "run", training=TrainingOptions(steps=5), options=RunOptions(dtype="bfloat16"))
+def test_bfloat16_runs(records, small):
+    run = run_it(records, small, "run", training=TrainingOptions(steps=5), options=RunOptions(dtype="bfloat16"))
     assert run.finished
     assert all(value.dtype == np.float32 for value in weights("run").values())
