@@ -19,7 +19,7 @@ from typing import Any
 from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of
 from keras_bert_scratch.lock import Lock
-from keras_bert_scratch.transfer import read_text, upload_file, upload_folder
+from keras_bert_scratch.transfer import folder_for, read_text, upload_file
 
 PLAN_FILE = "plan.json"
 
@@ -77,9 +77,8 @@ def write_folder(path: AnyPath | str) -> Iterator[Path]:
     path = path_of(path)
     if isinstance(path, Address):
         check_is_free(path)
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-            upload_folder(Path(folder), path)
+        with folder_for(path) as temporary:
+            yield temporary
         return
     temporary = temporary_path(path)
     with _locked(path):

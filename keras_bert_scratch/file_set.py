@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_bert_scratch.atomic import to_disk
 from keras_bert_scratch.errors import writing_to
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of
-from keras_bert_scratch.transfer import upload_folder
+from keras_bert_scratch.transfer import folder_for
 
 STAGED, COMMITTED = ".staged", ".committed"
 
@@ -42,9 +41,8 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
     """
     directory = path_of(directory)
     if isinstance(directory, Address):
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-            upload_folder(Path(folder), directory)
+        with folder_for(directory) as staged:
+            yield staged
         return
     staged = directory / STAGED
     with writing_to(directory, staged):

@@ -50,6 +50,14 @@ def upload_folder(folder: Path, target: Address) -> None:
         upload_file(folder / name, target / name)
 
 
+@contextlib.contextmanager
+def folder_for(target: Address) -> Iterator[Path]:
+    """Yields a folder of this machine to fill; its files go to `target` when the block ends without an error."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+        upload_folder(Path(folder), target)
+
+
 def download_file(source: Address, target: Path) -> None:
     """Copies a file at an address to this machine.
 

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from typer.testing import CliRunner
@@ -77,7 +78,7 @@ def judge(case: Case) -> Verdict:
     """Runs a case in a folder of its own and says what became of it; no error of its leaves here."""
     came = io.StringIO()  # what is printed and logged is no part of the report
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        os.environ["KERAS_BERT_CACHE"] = os.path.join(folder, "cache")  # noqa: PTH118
+        os.environ["KERAS_BERT_CACHE"] = str(Path(folder) / "cache")
         with contextlib.redirect_stdout(came), contextlib.redirect_stderr(came):
             return _judge(case)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import itertools
@@ -34,9 +35,9 @@ PAIRS = {**ROWS, "text_pair": ["at dawn"] * 16}
 @functools.cache
 def home() -> Path:
     """A folder that ends with the process."""
-    folder = tempfile.TemporaryDirectory()
-    home.folder = folder  # type: ignore[attr-defined] # kept until the end
-    return Path(folder.name)
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def sentences(number: int) -> list[str]:

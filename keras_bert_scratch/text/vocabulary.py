@@ -99,7 +99,7 @@ class Vocabulary:
         return continues
 
     def repeated(self) -> list[str]:
-        """The tokens that occur on several lines, empty ones aside."""
+        """The tokens that occur on several lines, but for empty ones."""
         return [token for token, count in collections.Counter(self.tokens).items() if token and count > 1]
 
     def unambiguous_tokens(self) -> list[str]:

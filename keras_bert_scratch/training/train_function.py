@@ -53,7 +53,7 @@ class TrainFunction(StepFunction):
             model.optimizer.build(self._variables, [variable.path for variable in model.weights])
             self._scale = LossScale.of(model)
         self.skipped_now = 0
-        self._said_skipped = False
+        self._skip_logged = False
         self.signals = Signals()
         super().__init__(model)
 
@@ -123,11 +123,11 @@ class TrainFunction(StepFunction):
 
     def _notice(self, skipped: np.ndarray, signals: np.ndarray) -> None:
         self.skipped_now = int(skipped)
-        if self.skipped_now and not self._said_skipped and not self.searches_scale:
-            self._said_skipped = True
+        if self.skipped_now and not self._skip_logged and not self.searches_scale:
+            self._skip_logged = True
             log.warning(
                 "%s: a gradient is not finite; such a step changes no weight and is in no mean. Lower the learning "
-                "rate, or look for sample weights that are not finite (said once)",
+                "rate, or look for sample weights that are not finite (logged once)",
                 self.model.name,
             )
         self.signals.reduced = signals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch import transfer
 from keras_bert_scratch.checkpoints.formats import recognise, write_checkpoint
 from keras_bert_scratch.errors import Stopped, UserError
 from keras_bert_scratch.filesystem import Address, path_of
@@ -195,6 +197,37 @@ def test_a_state_counts_only_when_its_last_file_has_come(scheme, tmp_path):
     shutil.rmtree(folder / "training_state")
     mirror.upload()
     assert [entry.name for entry in address.iterdir()] == ["run.json"]
+
+
+def test_an_upload_that_fails_is_an_error_and_costs_nothing_that_was_copied(there, monkeypatch):
+    def refused(self, target):
+        raise OSError(errno.EIO, "connection lost", str(self))
+
+    with RunDirectory(there, {"steps": 1}) as run:
+        run.note(loss=1.0)
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=f"^{there}/.*: cannot be written"):
+            patch.setattr(Address, "rename", refused)
+            run.note(loss=2.0)
+    assert read_run(there)["results"] == {"loss": 1.0}
+
+
+def test_files_that_are_replaced_while_they_are_copied_are_copied_again(monkeypatch):
+    model = Address("ram://replaced")
+    for name in ("config.json", "weights"):
+        (model / name).write_bytes(b"old")
+    copied = []
+    download = transfer.download_file
+
+    def slow(source, target):
+        download(source, target)
+        copied.append(source.name)
+        if len(copied) == 1:  # another process writes both now
+            for name in ("config.json", "weights"):
+                (model / name).write_bytes(b"newer")
+
+    monkeypatch.setattr(transfer, "download_file", slow)
+    with transfer.local_copy(model) as folder:
+        assert {file.read_bytes() for file in folder.iterdir()} == {b"newer"}
 
 
 @pytest.fixture(scope="module")
