@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, AnyPath, Status, path_of, reading, writing
+from keras_bert_scratch.filesystem import Address, AnyPath, Status, files_below, path_of, reading, writing
 
 COPIED_BYTES = 8 << 20
 # By these files a reader recognises a model, records or a SavedModel. They leave first and come last, so that a folder
@@ -40,7 +40,7 @@ def upload_folder(folder: Path, target: Address) -> None:
     Raises:
         UserError: the address cannot be written.
     """
-    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    names = [file.relative_to(folder).as_posix() for file in files_below(folder)]
     names.sort(key=lambda name: name in RECOGNISED_BY)
     with writing(target):
         for name in reversed(names):

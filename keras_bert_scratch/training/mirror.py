@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, Status, reading, writing
+from keras_bert_scratch.filesystem import Address, Status, files_below, reading, writing
 from keras_bert_scratch.transfer import download_file, files_at, upload_file
 
 
@@ -81,9 +81,9 @@ class Mirror:
     def _files(self) -> dict[str, Status]:
         """The files of the local folder that are whole, by name."""
         found = {}
-        for file in sorted(self._folder.rglob("*")):
+        for file in files_below(self._folder):
             name = file.relative_to(self._folder)
-            if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            if not any(part.startswith(".") for part in name.parts):
                 status = file.stat()
                 found[name.as_posix()] = Status(status.st_size, status.st_mtime_ns)
         return found
