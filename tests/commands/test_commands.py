@@ -318,7 +318,8 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    # CPython ends `python -m` by the signal, which a shell shows as 130 too, where Ctrl-C met a string being executed.
+    assert process.returncode in (130, -signal.SIGINT), stderr
     assert "interrupted; what was finished is kept" in stderr
     assert "Traceback" not in stderr
     assert not Path("run/model.weights.h5").exists()
