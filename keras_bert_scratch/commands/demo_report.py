@@ -1,0 +1,98 @@
+"""What the demo came to, as tables."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from keras_bert_scratch.training.run_directory import read_run
+
+PRETRAINING_ROWS = (
+    ("masked words: loss", "masked_lm_loss", "{:.3f}"),
+    ("masked words: right", "masked_lm_accuracy", "{:.1%}"),
+    ("next sentence: right", "next_sentence_accuracy", "{:.1%}"),
+)
+
+
+def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None:
+    """Prints what pretraining, the two tasks and the clock came to.
+
+    Args:
+        console: rich's Console.
+        out: Path. The demo's folder.
+        memory: mapping. What `demo.json` holds.
+    """
+    pretrained, sentiment = (read_run(out / folder)["results"] for folder in ("pretrained", "sentiment"))
+    before, after = pretrained["held_out_before"], pretrained["held_out_after"]
+    masks, scores = memory["masks"], memory["scores"]
+    random, tuned = scores["order_from_random"], scores["order_from_pretrained"]
+
+    table = _table("Pretraining, on text that no stage has seen", "before", "after")
+    for title, name, form in PRETRAINING_ROWS:
+        table.add_row(title, form.format(before[name]), form.format(after[name]))
+    table.add_section()
+    for text, *words in zip(masks["texts"], masks["before"], masks["after"], strict=True):
+        table.add_row(text.replace("[", r"\["), *map(", ".join, words))
+    console.print(table)
+
+    table = _table(f"Are two neighbouring words swapped? {_rows(out, 'order_')}", "accuracy")
+    table.add_row("always the majority", f"{random['majority']:.1%}")
+    table.add_row("bag of words: TF-IDF, logistic regression", f"{scores['order_bag_of_words']:.1%}")
+    table.add_row("BERT from random weights", _spread(random["accuracies"]))
+    table.add_row("BERT from the pretrained", _spread(tuned["accuracies"]))
+    console.print(table)
+    print(_verdict(random["accuracies"], tuned["accuracies"], random["examples"], memory["minutes"]))
+
+    table = _table(f"Is a review's sentence positive? {_rows(out, '')}", "accuracy")
+    table.add_row("always the majority", f"{sentiment['dev']['majority']:.1%}")
+    table.add_row("bag of words: TF-IDF, logistic regression", f"{scores['sentiment_bag_of_words']:.1%}")
+    table.add_row("BERT from weights that others trained for days", f"{sentiment['dev']['accuracy']:.1%}")
+    console.print(table)
+
+    seconds = memory["seconds"]
+    stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
+    print(f"{sum(seconds.values()):.0f} s in all: {stages}")
+    print(f"all of it lies in {out}/, the pictures in curves.png; the lines after $ do each step by itself")
+    print(f"curves live: tensorboard --logdir {out}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _rows(out: Path, prefix: str) -> str:
+    """How many rows the task's two tables have; each row is a line."""
+    train, held_out = (
+        len((out / f"{prefix}{part}.csv").read_text(encoding="utf-8").splitlines()) - 1
+        for part in ("train", "held_out")
+    )
+    return f"{train:,} labels, {held_out:,} held out"
+
+
+def _spread(accuracies: Sequence[float]) -> str:
+    return f"{statistics.mean(accuracies):.1%} ± {100 * statistics.stdev(accuracies):.1f}"
+
+
+def _verdict(random: Sequence[float], tuned: Sequence[float], examples: int, minutes: float) -> str:
+    """Whether the pretrained start is ahead by more than two standard errors, of the seeds and of the sentences."""
+    ahead = statistics.mean(tuned) - statistics.mean(random)
+    error = math.sqrt(
+        sum(
+            statistics.variance(side) / len(side) + statistics.mean(side) * (1 - statistics.mean(side)) / examples
+            for side in (random, tuned)
+        )
+    )
+    counted = f"{100 * ahead:+.1f} points, standard error {100 * error:.1f}, {len(random)} seeds each (± is their sd)"
+    if ahead > 2 * error:
+        return f"Pretraining helps: {counted}."
+    return f"{minutes:g} minutes do not show that pretraining helps: {counted}; more minutes do."
