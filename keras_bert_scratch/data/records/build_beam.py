@@ -88,8 +88,8 @@ def build_records_with_beam(
     Returns: the `Manifest`.
 
     Raises:
-        UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, or a
-            worker does not see `directory`.
+        UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, a server
+            of the engine cannot be reached, or a worker does not see `directory`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))

@@ -18,6 +18,10 @@ from pathlib import Path
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.data.corpus.blocks import read_blocks
+from keras_bert_scratch.data.corpus.files import source_files
+from keras_bert_scratch.data.corpus.form import CorpusForm
+from keras_bert_scratch.data.corpus.sources import file_groups
 
 pytestmark = pytest.mark.slow
 
@@ -100,9 +104,11 @@ def local(tmp_path_factory, documents, tokenizer) -> Path:
     """A folder with `text`, three groups of which the first has two blocks, `vocab.txt`, and `records` built here."""
     folder = tmp_path_factory.mktemp("local")
     (folder / "text").mkdir()
-    for name, first, end in (("a.txt", 0, 15000), ("b.txt", 15000, 22000), ("c.txt", 22000, 29000)):
+    for name, first, end in (("a.txt", 0, 27000), ("b.txt", 27000, 36000), ("c.txt", 36000, 45000)):
         texts = ["\n".join([f"Tale {number}.", *documents[number % 64]]) for number in range(first, end)]
         (folder / "text" / name).write_text("\n\n".join(texts))
+    groups = file_groups(source_files(folder / "text"))
+    assert [len(list(read_blocks(group, CorpusForm()))) for group in groups] == [2, 1, 1]
     tokenizer.vocabulary.save(folder / "vocab.txt")
     kbs.build_records([folder / "text"], tokenizer, folder / "records", num_shards=4)
     return folder
