@@ -79,11 +79,15 @@ def tfrecords(
         raise UserError(f"`format`: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
     if beam is not None and format == "google":
         raise UserError("`beam`: builds the format documents only; build that, then the same command without `beam`")
+    try:
+        beam_options = shlex.split(beam or "")
+    except ValueError as error:
+        raise UserError(f"`beam`: {beam!r} is no list of options ({error}); mend its quotes") from None
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
     with ProgressBar("tokenising") as bar:
         if beam is not None:
-            manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, shlex.split(beam))
+            manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, beam_options)
         elif format == "documents":
             manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:

@@ -82,6 +82,7 @@ def test_with_beam(corpus, vocab):
     [
         (["--format", "both"], "--format: 'both' is unknown; choose one of documents, google"),
         (["--format", "google", "--beam", ""], "--beam: builds the format documents only"),
+        (["--beam", "--runner='Direct"], "is no list of options (No closing quotation); mend its quotes"),
         (["--format", "google", "--pairs", "none"], "--pairs: Google's records hold two segments"),
         (["--format", "google", "--dupe-factor", "0"], "--dupe-factor: must be at least 1"),
         (["--documents", "pages"], "--documents: 'pages' is unknown"),

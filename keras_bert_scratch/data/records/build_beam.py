@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,6 +46,12 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
 ATTEMPTS_FOLDER = "attempts"
+
+# What Beam puts between an error of a step and the step's name, and what gRPC says of a server that is not there.
+OF_A_STEP = " [while running "
+UNREACHABLE = re.compile(r'details = "(failed to connect to all addresses.*?)"')
+# Where Beam logs a step's error: in this process, and as a message of a job service.
+LOGGERS_OF_STEPS = ("apache_beam.runners.common", "root")
 
 # The position of a block in the corpus: the number of its group of files, and its own within the group.
 Position = tuple[int, int]
@@ -81,8 +88,8 @@ def build_records_with_beam(
     Returns: the `Manifest`.
 
     Raises:
-        UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, or a
-            worker does not see `directory`.
+        UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, a server
+            of the engine cannot be reached, or a worker does not see `directory`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -100,13 +107,12 @@ def build_records_with_beam(
         ) from None
     files = source_files(corpus)
     num_buckets = num_shards_of(files, num_shards)
-    logging.getLogger("apache_beam.runners.common").addFilter(_is_not_for_users)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(pipeline_args)))
-    except ValueError as error:
-        raise UserError(f"`beam`: Beam refuses its options ({' '.join(str(error).split())}); mend them") from None
+    except (AttributeError, ImportError, ValueError) as error:
+        raise UserError(f"`beam`: Beam refuses its options ({_one_line(error)}); mend them") from None
 
-    with _new_folder(path_of(directory)) as folder:
+    with _new_folder(path_of(directory)) as folder, _logged_for_programmers():
         steps = _Steps(folder, tokenizer.vocabulary, tokenizer.rules, num_buckets, seed, form)
         parts = (
             pipeline
@@ -130,7 +136,11 @@ def build_records_with_beam(
         known = (beam.pvalue.AsSingleton(shards), beam.pvalue.AsSingleton(indexes))
         _ = written | "Finish" >> beam.Map(steps.finish, *known)
         try:
-            pipeline.run().wait_until_finish()
+            running = pipeline.run()
+        except Exception as error:
+            raise _user_error_of(error) or _refusal_of(error) or error from None
+        try:
+            running.wait_until_finish()
         except Exception as error:
             raise _user_error_of(error) or error from None
         return Manifest.load(folder)
@@ -219,12 +229,41 @@ def _records(made: tuple[Position, Part], shards: list[list[int]]) -> Iterator[t
         yield shard_of[bucket], (position, bucket, framed)
 
 
-def _is_not_for_users(record: logging.LogRecord) -> bool:
-    """Beam logs what a step raises, with a traceback; the caller prints a `UserError` as one line."""
-    return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+@contextlib.contextmanager
+def _logged_for_programmers() -> Iterator[None]:
+    """Keeps out of Beam's log what is raised as one line."""
+    loggers = [logging.getLogger(name) for name in LOGGERS_OF_STEPS]
+    for logger in loggers:
+        logger.addFilter(_is_for_programmers)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_for_programmers)
+
+
+def _is_for_programmers(record: logging.LogRecord) -> bool:
+    raised = record.exc_info[1] if record.exc_info else None
+    return not _user_error_of(raised if isinstance(raised, Exception) else RuntimeError(record.getMessage()))
 
 
 def _user_error_of(error: Exception) -> UserError | None:
     """The `UserError` that a step raised: Beam adds the step's name, or passes it on as text."""
+    if unreachable := UNREACHABLE.search(str(error)):
+        return UserError(f"`beam`: a server cannot be reached ({unreachable[1]}); start it, or mend its address")
     found = error if isinstance(error, UserError) else user_error_within(error)
-    return found and UserError(str(found).partition(" [while running ")[0])
+    return found and UserError(str(found).partition(OF_A_STEP)[0])
+
+
+def _refusal_of(error: Exception) -> UserError | None:
+    """What `error` means where no step raised it: the engine is not installed, not there, or lacks an option."""
+    text = _one_line(error)
+    if OF_A_STEP in text or "Traceback" in text or getattr(error, "errno", None):
+        return None
+    if isinstance(error, (ImportError, OSError, RuntimeError, ValueError)) or type(error).__module__.startswith("grpc"):
+        return UserError(f"`beam`: the engine does not take the work ({text}); mend the options, or start the engine")
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,5 +1,6 @@
 import gzip
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from keras_bert_scratch.data.corpus.form import CorpusForm
 from keras_bert_scratch.data.records.build import build_records
 from keras_bert_scratch.data.records.build_beam import build_records_with_beam
 from keras_bert_scratch.data.records.shards import write_shard
+
+# A pool of workers that nobody has started.
+PORTABLE = ["--runner=PortableRunner", "--environment_type=EXTERNAL", "--environment_config=localhost:9"]
 
 
 def text_of(documents: list[list[str]]) -> str:
@@ -114,11 +118,17 @@ def test_every_attempt_at_a_shard_has_a_place_of_its_own(corpus, tokenizer, monk
     assert len(set(places)) == 3
 
 
-def test_no_traceback_is_logged_for_what_a_user_can_mend(tokenizer, caplog):
+@pytest.mark.parametrize(
+    "engine", [[], ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]]
+)
+def test_no_traceback_is_logged_for_what_a_user_can_mend(tokenizer, caplog, engine):
     Path("d.txt").write_bytes(b"\xff")
-    with pytest.raises(kbs.UserError):
-        build_records_with_beam(["d.txt"], tokenizer, "beam")
-    assert "d.txt" not in caplog.text
+    with pytest.raises(kbs.UserError, match=r"^d.txt: line 1 is not UTF-8"):
+        build_records_with_beam(["d.txt"], tokenizer, "beam", pipeline_args=engine)
+    # What the service and its worker log stays in their own processes where they have some.
+    here = [record for record in caplog.records if record.name in ("root", "apache_beam.runners.common")]
+    assert "d.txt" not in "".join(caplog.handler.format(record) for record in here)
+    assert not logging.getLogger().filters
 
 
 def test_other_failures_stay_what_they_are(corpus, tokenizer, tmp_path, monkeypatch, caplog):
@@ -145,6 +155,23 @@ def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
         ({"directory": "quux://bucket/records"}, r"quux://bucket/records: cannot be read \(TensorFlow opens no quux"),
         ({"num_shards": 0}, r"`num_shards`: must be at least 1, not 0"),
         ({"pipeline_args": ["--runner=Walker"]}, r"`beam`: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
+        (
+            {"pipeline_args": ["--runner=apache_beam.runners.Walker"]},
+            r"`beam`: Beam refuses its .*attribute 'Walker'.*mend",
+        ),
+        ({"pipeline_args": ["--runner=walks.Walker"]}, r"`beam`: Beam refuses its options \(No module named 'walks'\)"),
+        (
+            {"pipeline_args": ["--runner=PortableRunner"]},
+            r"`beam`: the engine does not take the work \(.*--job_endpoint",
+        ),
+        (
+            {"pipeline_args": [*PORTABLE, "--job_endpoint=localhost:9", "--job_server_timeout=1"]},
+            r"`beam`: the engine does not take the work \(FutureTimeoutError\); mend the options, or start the engine",
+        ),
+        (
+            {"pipeline_args": [*PORTABLE, "--job_endpoint=embed"]},
+            r"`beam`: a server cannot be reached \(failed to connect .*:9: .*\); start it, or mend its address",
+        ),
         ({"directory": "full"}, r"full: exists already; delete it or choose another place"),
         ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another place"),
         ({"corpus": ["none.txt"]}, r"none.txt: no such file or folder"),
