@@ -8,9 +8,9 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader
 
 
 def tfidf_accuracy(train: Path, held_out: Path) -> float:
-    """The accuracy of logistic regression on TF-IDF, at the best of 30 settings by cross-validation on `train`.
+    """The accuracy of logistic regression on TF-IDF, at the best of 15 settings by cross-validation on `train`.
 
-    The settings: single words, pairs or triples of neighbours too; ten strengths of regularisation.
+    The settings: single words, pairs or triples of neighbours too; five strengths of regularisation.
 
     Args:
         train, held_out: Path. Tables with the columns `text` and `label`.
@@ -23,9 +23,9 @@ def tfidf_accuracy(train: Path, held_out: Path) -> float:
     steps = [("tfidf", TfidfVectorizer(sublinear_tf=True)), ("classifier", LogisticRegression(max_iter=1000))]
     settings = {
         "tfidf__ngram_range": [(1, 1), (1, 2), (1, 3)],
-        "classifier__C": [10 ** (power / 2) for power in range(-4, 6)],
+        "classifier__C": [0.1, 0.3, 1, 3, 10],
     }
-    search = GridSearchCV(Pipeline(steps), settings, cv=5).fit(*_columns(train))
+    search = GridSearchCV(Pipeline(steps), settings, cv=3).fit(*_columns(train))
     return float(search.score(*_columns(held_out)))
 
 

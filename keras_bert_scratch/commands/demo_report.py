@@ -47,7 +47,7 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
     table.add_row("BERT from random weights", _spread(random["accuracies"]))
     table.add_row("BERT from the pretrained", _spread(tuned["accuracies"]))
     console.print(table)
-    print(_verdict(random["accuracies"], tuned["accuracies"], random["examples"], memory["minutes"]))
+    print(verdict(random["accuracies"], tuned["accuracies"], random["examples"], memory["minutes"]))
 
     table = _table(f"Is a review's sentence positive? {_rows(out, '')}", "accuracy")
     table.add_row("always the majority", f"{sentiment['dev']['majority']:.1%}")
@@ -83,7 +83,7 @@ def _spread(accuracies: Sequence[float]) -> str:
     return f"{statistics.mean(accuracies):.1%} ± {100 * statistics.stdev(accuracies):.1f}"
 
 
-def _verdict(random: Sequence[float], tuned: Sequence[float], examples: int, minutes: float) -> str:
+def verdict(random: Sequence[float], tuned: Sequence[float], examples: int, minutes: float) -> str:
     """Whether the pretrained start is ahead by more than two standard errors, of the seeds and of the sentences."""
     ahead = statistics.mean(tuned) - statistics.mean(random)
     error = math.sqrt(

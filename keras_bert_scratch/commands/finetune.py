@@ -18,6 +18,7 @@ from keras_bert_scratch.commands.arguments import (
     BiasCorrection,
     Dtype,
     Index,
+    InitializerRange,
     LabelColumn,
     Length,
     OnBadRow,
@@ -114,6 +115,7 @@ def finetune(
     dropout: Annotated[
         float, typer.Option(help="With --preset: fraction dropped; a pretrained model keeps its own.")
     ] = 0.1,
+    initializer_range: InitializerRange = 0.02,
     dev: Annotated[
         Path | None, typer.Option(help="Table to measure on after each epoch; the best epoch's model is kept.")
     ] = None,
@@ -167,7 +169,11 @@ def finetune(
     if preset and vocab and not init:
         tokenizer = BertTokenizer(vocab)
         start = BertConfig.preset(
-            preset, vocab_size=len(tokenizer.vocabulary), hidden_dropout=dropout, attention_dropout=dropout
+            preset,
+            vocab_size=len(tokenizer.vocabulary),
+            hidden_dropout=dropout,
+            attention_dropout=dropout,
+            initializer_range=initializer_range,
         )
     elif not init or preset or vocab:
         raise UserError("`init`: give it alone, or `preset` with `vocab` to start from random weights")

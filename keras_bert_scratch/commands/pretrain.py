@@ -13,6 +13,7 @@ from keras_bert_scratch.commands.arguments import (
     BiasCorrection,
     Dtype,
     Index,
+    InitializerRange,
     Length,
     MaskedFraction,
     Masking,
@@ -51,6 +52,7 @@ def pretrain(
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
     dropout: Annotated[float, typer.Option(help="Fraction of activations and attention dropped.")] = 0.1,
+    initializer_range: InitializerRange = 0.02,
     dtype: Dtype = "float32",
     held_out: Annotated[
         Path | None, typer.Option("--eval", help="Records to measure on before, after and in between.")
@@ -107,7 +109,13 @@ def pretrain(
     seconds = seconds_of(budget, "budget") if budget else None
     run = pretrain_records(
         data,
-        BertConfig.preset(preset, vocab_size=data.vocab_size, hidden_dropout=dropout, attention_dropout=dropout),
+        BertConfig.preset(
+            preset,
+            vocab_size=data.vocab_size,
+            hidden_dropout=dropout,
+            attention_dropout=dropout,
+            initializer_range=initializer_range,
+        ),
         out,
         TrainingOptions(steps, seconds, learning_rate, warmup, bias_correction, optimizer),
         batch,

@@ -2,20 +2,21 @@
 
 import importlib
 import json
-import os
+import re
 import shlex
-import subprocess
-import sys
+import statistics
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from keras_bert_scratch.commands import demo
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands import demo, demo_report
 from keras_bert_scratch.commands.main import app
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training import pretraining
+from keras_bert_scratch.training.run_directory import read_run
 
 # All tests of this file in one worker: each would make a demo of its own.
 pytestmark = pytest.mark.xdist_group("demo")
@@ -23,38 +24,64 @@ pytestmark = pytest.mark.xdist_group("demo")
 VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
 # The example of the help, with the least time that shows all of it.
 SHORT = demo.EXAMPLE.replace("--minutes 1", "--minutes 0.2")
-ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    """An empty folder in which the example of `keras-bert demo --help` has run, shortened."""
+def world(tmp_path_factory, vocabulary, small) -> Path:
+    """An empty folder in which the example of `keras-bert demo --help` has run, shortened.
+
+    A network with random weights stands in for the trained one, which `make slow` takes.
+    """
     folder = tmp_path_factory.mktemp("world")
-    done = run(shlex.split(SHORT), folder)
-    assert done.returncode == 0, done.stderr
+    kbs.BertBackbone(small).save_pretrained(folder / "stand_in", kbs.BertTokenizer(vocabulary))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(demo, "REAL_WEIGHTS", folder / "stand_in")
+        patch.setattr(demo, "VOCAB_SIZE", 500)
+        done = CliRunner().invoke(app, shlex.split(SHORT)[1:])
+    assert done.exit_code == 0, done.output
     (folder / "shown.txt").write_text(done.stdout)
     return folder
 
 
-def test_the_demo_ends_with_its_table(world):
+def test_the_demo_ends_with_its_tables(world):
     shown = (world / "shown.txt").read_text()
-    for row in (
-        "masked words: loss",
-        "masked words: right",
-        "next sentence: right",
-        "always the majority",
-        "fine-tuned from random weights",
-        "fine-tuned from the pretrained",
+    scores = json.loads((world / "demo" / "demo.json").read_text())["scores"]
+    for row, accuracy in (
+        ("BERT from random weights", statistics.mean(scores["order_from_random"]["accuracies"])),
+        ("BERT from the pretrained", statistics.mean(scores["order_from_pretrained"]["accuracies"])),
+        ("always the majority", scores["order_from_random"]["majority"]),
+        ("bag of words", scores["order_bag_of_words"]),
+        ("bag of words", scores["sentiment_bag_of_words"]),
+        ("weights that others trained", read_run(world / "demo" / "sentiment")["results"]["dev"]["accuracy"]),
     ):
+        assert re.search(rf"{row}[^\n]*{accuracy:.1%}", shown), row
+    for row in ("masked words: loss", "masked words: right", "next sentence: right", "It was a waste"):
         assert row in shown
-    runs = {name: json.loads((world / "demo" / name / "run.json").read_text()) for name in ("sentiment", "from_random")}
-    assert f"{runs['sentiment']['results']['dev']['accuracy']:.1%}" in shown
-    same = [{name: value for name, value in run["settings"].items() if name != "start"} for run in runs.values()]
-    assert same[0] == same[1]  # the comparison has the same labels, steps, rate and seed
+
+
+def test_the_starts_differ_in_nothing_else(world):
+    """Labels, seeds and length are the same; rate and epochs are each start's own."""
+    runs = [read_run(world / "demo" / f"order_from_{start}" / "seed-1") for start in ("random", "pretrained")]
+    own = ("start", "epochs", "learning_rate")
+    settings = [{name: value for name, value in run["settings"].items() if name not in own} for run in runs]
+    assert settings[0] == settings[1]
+    assert not any(run["settings"].get("dev") for run in runs)  # nothing is chosen on the held-out sentences
+
+
+@pytest.mark.parametrize(
+    ("random", "tuned", "helps"),
+    [
+        ([0.50, 0.51, 0.49], [0.60, 0.61, 0.59], True),
+        ([0.50, 0.51, 0.49], [0.52, 0.53, 0.51], False),  # ahead, but within two standard errors of 2,000 sentences
+        ([0.60, 0.61, 0.59], [0.50, 0.51, 0.49], False),
+        ([0.40, 0.50, 0.60], [0.45, 0.55, 0.65], False),  # seeds differ by more than the starts
+    ],
+)
+def test_the_verdict_is_by_two_standard_errors(random, tuned, helps):
+    verdict = demo_report.verdict(random, tuned, 2000, 10.0)
+    assert verdict.startswith("Pretraining helps: " if helps else "10 minutes do not show")
+    assert f"{100 * (statistics.mean(tuned) - statistics.mean(random)):+.1f} points" in verdict
 
 
 def test_the_demo_leaves_what_it_names(world):
@@ -64,14 +91,17 @@ def test_the_demo_leaves_what_it_names(world):
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert list(folder.glob("pretrained/tensorboard/events*"))
     commands = [line for line in (world / "shown.txt").read_text().splitlines() if line.startswith("$ keras-bert ")]
-    assert {line.split()[2] for line in commands} == {"vocab", "tfrecords", "pretrain", "finetune", "export", "predict"}
+    verbs = {"vocab", "tfrecords", "pretrain", "finetune", "evaluate", "export", "predict"}
+    assert {line.split()[2] for line in commands} == verbs
 
 
 def test_a_finished_demo_shows_its_table_again(world, monkeypatch):
     monkeypatch.chdir(world)
+    monkeypatch.setattr(demo, "REAL_WEIGHTS", world / "stand_in")
+    monkeypatch.setattr(demo, "VOCAB_SIZE", 500)
     again = CliRunner().invoke(app, shlex.split(SHORT)[1:])
     assert again.exit_code == 0, again.output
-    assert "fine-tuned from the pretrained" in again.output
+    assert "BERT from the pretrained" in again.output
     other = CliRunner().invoke(app, ["demo", "--minutes", "5"])
     assert other.exit_code == 2
     assert "continue it with --minutes 0.2" in other.output
