@@ -66,6 +66,9 @@ def test_the_starts_differ_in_nothing_else(world):
     own = ("start", "epochs", "learning_rate")
     settings = [{name: value for name, value in run["settings"].items() if name not in own} for run in runs]
     assert settings[0] == settings[1]
+    folders = ("pretrained", "order_from_random/seed-1", "order_from_pretrained/seed-1")
+    configs = [json.loads((world / "demo" / folder / "config.json").read_text()) for folder in folders]
+    assert {config["config"]["initializer_range"] for config in configs} == {0.06}
     assert not any(run["settings"].get("dev") for run in runs)  # nothing is chosen on the held-out sentences
 
 

@@ -1,0 +1,88 @@
+"""What counting reaches on masked words: the losses beside which a small pretraining's loss can be read.
+
+    python benchmarks/masked_word_bounds.py TEXT VOCAB [--positions 5000]
+
+TEXT is a folder with `train/` and `held_out/`, as `keras-bert demo` leaves in `demo/text`. Three predictors of a hidden
+token are counted on the one and measured on the other: its frequency; the token on its left; both neighbours, as a
+chain of pairs has it, p(w | l, r) ~ p(w | l) p(r | w). Pairs are smoothed towards frequencies with the weight that
+serves best of 1, 3, 10, 30, 100 and 300 (which favours counting a little). `[SEP]` stands at both ends of a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import typer
+
+import keras_bert_scratch as kbs
+
+WEIGHTS = (1, 3, 10, 30, 100, 300)
+
+
+def main(
+    text: Annotated[Path, typer.Argument(help="Folder with train/ and held_out/.")],
+    vocab: Annotated[Path, typer.Argument(help="vocab.txt.")],
+    positions: Annotated[int, typer.Option(help="Hidden tokens to measure on.")] = 5000,
+) -> None:
+    """Prints a row for each predictor."""
+    tokenizer = kbs.BertTokenizer(vocab)
+    train, held_out = (_tokens(text / part, tokenizer) for part in ("train", "held_out"))
+    size = len(tokenizer.vocabulary)
+    frequency = (np.bincount(train, minlength=size) + 1) / (len(train) + size)
+    pairs = np.zeros((size, size), np.float32)
+    np.add.at(pairs, (train[:-1], train[1:]), 1)
+    occurrences = pairs.sum(axis=1)
+
+    words = np.flatnonzero(held_out != tokenizer.vocabulary.sep_id)
+    chosen = np.random.default_rng(0).choice(words, min(positions, len(words)), replace=False)
+    left, hidden, right = held_out[chosen - 1], held_out[chosen], held_out[chosen + 1]
+    rows = [("frequency", -np.log(frequency[hidden]).mean(), (hidden == frequency.argmax()).mean())]
+    for name, neighbours in (("left neighbour", False), ("both neighbours", True)):
+        measured = [
+            _losses(pairs, occurrences, frequency, weight, left, hidden, right, neighbours) for weight in WEIGHTS
+        ]
+        rows.append((name, *min(measured)))
+    print("| counted | loss | right |\n|---|---:|---:|")
+    for name, loss, right_fraction in rows:
+        print(f"| {name} | {loss:.2f} | {right_fraction:.1%} |")
+
+
+def _tokens(folder: Path, tokenizer: kbs.BertTokenizer) -> np.ndarray:
+    """The ids of all sentences in a row, parted by `[SEP]`."""
+    separator = np.array([tokenizer.vocabulary.sep_id])
+    parts = [separator]
+    for document in kbs.read_documents([folder]):
+        ids = tokenizer.tokenize(document)
+        for sentence in np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1]):
+            parts += [sentence, separator]
+    return np.concatenate(parts)
+
+
+def _losses(
+    pairs: np.ndarray,
+    occurrences: np.ndarray,
+    frequency: np.ndarray,
+    weight: float,
+    left: np.ndarray,
+    hidden: np.ndarray,
+    right: np.ndarray,
+    both: bool,
+) -> tuple[float, float]:
+    """Mean loss of the hidden tokens, and the fraction whose likeliest token is right."""
+    losses, hits = [], 0
+    for before, word, after in zip(left, hidden, right, strict=True):
+        scores = (pairs[before] + weight * frequency) / (occurrences[before] + weight)
+        if both:
+            scores = scores * (pairs[:, after] + weight * frequency[after]) / (occurrences + weight)
+        losses.append(-np.log(scores[word] / scores.sum()))
+        hits += scores.argmax() == word
+    return float(np.mean(losses)), hits / len(hidden)
+
+
+if __name__ == "__main__":
+    typer.run(main)

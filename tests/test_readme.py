@@ -1,0 +1,42 @@
+"""README.md says what is so: its links lead somewhere, and the reading list is as long as it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_no_line_is_longer_than_125_characters():
+    assert [line for line in README.splitlines() if len(line) > 125] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if re.match("[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file.read_text(encoding="utf-8")), target
+
+
+def test_the_reading_list_is_as_long_as_it_says():
+    section = README.partition("## Read it in an evening")[2].partition("\n## ")[0]
+    claimed = int(re.search(r"([\d,]+) lines", section)[1].replace(",", ""))
+    lines = 0
+    for item in re.findall(r"^\d\. (.+(?:\n   .+)*)", section, re.MULTILINE):
+        place = ROOT / re.search(r"\]\((keras_bert_scratch/[^)]*)\)", item)[1]
+        files = [place] if place.is_file() else [place / f"{name}.py" for name in re.findall(r"`([a-z_]+)`", item)]
+        lines += sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+    assert abs(lines - claimed) <= 0.05 * claimed
