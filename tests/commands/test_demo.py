@@ -5,6 +5,8 @@ import json
 import re
 import shlex
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,15 @@ def test_a_demo_that_is_terminated_in_a_verb_ends_there(records, monkeypatch):
     with pytest.raises(typer.Exit) as ended:
         stages._verb("pretraining", f"pretrain {records} --preset bert-tiny --steps 9 --out run")
     assert ended.value.exit_code == 0
+
+
+@pytest.mark.slow
+def test_the_example_as_it_stands(fresh_folder):
+    """With the trained weights, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_bert_scratch", *shlex.split(demo.EXAMPLE)[1:]], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "BERT from weights that others trained" in done.stdout.decode()
+    trained = read_run("demo/sentiment")["results"]["dev"]
+    assert trained["accuracy"] > trained["majority"] + 0.1
