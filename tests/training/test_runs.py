@@ -40,9 +40,10 @@ def weights(run: Path | str) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def finished(records, small, tmp_path_factory):
+def finished(records, small, tmp_path_factory, curves_are_not_drawn):
     out = tmp_path_factory.mktemp("runs") / "run"
-    run_it(records, small, out, held_out=kbs.PretrainingRecords(records))
+    with curves_are_not_drawn():  # but here
+        run_it(records, small, out, held_out=kbs.PretrainingRecords(records))
     return out
 
 
