@@ -92,11 +92,12 @@ def eager_functions():
 
     @contextlib.contextmanager
     def run():
+        before = tf.config.functions_run_eagerly()
         tf.config.run_functions_eagerly(True)
         try:
             yield
         finally:
-            tf.config.run_functions_eagerly(False)
+            tf.config.run_functions_eagerly(before)
 
     return run
 
