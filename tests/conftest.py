@@ -111,13 +111,13 @@ def eagerly(eager_functions):
 
 @pytest.fixture(scope="session", autouse=True)
 def curves_are_not_drawn():
-    """Runs leave an empty picture, as drawing takes half a second each; gives a context in which they draw it.
+    """Runs leave a file in its place, as drawing takes half a second each; gives a context in which they draw.
 
     `tests/training/test_runs.py` looks at a real one.
     """
     draw = resumable.plot_curves
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resumable, "plot_curves", lambda runs, picture: picture.write_bytes(b""))
+        patch.setattr(resumable, "plot_curves", lambda runs, picture: picture.write_bytes(b"none"))
 
         @contextlib.contextmanager
         def drawn():
