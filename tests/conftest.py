@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.training import resumable
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
 PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
@@ -85,12 +86,46 @@ def small(config) -> kbs.BertConfig:
     return config.replace(num_layers=1)
 
 
+@pytest.fixture(scope="session")
+def eager_functions():
+    """A context for what is the same in a graph, whose compiling takes seconds."""
+
+    @contextlib.contextmanager
+    def run():
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
+
+    return run
+
+
 @pytest.fixture
-def eagerly():
-    """For what is the same in a graph, whose compiling takes seconds."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def eagerly(eager_functions):
+    """It for a whole test."""
+    with eager_functions():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def curves_are_not_drawn():
+    """Runs leave a file in its place, as drawing takes half a second each; gives a context in which they draw.
+
+    `tests/training/test_runs.py` looks at a real one.
+    """
+    draw = resumable.plot_curves
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resumable, "plot_curves", lambda runs, picture: picture.write_bytes(b"none"))
+
+        @contextlib.contextmanager
+        def drawn():
+            with pytest.MonkeyPatch.context() as undo:
+                undo.setattr(resumable, "plot_curves", draw)
+                yield
+
+        yield drawn
 
 
 class Killed(BaseException):

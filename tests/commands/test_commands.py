@@ -37,10 +37,10 @@ def refused(*argv: str, saying: str) -> None:
 
 
 @pytest.fixture
-def model(config, tokenizer) -> Path:
+def model(small, tokenizer) -> Path:
     """A classifier and all that belongs to it, without training."""
     spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
-    kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(config), 2), tokenizer, spec).save("model")
+    kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
     return Path("model")
 
 
@@ -89,6 +89,7 @@ def test_inspect_tells_what_other_peoples_models_are(folder, expected):
     assert all(words in result.output for words in expected), result.output
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_model_of_hugging_face_is_converted_and_answers():
     shutil.copytree(GOLDEN / "huggingface" / "BertForSequenceClassification", "theirs")
     shutil.copy(GOLDEN / "google" / "vocab.txt", "theirs")
@@ -101,6 +102,7 @@ def test_a_model_of_hugging_face_is_converted_and_answers():
     refused("convert", "ours", "preset", "--to", "google", saying="preset: exists already")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_predict_prints_label_score_and_text(model):
     result = keras_bert("predict", model, "The heron sleeps.", "An otter.")
     lines = [line.split("\t") for line in result.output.splitlines()]
@@ -108,13 +110,14 @@ def test_predict_prints_label_score_and_text(model):
     assert all(label in ("no", "yes") and 0.5 <= float(score) <= 1 for label, score, _ in lines)
 
 
-def test_evaluate_measures_a_pretrained_model_on_records(config, tokenizer, records):
-    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
+def test_evaluate_measures_a_pretrained_model_on_records(small, tokenizer, records):
+    kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("pretrained", tokenizer)
     result = keras_bert("evaluate", "pretrained", "--data", records, "--length", "32")
     assert result.exit_code == 0, result.output
     assert "masked lm accuracy" in result.output
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_every_task_goes_from_table_to_answers(records):
     """By commands alone, in one epoch: a run, its results, an evaluation, a file of answers, a SavedModel."""
     rows = [{"text": "the heron", "labels": ["bird", "wader"]}, {"text": "the otter", "labels": []}] * 4
@@ -240,6 +243,7 @@ def test_mistyped_commands(records, argv, saying):
     refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_optimizer_and_layer_decay_belong_to_the_run(records):
     small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
     argv = ["pretrain", records, *small, "--steps", "2", "--out", "run"]
@@ -286,18 +290,25 @@ MISTYPED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def backbone(small, tokenizer, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("backbone") / "a"
+    kbs.BertBackbone(small).save_pretrained(path, tokenizer)
+    return path
+
+
 @pytest.mark.parametrize(("argv", "line"), MISTYPED)
-def test_mistyped_words_are_one_line(argv, line, config):
-    kbs.BertBackbone(config).save_pretrained("a")
+def test_mistyped_words_are_one_line(argv, line, backbone):
+    shutil.copytree(backbone, "a")
     Path("t.csv").write_text("text,labels\na,x\nb,y\n")
     result = keras_bert(*argv)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
     assert re.match(rf"error: .*{line}", result.stderr), result.stderr
 
 
-def test_the_default_task_has_its_options(tokenizer, config):
+def test_the_default_task_has_its_options(backbone):
     Path("t.csv").write_text("text,label\na,x\nb,y\n")
-    kbs.BertBackbone(config).save_pretrained("a", tokenizer)
+    shutil.copytree(backbone, "a")
     refused(*FINETUNE, "--class-weights", "balancd", saying="^error: --class-weights: ")
 
 
@@ -310,7 +321,7 @@ def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
 
 
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
-    argv = ["pretrain", str(records), "--preset", "bert-tiny", "--steps", "400", "--batch", "2"]
+    argv = ["pretrain", str(records), "--preset", "bert-tiny", "--steps", "250", "--batch", "2"]
     argv += ["--length", "16", "--out", "run"]
     process = subprocess.Popen([*KERAS_BERT, *argv], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -336,6 +347,7 @@ def read_only_disk(small_disk):
     return small_disk
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_read_only_file_system(read_only_disk, records, corpus, model):
     out = read_only_disk / "out"
     Path("train.csv").write_text("text,label\na,yes\nb,no\n")
@@ -361,6 +373,7 @@ def test_errors_of_files_that_are_read_are_one_line_too(monkeypatch, vocabulary)
     refused("inspect", "vocab.txt", saying=r"vocab\.txt: permission is denied; change the permissions")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_full_disk(small_disk, records, corpus, model):
     disk = small_disk
     pretrain = ["pretrain", records, "--preset", "bert-tiny", "--steps", "2", "--length", "16", "--out", disk / "run"]

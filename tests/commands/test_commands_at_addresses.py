@@ -11,6 +11,8 @@ from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Spec
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TABLE = b"text,label\nthe sky,sky\na film,film\n"
 
 

@@ -96,6 +96,7 @@ def test_a_file_brings_back_the_compiled_model(name):
     same_outputs(model, loaded, inputs)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_loaded_model_trains_on_as_if_never_saved():
     one, (_, _, inputs, labels) = compiled(), MODELS["one label"]
     one.fit(inputs, labels, verbose=0)
@@ -107,6 +108,7 @@ def test_a_loaded_model_trains_on_as_if_never_saved():
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_loss_scale_of_float16_is_part_of_the_file():
     model, (_, _, inputs, labels) = make(dtype="mixed_float16"), MODELS["one label"]
     model.compile(kbs.BertAdamW(1e-3))
@@ -148,6 +150,7 @@ def test_fit_and_evaluate_take_what_predict_takes(dtype):
     assert evaluate(model, x, LABELS) == pytest.approx(evaluate(model, INPUTS, LABELS))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_single_batches_train_and_measure_as_fit_and_evaluate_do():
     one, other = compiled(), compiled()
     other.set_weights(one.get_weights())
@@ -208,6 +211,7 @@ def test_a_negative_label_does_not_count(name, label, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", ["ours", "Keras's"])
+@pytest.mark.usefixtures("eagerly")
 def test_labels_at_padding_do_not_count(optimizer):
     _, _, inputs, labels = MODELS["tokens"]
     model = make("tokens")
@@ -288,6 +292,7 @@ def test_an_optimizer_of_another_model_is_refused():
         (lambda model: None, {"loss_weights": [1.0]}, "`loss_weights`: needs `loss`"),
     ],
 )
+@pytest.mark.usefixtures("eagerly")
 def test_what_cannot_be_trained_is_named(change, options, said):
     model = make()
     change(model)

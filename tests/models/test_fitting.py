@@ -39,6 +39,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_backup_continues_to_the_same_weights():
     whole, broken, continued = make(), make(), make()
     fit(whole, epochs=4)
@@ -49,6 +50,7 @@ def test_a_backup_continues_to_the_same_weights():
 
 
 @pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.usefixtures("eagerly")
 def test_weights_loaded_before_the_first_fit_bring_the_moments(frozen):
     """Also those of variables that are frozen at that time, and trained later."""
     one, other = make(), make()
@@ -81,6 +83,7 @@ def test_evaluation_within_an_epoch_is_not_part_of_its_means():
     assert fit(evaluated, epochs=2, callbacks=[Evaluate()]).history == fit(plain, epochs=2).history
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_results_have_names_in_their_order():
     model = kbs.BertQuestionAnswerer(kbs.BertBackbone(CONFIG, pooler=False))
     model.compile(kbs.BertAdamW())
@@ -107,6 +110,7 @@ def test_labels_of_another_rank_may_follow():
     assert int(model.optimizer.iterations.numpy()) == 4
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_clone_of_a_model_that_accumulates():
     """It is a functional model of Keras's, without objectives; Keras gives it what `compile` took."""
     model = make(accumulate=2)
@@ -118,12 +122,14 @@ def test_a_clone_of_a_model_that_accumulates():
     assert (again.own_step, again.accumulate) == (True, 1)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_compile_takes_its_arguments_in_keras_order():
     model = make(kbs.BertAdamW(), loss=None)
     model.compile("sgd", "sparse_categorical_crossentropy", [0.5], ["accuracy"])
     assert fit(model).history.keys() == {"loss", "accuracy"}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_step_that_changes_nothing_is_said_once(caplog):
     weights = np.array([1, 1, np.nan, 1, np.nan, 1], "float32")
     data = tf.data.Dataset.from_tensor_slices((INPUTS, LABELS, weights)).batch(2)

@@ -254,6 +254,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("name", LABELS)
+@pytest.mark.usefixtures("eagerly")
 def test_compile_alone_sets_cross_entropy(still, name):
     labels, counts = LABELS[name]
     model, batch = model_of(name, still, pooler=name in ON_POOLED), batch_for(name)
@@ -264,6 +265,7 @@ def test_compile_alone_sets_cross_entropy(still, name):
     assert results["accuracy"] == pytest.approx(np.average(logits.argmax(-1) == labels, weights=counts), abs=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_answers_loss_is_the_mean_of_both_ends(still):
     model, batch = model_of("BertQuestionAnswerer", still, pooler=False), a_batch()
     labels = {"start": np.array([1, 2, 0, 3]), "end": np.array([2, 3, 0, 3])}
@@ -276,6 +278,7 @@ def test_the_answers_loss_is_the_mean_of_both_ends(still):
         assert results[f"{name}_accuracy"] == pytest.approx((logits[name].argmax(-1) == labels[name]).mean(), abs=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_loss_given_to_the_answerer_is_not_halved(config):
     model, batch = model_of("BertQuestionAnswerer", config, pooler=False), a_batch()
     labels = {"start": np.array([1, 2, 0, 3]), "end": np.array([2, 3, 0, 3])}
@@ -287,6 +290,7 @@ def test_a_loss_given_to_the_answerer_is_not_halved(config):
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.usefixtures("eagerly")
 def test_one_class_is_a_score(still, shape):
     model, batch = model_of("BertTextClassifier", still, num_classes=1), a_batch()
     labels = np.array([0.0, 5.0, 2.5, 3.8], "float32")

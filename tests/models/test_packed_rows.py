@@ -151,6 +151,7 @@ def test_the_loss_and_every_gradient_are_those_of_the_unpacked_rows():
         np.testing.assert_allclose(gradient, expected[path], atol=1e-5 * scale, err_msg=path)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_loss_and_accuracy_are_means_over_the_examples_that_are_there():
     plain, packed = models()
     results = []

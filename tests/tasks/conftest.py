@@ -17,3 +17,9 @@ def sentences(documents) -> list[str]:
 def animals(sentences) -> dict[str, list[str]]:
     """A task that a small network can learn: is the sentence about a heron or about an otter?"""
     return {"text": sentences, "label": ["otter" if "otter" in text else "heron" for text in sentences]}
+
+
+@pytest.fixture(scope="session")
+def few(animals) -> dict[str, list[str]]:
+    """Two batches of it, of which nothing is learnt, for what happens around the learning."""
+    return {name: values[:16] for name, values in animals.items()}

@@ -60,7 +60,8 @@ def test_the_folder_holds_all_it_takes(finished):
     assert {"config.json", "task.json", "vocab.txt", "model.weights.h5", "run.json", "metrics.csv", "best"} <= names
 
 
-def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, animals, monkeypatch):
+@pytest.mark.usefixtures("eagerly")
+def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, few, monkeypatch):
     """Of three epochs the second is the best one; its weights are those of the run, and patience is not used up."""
     accuracies = iter([0.5, 0.9, 0.7])
     weights = []
@@ -70,9 +71,9 @@ def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, animals,
         return {"accuracy": next(accuracies), "loss": 1.0}
 
     monkeypatch.setattr(FineTuned, "evaluate", measured)
-    run = tuned(small, tokenizer, animals, dev=animals, epochs=3, patience=5)
+    run = tuned(small, tokenizer, few, dev=few, epochs=3, patience=5)
     assert [entry["accuracy"] for entry in run.results["evaluations"]] == [0.5, 0.9, 0.7]
-    assert [entry["step"] for entry in run.results["evaluations"]] == [9, 18, 27]
+    assert [entry["step"] for entry in run.results["evaluations"]] == [2, 4, 6]
     assert run.results["dev"] == {"accuracy": 0.9, "loss": 1.0}
     saved = FineTuned.load(run.path).model
     for kept, second, third in zip(saved.trainable_weights, *weights[1:], strict=True):
@@ -94,13 +95,14 @@ def test_an_undefined_result_is_never_the_best(found, best, tmp_path):
 
 
 @pytest.mark.parametrize(("patience", "measured"), [(1, 3), (2, 4)])
-def test_patience_ends_the_run(small, tokenizer, animals, monkeypatch, patience, measured):
+@pytest.mark.usefixtures("eagerly")
+def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, measured):
     accuracies = iter([0.5, 0.9, 0.7, 0.7, 0.95])
     monkeypatch.setattr(FineTuned, "evaluate", lambda self, examples: {"accuracy": next(accuracies)})
-    run = tuned(small, tokenizer, animals, dev=animals, epochs=5, patience=patience)
+    run = tuned(small, tokenizer, few, dev=few, epochs=5, patience=patience)
     assert len(run.results["evaluations"]) == measured
     assert run.results["dev"] == {"accuracy": 0.9}
-    assert run.results["steps"] == 9 * measured + 1  # all workers learn of it with the step after
+    assert run.results["steps"] == 2 * measured + 1  # all workers learn of it with the step after
 
 
 def test_an_interrupted_run_ends_in_the_same_weights(finished, small, tokenizer, animals, monkeypatch):
@@ -127,46 +129,69 @@ def test_other_texts_are_another_run(finished, small, tokenizer, animals):
         tuned(small, tokenizer, other, finished, animals, epochs=8)
 
 
-def test_several_seeds_give_mean_and_deviation(small, tokenizer, animals):
-    run = tuned(small, tokenizer, animals, dev=animals, seed=3, seeds=2)
-    results = run.results
-    accuracies = [results["dev_by_seed"][seed]["accuracy"] for seed in ("3", "4")]
-    assert results["dev"]["accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
-    assert results["dev_sd"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
+# So fast that results differ after two steps.
+FAST = {"learning_rate": 0.1}
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory, small, tokenizer, animals, few, eager_functions) -> Path:
+    """Two runs on a few rows, measured on all."""
+    out = tmp_path_factory.mktemp("seeds") / "run"
+    with eager_functions():
+        return tuned(small, tokenizer, few, out, animals, seed=3, seeds=2, **FAST).path
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_several_seeds_give_mean_and_deviation(seeds, animals):
+    results = run_file(seeds)["results"]
+    for name in ("accuracy", "loss"):
+        found = [results["dev_by_seed"][seed][name] for seed in ("3", "4")]
+        assert results["dev"][name] == pytest.approx(np.mean(found), abs=1e-4)
+        assert results["dev_sd"][name] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
     best = results["dev_by_seed"][str(results["best_seed"])]
-    assert best["accuracy"] == max(accuracies)
-    assert kbs.evaluate("run", animals) == best
-    assert {f"seed-{seed}" for seed in (3, 4)} <= {entry.name for entry in Path("run").iterdir()}
+    assert best["accuracy"] == max(found["accuracy"] for found in results["dev_by_seed"].values())
+    assert kbs.evaluate(seeds, animals) == best
+    assert {f"seed-{seed}" for seed in (3, 4)} <= {entry.name for entry in seeds.iterdir()}
 
 
-def test_the_same_seed_gives_the_same_results(small, tokenizer, animals):
-    first, second = (tuned(small, tokenizer, animals, out, animals).results for out in ("one", "two"))
-    assert first == second
+@pytest.mark.usefixtures("eagerly")
+def test_the_same_seed_gives_the_same_results(seeds, small, tokenizer, animals, few):
+    """Alone or among several, to the bit; another seed gives others."""
+    alone = tuned(small, tokenizer, few, dev=animals, seed=4, **FAST)
+    assert alone.results == run_file(seeds / "seed-4")["results"]
+    assert alone.results["dev"]["loss"] != run_file(seeds / "seed-3")["results"]["dev"]["loss"]
+    among, other = (read_tensors(seeds / name / "model.weights.h5") for name in ("seed-4", "seed-3"))
+    for name, value in read_tensors(alone.path / "model.weights.h5").items():
+        np.testing.assert_array_equal(value, among[name], err_msg=name)
+        assert not np.array_equal(value, other[name]), name
 
 
-def test_frozen_layers_stay_as_they_were(config, tokenizer, animals):
+@pytest.mark.usefixtures("eagerly")
+def test_frozen_layers_stay_as_they_were(config, tokenizer, few):
     kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
     how = FineTuning(**{**QUICK, "epochs": 1, "freeze_layers": 1})
-    finetune("classification", "pretrained", animals, "run", how=how)
+    finetune("classification", "pretrained", few, "run", how=how)
     before, after = (read_tensors(Path(folder) / "model.weights.h5") for folder in ("pretrained", "run"))
     moved = {name for name in after if name in before and not np.array_equal(before[name], after[name])}
     assert {name.partition("/")[0] for name in moved} == {"encoder_block_1", "pooler"}
 
 
-def test_accumulation_and_recomputation_change_nothing(small, tokenizer, animals):
+@pytest.mark.usefixtures("eagerly")
+def test_accumulation_and_recomputation_change_nothing(small, tokenizer, few):
     without_dropout = small.replace(hidden_dropout=0.0, attention_dropout=0.0)
-    tuned(without_dropout, tokenizer, animals, "plain")
-    tuned(without_dropout, tokenizer, animals, "saving", options=kbs.RunOptions(accumulate=2, remat=True))
+    tuned(without_dropout, tokenizer, few, "plain")
+    tuned(without_dropout, tokenizer, few, "saving", options=kbs.RunOptions(accumulate=2, remat=True))
     plain, saving = (read_tensors(Path(run) / "model.weights.h5") for run in ("plain", "saving"))
     for name, value in plain.items():
         np.testing.assert_allclose(saving[name], value, atol=2e-5, err_msg=name)
 
 
-def test_bfloat16_is_part_of_the_settings(small, tokenizer, animals):
-    tuned(small, tokenizer, animals, options=kbs.RunOptions(dtype="bfloat16"))
+@pytest.mark.usefixtures("eagerly")
+def test_bfloat16_is_part_of_the_settings(small, tokenizer, few):
+    tuned(small, tokenizer, few, options=kbs.RunOptions(dtype="bfloat16"))
     assert run_file("run")["settings"]["dtype"] == "bfloat16"
     with pytest.raises(kbs.UserError, match="dtype bfloat16, not float32"):
-        tuned(small, tokenizer, animals)
+        tuned(small, tokenizer, few)
 
 
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
@@ -180,7 +205,7 @@ def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monk
     monkeypatch.setattr(TrainFunction, "_replica_step", counted)
     words = " ".join(animals["text"])
     uneven = {"text": [words[: 7 * number] for number in range(1, 31)], "label": ["even", "odd"] * 15}
-    tuned(small, tokenizer, uneven, epochs=2, batch_size=2, max_length=64)
+    tuned(small, tokenizer, uneven, batch_size=2, max_length=64)
     assert traced == [None]
 
 
@@ -189,6 +214,7 @@ def test_the_run_tells_its_non_padding_fraction(finished, tokenizer, animals):
     assert run_file(finished)["results"]["non_padding_fraction"] == round(data.non_padding_fraction(8), 4)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, animals):
     pretrainer = kbs.BertPretrainer(kbs.BertBackbone(config))
     pretrainer.save_pretrained("pretrained", tokenizer)
@@ -207,10 +233,12 @@ PAIRS = {"text": ["a heron", "an otter"] * 4, "text_pair": ["a river", "a river"
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory, small, tokenizer) -> Path:
-    return tuned(small, tokenizer, PAIRS, tmp_path_factory.mktemp("pairs") / "run").path
+def pairs(tmp_path_factory, small, tokenizer, eager_functions) -> Path:
+    with eager_functions():
+        return tuned(small, tokenizer, PAIRS, tmp_path_factory.mktemp("pairs") / "run").path
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_model_of_pairs_takes_pairs_alone(pairs):
     assert json.loads((pairs / "task.json").read_text())["columns"] == ["text", "text_pair"]
     assert len(kbs.predict(pairs, {"text": ["a heron"], "text_pair": ["a river"]})) == 1
@@ -228,10 +256,11 @@ def test_a_model_of_texts_takes_no_pairs(finished):
         kbs.predict(finished, {"text": ["a heron"], "text_pair": ["a river"]})
 
 
-def test_columns_may_have_other_names(small, tokenizer, animals):
+@pytest.mark.usefixtures("eagerly")
+def test_columns_may_have_other_names(small, tokenizer, few):
     for name in ("train", "dev"):
         with Path(f"{name}.csv").open("w", newline="") as file:
-            rows = list(zip(animals["text"], animals["label"], strict=True))
+            rows = zip(few["text"], few["label"], strict=True)
             csv.writer(file).writerows([("review", "animal"), *rows])
     names = {"text": "review", "label": "animal"}
     tuned(small, tokenizer, "train.csv", dev="dev.csv", header_names=names)
@@ -271,6 +300,7 @@ def test_answers_keep_their_order_and_do_not_depend_on_their_neighbours(finished
         assert list(one["scores"].values()) == pytest.approx(list(other["scores"].values()), abs=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_no_row_is_padded_further_than_its_batch_needs(finished, monkeypatch):
     model = FineTuned.load(finished)
     shapes = set()
@@ -282,15 +312,8 @@ def test_no_row_is_padded_further_than_its_batch_needs(finished, monkeypatch):
         return found
 
     monkeypatch.setattr(type(model.task), "features", seen)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fine_tuned, "BATCH_SIZE", 2)
-        import tensorflow as tf
-
-        tf.config.run_functions_eagerly(True)
-        try:
-            model.predict({"text": ["heron", "otter", "the heron watches the old river before dawn again and again"]})
-        finally:
-            tf.config.run_functions_eagerly(False)
+    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 2)
+    model.predict({"text": ["heron", "otter", "the heron watches the old river before dawn again and again"]})
     assert min(shapes) < 8 < max(shapes)
 
 
@@ -312,11 +335,13 @@ def test_what_is_no_text_is_not_answered(finished, texts, said):
         kbs.predict(finished, {"text": texts})
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_texts_may_come_in_an_array(finished):
     texts = np.array(["a heron", "an otter"])
     assert kbs.predict(finished, {"text": texts}) == kbs.predict(finished, {"text": list(texts)})
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
     monkeypatch.setattr(fine_tuned, "ROWS_AT_ONCE", 4)
     taken = []
@@ -402,6 +427,7 @@ def test_a_pretrained_model_is_no_fine_tuned_one(small, tokenizer):
         ({"num_classes": 2, "problem_type": "multi_label_classification"}, "multi-label", ("LABEL_0", "LABEL_1")),
     ],
 )
+@pytest.mark.usefixtures("eagerly")
 def test_a_classifier_of_another_program_answers(small, tokenizer, arguments, task, labels, caplog):
     kbs.BertTextClassifier(kbs.BertBackbone(small), **arguments).save_pretrained("model", tokenizer)
     model = FineTuned.load("model")
@@ -423,11 +449,11 @@ MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
         pytest.param(["launch", "-n", "2", "--"], [], id="two workers", marks=pytest.mark.slow),
     ],
 )
-def test_several_replicas_tune_as_one_device(before, after, config, tokenizer, animals):
-    backbone = kbs.BertBackbone(config.replace(hidden_dropout=0.0, attention_dropout=0.0))
+def test_several_replicas_tune_as_one_device(before, after, small, tokenizer, few):
+    backbone = kbs.BertBackbone(small.replace(hidden_dropout=0.0, attention_dropout=0.0))
     kbs.BertPretrainer(backbone).save_pretrained("pretrained", tokenizer)
     with Path("data.csv").open("w", newline="") as file:
-        rows = zip(animals["text"], animals["label"], strict=True)
+        rows = zip(few["text"], few["label"], strict=True)
         csv.writer(file).writerows([("text", "label"), *rows])
     how = FineTuning(epochs=1, batch_size=8, max_length=32, learning_rate=1e-3)
     finetune("classification", "pretrained", "data.csv", "one", "data.csv", how)

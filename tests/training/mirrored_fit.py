@@ -1,11 +1,23 @@
-"""`fit` on two virtual devices and on one, which take a process of their own: prints JSON by the name of the test."""
+"""`fit` on two virtual devices and on one, which take a process of their own: prints JSON by the name of the test.
 
+What one device does is computed eagerly: what it gives is the same, and compiling it takes seconds.
+"""
+
+import contextlib
 import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_bert_scratch as kbs
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import distribution
 
 CONFIG = kbs.BertConfig(
     vocab_size=50, num_layers=1, hidden_size=16, num_heads=2, hidden_dropout=0.0, attention_dropout=0.0
@@ -21,6 +33,26 @@ def compiled(strategy: object, optimizer: object, **options: object) -> keras.Mo
         model = kbs.BertTextClassifier(kbs.BertBackbone(CONFIG), num_classes=3)
         model.compile(optimizer() if isinstance(optimizer, type) else optimizer, **options)
     return model
+
+
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def cases(mirrored: tf.distribute.Strategy, one: tf.distribute.Strategy, *names: str) -> dict[str, dict[str, float]]:
+    """Some of what `benchmarks/distribution.py` measures in processes of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            case = distribution.CASES[name]
+            np.savez(f"{folder}/mirrored-{name}.npz", **distribution.trained(case, "ours", mirrored))
+            with eagerly():
+                np.savez(f"{folder}/one-{name}.npz", **distribution.trained(case, "ours", one))
+        return {
+            name: distribution.compare(Path(folder, f"one-{name}"), Path(folder, f"mirrored-{name}")) for name in names
+        }
 
 
 def remainder(strategy: object, steps_per_execution: int) -> dict[str, float]:
@@ -55,8 +87,12 @@ def said_of_optimizer_outside(strategy: object) -> str:
 if __name__ == "__main__":
     mirrored, one = kbs.make_strategy("mirrored", virtual_devices=2), kbs.make_strategy("none")
     results = {
-        "remainder": [remainder(mirrored, 4), remainder(one, 1)],
-        "uneven": [uneven(mirrored), uneven(one)],
+        "cases": cases(mirrored, one, "clipping", "float16, overflow on one replica"),
+        "remainder": [remainder(mirrored, 4)],
+        "uneven": [uneven(mirrored)],
         "outside": said_of_optimizer_outside(mirrored),
     }
+    with eagerly():
+        results["remainder"].append(remainder(one, 1))
+        results["uneven"].append(uneven(one))
     print(json.dumps(results))

@@ -12,12 +12,11 @@ pytestmark = pytest.mark.xdist_group("distribution")
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
 BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
-SHORT = "clipping,float16, overflow on one replica"
 
 
-def measured(kinds: str, cases: str = "") -> dict[str, dict[str, float]]:
-    argv = [sys.executable, str(SCRIPT), "--json", "--engines", "ours", "--kinds", kinds, "--cases", cases]
-    run = subprocess.run(argv, capture_output=True, text=True, check=True)
+def found_by(script: Path, *options: str) -> dict:
+    """What the script prints."""
+    run = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
 
@@ -31,25 +30,22 @@ def check(found: dict[str, dict[str, float]]) -> None:
         assert result["skipped"] == (3 if "overflow" in name else 0), (name, result)
 
 
-def test_two_devices_train_as_one():
-    found = measured("mirrored", SHORT)
-    assert len(found) == 2
-    check(found)
+@pytest.fixture(scope="module")
+def fitted() -> dict:
+    """What `mirrored_fit.py` found."""
+    return found_by(Path(__file__).with_name("mirrored_fit.py"))
+
+
+def test_two_devices_train_as_one(fitted):
+    assert len(fitted["cases"]) == 2
+    check(fitted["cases"])
 
 
 @pytest.mark.slow
 def test_two_devices_and_two_workers_train_as_one_in_every_case():
-    found = measured("mirrored,two workers")
+    found = found_by(SCRIPT, "--json", "--engines", "ours", "--kinds", "mirrored,two workers")
     assert len(found) == 26
     check(found)
-
-
-@pytest.fixture(scope="module")
-def fitted() -> dict:
-    """What `mirrored_fit.py` found."""
-    script = Path(__file__).with_name("mirrored_fit.py")
-    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 def test_the_last_steps_of_an_execution_count_on_two_devices_too(fitted):

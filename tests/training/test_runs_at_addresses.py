@@ -28,7 +28,7 @@ from keras_bert_scratch.training.run_directory import RunDirectory, read_run
 from keras_bert_scratch.transfer import read_text
 
 # All tests of this file in one worker: each would make the runs of its own.
-pytestmark = pytest.mark.xdist_group("addresses")
+pytestmark = [pytest.mark.xdist_group("addresses"), pytest.mark.usefixtures("eagerly")]
 
 STEPS = 4
 ROWS = {"text": ["the sky", "a film", "the film", "a sky"] * 2, "label": ["sky", "film", "film", "sky"] * 2}
@@ -82,10 +82,11 @@ def tiny(vocabulary) -> kbs.BertConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(records, tiny, tmp_path_factory) -> Path:
+def finished(records, tiny, tmp_path_factory, eager_functions) -> Path:
     """A pretraining run on this machine's disk."""
     out = tmp_path_factory.mktemp("here") / "run"
-    run_it(records, tiny, out)
+    with eager_functions():
+        run_it(records, tiny, out)
     return out
 
 
@@ -234,9 +235,10 @@ def test_files_that_are_replaced_while_they_are_copied_are_copied_again(monkeypa
 
 
 @pytest.fixture(scope="module")
-def tuned_here(tiny, tokenizer, tmp_path_factory) -> Path:
+def tuned_here(tiny, tokenizer, tmp_path_factory, eager_functions) -> Path:
     out = tmp_path_factory.mktemp("here") / "tuned"
-    finetune_it(tiny, tokenizer, out)
+    with eager_functions():
+        finetune_it(tiny, tokenizer, out)
     return out
 
 
@@ -315,3 +317,5 @@ def test_export_there(tuned_here, there):
     texts = {"text": ["the sky", "a film"]}
     found, expected = SavedModel(there).predict(texts), predict(tuned_here, texts)
     assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one["scores"], list(other["scores"].values()), atol=1e-5)
