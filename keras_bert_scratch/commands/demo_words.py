@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +19,15 @@ MASKED = (
 )
 
 
-def top_words(
-    model: BertPretrainer, tokenizer: BertTokenizer, texts: Sequence[str] = MASKED, count: int = 3
-) -> list[list[str]]:
-    """The likeliest words for the one `[MASK]` of each text, best first.
+def top_words(model: BertPretrainer, tokenizer: BertTokenizer) -> list[list[str]]:
+    """The three likeliest words for the `[MASK]` of each text of `MASKED`, best first.
 
     Args:
         model: BertPretrainer.
         tokenizer: BertTokenizer. Of the model's vocabulary.
-        texts: sequence of str. Each with one `[MASK]`.
-        count: int, default 3. How many words of each.
     """
     vocabulary = tokenizer.vocabulary
-    ids = tokenizer.tokenize(list(texts), special_tokens=True).to_list()
+    ids = tokenizer.tokenize(list(MASKED), special_tokens=True).to_list()
     rows = [[vocabulary.cls_id, *row, vocabulary.sep_id] for row in ids]
     token_ids = np.full((len(rows), max(map(len, rows))), vocabulary.pad_id, "int32")
     for row, row_ids in zip(token_ids, rows, strict=True):
@@ -45,7 +40,7 @@ def top_words(
             "mask_positions": (token_ids == vocabulary.mask_id).argmax(axis=1)[:, None].astype("int32"),
         }
     )["masked_lm"]
-    best = np.argsort(-np.asarray(logits)[:, 0], axis=-1)[:, :count]
+    best = np.argsort(-np.asarray(logits)[:, 0], axis=-1)[:, :3]
     return [[vocabulary.tokens[token] for token in row] for row in best]
 
 
