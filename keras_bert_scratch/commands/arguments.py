@@ -38,9 +38,6 @@ BiasCorrection = Annotated[
 ]
 Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
 Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
-InitializerRange = Annotated[
-    float, typer.Option(help="Standard deviation of random weights; small networks learn sooner with more than 0.02.")
-]
 Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]
 Remat = Annotated[bool, typer.Option("--remat", help="Compute activations again in the backward pass, to save memory.")]
 SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s, 5m.")]

@@ -95,4 +95,4 @@ def verdict(random: Sequence[float], tuned: Sequence[float], examples: int, minu
     counted = f"{100 * ahead:+.1f} points, standard error {100 * error:.1f}, {len(random)} seeds each (± is their sd)"
     if ahead > 2 * error:
         return f"Pretraining helps: {counted}."
-    return f"{minutes:g} minutes do not show that pretraining helps: {counted}; more minutes get further."
+    return f"{minutes:g} minutes do not show that pretraining helps: {counted}; give it more minutes."

@@ -18,7 +18,6 @@ from keras_bert_scratch.commands.arguments import (
     BiasCorrection,
     Dtype,
     Index,
-    InitializerRange,
     LabelColumn,
     Length,
     OnBadRow,
@@ -115,7 +114,9 @@ def finetune(
     dropout: Annotated[
         float, typer.Option(help="With --preset: fraction dropped; a pretrained model keeps its own.")
     ] = 0.1,
-    initializer_range: InitializerRange = 0.02,
+    initializer_range: Annotated[
+        float, typer.Option(help="With --preset: standard deviation of the random weights.")
+    ] = 0.02,
     dev: Annotated[
         Path | None, typer.Option(help="Table to measure on after each epoch; the best epoch's model is kept.")
     ] = None,

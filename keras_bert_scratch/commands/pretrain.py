@@ -13,7 +13,6 @@ from keras_bert_scratch.commands.arguments import (
     BiasCorrection,
     Dtype,
     Index,
-    InitializerRange,
     Length,
     MaskedFraction,
     Masking,
@@ -52,7 +51,9 @@ def pretrain(
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
     dropout: Annotated[float, typer.Option(help="Fraction of activations and attention dropped.")] = 0.1,
-    initializer_range: InitializerRange = 0.02,
+    initializer_range: Annotated[
+        float, typer.Option(help="Standard deviation of the random weights; try more for a small network.")
+    ] = 0.02,
     dtype: Dtype = "float32",
     held_out: Annotated[
         Path | None, typer.Option("--eval", help="Records to measure on before, after and in between.")
