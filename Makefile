@@ -10,9 +10,9 @@ OUT ?= demo
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
 
-# Two processes or more: most tests wait for one core at a time.
+# A file at a time to each process, so that its tests share what it made.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses logical --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 # A trained model more, from a package whose own requirements nothing here needs.
 parity: $(VENV)/.parity

@@ -20,9 +20,6 @@ from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training import pretraining
 from keras_bert_scratch.training.run_directory import read_run
 
-# All tests of this file in one worker: each would make a demo of its own.
-pytestmark = pytest.mark.xdist_group("demo")
-
 VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
 # The example of the help, with the least time that shows all of it.
 SHORT = demo.EXAMPLE.replace("--minutes 1", "--minutes 0.2")

@@ -23,9 +23,6 @@ from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken
 
-# All tests of this file in one worker: each would make the runs of its own.
-pytestmark = pytest.mark.xdist_group("run")
-
 
 def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
     names = ("task_options", "seed", "seeds", "options", "on_bad_row", "header_names", "task")

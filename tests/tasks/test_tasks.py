@@ -18,9 +18,6 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tasks.task import TASKS, get_task
 
-# All tests of this file in one worker: each would train the models of its own.
-pytestmark = pytest.mark.xdist_group("tasks")
-
 
 def animal(text: str) -> str:
     return "otter" if "otter" in text else "heron"

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-# All tests of this file in one worker: each would run the script of its own.
-pytestmark = pytest.mark.xdist_group("distribution")
-
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
 BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
 

@@ -22,9 +22,6 @@ from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken
 
-# All tests of this file in one worker: each would make the run of its own.
-pytestmark = pytest.mark.xdist_group("runs")
-
 STEPS = 60
 
 

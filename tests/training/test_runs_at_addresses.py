@@ -27,8 +27,7 @@ from keras_bert_scratch.training.pretraining import evaluate_pretrained, pretrai
 from keras_bert_scratch.training.run_directory import RunDirectory, read_run
 from keras_bert_scratch.transfer import read_text
 
-# All tests of this file in one worker: each would make the runs of its own.
-pytestmark = [pytest.mark.xdist_group("addresses"), pytest.mark.usefixtures("eagerly")]
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 STEPS = 4
 ROWS = {"text": ["the sky", "a film", "the film", "a sky"] * 2, "label": ["sky", "film", "film", "sky"] * 2}
