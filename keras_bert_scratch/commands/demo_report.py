@@ -62,9 +62,9 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
     print(f"curves live: tensorboard --logdir {out}")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+def _table(first_column: str, *columns: str) -> Table:
+    table = Table()
+    table.add_column(first_column)
     for column in columns:
         table.add_column(column, justify="right")
     return table

@@ -56,7 +56,8 @@ def pretrain(
     ] = 0.02,
     dtype: Dtype = "float32",
     held_out: Annotated[
-        Path | None, typer.Option("--eval", help="Records to measure on before, after and in between.")
+        Path | None,
+        typer.Option("--eval", help="Records to measure on before, after and in between; rows as in the last phase."),
     ] = None,
     evaluate_every: Annotated[
         int | None, typer.Option("--eval-every", help="Steps between; by default a tenth of all, or 1000 by the clock.")

@@ -90,7 +90,8 @@ def pretrain(
         batch_size: int, default 32. Rows per step, of all replicas together.
         max_length: int, default 128. Tokens per row.
         seed: int, default 0. Of weights, dropout, order, pairs and masks.
-        held_out: records or None, default None. To measure on before, after and in between; a fixed set of batches.
+        held_out: records or None, default None. To measure on before, after and in between: a fixed set of batches, of
+            the last phase's length.
         rules: ExampleRules, default BERT's. Which examples to make of the records.
         second_phase: SecondPhase or None, default None. Longer rows at the end.
         strategy: from `make_strategy`; `None` for one device.
@@ -116,11 +117,10 @@ def pretrain(
         1
     """
     strategy = strategy or tf.distribute.get_strategy()
-    second_batch = (second_phase.batch_size or batch_size) if second_phase else batch_size
-    for length, rows in (
-        (max_length, batch_size),
-        *([(second_phase.max_length, second_batch)] if second_phase else []),
-    ):
+    sizes = [(max_length, batch_size)]
+    if second_phase:
+        sizes.append((second_phase.max_length, second_phase.batch_size or batch_size))
+    for length, rows in sizes:
         check_sizes(config, records, length, rules)
         check_batch(strategy, rows)
     if evaluate_every is not None and evaluate_every < 1:
@@ -147,7 +147,9 @@ def pretrain(
         return model
 
     def measured(model: Any) -> dict[str, float]:
-        return evaluate_pretraining(model, held_out, batch_size, max_length, rules)
+        # On the rows that the finished model is for: those of the last phase.
+        length, rows = sizes[-1]
+        return evaluate_pretraining(model, held_out, rows, length, rules)
 
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         chief = is_chief(strategy)
@@ -177,12 +179,8 @@ def pretrain(
         predictions, examples = rules.masking.num_predictions(length), max_examples_of(length, rules)
         return Phase(batches, rows, until, step_flops(config, rows, length, predictions, examples))
 
-    phases = [phase(max_length, batch_size, 1.0)]
-    if second_phase:
-        phases = [
-            phase(max_length, batch_size, 1.0 - second_phase.fraction),
-            phase(second_phase.max_length, second_batch, 1.0),
-        ]
+    ends = [1.0 - second_phase.fraction, 1.0] if second_phase else [1.0]
+    phases = [phase(length, rows, until) for (length, rows), until in zip(sizes, ends, strict=True)]
 
     def complete(run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
         results = {"held_out_after": measured(model)} if held_out else {}
@@ -224,8 +222,8 @@ def evaluate_pretrained(
     Args:
         run: path. The run's folder, or a model's.
         data: path. A folder of records.
-        max_length: int or None, default None. Tokens per row; `None` for the run's.
-        batch_size: int or None, default None. Rows per batch; `None` for the run's.
+        max_length: int or None, default None. Tokens per row; `None` for the run's, of its last phase.
+        batch_size: int or None, default None. Rows per batch; `None` for the run's, of its last phase.
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")
@@ -235,8 +233,11 @@ def evaluate_pretrained(
     policy = RunOptions(dtype=settings.get("dtype", "float32")).dtype_policy
     model = model_class.from_pretrained(run, dtype=policy, packed=rules.packing)
     model.compile(BertAdamW())
-    max_length = max_length or settings.get("max_length") or model.backbone.config.max_position_embeddings
-    return evaluate_pretraining(model, records, batch_size or settings.get("batch_size", 32), max_length, rules)
+    last = settings.get("second_phase") or {}
+    max_length = max_length or last.get("max_length") or settings.get("max_length")
+    max_length = max_length or model.backbone.config.max_position_embeddings
+    batch_size = batch_size or last.get("batch_size") or settings.get("batch_size", 32)
+    return evaluate_pretraining(model, records, batch_size, max_length, rules)
 
 
 def check_sizes(config: BertConfig, records: Records, max_length: int, rules: ExampleRules = BERT_RULES) -> None:

@@ -196,7 +196,8 @@ def test_a_second_phase_has_longer_rows(records, small, monkeypatch):
 
     monkeypatch.setattr(TrainFunction, "_replica_step", seen)
     phase = SecondPhase(max_length=48, fraction=0.5, batch_size=2)
-    run = run_it(records, small, "run", training=TrainingOptions(steps=4), second_phase=phase)
+    how = {"training": TrainingOptions(steps=4), "second_phase": phase}
+    run = run_it(records, small, "run", held_out=kbs.PretrainingRecords(records), **how)
     assert shapes == [(4, 32), (4, 32), (2, 48), (2, 48)]
     rows = read_metrics(run.path / "metrics.csv")
     assert [row["step"] for row in rows] == [2, 4]
@@ -204,6 +205,9 @@ def test_a_second_phase_has_longer_rows(records, small, monkeypatch):
         0.5 < row["non_padding_fraction"] <= 1 and row["tokens_per_second"] > 0 and row["mfu"] > 0 for row in rows
     )
     assert run.results["steps"] == 4
+    measured = run.results["held_out_after"]
+    assert measured == evaluate_pretrained("run", records) == evaluate_pretrained("run", records, 48, 2)
+    assert measured != evaluate_pretrained("run", records, 32, 4)
 
 
 @pytest.mark.usefixtures("eagerly")
