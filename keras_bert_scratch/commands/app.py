@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,8 @@ def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str
 def import_tensorflow_quietly() -> None:
     """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
 
+    It also warns of functions that are traced often, which every new model's are: a verb may make several.
+
     Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 sees all that it says.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
@@ -101,10 +104,15 @@ def import_tensorflow_quietly() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        tf.get_logger().addFilter(_is_not_about_retracing)
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
+
+
+def _is_not_about_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _say(line: str) -> None:

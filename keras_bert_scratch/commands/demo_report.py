@@ -16,7 +16,7 @@ from keras_bert_scratch.training.run_directory import read_run
 PRETRAINING_ROWS = (
     ("masked words: loss", "masked_lm_loss", "{:.3f}"),
     ("masked words: right", "masked_lm_accuracy", "{:.1%}"),
-    ("next sentence: right", "next_sentence_accuracy", "{:.1%}"),
+    ("next sentence: right, of {next_sentence_majority:.1%} by the majority", "next_sentence_accuracy", "{:.1%}"),
 )
 
 
@@ -35,7 +35,7 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
 
     table = _table("Pretraining, on text that no stage has seen", "before", "after")
     for title, name, form in PRETRAINING_ROWS:
-        table.add_row(title, form.format(before[name]), form.format(after[name]))
+        table.add_row(title.format(**after), form.format(before[name]), form.format(after[name]))
     table.add_section()
     for text, *words in zip(masks["texts"], masks["before"], masks["after"], strict=True):
         table.add_row(text.replace("[", r"\["), *map(", ".join, words))
@@ -62,9 +62,9 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
     print(f"curves live: tensorboard --logdir {out}")
 
 
-def _table(first_column: str, *columns: str) -> Table:
-    table = Table()
-    table.add_column(first_column)
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", min_width=len(title) + 4)
+    table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")
     return table

@@ -200,7 +200,11 @@ def evaluate_pretraining(
     max_length: int = 128,
     rules: ExampleRules = BERT_RULES,
 ) -> dict[str, float]:
-    """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules."""
+    """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules.
+
+    With pairs also `next_sentence_majority`: how many answers are right by always giving the commoner one. Short rows
+    hold few sentences, and a pair of one sentence is always a random one (as in Google's script).
+    """
     check_sizes(model.backbone.config, records, max_length, rules)
 
     def batches(worker: int, num_workers: int) -> tf.data.Dataset:
@@ -208,7 +212,18 @@ def evaluate_pretraining(
 
     shared = distributed(model.distribute_strategy, batch_size, batches)
     results = model.evaluate(shared, steps=EVALUATION_STEPS, verbose=0, return_dict=True)
+    if rules.pairs != "none":
+        results["next_sentence_majority"] = _majority(batches(0, 1).take(EVALUATION_STEPS))
     return {name: round(float(value), 4) for name, value in sorted(results.items())}
+
+
+def _majority(batches: tf.data.Dataset) -> float:
+    """The fraction of pairs that have the commoner of the two labels."""
+    ones = pairs = 0.0
+    for _, labels, weights in batches.as_numpy_iterator():
+        ones += float((labels["next_sentence"] * weights["next_sentence"]).sum())
+        pairs += float(weights["next_sentence"].sum())
+    return max(ones, pairs - ones) / pairs
 
 
 def evaluate_pretrained(

@@ -17,7 +17,13 @@ from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training import schedules
 from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import SecondPhase, evaluate_pretrained, pretrain
+from keras_bert_scratch.training.pretraining import (
+    EVALUATION_SEED,
+    EVALUATION_STEPS,
+    SecondPhase,
+    evaluate_pretrained,
+    pretrain,
+)
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken
@@ -75,6 +81,15 @@ def test_evaluation_gives_what_the_run_says(finished, records):
     """With the run's own batches, lengths and rules; as `keras-bert evaluate` asks for it."""
     results = json.loads((finished / "run.json").read_text())["results"]
     assert evaluate_pretrained(finished, records) == results["held_out_after"]
+
+
+def test_next_sentences_have_the_majority_beside_them(finished, records):
+    """In short rows most pairs are of the one kind, so that 9 of 10 right may mean that nothing was learnt."""
+    batches = kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(EVALUATION_STEPS)
+    labels = np.concatenate([labels["next_sentence"] for _, labels, _ in batches.as_numpy_iterator()])
+    assert 0 < labels.mean() < 1
+    measured = json.loads((finished / "run.json").read_text())["results"]["held_out_after"]
+    assert measured["next_sentence_majority"] == pytest.approx(max(labels.mean(), 1 - labels.mean()), abs=1e-4)
 
 
 def test_evaluation_knows_packing_masks_and_dtype(records, small):
