@@ -1,6 +1,7 @@
 """A small world for the tests: text that we wrote, a vocabulary learned from it, records made of it."""
 
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training import resumable
+from keras_bert_scratch.training import pretraining, resumable
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
 PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
@@ -126,6 +127,23 @@ def curves_are_not_drawn():
                 yield
 
         yield drawn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_surroundings():
+    """What costs small runs most, and nobody looks at: waits for the disk, forty batches of held-out rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(pretraining, "EVALUATION_STEPS", 4)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_collect():
+    """Graphs that TensorFlow keeps for good are not gone through again by every later collection of garbage."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 class Killed(BaseException):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -83,11 +84,11 @@ class BertTokenizer(tf.Module):
         """
         texts = _as_batch(texts)
         if not special_tokens:
-            return self._tokenize(texts)
+            return self._graph(texts)
         parts = _split_at_special_tokens(texts)
         which = parts.flat_values[:, None] == tf.constant(SPECIAL_TOKENS)
         special = tf.reduce_any(which, axis=1)
-        between = self._tokenize(tf.where(special, "", parts.flat_values))
+        between = self._graph(tf.where(special, "", parts.flat_values))
         special_ids = tf.gather([self.vocabulary.id(token) for token in SPECIAL_TOKENS], tf.where(which)[:, 1])
         inserted = tf.RaggedTensor.from_row_lengths(special_ids, tf.cast(special, tf.int64))
         return parts.with_flat_values(tf.concat([between, inserted], axis=1)).merge_dims(1, 2)
@@ -122,7 +123,13 @@ class BertTokenizer(tf.Module):
         words = tf.strings.reduce_join(tf.gather(self.vocabulary.tokens, ids), axis=-1, separator=" ")
         return tf.strings.regex_replace(words, " ##", "")
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    @functools.cached_property
+    def _graph(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
+        """`_tokenize`, traced once whoever calls it, in a graph or not."""
+        with tf.init_scope():  # not part of the graph that happens to ask first
+            texts = tf.TensorSpec([None], tf.string)
+            return tf.function(self._tokenize, autograph=False).get_concrete_function(texts)
+
     def _tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         plain = is_plain(texts)
         rest = tf.where(~plain)[:, 0]

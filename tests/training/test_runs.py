@@ -14,12 +14,11 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training import schedules
+from keras_bert_scratch.training import pretraining, schedules
 from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.pretraining import (
     EVALUATION_SEED,
-    EVALUATION_STEPS,
     SecondPhase,
     evaluate_pretrained,
     pretrain,
@@ -85,7 +84,7 @@ def test_evaluation_gives_what_the_run_says(finished, records):
 
 def test_next_sentences_have_the_majority_beside_them(finished, records):
     """In short rows most pairs are of the one kind, so that 9 of 10 right may mean that nothing was learnt."""
-    batches = kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(EVALUATION_STEPS)
+    batches = kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(pretraining.EVALUATION_STEPS)
     labels = np.concatenate([labels["next_sentence"] for _, labels, _ in batches.as_numpy_iterator()])
     assert 0 < labels.mean() < 1
     measured = json.loads((finished / "run.json").read_text())["results"]["held_out_after"]
