@@ -1,4 +1,4 @@
-"""What Keras users do with a model works with each of ours; a new model is one row of `MODELS`."""
+"""What Keras users do with a model works with each of ours."""
 
 import logging
 
@@ -6,57 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.every_model import CONFIG, IDS, INPUTS, LABELS, MASK, MODELS, every_model, make, same_outputs
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
-
-CONFIG = kbs.BertConfig(
-    vocab_size=50,
-    num_layers=1,
-    hidden_size=16,
-    num_heads=2,
-    max_position_embeddings=12,
-    hidden_dropout=0.0,
-    attention_dropout=0.0,
-)
-ROWS, LENGTH = 6, 7
-rng = np.random.default_rng(0)
-IDS = rng.integers(5, 50, (ROWS, LENGTH)).astype("int32")
-MASK = (np.arange(LENGTH) < rng.integers(3, LENGTH + 1, (ROWS, 1))).astype("int32")
-INPUTS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": MASK}
-WITH_MASKS = {**INPUTS, "mask_positions": np.tile(np.array([[1, 2]], "int32"), (ROWS, 1))}
-CHOICES = {name: np.stack([value, value[::-1]], axis=1) for name, value in INPUTS.items()}
-LABELS = rng.integers(0, 3, ROWS)
-# name: class, arguments, inputs, labels
-MODELS = {
-    "pretrainer": ("BertPretrainer", {}, WITH_MASKS, {"masked_lm": IDS[:, :2], "next_sentence": LABELS % 2}),
-    "masked words": ("BertMaskedLM", {}, WITH_MASKS, IDS[:, :2]),
-    "next sentence": ("BertNextSentencePredictor", {}, INPUTS, LABELS % 2),
-    "one label": ("BertTextClassifier", {"num_classes": 3, "label_names": ("a", "b", "c")}, INPUTS, LABELS),
-    "labels": (
-        "BertTextClassifier",
-        {"num_classes": 3, "problem_type": "multi_label_classification"},
-        INPUTS,
-        np.eye(3, dtype="int32")[LABELS],
-    ),
-    "score": ("BertTextClassifier", {"num_classes": 1}, INPUTS, LABELS),
-    "scores": (
-        "BertTextClassifier",
-        {"num_classes": 2, "problem_type": "regression"},
-        INPUTS,
-        np.stack([LABELS, LABELS], 1),
-    ),
-    "tokens": ("BertTokenClassifier", {"num_classes": 3}, INPUTS, IDS % 3),
-    "answer": ("BertQuestionAnswerer", {}, INPUTS, {"start": LABELS, "end": LABELS + 1}),
-    "choice": ("BertMultipleChoice", {}, CHOICES, LABELS % 2),
-}
-every_model = pytest.mark.parametrize("name", MODELS)
-
-
-def make(name: str = "one label", dtype: str | None = None, remat: bool = False) -> keras.Model:
-    class_name, arguments, *_ = MODELS[name]
-    pooler = ARCHITECTURES[class_name].needs_pooler
-    return getattr(kbs, class_name)(kbs.BertBackbone(CONFIG, dtype=dtype, remat=remat, pooler=pooler), **arguments)
 
 
 def compiled(name: str = "one label", **options) -> keras.Model:
@@ -67,12 +19,6 @@ def compiled(name: str = "one label", **options) -> keras.Model:
 
 def evaluate(model: keras.Model, x, y, **options) -> dict[str, float]:
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
-
-
-def same_outputs(one: keras.Model, other: keras.Model, inputs) -> None:
-    keras.tree.map_structure(
-        lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-6), one(inputs), other(inputs)
-    )
 
 
 @every_model

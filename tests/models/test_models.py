@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.every_model import CONFIG, MODELS, every_model, make, same_outputs
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 
 LENGTH = 12
 
@@ -142,33 +144,26 @@ def test_the_loss_is_the_papers(config):
     assert results["loss"] == pytest.approx(mean_loss("masked_lm") + mean_loss("next_sentence"), rel=1e-5)
 
 
-def models(config):
-    yield kbs.BertBackbone(config)
-    yield kbs.BertPretrainer(kbs.BertBackbone(config))
-    yield kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=3)
-
-
-@pytest.mark.parametrize("index", range(3), ids=["backbone", "pretrainer", "classifier"])
-def test_a_directory_brings_back_the_same_model(config, tokenizer, index, tmp_path):
-    model = list(models(config))[index]
+@every_model
+def test_a_folder_brings_back_the_same_model(name, tmp_path):
+    inputs, model = MODELS[name][2], make(name)
+    tokenizer = kbs.BertTokenizer(kbs.Vocabulary((*SPECIAL_TOKENS, *(f"w{number}" for number in range(45)))))
     model.save_pretrained("model", tokenizer)
     loaded = type(model).from_pretrained("model")
     assert len(loaded.weights) == len(model.weights)
     for before, after in zip(model.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
-    assert loaded.backbone.config == config if index else loaded.config == config
+    same_outputs(model, loaded, inputs)
+    assert loaded.backbone.config == CONFIG
     assert kbs.BertTokenizer.load("model").vocabulary == tokenizer.vocabulary
     names = {file.name for file in (tmp_path / "model").iterdir()}
     assert names == {"config.json", "model.weights.h5", "vocab.txt", "tokenizer_config.json"}
 
 
-@pytest.mark.parametrize("index", range(3), ids=["backbone", "pretrainer", "classifier"])
-def test_keras_can_save_it_too(config, index):
-    model = list(models(config))[index]
-    model.save("model.keras")
-    loaded = keras.models.load_model("model.keras")
-    for before, after in zip(model.weights, loaded.weights, strict=True):
-        np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+def test_a_backbone_is_saved_alone(config):
+    model = kbs.BertBackbone(config)
+    model.save_pretrained("model")
+    same_outputs(model, kbs.BertBackbone.from_pretrained("model"), a_batch())
 
 
 def test_a_new_head_takes_the_stored_backbone(config):

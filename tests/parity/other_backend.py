@@ -11,41 +11,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import keras_bert_scratch as kbs
+sys.path.append(str(Path(__file__).parents[1]))
+from models.every_model import CONFIG, IDS, LENGTH, MASK, MODELS, ROWS, WITH_MASKS, make
 
-CONFIG = kbs.BertConfig(
-    vocab_size=50,
-    num_layers=2,
-    hidden_size=16,
-    num_heads=2,
-    max_position_embeddings=12,
-    hidden_dropout=0.0,
-    attention_dropout=0.0,
-)
-ROWS, LENGTH = 8, 7
+import keras_bert_scratch as kbs
 
 
 def models() -> dict:
-    """By name the model, its inputs and its labels."""
-    rng = np.random.default_rng(0)
-    ids = rng.integers(5, 50, (ROWS, LENGTH)).astype("int32")
-    mask = (np.arange(LENGTH) < rng.integers(4, LENGTH + 1, (ROWS, 1))).astype("int32")
-    inputs = {"token_ids": ids, "segment_ids": ids % 2, "padding_mask": mask}
-    masked = {**inputs, "mask_positions": ids[:, :2] % 3}
-    packed = {**masked, "example_ids": mask * (1 + (np.arange(LENGTH) > 2)).astype("int32")}
+    """By name the model, its inputs and its labels: every kind, and one of packed rows."""
+    found = {name: (make(name), inputs, labels) for name, (_, _, inputs, labels) in MODELS.items()}
+    packed = {**WITH_MASKS, "example_ids": MASK * (1 + (np.arange(LENGTH) > 2)).astype("int32")}
     packed["example_starts"] = np.tile(np.array([[0, 3]], "int32"), (ROWS, 1))
-    labels = rng.integers(0, 3, ROWS)
-    words = {"masked_lm": ids[:, :2], "next_sentence": labels % 2}
-    found = {}
-    for rows, x, y in (
-        ("rows", masked, words),
-        ("packed", packed, {**words, "next_sentence": ids[:, :2] % 2}),
-    ):
-        backbone = kbs.BertBackbone(CONFIG, packed=rows == "packed", name=f"backbone_{rows}")
-        found[f"pretrainer, {rows}"] = (kbs.BertPretrainer(backbone), x, y)
-    found["classifier"] = (kbs.BertTextClassifier(kbs.BertBackbone(CONFIG), num_classes=3), inputs, labels)
-    tagger = kbs.BertTokenClassifier(kbs.BertBackbone(CONFIG, pooler=False), num_classes=3)
-    found["tagger"] = (tagger, inputs, ids % 4 - 1)
+    pairs = IDS[:, :2] % 2
+    pretrainer = kbs.BertPretrainer(kbs.BertBackbone(CONFIG, packed=True, name="backbone_packed"))
+    found["packed"] = (pretrainer, packed, {"masked_lm": IDS[:, :2], "next_sentence": pairs})
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models.every_model import MODELS
 
 SCRIPT = Path(__file__).with_name("other_backend.py")
 BACKENDS = ("jax", "torch")
@@ -25,7 +26,7 @@ def found(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
 
 
 @pytest.mark.parametrize("what", ["logits", "gradient", "fit", "trained"])
-@pytest.mark.parametrize("model", ["pretrainer, rows", "pretrainer, packed", "classifier", "tagger"])
+@pytest.mark.parametrize("model", [*MODELS, "packed"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_another_backend_agrees_with_tensorflow(found, backend, model, what, record):
     names = [name for name in found["tensorflow"] if name.startswith(f"{model}/{what}/")]

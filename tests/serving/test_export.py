@@ -1,5 +1,6 @@
 """Exported models: strings in, the same answers out, in a process that knows nothing of the network."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ LABELS = ("no", "yes", "perhaps")
 
 
 def fine_tuned(config, tokenizer, columns=("text",), **changes) -> kbs.FineTuned:
-    model = kbs.BertTextClassifier(kbs.BertBackbone(config), 3)
+    """With weights so far apart that the texts have different labels and sure scores."""
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(initializer_range=1.0)), 3)
     return kbs.FineTuned(model, tokenizer, kbs.Spec("classification", columns, 32, LABELS, **changes))
 
 
@@ -41,6 +43,7 @@ def exported(tuned, tmp_path_factory) -> Path:
 def test_one_text_or_many_make_no_difference(exported, tuned):
     model = SavedModel(exported)
     together = model.predict({"text": TEXTS})
+    assert len({row["label"] for row in together}) > 1
     for text, row, ours in zip(TEXTS, together, tuned.predict({"text": TEXTS}), strict=True):
         alone = model.predict({"text": [text]})[0]
         assert alone["label"] == row["label"] == ours["label"]
@@ -81,18 +84,22 @@ def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
     assert long == 32
 
 
-def test_a_new_process_needs_nothing_of_the_network(exported, tmp_path):
+def test_a_new_process_needs_nothing_of_the_network(exported, tuned, tmp_path):
     """Only TensorFlow and tf-text are loaded, and the folder may lie anywhere."""
     shutil.copytree(exported, tmp_path / "moved")
     script = (
-        "import sys, tensorflow as tf, tensorflow_text\n"
+        "import json, sys, tensorflow as tf, tensorflow_text\n"
         "serve = tf.saved_model.load('moved').signatures['serving_default']\n"
-        "print(serve(text=tf.constant(['The heron sleeps.']))['label'].numpy()[0].decode())\n"
+        f"answers = serve(text=tf.constant({TEXTS!r}))\n"
+        "print(json.dumps([answers['label'].numpy().astype(str).tolist(), answers['scores'].numpy().tolist()]))\n"
         "assert not any(name.startswith('keras_bert_scratch') for name in sys.modules)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == SavedModel(exported).predict({"text": ["The heron sleeps."]})[0]["label"]
+    labels, scores = json.loads(run.stdout)
+    ours = tuned.predict({"text": TEXTS})
+    assert labels == [row["label"] for row in ours]
+    np.testing.assert_allclose(scores, [list(row["scores"].values()) for row in ours], atol=1e-5)
 
 
 def test_the_signature_takes_the_columns_of_the_training(exported, config, tokenizer):
