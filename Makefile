@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 
 # A file at a time to each process, so that its tests share what it made.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 # A trained model more, from a package whose own requirements nothing here needs.
 parity: $(VENV)/.parity

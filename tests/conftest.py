@@ -29,6 +29,14 @@ def document(number: int) -> list[str]:
     return [f"Day {day}: the {animal} {deed} the old {place} before dawn." for day, deed in enumerate(deeds, 1)]
 
 
+# The files that take longest: they come first, so that no process waits at the end for the last of them.
+LONGEST = ("test_demo.py", "test_notebooks.py", "test_distribution.py", "test_kills.py", "test_run.py", "test_runs.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def fresh_folder(tmp_path, monkeypatch):
     """Every test writes in a folder of its own, with the same seed."""

@@ -43,8 +43,8 @@ REAL_WEIGHTS = Path("data") / "embeddings" / "sentence-transformers__all-MiniLM-
 FROM_REAL = "--strategy none --epochs 1 --batch 32 --length 64 --learning-rate 1e-4 --bias-correction"
 
 # Fractions of the budget: what the stages before pretraining leave goes to it, less what must come after.
-SAFETY = 0.05
-AFTER = 0.15  # fine-tuning the real weights, export, the new process, words and pictures
+SAFETY = 0.08
+AFTER = 0.17  # fine-tuning the real weights, export, the new process, words and pictures
 BASELINE = "word order, from random weights"
 QUESTIONS = [
     "A joy from the first scene to the last.",
