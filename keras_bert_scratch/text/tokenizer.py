@@ -130,6 +130,10 @@ class BertTokenizer(tf.Module):
             texts = tf.TensorSpec([None], tf.string)
             return tf.function(self._tokenize, autograph=False).get_concrete_function(texts)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the graph, which belongs to its process: a copy traces its own."""
+        return {name: value for name, value in vars(self).items() if name != "_graph"}
+
     def _tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         plain = is_plain(texts)
         rest = tf.where(~plain)[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -146,10 +147,15 @@ def pretrain(
         model.compile(BertAdamW())  # its `evaluate` is ours, under every strategy
         return model
 
+    # On the rows that the finished model is for: those of the last phase.
+    held_out_length, held_out_rows = sizes[-1]
+
+    @functools.cache
+    def majority() -> dict[str, float]:
+        return label_majority(held_out, held_out_rows, held_out_length, rules)
+
     def measured(model: Any) -> dict[str, float]:
-        # On the rows that the finished model is for: those of the last phase.
-        length, rows = sizes[-1]
-        return evaluate_pretraining(model, held_out, rows, length, rules)
+        return evaluate_pretraining(model, held_out, held_out_rows, held_out_length, rules) | majority()
 
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         chief = is_chief(strategy)
@@ -200,11 +206,7 @@ def evaluate_pretraining(
     max_length: int = 128,
     rules: ExampleRules = BERT_RULES,
 ) -> dict[str, float]:
-    """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules.
-
-    With pairs also `next_sentence_majority`: how many answers are right by always giving the commoner one. Short rows
-    hold few sentences, and a pair of one sentence is always a random one (as in Google's script).
-    """
+    """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules."""
     check_sizes(model.backbone.config, records, max_length, rules)
 
     def batches(worker: int, num_workers: int) -> tf.data.Dataset:
@@ -212,18 +214,23 @@ def evaluate_pretraining(
 
     shared = distributed(model.distribute_strategy, batch_size, batches)
     results = model.evaluate(shared, steps=EVALUATION_STEPS, verbose=0, return_dict=True)
-    if rules.pairs != "none":
-        results["next_sentence_majority"] = _majority(batches(0, 1).take(EVALUATION_STEPS))
     return {name: round(float(value), 4) for name, value in sorted(results.items())}
 
 
-def _majority(batches: tf.data.Dataset) -> float:
-    """The fraction of pairs that have the commoner of the two labels."""
+def label_majority(records: Records, batch_size: int, max_length: int, rules: ExampleRules) -> dict[str, float]:
+    """`next_sentence_majority`, the fraction of pairs in the same batches that have the commoner of the two labels.
+
+    Short rows hold few sentences, and a pair of one sentence is always a random one (as in Google's script). Empty
+    without pairs.
+    """
+    if rules.pairs == "none":
+        return {}
     ones = pairs = 0.0
+    batches = records.batches(batch_size, max_length, EVALUATION_SEED, 0, rules).take(EVALUATION_STEPS)
     for _, labels, weights in batches.as_numpy_iterator():
         ones += float((labels["next_sentence"] * weights["next_sentence"]).sum())
         pairs += float(weights["next_sentence"].sum())
-    return max(ones, pairs - ones) / pairs
+    return {"next_sentence_majority": round(max(ones, pairs - ones) / pairs, 4)}
 
 
 def evaluate_pretrained(
@@ -252,7 +259,8 @@ def evaluate_pretrained(
     max_length = max_length or last.get("max_length") or settings.get("max_length")
     max_length = max_length or model.backbone.config.max_position_embeddings
     batch_size = batch_size or last.get("batch_size") or settings.get("batch_size", 32)
-    return evaluate_pretraining(model, records, batch_size, max_length, rules)
+    majority = label_majority(records, batch_size, max_length, rules)
+    return evaluate_pretraining(model, records, batch_size, max_length, rules) | majority
 
 
 def check_sizes(config: BertConfig, records: Records, max_length: int, rules: ExampleRules = BERT_RULES) -> None:

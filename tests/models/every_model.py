@@ -24,8 +24,8 @@ ROWS, LENGTH = 6, 7
 rng = np.random.default_rng(0)
 IDS = rng.integers(5, 50, (ROWS, LENGTH)).astype("int32")
 MASK = (np.arange(LENGTH) < rng.integers(3, LENGTH + 1, (ROWS, 1))).astype("int32")
-INPUTS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": MASK}
-WITH_MASKS = {**INPUTS, "mask_positions": np.tile(np.array([[1, 2]], "int32"), (ROWS, 1))}
+INPUTS = {"token_ids": IDS, "segment_ids": IDS % 2, "padding_mask": MASK}
+WITH_MASKS = {**INPUTS, "mask_positions": IDS[:, :2] % 3}
 CHOICES = {name: np.stack([value, value[::-1]], axis=1) for name, value in INPUTS.items()}
 LABELS = rng.integers(0, 3, ROWS)
 # name: class, arguments, inputs, labels
@@ -47,17 +47,25 @@ MODELS = {
         INPUTS,
         np.stack([LABELS, LABELS], 1),
     ),
-    "tokens": ("BertTokenClassifier", {"num_classes": 3}, INPUTS, IDS % 3),
+    "tokens": ("BertTokenClassifier", {"num_classes": 3}, INPUTS, IDS % 4 - 1),
     "answer": ("BertQuestionAnswerer", {}, INPUTS, {"start": LABELS, "end": LABELS + 1}),
     "choice": ("BertMultipleChoice", {}, CHOICES, LABELS % 2),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
-def make(name: str = "one label", dtype: str | None = None, remat: bool = False) -> keras.Model:
+def make(
+    name: str = "one label", dtype: str | None = None, remat: bool = False, config: kbs.BertConfig = CONFIG
+) -> keras.Model:
+    """A model whose weights are not just 0 and 1."""
     class_name, arguments, *_ = MODELS[name]
     pooler = ARCHITECTURES[class_name].needs_pooler
-    return getattr(kbs, class_name)(kbs.BertBackbone(CONFIG, dtype=dtype, remat=remat, pooler=pooler), **arguments)
+    model = getattr(kbs, class_name)(kbs.BertBackbone(config, dtype=dtype, remat=remat, pooler=pooler), **arguments)
+    draws = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        start = keras.ops.convert_to_numpy(variable)
+        variable.assign((start + draws.normal(size=variable.shape) * 0.2).astype("float32"))
+    return model
 
 
 def same_outputs(one: keras.Model, other: keras.Model, inputs) -> None:

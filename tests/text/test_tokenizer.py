@@ -1,6 +1,8 @@
 """Tokens against Google's `FullTokenizer`: with vocabularies that show every character, and with random ones."""
 
+import copy
 import functools
+import pickle
 import random
 import unicodedata
 from pathlib import Path
@@ -140,6 +142,12 @@ def test_offsets_are_the_bytes_that_each_token_stands_for():
     pieces = [VOCABULARY.tokens[i].removeprefix("##") for i in ids]
     assert pieces == [*"deja½,北京!eteσας", "\u1100", "\u1161", "\u11a8"]
     assert stretches == ["D", "é", "j", "à", "½", ",", "北", "京", "!", "e", "t", "é", "Σ", "α", "ς", "각", "각", "각"]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda tokenizer: pickle.loads(pickle.dumps(tokenizer))])
+def test_a_used_tokenizer_can_be_copied_and_sent_to_another_process(tokenizer, copied):
+    ids = tokenizer.tokenize(["The heron sleeps."]).to_list()
+    assert copied(tokenizer).tokenize(["The heron sleeps."]).to_list() == ids
 
 
 @given(
