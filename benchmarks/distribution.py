@@ -33,7 +33,7 @@ from rich.table import Table
 import keras_bert_scratch as kbs
 from keras_bert_scratch.training.strategies import make_strategy
 
-STEPS, ROWS, LENGTH, PREDICTIONS, VOCABULARY = 8, 8, 12, 3, 50
+STEPS, ROWS, LENGTH, PREDICTIONS, VOCABULARY, LAYERS = 8, 8, 12, 3, 50, 2
 RATE = 1e-3
 KINDS = ("mirrored", "two workers")
 ENGINES = ("ours", "Keras")
@@ -112,7 +112,7 @@ def compiled(case: Case, engine: str) -> keras.Model:
     """The network, with the case's optimizer."""
     config = kbs.BertConfig(
         vocab_size=VOCABULARY,
-        num_layers=2,
+        num_layers=LAYERS,
         hidden_size=16,
         num_heads=2,
         hidden_dropout=case.dropout,

@@ -1,5 +1,6 @@
 """The demo in small, and every `--help` example beside what it left."""
 
+import contextlib
 import importlib
 import json
 import re
@@ -8,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -25,18 +27,31 @@ VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "e
 SHORT = demo.EXAMPLE.replace("--minutes 1", "--minutes 0.2")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, vocabulary, small) -> Path:
-    """An empty folder in which the example of `keras-bert demo --help` has run, shortened.
+@contextlib.contextmanager
+def in_small(folder: Path):
+    """In that folder, with a small vocabulary, a network with random weights for the trained one, answers from here.
 
-    A network with random weights stands in for the trained one, which `make slow` takes.
+    `make slow` takes the trained one and a process of its own.
     """
-    folder = tmp_path_factory.mktemp("world")
-    kbs.BertBackbone(small).save_pretrained(folder / "stand_in", kbs.BertTokenizer(vocabulary))
+
+    def run_here(argv: list[str], **options) -> SimpleNamespace:
+        done = CliRunner().invoke(app, argv[argv.index("predict") :])
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(demo, "REAL_WEIGHTS", folder / "stand_in")
         patch.setattr(demo, "VOCAB_SIZE", 500)
+        patch.setattr(demo, "subprocess", SimpleNamespace(run=run_here))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, vocabulary, small, eager_functions) -> Path:
+    """An empty folder in which the example of `keras-bert demo --help` has run, shortened."""
+    folder = tmp_path_factory.mktemp("world")
+    kbs.BertBackbone(small).save_pretrained(folder / "stand_in", kbs.BertTokenizer(vocabulary))
+    with in_small(folder), eager_functions():
         done = CliRunner().invoke(app, shlex.split(SHORT)[1:])
     assert done.exit_code == 0, done.output
     (folder / "shown.txt").write_text(done.stdout)
@@ -95,25 +110,26 @@ def test_the_demo_leaves_what_it_names(world):
     assert {line.split()[2] for line in commands} == verbs
 
 
-def test_a_finished_demo_shows_its_table_again(world, monkeypatch):
-    monkeypatch.chdir(world)
-    monkeypatch.setattr(demo, "REAL_WEIGHTS", world / "stand_in")
-    monkeypatch.setattr(demo, "VOCAB_SIZE", 500)
-    again = CliRunner().invoke(app, shlex.split(SHORT)[1:])
+@pytest.mark.usefixtures("eagerly")
+def test_a_finished_demo_shows_its_table_again(world):
+    with in_small(world):
+        again = CliRunner().invoke(app, shlex.split(SHORT)[1:])
+        other = CliRunner().invoke(app, ["demo", "--minutes", "5"])
     assert again.exit_code == 0, again.output
     assert "BERT from the pretrained" in again.output
-    other = CliRunner().invoke(app, ["demo", "--minutes", "5"])
     assert other.exit_code == 2
     assert "continue it with --minutes 0.2" in other.output
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch):
+def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch, eager_functions):
     monkeypatch.chdir(world)
     example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE
     shown = CliRunner().invoke(app, [verb, "--help"]).output
     assert shown.strip().splitlines()[-1].strip() == example
-    done = CliRunner().invoke(app, shlex.split(example)[1:])
+    # Fifty steps of so many tokens are worth their graph.
+    with contextlib.nullcontext() if verb == "pretrain" else eager_functions():
+        done = CliRunner().invoke(app, shlex.split(example)[1:])
     assert done.exit_code == 0, done.output
     assert done.stdout.strip()
 

@@ -439,14 +439,16 @@ KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
 MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         pytest.param([], MIRRORED, id="two devices"),
-        pytest.param(["launch", "-n", "2", "--"], [], id="two workers", marks=pytest.mark.slow),
+        pytest.param(["launch", "-n", "2", "--"], [], id="two workers"),
     ],
 )
 def test_several_replicas_tune_as_one_device(before, after, small, tokenizer, few):
+    """By commands; `tests/training/test_distribution.py` has two devices in Python."""
     backbone = kbs.BertBackbone(small.replace(hidden_dropout=0.0, attention_dropout=0.0))
     kbs.BertPretrainer(backbone).save_pretrained("pretrained", tokenizer)
     with Path("data.csv").open("w", newline="") as file:

@@ -4,10 +4,11 @@ What one device does is computed eagerly: what it gives is the same, and compili
 """
 
 import contextlib
+import gc
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -15,23 +16,32 @@ import numpy as np
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tensor_file import read_tensors
+from keras_bert_scratch.training.run_directory import read_run
+
+gc.disable()  # a collection goes through all that TensorFlow is made of, and this process is soon over
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import distribution
 
+distribution.LAYERS = 1
+
 CONFIG = kbs.BertConfig(
     vocab_size=50, num_layers=1, hidden_size=16, num_heads=2, hidden_dropout=0.0, attention_dropout=0.0
+)
+WORDS = kbs.Vocabulary(
+    ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", *(f"word{number}" for number in range(44)))
 )
 IDS = np.random.default_rng(0).integers(5, 50, (12, 7)).astype("int32")
 INPUTS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": np.ones_like(IDS)}
 LABELS = np.random.default_rng(1).integers(0, 3, 12)
 
 
-def compiled(strategy: object, optimizer: object, **options: object) -> keras.Model:
+def compiled(strategy: object, optimizer: Callable[[], object] | object, **options: object) -> keras.Model:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = kbs.BertTextClassifier(kbs.BertBackbone(CONFIG), num_classes=3)
-        model.compile(optimizer() if isinstance(optimizer, type) else optimizer, **options)
+        model.compile(optimizer() if callable(optimizer) else optimizer, **options)
     return model
 
 
@@ -55,13 +65,18 @@ def cases(mirrored: tf.distribute.Strategy, one: tf.distribute.Strategy, *names:
         }
 
 
-def remainder(strategy: object, steps_per_execution: int) -> dict[str, float]:
-    """Six batches, perhaps in executions of four: updates, and the results of `fit` and `evaluate`."""
-    model = compiled(strategy, kbs.BertAdamW, steps_per_execution=steps_per_execution)
+def clipped() -> kbs.BertAdamW:
+    return kbs.BertAdamW(1e-3, global_clipnorm=0.05)
+
+
+def remainder(strategy: object, steps_per_execution: int) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Six batches, perhaps in executions of four: updates, the results of `fit` and `evaluate`; and the weights."""
+    model = compiled(strategy, clipped, steps_per_execution=steps_per_execution)
     fitted = model.fit(INPUTS, LABELS, batch_size=2, shuffle=False, verbose=0).history
     found = model.evaluate(INPUTS, LABELS, batch_size=2, verbose=0, return_dict=True)
     updates = int(model.optimizer.iterations.numpy())
-    return {"updates": updates, **found, **{f"fit_{name}": values[0] for name, values in fitted.items()}}
+    results = {"updates": updates, **found, **{f"fit_{name}": values[0] for name, values in fitted.items()}}
+    return results, model.get_weights()
 
 
 def uneven(strategy: object) -> dict[str, float]:
@@ -76,6 +91,20 @@ def uneven(strategy: object) -> dict[str, float]:
     return {"updates": int(model.optimizer.iterations.numpy()), **{name: values[0] for name, values in history.items()}}
 
 
+def tuned(strategy: object, pretrained: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
+    """Three steps of fine-tuning on uneven texts, measured on them: its results, and the weights."""
+    texts = ["play " * number for number in range(1, 25)]
+    table = {"text": texts, "label": ["even", "odd"] * 12}
+    how = kbs.FineTuning(epochs=1, batch_size=8, max_length=16, learning_rate=1e-3)
+    run = kbs.finetune("classification", pretrained, table, out, table, how, strategy=strategy)
+    assert read_run(out)["starts"][0]["replicas"] == strategy.num_replicas_in_sync
+    return run.results, list(read_tensors(out / "model.weights.h5").values())
+
+
+def largest_difference(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(some, others, strict=True))
+
+
 def said_of_optimizer_outside(strategy: object) -> str:
     try:
         compiled(strategy, kbs.BertAdamW()).fit(INPUTS, LABELS, verbose=0)
@@ -86,13 +115,18 @@ def said_of_optimizer_outside(strategy: object) -> str:
 
 if __name__ == "__main__":
     mirrored, one = kbs.make_strategy("mirrored", virtual_devices=2), kbs.make_strategy("none")
-    results = {
-        "cases": cases(mirrored, one, "clipping", "float16, overflow on one replica"),
-        "remainder": [remainder(mirrored, 4)],
-        "uneven": [uneven(mirrored)],
-        "outside": said_of_optimizer_outside(mirrored),
-    }
-    with eagerly():
-        results["remainder"].append(remainder(one, 1))
-        results["uneven"].append(uneven(one))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        kbs.BertPretrainer(kbs.BertBackbone(CONFIG)).save_pretrained(folder / "pretrained", kbs.BertTokenizer(WORDS))
+        several, several_tuned = remainder(mirrored, 4), tuned(mirrored, folder / "pretrained", folder / "several")
+        results = {
+            "cases": cases(mirrored, one, "float16, overflow on one replica"),
+            "uneven": [uneven(mirrored)],
+            "outside": said_of_optimizer_outside(mirrored),
+        }
+        with eagerly():
+            alone, alone_tuned = remainder(one, 1), tuned(one, folder / "pretrained", folder / "alone")
+            results["uneven"].append(uneven(one))
+    for name, of_several, of_one in (("remainder", several, alone), ("tuned", several_tuned, alone_tuned)):
+        results[name] = [of_several[0], of_one[0], largest_difference(of_several[1], of_one[1])]
     print(json.dumps(results))

@@ -34,8 +34,19 @@ def fitted() -> dict:
 
 
 def test_two_devices_train_as_one(fitted):
-    assert len(fitted["cases"]) == 2
+    """With clipping and several steps in an execution, of which the last ones are fewer, and in float16."""
+    several, one, difference = fitted["remainder"]
+    assert several["updates"] == 6
+    assert several == pytest.approx(one, rel=1e-5)
+    assert difference < 1e-5
+    assert len(fitted["cases"]) == 1
     check(fitted["cases"])
+
+
+def test_two_devices_tune_as_one(fitted):
+    several, one, difference = fitted["tuned"]
+    assert several == one
+    assert difference < 1e-5
 
 
 @pytest.mark.slow
@@ -43,12 +54,6 @@ def test_two_devices_and_two_workers_train_as_one_in_every_case():
     found = found_by(SCRIPT, "--json", "--engines", "ours", "--kinds", "mirrored,two workers")
     assert len(found) == 26
     check(found)
-
-
-def test_the_last_steps_of_an_execution_count_on_two_devices_too(fitted):
-    several, one = fitted["remainder"]
-    assert several["updates"] == 6
-    assert several == pytest.approx(one, rel=1e-5)
 
 
 def test_an_optimizer_of_keras_takes_uneven_batches_and_ours_its_strategy(fitted):
