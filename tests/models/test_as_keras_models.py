@@ -181,10 +181,12 @@ def trained() -> keras.Model:
 
 
 def assert_all_steps_count(model: keras.Model) -> None:
-    """Six batches in executions of four: all six updates, and the accuracy of all rows."""
+    """Six batches in executions of four: all six updates, and the loss and accuracy of all rows."""
     assert int(model.optimizer.iterations.numpy()) == 12
-    right = np.mean(np.asarray(model(INPUTS)).argmax(-1) == LABELS)
-    assert evaluate(model, INPUTS, LABELS, batch_size=1)["accuracy"] == pytest.approx(right)
+    found, logits = evaluate(model, INPUTS, LABELS, batch_size=1), np.asarray(model(INPUTS))
+    losses = keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found["accuracy"] == pytest.approx(np.mean(logits.argmax(-1) == LABELS))
 
 
 def test_the_last_steps_of_an_execution_count_too(trained):
