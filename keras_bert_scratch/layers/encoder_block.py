@@ -61,6 +61,15 @@ class EncoderBlock(Configured, keras.layers.Layer):
         for layer in (self.attention_norm, self.feed_forward, self.feed_forward_norm):
             layer.build(x_shape)
 
+    def compute_output_spec(
+        self, x: Any, bias: Any, query_positions: Any = None, training: bool = False, return_weights: bool = False
+    ) -> Any:
+        # Written out, as tracing every block for its shapes is most of the time that making a model takes.
+        batch, queries, hidden_size = x.shape if query_positions is None else (*query_positions.shape, x.shape[2])
+        output = keras.KerasTensor((batch, queries, hidden_size), dtype=self.compute_dtype)
+        weights = keras.KerasTensor((batch, self.config.num_heads, queries, x.shape[1]), dtype=self.compute_dtype)
+        return (output, weights) if return_weights else output
+
     def call(
         self, x: Any, bias: Any, query_positions: Any = None, training: bool = False, return_weights: bool = False
     ) -> Any:

@@ -53,6 +53,10 @@ class MaskedLMHead(Configured, keras.layers.Layer):
         self.layer_norm.build(sequence_output_shape)
         self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
 
+    def compute_output_spec(self, sequence_output: Any, mask_positions: Any, token_embedding: Any) -> Any:
+        # Written out, as in the encoder block.
+        return keras.KerasTensor((*mask_positions.shape, self.config.vocab_size), dtype="float32")
+
     def call(self, sequence_output: Any, mask_positions: Any, token_embedding: Any) -> Any:
         # (batch, predictions, hidden)
         masked = self.layer_norm(self.transform(gather_positions(sequence_output, mask_positions)))

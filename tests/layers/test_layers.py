@@ -168,6 +168,29 @@ def test_encoder_block():
     close(layer(X, attention_bias(PADDING_MASK)), norm(attended + fed, w, "feed_forward_layer_norm"))
 
 
+def same_when_described(layer: keras.layers.Layer, *inputs: np.ndarray, **options: bool) -> None:
+    """What the layer says about its outputs, when a model is made of it, is what it gives."""
+    symbols = [keras.KerasTensor(values.shape, str(values.dtype)) for values in inputs]
+    described, given = layer(*symbols, **options), layer(*inputs, **options)
+    for symbol, tensor in zip(keras.tree.flatten(described), keras.tree.flatten(given), strict=True):
+        assert tuple(symbol.shape) == tuple(tensor.shape)
+        assert symbol.dtype == keras.backend.standardize_dtype(tensor.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("return_weights", [False, True])
+@pytest.mark.parametrize("positions", [(), (np.array([[4, 0, 1], [1, 1, 2]], "int32"),)], ids=["all", "some"])
+def test_encoder_block_describes_its_outputs(positions, return_weights, dtype):
+    bias = np.asarray(attention_bias(PADDING_MASK))
+    same_when_described(EncoderBlock(CONFIG, dtype=dtype), X, bias, *positions, return_weights=return_weights)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_masked_lm_head_describes_its_outputs(dtype):
+    table = np.zeros((CONFIG.vocab_size, CONFIG.hidden_size), "float32")
+    same_when_described(MaskedLMHead(CONFIG, dtype=dtype), X, np.array([[4, 0, 1], [1, 1, 2]], "int32"), table)
+
+
 def test_pooler_reads_the_first_position_only():
     layer = Pooler(CONFIG, name="pooler")
     layer.build(X.shape)

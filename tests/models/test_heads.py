@@ -1,5 +1,7 @@
 """Every model made of a backbone and a head: its names and shapes, its formula, its loss."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,14 @@ def model_of(
     for variable in model.trainable_variables:
         variable.assign(np.asarray(variable) + rng.normal(size=variable.shape) * 0.3)
     return model
+
+
+_made_once = functools.cache(model_of)
+
+
+def read_only(name: str, config: kbs.BertConfig, pooler: bool = True, dtype: str | None = None) -> keras.Model:
+    """A model that no test changes."""
+    return _made_once(name, config, pooler, dtype)
 
 
 def a_batch(rows: tuple[int, ...] = (4,), length: int = LENGTH) -> dict[str, np.ndarray]:
@@ -79,7 +89,7 @@ def test_every_architecture_is_tested():
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
 def test_outputs(config, name, dtype):
-    outputs = outputs_of(model_of(name, config, dtype=dtype), batch_for(name))
+    outputs = outputs_of(read_only(name, config, dtype=dtype), batch_for(name))
     assert {key: value.shape for key, value in outputs.items()} == expected_shapes(name, config)
     assert {value.dtype for value in outputs.values()} == {np.dtype("float32")}
 
@@ -88,7 +98,7 @@ def test_outputs(config, name, dtype):
     ("name", "pooler"), [*((name, True) for name in HEADS), *((name, False) for name in ON_SEQUENCE)]
 )
 def test_weights_have_the_names_of_the_checkpoints(config, name, pooler):
-    model = model_of(name, config, pooler)
+    model = read_only(name, config, pooler)
     shapes = {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
     assert shapes == model_shapes(config, name, pooler, HEADS[name][0])
     assert len(shapes) == len(model.trainable_variables)
@@ -141,7 +151,7 @@ def test_padding_changes_nothing(config, name):
     other["token_ids"][..., size:] = 7
     other["segment_ids"][..., size:] = 0
     short = {key: value if key == "mask_positions" else value[..., :size] for key, value in batch.items()}
-    model = model_of(name, config)
+    model = read_only(name, config)
     padded, changed, cut = (outputs_of(model, each) for each in (batch, other, short))
     by_position = name in ("BertTokenClassifier", "BertQuestionAnswerer")
     for key in padded:
@@ -157,13 +167,13 @@ def linear(x: np.ndarray, model: keras.Model) -> np.ndarray:
 
 
 def test_token_classifier_is_its_formula(config):
-    model, batch = model_of("BertTokenClassifier", config, pooler=False), a_batch()
+    model, batch = read_only("BertTokenClassifier", config, pooler=False), a_batch()
     expected = linear(model.backbone(batch)["sequence_output"], model)
     np.testing.assert_allclose(model(batch), expected, atol=1e-5)
 
 
 def test_question_answerer_is_its_formula(config):
-    model, batch = model_of("BertQuestionAnswerer", config, pooler=False), a_batch()
+    model, batch = read_only("BertQuestionAnswerer", config, pooler=False), a_batch()
     expected = linear(model.backbone(batch)["sequence_output"], model)
     np.testing.assert_allclose(model(batch)["start"], expected[..., 0], atol=1e-5)
     np.testing.assert_allclose(model(batch)["end"], expected[..., 1], atol=1e-5)
@@ -171,7 +181,7 @@ def test_question_answerer_is_its_formula(config):
 
 def test_multiple_choice_is_its_formula(config):
     """Each choice's score is that of its row alone, whatever the other choices are."""
-    model, batch = model_of("BertMultipleChoice", config), a_batch((4, CHOICES))
+    model, batch = read_only("BertMultipleChoice", config), a_batch((4, CHOICES))
     logits = np.asarray(model(batch))
     for question in range(4):
         for choice in range(CHOICES):
@@ -182,7 +192,7 @@ def test_multiple_choice_is_its_formula(config):
 
 def test_multiple_choice_takes_any_number_of_choices(config):
     """One traced function for all shapes, as in a dataset of unequal batches."""
-    model = model_of("BertMultipleChoice", config)
+    model = read_only("BertMultipleChoice", config)
     signature = {name: tf.TensorSpec((None, None, None), tf.int32) for name in a_batch()}
     traced = tf.function(model, input_signature=[signature])
     for rows, length in (((4, 3), 12), ((1, 5), 9), ((2, 1), 12)):
@@ -200,14 +210,15 @@ def test_what_the_head_reads_is_dropped_out_in_training(config, name):
 
 
 def test_the_answers_head_drops_nothing(config):
-    assert not any(isinstance(layer, Dropout) for layer in model_of("BertQuestionAnswerer", config).layers)
+    model = read_only("BertQuestionAnswerer", config, pooler=False)
+    assert not any(isinstance(layer, Dropout) for layer in model.layers)
 
 
 @pytest.mark.parametrize(
     ("name", "pooler"), [*((name, True) for name in HEADS), *((name, False) for name in ON_SEQUENCE)]
 )
 def test_keras_can_save_it(config, name, pooler):
-    model, batch = model_of(name, config, pooler), batch_for(name)
+    model, batch = read_only(name, config, pooler), batch_for(name)
     model.save("model.keras")
     loaded = keras.models.load_model("model.keras")
     assert (type(loaded), loaded.name) == (type(model), model.name)

@@ -67,6 +67,7 @@ def a_model() -> kbs.BertTokenClassifier:
     return kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=3)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_weights_of_rows_stand_for_all_their_positions():
     """One weight for each row gives the loss that the same weight at every position gives."""
     rng = np.random.default_rng(6)
@@ -98,6 +99,7 @@ def test_our_step_is_compiled_by_xla_where_there_is_an_accelerator(optimizer, ji
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1)])
+@pytest.mark.usefixtures("eagerly")
 def test_labels_of_rows_may_stand_in_a_column(shape):
     config = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=32, hidden_dropout=0, attention_dropout=0)
     model = kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=2)
@@ -111,9 +113,10 @@ def test_labels_of_rows_may_stand_in_a_column(shape):
     assert loss == pytest.approx(float(tf.reduce_mean(exact)), rel=1e-5)
 
 
-def test_two_objectives_may_read_one_output(config):
+@pytest.mark.usefixtures("eagerly")
+def test_two_objectives_may_read_one_output(small):
     """Each sees all outputs; the model's loss is the sum of both by their weights."""
-    model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(num_layers=1)), num_classes=2)
+    model = kbs.BertTextClassifier(kbs.BertBackbone(small), num_classes=2)
     model.objectives = {"label": classes(), "again": classes(loss_weight=0.5)}
     model.compile(kbs.BertAdamW(1e-3))
     ones = np.ones((4, 6), "int32")
