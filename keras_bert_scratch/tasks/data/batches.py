@@ -141,6 +141,7 @@ class TaskData:
         raw = {name: tf.constant(list(values)) for name, values in self.examples.raw.items()}
         gold = {name: tf.constant(values) for name, values in self.examples.gold.items()}
 
+        @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
         def batch_of(rows: tf.Tensor) -> tuple[Any, ...]:
             some = {name: tf.gather(values, rows) for name, values in raw.items()}
             right = {name: tf.gather(values, rows) for name, values in gold.items()}
