@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.data.pretraining import row_stream
 from keras_bert_scratch.training import pretraining, resumable
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
@@ -139,10 +140,14 @@ def curves_are_not_drawn():
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_surroundings():
-    """What costs small runs most, and nobody looks at: waits for the disk, forty batches of held-out rows."""
+    """What costs small runs most, and nobody looks at: waits for the disk, many rows of few documents at a time.
+
+    Nor forty batches of held-out rows. `tests/data/pretraining/test_row_stream.py` takes as many rows as users do.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(pretraining, "EVALUATION_STEPS", 4)
+        patch.setattr(row_stream, "ROWS_AT_ONCE", 16)
         yield
 
 

@@ -20,6 +20,7 @@ def test_there_are_examples_for_all_that_is_public():
         assert ">>>" in getattr(kbs, name).__doc__, name
 
 
+@pytest.mark.usefixtures("eagerly")  # that graphs give the same is for the other tests to say
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
     module = importlib.import_module(name)

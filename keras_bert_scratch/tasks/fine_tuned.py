@@ -15,9 +15,9 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
-from keras_bert_scratch.tasks.data.batches import token_counter
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
+from keras_bert_scratch.tasks.data.token_counter import TokenCounter
 from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
@@ -152,8 +152,8 @@ class FineTuned:
         return found, float(np.sum(loss_weights * np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)))
 
     @functools.cached_property
-    def _count_tokens(self) -> Any:
-        return token_counter(self.task, self.spec, self.tokenizer)
+    def _count_tokens(self) -> TokenCounter:
+        return TokenCounter(self.task, self.spec, self.tokenizer)
 
     @functools.cached_property
     def _step(self) -> Any:

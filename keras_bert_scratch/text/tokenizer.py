@@ -20,6 +20,7 @@ from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import Words, split_words
 
 MAX_CHARACTER_BYTES = 4
+KEPT = 4  # vocabularies: a process reads the same one with its records, its start and its run
 log = logging.getLogger(__name__)
 
 
@@ -50,27 +51,12 @@ class BertTokenizer(tf.Module):
         super().__init__(name="bert_tokenizer")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.load(vocabulary)
         self.rules = WordRules(self.vocabulary.guess_lowercase() if lowercase is None else lowercase, **rules)
-        self._plain = self._wordpiece(max_bytes_per_word=self.rules.max_word_length)
-        self._pieces = self._wordpiece(self.rules.max_word_length * MAX_CHARACTER_BYTES, no_pretokenization=True)
+        self._plain, self._pieces = _wordpiece(self.vocabulary, self.rules.max_word_length)
 
     @property
     def lowercase(self) -> bool:
         """Whether the vocabulary is uncased."""
         return self.rules.lowercase
-
-    def _wordpiece(self, max_bytes_per_word: int, **options: Any) -> tensorflow_text.FastWordpieceTokenizer:
-        try:
-            return tensorflow_text.FastWordpieceTokenizer(
-                self.vocabulary.unambiguous_tokens(),
-                max_bytes_per_word=max_bytes_per_word,
-                unknown_token=UNK,
-                token_out_type=tf.int32,
-                **options,
-            )
-        except RuntimeError as error:
-            raise UserError(
-                f"{self.vocabulary.origin}: is no vocabulary to tokenize with ({error}); learn it again"
-            ) from None
 
     def tokenize(self, texts: tf.Tensor | Sequence[str], special_tokens: bool = False) -> tf.RaggedTensor:
         """Ids without `[CLS]` and `[SEP]` around them.
@@ -125,10 +111,8 @@ class BertTokenizer(tf.Module):
 
     @functools.cached_property
     def _graph(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
-        """`_tokenize`, traced once whoever calls it, in a graph or not."""
-        with tf.init_scope():  # not part of the graph that happens to ask first
-            texts = tf.TensorSpec([None], tf.string)
-            return tf.function(self._tokenize, autograph=False).get_concrete_function(texts)
+        """`_tokenize`, traced once whoever calls it, in a graph or not, and for all tokenizers that are equal."""
+        return _graph_of(self.vocabulary, self.rules)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the graph, which belongs to its process: a copy traces its own."""
@@ -204,6 +188,34 @@ class BertTokenizer(tf.Module):
         for note in files.notes:
             log.warning("%s", note)
         return cls(files.vocabulary, **dataclasses.asdict(files.word_rules()))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _wordpiece(vocabulary: Vocabulary, max_word_length: int) -> tuple[tensorflow_text.FastWordpieceTokenizer, ...]:
+    """What splits plain texts into pieces, and what splits words."""
+    tokens = vocabulary.unambiguous_tokens()
+    try:
+        with tf.init_scope():  # they hold tensors, which must not belong to the graph that happens to ask first
+            return tuple(
+                tensorflow_text.FastWordpieceTokenizer(
+                    tokens,
+                    max_bytes_per_word=max_word_length * bytes_per_character,
+                    unknown_token=UNK,
+                    token_out_type=tf.int32,
+                    no_pretokenization=are_words,
+                )
+                for bytes_per_character, are_words in ((1, False), (MAX_CHARACTER_BYTES, True))
+            )
+    except RuntimeError as error:
+        raise UserError(f"{vocabulary.origin}: is no vocabulary to tokenize with ({error}); learn it again") from None
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _graph_of(vocabulary: Vocabulary, rules: WordRules) -> Callable[[tf.Tensor], tf.RaggedTensor]:
+    tokenizer = BertTokenizer(vocabulary, **dataclasses.asdict(rules))
+    with tf.init_scope():  # not part of the graph that happens to ask first
+        texts = tf.TensorSpec([None], tf.string)
+        return tf.function(tokenizer._tokenize, autograph=False).get_concrete_function(texts)
 
 
 def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:

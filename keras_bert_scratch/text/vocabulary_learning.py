@@ -64,7 +64,7 @@ def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORD
         [('.', 1), ('a', 2), ('is', 1), ('rose', 2)]
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def words_of(batch: tf.Tensor) -> tf.Tensor:
         words = split_words(batch, WordRules(lowercase))
         return tf.boolean_mask(words.spelled(), words.characters.row_lengths() <= MAX_WORD_LENGTH)

@@ -7,6 +7,9 @@ tf-text's normalizer would not do: it folds characters that BERT keeps apart (on
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -47,6 +50,19 @@ def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
         >>> words.spelled().numpy().tolist()
         [b'it', b"'", b's', b'deja', b'vu']
     """
+    return Words(*_graph_of(rules)(texts))
+
+
+@functools.cache
+def _graph_of(rules: WordRules) -> Callable[[tf.Tensor], tuple[Any, ...]]:
+    """`_split_words`, traced once whoever calls it."""
+    with tf.init_scope():  # not part of the graph that happens to ask first
+        split = tf.function(lambda texts: _split_words(texts, rules), autograph=False)
+        return split.get_concrete_function(tf.TensorSpec([None], tf.string))
+
+
+def _split_words(texts: tf.Tensor, rules: WordRules) -> tuple[Any, ...]:
+    """The fields of `Words`."""
     tables = character_tables(rules)
     # The space at the end of each text separates its last word from the first word of the next text.
     decoded, starts = tf.strings.unicode_decode_with_offsets(tf.strings.join([texts, " "]), "UTF-8", errors="replace")
@@ -70,7 +86,7 @@ def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
     begins = tf.gather(alone | after_boundary, letters)
     word_starts = tf.where(begins)[:, 0]
     letter_sources = tf.gather(sources, letters)
-    return Words(
+    return (
         tf.RaggedTensor.from_row_splits(
             tf.gather(codes, letters) & characters.CODE_POINT,
             tf.concat([word_starts, tf.size(letters, tf.int64)[None]], axis=0),

@@ -111,7 +111,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
     ids=["packing", "order", "none"],
 )
 def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_functions):
-    monkeypatch.setattr("keras_bert_scratch.training.pretraining.EVALUATION_STEPS", 4)
+    monkeypatch.setattr("keras_bert_scratch.training.pretraining.EVALUATION_STEPS", 1)
     # Masked words alone are trained in a graph by no other test.
     with contextlib.nullcontext() if kind is kbs.BertMaskedLM else eager_functions():
         output = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
@@ -120,7 +120,8 @@ def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_f
     assert "held out after" in output
     assert kind.from_pretrained("run").get_layer("masked_lm") is not None
     metric = "accuracy" if kind is kbs.BertMaskedLM else "masked lm accuracy"
-    assert metric in succeeds("evaluate", "run", "--data", records)
+    with eager_functions():
+        assert metric in succeeds("evaluate", "run", "--data", records)
     ended = keras_bert("pretrain", records, *SMALL, "--out", "run")
     assert ended.exit_code == 2  # the same folder by other rules is another run
 

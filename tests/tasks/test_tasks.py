@@ -43,8 +43,8 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
 
 @pytest.fixture(scope="module", params=TASKS)
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
-    data = table(request.param, sentences)
-    how = FineTuning(**{**QUICK, "epochs": 10, "learning_rate": 1e-2})
+    data = table(request.param, sentences[:64])  # one batch of evaluation, so one shape to trace
+    how = FineTuning(**{**QUICK, "epochs": 6, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
     finetune(request.param, small, data, out, data, how, tokenizer=tokenizer)
     return FineTuned.load(out), data

@@ -144,6 +144,25 @@ def test_offsets_are_the_bytes_that_each_token_stands_for():
     assert stretches == ["D", "é", "j", "à", "½", ",", "北", "京", "!", "e", "t", "é", "Σ", "α", "ς", "각", "각", "각"]
 
 
+def test_tokenizers_that_are_equal_are_traced_once():
+    tokens = (*SPECIAL_TOKENS, "heron", "##s")
+    first, second = (kbs.BertTokenizer(kbs.Vocabulary(tokens, origin), True) for origin in ("a.txt", "b.txt"))
+    assert second._graph is first._graph
+    assert kbs.BertTokenizer(kbs.Vocabulary(tokens), False)._graph is not first._graph
+    assert second.vocabulary.origin == "b.txt"
+
+
+def test_the_graph_that_happens_to_make_a_tokenizer_does_not_own_it():
+    tokens = (*SPECIAL_TOKENS, "otter", "##s")
+
+    @tf.function(autograph=False)
+    def ids(texts):
+        return kbs.BertTokenizer(kbs.Vocabulary(tokens), True).tokenize(texts).flat_values
+
+    assert ids(tf.constant(["Otters"])).numpy().tolist() == [5, 6]
+    assert kbs.BertTokenizer(kbs.Vocabulary(tokens), True).tokenize(["otter otters"]).to_list() == [[5, 5, 6]]
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda tokenizer: pickle.loads(pickle.dumps(tokenizer))])
 def test_a_used_tokenizer_can_be_copied_and_sent_to_another_process(tokenizer, copied):
     ids = tokenizer.tokenize(["The heron sleeps."]).to_list()

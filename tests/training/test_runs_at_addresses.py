@@ -20,6 +20,7 @@ from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
 from keras_bert_scratch.tasks.run import evaluate, finetune, predict
+from keras_bert_scratch.training import pretraining
 from keras_bert_scratch.training.callbacks import StateKeeper
 from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
@@ -89,7 +90,7 @@ def finished(records, tiny, tmp_path_factory, eager_functions) -> Path:
     return out
 
 
-def test_a_run_there_leaves_what_a_run_here_leaves(records, tiny, finished, there):
+def test_a_run_there_leaves_what_a_run_here_leaves(records, tiny, finished, there, monkeypatch):
     run = run_it(records, tiny, there)
     assert without_events(files(there)) == without_events(files(finished))
     assert any(name.startswith("tensorboard/events") for name in files(there))
@@ -98,6 +99,7 @@ def test_a_run_there_leaves_what_a_run_here_leaves(records, tiny, finished, ther
     assert run.results == RunDirectory(finished, run._settings).results
     assert not any(Path("cache/runs").iterdir())  # nothing is left on this machine
     assert run_it(records, tiny, there).results == run.results  # finished: left as it is
+    monkeypatch.setattr(pretraining, "EVALUATION_STEPS", 1)
     assert evaluate_pretrained(there, records) == evaluate_pretrained(finished, records)
 
 
@@ -242,7 +244,7 @@ def tuned_here(tiny, tokenizer, tmp_path_factory, eager_functions) -> Path:
 
 
 def finetune_it(tiny, tokenizer, out, **changes) -> RunDirectory:
-    how = FineTuning(epochs=2, batch_size=4, max_length=8, learning_rate=1e-3)
+    how = FineTuning(epochs=1, batch_size=4, max_length=8, learning_rate=1e-3)
     return finetune("classification", tiny, ROWS, out, dev=ROWS, how=how, tokenizer=tokenizer, **changes)
 
 

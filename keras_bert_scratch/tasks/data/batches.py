@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
+from keras_bert_scratch.tasks.data.token_counter import TokenCounter
+from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
 
 BATCHES_LOOKED_AT = 200
-ROWS_AT_ONCE = 4096  # tokenized in one call to learn their lengths; bounds its memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,21 +116,32 @@ class TaskData:
 
         Of a long epoch the first 200 batches are looked at, which are drawn from all examples.
         """
-        batches = self.training_batches(batch_size, seed).take(min(self.steps_per_epoch(batch_size), BATCHES_LOOKED_AT))
-        masks = batches.map(lambda inputs, *_: (tf.reduce_sum(inputs["padding_mask"]), tf.size(inputs["padding_mask"])))
-        tokens, positions = np.sum(list(masks.as_numpy_iterator()), axis=0, dtype=np.int64)
+        batches = bucketed_batches(self.num_tokens, batch_size, seed)
+        num_batches = min(self.steps_per_epoch(batch_size), BATCHES_LOOKED_AT)
+        raw = {name: np.array(values, object) for name, values in self.examples.raw.items()}
+        tokens = positions = 0
+        for rows in itertools.islice(batches, num_batches):
+            num_tokens, length = self._token_counter.of_batch(
+                {name: values[rows].tolist() for name, values in raw.items()}
+            )
+            tokens, positions = tokens + num_tokens.sum(), positions + len(rows) * length
         return float(tokens / positions)
 
     @functools.cached_property
     def num_tokens(self) -> np.ndarray:
         """How many tokens each example has as the model reads it, int `(examples,)`."""
-        return token_counter(self.task, self.spec, self.tokenizer)(self.examples.raw)
+        return self._token_counter(self.examples.raw)
+
+    @functools.cached_property
+    def _token_counter(self) -> TokenCounter:
+        return TokenCounter(self.task, self.spec, self.tokenizer)
 
     def _batches(self, numbers: tf.data.Dataset, training: bool) -> tf.data.Dataset:
         """Batches of examples' numbers as inputs, labels and weights."""
         raw = {name: tf.constant(list(values)) for name, values in self.examples.raw.items()}
         gold = {name: tf.constant(values) for name, values in self.examples.gold.items()}
 
+        @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
         def batch_of(rows: tf.Tensor) -> tuple[Any, ...]:
             some = {name: tf.gather(values, rows) for name, values in raw.items()}
             right = {name: tf.gather(values, rows) for name, values in gold.items()}
@@ -141,20 +152,3 @@ class TaskData:
             return (inputs, labels) if weights is None else (inputs, labels, weights)
 
         return numbers.map(batch_of, num_parallel_calls=2).prefetch(4)
-
-
-def token_counter(task: Task, spec: Spec, tokenizer: Any) -> Callable[[Raw], np.ndarray]:
-    """What tells how many tokens each of some rows has as the model reads it, int `(rows,)`; traced once."""
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def tokens_of(some: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.reduce_sum(task.features(spec, tokenizer, some)["padding_mask"], axis=1)
-
-    def count(raw: Raw) -> np.ndarray:
-        parts = [np.zeros(0, np.int32)]
-        for start in range(0, len(next(iter(raw.values()))), ROWS_AT_ONCE):
-            some = {name: tf.constant(list(values[start : start + ROWS_AT_ONCE])) for name, values in raw.items()}
-            parts.append(tokens_of(some).numpy())
-        return np.concatenate(parts)
-
-    return count

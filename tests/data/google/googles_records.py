@@ -54,9 +54,8 @@ def read_as_google(
         "masked_lm_weights": tf.io.FixedLenFeature([max_predictions], tf.float32),
         "next_sentence_labels": tf.io.FixedLenFeature([1], tf.int64),
     }
-    dataset = tf.data.TFRecordDataset(list(map(str, files)))
-    parsed = [tf.io.parse_single_example(record, features) for record in dataset]
-    return {name: np.stack([example[name] for example in parsed]) for name in features}
+    records = list(tf.data.TFRecordDataset(list(map(str, files))).as_numpy_iterator())
+    return {name: values.numpy() for name, values in tf.io.parse_example(records, features).items()}
 
 
 def num_records(*files: Path) -> int:

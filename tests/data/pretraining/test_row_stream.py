@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.data.pretraining import row_stream
 from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
 from keras_bert_scratch.data.rng import permutation
 
@@ -44,9 +45,10 @@ def test_the_stream_from_any_row_is_the_rest_of_the_whole_stream(first_row):
     assert [visit.start for visit in found[1:]] == [visit.end for visit in found[:-1]]
 
 
-@pytest.mark.parametrize("first_step", [0, 1, 2, 9])
-@pytest.mark.parametrize("num_workers", [1, 2, 4])
-def test_workers_take_equal_slices_of_every_batch(first_step, num_workers):
+@pytest.mark.parametrize("rows_at_once", [1, 6, 512])
+@pytest.mark.parametrize(("first_step", "num_workers"), [(0, 1), (0, 4), (1, 2), (2, 4), (9, 1), (9, 2)])
+def test_workers_take_equal_slices_of_every_batch(first_step, num_workers, rows_at_once, monkeypatch):
+    monkeypatch.setattr(row_stream, "ROWS_AT_ONCE", rows_at_once)
     streams = [
         batches_of(SHARDS, 5, numbers, 4, first_step, worker, num_workers).take(12).as_numpy_iterator()
         for worker in range(num_workers)

@@ -1,11 +1,13 @@
 """Batches for fine-tuning: every example once per epoch, little padding, from any step on."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.data import batches as batches_module
+from keras_bert_scratch.tasks.data import token_counter
 from keras_bert_scratch.text.packing import pack_segments
 
 
@@ -16,6 +18,11 @@ def words(documents) -> list[str]:
 
 def data_of(table, tokenizer, max_length) -> kbs.TaskData:
     return kbs.TaskData.read("classification", table, tokenizer, max_length)
+
+
+@pytest.fixture(scope="module")
+def untrimmed(uneven, tokenizer) -> kbs.TaskData:
+    return data_of(uneven, tokenizer, 64)
 
 
 @pytest.fixture(scope="module", params=["texts", "pairs"])
@@ -33,7 +40,7 @@ def uneven(request, words):
 def rows_of(batches):
     """Each row without its padding, as `(token_ids, segment_ids, label)`."""
     rows = []
-    for inputs, labels in batches.as_numpy_iterator():
+    for inputs, labels in batches:
         for ids, segments, mask, label in zip(*inputs.values(), labels, strict=True):
             rows.append((ids[mask == 1].tolist(), segments[mask == 1].tolist(), int(label)))
     return rows
@@ -43,62 +50,71 @@ def packed_at_full_length(table, tokenizer, max_length):
     second = tokenizer.tokenize(table["text_pair"]) if "text_pair" in table else None
     inputs = pack_segments(tokenizer.tokenize(table["text"]), second, max_length, tokenizer.vocabulary)
     labels = tf.constant([("even", "odd").index(label) for label in table["label"]])
-    return rows_of(tf.data.Dataset.from_tensors((inputs, labels)))
+    return rows_of(tf.data.Dataset.from_tensors((inputs, labels)).as_numpy_iterator())
 
 
-@pytest.mark.parametrize("max_length", [12, 20, 64], ids=["most trimmed", "no multiple of 8", "none trimmed"])
-def test_short_batches_hold_what_full_rows_would(uneven, max_length, tokenizer):
+@pytest.fixture(scope="module", params=[12, 20, 64], ids=["most trimmed", "no multiple of 8", "none trimmed"])
+def max_length(request) -> int:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def epoch(uneven, max_length, tokenizer) -> tuple[list, list]:
+    """The batches of an epoch of training, and of evaluation."""
     data = data_of(uneven, tokenizer, max_length)
+    return [
+        list(batches.as_numpy_iterator()) for batches in (data.training_batches(4).take(8), data.evaluation_batches(4))
+    ]
+
+
+def test_short_batches_hold_what_full_rows_would(epoch, uneven, max_length, tokenizer):
     expected = packed_at_full_length(uneven, tokenizer, max_length)
-    assert sorted(rows_of(data.evaluation_batches(4))) == sorted(expected)
-    first_epoch = rows_of(data.training_batches(4).take(8))[:30]
+    training, evaluation = epoch
+    assert sorted(rows_of(evaluation)) == sorted(expected)
+    first_epoch = rows_of(training)[:30]
     assert first_epoch != expected
     assert sorted(first_epoch) == sorted(expected)
 
 
-@pytest.mark.parametrize("max_length", [12, 20, 64])
-def test_a_batch_is_as_long_as_its_longest_text_needs(uneven, tokenizer, max_length):
-    data = data_of(uneven, tokenizer, max_length)
+def test_a_batch_is_as_long_as_its_longest_text_needs(epoch, max_length):
     seen = set()
-    for batches in (data.training_batches(4).take(8), data.evaluation_batches(4)):
-        for inputs, _ in batches.as_numpy_iterator():
-            length = inputs["token_ids"].shape[1]
-            longest = inputs["padding_mask"].sum(axis=1).max()
-            assert longest <= length < longest + 2
-            assert length % 2 == 0 or length == max_length
-            seen.add(length)
+    for inputs, _ in itertools.chain.from_iterable(epoch):
+        length = inputs["token_ids"].shape[1]
+        longest = inputs["padding_mask"].sum(axis=1).max()
+        assert longest <= length < longest + 2
+        assert length % 2 == 0 or length == max_length
+        seen.add(length)
     assert len(seen) > 1 or max_length == 12
 
 
-def test_evaluation_takes_every_example_once_the_shortest_first(uneven, tokenizer):
-    data = data_of(uneven, tokenizer, 64)
-    batches = list(data.evaluation_batches(4).as_numpy_iterator())
-    assert len(batches) == data.evaluation_batches(4).cardinality() == 8
+def test_evaluation_takes_every_example_once_the_shortest_first(untrimmed):
+    batches = list(untrimmed.evaluation_batches(4).as_numpy_iterator())
+    assert len(batches) == untrimmed.evaluation_batches(4).cardinality() == 8
     lengths = [inputs["padding_mask"].sum(axis=1) for inputs, _ in batches]
-    assert np.concatenate(lengths).tolist() == sorted(data.num_tokens)
+    assert np.concatenate(lengths).tolist() == sorted(untrimmed.num_tokens)
 
 
-def test_the_shape_is_known_but_for_the_length(uneven, tokenizer):
-    inputs, labels = data_of(uneven, tokenizer, 64).training_batches(4).element_spec
+def test_the_shape_is_known_but_for_the_length(untrimmed):
+    inputs, labels = untrimmed.training_batches(4).element_spec
     assert {name: (tuple(spec.shape), spec.dtype) for name, spec in inputs.items()} == dict.fromkeys(
         ("token_ids", "segment_ids", "padding_mask"), ((4, None), tf.int32)
     )
     assert tuple(labels.shape) == (4,)
 
 
-def test_training_batches_can_start_anywhere(uneven, tokenizer):
-    data = data_of(uneven, tokenizer, 32)
-    straight = list(data.training_batches(4).take(60).as_numpy_iterator())
-    resumed = list(data.training_batches(4, first_step=45).take(15).as_numpy_iterator())
+def test_training_batches_can_start_anywhere(untrimmed):
+    straight = list(untrimmed.training_batches(4).take(60).as_numpy_iterator())
+    resumed = list(untrimmed.training_batches(4, first_step=45).take(15).as_numpy_iterator())
     for (before, labels_before), (after, labels_after) in zip(straight[45:], resumed, strict=True):
         np.testing.assert_array_equal(before["token_ids"], after["token_ids"])
         np.testing.assert_array_equal(labels_before, labels_after)
 
 
-def test_workers_share_each_batch(uneven, tokenizer):
-    data = data_of(uneven, tokenizer, 64)
-    whole = rows_of(data.training_batches(4).take(8))
-    parts = [rows_of(data.training_batches(4, worker=worker, num_workers=2).take(8)) for worker in (0, 1)]
+def test_workers_share_each_batch(untrimmed):
+    whole, *parts = (
+        rows_of(untrimmed.training_batches(4, worker=worker, num_workers=workers).take(8).as_numpy_iterator())
+        for worker, workers in ((0, 1), (0, 2), (1, 2))
+    )
     together = [row for step in range(8) for part in parts for row in part[2 * step : 2 * step + 2]]
     assert together == whole
 
@@ -110,14 +126,13 @@ def test_fill_is_that_of_the_first_epochs_batches(uneven, tokenizer):
     assert data.non_padding_fraction(4, seed=3) == pytest.approx(np.concatenate(masks).mean())
 
 
-def test_bucketing_fills_more(uneven, tokenizer):
-    data = data_of(uneven, tokenizer, 64)
-    assert data.non_padding_fraction(4) > 0.8 > 0.6 > data.num_tokens.mean() / 64
+def test_bucketing_fills_more(untrimmed):
+    assert untrimmed.non_padding_fraction(4) > 0.8 > 0.6 > untrimmed.num_tokens.mean() / 64
 
 
 def test_lengths_are_learned_in_parts(uneven, tokenizer, monkeypatch):
     expected = data_of(uneven, tokenizer, 32).num_tokens.tolist()
-    monkeypatch.setattr(batches_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(token_counter, "ROWS_AT_ONCE", 7)
     assert data_of(uneven, tokenizer, 32).num_tokens.tolist() == expected
 
 
