@@ -19,11 +19,10 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.run_directory import read_run
 
-gc.disable()  # a collection goes through all that TensorFlow is made of, and this process is soon over
-
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import distribution
 
+gc.disable()  # a collection goes through all that TensorFlow is made of, and this process is soon over
 distribution.LAYERS = 1
 
 CONFIG = kbs.BertConfig(
