@@ -14,8 +14,7 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "transformers.npz")
 
 
 def parameters(*names: str) -> list:
-    """Cases by name; networks as wide as 512 take some seconds each and differ from narrower ones in nothing else."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (CASES[name].hidden >= 512)) for name in names]
+    return [pytest.param(name, marks=[pytest.mark.slow] * CASES[name].big) for name in names]
 
 
 @pytest.mark.parametrize("name", parameters(*CASES))
