@@ -10,9 +10,9 @@ OUT ?= demo
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
 
-# A file at a time to each process, so that its tests share what it made.
+# A file at a time to each process, so that its tests share what it made; a process that dies fails its test once.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # A trained model more, from a package whose own requirements nothing here needs.
 parity: $(VENV)/.parity

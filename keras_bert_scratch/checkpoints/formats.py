@@ -33,6 +33,8 @@ def recognise(path: AnyPath | str) -> str:
         UserError: none of them, saying what was looked for.
     """
     path = path_of(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such folder; check the path")
     if not path.is_dir():
         raise UserError(f"{path}: is no folder; give the folder that holds the model's files")
     if (config := current_file(path, "config.json")).exists():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
 from keras_bert_scratch.commands import (
     convert,
@@ -28,4 +30,7 @@ for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, pre
 def main() -> None:
     """The entry of the `keras-bert` script."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # Texts may hold what an encoding other than UTF-8 lacks, at which Python ends on stdout, but not on stderr.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

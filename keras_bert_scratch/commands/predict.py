@@ -48,9 +48,11 @@ def predict(
     if data is not None:
         answers = _of_table(model, data, header_names(text_column, pair_column), on_bad_row)
         first = list(itertools.islice(answers, 1))  # an error of the model comes before the file is made
+        # JSON has its own way of writing what the screen's encoding lacks.
+        ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
         with _written(out) as write:
             for row, answer in itertools.chain(first, answers):
-                write(json.dumps({**row, **answer}, ensure_ascii=False) + "\n")
+                write(json.dumps({**row, **answer}, ensure_ascii=ascii_only) + "\n")
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")

@@ -84,7 +84,7 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
 
     Raises:
         SettingRefused: a setting that our tokenizer cannot follow, by name.
-        UserError: there is no vocabulary, or a file is damaged.
+        UserError: there is no such folder or no vocabulary in it, or a file is damaged.
 
     Example:
         >>> words = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -93,6 +93,8 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
         {'lowercase': True}
     """
     directory = path_of(directory)
+    if not directory.exists():
+        raise UserError(f"{directory}: no such folder; check the path")
     config = {name: _content(value) for name, value in _read_if_there(directory, RULES_FILE).items()}
     described = _read_if_there(directory, TOKENIZER_FILE)
     special = {name: _content(value) for name, value in _read_if_there(directory, SPECIAL_TOKENS_FILE).items()}

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.commands.main import app, main
 
 VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
 KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
@@ -219,7 +220,7 @@ def test_folders_in_use(records, corpus, model):
             "error: --budget: 'soon' is no duration",
         ),
         (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
-        (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing"),
+        (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing: no such folder; check"),
         (["finetune", "--train", "t.csv", "--init", "a", "--task", "poetry", "--out", "r"], "'poetry' is unknown"),
         (["predict", "nothing", "text"], "nothing: no such folder; check the path"),
         (["export", "nothing", "--out", "m"], "nothing: no such folder; check the path"),
@@ -232,7 +233,8 @@ def test_folders_in_use(records, corpus, model):
         (["demo", "--minutes", "0"], "--minutes: must be more than 0, not 0.0"),
         (["launch", "--", "export", "run"], "COMMAND: 'export' does not train on several workers; give one of pretr"),
         (["inspect", "nothing"], "nothing: no such file or folder"),
-        (["convert", "nothing", "out", "--to", "huggingface"], "nothing: is no folder"),
+        (["convert", "nothing", "out", "--to", "huggingface"], "nothing: no such folder; check the path"),
+        (["convert", "{records}/vocab.txt", "out", "--to", "huggingface"], "txt: is no folder; give the folder that"),
         (["convert", "{records}", "out", "--to", "huggingface"], "holds no model"),
         (["inspect", "."], "holds no model"),
         (["demo", "--minutes", "0"], "--minutes: must be more than 0"),
@@ -318,6 +320,25 @@ def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
     ended = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
     assert ended.returncode == 0
     assert ended.stderr == ""
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_texts_that_the_screen_cannot_show_are_answered(model, monkeypatch):
+    """In an encoding that has no such characters, to which Python would end by an error; JSON stays JSON."""
+    Path("texts.jsonl").write_text(json.dumps({"text": "日本 \U0001f600"}) + "\n")
+    for argv in (["predict", "model", "日本 \U0001f600"], ["predict", "model", "--data", "texts.jsonl"]):
+        screen = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "argv", ["keras-bert", *argv])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        screen.flush()
+        shown = screen.buffer.getvalue().decode("latin-1")
+        assert ended.value.code == 0, shown
+        if "--data" in argv:
+            assert json.loads(shown)["text"] == "日本 \U0001f600"
+        else:
+            assert shown.endswith("\\u65e5\\u672c \\U0001f600\n")
 
 
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
