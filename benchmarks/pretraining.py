@@ -40,7 +40,8 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training.flops import matrix_peak, step_flops
+from keras_bert_scratch.training.flops import step_flops
+from keras_bert_scratch.training.matrix_peak import matrix_peak
 
 BATCH, LENGTH, PREDICTIONS, LAYERS = 32, 128, 20, 4
 RATE, DECAY, EPSILON = 1e-4, 0.01, 1e-6

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
-from keras_bert_scratch.training.flops import peak_of_all
+from keras_bert_scratch.training.matrix_peak import peak_of_all
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import keras_bert_scratch as kbs
@@ -12,7 +13,7 @@ from keras_bert_scratch.layers.attention import SelfAttention
 from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.dense import ACTIVATIONS, Dense
 from keras_bert_scratch.layers.dropout import Dropout
-from keras_bert_scratch.layers.embeddings import BertEmbeddings, packed_position_ids
+from keras_bert_scratch.layers.embeddings import BertEmbeddings, look_up_in_few_rows, packed_position_ids
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
@@ -118,6 +119,19 @@ def test_embeddings():
     w = weights(layer)
     summed = w["token_embedding"][token_ids] + w["segment_embedding"][segment_ids] + w["position_embedding"][:4]
     close(layer(token_ids, segment_ids)[0], norm(summed, w, "layer_norm"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_a_segment_is_the_sum_over_its_tokens(dtype):
+    rng = np.random.default_rng(0)
+    ids, upstream = rng.integers(0, 3, (5, 70)), rng.normal(size=(5, 70, 4)).astype("float32")
+    table = tf.Variable(tf.cast(rng.normal(size=(3, 4)), dtype))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(look_up_in_few_rows(table, tf.constant(ids)) * tf.cast(upstream, dtype))
+    rounded = tf.cast(tf.cast(upstream, dtype), "float32").numpy()
+    expected = [rounded[ids == row].sum(0) for row in range(3)]
+    tolerance = 2.0 ** {"float32": -20, "bfloat16": -8}[dtype]  # of one rounding, in bfloat16
+    np.testing.assert_allclose(tf.cast(tape.gradient(loss, table), "float32"), expected, rtol=tolerance, atol=1e-5)
 
 
 def test_embeddings_of_packed_rows():

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import WorkerLostError
-from keras_bert_scratch.training import flops
+from keras_bert_scratch.training import matrix_peak
 from keras_bert_scratch.training.signals import Signals
 from keras_bert_scratch.training.stopping import CoordinatedStop
 from keras_bert_scratch.training.strategies import (
@@ -143,8 +143,8 @@ def test_only_what_starting_again_mends_counts_as_a_lost_worker(strategy, error,
 @pytest.mark.parametrize(("gpus", "devices"), [([], 2), (["a", "b"], 4)])
 def test_replicas_share_a_processor_but_no_gpu(gpus, devices, monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    monkeypatch.setattr(flops, "matrix_peak", lambda dtype: 100.0)
-    assert flops.peak_of_all(TWO_WORKERS) == 100.0 * devices
+    monkeypatch.setattr(matrix_peak, "matrix_peak", lambda dtype: 100.0)
+    assert matrix_peak.peak_of_all(TWO_WORKERS) == 100.0 * devices
 
 
 @pytest.mark.parametrize(
