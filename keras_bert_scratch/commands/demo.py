@@ -228,4 +228,4 @@ class _Demonstration:
     def _report(self) -> None:
         from keras_bert_scratch.commands.demo_report import print_report
 
-        print_report(self.console, self.out, self.memory)
+        print_report(self.console, self.out, self.memory, FULL_MINUTES)

@@ -16,17 +16,19 @@ from keras_bert_scratch.training.run_directory import read_run
 PRETRAINING_ROWS = (
     ("masked words: loss", "masked_lm_loss", "{:.3f}"),
     ("masked words: right", "masked_lm_accuracy", "{:.1%}"),
-    ("next sentence: right, of {next_sentence_majority:.1%} by the majority", "next_sentence_accuracy", "{:.1%}"),
+    ("next sentence: right", "next_sentence_accuracy", "{:.1%}"),
+    ("next sentence: the majority", "next_sentence_majority", "{:.1%}"),
 )
 
 
-def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None:
+def print_report(console: Console, out: Path, memory: Mapping[str, Any], full_minutes: float) -> None:
     """Prints what pretraining, the two tasks and the clock came to.
 
     Args:
         console: rich's Console.
         out: Path. The demo's folder.
         memory: mapping. What `demo.json` holds.
+        full_minutes: float. The budget from which on the tasks have all their labels.
     """
     pretrained, sentiment = (read_run(out / folder)["results"] for folder in ("pretrained", "sentiment"))
     before, after = pretrained["held_out_before"], pretrained["held_out_after"]
@@ -35,7 +37,7 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
 
     table = _table("Pretraining, on text that no stage has seen", "before", "after")
     for title, name, form in PRETRAINING_ROWS:
-        table.add_row(title.format(**after), form.format(before[name]), form.format(after[name]))
+        table.add_row(title, form.format(before[name]), form.format(after[name]))
     table.add_section()
     for text, *words in zip(masks["texts"], masks["before"], masks["after"], strict=True):
         table.add_row(text.replace("[", r"\["), *map(", ".join, words))
@@ -54,6 +56,8 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any]) -> None
     table.add_row("bag of words: TF-IDF, logistic regression", f"{scores['sentiment_bag_of_words']:.1%}")
     table.add_row("BERT from weights that others trained for days", f"{sentiment['dev']['accuracy']:.1%}")
     console.print(table)
+    if memory["minutes"] < full_minutes:
+        print(f"Few minutes, few labels: {full_minutes:g} minutes give both tasks all of theirs.")
 
     seconds = memory["seconds"]
     stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())

@@ -146,12 +146,11 @@ def test_a_demo_that_is_terminated_in_a_verb_ends_there(records, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_example_as_it_stands(fresh_folder):
-    """With the trained weights, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_bert_scratch", *shlex.split(demo.EXAMPLE)[1:]], capture_output=True
-    )
+def test_weights_that_others_trained_tell_sentiment(fresh_folder):
+    """In a process of its own; in the example's single minute the 300 labels are too few for that."""
+    command = shlex.split(demo.EXAMPLE.replace("--minutes 1", "--minutes 5"))[1:]
+    done = subprocess.run([sys.executable, "-m", "keras_bert_scratch", *command], capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "BERT from weights that others trained" in done.stdout.decode()
     trained = read_run("demo/sentiment")["results"]["dev"]
-    assert trained["accuracy"] > trained["majority"] + 0.1
+    assert trained["accuracy"] > trained["majority"] + 0.15
