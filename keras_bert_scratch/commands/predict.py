@@ -64,7 +64,6 @@ def predict(
 def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
     """The texts with their answers."""
     if (path_of(model) / "saved_model.pb").exists():
-        # Nothing of the network's code is imported on this way: the SavedModel answers by itself.
         from keras_bert_scratch.serving.saved_model import SavedModel
 
         answers = SavedModel(path_of(model)).predict(raw)
@@ -113,7 +112,10 @@ def _written(out: Path | None) -> Iterator[Any]:
 def _line(answer: Mapping[str, Any]) -> str:
     """The answer before its text: label and score parted by a tab, a score, or what else there is as JSON."""
     if isinstance(answer.get("label"), str):
-        return f"{answer['label']}\t{answer.get('score') or max(answer['scores']):.3f}"
+        return f"{answer['label']}\t{answer['score']:.3f}"
     if set(answer) == {"score"}:
         return f"{answer['score']:.3f}"
+    if "entities" in answer:
+        found = (f"{entity['text']} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
+        return ", ".join(found) or "no entities"
     return json.dumps(answer, ensure_ascii=False)

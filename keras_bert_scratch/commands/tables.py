@@ -15,18 +15,44 @@ if TYPE_CHECKING:
 def print_results(title: str, results: Mapping[str, Any]) -> None:
     """The title and a table of names and values; values that are tables themselves become rows `outer inner`.
 
-    Left out are lists, such as all that was measured while training: the file has them; and what is `None`.
+    What has the same numbers for several things, such as types of entities, becomes a table of its own, a thing to a
+    row. Left out are lists, such as all that was measured while training: the file has them; and what is `None`.
     """
     print(title)
-    table = Table(show_header=False)
+    console, table, grids = Console(), Table(show_header=False), []
     for name, value in _rows(results):
-        table.add_row(name.replace("_", " "), value if isinstance(value, str) else f"{value:,}")
-    Console().print(table)
+        if isinstance(value, Mapping):
+            grids.append((name, value))
+        else:
+            table.add_row(name.replace("_", " "), _shown(value))
+    console.print(table)
+    for name, rows in grids:
+        columns = list(next(iter(rows.values())))
+        grid = Table(name.replace("_", " "), *(column.replace("_", " ") for column in columns))
+        for key, values in rows.items():
+            grid.add_row(key, *(_shown(values[column]) for column in columns))
+        console.print(grid)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else "-" if value is None else f"{value:,}"
+
+
+def _is_grid(value: Mapping[str, Any]) -> bool:
+    """Whether this has the same plain values for several things."""
+    rows = list(value.values())
+    return (
+        bool(rows)
+        and all(isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows)
+        and not any(isinstance(cell, (Mapping, list)) for row in rows for cell in row.values())
+    )
 
 
 def _rows(results: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in results.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and _is_grid(value):
+            yield f"{outer}{name}", value
+        elif isinstance(value, Mapping):
             yield from _rows(value, f"{outer}{name} ")
         elif value is not None and not isinstance(value, list):
             yield f"{outer}{name}", value

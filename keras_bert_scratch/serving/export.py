@@ -18,7 +18,7 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
 
     Its signature `serving_default` takes the columns that the model was trained on, strings `(batch,)` each, and gives
     what the task's `decode` gives, as `label`, strings `(batch,)`, and `scores`, float32 `(batch, classes)`. It
-    computes what `tuned.predict` computes.
+    computes what `tuned.predict` computes. `task.json` lies beside it, for those who ask it from Python.
 
     Args:
         tuned: FineTuned. Model, tokenizer and spec.
@@ -49,3 +49,4 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
     archive.add_endpoint(name="serving_default", fn=serve, input_signature=signature)
     with atomic.write_folder(path) as temporary:
         archive.write_out(str(temporary), verbose=False)
+        tuned.spec.save(temporary)

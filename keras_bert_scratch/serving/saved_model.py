@@ -1,4 +1,4 @@
-"""Asking an exported SavedModel from Python, with nothing of the network's code in the process."""
+"""Asking an exported SavedModel from Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
+from keras_bert_scratch.tasks.task import TASK_FILE, Spec, get_task
 
 SIGNATURE = "serving_default"
 
@@ -41,9 +43,12 @@ class SavedModel:
             )
         self.columns = tuple(sorted(inputs))
         self._serve = signatures[SIGNATURE]
+        self._spec = Spec.load(path) if (path_of(path) / TASK_FILE).exists() else None
 
     def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """The signature's outputs for each row, as JSON can hold them.
+        """The answers about some rows, as the model that was exported gives them.
+
+        Of a SavedModel of other people's they are the signature's outputs as they stand.
 
         Args:
             raw: mapping of the signature's inputs, equally long.
@@ -57,7 +62,8 @@ class SavedModel:
         outputs = self._serve(**{name: tf.constant(values, tf.string) for name, values in texts.items()})
         names = list(outputs)
         rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        answers = [dict(zip(names, row, strict=True)) for row in rows]
+        return answers if self._spec is None else [get_task(self._spec.task).answer(self._spec, row) for row in answers]
 
 
 def _plain(value: Any) -> Any:

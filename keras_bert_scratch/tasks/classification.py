@@ -14,7 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
 LABEL = Column("label", ("labels",), kind="label")
@@ -62,14 +62,14 @@ class Classification(TextTask):
         gold = np.array([numbers[label] for label in labels], np.int32)
         return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
 
-    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         weights = spec.options.get("class_weights") if training else None
         return gold["label"], None if weights is None else tf.gather(tf.constant(weights, tf.float32), gold["label"])
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {"num_classes": len(spec.labels), "label_names": spec.labels}
 
-    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, tf.Tensor]:
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         scores = tf.nn.softmax(outputs)
         return {"label": tf.gather(tf.constant(spec.labels), tf.argmax(scores, axis=-1)), "scores": scores}
 

@@ -15,6 +15,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
+from keras_bert_scratch.tasks.data.columns import as_tensors, concatenated
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
@@ -96,10 +97,10 @@ class FineTuned:
 
     def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
         """Answers about rows of strings `(rows,)` by column, in the graph: what the exported signature computes."""
-        outputs = self.model(self.task.features(self.spec, self.tokenizer, raw), training=False)
-        return self.task.decode(self.spec, outputs, raw)
+        features = self.task.features(self.spec, self.tokenizer, raw)
+        return self.task.decode(self.spec, self.model(features.inputs, training=False), features)
 
-    def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """The answers about some rows, in their order, as JSON can hold them.
 
         Args:
@@ -108,7 +109,7 @@ class FineTuned:
         Raises:
             UserError: `raw` has other columns, or a value is no string; names the row.
         """
-        self.spec.check_columns(raw)
+        self.task.check_columns(self.spec, raw)
         raw = texts_in_memory(raw)
         decoded, _ = self._decoded(raw)
         names = list(decoded)
@@ -117,37 +118,37 @@ class FineTuned:
             for row in zip(*map(_plain, decoded.values()), strict=True)
         ]
 
-    def predict_stream(self, rows: Iterator[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], dict[str, Any]]]:
+    def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            raw = {name: [row[name] for row in some] for name in self.spec.columns}
+            raw = {name: [row[name] for row in some] for name in some[0]}
             yield from zip(some, self.predict(raw), strict=True)
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
         """The task's metrics and the loss on labelled rows, and how many there are."""
-        self.spec.check_columns(examples.raw)
+        self.task.check_columns(self.spec, examples.raw)
         decoded, losses = self._decoded(examples.raw, examples.gold)
         results = self.task.score(self.spec, decoded, examples.gold)
         return {**_rounded({**results, "loss": losses}), "examples": len(examples)}
 
     def _decoded(
-        self, raw: Mapping[str, Sequence[str]], gold: Mapping[str, Any] | None = None
+        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], float]:
         """Decoded outputs of all rows in their order, and with `gold` the mean loss.
 
-        Rows of similar length share a batch, and no row is longer than the longest of its batch needs.
+        Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
+        `BATCH_SIZE` windows at most, or a single row.
         """
-        lengths = self._count_tokens(raw)
-        batches = sorted_batches(lengths, BATCH_SIZE)
+        num_tokens, windows = self._count_tokens(raw)
+        longest = np.maximum.reduceat(num_tokens, np.cumsum(windows) - windows) if len(windows) else num_tokens
+        batches = sorted_batches(longest, BATCH_SIZE, windows)
         parts, sums = [], np.zeros((2, len(self.model.objectives)))
         for rows in batches:
-            some = {name: tf.constant([values[row] for row in rows]) for name, values in raw.items()}
-            right = {name: tf.gather(values, rows) for name, values in (gold or {}).items()}
-            decoded, loss_sums = self._step(some, right)
+            decoded, loss_sums = self._step(as_tensors(raw, rows), as_tensors(gold or {}, rows))
             parts.append({name: value.numpy() for name, value in decoded.items()})
             sums += loss_sums.numpy()
         order = np.argsort(np.concatenate(batches)) if batches else np.zeros(0, np.int64)
-        found = {name: np.concatenate([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
+        found = {name: concatenated([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
         loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
         return found, float(np.sum(loss_weights * np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)))
 
@@ -159,13 +160,13 @@ class FineTuned:
     def _step(self) -> Any:
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-            inputs = self.task.features(self.spec, self.tokenizer, raw)
-            outputs = self.model(inputs, training=False)
+            features = self.task.features(self.spec, self.tokenizer, raw)
+            outputs = self.model(features.inputs, training=False)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold:
-                targets = self.task.targets(self.spec, self.tokenizer, raw, gold, training=False)
-                sums = _loss_sums(self.model, inputs, outputs, *targets)
-            return self.task.decode(self.spec, outputs, raw), sums
+                targets = self.task.targets(self.spec, features, gold, training=False)
+                sums = _loss_sums(self.model, features.inputs, outputs, *targets)
+            return self.task.decode(self.spec, outputs, features), sums
 
         return step
 

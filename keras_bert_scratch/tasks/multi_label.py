@@ -14,7 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
 LABELS = Column("labels", ("label",), kind="labels")
@@ -56,7 +56,7 @@ class MultiLabel(TextTask):
             gold[number, [numbers[name] for name in row]] = 1
         return spec, Examples(table.path, table.columns, {"labels": gold}, digest, table.skipped)
 
-    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["labels"], None
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class MultiLabel(TextTask):
             "label_names": spec.labels,
         }
 
-    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, tf.Tensor]:
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         """`labels`: the given ones, the surest first, then empty strings; `num_labels`: how many are given."""
         scores = tf.sigmoid(outputs)
         order = tf.argsort(scores, axis=-1, direction="DESCENDING", stable=True)

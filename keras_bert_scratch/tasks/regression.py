@@ -11,7 +11,7 @@ from scipy import stats
 
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec
+from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
 SCORE = Column("score", ("label",), kind="number")
@@ -29,13 +29,13 @@ class Regression(TextTask):
         gold = {"score": np.array(scores, np.float32)}
         return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
 
-    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["score"], None
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {"num_classes": 1, "problem_type": "regression"}
 
-    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, tf.Tensor]:
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         return {"score": outputs[:, 0]}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:

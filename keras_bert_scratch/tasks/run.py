@@ -13,7 +13,6 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.data.batches import TaskData
-from keras_bert_scratch.tasks.data.tables import TableReader
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning, run_once, settings_of
@@ -168,10 +167,7 @@ def predict_file(
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yields each row of a table with its answer, in flat memory; arguments as for `evaluate`."""
     tuned = FineTuned.load(run)
-    spec = _renamed(tuned.spec, header_names)
-    names = {role: name for role, name in spec.header_names.items() if role in spec.columns}
-    reader = TableReader(data, tuned.task.columns_of(spec), header_names=names, on_bad_row=on_bad_row)
-    yield from tuned.predict_stream(row.values for row in reader)
+    yield from tuned.predict_stream(tuned.task.unlabelled(data, _renamed(tuned.spec, header_names), on_bad_row))
 
 
 def _renamed(spec: Spec, header_names: Mapping[str, str] | None) -> Spec:

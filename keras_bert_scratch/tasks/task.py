@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
@@ -25,6 +25,7 @@ TASKS = {
     "pair-classification": "pair_classification",
     "regression": "regression",
     "multi-label": "multi_label",
+    "ner": "ner",
 }
 
 # Of a classifier without `task.json`, by Hugging Face's problem_type.
@@ -147,20 +148,36 @@ class Examples:
 
     Args:
         origin: str. Where they come from, for messages.
-        raw: mapping. Of each column of strings, one per row.
-        gold: mapping. Arrays with one entry per row, as the task's `targets` and `score` take them.
+        raw: mapping. Of each column a string, or a list of strings, per row.
+        gold: mapping. Arrays with one entry per row, or a list of numbers per row, as the task's `targets` and `score`
+            take them.
         digest: str. Names this very content in a run's settings.
         skipped: mapping, default `{}`. How many bad rows were left out, by reason.
     """
 
     origin: str
-    raw: Mapping[str, Sequence[str]]
+    raw: Mapping[str, Sequence[Any]]
     gold: Mapping[str, Any]
     digest: str
     skipped: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.raw.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What a model reads of some rows, and what answers are made with.
+
+    Args:
+        inputs: dict. The model's inputs, int32 `(windows, length)` each, the windows of a row one after another.
+        windows: int32 `(rows,)` or `None`, default `None`. How many windows each row has; `None` for one each.
+        notes: mapping, default `{}`. Tensors that the task's own `targets` and `decode` need.
+    """
+
+    inputs: dict[str, Any]
+    windows: Any = None
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +196,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    windowed: ClassVar[bool] = False  # whether a row that is too long is read in several windows
 
     @abc.abstractmethod
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -193,16 +211,27 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def columns_of(self, spec: Spec) -> tuple[Any, ...]:
-        """The `Column`s of a table without labels, for `predict`."""
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        """Yields the rows of a table without labels, for `predict`, in flat memory."""
+
+    def check_columns(self, spec: Spec, raw: Raw) -> None:
+        """Raises `UserError` unless these are the columns that the model can be asked about."""
+        spec.check_columns(raw)
 
     @abc.abstractmethod
-    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, Any]:
-        """The model's inputs for some rows, int32 `(rows, length)` each, no longer than the longest row needs."""
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        """What the model reads of some rows, no longer than the longest window needs.
+
+        Args:
+            spec, tokenizer: of the model.
+            raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`.
+            chosen: int32 `(rows,)`, default `None`. The number of one window of each row, in place of all; training
+                draws them one by one. Rows of a task that is not `windowed` have just one.
+        """
 
     @abc.abstractmethod
-    def targets(self, spec: Spec, tokenizer: Any, raw: Raw, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
-        """Labels and sample weights (or `None`) of some rows, as the model's `fit` takes them.
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        """Labels and sample weights (or `None`) of the windows, as the model's `fit` takes them.
 
         `training` tells whether they are to learn from, or to measure with.
         """
@@ -212,8 +241,11 @@ class Task(abc.ABC):
         """What `model_class` takes beside a backbone."""
 
     @abc.abstractmethod
-    def decode(self, spec: Spec, outputs: Any, raw: Raw) -> dict[str, Any]:
-        """Answers from the model's outputs; the keys are the outputs of the exported signature, rows come first."""
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, Any]:
+        """Answers from the model's outputs; the keys are the outputs of the exported signature, rows come first.
+
+        Lists are padded along their second axis; a number tells how many of a row count.
+        """
 
     @abc.abstractmethod
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
-from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import text_columns, text_features
-from keras_bert_scratch.tasks.task import Raw, Spec, Task
+from keras_bert_scratch.tasks.data.texts import text_features, texts_of
+from keras_bert_scratch.tasks.task import Features, Raw, Spec, Task
 
 
 class TextTask(Task):
@@ -17,8 +15,8 @@ class TextTask(Task):
 
     model_class = BertTextClassifier
 
-    def columns_of(self, spec: Spec) -> tuple[Column, ...]:
-        return text_columns(spec)
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        return texts_of(source, spec, on_bad_row)
 
-    def features(self, spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
-        return text_features(spec, tokenizer, raw)
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        return Features(text_features(spec, tokenizer, raw))

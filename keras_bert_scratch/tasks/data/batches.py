@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
 from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
@@ -68,7 +69,8 @@ class TaskData:
         return cls(found, *found.read(source, spec, on_bad_row), tokenizer)
 
     def __len__(self) -> int:
-        return len(self.examples)
+        """How many there are to learn from: rows, or where a long row is read in several windows, windows."""
+        return len(self.num_tokens) if self.task.windowed else len(self.examples)
 
     def training_batches(
         self, batch_size: int = 32, seed: int = 0, first_step: int = 0, worker: int = 0, num_workers: int = 1
@@ -93,9 +95,14 @@ class TaskData:
         rows = batch_size // num_workers
         mine = slice(worker * rows, (worker + 1) * rows)
         num_tokens = self.num_tokens
+
+        def drawn() -> Any:
+            for batch in bucketed_batches(num_tokens, batch_size, seed, first_step):
+                yield self._row_and_window(batch[mine])
+
         numbers = tf.data.Dataset.from_generator(
-            lambda: (batch[mine] for batch in bucketed_batches(num_tokens, batch_size, seed, first_step)),
-            output_signature=tf.TensorSpec([rows], tf.int64),
+            drawn,
+            output_signature=(tf.TensorSpec([rows], tf.int64),) * 2,
         )
         return self._batches(numbers, training=True)
 
@@ -103,7 +110,7 @@ class TaskData:
         """Batches of every example once, for `evaluate` and `validation_data`, the shortest first."""
         batches = sorted_batches(self.num_tokens, batch_size)
         numbers = tf.data.Dataset.from_generator(
-            lambda: iter(batches), output_signature=tf.TensorSpec([None], tf.int64)
+            lambda: map(self._row_and_window, batches), output_signature=(tf.TensorSpec([None], tf.int64),) * 2
         )
         return self._batches(numbers, training=False).apply(tf.data.experimental.assert_cardinality(len(batches)))
 
@@ -118,19 +125,31 @@ class TaskData:
         """
         batches = bucketed_batches(self.num_tokens, batch_size, seed)
         num_batches = min(self.steps_per_epoch(batch_size), BATCHES_LOOKED_AT)
-        raw = {name: np.array(values, object) for name, values in self.examples.raw.items()}
         tokens = positions = 0
-        for rows in itertools.islice(batches, num_batches):
-            num_tokens, length = self._token_counter.of_batch(
-                {name: values[rows].tolist() for name, values in raw.items()}
-            )
-            tokens, positions = tokens + num_tokens.sum(), positions + len(rows) * length
+        for numbers in itertools.islice(batches, num_batches):
+            rows, chosen = self._row_and_window(numbers)
+            raw = {name: [values[row] for row in rows] for name, values in self.examples.raw.items()}
+            num_tokens, _, length = self._token_counter.of_batch(raw, chosen if self.task.windowed else None)
+            tokens, positions = tokens + num_tokens.sum(), positions + num_tokens.size * length
         return float(tokens / positions)
 
-    @functools.cached_property
+    @property
     def num_tokens(self) -> np.ndarray:
-        """How many tokens each example has as the model reads it, int `(examples,)`."""
+        """How many tokens each row, or each window, has as the model reads it."""
+        return self._lengths[0]
+
+    @functools.cached_property
+    def _lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of each window, and the windows of each row."""
         return self._token_counter(self.examples.raw)
+
+    def _row_and_window(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The row that each of these windows is of, and its number in there."""
+        if not self.task.windowed:
+            return numbers, np.zeros_like(numbers)
+        ends = np.cumsum(self._lengths[1])
+        rows = np.searchsorted(ends, numbers, side="right")
+        return rows, numbers - (ends - self._lengths[1])[rows]
 
     @functools.cached_property
     def _token_counter(self) -> TokenCounter:
@@ -138,17 +157,20 @@ class TaskData:
 
     def _batches(self, numbers: tf.data.Dataset, training: bool) -> tf.data.Dataset:
         """Batches of examples' numbers as inputs, labels and weights."""
-        raw = {name: tf.constant(list(values)) for name, values in self.examples.raw.items()}
-        gold = {name: tf.constant(values) for name, values in self.examples.gold.items()}
+        raw, gold = as_tensors(self.examples.raw), as_tensors(self.examples.gold)
 
         @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
-        def batch_of(rows: tf.Tensor) -> tuple[Any, ...]:
+        def batch_of(rows: tf.Tensor, chosen: tf.Tensor) -> tuple[Any, ...]:
             some = {name: tf.gather(values, rows) for name, values in raw.items()}
             right = {name: tf.gather(values, rows) for name, values in gold.items()}
-            inputs = self.task.features(self.spec, self.tokenizer, some)
+            features = self.task.features(self.spec, self.tokenizer, some, tf.cast(chosen, tf.int32))
             # Gathering ragged rows forgets how many they are.
-            inputs = {name: tf.ensure_shape(values, [rows.shape[0], None]) for name, values in inputs.items()}
-            labels, weights = self.task.targets(self.spec, self.tokenizer, some, right, training)
+            inputs = {name: _of_rows(values, rows.shape[0]) for name, values in features.inputs.items()}
+            labels, weights = self.task.targets(self.spec, features, right, training)
             return (inputs, labels) if weights is None else (inputs, labels, weights)
 
         return numbers.map(batch_of, num_parallel_calls=2).prefetch(4)
+
+
+def _of_rows(values: tf.Tensor, rows: int | None) -> tf.Tensor:
+    return tf.ensure_shape(values, [rows, *values.shape[1:]])

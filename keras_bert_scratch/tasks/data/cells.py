@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_bert_scratch.tasks.data.lines import BadRow
 
-KINDS = ("text", "label", "number", "labels")
+KINDS = ("text", "label", "number", "labels", "texts")
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MISSING = {"nan", "<na>"}  # how pandas writes a missing value as a string
@@ -35,6 +35,8 @@ def cell_value(value: Any, kind: str, typed: bool) -> Any:
         return _text(value)
     if kind == "number":
         return _number(value)
+    if kind == "texts":
+        return _texts(value)
     return _label(value) if kind == "label" else _labels(value, typed)
 
 
@@ -44,6 +46,13 @@ def _text(value: Any) -> str | BadRow:
     if not _is_unicode(value):
         return BadRow("no text", "has half of a surrogate pair or bytes that are not UTF-8", "correct them")
     return value
+
+
+def _texts(value: Any) -> tuple[str, ...] | BadRow:
+    if not isinstance(value, list):
+        return BadRow("no list", f"has {_shown(value)}, which is no list of strings", "write it as a list of strings")
+    texts = [_text(item) for item in value]
+    return next((text for text in texts if isinstance(text, BadRow)), tuple(texts))
 
 
 def _number(value: Any) -> float | BadRow:

@@ -54,7 +54,7 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
     return itertools.islice(itertools.chain.from_iterable(map(batches_of, itertools.count(window))), left_out, None)
 
 
-def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def sorted_batches(num_tokens: np.ndarray, batch_size: int, windows: np.ndarray | None = None) -> list[np.ndarray]:
     """Which texts each batch holds when every text is seen once and the order is free, as in evaluation.
 
     Texts are sorted by length, those of one length stay in order, so that batches need the least padding. The caller
@@ -63,6 +63,8 @@ def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
     Args:
         num_tokens: of each text, int `(texts,)`.
         batch_size: texts per batch; the last may have fewer.
+        windows: int `(texts,)` or `None`, default `None`. In how many windows each text is read, where not in one;
+            a batch then has at most `batch_size` windows, or a single text.
 
     Returns: int64 arrays, the texts' numbers.
 
@@ -71,4 +73,11 @@ def sorted_batches(num_tokens: np.ndarray, batch_size: int) -> list[np.ndarray]:
         [[1, 3], [4, 0], [2]]
     """
     order = np.argsort(num_tokens, kind="stable")
+    if windows is not None and windows.max(initial=1) > 1:
+        batches: list[list[int]] = [[]]
+        for text in order.tolist():
+            if batches[-1] and windows[batches[-1]].sum() + windows[text] > batch_size:
+                batches.append([])
+            batches[-1].append(text)
+        return [np.array(batch) for batch in batches]
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

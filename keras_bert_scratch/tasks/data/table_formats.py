@@ -103,7 +103,8 @@ def texts_in_memory(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]
     lists = _lists(columns)
     for name, values in lists.items():
         for number, value in enumerate(values, 1):
-            if not isinstance(value, (str, bytes)):
+            texts = value if isinstance(value, (list, tuple)) else [value]
+            if not all(isinstance(text, (str, bytes)) for text in texts):
                 raise UserError(
                     f"{IN_MEMORY}: row {number} has {value!r}, which is no string in the column {name!r}; give a "
                     f"string in every row"
@@ -197,10 +198,16 @@ def _parquet(path: str, stream: BinaryIO) -> RawTable:
 def _tfds(entry: str) -> RawTable:
     builder, split = tfds_split(entry)
     features = builder.info.features
-    class_names = {name: getattr(feature, "names", None) for name, feature in features.items()}
+    # A class, or a sequence of classes, comes as its number.
+    class_names = {
+        name: getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+        for name, feature in features.items()
+    }
 
     def plain(name: str, value: Any) -> Any:
         value = value.tolist() if hasattr(value, "tolist") else value
+        if isinstance(value, list):
+            return [plain(name, item) for item in value]
         if class_names[name]:
             return class_names[name][value] if value >= 0 else None  # -1 where a test set has no labels
         return _as_text(value)

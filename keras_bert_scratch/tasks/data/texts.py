@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import unknown_label
-from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
+from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, read_table
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
@@ -60,6 +60,13 @@ def read_texts(
     return spec, table
 
 
+def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, str]]:
+    """Yields the texts of a table by column, in flat memory; what else is in the table is not read."""
+    names = {role: name for role, name in spec.header_names.items() if role in spec.columns}
+    reader = TableReader(source, text_columns(spec), header_names=names, on_bad_row=on_bad_row)
+    return (row.values for row in reader)
+
+
 def check_labels(table: Table, rows: Iterable[Sequence[str]], known: Sequence[str]) -> None:
     """Raises `UserError` for the first label of the rows that is not known; names its line."""
     for line, labels in zip(table.lines, rows, strict=True):
@@ -74,9 +81,14 @@ def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
     The length is rounded up to a multiple of 2, of 8 where there is a GPU or TPU, and at most `spec.max_length`; longer
     texts are trimmed.
     """
-    step = XLA_LENGTH_STEP if any(map(tf.config.list_physical_devices, ("GPU", "TPU"))) else LENGTH_STEP
     first = tokenizer.tokenize(raw["text"])
     second = tokenizer.tokenize(raw["text_pair"]) if "text_pair" in spec.columns else None
-    longest = tf.reduce_max(tf.concat([packed_lengths(first, second, spec.max_length), [1]], axis=0))
-    length = tf.minimum((longest + step - 1) // step * step, spec.max_length)
+    length = row_length(packed_lengths(first, second, spec.max_length), spec.max_length)
     return pack_segments(first, second, length, tokenizer.vocabulary)
+
+
+def row_length(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
+    """How long rows are that hold so many tokens, int32: the longest, rounded up, and at most `max_length`."""
+    step = XLA_LENGTH_STEP if any(map(tf.config.list_physical_devices, ("GPU", "TPU"))) else LENGTH_STEP
+    longest = tf.reduce_max(tf.concat([tf.cast(lengths, tf.int32), [1]], axis=0))
+    return tf.minimum((longest + step - 1) // step * step, max_length)

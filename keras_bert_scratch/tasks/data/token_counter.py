@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.task import Raw, Spec, Task
+from keras_bert_scratch.tasks.data.columns import as_tensors
+from keras_bert_scratch.tasks.task import Spec, Task
 
 ROWS_AT_ONCE = 4096  # tokenized in one call; bounds its memory
 
@@ -22,25 +25,49 @@ class TokenCounter:
     """
 
     def __init__(self, task: Task, spec: Spec, tokenizer: Any) -> None:
-        columns = {name: tf.TensorSpec([None], tf.string) for name in spec.columns}
+        self._features = functools.partial(task.features, spec, tokenizer)
+        self._graphs: dict[Any, Any] = {}
 
-        @tf.function(input_signature=[columns], autograph=False)
-        def count(raw: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            mask = task.features(spec, tokenizer, raw)["padding_mask"]
-            return tf.reduce_sum(mask, axis=1), tf.shape(mask)[1]
+    def of_batch(self, raw: Mapping[str, Any], chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+        """What one batch holds.
 
-        self._count = count
+        Args:
+            raw: columns.
+            chosen: int `(rows,)` or `None`, default `None`. The number of one window of each row, in place of all.
 
-    def of_batch(self, raw: Raw) -> tuple[np.ndarray, int]:
-        """The tokens of each row, int `(rows,)`, and how long the rows are in one batch, padding included."""
-        num_tokens, length = self._count({name: tf.constant(list(values)) for name, values in raw.items()})
-        return num_tokens.numpy(), int(length)
+        Returns: the tokens of each window, int `(windows,)`; the windows of each row, int `(rows,)`; and how long the
+            windows are in this batch, padding included.
+        """
+        tensors = as_tensors(raw)
+        if chosen is not None:
+            tensors["chosen"] = tf.constant(chosen, tf.int32)
+        shapes = {name: _any_number_of_rows(tensor) for name, tensor in tensors.items()}
+        key = tuple(sorted((name, repr(shape)) for name, shape in shapes.items()))
+        if key not in self._graphs:
+            self._graphs[key] = tf.function(self._count, input_signature=[shapes], autograph=False)
+        num_tokens, windows, length = self._graphs[key](tensors)
+        return num_tokens.numpy(), windows.numpy(), int(length)
 
-    def __call__(self, raw: Raw) -> np.ndarray:
-        """The tokens of each row, int `(rows,)`, of any number of rows."""
+    def _count(self, tensors: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        raw = {name: tensor for name, tensor in tensors.items() if name != "chosen"}
+        features = self._features(raw, tensors.get("chosen"))
+        mask = features.inputs["padding_mask"]
+        windows = tf.ones_like(mask[:, 0]) if features.windows is None else features.windows
+        return tf.reduce_sum(mask, axis=-1), windows, tf.shape(mask)[-1]
+
+    def __call__(self, raw: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of each window and the windows of each row, of any number of rows."""
         num_rows = len(next(iter(raw.values())))
         parts = [
-            self.of_batch({name: values[start : start + ROWS_AT_ONCE] for name, values in raw.items()})[0]
+            self.of_batch({name: values[start : start + ROWS_AT_ONCE] for name, values in raw.items()})[:2]
             for start in range(0, num_rows, ROWS_AT_ONCE)
         ]
-        return np.concatenate([np.zeros(0, np.int32), *parts])
+        empty = np.zeros(0, np.int32)
+        tokens, windows = zip((empty, empty), *parts, strict=True)
+        return np.concatenate(tokens), np.concatenate(windows)
+
+
+def _any_number_of_rows(tensor: Any) -> Any:
+    if isinstance(tensor, tf.RaggedTensor):
+        return tf.RaggedTensorSpec([None, None], tensor.dtype, ragged_rank=1)
+    return tf.TensorSpec([None], tensor.dtype)

@@ -1,0 +1,54 @@
+"""Columns of rows as tensors: a string or a number for each row, or a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def as_tensor(values: Sequence[Any], dtype: Any = None) -> tf.Tensor | tf.RaggedTensor:
+    """One entry per row; lists become a ragged tensor.
+
+    Args:
+        values: one per row, all of them lists or none.
+        dtype: of the tensor, default TensorFlow's choice.
+
+    Example:
+        >>> as_tensor([["a", "b"], []]).to_list(), as_tensor(["a", "b"]).numpy().tolist()
+        ([[b'a', b'b'], []], [b'a', b'b'])
+    """
+    if len(values) and isinstance(values[0], (list, tuple)):
+        flat = [item for row in values for item in row]
+        dtype = dtype or (tf.int32 if flat and isinstance(flat[0], int) else tf.string)
+        lengths = np.array([len(row) for row in values], np.int64)
+        return tf.RaggedTensor.from_row_lengths(tf.constant(flat, dtype), lengths, validate=False)
+    return tf.constant(values if hasattr(values, "dtype") else list(values), dtype)
+
+
+def as_tensors(columns: Mapping[str, Sequence[Any]], rows: Sequence[int] | None = None) -> dict[str, Any]:
+    """Every column as a tensor, of all rows or of those with the given numbers."""
+    if rows is not None:
+        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+    return {name: as_tensor(values) for name, values in columns.items()}
+
+
+def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Parts one after another along the first axis; shorter lists along the second axis are padded by
+    0, or by empty strings.
+
+    Example:
+        >>> concatenated([np.array([[5]]), np.array([[6, 7]])]).tolist()
+        [[5, 0], [6, 7]]
+    """
+    if parts[0].ndim < 2:
+        return np.concatenate(parts)
+    filling: Any = b"" if parts[0].dtype == object else 0
+    shape = (sum(map(len, parts)), max(part.shape[1] for part in parts), *parts[0].shape[2:])
+    whole, row = np.full(shape, filling, parts[0].dtype), 0
+    for part in parts:
+        whole[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return whole

@@ -1,0 +1,142 @@
+"""Tagged sentences: from CoNLL files, or from tables with a list of words and a list of tags in each row."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.conll import read_sentences
+from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
+from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, iob2_tags, is_tag, types_of
+from keras_bert_scratch.tasks.task import Examples, Spec
+
+TEXT, WORDS, TAGS = "text", "words", "tags"
+WORD_LISTS = Column(WORDS, ("tokens",), kind="texts")
+TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts")
+# Endings of tables with a list in a cell; every other file is CoNLL's.
+TABLES = (".jsonl", ".json", ".parquet")
+
+log = logging.getLogger(__name__)
+
+Sentence = tuple[int, Sequence[str], Sequence[str], BadRow | None]  # line, words, tags, what is wrong
+
+
+def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
+    """Tagged sentences; tags of any scheme become IOB2, and the spec gets its labels from training data.
+
+    Args:
+        source: a file's path, or columns in memory.
+        spec: without labels for training data. `header_names` may name the columns: in a CoNLL file by their number.
+        on_bad_row: `"fail"`, or `"skip"` and count.
+
+    Raises:
+        UserError: a sentence is not as it should be; names its line. Or no word has a tag but `O`.
+    """
+    origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
+    skipped: collections.Counter[str] = collections.Counter()
+    words, tags = [], []
+    known = {label[2:] for label in spec.labels if label != OUTSIDE}
+    for line, sentence, labels, fault in _sentences(source, spec, on_bad_row, skipped):
+        if fault is None:
+            fault = _fault(sentence, labels, known)
+        if fault is None:
+            words.append(list(sentence))
+            tags.append(entities_of(labels))
+        elif on_bad_row == "fail":
+            unit = "row" if isinstance(source, Mapping) else "line"
+            mend = f"{fault.mend}, or skip such sentences with `on_bad_row='skip'`"
+            raise UserError(f"{origin}: the sentence at {unit} {line} {fault.problem}; {mend}")
+        else:
+            skipped[fault.reason] += 1
+    for reason, count in skipped.items():
+        log.warning("%s: left out %d sentences: %s", origin, count, reason)
+    if not words:
+        raise UserError(f"{origin}: holds no sentences; give a file with a word and its tag on each line")
+    if not spec.labels:
+        types = types_of(tags)
+        if not types:
+            raise UserError(f"{origin}: no word has a tag but O; give sentences with entities")
+        labels = (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in "BI"))
+        spec = dataclasses.replace(spec, columns=(TEXT,), labels=labels)
+    numbers = {label: number for number, label in enumerate(spec.labels)}
+    gold = [[numbers[tag] for tag in iob2_tags(entities, len(row))] for row, entities in zip(words, tags, strict=True)]
+    digest = hashlib.sha256(json.dumps([words, [[spec.labels[tag] for tag in row] for row in gold]]).encode())
+    return spec, Examples(origin, {WORDS: words}, {TAGS: gold}, digest.hexdigest(), skipped)
+
+
+def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
+    """Yields each sentence as `{"words": [...]}` or `{"text": "..."}`, whichever the file has."""
+    path = str(source)
+    names = {role: name for role, name in spec.header_names.items() if role == TEXT}
+    if path.startswith(TFDS_PREFIX) or _is_table(path) or path.lower().endswith((".csv", ".tsv")):
+        columns = [dataclasses.replace(WORD_LISTS, required=False), Column(TEXT, ("sentence",), required=False)]
+        for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
+            if not row.values:
+                raise UserError(f"{path}: has neither a column 'text' nor 'words'; name one with `text_column='...'`")
+            given = WORDS if WORDS in row.values else TEXT
+            yield {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
+        return
+    for sentence in read_sentences(path, _column(names.get(TEXT), 1), None):
+        if sentence.fault is None:
+            yield {WORDS: sentence.words}
+        elif on_bad_row == "fail":
+            raise UserError(
+                f"{path}: the sentence at line {sentence.line} {sentence.fault.problem}; {sentence.fault.mend}"
+            )
+
+
+def _sentences(source: Any, spec: Spec, on_bad_row: str, skipped: collections.Counter[str]) -> Iterator[Sentence]:
+    names = spec.header_names
+    if isinstance(source, Mapping) or _is_table(str(source)) or str(source).startswith(TFDS_PREFIX):
+        own = {role: names[name] for role, name in ((WORDS, "text"), (TAGS, "label")) if name in names}
+        columns = (WORD_LISTS, TAG_LISTS)
+        reader = TableReader(
+            source, columns, header_names={} if isinstance(source, Mapping) else own, on_bad_row=on_bad_row
+        )
+        for row in reader:
+            yield row.line, row.values[WORDS], row.values[TAGS], None
+        skipped.update(reader.skipped)
+        return
+    for found in read_sentences(source, _column(names.get("text"), 1), _column(names.get("label"), -1)):
+        yield found.line, found.words, found.tags, found.fault
+
+
+def _is_table(path: str) -> bool:
+    return any(ending in path.lower() for ending in TABLES)
+
+
+def _column(given: str | None, default: int) -> int:
+    if given is None:
+        return default
+    try:
+        return int(given)
+    except ValueError:
+        raise UserError(
+            f"`text_column`, `label_column`: of a CoNLL file are numbers, from 1 or from -1 backwards, not {given!r}"
+        ) from None
+
+
+def _fault(words: Sequence[str], tags: Sequence[str], known: set[str]) -> BadRow | None:
+    """What is wrong with a sentence, if anything."""
+    if len(words) != len(tags):
+        problem = f"has {len(words)} words, but {len(tags)} tags"
+        return BadRow("number of tags", problem, "give each word a tag")
+    if not words:
+        return BadRow("no words", "has no words", "remove it")
+    for word, tag in zip(words, tags, strict=True):
+        if not is_tag(tag):
+            problem = f"has the word {word!r} with the tag {tag!r}"
+            return BadRow("no tag", problem, "write O, or B-, I-, E-, S- (L-, U-) and a type")
+        if known and tag != OUTSIDE and tag[2:] not in known:
+            problem = f"has the word {word!r} with the tag {tag!r}, whose type is none of {', '.join(sorted(known))}"
+            return BadRow("unknown type", problem, "correct it, or train with it")
+    return None

@@ -1,0 +1,137 @@
+"""Named entities: a tag for every word, by its first piece (Devlin et al. 2019, section 5.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.token_classifier import BertTokenClassifier
+from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
+from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
+from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
+from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, entity_scores, strict_entities_of
+from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.tagged_words import given_words, split_text
+
+NO_LABEL = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class NerOptions:
+    """Options of named entities.
+
+    Args:
+        overlap: int, default 64. Pieces that the windows of a long sentence share; at most half a window is shared.
+    """
+
+    overlap: int = 64
+
+    def __post_init__(self) -> None:
+        if self.overlap < 0:
+            raise UserError(f"`overlap`: must be at least 0, not {self.overlap}")
+
+
+class Ner(Task):
+    """Named entities: the tag of each word is predicted at its first piece, with a softmax.
+
+    A sentence that is longer than the model's row is read in windows that overlap; each word is learnt and predicted
+    in the window that shows most of what is around it, so none is lost and none counts twice. A word without pieces
+    (of control characters alone) is outside all entities.
+    """
+
+    name = "ner"
+    best_by = ("f1", "max")
+    model_class = BertTokenClassifier
+    Options = NerOptions
+    windowed = True
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        return read_tagged(source, spec, on_bad_row)
+
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        return unlabelled_sentences(source, spec, on_bad_row)
+
+    def check_columns(self, spec: Spec, raw: Raw) -> None:
+        if set(raw) not in ({TEXT}, {WORDS}):
+            raise UserError(f"columns: ner reads 'text', or 'words' that are parted already, not {', '.join(raw)}")
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        found = given_words(raw[WORDS]) if WORDS in raw else split_text(raw[TEXT])
+        pieces = tokenizer.tokenize(found.words.flat_values)  # (words of all texts, None)
+        text_splits = tf.gather(pieces.row_splits, found.words.row_splits)
+        texts = tf.RaggedTensor.from_row_splits(pieces.flat_values, text_splits, validate=False)
+
+        room = spec.max_length - 2
+        windows = overlapping_windows(texts.row_lengths(), room, min(spec.options["overlap"], room // 2))
+        which, start, limit = (windows.sequence, windows.start, windows.limit)
+        if chosen is not None:
+            which, start, limit = windows.chosen(chosen)
+        shown = slices(texts, which, start, limit)
+        length = row_length(shown.row_lengths() + 2, spec.max_length)
+
+        # Of each word the window that it is read in, or none, and the position of its first piece there.
+        text = tf.cast(found.words.value_rowids(), tf.int32)
+        first_piece = tf.cast(pieces.row_starts() - tf.gather(text_splits, text), tf.int32)
+        number = windows.best(text, first_piece)
+        has_pieces = pieces.row_lengths() > 0
+        if chosen is None:
+            window, read = tf.gather(windows.first, text) + number, has_pieces
+        else:
+            window, read = text, has_pieces & (number == tf.gather(chosen, text))
+        at = tf.stack([window, 1 + first_piece - tf.gather(start, window)], axis=1)
+        notes = {"found": found, "at": at, "read": read}
+        return Features(pack_segments(shown, None, length, tokenizer.vocabulary), windows.counts, notes)
+
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        read = features.notes["read"]
+        labels = tf.fill(tf.shape(features.inputs["token_ids"]), NO_LABEL)
+        tags = tf.boolean_mask(gold["tags"].flat_values, read)
+        return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(features.notes["at"], read), tags), None
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {"num_classes": len(spec.labels), "label_names": spec.labels}
+
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        """Words and tags of each row, and its entities with their bytes and characters in the text."""
+        found, read = features.notes["found"], features.notes["read"]
+        at = tf.where(read[:, None], features.notes["at"], 0)
+        scores = tf.nn.softmax(tf.gather_nd(outputs, at))  # (words, tags)
+        outside = spec.labels.index(OUTSIDE)
+        tags = tf.where(read, tf.argmax(scores, axis=-1, output_type=tf.int32), outside)
+        certainty = tf.where(read, tf.reduce_max(scores, axis=-1), 1.0)
+        return entity_outputs(found, tags, certainty, spec.labels)
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        true = [[spec.labels[tag] for tag in row] for row in gold["tags"]]
+        predicted = [
+            [tag.decode() for tag in row[:number]]
+            for row, number in zip(decoded["tags"].tolist(), decoded["num_words"], strict=True)
+        ]
+        there = [entities_of(row) for row in true]
+        strict, by_type = entity_scores(there, [strict_entities_of(row) for row in predicted])
+        lenient, _ = entity_scores(there, [entities_of(row) for row in predicted])
+        words = [pair for rows in zip(true, predicted, strict=True) for pair in zip(*rows, strict=True)]
+        return {
+            **strict,
+            "f1_conlleval": lenient["f1"],
+            "accuracy": sum(here == given for here, given in words) / len(words),
+            "by_type": by_type,
+        }
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        listed = zip(*(row[name] for name in ("entities", "types", "starts", "ends", "scores")), strict=True)
+        entities = [dict(zip(("text", "type", "start", "end", "score"), entity, strict=True)) for entity in listed]
+        return {
+            "entities": entities[: row["num_entities"]],
+            "words": row["words"][: row["num_words"]],
+            "tags": row["tags"][: row["num_words"]],
+        }
+
+
+TASK = Ner()

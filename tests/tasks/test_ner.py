@@ -1,0 +1,280 @@
+"""Named entities: which words are learnt and scored, where entities lie in a text, and the official scores."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.entities import entities_of, entity_scores, strict_entities_of
+from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.text.tagged_words import split_text
+
+TASK = get_task("ner")
+LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+
+
+@pytest.fixture(scope="module")
+def letters() -> kbs.BertTokenizer:
+    """A piece for each letter."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
+    return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)
+
+
+def spec_of(max_length: int = 8, overlap: int = 64) -> kbs.Spec:
+    return kbs.Spec("ner", ("text",), max_length, LABELS, options={"overlap": overlap})
+
+
+def read(source, spec: kbs.Spec | None = None, on_bad_row: str = "fail", **names):
+    spec = spec or kbs.Spec("ner", (), 8, header_names=names, options={"overlap": 64})
+    return TASK.read(source, spec, on_bad_row)
+
+
+# --- windows: words are learnt once and answered once
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 64])
+@pytest.mark.parametrize("sizes", [[1] * 30, [3, 1, 2] * 6, [1], [20, 1], [2, 9, 9, 1]])
+def test_every_word_is_learnt_in_just_one_window(letters, overlap, sizes):
+    words = [["abcdefghijklmnopqrst"[:size] for size in sizes], ["a"]]
+    tags = [[(number + 1) % 5 for number in range(len(row))] for row in words]
+    spec = spec_of(overlap=overlap)
+    rows = {"words": words, "tags": [[LABELS[tag] for tag in row] for row in tags]}
+    data = kbs.TaskData.read("ner", rows, letters, max_length=8)
+    data = kbs.TaskData(TASK, spec, data.examples.__class__("", {"words": words}, {"tags": tags}, ""), letters)
+    learnt = []
+    for x, y in data.evaluation_batches(4):
+        for row, labels in zip(x["token_ids"].numpy(), y.numpy(), strict=True):
+            learnt += [(letters.vocabulary.tokens[row[at]], labels[at]) for at in np.flatnonzero(labels >= 0)]
+    expected = zip([word[0] for row in words for word in row], [tag for row in tags for tag in row], strict=True)
+    assert sorted(learnt) == sorted(expected)
+    assert len(data) == data._lengths[1].sum() >= len(words)
+
+
+def test_training_draws_every_window_of_a_long_sentence(letters):
+    rows = {"words": [["a"] * 30, ["b"]], "tags": [["B-X"] * 30, ["O"]]}
+    data = kbs.TaskData.read("ner", rows, letters, max_length=8)
+    steps = data.steps_per_epoch(5)
+    counted = sum(int(tf.reduce_sum(tf.cast(y >= 0, tf.int32))) for _, y in data.training_batches(5).take(steps))
+    assert (len(data), steps, counted) == (10, 2, 31)
+
+
+class Spelling(tf.Module):
+    """Stands for a model: a logit for the tag that the first letter of each word spells."""
+
+    def __call__(self, inputs, tag_of):
+        return tf.one_hot(tf.gather(tf.constant(tag_of), inputs["token_ids"]), len(LABELS)) * 20.0
+
+
+@pytest.fixture
+def answers(letters):
+    """What the task makes of texts whose words begin with b or i (a place), p or q (a person), or else."""
+    tag_of = [0] * len(letters.vocabulary.tokens)
+    for letter, tag in zip("bipq", (1, 2, 3, 4), strict=True):
+        tag_of[letters.vocabulary.id(letter)] = tag
+
+    def answers(raw, max_length=8):
+        spec = spec_of(max_length)
+        features = TASK.features(spec, letters, {name: _tensor(values) for name, values in raw.items()})
+        decoded = TASK.decode(spec, Spelling()(features.inputs, tag_of), features)
+        rows = zip(*(value.numpy().tolist() for value in decoded.values()), strict=True)
+        return [TASK.answer(spec, dict(zip(decoded, row, strict=True))) for row in rows]
+
+    return answers
+
+
+def _tensor(values):
+    return tf.ragged.constant(values) if isinstance(values[0], list) else tf.constant(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bx ix x", [("bx ix", "LOC")]),
+        ("ix bx", [("ix", "LOC"), ("bx", "LOC")]),
+        ("x, pé; qx", [("pé", "PER"), ("qx", "PER")]),
+        ("北 bx\n\tix  北", [("bx\n\tix", "LOC")]),
+        ("bx px", [("bx", "LOC"), ("px", "PER")]),
+        ("px ix", [("px", "PER"), ("ix", "LOC")]),
+        ("a " * 40 + "bx " + "ix " * 9 + "a " * 30, [("bx " + "ix " * 8 + "ix", "LOC")]),
+        ("\U0001f600 (bx)", [("bx", "LOC")]),
+        ("bx\u200bi", [("bx\u200bi", "LOC")]),
+        ("", []),
+        (" \u00a0\u3000 ", []),
+    ],
+)
+def test_entities_are_cut_from_the_text(answers, text, expected):
+    answer = answers({"text": ["px", text, "x"]})[1]
+    assert [(entity["text"].decode(), entity["type"].decode()) for entity in answer["entities"]] == expected
+    for entity in answer["entities"]:
+        assert text[entity["start"] : entity["end"]] == entity["text"].decode()
+        assert entity["score"] > 0.99
+
+
+def test_an_entity_ends_with_its_text(answers):
+    first, second = answers({"text": ["x bx", "ix x"]})
+    assert [len(answer["entities"]) for answer in (first, second)] == [1, 1]
+
+
+def test_given_words_are_kept_as_they_are(answers):
+    (answer,) = answers({"words": [["x.y,z", "bx!", "\u200b", "", "ix"]]})
+    assert answer["words"] == [b"x.y,z", b"bx!", "\u200b".encode(), b"", b"ix"]
+    # A word without pieces keeps its place, outside all entities.
+    assert answer["tags"] == [b"O", b"B-LOC", b"O", b"O", b"I-LOC"]
+
+
+def test_bytes_are_counted_beside_characters(letters):
+    spec = spec_of()
+    features = TASK.features(spec, letters, {"text": tf.constant(["é bx"])})
+    logits = tf.one_hot([[0, 0, 1, 0]], 5) * 9.0
+    decoded = TASK.decode(spec, logits, features)
+    found = {name: decoded[name].numpy().tolist() for name in ("starts", "ends", "start_bytes", "end_bytes")}
+    assert found == {"starts": [[2]], "ends": [[4]], "start_bytes": [[3]], "end_bytes": [[5]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5.975,74 and 1,000.5.", ["5.975,74", "and", "1,000.5", "."]),
+        ("U.S. (U.N.) e.g. Mr.", ["U.S.", "(", "U.N.", ")", "e.g.", "Mr", "."]),
+        ("well-known, 1996-08-30", ["well-known", ",", "1996-08-30"]),
+        ("Germany's O'Brien can't", ["Germany", "'s", "O'Brien", "can", "'t"]),
+        ("“Paris”—Rome", ["“", "Paris", "”", "—", "Rome"]),
+        ("Paris,London", ["Paris", ",", "London"]),
+        ("AT&T and/or a@b.de", ["AT&T", "and/or", "a@b.de"]),
+        ("北京abc 東", ["北", "京", "abc", "東"]),
+        ("a\u00a0b\u2028c\r\nd", ["a", "b", "c", "d"]),
+        ("$5 #tag @you :-)", ["$", "5", "#", "tag", "@", "you", ":", "-", ")"]),
+        ("", []),
+    ],
+)
+def test_running_text_is_parted_as_annotated_words_are(text, words):
+    found = split_text(tf.constant([text]))
+    assert [word.decode() for word in found.words.to_list()[0]] == words
+    spans = zip(found.starts.numpy(), found.limits.numpy(), strict=True)
+    assert [text.encode()[start:limit].decode() for start, limit in spans] == words
+
+
+# --- tags and scores
+
+
+@pytest.mark.parametrize(
+    ("tags", "lenient", "strict"),
+    [
+        ("I-LOC B-LOC", [("LOC", 0, 0), ("LOC", 1, 1)], [("LOC", 1, 1)]),
+        ("I-LOC I-LOC", [("LOC", 0, 1)], []),
+        ("B-LOC I-PER", [("LOC", 0, 0), ("PER", 1, 1)], [("LOC", 0, 0)]),
+        ("B-LOC I-PER I-LOC", [("LOC", 0, 0), ("PER", 1, 1), ("LOC", 2, 2)], [("LOC", 0, 0)]),
+        ("O I-LOC O", [("LOC", 1, 1)], []),
+        ("B-drug-name I-drug-name", [("drug-name", 0, 1)], [("drug-name", 0, 1)]),
+        ("B-LOC B-LOC", [("LOC", 0, 0), ("LOC", 1, 1)], [("LOC", 0, 0), ("LOC", 1, 1)]),
+    ],
+)
+def test_two_readings_of_tags(tags, lenient, strict):
+    assert [tuple(entity) for entity in entities_of(tags.split())] == lenient
+    assert [tuple(entity) for entity in strict_entities_of(tags.split())] == strict
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("S-LOC B-PER E-PER O", ["B-LOC", "B-PER", "I-PER", "O"]),
+        ("S-LOC S-LOC B-LOC I-LOC E-LOC", ["B-LOC", "B-LOC", "B-LOC", "I-LOC", "I-LOC"]),
+        ("U-LOC B-PER L-PER L-PER", ["B-LOC", "B-PER", "I-PER", "B-PER"]),
+        ("I-LOC I-LOC B-LOC I-PER", ["B-LOC", "I-LOC", "B-LOC", "B-PER"]),
+    ],
+)
+def test_every_scheme_becomes_iob2(tags, expected):
+    spec, examples = read({"words": [["a"] * len(expected)], "tags": [tags.split()]})
+    assert [spec.labels[tag] for tag in examples.gold["tags"][0]] == expected
+
+
+def scores(true: list[str], predicted: list[str]) -> dict:
+    spec = spec_of()
+    gold = {"tags": [[LABELS.index(tag) for tag in row.split()] for row in true]}
+    rows = [[tag.encode() for tag in row.split()] for row in predicted]
+    longest = max(map(len, rows))
+    tags = np.array([[*row, *[b""] * (longest - len(row))] for row in rows], object)
+    return TASK.score(spec, {"tags": tags, "num_words": np.array([len(row) for row in rows])}, gold)
+
+
+def test_scores():
+    # Three entities of which two are found: of seqeval.
+    assert scores(["B-LOC O B-PER B-LOC"], ["B-LOC O B-PER O"])["f1"] == pytest.approx(0.8)
+    both = scores(["B-LOC I-LOC", "O"], ["I-LOC I-LOC", "O"])
+    assert (both["f1"], both["f1_conlleval"], both["accuracy"]) == pytest.approx((0.0, 1.0, 2 / 3))
+    # An entity does not cross a sentence.
+    crossed = scores(["B-PER", "B-PER"], ["B-PER", "I-PER"])
+    assert crossed["f1_conlleval"] == 1.0
+    assert scores(["O O"], ["O O"])["f1"] == 0.0
+    assert both["by_type"] == {"LOC": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}}
+
+
+def test_an_entity_counts_once_however_often_its_type_is_there():
+    there = [[("X", 0, 0), ("X", 2, 2)], [("X", 0, 0)]]
+    totals, by_type = entity_scores(
+        [entities_of(["B-X", "O", "B-X"]), entities_of(["B-X"])], [entities_of(["B-X", "O", "O"]), entities_of(["B-X"])]
+    )
+    assert len(there) == 2
+    assert (totals["precision"], totals["recall"], by_type["X"]["support"]) == pytest.approx((1.0, 2 / 3, 3))
+
+
+# --- reading
+
+
+CONLL = "-DOCSTART- -X- O\n\nPeter NNP B-PER\nin IN O\nRome NNP B-LOC\n\nParis NNP I-LOC\n"
+
+
+def test_files_of_all_kinds_are_the_same_data():
+    Path("a.conll").write_text(CONLL)
+    rows = [(["Peter", "in", "Rome"], ["B-PER", "O", "B-LOC"]), (["Paris"], ["B-LOC"])]
+    Path("a.jsonl").write_text("\n".join(json.dumps({"tokens": words, "ner_tags": tags}) for words, tags in rows))
+    in_memory = {"words": [words for words, _ in rows], "tags": [tags for _, tags in rows]}
+    found = [read(source) for source in ("a.conll", "a.jsonl", in_memory)]
+    assert len({examples.digest for _, examples in found}) == 1
+    assert found[0][0].labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert [dict(row) for row in TASK.unlabelled("a.conll", found[0][0])] == [{"words": words} for words, _ in rows]
+    assert [dict(row) for row in TASK.unlabelled("a.jsonl", found[0][0])] == [{"words": words} for words, _ in rows]
+
+
+def test_other_columns_are_named_by_their_number():
+    Path("a.conll").write_text("1 Rome B-LOC NNP\n")
+    _, examples = read("a.conll", text="2", label="3")
+    assert examples.raw == {"words": [["Rome"]]}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("a O\nRome LOC\n", r"line 1 has the word 'Rome' with the tag 'LOC'.* write O, or B-"),
+        ("a O\n\nb B-LOC x\n", r"line 3 has 3 columns in line 3"),
+        ("a O\n", "no word has a tag but O"),
+        ("\n\n", "holds no sentences"),
+        ("a B-LOC\n\nb X-LOC\n", "line 3 has the word 'b' with the tag 'X-LOC'"),
+    ],
+)
+def test_what_is_wrong_is_named(content, named):
+    Path("bad.conll").write_text(content)
+    with pytest.raises(kbs.UserError, match=rf"(?s)bad\.conll: .*{named}"):
+        read("bad.conll")
+
+
+def test_bad_sentences_are_left_out_and_counted():
+    Path("bad.conll").write_text("a B-LOC\n\nb\n\nc LOC\n\nd O\n")
+    _, examples = read("bad.conll", on_bad_row="skip")
+    assert examples.raw["words"] == [["a"], ["d"]]
+    assert dict(examples.skipped) == {"number of columns": 1, "no tag": 1}
+
+
+def test_a_type_that_was_not_trained_on_is_named():
+    spec, _ = read({"words": [["a"]], "tags": [["B-LOC"]]})
+    with pytest.raises(kbs.UserError, match=r"row 1 .*'B-PER', whose type is none of LOC"):
+        read({"words": [["a"]], "tags": [["B-PER"]]}, spec)
+
+
+def test_words_and_tags_of_unequal_number_are_named():
+    with pytest.raises(kbs.UserError, match="row 2 has 2 words, but 1 tags"):
+        read({"words": [["a"], ["b", "c"]], "tags": [["B-X"], ["O"]]})
