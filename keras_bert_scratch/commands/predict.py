@@ -28,7 +28,8 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A fine-tuned run, or a SavedModel made by 'keras-bert export'.")],
     text: Annotated[list[str] | None, typer.Argument(help="The texts.")] = None,
     pair: Annotated[
-        list[str] | None, typer.Option(help="The second text of each, where the model was trained on pairs.")
+        list[str] | None,
+        typer.Option(help="The second text of each, where the model reads two: of a question, the passage."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Instead of texts: a table with the columns that the model was trained on.")
@@ -56,9 +57,17 @@ def predict(
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
-    raw = {"text": text, **({"text_pair": pair} if pair else {})}
+    raw = dict(zip(_columns(model), (text, pair) if pair else (text,), strict=False))
     for row, answer in _of_texts(model, raw):
         print(f"{_line(answer)}\t" + "\t".join(row.values()))
+
+
+def _columns(model: Path) -> tuple[str, ...]:
+    """What the model calls a first and a second text."""
+    from keras_bert_scratch.tasks.task import TASK_FILE, Spec
+
+    columns = Spec.load(model).columns if (path_of(model) / TASK_FILE).exists() else ("text",)
+    return columns if len(columns) > 1 else (*columns, "text_pair")
 
 
 def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
@@ -113,6 +122,8 @@ def _line(answer: Mapping[str, Any]) -> str:
     """The answer before its text: label and score parted by a tab, a score, or what else there is as JSON."""
     if isinstance(answer.get("label"), str):
         return f"{answer['label']}\t{answer['score']:.3f}"
+    if "answer" in answer:
+        return f"{answer['answer']}\t{answer['score']:.3f}"
     if set(answer) == {"score"}:
         return f"{answer['score']:.3f}"
     if "entities" in answer:

@@ -115,10 +115,9 @@ def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
         ([0.693, 5.007], [1.0, 0.0])
     """
     _check_shape(labels.shape, logits.shape[:-1])
-    shape, classes = ops.shape(logits)[:-1], logits.shape[-1]
+    *shape, classes = ops.shape(logits)  # the classes may be positions, whose number the graph learns when it runs
     given = ops.reshape(ops.convert_to_tensor(labels), (-1,))
     labels, logits = ops.cast(given, "int32"), ops.reshape(logits, (-1, classes))
-    classes = ops.shape(logits)[-1]
     possible = (labels < classes) & (ops.cast(labels, given.dtype) == given)
     labels = ops.clip(labels, 0, classes - 1)
     loss = ops.where(possible, _log_loss(labels, ops.cast(logits, "float32")), float("nan"))

@@ -121,7 +121,7 @@ class FineTuned:
     def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            raw = {name: [row[name] for row in some] for name in some[0]}
+            raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
             yield from zip(some, self.predict(raw), strict=True)
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:

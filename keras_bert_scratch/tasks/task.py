@@ -26,6 +26,7 @@ TASKS = {
     "regression": "regression",
     "multi-label": "multi_label",
     "ner": "ner",
+    "qa": "qa",
 }
 
 # Of a classifier without `task.json`, by Hugging Face's problem_type.
@@ -196,6 +197,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
     windowed: ClassVar[bool] = False  # whether a row that is too long is read in several windows
 
     @abc.abstractmethod

@@ -38,6 +38,13 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
             "text": sentences,
             "labels": [[animal(text)] for text in sentences],
         },
+        "qa": {
+            "question": ["which animal" for _ in sentences],
+            "context": sentences,
+            "answers": [
+                [{"text": animal(text), "answer_start": text.lower().index(animal(text))}] for text in sentences
+            ],
+        },
         "ner": {
             "words": [text.split() for text in sentences],
             "tags": [
@@ -58,7 +65,8 @@ def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineT
     data = table(request.param, sentences[:64])  # one batch of evaluation, so one shape to trace
     how = FineTuning(**{**QUICK, "epochs": 6, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
-    finetune(request.param, small, data, out, data, how, tokenizer=tokenizer)
+    options = {"max_question_length": 8} if request.param == "qa" else {}
+    finetune(request.param, small, data, out, data, how, task_options=options, tokenizer=tokenizer)
     return FineTuned.load(out), data
 
 
@@ -69,7 +77,14 @@ def exported(tuned, tmp_path_factory) -> Path:
     return path
 
 
-LEARNED = {"classification": 0.95, "pair-classification": 0.8, "regression": 0.9, "multi-label": 0.9, "ner": 0.95}
+LEARNED = {
+    "classification": 0.95,
+    "pair-classification": 0.8,
+    "regression": 0.9,
+    "multi-label": 0.9,
+    "ner": 0.95,
+    "qa": 90.0,
+}
 
 
 def test_a_small_network_learns_it(tuned):

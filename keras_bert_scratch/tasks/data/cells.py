@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_bert_scratch.tasks.data.lines import BadRow
 
-KINDS = ("text", "label", "number", "labels", "texts")
+KINDS = ("text", "label", "number", "labels", "texts", "answers")
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MISSING = {"nan", "<na>"}  # how pandas writes a missing value as a string
@@ -35,8 +35,8 @@ def cell_value(value: Any, kind: str, typed: bool) -> Any:
         return _text(value)
     if kind == "number":
         return _number(value)
-    if kind == "texts":
-        return _texts(value)
+    if kind in ("texts", "answers"):
+        return _texts(value) if kind == "texts" else _answers(value)
     return _label(value) if kind == "label" else _labels(value, typed)
 
 
@@ -53,6 +53,25 @@ def _texts(value: Any) -> tuple[str, ...] | BadRow:
         return BadRow("no list", f"has {_shown(value)}, which is no list of strings", "write it as a list of strings")
     texts = [_text(item) for item in value]
     return next((text for text in texts if isinstance(text, BadRow)), tuple(texts))
+
+
+def _answers(value: Any) -> tuple[tuple[str, int], ...] | BadRow:
+    """Texts with the character where each begins: a list of objects, or as Hugging Face has it, an object of lists."""
+    entries = value if isinstance(value, list) else [value]
+    if isinstance(value, dict) and isinstance(value.get("text"), list):
+        starts = value.get("answer_start")
+        entries = [
+            {"text": text, "answer_start": start} for text, start in zip(value["text"], starts or (), strict=False)
+        ]
+        entries = entries if len(entries) == len(value["text"]) else [None]
+    answers = []
+    for entry in entries:
+        text, start = (entry.get("text"), entry.get("answer_start")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(text, str) or not _is_unicode(text) or type(start) is not int:
+            mend = 'write a list of objects {"text": ..., "answer_start": ...}'
+            return BadRow("no answers", f"has {_shown(value)}, which are no answers", mend)
+        answers.append((text, start))
+    return tuple(answers)
 
 
 def _number(value: Any) -> float | BadRow:

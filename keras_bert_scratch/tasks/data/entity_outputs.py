@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from keras_bert_scratch.tasks.entities import OUTSIDE
+from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.tagged_words import TaggedWords
 
 
@@ -62,15 +63,10 @@ def entity_outputs(
         "num_words": tf.cast(found.words.row_lengths(), tf.int32),
         "entities": by_row(tf.strings.substr(text, start, end - start)),
         "types": by_row(tf.gather(tf.constant(types), tf.gather(type_, first) - 1)),
-        "starts": by_row(_characters_before(text, start)),
-        "ends": by_row(_characters_before(text, end)),
+        "starts": by_row(characters_before(text, start)),
+        "ends": by_row(characters_before(text, end)),
         "start_bytes": by_row(start),
         "end_bytes": by_row(end),
         "scores": by_row(score),
         "num_entities": num_entities,
     }
-
-
-def _characters_before(texts: tf.Tensor, byte: tf.Tensor) -> tf.Tensor:
-    """How many characters of each text come before that byte."""
-    return tf.strings.length(tf.strings.substr(texts, tf.zeros_like(byte), byte), unit="UTF8_CHAR")

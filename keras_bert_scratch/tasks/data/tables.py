@@ -30,7 +30,8 @@ class Column:
         kind: `str`, default `"text"`. What a cell holds. `"text"`: a string as it stands, perhaps empty. `"label"`: a
             name, without the blanks around it. `"number"`: a finite float. `"labels"`: any number of different names;
             in JSON, Parquet and TensorFlow Datasets a list, elsewhere separated by commas. `"texts"`: a list of
-            strings as they stand, which a table of cells cannot hold.
+            strings as they stand, which a table of cells cannot hold. `"answers"`: a list of objects with `text` and
+            `answer_start`.
 
     Example:
         >>> Column("text", ("sentence", "sentence1")).kind

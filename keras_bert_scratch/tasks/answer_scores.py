@@ -1,0 +1,138 @@
+"""Exact match and F1 of answers, as SQuAD's published evaluation scripts compute them (versions 1.1 and 2.0)."""
+
+from __future__ import annotations
+
+import collections
+import re
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = frozenset(string.punctuation)  # of ASCII; other marks are letters to both scripts
+
+
+def normalised(answer: str) -> str:
+    """Lower case, without punctuation and articles, with single blanks.
+
+    Example:
+        >>> normalised("The  U.S., a well-known country")
+        'us wellknown country'
+    """
+    kept = "".join(character for character in answer.lower() if character not in PUNCTUATION)
+    return " ".join(ARTICLES.sub(" ", kept).split())
+
+
+def exact_match(given: str, true: str) -> float:
+    """1.0 if both are the same when normalised, else 0.0."""
+    return float(normalised(given) == normalised(true))
+
+
+def f1_of_words(given: str, true: str, empty_answers: bool) -> float:
+    """The harmonic mean of precision and recall of the words.
+
+    Args:
+        given, true: str.
+        empty_answers: bool. As in version 2.0, where two answers without words are equal; in 1.1 they share no word.
+
+    Example:
+        >>> f1_of_words("The", "a", empty_answers=False), f1_of_words("The", "a", empty_answers=True)
+        (0.0, 1.0)
+    """
+    given_words, true_words = normalised(given).split(), normalised(true).split()
+    if empty_answers and not (given_words and true_words):
+        return float(given_words == true_words)
+    common = sum((collections.Counter(given_words) & collections.Counter(true_words)).values())
+    return 2.0 * common / (len(given_words) + len(true_words)) if common else 0.0
+
+
+def answer_scores(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Scores of version 1.1, from 0 to 100: of each question the best over its answers, then the mean.
+
+    Args:
+        given: the answer to each question.
+        answers: to each question the right ones, at least one.
+
+    Example:
+        >>> answer_scores(["the otter", "a heron"], [["Otter!", "an otter"], ["grey heron"]])
+        {'exact_match': 50.0, 'f1': 83.33333333333333}
+    """
+    return {
+        "exact_match": _mean(given, answers, exact_match),
+        "f1": _mean(given, answers, lambda one, other: f1_of_words(one, other, empty_answers=False)),
+    }
+
+
+def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Scores of version 2.0, from 0 to 100, where a question may have no answer.
+
+    Args:
+        given: the answer to each question; an empty one says that there is none.
+        answers: to each question the right ones; none for a question without answer.
+
+    Returns: `exact_match`, `f1`, and the same of questions with and without answers, `has_answer_...`, `no_answer_...`.
+
+    Example:
+        >>> results = answer_scores_with_none(["otter", "heron"], [["otter"], []])
+        >>> results["exact_match"], results["has_answer_f1"], results["no_answer_f1"]
+        (50.0, 100.0, 0.0)
+    """
+    true = _or_none(answers)
+    measures: dict[str, Callable[[str, str], float]] = {
+        "exact_match": exact_match,
+        "f1": lambda one, other: f1_of_words(one, other, empty_answers=True),
+    }
+    results: dict[str, Any] = {name: _mean(given, true, measure) for name, measure in measures.items()}
+    for kind, wanted in (("has_answer", True), ("no_answer", False)):
+        rows = [number for number, row in enumerate(answers) if bool(row) == wanted]
+        for name, measure in measures.items():
+            if rows:
+                results[f"{kind}_{name}"] = _mean([given[row] for row in rows], [true[row] for row in rows], measure)
+    return results
+
+
+def best_threshold(
+    best_answers: Sequence[str], answers: Sequence[Sequence[str]], null_odds: Sequence[float], measure: str
+) -> tuple[float, float]:
+    """The best score over all thresholds of `null_odds`, and the threshold, as `find_best_thresh` of version 2.0.
+
+    Args:
+        best_answers: the best answer to each question, though none may be likelier.
+        answers: to each question the right ones; none for a question without answer.
+        null_odds: of each question, how much likelier no answer is than the best one, in any unit. A question with
+            more than the threshold is answered by none.
+        measure: `"exact_match"` or `"f1"`.
+
+    Example:
+        >>> best_threshold(["otter", "heron"], [["otter"], []], [-2.0, 3.0], "f1")
+        (100.0, -2.0)
+    """
+    true = _or_none(answers)
+    scores = [
+        max(
+            exact_match(given, one) if measure == "exact_match" else f1_of_words(given, one, empty_answers=True)
+            for one in row
+        )
+        for given, row in zip(best_answers, true, strict=True)
+    ]
+    # With everything below the threshold answered by none; then one question after another by its best answer.
+    current = best = float(sum(not row for row in answers))
+    threshold = 0.0
+    for number in sorted(range(len(true)), key=lambda number: null_odds[number]):
+        if answers[number]:
+            current += scores[number]
+        else:
+            current -= 1.0 if best_answers[number] else 0.0
+        if current > best:
+            best, threshold = current, float(null_odds[number])
+    return 100.0 * best / len(true), threshold
+
+
+def _or_none(answers: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The right answers as version 2.0 takes them: without those that have no words, and "" where none is left."""
+    return [[answer for answer in row if normalised(answer)] or [""] for row in answers]
+
+
+def _mean(given: Sequence[str], answers: Sequence[Sequence[str]], measure: Callable[[str, str], float]) -> float:
+    best = (max(measure(one, true) for true in row) for one, row in zip(given, answers, strict=True))
+    return 100.0 * sum(best) / len(given)

@@ -1,0 +1,168 @@
+"""Questions about passages: SQuAD's JSON (versions 1.1 and 2.0), or tables with an answer in a cell."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
+from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.task import Examples, Spec
+from keras_bert_scratch.transfer import read_text
+
+QUESTION, CONTEXT, ID = "question", "context", "id"
+COLUMNS = (Column(QUESTION), Column(CONTEXT, ("passage",)), Column(ID, required=False, kind="label"))
+ANSWERS = Column("answers", ("answer",), kind="answers")
+NO_ANSWER = -1
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """A question about a passage.
+
+    Args:
+        where: `str`. Where it stands in the file, for messages.
+        id, question, context: `str`.
+        answers: list of `(text, first character)`; none where the passage has no answer.
+        fault: `BadRow` or `None`. What is wrong with it.
+    """
+
+    where: str
+    id: str
+    question: str
+    context: str
+    answers: list[tuple[str, int]]
+    fault: BadRow | None = None
+
+
+def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
+    """Questions with their answers; `gold` has the bytes of the first answer and the texts of all.
+
+    Args:
+        source: a file's path, or columns in memory.
+        spec: of the task; without columns for training data.
+        on_bad_row: `"fail"`, or `"skip"` and count.
+
+    Raises:
+        UserError: a question is not as it should be: its answer is not where it is said to be, for example.
+    """
+    origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
+    skipped: collections.Counter[str] = collections.Counter()
+    found = []
+    for question in _questions(source, spec, on_bad_row, True, skipped):
+        fault = question.fault or _fault(question)
+        if fault is None:
+            found.append(question)
+        elif on_bad_row == "fail":
+            mend = f"{fault.mend}, or skip such questions with `on_bad_row='skip'`"
+            named = f"the question {question.id!r} ({question.where})" if question.id else question.where
+            raise UserError(f"{origin}: {named} {fault.problem}; {mend}")
+        else:
+            skipped[fault.reason] += 1
+    for reason, count in skipped.items():
+        log.warning("%s: left out %d questions: %s", origin, count, reason)
+    if not found:
+        raise UserError(
+            f"{origin}: holds no questions; give SQuAD's JSON, or a table with question, context and answers"
+        )
+    if not spec.columns:
+        has_none = any(not question.answers for question in found)
+        spec = dataclasses.replace(
+            spec, columns=(QUESTION, CONTEXT), options={**spec.options, "unanswerable": has_none}
+        )
+    spans = np.array([_bytes(question) for question in found], np.int32)
+    texts = [[text for text, _ in question.answers] for question in found]
+    raw = {QUESTION: [question.question for question in found], CONTEXT: [question.context for question in found]}
+    digest = hashlib.sha256(json.dumps([raw, spans.tolist(), texts]).encode()).hexdigest()
+    gold = {"start": spans[:, 0], "limit": spans[:, 1], "answers": texts}
+    return spec, Examples(origin, raw, gold, digest, skipped)
+
+
+def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, str]]:
+    """Yields questions and passages, with the question's id where there is one; answers are not looked at."""
+    for question in _questions(source, spec, on_bad_row, False, collections.Counter()):
+        yield {
+            **({ID: question.id} if question.id else {}),
+            QUESTION: question.question,
+            CONTEXT: question.context,
+        }
+
+
+def _questions(
+    source: Any, spec: Spec, on_bad_row: str, labelled: bool, skipped: collections.Counter[str]
+) -> Iterator[Question]:
+    path = "" if isinstance(source, Mapping) else str(source)
+    if path.lower().endswith(".json"):
+        yield from _of_squad(path)
+        return
+    own = {"text": QUESTION, "text_pair": CONTEXT, "label": ANSWERS.name}
+    names = {own.get(role, role): name for role, name in spec.header_names.items() if path}
+    columns = (*COLUMNS, ANSWERS) if labelled else COLUMNS
+    names = {role: name for role, name in names.items() if any(role == column.name for column in columns)}
+    reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
+    for row in reader:
+        values = row.values
+        where = f"row {row.line}" if not path else f"line {row.line}"
+        yield Question(where, values.get(ID, ""), values[QUESTION], values[CONTEXT], list(values.get("answers", ())))
+    skipped.update(reader.skipped)
+
+
+def _of_squad(path: str) -> Iterator[Question]:
+    file = path_of(path)
+    if not file.exists():
+        raise UserError(f"{path}: no such file; check the path")
+    try:
+        articles = json.loads(read_text(file))["data"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: is not SQuAD's JSON, an object with 'data'; objects a line go into a file that ends in .jsonl"
+        ) from None
+    for number, article in enumerate(articles, 1):
+        for paragraph_number, paragraph in enumerate(article["paragraphs"], 1):
+            for entry in paragraph["qas"]:
+                where = f"article {number}, paragraph {paragraph_number}"
+                answers = [] if entry.get("is_impossible") else entry.get("answers", [])
+                yield Question(
+                    where,
+                    str(entry["id"]),
+                    entry["question"],
+                    paragraph["context"],
+                    [(answer["text"], answer["answer_start"]) for answer in answers],
+                )
+
+
+def _fault(question: Question) -> BadRow | None:
+    """What is wrong with a question, if anything."""
+    if not question.question.strip():
+        return BadRow("no question", "has no text", "complete it or remove it")
+    for text, start in question.answers:
+        if not text.strip():
+            return BadRow("empty answer", "has an empty answer", "complete it or remove it")
+        if type(start) is not int or question.context[start : start + len(text)] != text or start < 0:
+            nearest = question.context.find(text)
+            if nearest < 0:
+                return BadRow("answer not in its context", f"has the answer {text!r}, which is not there", "correct it")
+            problem = f"has the answer {text!r} at character {start}, where it is not; it is at {nearest}"
+            return BadRow("answer at another place", problem, "correct `answer_start`")
+    return None
+
+
+def _bytes(question: Question) -> tuple[int, int]:
+    """The bytes of the first answer in the passage, from which to before which."""
+    if not question.answers:
+        return NO_ANSWER, NO_ANSWER
+    text, start = question.answers[0]
+    first = len(question.context[:start].encode())
+    return first, first + len(text.encode())

@@ -1,0 +1,213 @@
+"""Questions about passages: the span of the passage that answers (Devlin et al. 2019, sections 4.2 and 4.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer
+from keras_bert_scratch.tasks.answer_scores import answer_scores, answer_scores_with_none, best_threshold
+from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
+from keras_bert_scratch.tasks.data.squad import CONTEXT, ID, QUESTION, read_questions, unlabelled_questions
+from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
+from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.text.offsets import characters_before
+from keras_bert_scratch.text.packing import pack_segments
+
+NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
+LEAST_ROOM = 16  # pieces of a passage beside a question
+
+
+@dataclasses.dataclass(frozen=True)
+class QaOptions:
+    """Options of questions.
+
+    Args:
+        overlap: int, default 128. Pieces that the windows of a long passage share; at most half a window is shared.
+        max_question_length: int, default 64. Pieces of a question at most; the rest is left out.
+        max_answer_length: int, default 30. Pieces of an answer at most.
+        null_threshold: float, default 0.0. Of data with questions without answers: by how much the score of no answer
+            must exceed that of the best answer.
+    """
+
+    overlap: int = 128
+    max_question_length: int = 64
+    max_answer_length: int = 30
+    null_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("overlap", 0), ("max_question_length", 1), ("max_answer_length", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"`{name}`: must be at least {least}, not {getattr(self, name)}")
+
+
+class Qa(Task):
+    """The span of a passage that answers a question: rows `[CLS] question [SEP] passage [SEP]`.
+
+    A long passage is read in windows that overlap. A window without the whole answer learns to point at `[CLS]`, as
+    does every window of a question without answer. A span may start only in the window that shows most of what is
+    around its first piece.
+    """
+
+    name = "qa"
+    best_by = ("f1", "max")
+    model_class = BertQuestionAnswerer
+    Options = QaOptions
+    carried = (ID,)
+    windowed = True
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        room = spec.max_length - 3 - spec.options["max_question_length"]
+        if room < LEAST_ROOM:
+            raise UserError(
+                f"`max_length`: {spec.max_length} leaves {room} pieces of a passage beside a question of "
+                f"{spec.options['max_question_length']}; give more, 384 in the paper's code, or a lower "
+                f"`max_question_length`"
+            )
+        return read_questions(source, spec, on_bad_row)
+
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        return unlabelled_questions(source, spec, on_bad_row)
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        questions = tokenizer.tokenize(raw[QUESTION])[:, : spec.options["max_question_length"]]
+        pieces, starts, limits = tokenizer.tokenize_with_offsets(raw[CONTEXT])
+        question_lengths = tf.cast(questions.row_lengths(), tf.int32)
+
+        room = spec.max_length - 3 - question_lengths
+        windows = overlapping_windows(pieces.row_lengths(), room, tf.minimum(spec.options["overlap"], room // 2))
+        which, start, limit = windows.sequence, windows.start, windows.limit
+        if chosen is not None:
+            which, start, limit = windows.chosen(chosen)
+        asked, shown = tf.gather(questions, which), slices(pieces, which, start, limit)
+        length = row_length(asked.row_lengths() + shown.row_lengths() + 3, spec.max_length)
+        offset = tf.gather(question_lengths, which) + 2  # where the passage begins in the row
+
+        # (windows, length): the piece of the passage at each position, and whether its context is best here
+        piece = tf.range(length)[None, :] - offset[:, None] + start[:, None]
+        in_passage = (piece >= start[:, None]) & (piece < limit[:, None])
+        number = tf.range(tf.size(which)) - tf.gather(windows.first, which) if chosen is None else chosen
+        flat = tf.reshape(piece, [-1])
+        best = tf.reshape(windows.best(tf.repeat(which, length), flat), tf.shape(piece))
+        notes = {
+            "context": raw[CONTEXT],
+            "starts": starts,
+            "limits": limits,
+            "which": which,
+            "first_piece": start - offset,
+            "last_piece": limit - 1,
+            "in_passage": in_passage,
+            "may_start": in_passage & (best == number[:, None]),
+        }
+        return Features(pack_segments(asked, shown, length, tokenizer.vocabulary), windows.counts, notes)
+
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        notes = features.notes
+        first, last = _pieces_of(notes["starts"], notes["limits"], gold["start"], gold["limit"])
+        first, last = tf.gather(first, notes["which"]), tf.gather(last, notes["which"])
+        begin, end = first - notes["first_piece"], last - notes["first_piece"]
+        in_passage = notes["in_passage"]
+        held = (
+            (tf.gather(gold["start"], notes["which"]) >= 0)
+            & (first <= last)
+            & (last <= notes["last_piece"])
+            & tf.gather(in_passage, tf.clip_by_value(begin, 0, tf.shape(in_passage)[1] - 1), batch_dims=1)
+        )
+        return {"start": tf.where(held, begin, 0), "end": tf.where(held, end, 0)}, None
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {}
+
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        """The answer with its bytes and characters in the passage, and the best spans.
+
+        `answer` is empty where `null_score` exceeds the best span's score by more than the threshold, if the model was
+        trained with questions without answers.
+        """
+        notes = features.notes
+        spans = best_spans(
+            outputs["start"],
+            outputs["end"],
+            features.windows,
+            notes["first_piece"],
+            notes["may_start"],
+            notes["in_passage"],
+            spec.options["max_answer_length"],
+            NUM_SPANS,
+        )
+        possible = spans.scores > IMPOSSIBLE
+        first_byte = tf.where(possible, _at(notes["starts"], spans.start), 0)
+        limit_byte = tf.where(possible, _at(notes["limits"], spans.end), 0)
+        contexts = tf.repeat(notes["context"][:, None], NUM_SPANS, axis=1)
+        texts = tf.strings.substr(contexts, first_byte, limit_byte - first_byte)
+        scores = spans.scores
+        if spec.options["unanswerable"]:
+            scores = tf.concat([scores, spans.null_score[:, None]], axis=1)
+        probabilities = tf.nn.softmax(scores, axis=1)
+        score, answer = probabilities[:, 0], texts[:, 0]
+        start, limit = first_byte[:, 0], limit_byte[:, 0]
+        if spec.options["unanswerable"]:
+            none = spans.null_score - spans.scores[:, 0] > spec.options["null_threshold"]
+            answer = tf.where(none, "", answer)
+            score = tf.where(none, probabilities[:, -1], score)
+            start, limit = tf.where(none, 0, start), tf.where(none, 0, limit)
+        return {
+            "answer": answer,
+            "start": characters_before(notes["context"], start),
+            "end": characters_before(notes["context"], limit),
+            "start_byte": start,
+            "end_byte": limit,
+            "score": score,
+            "null_odds": spans.null_score - spans.scores[:, 0],
+            "answers": texts,
+            "scores": probabilities[:, :NUM_SPANS],
+            "num_answers": tf.reduce_sum(tf.cast(possible, tf.int32), axis=1),
+        }
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        given = [answer.decode("utf-8", "replace") for answer in decoded["answer"]]
+        if not spec.options["unanswerable"]:
+            return answer_scores(given, gold["answers"])
+        results = answer_scores_with_none(given, gold["answers"])
+        best = [row[0].decode("utf-8", "replace") for row in decoded["answers"]]
+        odds = decoded["null_odds"].tolist()
+        for name in ("exact_match", "f1"):
+            found, threshold = best_threshold(best, gold["answers"], odds, name)
+            results |= {f"best_{name}": found, f"best_{name}_threshold": threshold}
+        return results
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        others: dict[str, float] = {}
+        for text, score in zip(row["answers"][: row["num_answers"]], row["scores"], strict=False):
+            others.setdefault(text, score)
+        return {
+            **{name: row[name] for name in ("answer", "start", "end", "score")},
+            **({"null_odds": row["null_odds"]} if spec.options["unanswerable"] else {}),
+            "n_best": [{"answer": text, "score": score} for text, score in others.items()],
+        }
+
+
+def _pieces_of(
+    starts: tf.RaggedTensor, limits: tf.RaggedTensor, start: tf.Tensor, limit: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first and the last piece that have a byte between `start` and `limit`, of each row."""
+    row = starts.value_rowids()
+    before = tf.cast(limits.flat_values <= tf.gather(start, row), tf.int32)
+    begun = tf.cast(starts.flat_values < tf.gather(limit, row), tf.int32)
+    first = tf.math.unsorted_segment_sum(before, row, starts.nrows())
+    return first, tf.math.unsorted_segment_sum(begun, row, starts.nrows()) - 1
+
+
+def _at(values: tf.RaggedTensor, index: tf.Tensor) -> tf.Tensor:
+    """Of each row its values at `index` `(rows, n)`; where there are none, any."""
+    flat = tf.concat([values.flat_values, [0]], axis=0)
+    first = tf.cast(values.row_starts(), tf.int32)[:, None]
+    return tf.gather(flat, tf.clip_by_value(first + index, 0, tf.size(flat) - 1))
+
+
+TASK = Qa()
