@@ -120,7 +120,7 @@ def _written(out: Path | None) -> Iterator[Any]:
 
 def _line(answer: Mapping[str, Any]) -> str:
     """The answer before its text: label and score parted by a tab, a score, or what else there is as JSON."""
-    if isinstance(answer.get("label"), str):
+    if isinstance(answer.get("label"), str) and "score" in answer:
         return f"{answer['label']}\t{answer['score']:.3f}"
     if "answer" in answer:
         return f"{answer['answer']}\t{answer['score']:.3f}"

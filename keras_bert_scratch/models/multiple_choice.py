@@ -13,6 +13,8 @@ from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.pretrained import OnBackbone
 
+ABSENT = -1e9  # its probability is 0 in float32, and so is its gradient
+
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertMultipleChoice(OnBackbone, keras.Model):
@@ -23,8 +25,9 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's, but int32 `(batch, choices, length)`: each choice is a row of its own, question and choice.
+    Where a question has fewer choices than another of the batch, the rows of those that it lacks are padding alone.
 
-    Output: float32 logits over the choices, `(batch, choices)`.
+    Output: float32 logits over the choices, `(batch, choices)`; -1e9 for one that is padding alone.
 
     `compile(optimizer)` alone sets cross-entropy, the label being the right choice's number, and accuracy.
 
@@ -51,8 +54,9 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         inputs = backbone_inputs((None, None))
         rows = {name: merge_choices(value) for name, value in inputs.items()}  # (batch * choices, length)
         scores = choice_head(dropout(backbone(rows)["pooled_output"]))  # (batch * choices, 1)
-        logits = split_choices(scores, inputs["token_ids"])
-        super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
+        logits = keras.ops.cast(split_choices(scores, inputs["token_ids"]), "float32")
+        is_there = keras.ops.any(keras.ops.cast(inputs["padding_mask"], "bool"), axis=-1)  # (batch, choices)
+        super().__init__(inputs=inputs, outputs=keras.ops.where(is_there, logits, ABSENT), **kwargs)
 
         # === Config ===
         self.backbone = backbone

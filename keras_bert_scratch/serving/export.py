@@ -45,7 +45,10 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
     # What holds the tokenizer's tables. The network's weights are found by the graph; tracked too, they would be
     # written twice (keras issue 23553).
     archive.track(tuned.tokenizer)
-    signature = [tf.TensorSpec([None], tf.string, name=column) for column in tuned.spec.columns]
+    signature = [
+        tf.TensorSpec([None, None] if column in tuned.task.list_columns else [None], tf.string, name=column)
+        for column in tuned.spec.columns
+    ]
     archive.add_endpoint(name="serving_default", fn=serve, input_signature=signature)
     with atomic.write_folder(path) as temporary:
         archive.write_out(str(temporary), verbose=False)

@@ -11,6 +11,7 @@ import tensorflow_text  # noqa: F401  # registers the operations that the export
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.columns import as_tensor
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.task import TASK_FILE, Spec, get_task
 
@@ -59,11 +60,16 @@ class SavedModel:
         if set(raw) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
         texts = texts_in_memory(raw)
-        outputs = self._serve(**{name: tf.constant(values, tf.string) for name, values in texts.items()})
+        tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
+        outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
         names = list(outputs)
         rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
         answers = [dict(zip(names, row, strict=True)) for row in rows]
         return answers if self._spec is None else [get_task(self._spec.task).answer(self._spec, row) for row in answers]
+
+
+def _padded(values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
 
 
 def _plain(value: Any) -> Any:

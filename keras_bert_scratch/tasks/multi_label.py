@@ -17,7 +17,7 @@ from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
-LABELS = Column("labels", ("label",), kind="labels")
+LABELS = Column("labels", ("label",), kind="labels", flag="label")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
-SCORE = Column("score", ("label",), kind="number")
+SCORE = Column("score", ("label",), kind="number", flag="label")
 
 
 class Regression(TextTask):

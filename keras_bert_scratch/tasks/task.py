@@ -27,6 +27,7 @@ TASKS = {
     "multi-label": "multi_label",
     "ner": "ner",
     "qa": "qa",
+    "choice": "choice",
 }
 
 # Of a classifier without `task.json`, by Hugging Face's problem_type.
@@ -197,6 +198,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
     windowed: ClassVar[bool] = False  # whether a row that is too long is read in several windows
 
@@ -226,7 +228,8 @@ class Task(abc.ABC):
 
         Args:
             spec, tokenizer: of the model.
-            raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`.
+            raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`, or as the exported
+                signature takes it, padded by empty strings.
             chosen: int32 `(rows,)`, default `None`. The number of one window of each row, in place of all; training
                 draws them one by one. Rows of a task that is not `windowed` have just one.
         """

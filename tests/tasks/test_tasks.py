@@ -45,6 +45,12 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
                 [{"text": animal(text), "answer_start": text.lower().index(animal(text))}] for text in sentences
             ],
         },
+        "choice": {
+            "context": sentences,
+            # Which of the choices is the animal of the sentence, for one animal alone.
+            "choices": [["river", animal(text), "lake"][number % 2 :][:3] for number, text in enumerate(sentences)],
+            "label": [1 - number % 2 for number in range(len(sentences))],
+        },
         "ner": {
             "words": [text.split() for text in sentences],
             "tags": [
@@ -84,6 +90,7 @@ LEARNED = {
     "multi-label": 0.9,
     "ner": 0.95,
     "qa": 90.0,
+    "choice": 0.95,
 }
 
 
@@ -98,7 +105,9 @@ def test_the_exported_signature_answers_as_predict_does(tuned, exported):
     model, data = tuned
     saved = SavedModel(exported)
     assert set(saved.columns) == set(model.spec.columns)
-    raw = {name: [*values, "", "北京 ½ ß"] for name, values in asked(model, data, 5).items()}
+    more = {name: ["", "北京 ½ ß"] for name in model.spec.columns}
+    more |= {name: [["北京", "½ ß"]] * 2 for name in model.task.list_columns}
+    raw = {name: [*values, *more[name]] for name, values in asked(model, data, 5).items()}
     for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
         check_same(json.loads(json.dumps(ours)), theirs)
 
@@ -120,7 +129,12 @@ def test_rows_come_first_in_every_input_and_output(tuned, exported):
     model, _ = tuned
     serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
     for rows in (1, 3):
-        outputs = serve(**{name: tf.constant(["a heron"] * rows) for name in model.spec.columns})
+        outputs = serve(
+            **{
+                name: tf.constant([["a", "heron"]] * rows if name in model.task.list_columns else ["a heron"] * rows)
+                for name in model.spec.columns
+            }
+        )
         assert {int(value.shape[0]) for value in outputs.values()} == {rows}
 
 

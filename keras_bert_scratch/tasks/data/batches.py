@@ -129,8 +129,8 @@ class TaskData:
         for numbers in itertools.islice(batches, num_batches):
             rows, chosen = self._row_and_window(numbers)
             raw = {name: [values[row] for row in rows] for name, values in self.examples.raw.items()}
-            num_tokens, _, length = self._token_counter.of_batch(raw, chosen if self.task.windowed else None)
-            tokens, positions = tokens + num_tokens.sum(), positions + num_tokens.size * length
+            *_, filled = self._token_counter.of_batch(raw, chosen if self.task.windowed else None)
+            tokens, positions = tokens + filled[0], positions + filled[1]
         return float(tokens / positions)
 
     @property

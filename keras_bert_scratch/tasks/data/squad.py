@@ -21,8 +21,12 @@ from keras_bert_scratch.tasks.task import Examples, Spec
 from keras_bert_scratch.transfer import read_text
 
 QUESTION, CONTEXT, ID = "question", "context", "id"
-COLUMNS = (Column(QUESTION), Column(CONTEXT, ("passage",)), Column(ID, required=False, kind="label"))
-ANSWERS = Column("answers", ("answer",), kind="answers")
+COLUMNS = (
+    Column(QUESTION, flag="text"),
+    Column(CONTEXT, ("passage",), flag="pair"),
+    Column(ID, required=False, kind="label"),
+)
+ANSWERS = Column("answers", ("answer",), kind="answers", flag="label")
 NO_ANSWER = -1
 
 log = logging.getLogger(__name__)

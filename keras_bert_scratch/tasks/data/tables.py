@@ -32,6 +32,8 @@ class Column:
             in JSON, Parquet and TensorFlow Datasets a list, elsewhere separated by commas. `"texts"`: a list of
             strings as they stand, which a table of cells cannot hold. `"answers"`: a list of objects with `text` and
             `answer_start`.
+        flag: `str`, default the name. `text`, `pair` or `label`: which of the commands' flags, `--text-column` and so
+            on, names the file's own column.
 
     Example:
         >>> Column("text", ("sentence", "sentence1")).kind
@@ -42,6 +44,7 @@ class Column:
     aliases: tuple[str, ...] = ()
     required: bool = True
     kind: str = "text"
+    flag: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -152,18 +155,17 @@ class TableReader:
         found: dict[str, str] = {}
         for column in self.columns:
             own = self._own_names.get(column.name)
+            flag = f"`{column.flag or column.name}_column='...'`"
             wanted = (column.name, *column.aliases) if own is None else (own,)
             name = next((by_bare_name[_bare(name)] for name in wanted if _bare(name) in by_bare_name), None)
             if name is not None:
                 found[column.name] = name
             elif own is not None:
-                raise UserError(
-                    f"{self.path}: has no column {own!r}, but {listed}; name one with `{column.name}_column='...'`"
-                )
+                raise UserError(f"{self.path}: has no column {own!r}, but {listed}; name one with {flag}")
             elif column.required:
                 raise UserError(
                     f"{self.path}: has no column {' or '.join(map(repr, wanted))}, but {listed}; rename the one that "
-                    f"is meant, or name it with `{column.name}_column='...'`"
+                    f"is meant, or name it with {flag}"
                 )
         for name, count in collections.Counter(found.values()).items():
             if count > 1:

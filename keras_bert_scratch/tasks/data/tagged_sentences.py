@@ -20,8 +20,8 @@ from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, iob2_tags, i
 from keras_bert_scratch.tasks.task import Examples, Spec
 
 TEXT, WORDS, TAGS = "text", "words", "tags"
-WORD_LISTS = Column(WORDS, ("tokens",), kind="texts")
-TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts")
+WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
+TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
 # Endings of tables with a list in a cell; every other file is CoNLL's.
 TABLES = (".jsonl", ".json", ".parquet")
 

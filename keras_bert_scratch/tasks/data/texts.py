@@ -17,7 +17,7 @@ from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 TEXT = Column("text", ("sentence", "sentence1"))
-PAIR = Column("text_pair", ("sentence2",), required=False)
+PAIR = Column("text_pair", ("sentence2",), required=False, flag="pair")
 LABEL = "label"  # what `header_names` calls the column that says what is right
 # Rows are padded to a multiple of it. A new length costs a processor next to nothing (benchmarks/RESULTS.md, Padding);
 # on a GPU or TPU, XLA compiles the training step anew for each.

@@ -28,15 +28,17 @@ class TokenCounter:
         self._features = functools.partial(task.features, spec, tokenizer)
         self._graphs: dict[Any, Any] = {}
 
-    def of_batch(self, raw: Mapping[str, Any], chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+    def of_batch(
+        self, raw: Mapping[str, Any], chosen: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
         """What one batch holds.
 
         Args:
             raw: columns.
             chosen: int `(rows,)` or `None`, default `None`. The number of one window of each row, in place of all.
 
-        Returns: the tokens of each window, int `(windows,)`; the windows of each row, int `(rows,)`; and how long the
-            windows are in this batch, padding included.
+        Returns: the tokens of each window, int `(windows,)`, of several choices those of the longest; the windows of
+            each row, int `(rows,)`; and of how many positions of the batch how many are tokens, `(tokens, positions)`.
         """
         tensors = as_tensors(raw)
         if chosen is not None:
@@ -45,15 +47,18 @@ class TokenCounter:
         key = tuple(sorted((name, repr(shape)) for name, shape in shapes.items()))
         if key not in self._graphs:
             self._graphs[key] = tf.function(self._count, input_signature=[shapes], autograph=False)
-        num_tokens, windows, length = self._graphs[key](tensors)
-        return num_tokens.numpy(), windows.numpy(), int(length)
+        num_tokens, windows, *filled = self._graphs[key](tensors)
+        return num_tokens.numpy(), windows.numpy(), tuple(map(int, filled))
 
-    def _count(self, tensors: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _count(self, tensors: dict[str, Any]) -> tuple[tf.Tensor, ...]:
         raw = {name: tensor for name, tensor in tensors.items() if name != "chosen"}
         features = self._features(raw, tensors.get("chosen"))
         mask = features.inputs["padding_mask"]
-        windows = tf.ones_like(mask[:, 0]) if features.windows is None else features.windows
-        return tf.reduce_sum(mask, axis=-1), windows, tf.shape(mask)[-1]
+        num_tokens = tf.reduce_sum(mask, axis=-1)
+        while num_tokens.shape.rank > 1:
+            num_tokens = tf.reduce_max(num_tokens, axis=-1)
+        windows = tf.ones_like(num_tokens) if features.windows is None else features.windows
+        return num_tokens, windows, tf.reduce_sum(mask), tf.size(mask)
 
     def __call__(self, raw: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of each window and the windows of each row, of any number of rows."""

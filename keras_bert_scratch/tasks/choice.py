@@ -1,0 +1,171 @@
+"""Multiple choice: which of several texts goes with a context (Devlin et al. 2019, section 4.4)."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.multiple_choice import BertMultipleChoice
+from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
+
+CONTEXT, CHOICES = "context", "choices"
+COLUMNS = (
+    Column(CONTEXT, ("question", "passage"), flag="text"),
+    Column(CHOICES, ("options", "endings"), kind="texts", flag="pair"),
+)
+LABEL = Column("label", ("answer",), kind="label")
+
+log = logging.getLogger(__name__)
+
+
+class Choice(Task):
+    """Which of several choices goes with a context: rows `[CLS] context [SEP] choice [SEP]`, one for each choice.
+
+    Where context and choice do not both fit, the context is cut to the same pieces beside each of the choices.
+    """
+
+    name = "choice"
+    best_by = ("accuracy", "max")
+    model_class = BertMultipleChoice
+    list_columns = (CHOICES,)
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        reader = _reader(source, spec, (*COLUMNS, LABEL), on_bad_row)
+        skipped: collections.Counter[str] = collections.Counter()
+        raw: dict[str, list[Any]] = {CONTEXT: [], CHOICES: []}
+        labels = []
+        for row in reader:
+            fault = _fault(row.values[CHOICES], row.values["label"])
+            if fault is None:
+                raw[CONTEXT].append(row.values[CONTEXT])
+                raw[CHOICES].append(list(row.values[CHOICES]))
+                labels.append(_number(row.values["label"]))
+            elif on_bad_row == "fail":
+                unit = "row" if isinstance(source, Mapping) else "line"
+                mend = f"{fault.mend}, or skip such rows with `on_bad_row='skip'`"
+                raise UserError(f"{reader.path}: {unit} {row.line} {fault.problem}; {mend}")
+            else:
+                skipped[fault.reason] += 1
+        skipped.update(reader.skipped)
+        for reason, count in skipped.items():
+            log.warning("%s: left out %d rows: %s", reader.path, count, reason)
+        if not labels:
+            raise UserError(f"{reader.path}: every row is bad; correct the file")
+        spec = dataclasses.replace(spec, columns=(CONTEXT, CHOICES))
+        digest = hashlib.sha256(json.dumps([raw, labels]).encode()).hexdigest()
+        return spec, Examples(reader.path, raw, {"label": np.array(labels, np.int32)}, digest, skipped)
+
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        for row in _reader(source, spec, COLUMNS, on_bad_row):
+            yield {**row.values, CHOICES: list(row.values[CHOICES])}
+
+    def check_columns(self, spec: Spec, raw: Raw) -> None:
+        spec.check_columns(raw)
+        for number, choices in enumerate(raw[CHOICES], 1):
+            if not isinstance(choices, (list, tuple)) or not choices:
+                raise UserError(f"columns: row {number} has no list of choices, but {choices!r}; give a list of texts")
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        choices = raw[CHOICES] if isinstance(raw[CHOICES], tf.RaggedTensor) else _without_padding(raw[CHOICES])
+        contexts = tokenizer.tokenize(raw[CONTEXT])
+        pieces = tokenizer.tokenize(choices.flat_values)  # (choices of all rows, None)
+        row = choices.value_rowids()
+        rows, most = choices.nrows(out_type=tf.int32), tf.cast(choices.bounding_shape(axis=1), tf.int32)
+
+        longest = tf.maximum(tf.math.unsorted_segment_max(_lengths(pieces), row, rows), 0)
+        kept, kept_of_choice = trimmed_lengths(_lengths(contexts), longest, spec.max_length - 3)
+        contexts = _cut(tf.gather(contexts, row), tf.gather(kept, row))
+        pieces = _cut(pieces, tf.gather(kept_of_choice, row))
+        length = row_length(_lengths(contexts) + _lengths(pieces) + 3, spec.max_length)
+        packed = pack_segments(contexts, pieces, length, tokenizer.vocabulary)
+
+        # Absent choices are padding alone, (rows, choices, length).
+        number = tf.cast(tf.range(tf.size(row)), tf.int64) - tf.gather(choices.row_starts(), row)
+        at = tf.stack([row, number], axis=1)
+        shape = tf.cast(tf.stack([rows, most, length]), tf.int64)
+        inputs = {name: tf.scatter_nd(at, values, shape) for name, values in packed.items()}
+        absent = (1 - tf.scatter_nd(at, tf.ones_like(number, tf.int32), shape[:2]))[:, :, None]
+        inputs["token_ids"] += tokenizer.vocabulary.pad_id * absent
+        return Features(inputs, notes={"choices": choices})
+
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        return gold["label"], None
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {}
+
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        """`label`: the number of the best choice; `choice`: its text; `scores`, 0 for absent choices; `num_choices`."""
+        choices = features.notes["choices"]
+        label = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        text = tf.gather(choices.to_tensor(), label, batch_dims=1)
+        num_choices = tf.cast(choices.row_lengths(), tf.int32)
+        return {"label": label, "choice": text, "scores": tf.nn.softmax(outputs), "num_choices": num_choices}
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        right = decoded["label"] == np.asarray(gold["label"])
+        return {"accuracy": float(np.mean(right)), "chance": float(np.mean(1.0 / decoded["num_choices"]))}
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        scores = row["scores"][: row["num_choices"]]
+        return {"label": row["label"], "choice": row["choice"], "score": max(scores), "scores": scores}
+
+
+def _reader(source: Any, spec: Spec, columns: tuple[Column, ...], on_bad_row: str) -> TableReader:
+    own = {"text": CONTEXT, "text_pair": CHOICES}
+    names = {} if isinstance(source, Mapping) else spec.header_names
+    known = {own.get(role, role): name for role, name in names.items()}
+    known = {role: name for role, name in known.items() if any(role == column.name for column in columns)}
+    return TableReader(source, columns, header_names=known, on_bad_row=on_bad_row)
+
+
+def _number(label: str) -> int:
+    """The number of a choice from 0, written so or as a letter from A; -1 for anything else."""
+    if label.isdecimal() and label.isascii():
+        return int(label)
+    return ord(label) - ord("A") if len(label) == 1 and "A" <= label <= "Z" else -1
+
+
+def _fault(choices: tuple[str, ...], label: str) -> BadRow | None:
+    if len(choices) < 2:
+        return BadRow("too few choices", f"has {len(choices)} choices", "give at least two")
+    if not all(choice.strip() for choice in choices):
+        return BadRow("empty choice", "has an empty choice", "complete it or remove it")
+    if not 0 <= _number(label) < len(choices):
+        mend = f"write the number of the right choice, 0 to {len(choices) - 1}, or its letter"
+        return BadRow("no such choice", f"has the label {label!r}, but {len(choices)} choices", mend)
+    return None
+
+
+def _without_padding(choices: tf.Tensor) -> tf.RaggedTensor:
+    """The choices of a padded table, without the empty strings at the end of its rows."""
+    number = tf.range(1, tf.shape(choices, tf.int64)[1] + 1)
+    lengths = tf.maximum(tf.reduce_max(number * tf.cast(choices != "", tf.int64), axis=1), 0)
+    return tf.RaggedTensor.from_tensor(choices, lengths=lengths)
+
+
+def _lengths(rows: tf.RaggedTensor) -> tf.Tensor:
+    return tf.cast(rows.row_lengths(), tf.int32)
+
+
+def _cut(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first so many values of each row, or all."""
+    limits = rows.row_starts() + tf.minimum(rows.row_lengths(), tf.cast(lengths, tf.int64))
+    index = tf.ragged.range(rows.row_starts(), limits)
+    return index.with_flat_values(tf.gather(rows.flat_values, index.flat_values))
+
+
+TASK = Choice()
