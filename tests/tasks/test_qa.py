@@ -92,6 +92,7 @@ def test_the_best_threshold(odds, expected):
         ("abc", "abc", ["a", "##b", "##c"]),
         ("x " * 14 + "y z", "y z", ["y", "z"]),
         ("x " * 40 + "y z", "y z", ["y", "z"]),
+        ("x " * 18 + "y z", "y z", ["y", "z"]),  # the first window holds only its beginning
     ],
 )
 def test_the_pieces_of_an_answer_are_learnt(letters, context, text, pieces):

@@ -42,7 +42,7 @@ def entity_outputs(
     begin = (type_ > 0) & (tf.gather(begins, tags) | (type_ != type_before))
 
     first = tf.where(begin)[:, 0]
-    breaks = tf.concat([tf.where(begin | (type_ == 0) | at_row_start)[:, 0], [tf.cast(num_words, tf.int64)]], axis=0)
+    breaks = tf.concat([tf.where(begin | (type_ == 0))[:, 0], [tf.cast(num_words, tf.int64)]], axis=0)
     last = tf.gather(breaks, tf.searchsorted(breaks, first, side="right")) - 1
     entity_row = tf.gather(row, first)
     num_entities = tf.math.bincount(
