@@ -32,6 +32,7 @@ from keras_bert_scratch.commands.arguments import (
     listed,
     seconds_of,
 )
+from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert pretrain demo/records --preset bert-tiny --steps 50 --out my-run"
 
@@ -40,8 +41,13 @@ def pretrain(
     records: Annotated[Path, typer.Argument(help="Folder of records: ours, or of Google's format from anywhere.")],
     out: Out,
     preset: Annotated[
-        str, typer.Option(help="bert-tiny, -mini, -small, -medium, -base, -large or bert-l6-h768.")
-    ] = "bert-base",
+        str | None,
+        typer.Option(help="bert-tiny, -mini, -small, -medium, -base (the default), -large or bert-l6-h768."),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Instead of --preset: a pretrained model to go on from, such as on text of a task."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of steps, like 30m.")] = None,
     batch: Batch = 32,
@@ -50,7 +56,7 @@ def pretrain(
     warmup: Warmup = 0.01,
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
-    dropout: Annotated[float, typer.Option(help="Fraction of activations and attention dropped.")] = 0.1,
+    dropout: Annotated[float, typer.Option(help="Fraction dropped; a model of --init keeps its own.")] = 0.1,
     initializer_range: Annotated[
         float, typer.Option(help="Standard deviation of the random weights; try more for a small network.")
     ] = 0.02,
@@ -91,7 +97,7 @@ def pretrain(
     on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
 ) -> None:
-    """Pretrain a new model on records."""
+    """Pretrain a model on records, a new one or one that goes on learning."""
     # First of all: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
@@ -105,14 +111,17 @@ def pretrain(
     from keras_bert_scratch.training.pretraining import SecondPhase
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
+    if init and preset:
+        raise UserError("`init`, `preset`: give one of them, weights to go on from or a size")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions)
     rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
     seconds = seconds_of(budget, "budget") if budget else None
     run = pretrain_records(
         data,
-        BertConfig.preset(
-            preset,
+        init
+        or BertConfig.preset(
+            preset or "bert-base",
             vocab_size=data.vocab_size,
             hidden_dropout=dropout,
             attention_dropout=dropout,

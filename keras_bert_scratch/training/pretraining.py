@@ -9,13 +9,14 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRecords
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.models.pretrainer import BertPretrainer
@@ -65,7 +66,7 @@ class SecondPhase:
 
 def pretrain(
     records: Records,
-    config: BertConfig,
+    init: AnyPath | str | BertConfig,
     out: AnyPath | str,
     training: TrainingOptions,
     batch_size: int = 32,
@@ -78,13 +79,14 @@ def pretrain(
     evaluate_every: int | None = None,
     options: RunOptions = PLAIN,
 ) -> RunDirectory:
-    """Pretrains a new model on masked words and next sentences (Devlin et al. 2019, section 3.1).
+    """Pretrains a model on masked words and next sentences (Devlin et al. 2019, section 3.1).
 
-    It is a `BertPretrainer`, or without pairs a `BertMaskedLM`.
+    It is a `BertPretrainer`, or without pairs a `BertMaskedLM`; new, or one that goes on learning on other text.
 
     Args:
         records: from `open_records` or `PretrainingRecords`. What to learn from.
-        config: BertConfig. Sizes; the vocabulary's must be the records'.
+        init: BertConfig, for random weights of these sizes; or path of a pretrained model's folder in any known format,
+            to go on from. The vocabulary must be the records'.
         out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run of the same settings
             is continued, a finished one left as it is. How many devices there are may change in between.
         training: TrainingOptions. How long and how fast.
@@ -118,6 +120,7 @@ def pretrain(
         1
     """
     strategy = strategy or tf.distribute.get_strategy()
+    config = init if isinstance(init, BertConfig) else _config_of(init, records)
     sizes = [(max_length, batch_size)]
     if second_phase:
         sizes.append((second_phase.max_length, second_phase.batch_size or batch_size))
@@ -137,13 +140,17 @@ def pretrain(
         "max_length": max_length,
         "second_phase": dataclasses.asdict(second_phase) if second_phase else None,
     }
+    if not isinstance(init, BertConfig):
+        settings["start"] = str(path_of(init))
 
     def build() -> BertPretrainer | BertMaskedLM:
         with_pairs = rules.pairs != "none"
-        backbone = BertBackbone(
-            config, dtype=options.dtype_policy, pooler=with_pairs, packed=rules.packing, remat=options.remat
-        )
-        model = BertPretrainer(backbone) if with_pairs else BertMaskedLM(backbone)
+        model_class = BertPretrainer if with_pairs else BertMaskedLM
+        how = {"dtype": options.dtype_policy, "packed": rules.packing, "remat": options.remat}
+        if isinstance(init, BertConfig):
+            model = model_class(BertBackbone(init, pooler=with_pairs, **how))
+        else:
+            model = model_class.from_pretrained(init, **how)
         model.compile(BertAdamW())  # its `evaluate` is ours, under every strategy
         return model
 
@@ -197,6 +204,16 @@ def pretrain(
     return run_training(
         out, settings, build, prepare, phases, complete, training, options, seed, strategy, title="pretraining"
     )
+
+
+def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
+    """The sizes of a pretrained model, whose vocabulary must be the records'."""
+    checkpoint = read_checkpoint(init)
+    if checkpoint.vocabulary is not None and checkpoint.vocabulary.sha256 != records.tokenizer.vocabulary.sha256:
+        raise UserError(
+            f"{path_of(init)}: has another vocabulary than {records.directory}; make the records with its vocab.txt"
+        )
+    return checkpoint.config
 
 
 def evaluate_pretraining(

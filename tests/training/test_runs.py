@@ -106,6 +106,26 @@ def test_evaluation_knows_packing_masks_and_dtype(records, small):
     assert evaluate_pretrained("run", records) == run.results["held_out_after"]
 
 
+def test_a_pretrained_model_goes_on_learning(finished, records, tmp_path):
+    """From any folder of a model: it begins where that ended, also when the run is resumed."""
+    ended = json.loads((finished / "run.json").read_text())["results"]["held_out_after"]
+    options = {"held_out": kbs.PretrainingRecords(records), "training": TrainingOptions(steps=3, learning_rate=1e-3)}
+    run = run_it(records, finished, "further", **options)
+    assert run.results["held_out_before"] == ended
+    assert run.results["held_out_after"] != ended
+    assert json.loads(Path("further/run.json").read_text())["settings"]["start"] == str(finished)
+    with pytest.raises(kbs.UserError, match="further"):  # another start is another run
+        run_it(records, "further", "further", **options)
+
+
+def test_a_model_of_another_vocabulary_does_not_go_on(finished, documents):
+    tokens = kbs.BertTokenizer(kbs.learn_vocabulary([text for row in documents for text in row], size=90))
+    Path("corpus.txt").write_text("A heron.\nAn otter.\n")
+    kbs.build_records("corpus.txt", tokens, "others")
+    with pytest.raises(kbs.UserError, match="has another vocabulary than others"):
+        run_it("others", finished, "further")
+
+
 def test_a_finished_run_is_left_as_it_is(finished, records, small):
     before = {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
     again = run_it(records, small, finished, held_out=kbs.PretrainingRecords(records))
