@@ -43,6 +43,7 @@ class SavedModel:
                 f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
             )
         self.columns = tuple(sorted(inputs))
+        self._list_columns = [name for name, spec in inputs.items() if spec.shape.rank == 2]
         self._serve = signatures[SIGNATURE]
         self._spec = Spec.load(path) if (path_of(path) / TASK_FILE).exists() else None
 
@@ -59,7 +60,7 @@ class SavedModel:
         """
         if set(raw) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
-        texts = texts_in_memory(raw)
+        texts = texts_in_memory(raw, self._list_columns)
         tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
         outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
         names = list(outputs)

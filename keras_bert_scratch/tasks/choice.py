@@ -72,12 +72,6 @@ class Choice(Task):
         for row in _reader(source, spec, COLUMNS, on_bad_row):
             yield {**row.values, CHOICES: list(row.values[CHOICES])}
 
-    def check_columns(self, spec: Spec, raw: Raw) -> None:
-        spec.check_columns(raw)
-        for number, choices in enumerate(raw[CHOICES], 1):
-            if not isinstance(choices, (list, tuple)) or not choices:
-                raise UserError(f"columns: row {number} has no list of choices, but {choices!r}; give a list of texts")
-
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         choices = raw[CHOICES] if isinstance(raw[CHOICES], tf.RaggedTensor) else _without_padding(raw[CHOICES])
         contexts = tokenizer.tokenize(raw[CONTEXT])

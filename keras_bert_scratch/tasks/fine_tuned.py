@@ -110,7 +110,7 @@ class FineTuned:
             UserError: `raw` has other columns, or a value is no string; names the row.
         """
         self.task.check_columns(self.spec, raw)
-        raw = texts_in_memory(raw)
+        raw = texts_in_memory(raw, self.task.list_columns)
         decoded, _ = self._decoded(raw)
         names = list(decoded)
         return [

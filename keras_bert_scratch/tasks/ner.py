@@ -49,6 +49,7 @@ class Ner(Task):
     best_by = ("f1", "max")
     model_class = BertTokenClassifier
     Options = NerOptions
+    list_columns = (WORDS,)
     windowed = True
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:

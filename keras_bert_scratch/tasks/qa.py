@@ -149,7 +149,7 @@ class Qa(Task):
         if spec.options["unanswerable"]:
             scores = tf.concat([scores, spans.null_score[:, None]], axis=1)
         probabilities = tf.nn.softmax(scores, axis=1)
-        score, answer = probabilities[:, 0], texts[:, 0]
+        score, answer = tf.where(possible[:, 0], probabilities[:, 0], 0.0), texts[:, 0]
         start, limit = first_byte[:, 0], limit_byte[:, 0]
         if spec.options["unanswerable"]:
             none = spans.null_score - spans.scores[:, 0] > spec.options["null_threshold"]

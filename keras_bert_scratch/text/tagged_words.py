@@ -7,17 +7,18 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_text
 
-# What is neither blank, punctuation nor symbol; ideographs are words by themselves. Control characters, of which the
-# tokenizer makes nothing, part no word.
-_LETTER = r"[^\s\pP\pS\pZ\p{Han}]"
+# What is neither blank, punctuation, symbol nor control character; ideographs are words by themselves.
+_LETTER = r"[^\s\pP\pS\pZ\pC\p{Han}]"
+# Format characters, of which the tokenizer makes nothing, part no word.
+_LETTERS = rf"{_LETTER}(?:(?:\p{{Cf}}|{_LETTER})*{_LETTER})?"
 # Alternatives, the first that fits counts.
 _WORD = "|".join(
     (
         r"\p{Han}",
         r"(?:\p{L}\.){2,}",  # U.S.
         r"['’](?:s|S|re|ve|ll|d|m|t)\b",  # Germany 's
-        rf"\p{{Lu}}['’]\p{{Lu}}{_LETTER}*",  # O'Brien
-        rf"{_LETTER}+(?:[-.&/_@:+]{_LETTER}+|,\p{{N}}+(?:\.\p{{N}}+)?)*",  # well-known, 5.975,74
+        rf"\p{{Lu}}['’]\p{{Lu}}(?:{_LETTERS})?",  # O'Brien
+        rf"{_LETTERS}(?:[-.&/_@:+]{_LETTERS}|,\p{{N}}+(?:\.\p{{N}}+)?)*",  # well-known, 5.975,74
         r"\S",
     )
 )

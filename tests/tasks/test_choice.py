@@ -114,5 +114,5 @@ def test_what_is_wrong_is_named(choices, label, named):
 
 
 def test_choices_that_are_no_list_are_not_answered(tuned):
-    with pytest.raises(kbs.UserError, match="row 1 has no list of choices, but 'b'"):
+    with pytest.raises(kbs.UserError, match="row 1 has 'b', which is no list of strings in the column 'choices'"):
         tuned.predict({"context": ["a"], "choices": ["b"]})

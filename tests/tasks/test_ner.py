@@ -102,6 +102,7 @@ def _tensor(values):
         ("a " * 40 + "bx " + "ix " * 9 + "a " * 30, [("bx " + "ix " * 8 + "ix", "LOC")]),
         ("\U0001f600 (bx)", [("bx", "LOC")]),
         ("bx\u200bi", [("bx\u200bi", "LOC")]),
+        ("\u202ebx\u202c x", [("bx", "LOC")]),
         ("", []),
         (" \u00a0\u3000 ", []),
     ],
@@ -112,6 +113,23 @@ def test_entities_are_cut_from_the_text(answers, text, expected):
     for entity in answer["entities"]:
         assert text[entity["start"] : entity["end"]] == entity["text"].decode()
         assert entity["score"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ({"words": ["a b"]}, "row 1 has 'a b', which is no list of strings in the column 'words'"),
+        ({"words": [["a"], ["b", 1]]}, r"row 2 has \['b', 1\], which is no list of strings"),
+        ({"text": [["a"]]}, r"row 1 has \['a'\], which is no string"),
+        ({"text": ["a"], "words": [["a"]]}, "not text, words"),
+        ({"sentence": ["a"]}, "not sentence"),
+    ],
+)
+def test_what_is_no_text_is_not_answered(letters, raw, named):
+    config = kbs.BertConfig(vocab_size=57, num_layers=1, hidden_size=16, num_heads=2)
+    model = kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=5)
+    with pytest.raises(kbs.UserError, match=named):
+        kbs.FineTuned(model, letters, spec_of()).predict(raw)
 
 
 def test_an_entity_ends_with_its_text(answers):
@@ -146,7 +164,7 @@ def test_bytes_are_counted_beside_characters(letters):
         ("Paris,London", ["Paris", ",", "London"]),
         ("AT&T and/or a@b.de", ["AT&T", "and/or", "a@b.de"]),
         ("北京abc 東", ["北", "京", "abc", "東"]),
-        ("a\u00a0b\u2028c\r\nd", ["a", "b", "c", "d"]),
+        ("a\u00a0b\u2028c\r\nd\te", ["a", "b", "c", "d", "e"]),
         ("$5 #tag @you :-)", ["$", "5", "#", "tag", "@", "you", ":", "-", ")"]),
         ("", []),
     ],

@@ -192,6 +192,7 @@ def test_a_passage_without_pieces_has_no_answer(letters):
     zeros = tf.zeros(features.inputs["token_ids"].shape)
     answer = answer_of(spec, TASK.decode(spec, {"start": zeros, "end": zeros}, features))
     assert (answer["answer"], answer["start"], answer["end"], answer["n_best"]) == (b"", 0, 0, [])
+    assert answer["score"] == 0.0
 
 
 # --- reading

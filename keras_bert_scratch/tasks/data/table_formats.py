@@ -90,11 +90,16 @@ def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:
     return RawTable(list(lists), enumerate(rows, 1), "row", typed=True)
 
 
-def texts_in_memory(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+def texts_in_memory(columns: Mapping[str, Sequence[Any]], list_columns: Sequence[str] = ()) -> dict[str, list[Any]]:
     """Columns of texts in memory as lists.
 
+    Args:
+        columns: by name.
+        list_columns: sequence of `str`, default empty. Those that have a list of texts in each row.
+
     Raises:
-        UserError: a column is a single text, they are not equally long, or a value is no string; names the row.
+        UserError: a column is a single text, they are not equally long, or a value is no string, or no list of strings;
+            names the row.
 
     Example:
         >>> texts_in_memory({"text": ("Blue.", "Grey.")})
@@ -103,11 +108,12 @@ def texts_in_memory(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]
     lists = _lists(columns)
     for name, values in lists.items():
         for number, value in enumerate(values, 1):
-            texts = value if isinstance(value, (list, tuple)) else [value]
-            if not all(isinstance(text, (str, bytes)) for text in texts):
+            wanted = "list of strings" if name in list_columns else "string"
+            texts = value if name in list_columns else [value]
+            if not (isinstance(texts, (list, tuple)) and all(isinstance(text, (str, bytes)) for text in texts)):
                 raise UserError(
-                    f"{IN_MEMORY}: row {number} has {value!r}, which is no string in the column {name!r}; give a "
-                    f"string in every row"
+                    f"{IN_MEMORY}: row {number} has {value!r}, which is no {wanted} in the column {name!r}; give a "
+                    f"{wanted} in every row"
                 )
     return lists
 
