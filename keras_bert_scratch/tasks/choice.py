@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +13,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.multiple_choice import BertMultipleChoice
+from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.tables import Column, TableReader
 from keras_bert_scratch.tasks.data.texts import row_length
@@ -27,8 +26,6 @@ COLUMNS = (
     Column(CHOICES, ("options", "endings"), kind="texts", flag="pair"),
 )
 LABEL = Column("label", ("answer",), kind="label")
-
-log = logging.getLogger(__name__)
 
 
 class Choice(Task):
@@ -44,29 +41,22 @@ class Choice(Task):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         reader = _reader(source, spec, (*COLUMNS, LABEL), on_bad_row)
-        skipped: collections.Counter[str] = collections.Counter()
+        bad = BadRows(reader.path, on_bad_row, "rows")
+        unit = "row" if isinstance(source, Mapping) else "line"
         raw: dict[str, list[Any]] = {CONTEXT: [], CHOICES: []}
         labels = []
         for row in reader:
-            fault = _fault(row.values[CHOICES], row.values["label"])
-            if fault is None:
+            if bad.keeps(_fault(row.values[CHOICES], row.values["label"]), f"{unit} {row.line}"):
                 raw[CONTEXT].append(row.values[CONTEXT])
                 raw[CHOICES].append(list(row.values[CHOICES]))
                 labels.append(_number(row.values["label"]))
-            elif on_bad_row == "fail":
-                unit = "row" if isinstance(source, Mapping) else "line"
-                mend = f"{fault.mend}, or skip such rows with `on_bad_row='skip'`"
-                raise UserError(f"{reader.path}: {unit} {row.line} {fault.problem}; {mend}")
-            else:
-                skipped[fault.reason] += 1
-        skipped.update(reader.skipped)
-        for reason, count in skipped.items():
-            log.warning("%s: left out %d rows: %s", reader.path, count, reason)
+        bad.skipped.update(reader.skipped)
+        bad.report()
         if not labels:
             raise UserError(f"{reader.path}: every row is bad; correct the file")
         spec = dataclasses.replace(spec, columns=(CONTEXT, CHOICES))
         digest = hashlib.sha256(json.dumps([raw, labels]).encode()).hexdigest()
-        return spec, Examples(reader.path, raw, {"label": np.array(labels, np.int32)}, digest, skipped)
+        return spec, Examples(reader.path, raw, {"label": np.array(labels, np.int32)}, digest, bad.skipped)
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         for row in _reader(source, spec, COLUMNS, on_bad_row):

@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
 from keras_bert_scratch.tasks.data.tables import Column, TableReader
@@ -28,8 +28,6 @@ COLUMNS = (
 )
 ANSWERS = Column("answers", ("answer",), kind="answers", flag="label")
 NO_ANSWER = -1
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +61,13 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
         UserError: a question is not as it should be: its answer is not where it is said to be, for example.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
-    skipped: collections.Counter[str] = collections.Counter()
+    bad = BadRows(origin, on_bad_row, "questions")
     found = []
-    for question in _questions(source, spec, on_bad_row, True, skipped):
-        fault = question.fault or _fault(question)
-        if fault is None:
+    for question in _questions(source, spec, on_bad_row, True, bad.skipped):
+        where = f"the question {question.id!r} ({question.where})" if question.id else question.where
+        if bad.keeps(question.fault or _fault(question), where):
             found.append(question)
-        elif on_bad_row == "fail":
-            mend = f"{fault.mend}, or skip such questions with `on_bad_row='skip'`"
-            named = f"the question {question.id!r} ({question.where})" if question.id else question.where
-            raise UserError(f"{origin}: {named} {fault.problem}; {mend}")
-        else:
-            skipped[fault.reason] += 1
-    for reason, count in skipped.items():
-        log.warning("%s: left out %d questions: %s", origin, count, reason)
+    bad.report()
     if not found:
         raise UserError(
             f"{origin}: holds no questions; give SQuAD's JSON, or a table with question, context and answers"
@@ -91,7 +82,7 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
     raw = {QUESTION: [question.question for question in found], CONTEXT: [question.context for question in found]}
     digest = hashlib.sha256(json.dumps([raw, spans.tolist(), texts]).encode()).hexdigest()
     gold = {"start": spans[:, 0], "limit": spans[:, 1], "answers": texts}
-    return spec, Examples(origin, raw, gold, digest, skipped)
+    return spec, Examples(origin, raw, gold, digest, bad.skipped)
 
 
 def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, str]]:

@@ -6,12 +6,12 @@ import collections
 import dataclasses
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.conll import read_sentences
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
@@ -24,8 +24,6 @@ WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
 TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
 # Endings of tables with a list in a cell; every other file is CoNLL's.
 TABLES = (".jsonl", ".json", ".parquet")
-
-log = logging.getLogger(__name__)
 
 Sentence = tuple[int, Sequence[str], Sequence[str], BadRow | None]  # line, words, tags, what is wrong
 
@@ -42,23 +40,15 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
         UserError: a sentence is not as it should be; names its line. Or no word has a tag but `O`.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
-    skipped: collections.Counter[str] = collections.Counter()
+    unit = "row" if isinstance(source, Mapping) else "line"
+    bad = BadRows(origin, on_bad_row, "sentences")
     words, tags = [], []
     known = {label[2:] for label in spec.labels if label != OUTSIDE}
-    for line, sentence, labels, fault in _sentences(source, spec, on_bad_row, skipped):
-        if fault is None:
-            fault = _fault(sentence, labels, known)
-        if fault is None:
+    for line, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
+        if bad.keeps(fault or _fault(sentence, labels, known), f"the sentence at {unit} {line}"):
             words.append(list(sentence))
             tags.append(entities_of(labels))
-        elif on_bad_row == "fail":
-            unit = "row" if isinstance(source, Mapping) else "line"
-            mend = f"{fault.mend}, or skip such sentences with `on_bad_row='skip'`"
-            raise UserError(f"{origin}: the sentence at {unit} {line} {fault.problem}; {mend}")
-        else:
-            skipped[fault.reason] += 1
-    for reason, count in skipped.items():
-        log.warning("%s: left out %d sentences: %s", origin, count, reason)
+    bad.report()
     if not words:
         raise UserError(f"{origin}: holds no sentences; give a file with a word and its tag on each line")
     if not spec.labels:
@@ -70,7 +60,7 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
     numbers = {label: number for number, label in enumerate(spec.labels)}
     gold = [[numbers[tag] for tag in iob2_tags(entities, len(row))] for row, entities in zip(words, tags, strict=True)]
     digest = hashlib.sha256(json.dumps([words, [[spec.labels[tag] for tag in row] for row in gold]]).encode())
-    return spec, Examples(origin, {WORDS: words}, {TAGS: gold}, digest.hexdigest(), skipped)
+    return spec, Examples(origin, {WORDS: words}, {TAGS: gold}, digest.hexdigest(), bad.skipped)
 
 
 def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
@@ -85,13 +75,11 @@ def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[M
             given = WORDS if WORDS in row.values else TEXT
             yield {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
         return
+    bad = BadRows(path, on_bad_row, "sentences")
     for sentence in read_sentences(path, _column(names.get(TEXT), 1), None):
-        if sentence.fault is None:
+        if bad.keeps(sentence.fault, f"the sentence at line {sentence.line}"):
             yield {WORDS: sentence.words}
-        elif on_bad_row == "fail":
-            raise UserError(
-                f"{path}: the sentence at line {sentence.line} {sentence.fault.problem}; {sentence.fault.mend}"
-            )
+    bad.report()
 
 
 def _sentences(source: Any, spec: Spec, on_bad_row: str, skipped: collections.Counter[str]) -> Iterator[Sentence]:
