@@ -212,10 +212,12 @@ def _tfds(entry: str) -> RawTable:
 
     def plain(name: str, value: Any) -> Any:
         value = value.tolist() if hasattr(value, "tolist") else value
+        if isinstance(value, dict):
+            return {key: plain("", item) for key, item in value.items()}
         if isinstance(value, list):
             return [plain(name, item) for item in value]
-        if class_names[name]:
-            return class_names[name][value] if value >= 0 else None  # -1 where a test set has no labels
+        if names := class_names.get(name):
+            return names[value] if value >= 0 else None  # -1 where a test set has no labels
         return _as_text(value)
 
     def records() -> Records:

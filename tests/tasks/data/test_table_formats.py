@@ -61,13 +61,19 @@ class TinyPairs(tfds.core.GeneratorBasedBuilder):
     def _info(self):
         label = tfds.features.ClassLabel(names=["no", "yes"])
         features = {"sentence": tfds.features.Text(), "label": label, "score": np.float32}
+        features["tokens"] = tfds.features.Sequence(tfds.features.Text())
+        features["tags"] = tfds.features.Sequence(tfds.features.ClassLabel(names=["O", "B-LOC"]))
+        spans = {"text": tfds.features.Text(), "answer_start": np.int32}
+        features["answers"] = tfds.features.Sequence(spans)
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples([1, 0]), "test": self._generate_examples([-1])}
 
     def _generate_examples(self, labels):
-        yield from ((n, {"sentence": f"té {n}", "label": label, "score": n / 2}) for n, label in enumerate(labels))
+        for n, label in enumerate(labels):
+            lists = {"tokens": ["té", "Rome"], "tags": ["O", "B-LOC"], "answers": [{"text": "é", "answer_start": 1}]}
+            yield n, {"sentence": f"té {n}", "label": label, "score": n / 2, **lists}
 
 
 def test_tensorflow_datasets(monkeypatch, tmp_path):
@@ -76,6 +82,18 @@ def test_tensorflow_datasets(monkeypatch, tmp_path):
     assert sorted(zip(*table.columns.values(), strict=True)) == [("té 0", "yes", 0.0), ("té 1", "no", 0.5)]
     with pytest.raises(kbs.UserError, match="tfds:tiny_pairs:test: row 1 has no value in the column 'label'"):
         read_table("tfds:tiny_pairs:test", COLUMNS)
+
+
+def test_lists_of_tensorflow_datasets(monkeypatch, tmp_path):
+    """Words with tags as in `conll2003`, answers as in `squad`."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    columns = [
+        Column("words", ("tokens",), kind="texts"),
+        Column("tags", kind="texts"),
+        Column("answers", kind="answers"),
+    ]
+    found = read_table("tfds:tiny_pairs:test", columns).columns
+    assert found == {"words": [("té", "Rome")], "tags": [("O", "B-LOC")], "answers": [(("é", 1),)]}
 
 
 def test_a_table_behind_a_url():
