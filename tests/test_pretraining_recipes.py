@@ -68,8 +68,8 @@ def asked(monkeypatch, *arguments):
 @pytest.mark.parametrize("preset", PRESET_NAMES)
 def test_every_size_is_trained_as_published(monkeypatch, records, preset):
     seen = asked(monkeypatch, preset, records, "out")
-    assert seen["config"] == kbs.BertConfig.preset(preset, vocab_size=seen["records"].vocab_size)
-    assert (seen["config"].hidden_dropout, seen["config"].attention_dropout) == (0.1, 0.1)
+    assert seen["init"] == kbs.BertConfig.preset(preset, vocab_size=seen["records"].vocab_size)
+    assert (seen["init"].hidden_dropout, seen["init"].attention_dropout) == (0.1, 0.1)
     assert (seen["batch_size"], seen["max_length"], seen["second_phase"]) == (256, 128, SecondPhase(512, 0.1, None))
     training = seen["training"]
     assert (training.steps, training.seconds, training.learning_rate) == (1_000_000, None, 1e-4)

@@ -319,4 +319,4 @@ def test_export_there(tuned_here, there):
     found, expected = SavedModel(there).predict(texts), predict(tuned_here, texts)
     assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one["scores"], list(other["scores"].values()), atol=1e-5)
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
