@@ -88,11 +88,15 @@ def _of_table(model: Path, data: Path, names: Mapping[str, str], on_bad_row: str
     """The table's rows with their answers, in flat memory."""
     if (path_of(model) / "saved_model.pb").exists():
         from keras_bert_scratch.serving.saved_model import SavedModel
-        from keras_bert_scratch.tasks.data.tables import Column, TableReader
+        from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 
         loaded = SavedModel(path_of(model))
-        columns = [Column(name) for name in loaded.columns]
-        reader = TableReader(data, columns, header_names=names, on_bad_row=on_bad_row)
+        columns = [
+            Column(name, kind="texts" if name in loaded.list_columns else "text", flag=flag)
+            for name, flag in zip(loaded.columns, ("text", "pair"), strict=False)
+        ]
+        own = names_in_file(columns, names, data)
+        reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
         yield from _in_batches(loaded, (row.values for row in reader))
     else:
         from keras_bert_scratch.tasks.run import predict_file

@@ -42,10 +42,10 @@ class SavedModel:
             raise UserError(
                 f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
             )
-        self.columns = tuple(sorted(inputs))
-        self._list_columns = [name for name, spec in inputs.items() if spec.shape.rank == 2]
-        self._serve = signatures[SIGNATURE]
         self._spec = Spec.load(path) if (path_of(path) / TASK_FILE).exists() else None
+        self.columns = self._spec.columns if self._spec else tuple(sorted(inputs))
+        self.list_columns = tuple(name for name, spec in inputs.items() if spec.shape.rank == 2)
+        self._serve = signatures[SIGNATURE]
 
     def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         """The answers about some rows, as the model that was exported gives them.
@@ -60,7 +60,7 @@ class SavedModel:
         """
         if set(raw) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
-        texts = texts_in_memory(raw, self._list_columns)
+        texts = texts_in_memory(raw, self.list_columns)
         tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
         outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
         names = list(outputs)

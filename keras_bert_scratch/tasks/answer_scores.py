@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
+import functools
 import re
 import string
 from collections.abc import Callable, Sequence
-from typing import Any
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = frozenset(string.punctuation)  # of ASCII; other marks are letters to both scripts
@@ -46,6 +46,13 @@ def f1_of_words(given: str, true: str, empty_answers: bool) -> float:
     return 2.0 * common / (len(given_words) + len(true_words)) if common else 0.0
 
 
+# Of version 2.0.
+MEASURES: dict[str, Callable[[str, str], float]] = {
+    "exact_match": exact_match,
+    "f1": functools.partial(f1_of_words, empty_answers=True),
+}
+
+
 def answer_scores(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
     """Scores of version 1.1, from 0 to 100: of each question the best over its answers, then the mean.
 
@@ -59,11 +66,11 @@ def answer_scores(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dic
     """
     return {
         "exact_match": _mean(given, answers, exact_match),
-        "f1": _mean(given, answers, lambda one, other: f1_of_words(one, other, empty_answers=False)),
+        "f1": _mean(given, answers, functools.partial(f1_of_words, empty_answers=False)),
     }
 
 
-def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, Any]:
+def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
     """Scores of version 2.0, from 0 to 100, where a question may have no answer.
 
     Args:
@@ -78,14 +85,10 @@ def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str
         (50.0, 100.0, 0.0)
     """
     true = _or_none(answers)
-    measures: dict[str, Callable[[str, str], float]] = {
-        "exact_match": exact_match,
-        "f1": lambda one, other: f1_of_words(one, other, empty_answers=True),
-    }
-    results: dict[str, Any] = {name: _mean(given, true, measure) for name, measure in measures.items()}
+    results = {name: _mean(given, true, measure) for name, measure in MEASURES.items()}
     for kind, wanted in (("has_answer", True), ("no_answer", False)):
         rows = [number for number, row in enumerate(answers) if bool(row) == wanted]
-        for name, measure in measures.items():
+        for name, measure in MEASURES.items():
             if rows:
                 results[f"{kind}_{name}"] = _mean([given[row] for row in rows], [true[row] for row in rows], measure)
     return results
@@ -108,13 +111,7 @@ def best_threshold(
         (100.0, -2.0)
     """
     true = _or_none(answers)
-    scores = [
-        max(
-            exact_match(given, one) if measure == "exact_match" else f1_of_words(given, one, empty_answers=True)
-            for one in row
-        )
-        for given, row in zip(best_answers, true, strict=True)
-    ]
+    scores = [max(MEASURES[measure](given, one) for one in row) for given, row in zip(best_answers, true, strict=True)]
     # With everything below the threshold answered by none; then one question after another by its best answer.
     current = best = float(sum(not row for row in answers))
     threshold = 0.0

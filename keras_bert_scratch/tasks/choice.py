@@ -15,7 +15,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.multiple_choice import BertMultipleChoice
 from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.lines import BadRow
-from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
 from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
@@ -42,11 +42,10 @@ class Choice(Task):
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         reader = _reader(source, spec, (*COLUMNS, LABEL), on_bad_row)
         bad = BadRows(reader.path, on_bad_row, "rows")
-        unit = "row" if isinstance(source, Mapping) else "line"
         raw: dict[str, list[Any]] = {CONTEXT: [], CHOICES: []}
         labels = []
         for row in reader:
-            if bad.keeps(_fault(row.values[CHOICES], row.values["label"]), f"{unit} {row.line}"):
+            if bad.keeps(_fault(row.values[CHOICES], row.values["label"]), f"{reader.unit} {row.line}"):
                 raw[CONTEXT].append(row.values[CONTEXT])
                 raw[CHOICES].append(list(row.values[CHOICES]))
                 labels.append(_number(row.values["label"]))
@@ -67,9 +66,7 @@ class Choice(Task):
         contexts = tokenizer.tokenize(raw[CONTEXT])
         pieces = tokenizer.tokenize(choices.flat_values)  # (choices of all rows, None)
         row = choices.value_rowids()
-        rows, most = choices.nrows(out_type=tf.int32), tf.cast(choices.bounding_shape(axis=1), tf.int32)
-
-        longest = tf.maximum(tf.math.unsorted_segment_max(_lengths(pieces), row, rows), 0)
+        longest = tf.maximum(tf.math.unsorted_segment_max(_lengths(pieces), row, choices.nrows()), 0)
         kept, kept_of_choice = trimmed_lengths(_lengths(contexts), longest, spec.max_length - 3)
         contexts = _cut(tf.gather(contexts, row), tf.gather(kept, row))
         pieces = _cut(pieces, tf.gather(kept_of_choice, row))
@@ -77,12 +74,8 @@ class Choice(Task):
         packed = pack_segments(contexts, pieces, length, tokenizer.vocabulary)
 
         # Absent choices are padding alone, (rows, choices, length).
-        number = tf.cast(tf.range(tf.size(row)), tf.int64) - tf.gather(choices.row_starts(), row)
-        at = tf.stack([row, number], axis=1)
-        shape = tf.cast(tf.stack([rows, most, length]), tf.int64)
-        inputs = {name: tf.scatter_nd(at, values, shape) for name, values in packed.items()}
-        absent = (1 - tf.scatter_nd(at, tf.ones_like(number, tf.int32), shape[:2]))[:, :, None]
-        inputs["token_ids"] += tokenizer.vocabulary.pad_id * absent
+        padding = {"token_ids": tokenizer.vocabulary.pad_id, "segment_ids": 0, "padding_mask": 0}
+        inputs = {name: choices.with_values(values).to_tensor(padding[name]) for name, values in packed.items()}
         return Features(inputs, notes={"choices": choices})
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
@@ -101,7 +94,7 @@ class Choice(Task):
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         right = decoded["label"] == np.asarray(gold["label"])
-        return {"accuracy": float(np.mean(right)), "chance": float(np.mean(1.0 / decoded["num_choices"]))}
+        return {"accuracy": float(np.mean(right)), "random_guess": float(np.mean(1.0 / decoded["num_choices"]))}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         scores = row["scores"][: row["num_choices"]]
@@ -109,11 +102,8 @@ class Choice(Task):
 
 
 def _reader(source: Any, spec: Spec, columns: tuple[Column, ...], on_bad_row: str) -> TableReader:
-    own = {"text": CONTEXT, "text_pair": CHOICES}
-    names = {} if isinstance(source, Mapping) else spec.header_names
-    known = {own.get(role, role): name for role, name in names.items()}
-    known = {role: name for role, name in known.items() if any(role == column.name for column in columns)}
-    return TableReader(source, columns, header_names=known, on_bad_row=on_bad_row)
+    names = names_in_file(columns, spec.header_names, source)
+    return TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
 
 
 def _number(label: str) -> int:

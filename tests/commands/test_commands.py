@@ -14,27 +14,12 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from commands.calls import KERAS_BERT, keras_bert, refused
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import app, main
+from keras_bert_scratch.commands.main import main
 
 VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
-KERAS_BERT = [sys.executable, "-m", "keras_bert_scratch"]
-
-
-def keras_bert(*argv: str):
-    return CliRunner().invoke(app, [str(word) for word in argv])
-
-
-def refused(*argv: str, saying: str) -> None:
-    """The command ends with its one error, a line on stderr that says `saying`, and code 2."""
-    result = keras_bert(*argv)
-    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
-    assert re.search(saying, result.stderr), result.stderr
-    lines = result.stderr.splitlines()
-    assert [line for line in lines if line.startswith("error: ")] == lines[-1:], result.stderr
-    assert "Traceback" not in result.output
 
 
 @pytest.fixture
@@ -116,33 +101,6 @@ def test_evaluate_measures_a_pretrained_model_on_records(small, tokenizer, recor
     result = keras_bert("evaluate", "pretrained", "--data", records, "--length", "32")
     assert result.exit_code == 0, result.output
     assert "masked lm accuracy" in result.output
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_every_task_goes_from_table_to_answers(records):
-    """By commands alone, in one epoch: a run, its results, an evaluation, a file of answers, a SavedModel."""
-    rows = [{"text": "the heron", "labels": ["bird", "wader"]}, {"text": "the otter", "labels": []}] * 4
-    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    argv = ["finetune", "--task", "multi-label", "--threshold", "0.4", "--train", "t.jsonl", "--dev", "t.jsonl"]
-    argv += ["--preset", "bert-tiny", "--vocab", records / "vocab.txt", "--batch", "4", "--length", "16"]
-    result = keras_bert(*argv, "--epochs", "1", "--out", "run")
-    assert result.exit_code == 0, result.output
-    assert "dev f1 by label bird" in result.output
-    assert json.loads(Path("run/task.json").read_text())["options"] == {"threshold": 0.4}
-    evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl")
-    assert "f1 micro" in evaluated.output
-    for model in ("run", "saved"):
-        if model == "saved":
-            assert keras_bert("export", "run", "--out", "saved").exit_code == 0
-        answered = keras_bert("predict", model, "--data", "t.jsonl", "--out", f"{model}.jsonl")
-        assert answered.exit_code == 0, answered.output
-        lines = [json.loads(line) for line in Path(f"{model}.jsonl").read_text().splitlines()]
-        assert [line["text"] for line in lines] == [row["text"] for row in rows]
-        assert all("scores" in line for line in lines)
-    refused("predict", "run", "--data", "t.jsonl", "--out", "run.jsonl", saying=r"run\.jsonl: exists already")
-    refused("predict", "run", saying="TEXT, --data: give texts or a table")
-    refused("predict", "run", "a", "--out", "x.jsonl", saying="--out: is for --data")
-    refused("predict", "run", "a", "b", "--pair", "c", saying="--pair: 1 second texts for 2 texts")
 
 
 # --- what bad input gets

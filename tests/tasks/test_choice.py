@@ -78,7 +78,7 @@ def test_an_absent_choice_is_not_learnt_from(tuned):
         losses.append(tuned.evaluate(examples)["loss"])
     _, both = TASK.read(questions, SPEC)
     assert tuned.evaluate(both)["loss"] == pytest.approx(np.mean(losses), abs=1e-4)
-    assert tuned.evaluate(both)["chance"] == pytest.approx(0.375)
+    assert tuned.evaluate(both)["random_guess"] == pytest.approx(0.375)
 
 
 def test_labels_are_numbers_or_letters():

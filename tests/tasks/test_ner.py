@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.entities import entities_of, entity_scores, strict_entities_of
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.task import Examples, get_task
 from keras_bert_scratch.text.tagged_words import split_text
 
 TASK = get_task("ner")
@@ -42,9 +42,7 @@ def test_every_word_is_learnt_in_just_one_window(letters, overlap, sizes):
     words = [["abcdefghijklmnopqrst"[:size] for size in sizes], ["a"]]
     tags = [[(number + 1) % 5 for number in range(len(row))] for row in words]
     spec = spec_of(overlap=overlap)
-    rows = {"words": words, "tags": [[LABELS[tag] for tag in row] for row in tags]}
-    data = kbs.TaskData.read("ner", rows, letters, max_length=8)
-    data = kbs.TaskData(TASK, spec, data.examples.__class__("", {"words": words}, {"tags": tags}, ""), letters)
+    data = kbs.TaskData(TASK, spec, Examples("", {"words": words}, {"tags": tags}, ""), letters)
     learnt = []
     for x, y in data.evaluation_batches(4):
         for row, labels in zip(x["token_ids"].numpy(), y.numpy(), strict=True):
@@ -232,11 +230,9 @@ def test_scores():
 
 
 def test_an_entity_counts_once_however_often_its_type_is_there():
-    there = [[("X", 0, 0), ("X", 2, 2)], [("X", 0, 0)]]
     totals, by_type = entity_scores(
         [entities_of(["B-X", "O", "B-X"]), entities_of(["B-X"])], [entities_of(["B-X", "O", "O"]), entities_of(["B-X"])]
     )
-    assert len(there) == 2
     assert (totals["precision"], totals["recall"], by_type["X"]["support"]) == pytest.approx((1.0, 2 / 3, 3))
 
 
@@ -256,6 +252,23 @@ def test_files_of_all_kinds_are_the_same_data():
     assert found[0][0].labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert [dict(row) for row in TASK.unlabelled("a.conll", found[0][0])] == [{"words": words} for words, _ in rows]
     assert [dict(row) for row in TASK.unlabelled("a.jsonl", found[0][0])] == [{"words": words} for words, _ in rows]
+
+
+def test_a_file_is_read_alike_with_and_without_tags():
+    """Whatever its ending says of tables of cells, which hold no lists."""
+    spec = spec_of()
+    for name in ("a.tsv", "a.txt", "a.json-like.conll"):
+        Path(name).write_text("Rome\tB-LOC\n")
+        assert read(name)[1].raw == {"words": [["Rome"]]}
+        assert list(TASK.unlabelled(name, spec)) == [{"words": ["Rome"]}]
+    Path("a.csv").write_text("text\nRome.\n")
+    assert list(TASK.unlabelled("a.csv", spec)) == [{"text": "Rome."}]
+
+
+def test_a_second_text_is_not_read():
+    Path("a.conll").write_text("Rome B-LOC\n")
+    with pytest.raises(kbs.UserError, match="`pair_column`: this task reads words, tags alone"):
+        read("a.conll", text_pair="2")
 
 
 def test_other_columns_are_named_by_their_number():

@@ -114,7 +114,7 @@ def test_no_answer_is_the_first_position(letters):
     assert (y["start"].numpy().tolist(), y["end"].numpy().tolist()) == ([0], [0])
 
 
-def test_every_piece_of_a_passage_is_in_a_window(letters):
+def test_no_window_is_longer_than_a_row(letters):
     spec, examples = read(one("a b c " * 30, "a", 0))
     data = kbs.TaskData(TASK, spec, examples, letters)
     rows = [row for x, _ in data.evaluation_batches(4) for row in x["token_ids"].numpy()]
@@ -237,6 +237,28 @@ def test_what_is_wrong_is_named(entry, named):
         read(squad(entry))
     _, examples = read(squad(entry, question("otter", 4, id="q2")), on_bad_row="skip")
     assert (len(examples), sum(examples.skipped.values())) == (1, 1)
+
+
+def test_a_question_without_answer_needs_a_model_that_knows_such():
+    spec, _ = read(squad(question("otter", 4)))
+    with pytest.raises(kbs.UserError, match=r"'q1' .* has no answer, which none of the training questions lacked"):
+        TASK.read(squad(question("otter", 4, is_impossible=True)), spec)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ({"id": "q1", "answers": []}, "missing text|has no value"),
+        ({"id": "q1", "question": 5, "answers": []}, "has 5, which is no string"),
+        ({"id": "q1", "question": "who"}, "has no value"),
+        (question("otter", "4"), "which are no answers"),
+        ({"id": "q1", "question": "who", "answers": [{"text": "otter"}]}, "which are no answers"),
+        ({"id": "q1", "question": "\ud800", "answers": []}, "surrogate"),
+    ],
+)
+def test_a_question_that_is_not_whole_is_named(entry, named):
+    with pytest.raises(kbs.UserError, match=rf"some\.json: the question 'q1' .*({named})"):
+        read(squad(entry))
 
 
 def test_impossible_questions_have_no_answer():

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 from sklearn import metrics
+from tasks.answers import check_same
 from tasks.conftest import QUICK
 
 import keras_bert_scratch as kbs
@@ -110,19 +111,6 @@ def test_the_exported_signature_answers_as_predict_does(tuned, exported):
     raw = {name: [*values, *more[name]] for name, values in asked(model, data, 5).items()}
     for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
         check_same(json.loads(json.dumps(ours)), theirs)
-
-
-def check_same(ours, theirs) -> None:
-    """Asserts that two answers agree, numbers to the fifth decimal."""
-    if isinstance(ours, (dict, list)):
-        keys = ours if isinstance(ours, dict) else range(len(ours))
-        assert len(ours) == len(theirs)
-        for key in keys:
-            check_same(ours[key], theirs[key])
-    elif isinstance(ours, float):
-        assert ours == pytest.approx(theirs, abs=1e-5)
-    else:
-        assert ours == theirs
 
 
 def test_rows_come_first_in_every_input_and_output(tuned, exported):

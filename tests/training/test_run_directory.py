@@ -36,13 +36,13 @@ def other():
 
 
 def test_one_process_at_a_time_writes_a_run(other, monkeypatch):
-    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.1)
-    with pytest.raises(kbs.UserError, match=f"^run: is being written by process {other.pid} on "):
-        RunDirectory("run", SETTINGS)
+    with monkeypatch.context() as shorter:
+        shorter.setattr(lock, "WAIT_SECONDS", 0.1)
+        with pytest.raises(kbs.UserError, match=f"^run: is being written by process {other.pid} on "):
+            RunDirectory("run", SETTINGS)
     with pytest.raises(kbs.UserError, match="already holds a run with steps 1, not 2"):
         RunDirectory("run", {"steps": 2})
     assert not RunDirectory("run", SETTINGS, writes=False).finished  # another worker of the same run
-    monkeypatch.undo()
     other.send_signal(signal.SIGKILL)
     with RunDirectory("run", SETTINGS) as run:
         run.finish({"steps": 1})

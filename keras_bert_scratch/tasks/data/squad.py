@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ import numpy as np
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.bad_rows import BadRows
+from keras_bert_scratch.tasks.data.cells import cell_value
 from keras_bert_scratch.tasks.data.lines import BadRow
-from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
-from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
+from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.task import Examples, Spec
 from keras_bert_scratch.transfer import read_text
 
@@ -37,7 +38,7 @@ class Question:
     Args:
         where: `str`. Where it stands in the file, for messages.
         id, question, context: `str`.
-        answers: list of `(text, first character)`; none where the passage has no answer.
+        answers: of `(text, first character)`; none where the passage has no answer.
         fault: `BadRow` or `None`. What is wrong with it.
     """
 
@@ -45,7 +46,7 @@ class Question:
     id: str
     question: str
     context: str
-    answers: list[tuple[str, int]]
+    answers: Sequence[tuple[str, int]]
     fault: BadRow | None = None
 
 
@@ -58,14 +59,15 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
         on_bad_row: `"fail"`, or `"skip"` and count.
 
     Raises:
-        UserError: a question is not as it should be: its answer is not where it is said to be, for example.
+        UserError: a question is not as it should be: an answer does not stand at its `answer_start`, for example.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "questions")
+    needs_answer = bool(spec.columns) and not spec.options["unanswerable"]
     found = []
     for question in _questions(source, spec, on_bad_row, True, bad.skipped):
         where = f"the question {question.id!r} ({question.where})" if question.id else question.where
-        if bad.keeps(question.fault or _fault(question), where):
+        if bad.keeps(question.fault or _fault(question, needs_answer), where):
             found.append(question)
     bad.report()
     if not found:
@@ -98,48 +100,51 @@ def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[M
 def _questions(
     source: Any, spec: Spec, on_bad_row: str, labelled: bool, skipped: collections.Counter[str]
 ) -> Iterator[Question]:
-    path = "" if isinstance(source, Mapping) else str(source)
-    if path.lower().endswith(".json"):
-        yield from _of_squad(path)
+    if not isinstance(source, Mapping) and table_ending(str(source)) == ".json":
+        yield from _of_squad(str(source), labelled)
         return
-    own = {"text": QUESTION, "text_pair": CONTEXT, "label": ANSWERS.name}
-    names = {own.get(role, role): name for role, name in spec.header_names.items() if path}
     columns = (*COLUMNS, ANSWERS) if labelled else COLUMNS
-    names = {role: name for role, name in names.items() if any(role == column.name for column in columns)}
-    reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
+    reader = TableReader(
+        source, columns, header_names=names_in_file(columns, spec.header_names, source), on_bad_row=on_bad_row
+    )
     for row in reader:
-        values = row.values
-        where = f"row {row.line}" if not path else f"line {row.line}"
-        yield Question(where, values.get(ID, ""), values[QUESTION], values[CONTEXT], list(values.get("answers", ())))
+        yield Question(f"{reader.unit} {row.line}", **{ID: "", ANSWERS.name: (), **row.values})
     skipped.update(reader.skipped)
 
 
-def _of_squad(path: str) -> Iterator[Question]:
+def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
     file = path_of(path)
     if not file.exists():
         raise UserError(f"{path}: no such file; check the path")
     try:
         articles = json.loads(read_text(file))["data"]
+        paragraphs = [
+            (f"article {number}, paragraph {paragraph_number}", paragraph)
+            for number, article in enumerate(articles, 1)
+            for paragraph_number, paragraph in enumerate(article["paragraphs"], 1)
+        ]
+        entries = [
+            (where, {CONTEXT: paragraph["context"], **entry})
+            for where, paragraph in paragraphs
+            for entry in paragraph["qas"]
+        ]
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f"{path}: is not SQuAD's JSON, an object with 'data'; objects a line go into a file that ends in .jsonl"
         ) from None
-    for number, article in enumerate(articles, 1):
-        for paragraph_number, paragraph in enumerate(article["paragraphs"], 1):
-            for entry in paragraph["qas"]:
-                where = f"article {number}, paragraph {paragraph_number}"
-                answers = [] if entry.get("is_impossible") else entry.get("answers", [])
-                yield Question(
-                    where,
-                    str(entry["id"]),
-                    entry["question"],
-                    paragraph["context"],
-                    [(answer["text"], answer["answer_start"]) for answer in answers],
-                )
+    for where, entry in entries:
+        values = {column.name: cell_value(entry.get(column.name), column.kind, typed=True) for column in COLUMNS[:2]}
+        given = [] if entry.get("is_impossible") or not labelled else entry.get(ANSWERS.name)
+        values[ANSWERS.name] = cell_value(given, ANSWERS.kind, typed=True)
+        fault = next((value for value in values.values() if isinstance(value, BadRow)), None)
+        yield Question(where, **{**values, ID: str(entry.get(ID, ""))}, fault=fault)
 
 
-def _fault(question: Question) -> BadRow | None:
+def _fault(question: Question, needs_answer: bool) -> BadRow | None:
     """What is wrong with a question, if anything."""
+    if needs_answer and not question.answers:
+        mend = "leave it out, or train with such questions too"
+        return BadRow("no answer", "has no answer, which none of the training questions lacked", mend)
     if not question.question.strip():
         return BadRow("no question", "has no text", "complete it or remove it")
     for text, start in question.answers:

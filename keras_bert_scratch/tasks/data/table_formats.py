@@ -66,7 +66,12 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
     if path.startswith(TFDS_PREFIX):
         yield _tfds(path)
         return
-    ending = _ending(path)
+    ending = table_ending(path)
+    if not ending:
+        raise UserError(
+            f"{path}: its ending is that of no table; rename it to the one of {', '.join(ENDINGS)} that it is (all but "
+            f".parquet also with {', '.join(COMPRESSIONS)} after it)"
+        )
     file = path_of(path)
     if not file.exists():
         raise UserError(f"{path}: no such file; check the path")
@@ -133,16 +138,17 @@ def _lists(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     return lists
 
 
-def _ending(path: str) -> str:
+def table_ending(path: str) -> str:
+    """Which of `ENDINGS` the name has, perhaps before that of a compression; `""` for none.
+
+    Example:
+        >>> table_ending("a.JSONL.gz"), table_ending("news.conll"), table_ending("a.parquet.gz")
+        ('.jsonl', '', '')
+    """
     name = path.lower()
     unpacked = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
-    for ending in ENDINGS:
-        if unpacked.endswith(ending) and not (ending == ".parquet" and unpacked != name):
-            return ending
-    raise UserError(
-        f"{path}: its ending is that of no table; rename it to the one of {', '.join(ENDINGS)} that it is (all but "
-        f".parquet also with {', '.join(COMPRESSIONS)} after it)"
-    )
+    found = next((ending for ending in ENDINGS if unpacked.endswith(ending)), "")
+    return "" if found == ".parquet" and unpacked != name else found
 
 
 def _json_records(path: str, lines: Iterable[Line]) -> Records:

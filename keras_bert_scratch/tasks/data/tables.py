@@ -16,6 +16,7 @@ from keras_bert_scratch.tasks.data.cells import KINDS, cell_value
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, RawTable, opened_table
 
+PAIR_ROLE, LABEL_ROLE = "text_pair", "label"
 _SKIP = "or skip such rows with `on_bad_row='skip'`"
 
 
@@ -32,8 +33,8 @@ class Column:
             in JSON, Parquet and TensorFlow Datasets a list, elsewhere separated by commas. `"texts"`: a list of
             strings as they stand, which a table of cells cannot hold. `"answers"`: a list of objects with `text` and
             `answer_start`.
-        flag: `str`, default the name. `text`, `pair` or `label`: which of the commands' flags, `--text-column` and so
-            on, names the file's own column.
+        flag: `str`, default the name. Which of the commands' flags names the file's own column: `text`, `pair` or
+            `label`, for `--text-column` and so on.
 
     Example:
         >>> Column("text", ("sentence", "sentence1")).kind
@@ -49,6 +50,40 @@ class Column:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"`kind`: {self.kind!r} is unknown; choose one of {', '.join(KINDS)}")
+        if not self.flag:
+            object.__setattr__(self, "flag", self.name)
+
+    @property
+    def role(self) -> str:
+        """What `header_names` of the tasks calls it."""
+        return PAIR_ROLE if self.flag == "pair" else self.flag
+
+
+def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], source: Any) -> dict[str, str]:
+    """What a file calls these columns, by their names, as `TableReader` takes it.
+
+    Args:
+        columns: those that a task reads.
+        header_names: by role, `"text"`, `"text_pair"`, `"label"`. That of the label may be there without such a column.
+        source: where the rows are. Columns in memory have our names.
+
+    Raises:
+        UserError: a role is none of these columns'.
+
+    Example:
+        >>> names_in_file([Column("question", flag="text")], {"text": "query", "label": "answer"}, "a.jsonl")
+        {'question': 'query'}
+    """
+    if isinstance(source, Mapping):
+        return {}
+    by_role = {column.role: column for column in columns}
+    for role in header_names:
+        if role not in by_role and role != LABEL_ROLE:
+            read = ", ".join(column.name for column in columns)
+            raise UserError(
+                f"`{'pair' if role == PAIR_ROLE else role}_column`: this task reads {read} alone; leave it out"
+            )
+    return {by_role[role].name: name for role, name in header_names.items() if role in by_role}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +121,7 @@ class TableReader:
     Attributes:
         header_names: `dict`. By role, the file's name of each column that was found; filled when reading begins.
         skipped: `collections.Counter`. How many rows were skipped, by reason; filled while reading.
+        unit: `str`. What a row's number counts, `"line"` or `"row"`; right when reading has begun.
 
     Raises:
         UserError: while reading: the file, the line, what is wrong and how to mend it.
@@ -114,6 +150,7 @@ class TableReader:
         self.skipped: collections.Counter[str] = collections.Counter()
         self._own_names = dict(header_names or {})
         self._skips = on_bad_row == "skip"
+        self.unit = "line"
         roles = [column.name for column in self.columns]
         for role in self._own_names:
             if role not in roles:
@@ -124,6 +161,7 @@ class TableReader:
         found: dict[str, str] | None = None
         num_rows = 0
         with opened_table(self._source) as table:
+            self.unit = table.unit
             if table.names is not None:
                 found = self._find(table.names)
             for line, record in table.records:
@@ -155,7 +193,7 @@ class TableReader:
         found: dict[str, str] = {}
         for column in self.columns:
             own = self._own_names.get(column.name)
-            flag = f"`{column.flag or column.name}_column='...'`"
+            flag = f"`{column.flag}_column='...'`"
             wanted = (column.name, *column.aliases) if own is None else (own,)
             name = next((by_bare_name[_bare(name)] for name in wanted if _bare(name) in by_bare_name), None)
             if name is not None:

@@ -14,18 +14,18 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.conll import read_sentences
 from keras_bert_scratch.tasks.data.lines import BadRow
-from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
-from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
+from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, iob2_tags, is_tag, types_of
 from keras_bert_scratch.tasks.task import Examples, Spec
 
 TEXT, WORDS, TAGS = "text", "words", "tags"
 WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
 TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
-# Endings of tables with a list in a cell; every other file is CoNLL's.
+# Endings of tables with a list in a cell; every other file with tags is CoNLL's.
 TABLES = (".jsonl", ".json", ".parquet")
 
-Sentence = tuple[int, Sequence[str], Sequence[str], BadRow | None]  # line, words, tags, what is wrong
+Sentence = tuple[str, Sequence[str], Sequence[str], BadRow | None]  # where it is, words, tags, what is wrong
 
 
 def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
@@ -40,12 +40,11 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
         UserError: a sentence is not as it should be; names its line. Or no word has a tag but `O`.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
-    unit = "row" if isinstance(source, Mapping) else "line"
     bad = BadRows(origin, on_bad_row, "sentences")
     words, tags = [], []
     known = {label[2:] for label in spec.labels if label != OUTSIDE}
-    for line, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
-        if bad.keeps(fault or _fault(sentence, labels, known), f"the sentence at {unit} {line}"):
+    for where, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
+        if bad.keeps(fault or _fault(sentence, labels, known), f"the sentence at {where}"):
             words.append(list(sentence))
             tags.append(entities_of(labels))
     bad.report()
@@ -66,50 +65,49 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
 def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
     """Yields each sentence as `{"words": [...]}` or `{"text": "..."}`, whichever the file has."""
     path = str(source)
-    names = {role: name for role, name in spec.header_names.items() if role == TEXT}
-    if path.startswith(TFDS_PREFIX) or _is_table(path) or path.lower().endswith((".csv", ".tsv")):
+    if _is_table(path) or table_ending(path) == ".csv":
         columns = [dataclasses.replace(WORD_LISTS, required=False), Column(TEXT, ("sentence",), required=False)]
+        names = names_in_file(columns, spec.header_names, source)
         for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
             if not row.values:
                 raise UserError(f"{path}: has neither a column 'text' nor 'words'; name one with `text_column='...'`")
             given = WORDS if WORDS in row.values else TEXT
             yield {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
         return
+    word_column, _ = _columns(spec)
     bad = BadRows(path, on_bad_row, "sentences")
-    for sentence in read_sentences(path, _column(names.get(TEXT), 1), None):
+    for sentence in read_sentences(path, word_column, None):
         if bad.keeps(sentence.fault, f"the sentence at line {sentence.line}"):
             yield {WORDS: sentence.words}
     bad.report()
 
 
 def _sentences(source: Any, spec: Spec, on_bad_row: str, skipped: collections.Counter[str]) -> Iterator[Sentence]:
-    names = spec.header_names
-    if isinstance(source, Mapping) or _is_table(str(source)) or str(source).startswith(TFDS_PREFIX):
-        own = {role: names[name] for role, name in ((WORDS, "text"), (TAGS, "label")) if name in names}
+    if isinstance(source, Mapping) or _is_table(str(source)):
         columns = (WORD_LISTS, TAG_LISTS)
-        reader = TableReader(
-            source, columns, header_names={} if isinstance(source, Mapping) else own, on_bad_row=on_bad_row
-        )
+        names = names_in_file(columns, spec.header_names, source)
+        reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
         for row in reader:
-            yield row.line, row.values[WORDS], row.values[TAGS], None
+            yield f"{reader.unit} {row.line}", row.values[WORDS], row.values[TAGS], None
         skipped.update(reader.skipped)
         return
-    for found in read_sentences(source, _column(names.get("text"), 1), _column(names.get("label"), -1)):
-        yield found.line, found.words, found.tags, found.fault
+    for found in read_sentences(source, *_columns(spec)):
+        yield f"line {found.line}", found.words, found.tags, found.fault
 
 
 def _is_table(path: str) -> bool:
-    return any(ending in path.lower() for ending in TABLES)
+    return path.startswith(TFDS_PREFIX) or table_ending(path) in TABLES
 
 
-def _column(given: str | None, default: int) -> int:
-    if given is None:
-        return default
+def _columns(spec: Spec) -> tuple[int, int]:
+    """The numbers of the words' and the tags' column of a CoNLL file."""
+    names = names_in_file((WORD_LISTS, TAG_LISTS), spec.header_names, None)
     try:
-        return int(given)
+        return int(names.get(WORDS, 1)), int(names.get(TAGS, -1))
     except ValueError:
+        given = " and ".join(map(repr, names.values()))
         raise UserError(
-            f"`text_column`, `label_column`: of a CoNLL file are numbers, from 1 or from -1 backwards, not {given!r}"
+            f"`text_column`, `label_column`: of a CoNLL file are numbers, from 1 or from -1 backwards, not {given}"
         ) from None
 
 

@@ -12,13 +12,12 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import unknown_label
-from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, read_table
+from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 TEXT = Column("text", ("sentence", "sentence1"))
 PAIR = Column("text_pair", ("sentence2",), required=False, flag="pair")
-LABEL = "label"  # what `header_names` calls the column that says what is right
 # Rows are padded to a multiple of it. A new length costs a processor next to nothing (benchmarks/RESULTS.md, Padding);
 # on a GPU or TPU, XLA compiles the training step anew for each.
 LENGTH_STEP, XLA_LENGTH_STEP = 2, 8
@@ -43,27 +42,26 @@ def read_texts(
     Args:
         source: a table's path, or columns in memory by name.
         spec: without columns for training data; else its columns must be there.
-        gold: the column that says what is right; `spec.header_names` calls it `"label"` in every task.
+        gold: the column that says what is right.
         on_bad_row: `"fail"`, or `"skip"` and count.
         required: columns that training data must have.
     """
     columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
-    header_names = {gold.name if role == LABEL else role: name for role, name in spec.header_names.items()}
-    if isinstance(source, Mapping):
-        header_names = {}  # columns in memory have our names
-    table = read_table(source, columns, header_names=header_names, on_bad_row=on_bad_row)
+    names = names_in_file(columns, spec.header_names, source)
+    table = read_table(source, columns, header_names=names, on_bad_row=on_bad_row)
     for reason, count in table.skipped.items():
         log.warning("%s: left out %d rows: %s", table.path, count, reason)
     if not spec.columns:
-        names = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
-        spec = dataclasses.replace(spec, columns=names)
+        found = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
+        spec = dataclasses.replace(spec, columns=found)
     return spec, table
 
 
 def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, str]]:
     """Yields the texts of a table by column, in flat memory; what else is in the table is not read."""
-    names = {role: name for role, name in spec.header_names.items() if role in spec.columns}
-    reader = TableReader(source, text_columns(spec), header_names=names, on_bad_row=on_bad_row)
+    columns = text_columns(spec)
+    names = names_in_file(columns, spec.header_names, source)
+    reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
     return (row.values for row in reader)
 
 
