@@ -50,6 +50,9 @@ LabelColumn = Annotated[str | None, typer.Option(help="What the tables call the 
 OnBadRow = Annotated[
     str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
+UsedFor = Annotated[
+    str | None, typer.Option("--task", help="What to use the model for; else what it was fine-tuned for.")
+]
 Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
     str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")

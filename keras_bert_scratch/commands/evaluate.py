@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, header_names
+from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
@@ -15,7 +15,7 @@ EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a model.")],
     data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
     length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows per batch of records; else as the run was trained.")] = None,
@@ -23,6 +23,7 @@ def evaluate(
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
+    task: UsedFor = None,
 ) -> None:
     """Measure a fine-tuned run on labelled texts, or a pretrained one on records, as the run itself measured."""
     from keras_bert_scratch.commands.tables import print_results
@@ -32,9 +33,11 @@ def evaluate(
 
         if length is not None or batch is not None:
             raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
-        results = evaluate_fine_tuned(run, data, header_names(text_column, pair_column, label_column), on_bad_row)
+        results = evaluate_fine_tuned(run, data, header_names(text_column, pair_column, label_column), on_bad_row, task)
     else:
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 
+        if task is not None:
+            raise UserError("`task`: is for labelled tables; records are for pretrained runs")
         results = evaluate_pretrained(run, data, length, batch)
     print_results(f"{path_of(run)} on {path_of(data)}", results)

@@ -7,19 +7,22 @@ from typing import Annotated
 
 import typer
 
+from keras_bert_scratch.commands.arguments import UsedFor
+
 EXAMPLE = "keras-bert export demo/sentiment --out my-saved-model"
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished fine-tuning run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished fine-tuning run, or of a model.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
+    task: UsedFor = None,
 ) -> None:
     """Write a fine-tuned run as a SavedModel that takes raw strings."""
     from keras_bert_scratch.filesystem import files_below, path_of
     from keras_bert_scratch.serving.export import export_saved_model
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-    tuned = FineTuned.load(run)
+    tuned = FineTuned.load(run, task=task)
     export_saved_model(tuned, out)
     size = sum(file.stat().st_size for file in files_below(path_of(out)))
     labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)

@@ -8,14 +8,18 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, header_names
+from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, UsedFor, header_names
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.serving.saved_model import SavedModel
+    from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
 
@@ -25,7 +29,9 @@ Answered = tuple[Mapping[str, str], dict[str, Any]]
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A fine-tuned run, or a SavedModel made by 'keras-bert export'.")],
+    model: Annotated[
+        Path, typer.Argument(help="A fine-tuned run, a model, or a SavedModel made by 'keras-bert export'.")
+    ],
     text: Annotated[list[str] | None, typer.Argument(help="The texts.")] = None,
     pair: Annotated[
         list[str] | None,
@@ -40,14 +46,16 @@ def predict(
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     on_bad_row: OnBadRow = "fail",
+    task: UsedFor = None,
 ) -> None:
     """Print the answer about each text, or write them for a file."""
     if bool(text) == (data is not None):
         raise UserError("`text`, `data`: give texts or a table")
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
+    asked = _loaded(model, task)
     if data is not None:
-        answers = _of_table(model, data, header_names(text_column, pair_column), on_bad_row)
+        answers = _of_table(asked, data, header_names(text_column, pair_column), on_bad_row)
         first = list(itertools.islice(answers, 1))  # an error of the model comes before the file is made
         # JSON has its own way of writing what the screen's encoding lacks.
         ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
@@ -57,51 +65,40 @@ def predict(
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
-    raw = dict(zip(_columns(model), (text, pair) if pair else (text,), strict=False))
-    for row, answer in _of_texts(model, raw):
-        print(f"{_line(answer)}\t" + "\t".join(row.values()))
+    columns = asked.columns if len(asked.columns) > 1 else (*asked.columns, "text_pair")
+    raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
+    for *row, answer in zip(*raw.values(), asked.predict(raw), strict=True):
+        print(f"{_line(answer)}\t" + "\t".join(row))
 
 
-def _columns(model: Path) -> tuple[str, ...]:
-    """What the model calls a first and a second text."""
-    from keras_bert_scratch.tasks.task import TASK_FILE, Spec
-
-    columns = Spec.load(model).columns if (path_of(model) / TASK_FILE).exists() else ("text",)
-    return columns if len(columns) > 1 else (*columns, "text_pair")
-
-
-def _of_texts(model: Path, raw: Mapping[str, list[str]]) -> Iterator[Answered]:
-    """The texts with their answers."""
+def _loaded(model: Path, task: str | None) -> FineTuned | SavedModel:
     if (path_of(model) / "saved_model.pb").exists():
         from keras_bert_scratch.serving.saved_model import SavedModel
 
-        answers = SavedModel(path_of(model)).predict(raw)
-    else:
-        from keras_bert_scratch.tasks.run import predict as predict_texts
+        if task is not None:
+            raise UserError("`task`: a SavedModel answers for what it was exported for; leave it out")
+        return SavedModel(path_of(model))
+    from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-        answers = predict_texts(model, raw)
-    rows = (dict(zip(raw, values, strict=True)) for values in zip(*raw.values(), strict=True))
-    yield from zip(rows, answers, strict=True)
+    return FineTuned.load(model, task=task)
 
 
-def _of_table(model: Path, data: Path, names: Mapping[str, str], on_bad_row: str) -> Iterator[Answered]:
+def _of_table(
+    asked: FineTuned | SavedModel, data: Path, names: Mapping[str, str], on_bad_row: str
+) -> Iterator[Answered]:
     """The table's rows with their answers, in flat memory."""
-    if (path_of(model) / "saved_model.pb").exists():
-        from keras_bert_scratch.serving.saved_model import SavedModel
-        from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
+    from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
+    from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-        loaded = SavedModel(path_of(model))
-        columns = [
-            Column(name, kind="texts" if name in loaded.list_columns else "text", flag=flag)
-            for name, flag in zip(loaded.columns, ("text", "pair"), strict=False)
-        ]
-        own = names_in_file(columns, names, data)
-        reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
-        yield from _in_batches(loaded, (row.values for row in reader))
-    else:
-        from keras_bert_scratch.tasks.run import predict_file
-
-        yield from predict_file(model, data, names, on_bad_row)
+    if isinstance(asked, FineTuned):
+        return asked.predict_file(data, names, on_bad_row)
+    columns = [
+        Column(name, kind="texts" if name in asked.list_columns else "text", flag=flag)
+        for name, flag in zip(asked.columns, ("text", "pair"), strict=False)
+    ]
+    own = names_in_file(columns, names, data)
+    reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
+    return _in_batches(asked, (row.values for row in reader))
 
 
 def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[Answered]:

@@ -37,6 +37,7 @@ class Choice(Task):
     name = "choice"
     best_by = ("accuracy", "max")
     model_class = BertMultipleChoice
+    columns = (CONTEXT, CHOICES)
     list_columns = (CHOICES,)
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:

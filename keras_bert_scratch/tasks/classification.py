@@ -11,6 +11,7 @@ import tensorflow as tf
 from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.labels import SINGLE_LABEL
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
@@ -42,11 +43,13 @@ class Classification(TextTask):
     """
 
     best_by = ("accuracy", "max")
+    problem_type = SINGLE_LABEL
     Options = ClassificationOptions
 
     def __init__(self, name: str = "classification", columns: tuple[str, ...] = ()) -> None:
         self.name = name
         self.required_columns = columns
+        self.columns = columns or ("text",)
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)

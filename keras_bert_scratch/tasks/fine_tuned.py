@@ -73,6 +73,11 @@ class FineTuned:
         """The task that the spec names."""
         return get_task(self.spec.task)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of strings that it reads."""
+        return self.spec.columns
+
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:
@@ -80,17 +85,19 @@ class FineTuned:
             self.spec.save(staged)
 
     @classmethod
-    def load(cls, directory: AnyPath | str, dtype: str | None = None) -> FineTuned:
-        """What `save` wrote, or a finished fine-tuning run holds.
+    def load(cls, directory: AnyPath | str, dtype: str | None = None, task: str | None = None) -> FineTuned:
+        """What `save` wrote, a finished fine-tuning run holds, or other people's model in any known format.
 
         Args:
             directory: path.
             dtype: str or None, default None. Keras dtype policy of the layers.
+            task: str or None, default None. What to use the model for; else what it was fine-tuned for, or what its
+                class tells.
 
         Raises:
-            UserError: there is no fine-tuned model, or it is damaged.
+            UserError: there is no model with a head for the task, or it is damaged.
         """
-        spec = Spec.load(directory)
+        spec = Spec.load(directory, task)
         task = get_task(spec.task)
         model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
@@ -123,6 +130,12 @@ class FineTuned:
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
             yield from zip(some, self.predict(raw), strict=True)
+
+    def predict_file(
+        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str
+    ) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+        """Yields each row of a table with its answer, in flat memory; `header_names` go before the training table's."""
+        yield from self.predict_stream(self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row))
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
         """The task's metrics and the loss on labelled rows, and how many there are."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.labels import MULTI_LABEL
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
@@ -40,6 +41,7 @@ class MultiLabel(TextTask):
 
     name = "multi-label"
     best_by = ("f1_micro", "max")
+    problem_type = MULTI_LABEL
     Options = MultiLabelOptions
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -62,7 +64,7 @@ class MultiLabel(TextTask):
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {
             "num_classes": len(spec.labels),
-            "problem_type": "multi_label_classification",
+            "problem_type": MULTI_LABEL,
             "label_names": spec.labels,
         }
 

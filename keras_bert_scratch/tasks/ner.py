@@ -8,13 +8,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.token_classifier import BertTokenClassifier
 from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
-from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, entity_scores, strict_entities_of
+from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, entity_scores, is_tag, strict_entities_of
 from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
 from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.tagged_words import given_words, split_text
@@ -54,6 +56,13 @@ class Ner(Task):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         return read_tagged(source, spec, on_bad_row)
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        labels = checkpoint.label_names
+        if OUTSIDE not in labels or not all(map(is_tag, labels)):
+            told = ", ".join(labels) or "none"
+            raise UserError(f"{directory}: its labels are {told}; ner wants tags, O and the like of B-PER and I-PER")
+        return dataclasses.replace(super().spec_of(checkpoint, directory), labels=labels)
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return unlabelled_sentences(source, spec, on_bad_row)

@@ -8,7 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer
 from keras_bert_scratch.tasks.answer_scores import answer_scores, answer_scores_with_none, best_threshold
 from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
@@ -58,6 +60,7 @@ class Qa(Task):
     best_by = ("f1", "max")
     model_class = BertQuestionAnswerer
     Options = QaOptions
+    columns = (QUESTION, CONTEXT)
     carried = (ID,)
     windowed = True
 
@@ -70,6 +73,10 @@ class Qa(Task):
                 f"`max_question_length`"
             )
         return read_questions(source, spec, on_bad_row)
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        spec = super().spec_of(checkpoint, directory)
+        return dataclasses.replace(spec, options={**spec.options, "unanswerable": False})
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return unlabelled_questions(source, spec, on_bad_row)

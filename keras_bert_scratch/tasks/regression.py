@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from keras_bert_scratch.models.labels import REGRESSION
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
@@ -22,6 +23,7 @@ class Regression(TextTask):
 
     name = "regression"
     best_by = ("pearson", "max")
+    problem_type = REGRESSION
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, SCORE, on_bad_row)
@@ -33,7 +35,7 @@ class Regression(TextTask):
         return gold["score"], None
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
-        return {"num_classes": 1, "problem_type": "regression"}
+        return {"num_classes": 1, "problem_type": REGRESSION}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         return {"score": outputs[:, 0]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -117,15 +117,20 @@ def finetune(
 
 
 def evaluate(
-    run: AnyPath | str, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+    run: AnyPath | str,
+    data: Source,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    task: str | None = None,
 ) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
 
     Args:
-        run: path. The folder of a finished fine-tuning run.
+        run: path. The folder of a finished fine-tuning run, or of a model in any known format.
         data: path of a table with the columns that the model was trained on, or a mapping of columns.
         header_names: mapping or None, default None. What the table calls a column, where not as the training table.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
 
     Returns: the task's metrics by name, `loss`, and how many `examples` there were.
 
@@ -138,17 +143,18 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    tuned = FineTuned.load(run)
-    _, examples = tuned.task.read(data, _renamed(tuned.spec, header_names), on_bad_row)
+    tuned = FineTuned.load(run, task=task)
+    _, examples = tuned.task.read(data, tuned.spec.renamed(header_names or {}), on_bad_row)
     return tuned.evaluate(examples)
 
 
-def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | None = None) -> list[dict[str, Any]]:
     """The answers of a fine-tuned model about some rows.
 
     Args:
-        run: path. The folder of a finished fine-tuning run.
+        run: path. The folder of a finished fine-tuning run, or of a model in any known format.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
+        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -159,19 +165,7 @@ def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]]) -> list[dict[s
         >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
         [['label', 'score', 'scores']]
     """
-    return FineTuned.load(run).predict(raw)
-
-
-def predict_file(
-    run: AnyPath | str, data: AnyPath | str, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
-) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Yields each row of a table with its answer, in flat memory; arguments as for `evaluate`."""
-    tuned = FineTuned.load(run)
-    yield from tuned.predict_stream(tuned.task.unlabelled(data, _renamed(tuned.spec, header_names), on_bad_row))
-
-
-def _renamed(spec: Spec, header_names: Mapping[str, str] | None) -> Spec:
-    return dataclasses.replace(spec, header_names={**spec.header_names, **(header_names or {})})
+    return FineTuned.load(run, task=task).predict(raw)
 
 
 def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:

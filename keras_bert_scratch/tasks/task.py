@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.models.labels import check_problem_type
 from keras_bert_scratch.transfer import read_text
 
 TASK_FILE = "task.json"
@@ -30,7 +32,12 @@ TASKS = {
     "choice": "choice",
 }
 
-# Of a classifier without `task.json`, by Hugging Face's problem_type.
+# Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
+TASK_OF_MODEL = {
+    "BertTokenClassifier": "ner",
+    "BertQuestionAnswerer": "qa",
+    "BertMultipleChoice": "choice",
+}
 TASK_OF_PROBLEM = {
     "single_label_classification": "classification",
     "multi_label_classification": "multi-label",
@@ -77,15 +84,19 @@ class Spec:
         atomic.write_json(path_of(directory) / TASK_FILE, self.to_dict())
 
     @classmethod
-    def load(cls, directory: AnyPath | str) -> Spec:
-        """What `save` wrote.
+    def load(cls, directory: AnyPath | str, task: str | None = None) -> Spec:
+        """What `save` wrote; of a model that came without it, what the model itself tells.
+
+        Args:
+            directory: path. The model's folder.
+            task: str or None, default None. What to use the model for; else what it was fine-tuned for.
 
         Raises:
-            UserError: there is none, or it is damaged.
+            UserError: `task.json` is damaged, or the model has no head for the task.
         """
         file = current_file(directory, TASK_FILE)
         if not file.exists():
-            return _spec_of_model(path_of(directory))
+            return _spec_of_model(path_of(directory), task)
         try:
             values = json.loads(read_text(file))
             values = {"columns": ["text"], **values}  # of one text, before columns were stored
@@ -93,7 +104,15 @@ class Spec:
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
         _check(file, spec)
-        return spec
+        if task in (None, spec.task):
+            return spec
+        if get_task(task).model_class is get_task(spec.task).model_class:
+            raise UserError(f"`task`: {path_of(directory)} was fine-tuned for {spec.task}, not {task}; leave it out")
+        return _spec_of_model(path_of(directory), task)
+
+    def renamed(self, header_names: Mapping[str, str]) -> Spec:
+        """For a table that calls some columns otherwise than the training table."""
+        return dataclasses.replace(self, header_names={**self.header_names, **header_names})
 
     def check_columns(self, raw: Raw) -> None:
         """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
@@ -104,29 +123,29 @@ class Spec:
             )
 
 
-def _spec_of_model(directory: AnyPath) -> Spec:
-    """What a classifier that came without `task.json` is for, by its label names and problem type.
+def _spec_of_model(directory: AnyPath, task: str | None) -> Spec:
+    """What a model tells about itself: by its class, label names and problem type.
 
-    Its columns are written nowhere; one text is assumed, and the log says so.
+    What it was trained with beside that is written nowhere: columns, length and options are the task's defaults.
     """
     if not directory.exists():
         raise UserError(f"{directory}: no such folder; check the path")
     checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
-    if checkpoint is None or checkpoint.architecture != "BertTextClassifier":
+    name = task or (checkpoint and _task_of(checkpoint))
+    if checkpoint is None or name is None:
         raise UserError(
             f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
         )
-    problem = checkpoint.problem_type or (
-        "regression" if checkpoint.num_classes == 1 else "single_label_classification"
-    )
-    name = TASK_OF_PROBLEM[problem]
-    if name == "regression" and checkpoint.num_classes != 1:
-        raise UserError(f"{directory}: gives {checkpoint.num_classes} scores for a text; the task regression has one")
-    labels = checkpoint.label_names or tuple(f"LABEL_{number}" for number in range(checkpoint.num_classes))
-    log.warning("%s: holds no %s; taken for %s of a single text", directory, TASK_FILE, name)
-    options = dataclasses.asdict(get_task(name).Options())
-    labels = () if name == "regression" else labels
-    return Spec(name, ("text",), checkpoint.config.max_position_embeddings, labels, options=options)
+    spec = get_task(name).spec_of(checkpoint, directory)
+    if task is None:
+        log.warning("%s: holds no %s; taken for %s of %s", directory, TASK_FILE, name, _listed(spec.columns))
+    return spec
+
+
+def _task_of(checkpoint: Checkpoint) -> str | None:
+    if checkpoint.architecture != "BertTextClassifier":
+        return TASK_OF_MODEL.get(checkpoint.architecture)
+    return TASK_OF_PROBLEM[check_problem_type(checkpoint.problem_type, checkpoint.num_classes)]
 
 
 def _check(file: AnyPath, spec: Spec) -> None:
@@ -198,6 +217,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
     windowed: ClassVar[bool] = False  # whether a row that is too long is read in several windows
@@ -221,6 +241,20 @@ class Task(abc.ABC):
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
         spec.check_columns(raw)
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        """What a model is for that came without `task.json`, as other people's do.
+
+        Raises:
+            UserError: it has no head for this task.
+        """
+        if checkpoint.architecture != self.model_class.__name__:
+            raise UserError(
+                f"{directory}: holds a {checkpoint.architecture}, which has no head for {self.name}; make one with "
+                f"'keras-bert finetune --task {self.name} --init {directory}'"
+            )
+        options = dataclasses.asdict(self.Options())
+        return Spec(self.name, self.columns, checkpoint.config.max_position_embeddings, options=options)
 
     @abc.abstractmethod
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:

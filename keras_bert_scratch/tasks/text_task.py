@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.models.labels import MULTI_LABEL, REGRESSION
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.texts import text_features, texts_of
 from keras_bert_scratch.tasks.task import Features, Raw, Spec, Task
@@ -14,6 +19,20 @@ class TextTask(Task):
     """A task of rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]` and their pooled vector."""
 
     model_class = BertTextClassifier
+    problem_type: ClassVar[str]
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        spec = super().spec_of(checkpoint, directory)
+        told, outputs = checkpoint.problem_type, checkpoint.num_classes
+        if told not in (None, self.problem_type):
+            raise UserError(f"{directory}: was made for {told}, not for {self.problem_type}; ask it without a task")
+        if (outputs == 1) != (self.problem_type == REGRESSION) and self.problem_type != MULTI_LABEL:
+            wanted = "one score" if self.problem_type == REGRESSION else "a score for each of at least two labels"
+            raise UserError(f"{directory}: gives {outputs} scores for a text; the task {self.name} has {wanted}")
+        if self.problem_type == REGRESSION:
+            return spec
+        labels = checkpoint.label_names or tuple(f"LABEL_{number}" for number in range(outputs))
+        return dataclasses.replace(spec, labels=labels)
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return texts_of(source, spec, on_bad_row)
