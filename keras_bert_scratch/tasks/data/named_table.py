@@ -47,7 +47,11 @@ class NamedTable:
         return ((number, self._with_label(record, column, typed)) for number, record in records)
 
     def _with_label(self, record: Any, column: str, typed: bool) -> Any:
-        label = record if isinstance(record, BadRow) else cell_value(record.get(column), "label", typed)
+        if isinstance(record, BadRow):
+            return record
+        if column not in record:
+            column = next((name for name in record if name.strip().casefold() == column.strip().casefold()), column)
+        label = cell_value(record.get(column), "label", typed)
         if isinstance(label, BadRow):
             return record  # who reads the cell says what is wrong with it
         if label not in self.labels:

@@ -97,8 +97,8 @@ def _opened(path: str, names: list[str]) -> Iterator[RawTable]:
         else:
             read_rows, separator = (csv_rows, "comma") if ending == ".csv" else (tsv_rows, "tab")
             rows = read_rows(path, read_lines(path, stream))
-            names = names or read_header(path, rows, separator)
-            yield RawTable(names, as_records(rows, names))
+            in_file = names or read_header(path, rows, separator)
+            yield RawTable(in_file, as_records(rows, in_file, has_header=not names))
 
 
 def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:

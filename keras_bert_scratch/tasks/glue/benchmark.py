@@ -135,6 +135,8 @@ def _chosen(data: AnyPath | str, tasks: Sequence[str], out: AnyPath) -> tuple[di
             raise UserError(f"`tasks`: {name} is {why}; add {other}")
         left_out[name] = why
         del places[name]
+        if not places:
+            raise UserError(f"{data}: holds nothing but {name}, {why}; put {other} beside it")
     return places, left_out
 
 

@@ -91,13 +91,10 @@ def _of_tensorflow_datasets(task: GlueTask, place: str) -> GlueFiles:
     def split(name: str) -> str:
         return f"{place}:{name.replace('dev', 'validation')}"
 
-    first = task.sets[0]
-    builder, _ = tfds_split(split(first.dev or first.test[-1]))
-    tests = {
-        one.name: _table(split(one.test[-1]), task, labelled=False)
-        for one in task.sets
-        if one.test[-1] in builder.info.splits
-    }
+    names = {one.name: next(name for name in one.test if name.startswith("test")) for one in task.sets}
+    builder, _ = tfds_split(split(task.sets[0].dev or names[task.sets[0].name]))
+    there = {name: test for name, test in names.items() if test in builder.info.splits}
+    tests = {name: _table(split(test), task, labelled=False) for name, test in there.items()}
     if task.answered_by:
         return GlueFiles(None, {}, tests)
     dev = {one.name: _table(split(one.dev), task) for one in task.sets}
