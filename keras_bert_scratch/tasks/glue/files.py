@@ -153,7 +153,8 @@ def _required(task: GlueTask, place: str, names: Sequence[str]) -> str:
 
 
 def _missing(task: GlueTask, place: str, names: Sequence[str]) -> UserError:
-    wanted = " or ".join(f"{name}.tsv" for name in names)
+    # Microsoft's files are the ones that are not called .tsv.
+    wanted = " or ".join(f"{name}.txt" if name.startswith("msr_") else f"{name}.tsv" for name in names)
     if task.held_out_ids and names == (task.sets[0].dev,):
         wanted = f"{wanted} or {task.held_out_ids}.tsv, which lists the pairs that are held out"
     return UserError(f"{place}: has no {wanted}, as GLUE's {task.name} has; put it there, or leave the task out")

@@ -174,6 +174,7 @@ def with_header(name, header):
     [
         ("SST-2", without("SST-2/train.tsv"), r"glue/SST-2: has no train\.tsv, as GLUE's SST-2 has"),
         ("SST-2", without("SST-2/dev.tsv"), r"glue/SST-2: has no dev\.tsv"),
+        ("MRPC", without("MRPC/train.tsv"), r"glue/MRPC: has no train\.tsv or msr_paraphrase_train\.txt, as GLUE's"),
         ("MNLI", without("MNLI/dev_mismatched.tsv"), r"glue/MNLI: has no dev_mismatched\.tsv"),
         ("AX", without("AX/AX.tsv"), r"glue/AX: has no AX\.tsv or diagnostic\.tsv or test\.tsv"),
         (
