@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
+    from keras_bert_scratch.tasks.glue.benchmark import glue as glue
     from keras_bert_scratch.tasks.run import evaluate as evaluate
     from keras_bert_scratch.tasks.run import finetune as finetune
     from keras_bert_scratch.tasks.run import predict as predict
@@ -85,6 +86,7 @@ _MODULES = {
     "export_saved_model": "serving.export",
     "finetune": "tasks.run",
     "get_task": "tasks.task",
+    "glue": "tasks.glue.benchmark",
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
     "open_records": "data.google.reader",

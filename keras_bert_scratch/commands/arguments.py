@@ -36,6 +36,16 @@ BiasCorrection = Annotated[
     bool,
     typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
 ]
+Epochs = Annotated[float, typer.Option(help="How often to go through the training table.")]
+Patience = Annotated[int | None, typer.Option(help="Epochs without a better model after which to stop.")]
+LearningRate = Annotated[float, typer.Option(help="The highest rate.")]
+LayerDecay = Annotated[
+    float, typer.Option(help="Factor of the rate per layer downwards; below 1, lower layers change less.")
+]
+FreezeLayers = Annotated[
+    int, typer.Option(help="How many of the lowest layers keep their weights, the embeddings with them.")
+]
+Seeds = Annotated[int, typer.Option(help="How many runs, with this and the following seeds; mean and sd.")]
 Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
 Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
 Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]

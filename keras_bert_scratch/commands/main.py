@@ -12,6 +12,7 @@ from keras_bert_scratch.commands import (
     evaluate,
     export,
     finetune,
+    glue,
     inspect,
     launch,
     predict,
@@ -21,7 +22,7 @@ from keras_bert_scratch.commands import (
 )
 from keras_bert_scratch.commands.app import app, ends_well
 
-for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, predict, export, convert, inspect):
+for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, predict, glue, export, convert, inspect):
     verb = getattr(module, module.__name__.rpartition(".")[2])
     kind = getattr(module, "COMMAND", None)
     app.command(cls=kind, epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))

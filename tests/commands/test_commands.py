@@ -19,7 +19,10 @@ from commands.calls import KERAS_BERT, keras_bert, refused
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import main
 
-VERBS = ("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
+VERBS = (
+    *("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict"),
+    *("glue", "export", "convert", "inspect"),
+)
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def read_header(path: str, rows: Iterator[tuple[int, Cells]], separator: str) ->
     return names
 
 
-def as_records(rows: Iterable[tuple[int, Cells]], names: list[str]) -> Iterator[tuple[int, dict[str, str] | BadRow]]:
+def as_records(
+    rows: Iterable[tuple[int, Cells]], names: list[str], has_header: bool = True
+) -> Iterator[tuple[int, dict[str, str] | BadRow]]:
     """Yields each row as a dict from the column's name to the cell; blank lines are left out.
 
     In a table of one column an empty line may be an empty text, so it is bad, unless only such lines follow.
@@ -63,7 +65,8 @@ def as_records(rows: Iterable[tuple[int, Cells]], names: list[str]) -> Iterator[
         elif len(cells) == len(names):
             yield number, dict(zip(names, cells, strict=True))
         else:
-            problem = f"has {_count(len(cells), 'cell')}, but the header names {_count(len(names), 'column')}"
+            all_columns = f"{'the header names' if has_header else 'there are'} {_count(len(names), 'column')}"
+            problem = f"has {_count(len(cells), 'cell')}, but {all_columns}"
             mend = "complete the row, or quote (in a .csv file) or remove the separators within its cells"
             yield number, BadRow("number of cells", problem, mend)
 

@@ -14,6 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.delimited import as_records, csv_rows, read_header, tsv_rows
 from keras_bert_scratch.tasks.data.lines import BadRow, Line, read_lines
+from keras_bert_scratch.tasks.data.named_table import NamedTable
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
@@ -42,12 +43,12 @@ class RawTable:
 
 
 @contextlib.contextmanager
-def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
+def opened_table(path: str | NamedTable | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
     r"""Opens the table at `path`, in the format that the end of its name stands for.
 
     Args:
-        path: `str` or mapping. Columns in memory by name; or a local path or a URL that ends in `.csv`, `.tsv`, `.txt`,
-            `.jsonl`, `.json`, perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`, or in `.parquet`; or
+        path: `str`, `NamedTable` or mapping. Columns in memory by name; or a local path or a URL that ends in `.csv`,
+            `.tsv`, `.txt`, `.jsonl`, `.json`, perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`, or in `.parquet`; or
             `tfds:NAME/CONFIG:SPLIT`.
 
     Raises:
@@ -63,6 +64,17 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
     if isinstance(path, Mapping):
         yield _in_memory(path)
         return
+    if isinstance(path, NamedTable):
+        with _opened(str(path.path), list(path.names)) as table:
+            yield dataclasses.replace(table, records=path.with_labels(table.records, table.typed))
+        return
+    with _opened(path, []) as table:
+        yield table
+
+
+@contextlib.contextmanager
+def _opened(path: str, names: list[str]) -> Iterator[RawTable]:
+    """The table in a file; `names` of its columns, if it has no header."""
     if path.startswith(TFDS_PREFIX):
         yield _tfds(path)
         return
@@ -85,8 +97,8 @@ def opened_table(path: str | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
         else:
             read_rows, separator = (csv_rows, "comma") if ending == ".csv" else (tsv_rows, "tab")
             rows = read_rows(path, read_lines(path, stream))
-            names = read_header(path, rows, separator)
-            yield RawTable(names, as_records(rows, names))
+            in_file = names or read_header(path, rows, separator)
+            yield RawTable(in_file, as_records(rows, in_file, has_header=not names))
 
 
 def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:

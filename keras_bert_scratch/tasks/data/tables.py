@@ -14,6 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.cells import KINDS, cell_value
 from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, RawTable, opened_table
 
 PAIR_ROLE, LABEL_ROLE = "text_pair", "label"
@@ -65,7 +66,7 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
     Args:
         columns: those that a task reads.
         header_names: by role, `"text"`, `"text_pair"`, `"label"`. That of the label may be there without such a column.
-        source: where the rows are. Columns in memory have our names.
+        source: where the rows are. Columns in memory have our names; a `NamedTable` says its own.
 
     Raises:
         UserError: a role is none of these columns'.
@@ -76,6 +77,8 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
     """
     if isinstance(source, Mapping):
         return {}
+    if isinstance(source, NamedTable):
+        header_names = source.header_names
     by_role = {column.role: column for column in columns}
     for role in header_names:
         if role not in by_role and role != LABEL_ROLE:
@@ -111,7 +114,7 @@ class TableReader:
     matter. Columns that no role asks for are left out.
 
     Args:
-        path: `str`, `Path` or mapping. A table's file, or columns in memory by name.
+        path: `str`, `Path`, `NamedTable` or mapping. A table's file, or columns in memory by name.
         columns: sequence of `Column`.
         header_names: mapping from role to the file's own name for it, default `{}`.
         on_bad_row: `str`, default `"fail"`. `"fail"` raises at the first row that is wrong, `"skip"` counts it in
@@ -135,7 +138,7 @@ class TableReader:
 
     def __init__(
         self,
-        path: str | Path | Mapping[str, Sequence[Any]],
+        path: str | Path | NamedTable | Mapping[str, Sequence[Any]],
         columns: Sequence[Column],
         *,
         header_names: Mapping[str, str] | None = None,
@@ -143,8 +146,9 @@ class TableReader:
     ) -> None:
         if on_bad_row not in ("fail", "skip"):
             raise UserError(f"`on_bad_row`: {on_bad_row!r} is unknown; choose 'fail' or 'skip'")
-        self._source = path if isinstance(path, Mapping) else str(path)
-        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(path))
+        self._source = path if isinstance(path, (Mapping, NamedTable)) else str(path)
+        file = path.path if isinstance(path, NamedTable) else path
+        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(file))
         self.columns = tuple(columns)
         self.header_names: dict[str, str] = {}
         self.skipped: collections.Counter[str] = collections.Counter()
@@ -264,7 +268,7 @@ class Table:
 
 
 def read_table(
-    path: str | Path | Mapping[str, Sequence[Any]],
+    path: str | Path | NamedTable | Mapping[str, Sequence[Any]],
     columns: Sequence[Column],
     *,
     header_names: Mapping[str, str] | None = None,

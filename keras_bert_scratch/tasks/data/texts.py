@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import unknown_label
+from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
 from keras_bert_scratch.tasks.task import Raw, Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
@@ -22,8 +23,8 @@ PAIR = Column("text_pair", ("sentence2",), required=False, flag="pair")
 # on a GPU or TPU, XLA compiles the training step anew for each.
 LENGTH_STEP, XLA_LENGTH_STEP = 2, 8
 
-# A table's path, or columns in memory by name.
-Source = Path | str | Mapping[str, Sequence[Any]]
+# A table's path, perhaps with what it calls its columns, or columns in memory by name.
+Source = Path | str | NamedTable | Mapping[str, Sequence[Any]]
 
 log = logging.getLogger(__name__)
 

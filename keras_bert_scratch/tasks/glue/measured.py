@@ -1,0 +1,150 @@
+"""What a finished run of a GLUE task came to: its scores by set, and its answers for the server."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.tasks.classification import LABEL
+from keras_bert_scratch.tasks.data.tables import Table, names_in_file, read_table
+from keras_bert_scratch.tasks.data.texts import Source, text_columns
+from keras_bert_scratch.tasks.fine_tuned import DIGITS, FineTuned
+from keras_bert_scratch.tasks.glue.catalogue import GlueTask
+from keras_bert_scratch.tasks.glue.files import GlueFiles
+from keras_bert_scratch.tasks.glue.submission import read_test, write_submission
+from keras_bert_scratch.tasks.glue.three_classes import three_class_model, two_class_accuracy
+from keras_bert_scratch.tasks.task import Spec, get_task
+from keras_bert_scratch.training.run_directory import read_run
+
+
+class Measured:
+    """Measures a finished run where it has not been measured yet.
+
+    Args:
+        task: GlueTask. Which one.
+        files: GlueFiles. Its tables.
+        folder: path. The run; of a task that another one's model answers, that one's.
+        dtype: str. Keras dtype policy to measure and answer with, as while training.
+        on_bad_row: str. `"fail"`, or `"skip"` and count.
+        before: mapping. What `glue.json` has of this very run; empty if nothing.
+    """
+
+    def __init__(
+        self,
+        task: GlueTask,
+        files: GlueFiles,
+        folder: AnyPath,
+        dtype: str,
+        on_bad_row: str,
+        before: Mapping[str, Any],
+    ) -> None:
+        run = read_run(folder)
+        self.ended = run["ended"]
+        self._task, self._files, self._folder = task, files, folder
+        self._dtype, self._on_bad_row = dtype, on_bad_row
+        self._results = run["results"]
+        self._spec = Spec.load(folder)
+        self._before = before if before.get("ended") == self.ended else {}
+
+    def sets(self) -> dict[str, Any]:
+        """By set its metrics, and those of always answering the most frequent label.
+
+        By the first set the best epochs were picked, so the runs have its results; the others are measured here.
+        """
+        sets = {}
+        for name, source in self._files.dev.items():
+            first = name == self._task.sets[0].name
+            labels = self._labelled(source).columns["label"] if self._spec.labels else []
+            by_seed, digest = (self._of_runs(), None) if first else self._evaluated(name, source)
+            sets[name] = {
+                "metrics": {metric: spread([results[metric] for results in by_seed]) for metric in self._task.metrics},
+                "majority": majority_scores(self._spec, labels, self._task.metrics),
+                "examples": by_seed[0]["examples"],
+                "results_by_seed": by_seed,
+                "digest": digest,
+            }
+        return sets
+
+    def before_fine_tuning(self, init: Any, max_length: int) -> dict[str, Any] | None:
+        """How well the start, if it is a model of three classes, answers a task that asks for one of them."""
+        if not self._task.is_nli:
+            return None
+        if "three_class_init" in self._before:
+            return self._before["three_class_init"]
+        if (tuned := three_class_model(init, max_length)) is None:
+            return None
+        table = self._labelled(self._files.dev[self._task.sets[0].name])
+        gold = table.columns.pop("label")
+        return {"accuracy": round(two_class_accuracy(tuned.predict(table.columns), gold), DIGITS)}
+
+    def submission(self, folder: AnyPath) -> dict[str, Any]:
+        """By set the file for the server, written unless it is there already for this run and this test file."""
+        files = {}
+        for name, source in self._files.test.items():
+            table, file = read_test(source, self._spec, self._on_bad_row), folder / f"{name}.tsv"
+            entry = {"file": str(file), "rows": len(table), "digest": table.sha256}
+            if self._before.get("submission", {}).get(name) != entry or not file.exists():
+                write_submission(self._tuned, table, file, name)
+            files[name] = entry
+        return files
+
+    @functools.cached_property
+    def _tuned(self) -> FineTuned:
+        return FineTuned.load(self._folder, self._dtype)
+
+    def _of_runs(self) -> list[dict[str, Any]]:
+        by_seed = self._results.get("dev_by_seed")
+        return [self._results["dev"]] if by_seed is None else list(by_seed.values())
+
+    def _evaluated(self, name: str, source: Source) -> tuple[list[dict[str, Any]], str]:
+        """The results of each seed's model on this set, and what names its content."""
+        _, examples = get_task(self._spec.task).read(source, self._spec, self._on_bad_row)
+        known = self._before.get("sets", {}).get(name, {})
+        if known.get("digest") == examples.digest:
+            return known["results_by_seed"], examples.digest
+        seeds = self._results.get("dev_by_seed")
+        if seeds is None:
+            return [self._tuned.evaluate(examples)], examples.digest
+        models = (FineTuned.load(self._folder / f"seed-{seed}", self._dtype) for seed in seeds)
+        return [model.evaluate(examples) for model in models], examples.digest
+
+    def _labelled(self, source: Source) -> Table:
+        columns = (*text_columns(self._spec), LABEL)
+        names = names_in_file(columns, {}, source)
+        return read_table(source, columns, header_names=names, on_bad_row=self._on_bad_row)
+
+
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation of those seeds whose metric is defined, and all of them.
+
+    Example:
+        >>> spread([0.5, None, 0.7])
+        {'mean': 0.6, 'sd': 0.1414, 'by_seed': [0.5, None, 0.7]}
+    """
+    defined = [value for value in values if value is not None]
+    return {
+        "mean": round(statistics.fmean(defined), DIGITS) if defined else None,
+        "sd": round(statistics.stdev(defined), DIGITS) if len(defined) > 1 else None,
+        "by_seed": list(values),
+    }
+
+
+def majority_scores(spec: Spec, labels: Sequence[str], metrics: Sequence[str]) -> dict[str, float | None]:
+    """The metrics of always answering the most frequent of `labels`; `None` where they are undefined, as of scores.
+
+    Example:
+        >>> spec = Spec("classification", ("text",), 8, ("0", "1"))
+        >>> majority_scores(spec, ["1", "1", "1", "0"], ("f1", "accuracy", "matthews"))
+        {'f1': 0.8571, 'accuracy': 0.75, 'matthews': None}
+    """
+    if not labels:
+        return dict.fromkeys(metrics)
+    gold = np.array([spec.labels.index(label) for label in labels])
+    answer = np.eye(len(spec.labels))[np.bincount(gold).argmax()]
+    scores = get_task(spec.task).score(spec, {"scores": np.tile(answer, (len(gold), 1))}, {"label": gold})
+    return {metric: None if scores[metric] is None else round(scores[metric], DIGITS) for metric in metrics}

@@ -1,0 +1,95 @@
+"""What GLUE's server reads: for each row of a test file its number and the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.tasks.data.named_table import NamedTable
+from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
+from keras_bert_scratch.tasks.data.texts import text_columns
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.task import Spec
+
+HEADER = "index\tprediction"
+MIN_SCORE, MAX_SCORE = 0.0, 5.0  # of STS-B
+
+log = logging.getLogger(__name__)
+
+
+def read_test(source: NamedTable, spec: Spec, on_bad_row: str = "fail") -> Table:
+    """The texts of a test file, and the numbers of its rows as floats in the column `index`.
+
+    Args:
+        source: the file. Without a column of numbers its rows count from 0.
+        spec: of the model that will answer.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count; the server wants an answer for every row.
+
+    Raises:
+        UserError: the file is damaged, a number is none or there twice, or rows that have no numbers were left out.
+    """
+    columns = [*text_columns(spec), Column("index", required=False, kind="number")]
+    table = read_table(source, columns, header_names=source.header_names, on_bad_row=on_bad_row)
+    left_out = sum(table.skipped.values())
+    if left_out and "index" not in table.columns:
+        raise UserError(
+            f"{table.path}: {left_out} rows are bad, and the rows have no numbers, so what is sent to GLUE would be "
+            f"about other rows; mend them"
+        )
+    if left_out:
+        log.warning("%s: left out %d rows; GLUE's server wants an answer for each", table.path, left_out)
+    numbers = table.columns.setdefault("index", [float(number) for number in range(len(table))])
+    seen: set[float] = set()
+    for line, number in zip(table.lines, numbers, strict=True):
+        if not number.is_integer() or number in seen:
+            problem = "twice" if number in seen else "as the number of a row, which is no whole number"
+            raise UserError(f"{table.path}: line {line} has {number:g} {problem}; correct it")
+        seen.add(number)
+    return table
+
+
+def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) -> None:
+    r"""Writes the model's answers about the rows of `read_test` into `file`, in the order of their numbers.
+
+    Scores are cut off at 0 and 5, here and nowhere else; labels are the model's own names.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> spec = Spec("classification", ("text",), 8, ("0", "1"))
+        >>> tuned = FineTuned(BertTextClassifier(BertBackbone(config), 2), BertTokenizer(vocabulary), spec)
+        >>> _ = Path("test.tsv").write_text("index\tsentence\n0\tplay\n")
+        >>> table = read_test(NamedTable("test.tsv", {"text": "sentence", "index": "index"}), spec)
+        >>> write_submission(tuned, table, Path("SST-2.tsv"), "SST-2")
+        >>> Path("SST-2.tsv").read_text().splitlines()[0].split()
+        ['index', 'prediction']
+    """
+    texts = {name: values for name, values in table.columns.items() if name != "index"}
+    predictions = []
+    with ProgressBar(f"{title}: answers for the server", "rows") as bar:
+        for _, answer in tuned.predict_stream(_rows(texts)):
+            predictions.append(prediction_of(answer))
+            bar.update(len(predictions), len(table))
+    lines = sorted(zip(map(int, table.columns["index"]), predictions, strict=True))
+    atomic.write_text(file, "".join(f"{line}\n" for line in (HEADER, *(f"{row}\t{said}" for row, said in lines))))
+
+
+def prediction_of(answer: Mapping[str, Any]) -> str:
+    """An answer of `predict` as the server reads it.
+
+    Example:
+        >>> prediction_of({"label": "entailment", "score": 0.9}), prediction_of({"score": 5.25})
+        ('entailment', '5.000')
+    """
+    if "label" in answer:
+        return answer["label"]
+    return f"{min(MAX_SCORE, max(MIN_SCORE, answer['score'])):.3f}"
+
+
+def _rows(columns: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))

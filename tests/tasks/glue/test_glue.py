@@ -1,0 +1,264 @@
+"""GLUE as a whole: runs, scores by set, answers for the server, what is done again and what is not."""
+
+import json
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from sklearn import metrics
+from tasks.glue.glue_data import rows, write_copied, write_shipped
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.glue import benchmark, measured
+from keras_bert_scratch.tasks.glue.catalogue import GLUE, glue_task
+from keras_bert_scratch.tasks.glue.published import PUBLISHED
+from keras_bert_scratch.tasks.glue.three_classes import three_class_model
+from keras_bert_scratch.training import resumable
+
+DATA = Path("data")
+QUICK = kbs.FineTuning(epochs=1, batch_size=4, max_length=16)
+
+
+@pytest.fixture(autouse=True)
+def untrained(monkeypatch, eagerly):
+    """Runs take no steps, so that a model answers as its start did; `tests/commands` has one that learns."""
+    monkeypatch.setattr(resumable, "train", lambda *_: 1)
+
+
+def nli_model(config, tokenizer, labels: tuple[str, ...], said: str, folder: str = "nli") -> Path:
+    """A model of classes in this order that always says one of them."""
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config), len(labels), label_names=labels)
+    model.classifier_head.bias.assign([9.0 * (name == said) for name in labels])
+    spec = kbs.Spec("pair-classification", ("text", "text_pair"), 32, labels)
+    kbs.FineTuned(model, tokenizer, spec).save(folder)
+    return Path(folder)
+
+
+def answers(name: str) -> list[list[str]]:
+    return [line.split("\t") for line in Path(f"out/submission/{name}.tsv").read_text().splitlines()]
+
+
+def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, tokenizer, monkeypatch):
+    """Its classes stand in another order. It says contradiction to everything, so what is right can be counted."""
+    init = nli_model(small, tokenizer, ("neutral", "contradiction", "entailment"), "contradiction")
+    for task in ("MNLI", "RTE", "AX"):
+        write_shipped(DATA, task, "0120212")
+    # One more contradiction in the mismatched set: two scores.
+    mismatched = DATA / "MNLI" / "dev_mismatched.tsv"
+    mismatched.write_text(mismatched.read_text().replace("\tneutral\n", "\tcontradiction\n", 1))
+    said = []
+    results = kbs.glue(init, DATA, "out", how=QUICK, say=said.append)
+    assert said[0] == "left out: CoLA, SST-2, MRPC, QQP, STS-B, QNLI, WNLI: not in data"
+    assert said[1:] == [
+        "MNLI, 1 of 3: fine-tuning in out/MNLI",
+        "RTE, 2 of 3: fine-tuning in out/RTE",
+        "AX, 3 of 3: answered by out/MNLI",
+    ]
+    assert json.loads(Path("out/glue.json").read_text()) == results
+    sets = results["tasks"]["MNLI"]["sets"]
+    assert {name: one["metrics"]["accuracy"]["mean"] for name, one in sets.items()} == {
+        "MNLI-m": 0.4286,
+        "MNLI-mm": 0.5714,
+    }
+    assert sets["MNLI-mm"]["majority"] == {"accuracy": 0.5714}
+    # By its three classes nothing is entailed, which is right for two of seven. Its own head is new.
+    assert results["tasks"]["RTE"]["three_class_init"] == {"accuracy": round(2 / 7, 4)}
+    assert kbs.Spec.load("out/RTE").labels == ("entailment", "not_entailment")
+    for name in ("MNLI-m", "MNLI-mm", "AX"):
+        assert answers(name) == [["index", "prediction"], *([str(n), "contradiction"] for n in range(7))]
+    header, *lines = answers("RTE")
+    assert header == ["index", "prediction"]
+    assert {label for _, label in lines} <= {"entailment", "not_entailment"}
+    assert not list(Path("out/RTE").glob("*.tsv")) + list(Path("out/MNLI").glob("*.tsv"))
+
+    # Again, with another test file of AX: that alone is answered.
+    written = {file.name: file.stat().st_mtime_ns for file in Path("out/submission").iterdir()}
+    write_shipped(Path("other"), "AX", "012")
+    (Path("other") / "AX" / "AX.tsv").rename(DATA / "AX" / "AX.tsv")
+    asked = []
+    monkeypatch.setattr(FineTuned, "evaluate", lambda *_: pytest.fail("measured again"))
+    stream = FineTuned.predict_stream
+    monkeypatch.setattr(FineTuned, "predict_stream", lambda self, some: asked.append(1) or stream(self, some))
+    again = kbs.glue(init, DATA, "out", how=QUICK, say=said.append)
+    assert said[-3:] == [
+        "MNLI, 1 of 3: out/MNLI is finished",
+        "RTE, 2 of 3: out/RTE is finished",
+        "AX, 3 of 3: answered by out/MNLI",
+    ]
+    assert len(asked) == 1
+    assert [name for name, time in written.items() if Path(f"out/submission/{name}").stat().st_mtime_ns != time] == [
+        "AX.tsv"
+    ]
+    assert len(answers("AX")) == 4
+    assert {**again, "tasks": 0} == {**results, "tasks": 0}
+    assert again["tasks"]["MNLI"] == results["tasks"]["MNLI"]
+
+
+def test_several_seeds_have_a_mean_and_a_deviation_also_of_the_mismatched_set(small, tokenizer, monkeypatch):
+    """The model of the first seed says neutral to everything, that of the second contradiction."""
+    write_copied(DATA, "MNLI", "0120212")
+    mismatched = DATA / "mnli" / "dev_mismatched.tsv"
+    mismatched.write_text(mismatched.read_text().replace("\t1\t", "\t2\t"))
+    labels = ("contradiction", "entailment", "neutral")
+    said = iter(["neutral", "contradiction"])
+
+    def learn(model, *_):
+        word = next(said)
+        model.classifier_head.bias.assign([9.0 * (label == word) for label in labels])
+        return 1
+
+    monkeypatch.setattr(resumable, "train", learn)
+    results = kbs.glue(small, DATA, "out", ["mnli"], QUICK, seeds=2, tokenizer=tokenizer)
+    assert kbs.Spec.load("out/MNLI").labels == labels
+    for name, right in (("MNLI-m", [2 / 7, 3 / 7]), ("MNLI-mm", [0, 5 / 7])):
+        score = results["tasks"]["MNLI"]["sets"][name]["metrics"]["accuracy"]
+        assert score["by_seed"] == pytest.approx(right, abs=1e-4)
+        assert score["mean"] == pytest.approx(statistics.mean(right), abs=1e-4)
+        assert score["sd"] == pytest.approx(statistics.stdev(right), abs=1e-4)
+    # The second is the better one on the matched set, so it answers.
+    assert {label for _, label in answers("MNLI-mm")[1:]} == {"contradiction"}
+
+
+def test_scores_go_to_the_server_between_0_and_5_but_are_measured_as_they_are(small, tokenizer):
+    write_shipped(DATA, "STS-B", "0123")
+    results = kbs.glue(small, DATA, "out", how=QUICK, tokenizer=tokenizer)
+    _, *lines = answers("STS-B")
+    assert all(0 <= float(score) <= 5 for _, score in lines)
+    texts = rows("STS-B", "test", "0123")
+    raw = {"text": [row[0] for row in texts], "text_pair": [row[1] for row in texts]}
+    assert [float(score) for _, score in lines] == pytest.approx(
+        [min(5, max(0, one["score"])) for one in kbs.predict("out/STS-B", raw)], abs=6e-4
+    )
+    assert results["tasks"]["STS-B"]["sets"]["STS-B"]["majority"] == {"pearson": None, "spearman": None}
+
+
+class TinyGlue(tfds.core.GeneratorBasedBuilder):
+    """Two tasks as TensorFlow Datasets has them: named classes, rows in an order of its own, -1 in the test split."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("sst2", "mrpc")]
+
+    def _info(self):
+        names = ["negative", "positive"] if self.builder_config.name == "sst2" else ["not_equivalent", "equivalent"]
+        texts = ["sentence"] if self.builder_config.name == "sst2" else ["sentence1", "sentence2"]
+        features = {name: tfds.features.Text() for name in texts}
+        features |= {"label": tfds.features.ClassLabel(names=names), "idx": np.int32}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train": self._generate_examples(1),
+            "validation": self._generate_examples(1),
+            "test": self._generate_examples(0),
+        }
+
+    def _generate_examples(self, labelled):
+        for n in range(20):
+            texts = {name: f"heron {n}" for name in self.info.features if name.startswith("sentence")}
+            yield n, {**texts, "label": n % 4 // 3 if labelled else -1, "idx": n}
+
+
+def test_tensorflow_datasets(small, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    results = kbs.glue(small, "tfds:tiny_glue", "out", ["MRPC"], QUICK, tokenizer=tokenizer)
+    assert kbs.Spec.load("out/MRPC").labels == ("0", "1")
+    one = results["tasks"]["MRPC"]["sets"]["MRPC"]
+    assert (one["examples"], one["majority"]) == (20, {"f1": 0.0, "accuracy": 0.75})  # F1 of the equivalent ones
+    assert [number for number, _ in answers("MRPC")[1:]] == [str(n) for n in range(20)]
+    assert {label for _, label in answers("MRPC")[1:]} <= {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("there", "tasks", "saying"),
+    [
+        (["RTE"], ["SST-2", "colla"], r"`tasks`: 'colla' is no task of GLUE; they are CoLA, SST-2"),
+        (["RTE"], ["sst2"], r"data: has no folder SST-2; put GLUE's there, or leave it out of `tasks`"),
+        (["RTE", "AX"], ["AX"], r"`tasks`: AX is answered by the model of MNLI, .* nor finished in out; add MNLI"),
+        (["AX"], [], r"data: holds nothing but AX, answered by the model of MNLI.*; put MNLI beside it"),
+        ([], [], r"data: holds no task of GLUE; they lie in folders such as CoLA"),
+        (None, [], r"data: no such folder; `data` is the one that GLUE's tasks lie in"),
+    ],
+)
+def test_tasks_that_cannot_be_run(there, tasks, saying, small, tokenizer):
+    if there is not None:
+        DATA.mkdir()
+    for task in there or ():
+        write_shipped(DATA, task)
+    with pytest.raises(kbs.UserError, match=saying):
+        kbs.glue(small, DATA, "out", tasks, QUICK, tokenizer=tokenizer)
+    assert not Path("out").exists()
+
+
+def test_every_file_is_looked_at_before_the_first_run(small, tokenizer):
+    write_shipped(DATA, "CoLA")
+    write_shipped(DATA, "RTE")
+    (DATA / "RTE" / "dev.tsv").unlink()
+    with pytest.raises(kbs.UserError, match=r"RTE: has no dev\.tsv"):
+        kbs.glue(small, DATA, "out", how=QUICK, tokenizer=tokenizer)
+    assert not Path("out").exists()
+
+
+def test_a_data_folder_that_is_a_file(small, tokenizer):
+    DATA.write_text("")
+    with pytest.raises(kbs.UserError, match="data: is a file; `data` is the folder"):
+        kbs.glue(small, DATA, "out", tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("labels", ["0111", "0001", "1111", "0101"])
+def test_the_majority_is_scored_as_scikit_learn_does(labels):
+    spec = kbs.Spec("pair-classification", ("text", "text_pair"), 8, ("0", "1"))
+    scores = measured.majority_scores(spec, list(labels), ("f1", "accuracy", "matthews"))
+    gold = [int(label) for label in labels]
+    always = [round(np.mean(gold) - 1e-9)] * len(gold)
+    assert scores["accuracy"] == metrics.accuracy_score(gold, always)
+    assert scores["f1"] == pytest.approx(metrics.f1_score(gold, always, zero_division=0), abs=1e-4)
+    assert scores["matthews"] is None  # for which scikit-learn has 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_one"),
+    [
+        (("neutral", "ENTAILMENT", "contradiction"), True),
+        (("a", "b", "c"), False),
+        (("entailment", "not_entailment"), False),
+    ],
+)
+def test_which_models_have_three_classes(labels, is_one, small, tokenizer):
+    model = three_class_model(nli_model(small, tokenizer, labels, labels[1]), 32)
+    assert (model is not None) is is_one
+    if is_one:
+        assert model.predict({"text": ["a"], "text_pair": ["b"]})[0]["label"] == "ENTAILMENT"
+    assert three_class_model(small, 32) is None
+
+
+def test_names_of_tasks():
+    assert [glue_task(name).name for name in ("cola", "SST2", "sts_b", "MNLI")] == ["CoLA", "SST-2", "STS-B", "MNLI"]
+
+
+# The leaderboard's score of the miniatures: the mean of nine tasks, of two metrics of one their mean, of MNLI too. That
+# of BERT-base in the paper has no WNLI, and the two sets of MNLI apart (recipes/README.md has these figures).
+@pytest.mark.parametrize(
+    ("model", "score"),
+    [("BERT-Tiny", 64.2), ("BERT-Mini", 65.8), ("BERT-Small", 71.2), ("BERT-Medium", 73.5), ("BERT-base", 79.6)],
+)
+def test_published_figures_have_the_published_mean(model, score):
+    by_set = PUBLISHED[model]
+    for task in GLUE.values():
+        for one in task.sets:
+            assert one.name not in by_set or len(by_set[one.name]) == len(task.metrics)
+    means = {
+        name: statistics.mean(figure for figure in figures if figure is not None) for name, figures in by_set.items()
+    }
+    if model != "BERT-base":
+        means["MNLI"] = (means.pop("MNLI-m") + means.pop("MNLI-mm")) / 2
+    assert len(means) == 9
+    assert statistics.mean(means.values()) == pytest.approx(score, abs=0.1)
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(benchmark.tf.distribute, "MultiWorkerMirroredStrategy", object)
+    with pytest.raises(kbs.UserError, match="`strategy`: GLUE is run by one process"):
+        kbs.glue("init", DATA, "out", strategy=object())
