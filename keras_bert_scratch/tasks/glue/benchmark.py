@@ -70,6 +70,7 @@ def glue(
         UserError: a task is unknown, a file is missing or bad, or a folder holds another run.
 
     Example:
+        >>> from pathlib import Path
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
         >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
         >>> Path("data/SST-2").mkdir(parents=True)

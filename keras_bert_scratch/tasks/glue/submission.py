@@ -59,6 +59,7 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
     Scores are cut off at 0 and 5, here and nowhere else; labels are the model's own names.
 
     Example:
+        >>> from pathlib import Path
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
         >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
         >>> spec = Spec("classification", ("text",), 8, ("0", "1"))
