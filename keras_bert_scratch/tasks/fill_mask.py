@@ -125,7 +125,7 @@ class FillMask(Task):
         """`tokens` and `scores` of each mask; of a text without masks `log_likelihood`, natural, of its pieces."""
         notes, vocabulary = features.notes, features.notes["vocabulary"]
         texts, hidden = notes["texts"], notes["windows"].hidden
-        log_probs = tf.nn.log_softmax(outputs[:, 0])
+        log_probs = _log_probs(outputs, vocabulary)
         k = _num_answers(spec, vocabulary)
         asks_mask = hidden == vocabulary.mask_id
         of_masks = tf.where(_allowed(texts, vocabulary), log_probs[asks_mask], -float("inf"))
@@ -154,7 +154,7 @@ class FillMask(Task):
         texts, windows = notes["texts"], notes["windows"]
 
         def log_probs(inputs: Mapping[str, Any]) -> tf.Tensor:
-            return tf.nn.log_softmax(self.ask(model, inputs)[:, 0])
+            return _log_probs(self.ask(model, inputs), vocabulary)
 
         k = _num_answers(spec, vocabulary)
         asks_mask = windows.hidden == vocabulary.mask_id
@@ -162,7 +162,7 @@ class FillMask(Task):
             log_probs,
             {name: values[asks_mask] for name, values in features.inputs.items()},
             texts.mask_number(windows.piece, vocabulary)[asks_mask],
-            tf.nn.log_softmax(outputs[:, 0])[asks_mask],
+            _log_probs(outputs, vocabulary)[asks_mask],
             texts.num_masks,
             _allowed(texts, vocabulary),
             min(max(k, BEAM_WIDTH), int(fillers(vocabulary)[0].sum())),
@@ -217,6 +217,11 @@ class FillMask(Task):
                 for gap in row["target_log_scores"][: row["num_gaps"]]
             ]
         return answer
+
+
+def _log_probs(outputs: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
+    """Of each row and token, float32 `(rows, len(vocabulary))`; a model may have more, which pad its embedding."""
+    return tf.nn.log_softmax(outputs[:, 0])[:, : len(vocabulary)]
 
 
 def _num_answers(spec: Spec, vocabulary: Vocabulary) -> int:
