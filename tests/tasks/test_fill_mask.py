@@ -29,11 +29,11 @@ def _eagerly(eager_functions):
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> kbs.BertTokenizer:
+def letters() -> kbs.BertTokenizer:
     return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
 
 
-def asking(tokenizer, max_length: int = 16, **options) -> kbs.FineTuned:
+def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
     """A network of random weights that is sure of itself; `options` are those of asking."""
     keras.utils.set_random_seed(1)
     config = kbs.BertConfig(
@@ -41,12 +41,12 @@ def asking(tokenizer, max_length: int = 16, **options) -> kbs.FineTuned:
     )
     model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.7), pooler=False))
     spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 5, "targets": []})
-    return kbs.FineTuned(model, tokenizer, spec).asking(**options)
+    return kbs.FineTuned(model, letters, spec).asking(**options)
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer) -> kbs.FineTuned:
-    return asking(tokenizer)
+def model(letters) -> kbs.FineTuned:
+    return asking(letters)
 
 
 def all_probabilities(model: kbs.FineTuned, rows: list[tuple[list[int], int]]) -> np.ndarray:
@@ -133,10 +133,10 @@ def test_neighbours_are_not_filled_by_their_own_tops(answers):
     assert answer["fillings"][0]["tokens"] != [mask[0]["token"] for mask in answer["masks"]]
 
 
-def test_a_narrow_beam_keeps_the_best_beginnings(tokenizer, monkeypatch):
+def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
     """Of three masks, with two beginnings kept, beside the search written down plainly."""
     monkeypatch.setattr(fill_mask, "BEAM_WIDTH", 2)
-    model = asking(tokenizer, top_k=2)
+    model = asking(letters, top_k=2)
     pieces = [MASK, A, MASK, MASK]
     beams = [((), 1.0)]
     for position in (0, 2, 3):
@@ -153,9 +153,9 @@ def test_a_narrow_beam_keeps_the_best_beginnings(tokenizer, monkeypatch):
     assert [found["score"] for found in answer["fillings"]] == pytest.approx([score for _, score in beams], rel=1e-4)
 
 
-def test_no_special_token_is_an_answer(tokenizer):
+def test_no_special_token_is_an_answer(letters):
     """Not even of a model that is sure of them; nor is a line of the vocabulary that no text reaches."""
-    model = asking(tokenizer, top_k=100)
+    model = asking(letters, top_k=100)
     bias = model.model.masked_lm_head.bias
     bias.assign(tf.tensor_scatter_nd_add(bias.value, [[PAD], [UNK], [SEP], [MASK], [UNUSED], [EMPTY]], [9.0] * 6))
     (answer,) = model.predict({"text": ["a [MASK] play[MASK]"]})
@@ -179,11 +179,11 @@ def test_no_special_token_is_an_answer(tokenizer):
         ("no mask", [], "no mask"),
     ],
 )
-def test_a_filled_text_is_as_it_was_written(tokenizer, text, tokens, filled):
+def test_a_filled_text_is_as_it_was_written(letters, text, tokens, filled):
     """Beside a text with more masks."""
-    texts = fill_mask.masked_texts(tf.constant([text, "[MASK] " * 3]), tokenizer)
+    texts = fill_mask.masked_texts(tf.constant([text, "[MASK] " * 3]), letters)
     fillings = tf.constant([[tokens + [B] * (3 - len(tokens))], [[A, A, A]]])
-    found = texts.filled(fillings, tokenizer.vocabulary).numpy().tolist()
+    found = texts.filled(fillings, letters.vocabulary).numpy().tolist()
     assert [row[0].decode() for row in found] == [filled, "a a a "]
 
 
@@ -228,10 +228,10 @@ def test_options_that_cannot_be_are_named(model, options, named):
 # --- rows
 
 
-def rows_of(tokenizer, text: str, max_length: int) -> list[str]:
+def rows_of(letters, text: str, max_length: int) -> list[str]:
     """The rows of one text, as text; the piece that is asked for in angle brackets."""
     spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 1, "targets": []})
-    inputs = TASK.features(spec, tokenizer, {"text": tf.constant([text])}).inputs
+    inputs = TASK.features(spec, letters, {"text": tf.constant([text])}).inputs
     shown = []
     for ids, mask, (position,) in zip(
         *(inputs[name].numpy() for name in ("token_ids", "padding_mask", "mask_positions")), strict=True
@@ -274,8 +274,8 @@ def rows_of(tokenizer, text: str, max_length: int) -> list[str]:
         ("[SEP]", 9, ["[CLS] <_> [UNK] [UNK] [SEP]", "[CLS] [UNK] <_> [UNK] [SEP]", "[CLS] [UNK] [UNK] <_> [SEP]"]),
     ],
 )
-def test_rows(tokenizer, text, length, rows):
-    assert rows_of(tokenizer, text, length) == rows
+def test_rows(letters, text, length, rows):
+    assert rows_of(letters, text, length) == rows
 
 
 # --- whole texts
@@ -312,8 +312,8 @@ def test_of_no_pieces_there_is_none(model):
     assert (results["pseudo_perplexity"], results["pseudo_perplexity_per_word"], results["pieces"]) == (None, None, 0)
 
 
-def test_a_long_text_counts_every_piece_once(tokenizer):
-    model = asking(tokenizer, max_length=7)
+def test_a_long_text_counts_every_piece_once(letters):
+    model = asking(letters, max_length=7)
     pieces = [A, PLAY, ING, B] * 4
     _, examples = TASK.read({"text": ["a playing b " * 4]}, model.spec)
     total = 0.0
@@ -406,9 +406,9 @@ def test_the_exported_signature_answers_as_predict_does(model):
 
 
 @pytest.mark.parametrize("made", [kbs.BertPretrainer, kbs.BertMaskedLM])
-def test_a_pretrained_model_fills_masks(model, tokenizer, made, caplog):
+def test_a_pretrained_model_fills_masks(model, letters, made, caplog):
     own = made(kbs.BertBackbone(model.model.backbone.config))
-    own.save_pretrained("model", tokenizer)
+    own.save_pretrained("model", letters)
     loaded = kbs.FineTuned.load("model")
     assert loaded.spec == kbs.Spec("fill-mask", ("text",), 16, options={"top_k": 5, "targets": []})
     assert "taken for fill-mask" in caplog.text
@@ -419,17 +419,41 @@ def test_a_pretrained_model_fills_masks(model, tokenizer, made, caplog):
     assert [len(mask) for mask in kbs.predict("model", {"text": ["[MASK]"]}, top_k=3)[0]["masks"]] == [3]
 
 
-def test_rows_are_no_longer_than_those_of_the_pretraining(model, tokenizer):
+def test_rows_are_no_longer_than_those_of_the_pretraining(model, letters):
     """What is behind them has embeddings that were never trained."""
-    kbs.BertMaskedLM(kbs.BertBackbone(model.model.backbone.config)).save_pretrained("run", tokenizer)
+    kbs.BertMaskedLM(kbs.BertBackbone(model.model.backbone.config)).save_pretrained("run", letters)
     for settings, length in (({"max_length": 8}, 8), ({"max_length": 8, "second_phase": {"max_length": 12}}, 12)):
         Path("run/run.json").write_text(json.dumps({"settings": settings, "status": "finished"}))
         assert kbs.Spec.load("run").max_length == length
 
 
-def test_what_has_no_head_is_refused(tokenizer, small):
+def test_what_has_no_head_is_refused(letters, small):
     kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier")
     with pytest.raises(kbs.UserError, match=r"a BertTextClassifier, which has no head.*'keras-bert pretrain RECORDS"):
         kbs.FineTuned.load("classifier", task="fill-mask")
     with pytest.raises(kbs.UserError, match=r"`task`: fill-mask is not taught.*'keras-bert pretrain RECORDS --init"):
         kbs.finetune("fill-mask", "classifier", {"text": ["a"]}, "out")
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_finds_its_language_likelier_than_a_random_one(records, config, documents):
+    """And than the same words in another order."""
+    tokenizer = kbs.BertTokenizer.load(records)
+    keras.utils.set_random_seed(0)
+    model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.1), pooler=False))
+    spec = kbs.Spec("fill-mask", ("text",), 32, options={"top_k": 1, "targets": []})
+    texts = [document[0] for document in documents[:20]]
+    shuffled = [" ".join(reversed(text.split())) for text in texts]
+
+    def measured(texts: list[str]) -> float:
+        tuned = kbs.FineTuned(model, tokenizer, spec)
+        return tuned.evaluate(TASK.read({"text": texts}, spec)[1])["pseudo_perplexity"]
+
+    before = measured(texts)
+    tf.config.run_functions_eagerly(False)
+    model.compile(kbs.BertAdamW(5e-3, bias_correction=True))
+    batches = kbs.PretrainingRecords(records).batches(max_length=32, rules=kbs.ExampleRules(pairs="none"))
+    model.fit(batches, steps_per_epoch=300, verbose=0)
+    tf.config.run_functions_eagerly(True)
+    assert measured(texts) < 0.2 * before
+    assert measured(texts) < 0.5 * measured(shuffled)
