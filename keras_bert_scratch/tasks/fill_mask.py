@@ -177,9 +177,13 @@ class FillMask(Task):
         }
         if "targets" not in notes:
             return answers
-        asked, num_targets = notes["targets"], len(spec.options["targets"])
-        of_pieces = tf.gather(log_probs(asked.inputs), asked.hidden, batch_dims=1)
-        num_gaps = notes["num_gaps"]
+
+        def of_hidden(some: Mapping[str, Any]) -> tf.Tensor:
+            return tf.gather(log_probs(some), some["hidden"], batch_dims=1)
+
+        asked, num_gaps, num_targets = notes["targets"], notes["num_gaps"], len(spec.options["targets"])
+        # Of many targets, what the model says of all tokens would not go into memory at once.
+        of_pieces = in_parts(of_hidden, {**asked.inputs, "hidden": asked.hidden}, ROWS_AT_ONCE)
         of_targets = tf.math.unsorted_segment_sum(of_pieces, notes["target_of"], tf.reduce_sum(num_gaps) * num_targets)
         by_gap = _by_text(tf.reshape(of_targets, [-1, num_targets]), num_gaps)
         return {**answers, "target_log_scores": by_gap, "num_gaps": num_gaps}
