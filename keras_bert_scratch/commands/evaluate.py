@@ -16,7 +16,9 @@ EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a model.")],
-    data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
+    data: Annotated[
+        Path, typer.Option(help="A table that the task measures on, or a folder of records for a pretrained run.")
+    ],
     length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows per batch of records; else as the run was trained.")] = None,
     text_column: TextColumn = None,
@@ -25,7 +27,7 @@ def evaluate(
     on_bad_row: OnBadRow = "fail",
     task: UsedFor = None,
 ) -> None:
-    """Measure a fine-tuned run on labelled texts, or a pretrained one on records, as the run itself measured."""
+    """Measure a run on a table of its task, or a pretrained one on records, as the run itself measured."""
     from keras_bert_scratch.commands.tables import print_results
 
     if not path_of(data).is_dir():
@@ -38,6 +40,6 @@ def evaluate(
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 
         if task is not None:
-            raise UserError("`task`: is for labelled tables; records are for pretrained runs")
+            raise UserError("`task`: is for tables; records are for pretrained runs")
         results = evaluate_pretrained(run, data, length, batch)
     print_results(f"{path_of(run)} on {path_of(data)}", results)

@@ -14,6 +14,7 @@ import typer
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
+COMMAND = AskingCommand
 
 ROWS_AT_ONCE = 64  # in one call of a SavedModel
 
@@ -29,6 +31,7 @@ Answered = tuple[Mapping[str, str], dict[str, Any]]
 
 
 def predict(
+    ctx: typer.Context,
     model: Annotated[
         Path, typer.Argument(help="A fine-tuned run, a model, or a SavedModel made by 'keras-bert export'.")
     ],
@@ -53,7 +56,7 @@ def predict(
         raise UserError("`text`, `data`: give texts or a table")
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
-    asked = _loaded(model, task)
+    asked = _loaded(model, task, given_options(ctx))
     if data is not None:
         answers = _of_table(asked, data, header_names(text_column, pair_column), on_bad_row)
         first = list(itertools.islice(answers, 1))  # an error of the model comes before the file is made
@@ -71,22 +74,25 @@ def predict(
         print(f"{_line(answer)}\t" + "\t".join(row))
 
 
-def _loaded(model: Path, task: str | None) -> FineTuned | SavedModel:
+def _loaded(model: Path, task: str | None, asking: Mapping[str, Any]) -> FineTuned | SavedModel:
     if (path_of(model) / "saved_model.pb").exists():
         from keras_bert_scratch.serving.saved_model import SavedModel
 
         if task is not None:
             raise UserError("`task`: a SavedModel answers for what it was exported for; leave it out")
+        if asking:
+            raise UserError(f"`{next(iter(asking))}`: a SavedModel answers as it was exported; give it to 'export'")
         return SavedModel(path_of(model))
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-    return FineTuned.load(model, task=task)
+    return FineTuned.load(model, task=task).asking(**asking)
 
 
 def _of_table(
     asked: FineTuned | SavedModel, data: Path, names: Mapping[str, str], on_bad_row: str
 ) -> Iterator[Answered]:
     """The table's rows with their answers, in flat memory."""
+    from keras_bert_scratch.tasks.data.bad_rows import rows_without_fault
     from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
@@ -98,7 +104,7 @@ def _of_table(
     ]
     own = names_in_file(columns, names, data)
     reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
-    return _in_batches(asked, (row.values for row in reader))
+    return _in_batches(asked, (row.values for row in rows_without_fault(reader, asked.fault, on_bad_row)))
 
 
 def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[Answered]:
@@ -130,4 +136,9 @@ def _line(answer: Mapping[str, Any]) -> str:
     if "entities" in answer:
         found = (f"{entity['text']} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
         return ", ".join(found) or "no entities"
+    if "targets" in answer:
+        gaps = (", ".join(f"{word} ({score:.3g})" for word, score in gap.items()) for gap in answer["targets"])
+        return " | ".join(gaps)
+    if "fillings" in answer:
+        return ", ".join(f"{' '.join(found['tokens'])} ({found['score']:.3g})" for found in answer["fillings"])
     return json.dumps(answer, ensure_ascii=False)

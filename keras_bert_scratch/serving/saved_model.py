@@ -11,7 +11,9 @@ import tensorflow_text  # noqa: F401  # registers the operations that the export
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.bad_rows import check_rows
 from keras_bert_scratch.tasks.data.columns import as_tensor
+from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.task import TASK_FILE, Spec, get_task
 
@@ -47,6 +49,10 @@ class SavedModel:
         self.list_columns = tuple(name for name, spec in inputs.items() if spec.shape.rank == 2)
         self._serve = signatures[SIGNATURE]
 
+    def fault(self, row: Mapping[str, Any]) -> BadRow | None:
+        """What is wrong with a row, if anything, where the task is known."""
+        return get_task(self._spec.task).fault(row) if self._spec else None
+
     def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         """The answers about some rows, as the model that was exported gives them.
 
@@ -61,6 +67,7 @@ class SavedModel:
         if set(raw) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
         texts = texts_in_memory(raw, self.list_columns)
+        check_rows(texts, self.fault)
         tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
         outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
         names = list(outputs)

@@ -15,11 +15,12 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
+from keras_bert_scratch.tasks.data.bad_rows import check_rows
 from keras_bert_scratch.tasks.data.columns import as_tensors, concatenated
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
-from keras_bert_scratch.tasks.task import Examples, Raw, Spec, Task, get_task
+from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task, as_json, get_task, options_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 BATCH_SIZE = 64
@@ -102,10 +103,29 @@ class FineTuned:
         model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
 
+    def asking(self, **options: Any) -> FineTuned:
+        """The same model, asked otherwise.
+
+        Args:
+            options: the task's own options of asking, such as `top_k=3` of fill-mask; the others stay as they are.
+
+        Raises:
+            UserError: the task has no such option, or its value cannot be; names it.
+        """
+        kind, stored = self.task.Asking, self.spec.options
+        held = {field.name: stored[field.name] for field in dataclasses.fields(kind) if field.name in stored}
+        asked = options_of(self.spec.task, kind, {**held, **options})
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, options={**stored, **as_json(asked)}))
+
     def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
         """Answers about rows of strings `(rows,)` by column, in the graph: what the exported signature computes."""
-        features = self.task.features(self.spec, self.tokenizer, raw)
-        return self.task.decode(self.spec, self.model(features.inputs, training=False), features)
+        return self._asked(self.task.features(self.spec, self.tokenizer, raw))[1]
+
+    def _asked(self, features: Features) -> tuple[Any, dict[str, tf.Tensor]]:
+        """The model's outputs, and what they mean."""
+        outputs = self.task.ask(self.model, features.inputs)
+        again = self.task.follow_up(self.spec, self.model, outputs, features)
+        return outputs, {**self.task.decode(self.spec, outputs, features), **again}
 
     def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """The answers about some rows, in their order, as JSON can hold them.
@@ -118,6 +138,7 @@ class FineTuned:
         """
         self.task.check_columns(self.spec, raw)
         raw = texts_in_memory(raw, self.task.list_columns)
+        check_rows(raw, self.task.fault)
         decoded, _ = self._decoded(raw)
         names = list(decoded)
         return [
@@ -174,12 +195,12 @@ class FineTuned:
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             features = self.task.features(self.spec, self.tokenizer, raw)
-            outputs = self.model(features.inputs, training=False)
+            outputs, answers = self._asked(features)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold:
                 targets = self.task.targets(self.spec, features, gold, training=False)
                 sums = _loss_sums(self.model, features.inputs, outputs, *targets)
-            return self.task.decode(self.spec, outputs, features), sums
+            return answers, sums
 
         return step
 

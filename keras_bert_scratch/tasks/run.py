@@ -89,7 +89,9 @@ def finetune(
     if isinstance(init, BertConfig) != (tokenizer is not None):
         raise UserError("`tokenizer`: give it with a BertConfig, and only then")
     found = get_task(task)
-    own_options = dataclasses.asdict(options_of(found, task_options or {}))
+    if not found.tunable:
+        raise UserError(f"`task`: {task} is not taught by fine-tuning; see '{found.command('MODEL')}'")
+    own_options = dataclasses.asdict(options_of(task, found.Options, task_options or {}))
     spec = Spec(task, (), how.max_length, header_names=dict(header_names or {}), options=own_options)
     tokenizer = tokenizer or BertTokenizer.load(init)
     train_data = TaskData(found, *found.read(train, spec, on_bad_row), tokenizer)
@@ -148,13 +150,16 @@ def evaluate(
     return tuned.evaluate(examples)
 
 
-def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | None = None) -> list[dict[str, Any]]:
+def predict(
+    run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | None = None, **asking: Any
+) -> list[dict[str, Any]]:
     """The answers of a fine-tuned model about some rows.
 
     Args:
         run: path. The folder of a finished fine-tuning run, or of a model in any known format.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        asking: the task's own options of asking, such as `top_k=3` of fill-mask.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -165,7 +170,7 @@ def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | No
         >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
         [['label', 'score', 'scores']]
     """
-    return FineTuned.load(run, task=task).predict(raw)
+    return FineTuned.load(run, task=task).asking(**asking).predict(raw)
 
 
 def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.labels import check_problem_type
+from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.transfer import read_text
 
 TASK_FILE = "task.json"
@@ -30,6 +31,7 @@ TASKS = {
     "ner": "ner",
     "qa": "qa",
     "choice": "choice",
+    "fill-mask": "fill_mask",
 }
 
 # Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
@@ -37,6 +39,8 @@ TASK_OF_MODEL = {
     "BertTokenClassifier": "ner",
     "BertQuestionAnswerer": "qa",
     "BertMultipleChoice": "choice",
+    "BertPretrainer": "fill-mask",
+    "BertMaskedLM": "fill-mask",
 }
 TASK_OF_PROBLEM = {
     "single_label_classification": "classification",
@@ -217,6 +221,8 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    Asking: ClassVar[type] = NoOptions  # the same of `predict` and `export`; they may be others each time
+    tunable: ClassVar[bool] = True  # whether `finetune` teaches it
     columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
@@ -242,6 +248,14 @@ class Task(abc.ABC):
         """Raises `UserError` unless these are the columns that the model can be asked about."""
         spec.check_columns(raw)
 
+    def fault(self, row: Mapping[str, Any]) -> BadRow | None:
+        """What is wrong with a row that the model is asked about, if anything."""
+        return None
+
+    def command(self, init: AnyPath | str) -> str:
+        """What teaches the model in the folder `init` this task."""
+        return f"keras-bert finetune --task {self.name} --init {init}"
+
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
         """What a model is for that came without `task.json`, as other people's do.
 
@@ -251,9 +265,9 @@ class Task(abc.ABC):
         if checkpoint.architecture != self.model_class.__name__:
             raise UserError(
                 f"{directory}: holds a {checkpoint.architecture}, which has no head for {self.name}; make one with "
-                f"'keras-bert finetune --task {self.name} --init {directory}'"
+                f"'{self.command(directory)}'"
             )
-        options = dataclasses.asdict(self.Options())
+        options = {**as_json(self.Options()), **as_json(self.Asking())}
         return Spec(self.name, self.columns, checkpoint.config.max_position_embeddings, options=options)
 
     @abc.abstractmethod
@@ -279,12 +293,20 @@ class Task(abc.ABC):
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         """What `model_class` takes beside a backbone."""
 
+    def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        """The model's outputs for some windows."""
+        return model(inputs, training=False)
+
     @abc.abstractmethod
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, Any]:
         """Answers from the model's outputs; the keys are the outputs of the exported signature, rows come first.
 
         Lists are padded along their second axis; a number tells how many of a row count.
         """
+
+    def follow_up(self, spec: Spec, model: Any, outputs: Any, features: Features) -> dict[str, Any]:
+        """Answers beside those of `decode` for which the model is asked again, as a beam search does."""
+        return {}
 
     @abc.abstractmethod
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,17 +332,27 @@ def get_task(name: str) -> Task:
     return importlib.import_module(f"keras_bert_scratch.tasks.{TASKS[name]}").TASK
 
 
-def options_of(task: Task, values: Mapping[str, Any]) -> Any:
-    """The task's options object made of `values`.
+def options_of(task: str, kind: type, values: Mapping[str, Any]) -> Any:
+    """The options object of a task made of `values`.
+
+    Args:
+        task: str. The task's name, for errors.
+        kind: class. The task's `Options`, or its `Asking`.
+        values: mapping. By the names of its fields.
 
     Raises:
-        UserError: the task has no such option; lists those that it has.
+        UserError: there is no such option; lists those that there are.
     """
-    known = [field.name for field in dataclasses.fields(task.Options)]
+    known = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         if name not in known:
-            raise UserError(f"`{name}`: is no option of {task.name}; it has {', '.join(known) or 'none'}")
-    return task.Options(**values)
+            raise UserError(f"`{name}`: is no option of {task}; it has {', '.join(known) or 'none'}")
+    return kind(**values)
+
+
+def as_json(options: Any) -> dict[str, Any]:
+    """The fields of an options object as JSON gives them back, tuples as lists."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))
 
 
 def _listed(names: Any) -> str:

@@ -273,11 +273,17 @@ def evaluate_pretrained(
     model = model_class.from_pretrained(run, dtype=policy, packed=rules.packing)
     model.compile(BertAdamW())
     last = settings.get("second_phase") or {}
-    max_length = max_length or last.get("max_length") or settings.get("max_length")
-    max_length = max_length or model.backbone.config.max_position_embeddings
+    max_length = max_length or trained_length(run) or model.backbone.config.max_position_embeddings
     batch_size = batch_size or last.get("batch_size") or settings.get("batch_size", 32)
     majority = label_majority(records, batch_size, max_length, rules)
     return evaluate_pretraining(model, records, batch_size, max_length, rules) | majority
+
+
+def trained_length(run: AnyPath | str) -> int | None:
+    """Tokens per row of a pretraining run's last phase; `None` for a model that is no run."""
+    settings = (read_run(run) or {}).get("settings", {})
+    last = settings.get("second_phase") or {}
+    return last.get("max_length") or settings.get("max_length")
 
 
 def check_sizes(config: BertConfig, records: Records, max_length: int, rules: ExampleRules = BERT_RULES) -> None:

@@ -67,7 +67,7 @@ def asked(model: FineTuned, data: dict[str, list], rows: int) -> dict[str, list[
     return columns or {"text": [" ".join(words) for words in data["words"][:rows]]}
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=[name for name in TASKS if get_task(name).tunable])
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     data = table(request.param, sentences[:64])  # one batch of evaluation, so one shape to trace
     how = FineTuning(**{**QUICK, "epochs": 6, "learning_rate": 1e-2})

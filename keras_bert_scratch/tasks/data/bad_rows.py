@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import collections
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
 
 log = logging.getLogger(__name__)
+
+# What is wrong with a row's values, by column, if anything.
+Fault = Callable[[Mapping[str, Any]], BadRow | None]
 
 
 class BadRows:
@@ -54,3 +60,38 @@ class BadRows:
         """Logs how many were left out, by reason."""
         for reason, count in self.skipped.items():
             log.warning("%s: left out %d %s: %s", self.origin, count, self.unit, reason)
+
+
+def rows_without_fault(reader: Any, fault: Fault, on_bad_row: str) -> Iterator[Any]:
+    """Yields the rows of a table that a task can use; counts the others in `reader.skipped` and logs them.
+
+    Args:
+        reader: `TableReader`.
+        fault: of a row's values.
+        on_bad_row: `str`. `"fail"` raises at the first bad row, `"skip"` leaves it out.
+
+    Raises:
+        UserError: a row is bad, and bad rows are errors; or every row is.
+    """
+    bad, num_rows = BadRows(reader.path, on_bad_row, "rows"), 0
+    for row in reader:
+        if bad.keeps(fault(row.values), f"{reader.unit} {row.line}"):
+            num_rows += 1
+            yield row
+    reader.skipped.update(bad.skipped)
+    bad.skipped = reader.skipped
+    bad.report()
+    if not num_rows:
+        raise UserError(f"{reader.path}: every row is bad ({', '.join(bad.skipped)}); correct the file")
+
+
+def check_rows(columns: Mapping[str, Sequence[Any]], fault: Fault) -> None:
+    """Raises `UserError` for the first bad row of columns in memory.
+
+    Args:
+        columns: by name, equally long.
+        fault: of a row's values.
+    """
+    for number, row in enumerate(zip(*columns.values(), strict=True), 1):
+        if found := fault(dict(zip(columns, row, strict=True))):
+            raise UserError(f"{IN_MEMORY}: row {number} {found.problem}; {found.mend}")

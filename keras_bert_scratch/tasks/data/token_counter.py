@@ -12,7 +12,8 @@ import tensorflow as tf
 from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.task import Spec, Task
 
-ROWS_AT_ONCE = 4096  # tokenized in one call; bounds its memory
+# Tokenized in one call, which bounds its memory; and where a row may have hundreds of windows.
+ROWS_AT_ONCE, WINDOWED_ROWS_AT_ONCE = 4096, 256
 
 
 class TokenCounter:
@@ -25,6 +26,7 @@ class TokenCounter:
     """
 
     def __init__(self, task: Task, spec: Spec, tokenizer: Any) -> None:
+        self._rows_at_once = WINDOWED_ROWS_AT_ONCE if task.windowed else ROWS_AT_ONCE
         self._features = functools.partial(task.features, spec, tokenizer)
         self._graphs: dict[Any, Any] = {}
 
@@ -64,8 +66,8 @@ class TokenCounter:
         """The tokens of each window and the windows of each row, of any number of rows."""
         num_rows = len(next(iter(raw.values())))
         parts = [
-            self.of_batch({name: values[start : start + ROWS_AT_ONCE] for name, values in raw.items()})[:2]
-            for start in range(0, num_rows, ROWS_AT_ONCE)
+            self.of_batch({name: values[start : start + self._rows_at_once] for name, values in raw.items()})[:2]
+            for start in range(0, num_rows, self._rows_at_once)
         ]
         empty = np.zeros(0, np.int32)
         tokens, windows = zip((empty, empty), *parts, strict=True)

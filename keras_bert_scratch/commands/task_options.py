@@ -1,0 +1,102 @@
+"""Options of a task on the command line, beside those of the verb: the fields of the task's own dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from keras_bert_scratch.commands.app import import_tensorflow_quietly
+
+DEFAULT_TASK = "classification"
+
+
+class TaskCommand(TyperCommand):
+    """A command that teaches a task, with the fields of its `Options`; help shows those of a task that is named."""
+
+    kind = "Options"
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        asks_for_help = not {"-h", "--help"}.isdisjoint(args)
+        if name := _value_of("--task", args):
+            self.params = [*self.params, *_task_options([name], self.kind)]
+        elif not asks_for_help:
+            self.params = [*self.params, *_task_options(self.unnamed(), self.kind)]
+        return super().parse_args(ctx, args)
+
+    def unnamed(self) -> Sequence[str]:
+        """The tasks that may be meant where none is named."""
+        return (DEFAULT_TASK,)
+
+
+class AskingCommand(TaskCommand):
+    """A command that asks a model, with the fields of the task's `Asking`; the model may tell which task it is."""
+
+    kind = "Asking"
+
+    def unnamed(self) -> Sequence[str]:
+        from keras_bert_scratch.tasks.task import TASKS
+
+        return tuple(TASKS)
+
+
+def given_options(ctx: typer.Context) -> dict[str, Any]:
+    """The task's options that are on the command line, by name."""
+    return ctx.meta.get("task_options", {})
+
+
+def _value_of(flag: str, args: Sequence[str]) -> str | None:
+    """The value that `flag` has on the command line; the last one counts."""
+    found = None
+    for argument, following in zip(args, [*args[1:], None], strict=True):
+        if argument == flag:
+            found = following
+        elif argument.startswith(f"{flag}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def _task_options(names: Sequence[str], kind: str) -> list[Any]:
+    """The fields of these tasks' `kind` as options of the command line; those given go to the context."""
+    from keras_bert_scratch.tasks.task import TASKS, get_task
+
+    import_tensorflow_quietly()  # the tasks' files need it
+
+    def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+        if ctx.get_parameter_source(parameter.name).name == "COMMANDLINE":
+            ctx.meta.setdefault("task_options", {})[parameter.name] = value
+        return value
+
+    def options() -> None:
+        """Carries the signature that the options are made of."""
+
+    parameters = {}
+    for name in names:
+        if name in TASKS:  # else the verb says so
+            for field in dataclasses.fields(getattr(get_task(name), kind)):
+                parameters.setdefault(field.name, _parameter(field, keep, name))
+    options.__signature__ = inspect.Signature(parameters.values())
+    options.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    alone = typer.Typer(add_completion=False)
+    alone.command()(options)
+    found = [option for option in typer.main.get_command(alone).params if option.name != "help"]
+    for option in found:
+        option.expose_value = False  # the verb's own function does not take it
+    return found
+
+
+def _parameter(field: dataclasses.Field, keep: Any, task: str) -> inspect.Parameter:
+    """A field as a parameter of a command; a tuple of strings is a flag that is given several times, each a value."""
+    several = isinstance(field.default, tuple)
+    flag = "--" + (field.name.removesuffix("s") if several else field.name).replace("_", "-")
+    option = typer.Option(flag, callback=keep, help=f"Of {task}: docs/tasks/{task}.md.")
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=list(field.default) if several else field.default,
+        annotation=Annotated[list[str] if several else type(field.default), option],
+    )

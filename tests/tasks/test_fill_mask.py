@@ -1,0 +1,462 @@
+"""Filling masks, against the model asked row by row; the pseudo-perplexity of texts."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tasks.answers import check_same
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.tasks import fill_mask
+from keras_bert_scratch.tasks.task import get_task
+
+TASK = get_task("fill-mask")
+TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused7]", "a", "b", "play", "##ing", "##ed", ".", "京", "")
+PAD, UNK, CLS, SEP, MASK, UNUSED, A, B, PLAY, ING, ED, DOT, KYO, EMPTY = range(len(TOKENS))
+WORDS = {A, B, PLAY, DOT, KYO}  # what may stand at the start of a word
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _eagerly(eager_functions):
+    with eager_functions():
+        yield
+
+
+@pytest.fixture(scope="module")
+def letters() -> kbs.BertTokenizer:
+    return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
+
+
+def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
+    """A network of random weights that is sure of itself; `options` are those of asking."""
+    keras.utils.set_random_seed(1)
+    config = kbs.BertConfig(
+        vocab_size=len(TOKENS), num_layers=1, hidden_size=16, num_heads=2, max_position_embeddings=16
+    )
+    model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.7), pooler=False))
+    spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 5, "targets": []})
+    return kbs.FineTuned(model, letters, spec).asking(**options)
+
+
+@pytest.fixture(scope="module")
+def model(letters) -> kbs.FineTuned:
+    return asking(letters)
+
+
+def all_probabilities(model: kbs.FineTuned, rows: list[tuple[list[int], int]]) -> np.ndarray:
+    """What the model says of one piece of each row; the rows are made here, and equally long."""
+    ids = np.array([[CLS, *pieces, SEP] for pieces, _ in rows], np.int32)
+    inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": 0 * ids + 1}
+    positions = np.array([[position + 1] for _, position in rows], np.int32)
+    logits = np.asarray(model.model({**inputs, "mask_positions": positions}), np.float64)[:, 0]
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def probabilities(model: kbs.FineTuned, pieces: list[int], position: int) -> np.ndarray:
+    return all_probabilities(model, [(pieces, position)])[0]
+
+
+def chain(model: kbs.FineTuned, pieces: list[int], fillings: list[dict[int, int]]) -> list[float]:
+    """The probability of each filling by position, from left to right."""
+    rows = []
+    for filling in fillings:
+        row = list(pieces)
+        for position, token in filling.items():
+            rows.append((list(row), position, token))
+            row[position] = token
+    true = all_probabilities(model, [row[:2] for row in rows])
+    of_pieces = true[np.arange(len(rows)), [token for *_, token in rows]]
+    return of_pieces.reshape(len(fillings), -1).prod(axis=1).tolist()
+
+
+# --- masks
+
+MASKED = {
+    "a [MASK] b.": [A, MASK, B, DOT],
+    "[MASK]": [MASK],
+    "A [MASK] play [MASK].": [A, MASK, PLAY, MASK, DOT],
+    "[MASK] [MASK] b": [MASK, MASK, B],
+    "play[MASK] a": [PLAY, MASK, A],
+    "[MASK][MASK]ing a": [MASK, MASK, UNK, A],
+    "京[MASK].": [KYO, MASK, DOT],
+    "b-[MASK]": [B, UNK, MASK],
+}
+GLUED = {"play[MASK] a": {1}, "[MASK][MASK]ing a": {1}, "京[MASK].": {1}}
+
+
+def allowed(text: str, position: int) -> set[int]:
+    return WORDS | {ING, ED} if position in GLUED.get(text, ()) else WORDS
+
+
+@pytest.fixture(scope="module")
+def answers(model) -> dict[str, dict]:
+    """Of texts with different numbers of masks at once."""
+    return dict(zip(MASKED, model.predict({"text": list(MASKED)}), strict=True))
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_each_mask_by_itself_is_what_the_model_says(model, answers, text):
+    """The probability is that among all tokens; those that may not stand there are left out."""
+    pieces, answer = MASKED[text], answers[text]
+    positions = [position for position, piece in enumerate(pieces) if piece == MASK]
+    assert len(answer["masks"]) == len(positions)
+    for found, position in zip(answer["masks"], positions, strict=True):
+        true = probabilities(model, pieces, position)
+        best = sorted(allowed(text, position), key=lambda token: -true[token])[:5]
+        assert [row["token"] for row in found] == [TOKENS[token] for token in best]
+        assert [row["score"] for row in found] == pytest.approx(true[best], abs=1e-5)
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_a_beam_that_keeps_all_finds_what_trying_everything_finds(model, answers, text):
+    pieces, answer = MASKED[text], answers[text]
+    positions = [position for position, piece in enumerate(pieces) if piece == MASK]
+    all_tokens = list(itertools.product(*(allowed(text, position) for position in positions)))
+    scores = chain(model, pieces, [dict(zip(positions, tokens, strict=True)) for tokens in all_tokens])
+    every = dict(zip(all_tokens, scores, strict=True))
+    best = sorted(every, key=lambda tokens: -every[tokens])[:5]
+    assert [found["tokens"] for found in answer["fillings"]] == [[TOKENS[token] for token in row] for row in best]
+    assert [found["score"] for found in answer["fillings"]] == pytest.approx([every[row] for row in best], rel=1e-4)
+    assert (answer["filled"], answer["score"]) == (answer["fillings"][0]["text"], answer["fillings"][0]["score"])
+
+
+def test_neighbours_are_not_filled_by_their_own_tops(answers):
+    """Else there would be nothing to search for."""
+    answer = answers["[MASK] [MASK] b"]
+    assert answer["fillings"][0]["tokens"] != [mask[0]["token"] for mask in answer["masks"]]
+
+
+def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
+    """Of three masks, with two beginnings kept, beside the search written down plainly."""
+    monkeypatch.setattr(fill_mask, "BEAM_WIDTH", 2)
+    model = asking(letters, top_k=2)
+    pieces = [MASK, A, MASK, MASK]
+    beams = [((), 1.0)]
+    for position in (0, 2, 3):
+        longer = []
+        for tokens, score in beams:
+            row = list(pieces)
+            for place, token in zip((0, 2, 3), tokens, strict=False):
+                row[place] = token
+            true = probabilities(model, row, position)
+            longer += [((*tokens, token), score * true[token]) for token in WORDS]
+        beams = sorted(longer, key=lambda beam: -beam[1])[:2]
+    (answer,) = model.predict({"text": ["[MASK] a [MASK] [MASK]"]})
+    assert [found["tokens"] for found in answer["fillings"]] == [[TOKENS[token] for token in row] for row, _ in beams]
+    assert [found["score"] for found in answer["fillings"]] == pytest.approx([score for _, score in beams], rel=1e-4)
+
+
+def test_no_special_token_is_an_answer(letters):
+    """Not even of a model that is sure of them; nor is a line of the vocabulary that no text reaches."""
+    model = asking(letters, top_k=100)
+    bias = model.model.masked_lm_head.bias
+    bias.assign(tf.tensor_scatter_nd_add(bias.value, [[PAD], [UNK], [SEP], [MASK], [UNUSED], [EMPTY]], [9.0] * 6))
+    (answer,) = model.predict({"text": ["a [MASK] play[MASK]"]})
+    assert [len(mask) for mask in answer["masks"]] == [5, 5]  # as many as there are at the start of a word
+    assert {row["token"] for row in answer["masks"][0]} == {TOKENS[token] for token in WORDS}
+    said = {token for found in answer["fillings"] for token in found["tokens"]}
+    assert said <= {TOKENS[token] for token in WORDS | {ING, ED}}
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "filled"),
+    [
+        ("The  capital of [MASK] is Ä.", [A], "The  capital of a is Ä."),
+        ("Play[MASK] [MASK]", [ING, B], "Playing b"),
+        ("Play[MASK]", [B], "Play b"),
+        ("Play[MASK]", [DOT], "Play."),
+        ("京[MASK]", [KYO], "京京"),
+        ("[MASK][MASK]!", [PLAY, ED], "played!"),
+        ("[MASK][MASK]", [A, B], "a b"),
+        ("([MASK])\n", [A], "(a)\n"),
+        ("no mask", [], "no mask"),
+    ],
+)
+def test_a_filled_text_is_as_it_was_written(letters, text, tokens, filled):
+    """Beside a text with more masks."""
+    texts = fill_mask.masked_texts(tf.constant([text, "[MASK] " * 3]), letters)
+    fillings = tf.constant([[tokens + [B] * (3 - len(tokens))], [[A, A, A]]])
+    found = texts.filled(fillings, letters.vocabulary).numpy().tolist()
+    assert [row[0].decode() for row in found] == [filled, "a a a "]
+
+
+# --- targets
+
+
+TARGETS = {"b": [B], "Playing": [PLAY, ING], "##ed": [ED], "a play. b": [A, PLAY, DOT, B]}
+# By text: what is before and behind each gap.
+GAPS = {
+    "a [MASK] b": [([A], [B])],
+    "[MASK] a [MASK].": [([], [A, MASK, DOT]), ([MASK, A], [DOT])],
+    # Neighbours are one gap, which a target fills whole.
+    "[MASK] [MASK] b [MASK]": [([], [B, MASK]), ([MASK, MASK, B], [])],
+}
+
+
+def test_a_target_is_scored_piece_by_piece(model):
+    asked = model.asking(targets=list(TARGETS)).predict({"text": list(GAPS)})
+    for gaps, answer in zip(GAPS.values(), asked, strict=True):
+        for found, (before, behind) in zip(answer["targets"], gaps, strict=True):
+            for target, pieces in TARGETS.items():
+                row = [*before, *[MASK] * len(pieces), *behind]
+                (true,) = chain(model, row, [{len(before) + number: piece for number, piece in enumerate(pieces)}])
+                assert found[target] == pytest.approx(true, rel=1e-3), target
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"targets": ["b", "chess"]}, "`targets`: 'chess' has a piece that is not in the vocabulary"),
+        ({"targets": [" "]}, "`targets`: ' ' has no pieces"),
+        ({"targets": ["[MASK]"]}, r"`targets`: '\[MASK\]' has a piece"),
+        ({"top_k": 0}, "`top_k`: must be at least 1"),
+        ({"beams": 3}, "`beams`: is no option of fill-mask; it has top_k, targets"),
+    ],
+)
+def test_options_that_cannot_be_are_named(model, options, named):
+    with pytest.raises(kbs.UserError, match=named):
+        model.asking(**options).predict({"text": ["[MASK]"]})
+
+
+# --- rows
+
+
+def rows_of(letters, text: str, max_length: int) -> list[str]:
+    """The rows of one text, as text; the piece that is asked for in angle brackets."""
+    spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 1, "targets": []})
+    inputs = TASK.features(spec, letters, {"text": tf.constant([text])}).inputs
+    shown = []
+    for ids, mask, (position,) in zip(
+        *(inputs[name].numpy() for name in ("token_ids", "padding_mask", "mask_positions")), strict=True
+    ):
+        tokens = [TOKENS[token] for token in ids[: mask.sum()]]
+        tokens[position] = f"<{tokens[position]}>"
+        shown.append(" ".join(tokens).replace("[MASK]", "_"))
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "rows"),
+    [
+        (
+            "playing a played",
+            9,
+            [
+                "[CLS] <_> _ a play ##ed [SEP]",
+                "[CLS] play <_> a play ##ed [SEP]",
+                "[CLS] play ##ing <_> play ##ed [SEP]",
+                "[CLS] play ##ing a <_> _ [SEP]",
+                "[CLS] play ##ing a play <_> [SEP]",
+            ],
+        ),
+        # Beyond a row: as much before the piece as behind it, at an end all that has room.
+        ("a b a b [MASK] . . . b", 6, ["[CLS] a b <_> . [SEP]"]),
+        ("[MASK] a b a b a [MASK]", 5, ["[CLS] <_> a b [SEP]", "[CLS] b a <_> [SEP]"]),
+        # What is hidden ends where the row does.
+        (
+            "a playinging",
+            5,
+            [
+                "[CLS] <_> play ##ing [SEP]",
+                "[CLS] a <_> _ [SEP]",
+                "[CLS] play <_> _ [SEP]",
+                "[CLS] play ##ing <_> [SEP]",
+            ],
+        ),
+        ("", 5, ["[CLS] <_> [SEP]"]),
+        ("[SEP]", 9, ["[CLS] <_> [UNK] [UNK] [SEP]", "[CLS] [UNK] <_> [UNK] [SEP]", "[CLS] [UNK] [UNK] <_> [SEP]"]),
+    ],
+)
+def test_rows(letters, text, length, rows):
+    assert rows_of(letters, text, length) == rows
+
+
+# --- whole texts
+
+
+def log_likelihood(model: kbs.FineTuned, pieces: list[int]) -> float:
+    """By the definition: each piece where it and the later pieces of its word are hidden."""
+    total = 0.0
+    for position, piece in enumerate(pieces):
+        end = position + 1
+        while end < len(pieces) and TOKENS[pieces[end]].startswith("##"):
+            end += 1
+        hidden = [*pieces[:position], *[MASK] * (end - position), *pieces[end:]]
+        total += math.log(probabilities(model, hidden, position)[piece])
+    return total
+
+
+WHOLE = {"Playing a played b.": [PLAY, ING, A, PLAY, ED, B, DOT], "chess": [UNK], "": [], "playinged": [PLAY, ING, ED]}
+
+
+def test_pseudo_perplexity_is_that_of_its_definition(model, monkeypatch):
+    monkeypatch.setattr(fill_mask, "ROWS_AT_ONCE", 2)
+    true = sum(log_likelihood(model, pieces) for pieces in WHOLE.values())
+    _, examples = TASK.read({"text": list(WHOLE)}, model.spec)
+    results = model.evaluate(examples)
+    expected = {"pseudo_perplexity": math.exp(-true / 11), "pseudo_perplexity_per_word": math.exp(-true / 7)}
+    expected |= {"pieces": 11, "words": 7, "unknown_pieces": 1, "loss": -true / 11, "examples": 4}
+    assert results == pytest.approx(expected, rel=1e-3)
+
+
+def test_of_no_pieces_there_is_none(model):
+    _, examples = TASK.read({"text": ["", " \n"]}, model.spec)
+    results = model.evaluate(examples)
+    assert (results["pseudo_perplexity"], results["pseudo_perplexity_per_word"], results["pieces"]) == (None, None, 0)
+
+
+def test_a_long_text_counts_every_piece_once(letters):
+    model = asking(letters, max_length=7)
+    pieces = [A, PLAY, ING, B] * 4
+    _, examples = TASK.read({"text": ["a playing b " * 4]}, model.spec)
+    total = 0.0
+    for position, piece in enumerate(pieces):
+        start = min(max(position - 2, 0), len(pieces) - 5)
+        row = list(pieces)
+        row[position] = MASK
+        if piece == PLAY:
+            row[position + 1] = MASK
+        total += math.log(probabilities(model, row[start : start + 5], position - start)[piece])
+    results = model.evaluate(examples)
+    assert results["pieces"] == 16
+    assert results["loss"] == pytest.approx(-total / 16, abs=1e-3)
+
+
+def test_windows_are_numbered_as_batches_take_them(model):
+    """`fit` and its validation take windows one by one."""
+    spec, examples = TASK.read({"text": list(WHOLE)}, model.spec)
+    data = kbs.TaskData(TASK, spec, examples, model.tokenizer)
+    assert len(data) == 12  # the empty text's counts nothing
+    rows = [
+        (tuple(ids[mask == 1]), label)
+        for inputs, labels, weights in data.evaluation_batches(5).as_numpy_iterator()
+        for ids, mask, (label,), (weight,) in zip(
+            inputs["token_ids"], inputs["padding_mask"], labels, weights, strict=True
+        )
+        if weight
+    ]
+    assert sorted(label for _, label in rows) == sorted(itertools.chain(*WHOLE.values()))
+    assert ((CLS, PLAY, MASK, MASK, SEP), ING) in rows
+
+
+# --- what is asked
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a b", r"has no \[MASK\]; write \[MASK\] where"),
+        ("a [mask] b", r"has '\[mask\]', but no \[MASK\]; write it as \[MASK\]"),
+        ("a <mask> b", r"has '<mask>', but no"),
+        (b"a b", r"has no \[MASK\]"),
+    ],
+)
+def test_a_text_without_mask_is_named(model, text, named):
+    with pytest.raises(kbs.UserError, match=f"row 2 {named}"):
+        model.predict({"text": ["[MASK]", text]})
+
+
+def test_bad_rows_of_a_file_are_named_or_left_out(model, caplog):
+    Path("t.csv").write_text("sentence\na [MASK]\nb\n[MASK] b\n")
+    with pytest.raises(kbs.UserError, match=r"t\.csv: line 3 has no \[MASK\].*`on_bad_row='skip'`"):
+        list(model.predict_file("t.csv", {}, "fail"))
+    answered = [row["text"] for row, _ in model.predict_file("t.csv", {}, "skip")]
+    assert answered == ["a [MASK]", "[MASK] b"]
+    assert r"left out 1 rows: no [MASK]" in caplog.text
+    with pytest.raises(kbs.UserError, match=r"t\.csv: line 2 has a \[MASK\], but is measured as a whole"):
+        TASK.read("t.csv", model.spec)
+    _, examples = TASK.read("t.csv", model.spec, "skip")
+    assert (examples.raw["text"], dict(examples.skipped)) == (["b"], {"has [MASK]": 2})
+    Path("t.csv").write_text("text\nb\n")
+    with pytest.raises(kbs.UserError, match="every row is bad"):
+        list(model.predict_file("t.csv", {}, "skip"))
+
+
+def test_one_text_is_answered_as_many_are(model, answers, monkeypatch):
+    monkeypatch.setattr(fill_mask, "ROWS_AT_ONCE", 3)
+    for text in ("play[MASK] a", "[MASK] [MASK] b"):
+        check_same(model.predict({"text": [text]})[0], answers[text])
+
+
+def test_the_exported_signature_answers_as_predict_does(model):
+    """Of a text without mask it gives the log-likelihood, which `evaluate` takes."""
+    tuned = model.asking(top_k=2, targets=["playing"])
+    kbs.export_saved_model(tuned, "exported")
+    saved = SavedModel(Path("exported"))
+    texts = [*MASKED, "a " * 30 + "[MASK]"]
+    for ours, theirs in zip(tuned.predict({"text": texts}), saved.predict({"text": texts}), strict=True):
+        check_same(json.loads(json.dumps(ours)), theirs)
+    with pytest.raises(kbs.UserError, match=r"row 2 has no \[MASK\]"):
+        saved.predict({"text": ["[MASK]", "a"]})
+    outputs = saved._serve(text=tf.constant(["a [MASK]", *WHOLE]))
+    assert {int(value.shape[0]) for value in outputs.values()} == {5}
+    true = [0.0, *(log_likelihood(model, pieces) for pieces in WHOLE.values())]
+    assert outputs["log_likelihood"].numpy().tolist() == pytest.approx(true, abs=1e-4)
+    assert outputs["num_masks"].numpy().tolist() == [1, 0, 0, 0, 0]
+
+
+# --- models
+
+
+@pytest.mark.parametrize("made", [kbs.BertPretrainer, kbs.BertMaskedLM])
+def test_a_pretrained_model_fills_masks(model, letters, made, caplog):
+    own = made(kbs.BertBackbone(model.model.backbone.config))
+    own.save_pretrained("model", letters)
+    loaded = kbs.FineTuned.load("model")
+    assert loaded.spec == kbs.Spec("fill-mask", ("text",), 16, options={"top_k": 5, "targets": []})
+    assert "taken for fill-mask" in caplog.text
+    assert "start from random numbers" not in caplog.text
+    assert np.array_equal(loaded.model.masked_lm_head.bias, own.masked_lm_head.bias)
+    loaded.asking(top_k=2, targets=["a"]).save("again")
+    assert kbs.Spec.load("again").options == {"top_k": 2, "targets": ["a"]}
+    # Its embedding has one row more than `vocab.txt`, whose last line is empty: that row counts in the probabilities.
+    (mask,) = kbs.predict("model", {"text": ["[MASK]"]}, top_k=3)[0]["masks"]
+    true = probabilities(loaded, [MASK], 0)
+    assert [row["score"] for row in mask] == pytest.approx(sorted(true[list(WORDS)], reverse=True)[:3], abs=1e-5)
+
+
+def test_rows_are_no_longer_than_those_of_the_pretraining(model, letters):
+    """What is behind them has embeddings that were never trained."""
+    kbs.BertMaskedLM(kbs.BertBackbone(model.model.backbone.config)).save_pretrained("run", letters)
+    for settings, length in (({"max_length": 8}, 8), ({"max_length": 8, "second_phase": {"max_length": 12}}, 12)):
+        Path("run/run.json").write_text(json.dumps({"settings": settings, "status": "finished"}))
+        assert kbs.Spec.load("run").max_length == length
+
+
+def test_what_has_no_head_is_refused(letters, small):
+    kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier")
+    with pytest.raises(kbs.UserError, match=r"a BertTextClassifier, which has no head.*'keras-bert pretrain RECORDS"):
+        kbs.FineTuned.load("classifier", task="fill-mask")
+    with pytest.raises(kbs.UserError, match=r"`task`: fill-mask is not taught.*'keras-bert pretrain RECORDS --init"):
+        kbs.finetune("fill-mask", "classifier", {"text": ["a"]}, "out")
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_finds_its_language_likelier_than_a_random_one(records, config, documents):
+    """And than the same words in another order."""
+    tokenizer = kbs.BertTokenizer.load(records)
+    keras.utils.set_random_seed(0)
+    model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.1), pooler=False))
+    spec = kbs.Spec("fill-mask", ("text",), 32, options={"top_k": 1, "targets": []})
+    texts = [document[0] for document in documents[:20]]
+    shuffled = [" ".join(reversed(text.split())) for text in texts]
+
+    def measured(texts: list[str]) -> float:
+        tuned = kbs.FineTuned(model, tokenizer, spec)
+        return tuned.evaluate(TASK.read({"text": texts}, spec)[1])["pseudo_perplexity"]
+
+    before = measured(texts)
+    tf.config.run_functions_eagerly(False)
+    model.compile(kbs.BertAdamW(5e-3, bias_correction=True))
+    batches = kbs.PretrainingRecords(records).batches(max_length=32, rules=kbs.ExampleRules(pairs="none"))
+    model.fit(batches, steps_per_epoch=300, verbose=0)
+    tf.config.run_functions_eagerly(True)
+    assert measured(texts) < 0.2 * before
+    assert measured(texts) < 0.5 * measured(shuffled)
