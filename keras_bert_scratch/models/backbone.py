@@ -126,6 +126,17 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
             x = block(x, bias)
         return self.encoder_blocks[-1](x, bias, query_positions), token_embedding
 
+    def encode_pooled(self, inputs: dict[str, Any]) -> Any:
+        """The pooled vector alone, for heads that read no other; it saves most of the last block's work.
+
+        Args:
+            inputs: dict of tensors. The backbone's, also symbolic; of rows that are not packed.
+
+        Returns: `(batch, hidden_size)`, equal to `pooled_output`.
+        """
+        first, _ = self.encode_positions(inputs, keras.ops.zeros_like(inputs["token_ids"][:, :1]))
+        return self.pooler(first)
+
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs for a batch with the layers' outputs and attention weights, for plots and study; no dropout.
 

@@ -53,7 +53,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         # === Functional Model ===
         inputs = backbone_inputs((None, None))
         rows = {name: merge_choices(value) for name, value in inputs.items()}  # (batch * choices, length)
-        scores = choice_head(dropout(backbone(rows)["pooled_output"]))  # (batch * choices, 1)
+        scores = choice_head(dropout(backbone.encode_pooled(rows)))  # (batch * choices, 1)
         logits = keras.ops.cast(split_choices(scores, inputs["token_ids"]), "float32")
         is_there = keras.ops.any(keras.ops.cast(inputs["padding_mask"], "bool"), axis=-1)  # (batch, choices)
         super().__init__(inputs=inputs, outputs=keras.ops.where(is_there, logits, ABSENT), **kwargs)

@@ -42,7 +42,7 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        logits = next_sentence_head(backbone(inputs)["pooled_output"])
+        logits = next_sentence_head(backbone.encode_pooled(inputs))
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
 
         # === Config ===

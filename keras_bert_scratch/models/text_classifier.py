@@ -73,7 +73,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        logits = classifier_head(dropout(backbone(inputs)["pooled_output"]))
+        logits = classifier_head(dropout(backbone.encode_pooled(inputs)))
         super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
 
         # === Config ===
