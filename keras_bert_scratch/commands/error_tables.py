@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from keras_bert_scratch.commands.tables import grid_of
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.evaluation import Evaluation
 
 MOST_PAIRS = 20  # of labels, where a whole confusion matrix is wider than the screen
-WIDEST_PART = 3  # a column takes at most this part of the screen, the text what is left
-LEAST_TEXT = 24  # characters
+LEAST_TEXT = 24  # characters that are left for the text
+NARROW = 8  # what a column has in any case
+BORDER = 3  # characters between two columns
 
 
 def print_errors(evaluation: Evaluation, number: int) -> None:
@@ -32,24 +34,9 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
     print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', the worst first' * (len(shown) > 1)}")
     console = Console()
     if shown:
-        headings = list(shown[0][1].shown)
-        table = Table()
-        table.add_column("row", justify="right", no_wrap=True)
-        for heading in headings:
-            is_number = isinstance(shown[0][1].shown[heading], float)
-            table.add_column(
-                heading,
-                justify="right" if is_number else "left",
-                overflow="fold",
-                no_wrap=is_number,
-                max_width=None if is_number else max(8, (console.width - LEAST_TEXT) // len(headings)),
-            )
-        table.add_column("text", no_wrap=True, overflow="ellipsis", min_width=LEAST_TEXT)
-        for row, error in shown:
-            cells = [error.shown[heading] for heading in headings]
-            text = _text(evaluation.lines[row], tuple(evaluation.examples.raw), console.width)
-            table.add_row(f"{row + 1:,}", *(Text(_cell(cell)) for cell in cells), Text(text))
-        console.print(table)
+        rows = [[f"{row + 1:,}", *map(_cell, error.shown.values())] for row, error in shown]
+        texts = [_text(evaluation.lines[row], tuple(evaluation.examples.raw)) for row, _ in shown]
+        console.print(_list(["row", *shown[0][1].shown], rows, texts, console.width))
     if isinstance(evaluation.breakdown, Confusion):
         console.print(_confusion(evaluation.breakdown, console.width))
     elif isinstance(evaluation.breakdown, ByLabel):
@@ -67,11 +54,27 @@ def _confusion(breakdown: Confusion, width: int) -> Table:
     return table
 
 
+def _list(headings: list[str], rows: list[list[str]], texts: list[str], width: int) -> Table:
+    """Cells of any length are broken, and the text is cut to what is left of the screen."""
+    wanted = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+    narrow = [column for column in wanted if column <= NARROW]
+    room = width - LEAST_TEXT - sum(narrow) - BORDER * (len(wanted) + 1)
+    widths = [min(column, max(NARROW, room // max(1, len(wanted) - len(narrow)))) for column in wanted]
+    left = width - 1 - sum(column + BORDER for column in widths) - BORDER
+    table = Table(
+        *(Column(heading, width=column, overflow="fold") for heading, column in zip(headings, widths, strict=True)),
+        Column("text", width=max(left, LEAST_TEXT), no_wrap=True, overflow="ellipsis"),
+    )
+    for cells, text in zip(rows, texts, strict=True):
+        table.add_row(*map(Text, cells), Text(text))
+    return table
+
+
 def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _text(line: Mapping[str, Any], columns: tuple[str, ...], width: int) -> str:
-    """What the model read, on one line, cut to what a screen can show."""
+def _text(line: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+    """What the model read, on one line."""
     parts = (line[column] if isinstance(line[column], str) else " ".join(line[column]) for column in columns)
-    return " ".join(" | ".join(part[: 4 * width] for part in parts).split())
+    return " ".join(" | ".join(parts).split())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
 def grid_of(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """A table of several things that have the same values; `name` stands above the things."""
     columns = list(next(iter(rows.values())))
-    grid = Table(name.replace("_", " "), *(Text(column.replace("_", " ")) for column in columns))
+    grid = Table(*(Column(Text(heading.replace("_", " "))) for heading in (name, *columns)))
     for key, values in rows.items():
         grid.add_row(Text(key), *(_shown(values[column]) for column in columns))
     return grid
