@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving.saved_model import SavedModel
@@ -12,7 +13,6 @@ from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import Evaluation
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.task import TASK_FILE
 
 SAVED_MODEL_FILE = "saved_model.pb"
 

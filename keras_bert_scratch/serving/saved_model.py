@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.columns import in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
-from keras_bert_scratch.tasks.task import TASK_FILE, Spec
+from keras_bert_scratch.tasks.task import Spec
 
 
 class SavedModel(Predictor):

@@ -32,18 +32,23 @@ def draw(breakdown: Breakdown, title: str, picture: AnyPath | str) -> None:
     Raises:
         UserError: something is there, or the disk refuses it.
     """
+    atomic.check_is_free(picture)
+    figure = figure_of(breakdown, title)
+    with atomic.write(picture) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+
+
+def figure_of(breakdown: Breakdown, title: str) -> Any:
+    """The same as matplotlib's figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    atomic.check_is_free(picture)
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    _draw(breakdown, figure, axes)
-    columns = int(figure.get_size_inches()[0] * 10)
-    figure.suptitle("\n".join(textwrap.wrap(title, columns)), fontsize=10, **PLAIN)
-    with atomic.write(picture) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+    _draw(breakdown, figure, figure.subplots())
+    characters = int(figure.get_size_inches()[0] * 10)
+    figure.suptitle("\n".join(textwrap.wrap(title, characters)), fontsize=10, **PLAIN)
+    return figure
 
 
 def check_name(picture: AnyPath | str) -> None:
@@ -75,7 +80,8 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> None:
     figure.colorbar(image, ax=axes, label="fraction of the row", shrink=0.8)
     size = 9 if number <= 12 else 8 if number <= MOST_COUNTED else 6
     turned = (number > 2 and sum(map(len, names)) > 6 * number) or max(map(len, names)) > 10
-    turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    angle = 45 if number <= MOST_COUNTED else 90
+    turn = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"} if turned else {}
     with_rows = [f"{name} ({rows:,})" for name, rows in zip(names, support, strict=True)]
     axes.set_xticks(range(number), names, fontsize=size, **turn, **PLAIN)
     axes.set_yticks(range(number), with_rows, fontsize=size, **PLAIN)

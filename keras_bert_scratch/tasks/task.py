@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
@@ -19,8 +19,6 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.labels import check_problem_type
 from keras_bert_scratch.tasks.error_analysis import Breakdown, WrongAnswer
 from keras_bert_scratch.transfer import read_text
-
-TASK_FILE = "task.json"
 
 # By name: the module beside this one that holds it, as `TASK`. Imported when asked for.
 TASKS = {
