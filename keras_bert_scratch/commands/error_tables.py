@@ -31,7 +31,7 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
 
     errors = evaluation.errors()
     shown = errors[:number]
-    print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', the worst first' * (len(shown) > 1)}")
+    print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', the worst first' * (len(errors) > 1)}")
     console = Console()
     if shown:
         rows = [[f"{row + 1:,}", *map(_cell, error.shown.values())] for row, error in shown]
