@@ -42,7 +42,7 @@ def test_many_labels_go_from_table_to_answers(records):
         ("--picture", "errors.png"): "errors.png: exists already",
         ("--picture", "a.jpg"): "--picture: is a PNG.* not 'a.jpg'",
         ("--errors", "0"): "--errors: must be at least 1, not 0",
-        ("--errors", "some"): "'some' is not a valid int",
+        ("--errors", "some"): "Invalid value for '--errors'",
         ("--length", "9"): "--length, --batch: are for records",
     }.items():
         refused("evaluate", "run", "--data", "t.jsonl", *flags, saying=said)
