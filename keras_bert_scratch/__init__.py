@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer as BertQuestionAnswerer
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
+    from keras_bert_scratch.serving.asking import evaluate as evaluate
+    from keras_bert_scratch.serving.asking import predict as predict
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
     from keras_bert_scratch.tasks.glue.benchmark import glue as glue
-    from keras_bert_scratch.tasks.run import evaluate as evaluate
     from keras_bert_scratch.tasks.run import finetune as finetune
-    from keras_bert_scratch.tasks.run import predict as predict
     from keras_bert_scratch.tasks.task import Spec as Spec
     from keras_bert_scratch.tasks.task import get_task as get_task
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
@@ -82,7 +82,7 @@ _MODULES = {
     "Vocabulary": "text.vocabulary",
     "build_records": "data.records.build",
     "distributed": "training.strategies",
-    "evaluate": "tasks.run",
+    "evaluate": "serving.asking",
     "export_saved_model": "serving.export",
     "finetune": "tasks.run",
     "get_task": "tasks.task",
@@ -90,7 +90,7 @@ _MODULES = {
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
     "open_records": "data.google.reader",
-    "predict": "tasks.run",
+    "predict": "serving.asking",
     "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",
 }

@@ -15,6 +15,8 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
+TASK_FILE = "task.json"  # what a model was fine-tuned for, beside it in whatever format
+
 # What a text classifier's outputs can be, in Hugging Face's words.
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -60,6 +62,7 @@ class Checkpoint:
         problem_type: str or `None`, default `None`. What a text classifier's outputs are: `"regression"`,
             `"single_label_classification"`, `"multi_label_classification"`; `None` where the file does not say.
         step: int or `None`, default `None`. How many steps it was trained, where the file says.
+        task: bytes or `None`, default `None`. The `task.json` that lay beside it: what the model was fine-tuned for.
         notes: list of str. What a reader of the conversion should know, a sentence each.
     """
 
@@ -71,6 +74,7 @@ class Checkpoint:
     label_names: tuple[str, ...] = ()
     problem_type: str | None = None
     step: int | None = None
+    task: bytes | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
@@ -23,6 +23,7 @@ FORMATS = {
     "keras_hub": "KerasHub preset",
 }
 SUBFOLDERS = ("variables", "assets")  # of a model's folder: a SavedModel's and KerasHub's
+WITHOUT_HEADS = ("keras_hub",)
 WRITABLE = ("huggingface", "google", "keras_hub", "native")
 
 
@@ -65,7 +66,8 @@ def _by_config(file: AnyPath) -> str:
 def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     """The model in the folder `path`, whoever wrote it.
 
-    A tokenizer that cannot be followed here is left out, and a note says so: the model itself is none the worse.
+    A tokenizer that cannot be followed here is left out, and a note says so: the model itself is none the worse. What
+    it was fine-tuned for comes along as it stands.
 
     Raises:
         UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
@@ -74,6 +76,8 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     with local_copy(path, SUBFOLDERS) as folder:
         checkpoint = _module(recognise(folder)).read(folder)
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
+    if (task := current_file(path, TASK_FILE)).exists():
+        checkpoint.task = task.read_bytes()
     if has_vocabulary(path):
         try:
             files = read_vocabulary(path)
@@ -95,6 +99,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> No
     checkpoint.check()
     with atomic.write_folder(path) as staged:
         _module(to).write(checkpoint, staged)
+        if checkpoint.task is not None and to not in WITHOUT_HEADS:
+            (staged / TASK_FILE).write_bytes(checkpoint.task)
 
 
 def _module(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes
-from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, TASK_FILE, Checkpoint, refuse_others, take_tensors
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
@@ -18,7 +18,6 @@ from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
-TASK_FILE = "task.json"
 
 
 def read(path: Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""`keras-bert evaluate`: measure a finished run on data."""
+"""`keras-bert evaluate`: measure a model on data, and show where it errs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
@@ -15,7 +16,7 @@ EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a model.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, of a model, or of a SavedModel.")],
     data: Annotated[
         Path, typer.Option(help="A table that the task measures on, or a folder of records for a pretrained run.")
     ],
@@ -26,20 +27,49 @@ def evaluate(
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     task: UsedFor = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Of a table: the .jsonl to write, each row with its answer and what is right.")
+    ] = None,
+    errors: Annotated[
+        int | None, typer.Option(help="Of a table: how many of the worst errors to list, and what is taken for what.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Of a table: the .png to draw, of what is taken for what.")
+    ] = None,
 ) -> None:
-    """Measure a run on a table of its task, or a pretrained one on records, as the run itself measured."""
+    """Measure a model on a table of its task, or a pretrained run on records, as the run itself measured."""
     from keras_bert_scratch.commands.tables import print_results
 
-    if not path_of(data).is_dir():
-        from keras_bert_scratch.tasks.run import evaluate as evaluate_fine_tuned
-
-        if length is not None or batch is not None:
-            raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
-        results = evaluate_fine_tuned(run, data, header_names(text_column, pair_column, label_column), on_bad_row, task)
-    else:
+    title = f"{path_of(run)} on {path_of(data)}"
+    if path_of(data).is_dir():
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 
-        if task is not None:
-            raise UserError("`task`: is for tables; records are for pretrained runs")
-        results = evaluate_pretrained(run, data, length, batch)
-    print_results(f"{path_of(run)} on {path_of(data)}", results)
+        given = {"task": task, "out": out, "errors": errors, "picture": picture}
+        if surplus := [f"`{name}`" for name, value in given.items() if value is not None]:
+            raise UserError(f"{', '.join(surplus)}: for tables alone; records are for pretrained runs")
+        print_results(title, evaluate_pretrained(run, data, length, batch))
+        return
+    if length is not None or batch is not None:
+        raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
+    if errors is not None and errors < 1:
+        raise UserError(f"`errors`: must be at least 1, not {errors}")
+    from keras_bert_scratch.commands.error_tables import print_errors
+    from keras_bert_scratch.commands.json_lines import write_lines
+    from keras_bert_scratch.serving import asking
+    from keras_bert_scratch.tasks import pictures
+
+    if out is not None:
+        atomic.check_is_free(out)
+    if picture is not None:
+        pictures.check_name(picture)
+    found = asking.evaluation(run, data, header_names(text_column, pair_column, label_column), on_bad_row, task)
+    print_results(title, found.results)
+    if out is not None:
+        write_lines(found.lines, out)
+    if errors is not None:
+        print_errors(found, errors)
+    if picture is not None:
+        if found.breakdown is None:
+            raise UserError(f"`picture`: the task {found.task.name} has none; leave it out")
+        pictures.draw(found.breakdown, f"{path_of(run).name} on {path_of(data).name}", picture)
+        print(f"{path_of(picture)}: written")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from keras_bert_scratch.training.run_directory import RunDirectory
@@ -27,11 +28,16 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
             table.add_row(name.replace("_", " "), _shown(value))
     console.print(table)
     for name, rows in grids:
-        columns = list(next(iter(rows.values())))
-        grid = Table(name.replace("_", " "), *(column.replace("_", " ") for column in columns))
-        for key, values in rows.items():
-            grid.add_row(key, *(_shown(values[column]) for column in columns))
-        console.print(grid)
+        console.print(grid_of(name, rows))
+
+
+def grid_of(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table of several things that have the same values; `name` stands above the things."""
+    columns = list(next(iter(rows.values())))
+    grid = Table(*(Column(Text(heading.replace("_", " "))) for heading in (name, *columns)))
+    for key, values in rows.items():
+        grid.add_row(Text(key), *(_shown(values[column]) for column in columns))
+    return grid
 
 
 def _shown(value: Any) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.serving.signatures import SIGNATURE
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-
-SAVED_MODEL_FILE = "saved_model.pb"
+from keras_bert_scratch.tasks.task import Task
 
 
 def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
@@ -18,7 +19,8 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
 
     Its signature `serving_default` takes the columns that the model was trained on, strings `(batch,)` each, and gives
     what the task's `decode` gives, as `label`, strings `(batch,)`, and `scores`, float32 `(batch, classes)`. It
-    computes what `tuned.predict` computes. `task.json` lies beside it, for those who ask it from Python.
+    computes what `tuned.predict` computes. A task that can be asked by other columns has a signature for them too, as
+    ner has `words`. `task.json` lies beside it, for those who ask or measure it from Python.
 
     Args:
         tuned: FineTuned. Model, tokenizer and spec.
@@ -37,19 +39,29 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
         ['label', 'scores']
     """
 
-    # An endpoint's function takes its arguments by position.
-    def serve(*columns: tf.Tensor) -> dict[str, tf.Tensor]:
-        return tuned.serve(dict(zip(tuned.spec.columns, columns, strict=True)))
-
     archive = keras.export.ExportArchive()
     # What holds the tokenizer's tables. The network's weights are found by the graph; tracked too, they would be
     # written twice (keras issue 23553).
     archive.track(tuned.tokenizer)
-    signature = [
-        tf.TensorSpec([None, None] if column in tuned.task.list_columns else [None], tf.string, name=column)
-        for column in tuned.spec.columns
-    ]
-    archive.add_endpoint(name="serving_default", fn=serve, input_signature=signature)
+    for number, columns in enumerate(tuned.task.forms(tuned.spec)):
+        name = "_".join(columns) if number else SIGNATURE
+        archive.add_endpoint(name=name, fn=_serving(tuned, columns), input_signature=_signature(tuned.task, columns))
     with atomic.write_folder(path) as temporary:
         archive.write_out(str(temporary), verbose=False)
         tuned.spec.save(temporary)
+
+
+def _serving(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
+    """What an endpoint computes; its function takes its arguments by position."""
+
+    def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return tuned.serve(dict(zip(columns, values, strict=True)))
+
+    return serve
+
+
+def _signature(task: Task, columns: tuple[str, ...]) -> list[tf.TensorSpec]:
+    return [
+        tf.TensorSpec([None, None] if column in task.list_columns else [None], tf.string, name=column)
+        for column in columns
+    ]

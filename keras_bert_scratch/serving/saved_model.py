@@ -1,4 +1,4 @@
-"""Asking an exported SavedModel from Python."""
+"""SavedModel: an exported model that answers and is measured as the model that it was exported from."""
 
 from __future__ import annotations
 
@@ -6,81 +6,61 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
+import numpy as np
 
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
-from keras_bert_scratch.tasks.data.bad_rows import check_rows
-from keras_bert_scratch.tasks.data.columns import as_tensor
-from keras_bert_scratch.tasks.data.lines import BadRow
-from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
-from keras_bert_scratch.tasks.task import TASK_FILE, Spec, get_task
-
-SIGNATURE = "serving_default"
+from keras_bert_scratch.serving.signatures import Signatures
+from keras_bert_scratch.tasks.data.columns import in_order
+from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
+from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
+from keras_bert_scratch.tasks.task import Spec
 
 
-class SavedModel:
-    """An exported model, loaded.
+class SavedModel(Predictor):
+    """What `export_saved_model` wrote, loaded. It has no loss: it holds answers, no objectives.
 
     Args:
         path: path. The SavedModel's folder.
 
     Raises:
-        UserError: it cannot be loaded, or does not take raw text.
+        UserError: it cannot be loaded, does not take raw text, or no `task.json` tells what it is for.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
-        try:
-            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
+        self._signatures = Signatures(path)
+        if not (path_of(path) / TASK_FILE).exists():
             raise UserError(
-                f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
-            ) from None
-        signatures = self._loaded.signatures
-        inputs = signatures[SIGNATURE].structured_input_signature[1] if SIGNATURE in signatures else {}
-        if not inputs or any(spec.dtype != tf.string for spec in inputs.values()):
-            raise UserError(
-                f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
+                f"{path}: holds no {TASK_FILE}, which tells what a SavedModel is for; export it again with "
+                f"'keras-bert export'"
             )
-        self._spec = Spec.load(path) if (path_of(path) / TASK_FILE).exists() else None
-        self.columns = self._spec.columns if self._spec else tuple(sorted(inputs))
-        self.list_columns = tuple(name for name, spec in inputs.items() if spec.shape.rank == 2)
-        self._serve = signatures[SIGNATURE]
+        self.spec = Spec.load(path)
 
-    def fault(self, row: Mapping[str, Any]) -> BadRow | None:
-        """What is wrong with a row, if anything, where the task is known."""
-        return get_task(self._spec.task).fault(row) if self._spec else None
+    def with_options(self, options: Mapping[str, Any]) -> SavedModel:
+        others = sorted(f"`{name}`" for name in options if options[name] != self.spec.options.get(name))
+        if others:
+            raise UserError(
+                f"{self.path}: answers as it was exported, with another {', '.join(others)}; export it again, or ask "
+                f"the model that it was exported from"
+            )
+        return self
 
-    def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """The answers about some rows, as the model that was exported gives them.
-
-        Of a SavedModel of other people's they are the signature's outputs as they stand.
-
-        Args:
-            raw: mapping of the signature's inputs, equally long.
-
-        Raises:
-            UserError: `raw` has other columns, or a value is no string; names the row.
-        """
-        if set(raw) != set(self.columns):
-            raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
-        texts = texts_in_memory(raw, self.list_columns)
-        check_rows(texts, self.fault)
-        tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
-        outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
-        names = list(outputs)
-        rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
-        answers = [dict(zip(names, row, strict=True)) for row in rows]
-        return answers if self._spec is None else [get_task(self._spec.task).answer(self._spec, row) for row in answers]
+    def decoded(
+        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], None]:
+        """As every `Predictor`'s; rows of a similar number of characters share a batch."""
+        self._signatures.check(raw)
+        lengths = np.sum([[_length(value) for value in values] for values in raw.values()], axis=0, dtype=np.int64)
+        # A piece has a character or more, so that hardly a row has more windows, also where they overlap.
+        windows = 1 + lengths // self.spec.max_length if self.task.windowed else None
+        batches = sorted_batches(lengths, BATCH_SIZE, windows)
+        parts = [
+            self._signatures({name: [values[row] for row in rows] for name, values in raw.items()}) for rows in batches
+        ]
+        return in_order(parts, batches), None
 
 
-def _padded(values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
-    return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+def _length(value: str | Sequence[str]) -> int:
+    return len(value) if isinstance(value, (str, bytes)) else sum(map(len, value))

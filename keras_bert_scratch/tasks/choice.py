@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
 from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
 
@@ -63,7 +64,7 @@ class Choice(Task):
             yield {**row.values, CHOICES: list(row.values[CHOICES])}
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
-        choices = raw[CHOICES] if isinstance(raw[CHOICES], tf.RaggedTensor) else _without_padding(raw[CHOICES])
+        choices = raw[CHOICES]
         contexts = tokenizer.tokenize(raw[CONTEXT])
         pieces = tokenizer.tokenize(choices.flat_values)  # (choices of all rows, None)
         row = choices.value_rowids()
@@ -101,6 +102,17 @@ class Choice(Task):
         scores = row["scores"][: row["num_choices"]]
         return {"label": row["label"], "choice": row["choice"], "score": max(scores), "scores": scores}
 
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        if line["label"] == line["gold"]:
+            return None
+        right = line[CHOICES][line["gold"]]
+        return WrongAnswer((line["score"],), {"gold": right, "answer": line["choice"], "score": line["score"]})
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        """By the number of the choice: a model may have learnt where the right one stands."""
+        numbers = [str(number) for number in range(max(len(line[CHOICES]) for line in lines))]
+        return Confusion.of(numbers, (str(line["gold"]) for line in lines), (str(line["label"]) for line in lines))
+
 
 def _reader(source: Any, spec: Spec, columns: tuple[Column, ...], on_bad_row: str) -> TableReader:
     names = names_in_file(columns, spec.header_names, source)
@@ -123,13 +135,6 @@ def _fault(choices: tuple[str, ...], label: str) -> BadRow | None:
         mend = f"write the number of the right choice, 0 to {len(choices) - 1}, or its letter"
         return BadRow("no such choice", f"has the label {label!r}, but {len(choices)} choices", mend)
     return None
-
-
-def _without_padding(choices: tf.Tensor) -> tf.RaggedTensor:
-    """The choices of a padded table, without the empty strings at the end of its rows."""
-    number = tf.range(1, tf.shape(choices, tf.int64)[1] + 1)
-    lengths = tf.maximum(tf.reduce_max(number * tf.cast(choices != "", tf.int64), axis=1), 0)
-    return tf.RaggedTensor.from_tensor(choices, lengths=lengths)
 
 
 def _lengths(rows: tf.RaggedTensor) -> tf.Tensor:

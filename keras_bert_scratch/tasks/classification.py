@@ -15,6 +15,7 @@ from keras_bert_scratch.models.labels import SINGLE_LABEL
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
@@ -90,6 +91,18 @@ class Classification(TextTask):
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         scores = dict(zip(spec.labels, map(float, row["scores"]), strict=True))
         return {"label": row["label"], "score": max(scores.values()), "scores": scores}
+
+    def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> str:
+        return spec.labels[gold["label"]]
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        if line["label"] == line["gold"]:
+            return None
+        score = line["scores"][line["label"]]
+        return WrongAnswer((score,), {"gold": line["gold"], "answer": line["label"], "score": score})
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        return Confusion.of(spec.labels, (line["gold"] for line in lines), (line["label"] for line in lines))
 
 
 def class_weights_of(asked: str, labels: Sequence[str], names: Sequence[str]) -> list[float] | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,21 +14,16 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
-from keras_bert_scratch.tasks.data.bad_rows import check_rows
-from keras_bert_scratch.tasks.data.columns import as_tensors, concatenated
+from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_padding
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
-from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task, as_json, get_task, options_of
+from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
+from keras_bert_scratch.tasks.task import Features, Raw, Spec, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
-
-BATCH_SIZE = 64
-ROWS_AT_ONCE = 4096  # of a stream, sorted by length together
-DIGITS = 4  # of results
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class FineTuned:
+class FineTuned(Predictor):
     """A fine-tuned model: it answers about raw text, and is measured on labelled text.
 
     Args:
@@ -69,16 +63,6 @@ class FineTuned:
         if len(self.spec.columns) > 1:
             config.check_pairs()
 
-    @property
-    def task(self) -> Task:
-        """The task that the spec names."""
-        return get_task(self.spec.task)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of strings that it reads."""
-        return self.spec.columns
-
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:
@@ -103,22 +87,14 @@ class FineTuned:
         model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
 
-    def asking(self, **options: Any) -> FineTuned:
-        """The same model, asked otherwise.
+    def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
+        """Answers about rows in the graph: what the exported signature computes.
 
         Args:
-            options: the task's own options of asking, such as `top_k=3` of fill-mask; the others stay as they are.
-
-        Raises:
-            UserError: the task has no such option, or its value cannot be; names it.
+            raw: strings `(rows,)` by column; lists are padded by empty ones, `(rows, None)`.
         """
-        kind, stored = self.task.Asking, self.spec.options
-        held = {field.name: stored[field.name] for field in dataclasses.fields(kind) if field.name in stored}
-        asked = options_of(self.spec.task, kind, {**held, **options})
-        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, options={**stored, **as_json(asked)}))
-
-    def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """Answers about rows of strings `(rows,)` by column, in the graph: what the exported signature computes."""
+        lists = self.task.list_columns
+        raw = {name: without_padding(values) if name in lists else values for name, values in raw.items()}
         return self._asked(self.task.features(self.spec, self.tokenizer, raw))[1]
 
     def _asked(self, features: Features) -> tuple[Any, dict[str, tf.Tensor]]:
@@ -127,48 +103,13 @@ class FineTuned:
         again = self.task.follow_up(self.spec, self.model, outputs, features)
         return outputs, {**self.task.decode(self.spec, outputs, features), **again}
 
-    def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-        """The answers about some rows, in their order, as JSON can hold them.
+    def with_options(self, options: Mapping[str, Any]) -> FineTuned:
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, options=options))
 
-        Args:
-            raw: mapping of the columns that the model was trained on, equally long.
-
-        Raises:
-            UserError: `raw` has other columns, or a value is no string; names the row.
-        """
-        self.task.check_columns(self.spec, raw)
-        raw = texts_in_memory(raw, self.task.list_columns)
-        check_rows(raw, self.task.fault)
-        decoded, _ = self._decoded(raw)
-        names = list(decoded)
-        return [
-            self.task.answer(self.spec, dict(zip(names, row, strict=True)))
-            for row in zip(*map(_plain, decoded.values()), strict=True)
-        ]
-
-    def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-        """Yields each of the rows with its answer, in their order, in flat memory."""
-        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
-            yield from zip(some, self.predict(raw), strict=True)
-
-    def predict_file(
-        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str
-    ) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-        """Yields each row of a table with its answer, in flat memory; `header_names` go before the training table's."""
-        yield from self.predict_stream(self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row))
-
-    def evaluate(self, examples: Examples) -> dict[str, Any]:
-        """The task's metrics and the loss on labelled rows, and how many there are."""
-        self.task.check_columns(self.spec, examples.raw)
-        decoded, losses = self._decoded(examples.raw, examples.gold)
-        results = self.task.score(self.spec, decoded, examples.gold)
-        return {**_rounded({**results, "loss": losses}), "examples": len(examples)}
-
-    def _decoded(
+    def decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], float]:
-        """Decoded outputs of all rows in their order, and with `gold` the mean loss.
+        """As every `Predictor`'s.
 
         Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
         `BATCH_SIZE` windows at most, or a single row.
@@ -181,10 +122,9 @@ class FineTuned:
             decoded, loss_sums = self._step(as_tensors(raw, rows), as_tensors(gold or {}, rows))
             parts.append({name: value.numpy() for name, value in decoded.items()})
             sums += loss_sums.numpy()
-        order = np.argsort(np.concatenate(batches)) if batches else np.zeros(0, np.int64)
-        found = {name: concatenated([part[name] for part in parts])[order] for name in (parts[0] if parts else {})}
         loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
-        return found, float(np.sum(loss_weights * np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)))
+        losses = np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)
+        return in_order(parts, batches), float(np.sum(loss_weights * losses))
 
     @functools.cached_property
     def _count_tokens(self) -> TokenCounter:
@@ -214,23 +154,3 @@ def _loss_sums(model: Any, inputs: Any, outputs: Any, labels: Any, sample_weight
         loss, _, weight = objective.sums(labels[name], outputs, weights)
         columns.append([loss, weight])
     return tf.transpose(tf.convert_to_tensor(columns))
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    """Per row Python's own numbers and strings."""
-
-    def decoded(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
-        return [decoded(item) for item in value] if isinstance(value, list) else value
-
-    return [decoded(value) for value in values.tolist()]
-
-
-def _rounded(results: Mapping[str, Any]) -> dict[str, Any]:
-    def short(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {name: short(inner) for name, inner in value.items()}
-        return round(value, DIGITS) if isinstance(value, float) else value
-
-    return {name: short(value) for name, value in results.items()}

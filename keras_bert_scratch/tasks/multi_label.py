@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from keras_bert_scratch.models.labels import MULTI_LABEL
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
+
+LEAST_PROBABILITY = 1e-7  # what float32 can tell from 0 beside 1
 
 LABELS = Column("labels", ("label",), kind="labels", flag="label")
 
@@ -95,6 +98,22 @@ class MultiLabel(TextTask):
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         labels = list(row["labels"][: row["num_labels"]])
         return {"labels": labels, "scores": dict(zip(spec.labels, map(float, row["scores"]), strict=True))}
+
+    def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
+        return [label for label, given in zip(spec.labels, gold["labels"], strict=True) if given]
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        """The severity is the row's binary cross-entropy, the mean over labels."""
+        right, given = set(line["gold"]), set(line["labels"])
+        if right == given:
+            return None
+        of_truth = [score if label in right else 1 - score for label, score in line["scores"].items()]
+        loss = float(np.mean(-np.log(np.maximum(of_truth, LEAST_PROBABILITY))))
+        shown = [", ".join(sorted(labels)) or "none" for labels in (right, given)]
+        return WrongAnswer((loss,), {"gold": shown[0], "answer": shown[1], "loss": loss})
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        return ByLabel.of(spec.labels, (set(line["gold"]) for line in lines), (set(line["labels"]) for line in lines))
 
 
 TASK = MultiLabel()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,7 +17,8 @@ from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
-from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, entity_scores, is_tag, strict_entities_of
+from keras_bert_scratch.tasks.entities import OUTSIDE, Entity, entities_of, entity_scores, is_tag, strict_entities_of
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
 from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.tagged_words import given_words, split_text
@@ -66,6 +68,9 @@ class Ner(Task):
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return unlabelled_sentences(source, spec, on_bad_row)
+
+    def forms(self, spec: Spec) -> tuple[tuple[str, ...], ...]:
+        return (spec.columns, (WORDS,))
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         if set(raw) not in ({TEXT}, {WORDS}):
@@ -142,6 +147,36 @@ class Ner(Task):
             "words": row["words"][: row["num_words"]],
             "tags": row["tags"][: row["num_words"]],
         }
+
+    def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
+        return [spec.labels[tag] for tag in gold["tags"]]
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        """The sentence with the surest spurious entity is worst; then come those that only miss some."""
+        true, given = set(entities_of(line["gold"])), set(strict_entities_of(line["tags"]))
+        if true == given:
+            return None
+        found = zip(entities_of(line["tags"]), line["entities"], strict=True)
+        scores = {entity: told["score"] for entity, told in found}
+        missed, spurious = (sorted(some, key=operator.attrgetter("first")) for some in (true - given, given - true))
+        surest = max((scores[entity] for entity in spurious), default=0.0)
+        shown = {
+            "missed": ", ".join(f"{_words_of(entity, line)} ({entity.type})" for entity in missed),
+            "spurious": ", ".join(
+                f"{_words_of(entity, line)} ({entity.type} {scores[entity]:.2f})" for entity in spurious
+            ),
+        }
+        return WrongAnswer((surest, len(missed)), shown)
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        types = sorted({label[2:] for label in spec.labels if label != OUTSIDE})
+        true = (set(entities_of(line["gold"])) for line in lines)
+        given = (set(strict_entities_of(line["tags"])) for line in lines)
+        return ByLabel.of(types, true, given, operator.attrgetter("type"))
+
+
+def _words_of(entity: Entity, line: Mapping[str, Any]) -> str:
+    return " ".join(line["words"][entity.first : entity.last + 1])
 
 
 TASK = Ner()

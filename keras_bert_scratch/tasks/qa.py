@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer
 from keras_bert_scratch.tasks.answer_scores import answer_scores, answer_scores_with_none, best_threshold
 from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
-from keras_bert_scratch.tasks.data.squad import CONTEXT, ID, QUESTION, read_questions, unlabelled_questions
+from keras_bert_scratch.tasks.data.squad import (
+    CONTEXT,
+    ID,
+    QUESTION,
+    may_lack_answer,
+    read_questions,
+    unlabelled_questions,
+)
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
+from keras_bert_scratch.tasks.error_analysis import WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
 from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.packing import pack_segments
@@ -73,10 +79,6 @@ class Qa(Task):
                 f"`max_question_length`"
             )
         return read_questions(source, spec, on_bad_row)
-
-    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
-        spec = super().spec_of(checkpoint, directory)
-        return dataclasses.replace(spec, options={**spec.options, "unanswerable": False})
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return unlabelled_questions(source, spec, on_bad_row)
@@ -153,12 +155,12 @@ class Qa(Task):
         contexts = tf.repeat(notes["context"][:, None], NUM_SPANS, axis=1)
         texts = tf.strings.substr(contexts, first_byte, limit_byte - first_byte)
         scores = spans.scores
-        if spec.options["unanswerable"]:
+        if may_lack_answer(spec):
             scores = tf.concat([scores, spans.null_score[:, None]], axis=1)
         probabilities = tf.nn.softmax(scores, axis=1)
         score, answer = tf.where(possible[:, 0], probabilities[:, 0], 0.0), texts[:, 0]
         start, limit = first_byte[:, 0], limit_byte[:, 0]
-        if spec.options["unanswerable"]:
+        if may_lack_answer(spec):
             none = spans.null_score - spans.scores[:, 0] > spec.options["null_threshold"]
             answer = tf.where(none, "", answer)
             score = tf.where(none, probabilities[:, -1], score)
@@ -178,9 +180,9 @@ class Qa(Task):
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         given = [answer.decode("utf-8", "replace") for answer in decoded["answer"]]
-        if not spec.options["unanswerable"]:
-            return answer_scores(given, gold["answers"])
-        results = answer_scores_with_none(given, gold["answers"])
+        results = _scores(spec, given, gold["answers"])
+        if not may_lack_answer(spec):
+            return results
         best = [row[0].decode("utf-8", "replace") for row in decoded["answers"]]
         odds = decoded["null_odds"].tolist()
         for name in ("exact_match", "f1"):
@@ -194,9 +196,26 @@ class Qa(Task):
             others.setdefault(text, score)
         return {
             **{name: row[name] for name in ("answer", "start", "end", "score")},
-            **({"null_odds": row["null_odds"]} if spec.options["unanswerable"] else {}),
+            **({"null_odds": row["null_odds"]} if may_lack_answer(spec) else {}),
             "n_best": [{"answer": text, "score": score} for text, score in others.items()],
         }
+
+    def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
+        return list(gold["answers"])
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        """What is no exact match; the fewer words are right the worse, then the surer."""
+        scores = _scores(spec, [line["answer"]], [line["gold"]])
+        if scores["exact_match"]:
+            return None
+        right = " / ".join(dict.fromkeys(line["gold"])) or "none"
+        shown = {"gold": right, "answer": line["answer"] or "none", "score": line["score"], "f1": scores["f1"]}
+        return WrongAnswer((-scores["f1"], line["score"]), shown)
+
+
+def _scores(spec: Spec, given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Those of SQuAD 2.0 where a question may lack an answer, else those of 1.1."""
+    return (answer_scores_with_none if may_lack_answer(spec) else answer_scores)(given, answers)
 
 
 def _pieces_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import stats
 from keras_bert_scratch.models.labels import REGRESSION
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
+from keras_bert_scratch.tasks.error_analysis import Breakdown, Scatter, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
@@ -51,6 +52,14 @@ class Regression(TextTask):
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         return {"score": float(row["score"])}
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        difference = line["score"] - line["gold"]
+        shown = {"gold": line["gold"], "answer": line["score"], "difference": difference}
+        return WrongAnswer((abs(difference),), shown) if difference else None
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        return Scatter([line["gold"] for line in lines], [line["score"] for line in lines])
 
 
 TASK = Regression()

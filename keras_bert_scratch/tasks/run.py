@@ -1,10 +1,10 @@
-"""Fine-tuning, measuring and asking, for any task: knows `Task` and `Spec`, no single task."""
+"""Fine-tuning for any task, with one seed or several: knows `Task` and `Spec`, no single task."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -116,61 +116,6 @@ def finetune(
         runs = {number: one_run(number, path_of(out) / f"seed-{number}") for number in settings["seeds"]}
         summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
     return summary
-
-
-def evaluate(
-    run: AnyPath | str,
-    data: Source,
-    header_names: Mapping[str, str] | None = None,
-    on_bad_row: str = "fail",
-    task: str | None = None,
-) -> dict[str, Any]:
-    """Measures a fine-tuned model on labelled data, as its run measured it.
-
-    Args:
-        run: path. The folder of a finished fine-tuning run, or of a model in any known format.
-        data: path of a table with the columns that the model was trained on, or a mapping of columns.
-        header_names: mapping or None, default None. What the table calls a column, where not as the training table.
-        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
-        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
-
-    Returns: the task's metrics by name, `loss`, and how many `examples` there were.
-
-    Example:
-        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
-        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
-        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
-        >>> spec = Spec("classification", ("text",), 8, ("no", "yes"))
-        >>> FineTuned(model, BertTokenizer(vocabulary), spec).save("tuned")
-        >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
-        0.5
-    """
-    tuned = FineTuned.load(run, task=task)
-    _, examples = tuned.task.read(data, tuned.spec.renamed(header_names or {}), on_bad_row)
-    return tuned.evaluate(examples)
-
-
-def predict(
-    run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | None = None, **asking: Any
-) -> list[dict[str, Any]]:
-    """The answers of a fine-tuned model about some rows.
-
-    Args:
-        run: path. The folder of a finished fine-tuning run, or of a model in any known format.
-        raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
-        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
-        asking: the task's own options of asking, such as `top_k=3` of fill-mask.
-
-    Example:
-        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
-        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
-        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
-        >>> spec = Spec("classification", ("text",), 8, ("no", "yes"))
-        >>> FineTuned(model, BertTokenizer(vocabulary), spec).save("tuned")
-        >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
-        [['label', 'score', 'scores']]
-    """
-    return FineTuned.load(run, task=task).asking(**asking).predict(raw)
 
 
 def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:

@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.labels import check_problem_type
 from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.error_analysis import Breakdown, WrongAnswer
 from keras_bert_scratch.transfer import read_text
-
-TASK_FILE = "task.json"
 
 # By name: the module beside this one that holds it, as `TASK`. Imported when asked for.
 TASKS = {
@@ -178,6 +177,7 @@ class Examples:
             take them.
         digest: str. Names this very content in a run's settings.
         skipped: mapping, default `{}`. How many bad rows were left out, by reason.
+        carried: mapping, default `{}`. Columns that only go along to the answers, an empty string where a row has none.
     """
 
     origin: str
@@ -185,6 +185,7 @@ class Examples:
     gold: Mapping[str, Any]
     digest: str
     skipped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    carried: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.raw.values())))
@@ -244,6 +245,10 @@ class Task(abc.ABC):
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         """Yields the rows of a table without labels, for `predict`, in flat memory."""
 
+    def forms(self, spec: Spec) -> tuple[tuple[str, ...], ...]:
+        """The sets of columns that the model can be asked by, `spec.columns` first; each becomes a signature."""
+        return (spec.columns,)
+
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
         spec.check_columns(raw)
@@ -276,8 +281,7 @@ class Task(abc.ABC):
 
         Args:
             spec, tokenizer: of the model.
-            raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`, or as the exported
-                signature takes it, padded by empty strings.
+            raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`.
             chosen: int32 `(rows,)`, default `None`. The number of one window of each row, in place of all; training
                 draws them one by one. Rows of a task that is not `windowed` have just one.
         """
@@ -315,6 +319,24 @@ class Task(abc.ABC):
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         """One row of decoded outputs as JSON can hold it."""
         return dict(row)
+
+    def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> Any:
+        """What is right for one row as the files write it, of a row of `Examples.gold`; here its only value."""
+        (value,) = gold.values()
+        return value
+
+    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+        """What is wrong with an answer, if anything.
+
+        Args:
+            spec: of the model.
+            line: a row's columns, its answer, and as `gold` what `gold_of` gave.
+        """
+        raise UserError(f"`errors`: the task {self.name} has no list of them; leave it out")
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown | None:
+        """What was taken for what over all lines, each as for `wrong`; `None` where there is no such table."""
+        return None
 
 
 def get_task(name: str) -> Task:

@@ -4,12 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands.calls import keras_bert, refused
 from tasks.answers import check_same
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands import predict, tables
+from keras_bert_scratch.commands import error_tables, predict, tables
+from keras_bert_scratch.tasks.evaluation import Evaluation
+from keras_bert_scratch.tasks.task import Examples
+
+
+def lines_of(file: str) -> list[dict]:
+    return [json.loads(line) for line in Path(file).read_text().splitlines()]
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -23,16 +30,34 @@ def test_many_labels_go_from_table_to_answers(records):
     assert result.exit_code == 0, result.output
     assert "dev f1 by label bird" in result.output
     assert json.loads(Path("run/task.json").read_text())["options"] == {"threshold": 0.4}
-    evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl")
+    shown = ["--errors", "3", "--picture", "errors.png", "--out", "gold.jsonl"]
+    evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl", *shown)
     assert "f1 micro" in evaluated.output
+    assert re.search(r"bird .* \d .* \d .* \d ", evaluated.output)  # what was right, missed, spurious
+    assert Path("errors.png").read_bytes().startswith(b"\x89PNG")
+    lines = lines_of("gold.jsonl")
+    assert [(line["text"], line["gold"]) for line in lines] == [(row["text"], row["labels"]) for row in rows]
+    for flags, said in {
+        ("--out", "gold.jsonl"): "gold.jsonl: exists already",
+        ("--picture", "errors.png"): "errors.png: exists already",
+        ("--picture", "a.jpg"): "--picture: is a PNG.* not 'a.jpg'",
+        ("--errors", "0"): "--errors: must be at least 1, not 0",
+        ("--errors", "some"): "Invalid value for '--errors'",
+        ("--length", "9"): "--length, --batch: are for records",
+    }.items():
+        refused("evaluate", "run", "--data", "t.jsonl", *flags, saying=said)
+    refused("evaluate", "run", "--data", records, "--errors", "5", "--out", "a", saying="--out, --errors: for labelled")
     for model in ("run", "saved"):
         if model == "saved":
             assert keras_bert("export", "run", "--out", "saved").exit_code == 0
         answered = keras_bert("predict", model, "--data", "t.jsonl", "--out", f"{model}.jsonl")
         assert answered.exit_code == 0, answered.output
-        lines = [json.loads(line) for line in Path(f"{model}.jsonl").read_text().splitlines()]
+        lines = lines_of(f"{model}.jsonl")
         assert [line["text"] for line in lines] == [row["text"] for row in rows]
         assert all("scores" in line for line in lines)
+    of_saved = keras_bert("evaluate", "saved", "--data", "t.jsonl").output.splitlines()
+    assert of_saved[1:4] == evaluated.output.splitlines()[1:4]
+    assert not any("loss" in line for line in of_saved)
     refused("predict", "run", "--data", "t.jsonl", "--out", "run.jsonl", saying=r"run\.jsonl: exists already")
     refused("predict", "run", saying="TEXT, --data: give texts or a table")
     refused("predict", "run", "a", "--out", "x.jsonl", saying="--out: is for --data")
@@ -59,6 +84,9 @@ ROADS = {
 }
 
 
+GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice": [0]}
+
+
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("task", ROADS)
 def test_a_task_goes_from_file_to_answers(task, records):
@@ -70,20 +98,24 @@ def test_a_task_goes_from_file_to_answers(task, records):
     argv += ["--vocab", records / "vocab.txt", "--length", "32", "--epochs", "1", "--out", "run", *flags]
     result = keras_bert(*argv)
     assert result.exit_code == 0, result.output
-    assert metric in keras_bert("evaluate", "run", "--data", train).output
-    # The run remembers what the file calls its columns, a SavedModel does not.
+    # What is asked new has words of its own, so another column than the file of training.
     names = ["--text-column", "text"] if task == "ner" else []
-    result = keras_bert("predict", "run", "--data", "new.jsonl", "--out", "of_run.jsonl", *names)
-    assert result.exit_code == 0, result.output
     assert keras_bert("export", "run", "--out", "saved").exit_code == 0
-    names = ["--text-column", "query"] if task == "qa" else []
-    result = keras_bert("predict", "saved", "--data", "new.jsonl", "--out", "of_saved.jsonl", *names)
+    for model in ("run", "saved"):
+        result = keras_bert("predict", model, "--data", "new.jsonl", "--out", f"of_{model}.jsonl", *names)
+        assert result.exit_code == 0, result.output
+    of_run, of_saved = (lines_of(f"of_{name}.jsonl") for name in ("run", "saved"))
+    check_same(of_run, of_saved)
+    result = keras_bert("evaluate", "run", "--data", train, "--out", "gold.jsonl", "--errors", "2")
     assert result.exit_code == 0, result.output
-    of_run, of_saved = (json.loads(Path(f"{name}.jsonl").read_text()) for name in ("of_run", "of_saved"))
-    check_same({name: value for name, value in of_run.items() if name != "id"}, of_saved)
+    assert metric in result.output
+    assert re.search(r"errors: \d of \d rows", result.output)
+    assert [line["gold"] for line in lines_of("gold.jsonl")] == GOLD[task] * 4
     if task == "qa":
-        assert of_run["id"] == "q7"
-        assert of_run["answer"] == of_run["context"][of_run["start"] : of_run["end"]]
+        [answer] = of_run
+        assert answer["id"] == "q7"
+        assert answer["answer"] == answer["context"][answer["start"] : answer["end"]]
+        refused("evaluate", "run", "--data", train, "--picture", "a.png", saying="--picture: the task qa has none")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +143,49 @@ def test_a_question_is_asked_with_its_passage(small, tokenizer):
     assert (question, passage) == ("who", "the heron")
     assert answer in ("the", "heron", "the heron")
     refused("predict", "model", "who", saying="reads 'question' and 'context', which it was trained on")
+
+
+def classified(labels: list[str], gold: list[int], text: str) -> Evaluation:
+    """Rows of which each is taken for the label that follows its own."""
+    scores = np.roll(np.eye(len(labels)), 1, axis=1)[gold]
+    decoded = {"label": np.array([labels[number].encode() for number in scores.argmax(1)], object), "scores": scores}
+    spec = kbs.Spec("classification", ("text",), 16, tuple(labels))
+    examples = Examples("memory", {"text": [text] * len(gold)}, {"label": np.array(gold)}, "")
+    return Evaluation(spec, examples, decoded, None)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_errors_fit_the_screen(width, capsys, monkeypatch):
+    """Names that are too long are broken, not lost; the text is cut; brackets are no markup."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    labels = ["no", "a_label_with_a_name_that_is_longer_than_any_column_of_the_table_would_be"]
+    error_tables.print_errors(classified(labels, [0, 0], "[red]one\ntwo[/red] " + "more " * 99), 1)
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "errors: 2 of 2 rows, the worst first"
+    assert max(map(len, lines)) <= width
+    [row] = [line for line in lines if line.startswith("│ 1 ")]
+    assert "[red]one two[/red]" in row
+    assert row.rstrip("│ ").endswith("…")
+    answers = [re.split(r"\s*[│┃]\s*", line)[3] for line in lines if line.count("│") > 5]
+    assert "".join(answers) == labels[1]
+
+
+def test_a_confusion_that_is_wider_than_the_screen_is_told_by_its_pairs(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    few, many = ["no", "yes"], [f"the label {number}" for number in range(20)]
+    error_tables.print_errors(classified(few, [0, 0, 1], "a"), 1)
+    assert re.search(r"gold \\ answer .* no .* yes .*no .* 0 .* 2 .* yes .* 1 .* 0 ", capsys.readouterr().out, re.S)
+    error_tables.print_errors(classified(many, [3, 3, 7], "a"), 1)
+    shown = capsys.readouterr().out
+    assert re.search(r"label 3 .*label 4 .* 2 .*\n.*label 7 .*label 8 .* 1 ", shown)
+    assert shown.count("the label 5") == 0
+
+
+def test_no_errors_are_no_table(capsys):
+    found = classified(["no", "yes"], [0], "a")
+    found.decoded["label"][:], found.decoded["scores"][:] = b"no", [1.0, 0.0]
+    error_tables.print_errors(found, 5)
+    assert capsys.readouterr().out.startswith("errors: 0 of 1 rows\n┏━━━━━━━━━━━━━━━┳")
 
 
 def test_results_of_several_things_are_a_table_of_their_own(capsys):

@@ -115,7 +115,7 @@ def test_the_signature_takes_the_columns_of_the_training(exported, config, token
     kbs.export_saved_model(fine_tuned(config, tokenizer, ("text", "text_pair")), "pairs")
     model = SavedModel("pairs")
     assert set(model.columns) == {"text", "text_pair"}
-    with pytest.raises(kbs.UserError, match="pairs: takes text, text_pair, not text"):
+    with pytest.raises(kbs.UserError, match="reads 'text' and 'text_pair', which it was trained on, not 'text';"):
         model.predict({"text": ["a"]})
 
 

@@ -395,7 +395,7 @@ def test_the_exported_signature_answers_as_predict_does(model):
         check_same(json.loads(json.dumps(ours)), theirs)
     with pytest.raises(kbs.UserError, match=r"row 2 has no \[MASK\]"):
         saved.predict({"text": ["[MASK]", "a"]})
-    outputs = saved._serve(text=tf.constant(["a [MASK]", *WHOLE]))
+    outputs = tf.saved_model.load("exported").signatures["serving_default"](text=tf.constant(["a [MASK]", *WHOLE]))
     assert {int(value.shape[0]) for value in outputs.values()} == {5}
     true = [0.0, *(log_likelihood(model, pieces) for pieces in WHOLE.values())]
     assert outputs["log_likelihood"].numpy().tolist() == pytest.approx(true, abs=1e-4)

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.entities import entities_of, entity_scores, strict_entities_of
 from keras_bert_scratch.tasks.task import Examples, get_task
-from keras_bert_scratch.text.tagged_words import split_text
+from keras_bert_scratch.text.tagged_words import given_words, split_text
 
 TASK = get_task("ner")
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -133,6 +134,14 @@ def test_what_is_no_text_is_not_answered(letters, raw, named):
 def test_an_entity_ends_with_its_text(answers):
     first, second = answers({"text": ["x bx", "ix x"]})
     assert [len(answer["entities"]) for answer in (first, second)] == [1, 1]
+
+
+def test_a_score_does_not_depend_on_the_words_before_it():
+    words = tf.ragged.constant([["x"] * 20000, ["Rome"]])
+    tags, scores = tf.constant([0] * 20000 + [1]), tf.constant([0.7] * 20000 + [0.1])
+    assert float(entity_outputs(given_words(words), tags, scores, LABELS)["scores"][1, 0]) == pytest.approx(
+        0.1, abs=1e-7
+    )
 
 
 def test_given_words_are_kept_as_they_are(answers):

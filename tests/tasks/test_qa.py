@@ -1,5 +1,6 @@
 """Questions: the official scores, where answers lie, and the best span over all windows by brute force."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -215,11 +216,13 @@ def test_squad_and_tables_are_the_same_data():
     row = {"question": "who", "context": "The otter swims. 🦦 Ends", "id": "q1"}
     Path("a.jsonl").write_text(json.dumps({**row, "answers": [{"text": "Ends", "answer_start": 19}]}))
     Path("b.jsonl").write_text(json.dumps({**row, "answers": {"text": ["Ends"], "answer_start": [19]}}))
-    found = [read(source)[1] for source in (path, "a.jsonl", "b.jsonl")]
+    Path("packed.json.gz").write_bytes(gzip.compress(path.read_bytes()))
+    found = [read(source)[1] for source in (path, "packed.json.gz", "a.jsonl", "b.jsonl")]
     assert len({examples.digest for examples in found}) == 1
     assert (found[0].gold["start"].tolist(), found[0].gold["limit"].tolist()) == ([22], [26])
     spec = kbs.Spec("qa", ("question", "context"), 64)
     assert list(TASK.unlabelled(path, spec)) == list(TASK.unlabelled("a.jsonl", spec)) == [row]
+    assert list(found[0].carried["id"]) == ["q1"]
 
 
 @pytest.mark.parametrize(

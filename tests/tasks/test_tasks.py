@@ -84,6 +84,11 @@ def exported(tuned, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def saved(exported) -> SavedModel:
+    return SavedModel(exported)
+
+
 LEARNED = {
     "classification": 0.95,
     "pair-classification": 0.8,
@@ -102,15 +107,22 @@ def test_a_small_network_learns_it(tuned):
     assert model.evaluate(examples)[name] > LEARNED[model.spec.task]
 
 
-def test_the_exported_signature_answers_as_predict_does(tuned, exported):
+def test_the_exported_signature_answers_as_predict_does(tuned, saved):
     model, data = tuned
-    saved = SavedModel(exported)
     assert set(saved.columns) == set(model.spec.columns)
     more = {name: ["", "北京 ½ ß"] for name in model.spec.columns}
     more |= {name: [["北京", "½ ß"]] * 2 for name in model.task.list_columns}
     raw = {name: [*values, *more[name]] for name, values in asked(model, data, 5).items()}
     for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
         check_same(json.loads(json.dumps(ours)), theirs)
+
+
+def test_the_exported_model_is_measured_as_the_run(tuned, saved):
+    """By its own signatures alone: it knows no loss."""
+    model, data = tuned
+    ours, theirs = model.evaluation_of(data), saved.evaluation_of(data)
+    check_same({name: value for name, value in ours.results.items() if name != "loss"}, theirs.results, 2e-4)
+    check_same(json.loads(json.dumps(ours.lines)), theirs.lines)
 
 
 def test_rows_come_first_in_every_input_and_output(tuned, exported):

@@ -15,11 +15,12 @@ from keras_bert_scratch import transfer
 from keras_bert_scratch.checkpoints.formats import recognise, write_checkpoint
 from keras_bert_scratch.errors import Stopped, UserError
 from keras_bert_scratch.filesystem import Address, path_of
+from keras_bert_scratch.serving.asking import evaluate, predict
 from keras_bert_scratch.serving.export import export_saved_model
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
-from keras_bert_scratch.tasks.run import evaluate, finetune, predict
+from keras_bert_scratch.tasks.run import finetune
 from keras_bert_scratch.training import pretraining
 from keras_bert_scratch.training.callbacks import StateKeeper
 from keras_bert_scratch.training.mirror import Mirror

@@ -35,6 +35,18 @@ def as_tensors(columns: Mapping[str, Sequence[Any]], rows: Sequence[int] | None 
     return {name: as_tensor(values) for name, values in columns.items()}
 
 
+def without_padding(lists: tf.Tensor) -> tf.RaggedTensor:
+    """The lists of a table `(rows, None)` of strings, without the empty ones that its rows end in.
+
+    Example:
+        >>> without_padding(tf.constant([["a", "", "b"], ["c", "", ""]])).to_list()
+        [[b'a', b'', b'b'], [b'c']]
+    """
+    number = tf.range(1, tf.shape(lists, tf.int64)[1] + 1)
+    lengths = tf.maximum(tf.reduce_max(number * tf.cast(lists != "", tf.int64), axis=1), 0)
+    return tf.RaggedTensor.from_tensor(lists, lengths=lengths)
+
+
 def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Parts one after another along the first axis; shorter lists along the second axis are padded by
     0, or by empty strings.
@@ -52,3 +64,21 @@ def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
         whole[row : row + len(part), : part.shape[1]] = part
         row += len(part)
     return whole
+
+
+def in_order(parts: Sequence[Mapping[str, np.ndarray]], batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns of batches as columns of all rows.
+
+    Args:
+        parts: of each batch, by name an array with an entry per row.
+        batches: the rows' numbers in each batch.
+
+    Example:
+        >>> parts = [{"score": np.array([0.2, 0.0])}, {"score": np.array([0.1])}]
+        >>> in_order(parts, [np.array([2, 0]), np.array([1])])["score"].tolist()
+        [0.0, 0.1, 0.2]
+    """
+    if not parts:
+        return {}
+    order = np.argsort(np.concatenate(batches))
+    return {name: concatenated([part[name] for part in parts])[order] for name in parts[0]}

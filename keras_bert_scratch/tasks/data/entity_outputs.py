@@ -51,8 +51,9 @@ def entity_outputs(
 
     text = tf.gather(found.texts, entity_row)
     start, end = tf.gather(found.starts, first), tf.gather(found.limits, last)
-    sums = tf.concat([[0.0], tf.cumsum(scores)], axis=0)
-    score = (tf.gather(sums, last + 1) - tf.gather(sums, first)) / tf.cast(last + 1 - first, tf.float32)
+    # Sums over the whole batch: in float32 a score would depend on how many words stand before it.
+    sums = tf.cumsum(tf.concat([[0.0], tf.cast(scores, tf.float64)], axis=0))
+    score = (tf.gather(sums, last + 1) - tf.gather(sums, first)) / tf.cast(last + 1 - first, tf.float64)
 
     def by_row(values: tf.Tensor) -> tf.Tensor:
         return tf.RaggedTensor.from_row_lengths(values, num_entities, validate=False).to_tensor()
@@ -67,6 +68,6 @@ def entity_outputs(
         "ends": by_row(characters_before(text, end)),
         "start_bytes": by_row(start),
         "end_bytes": by_row(end),
-        "scores": by_row(score),
+        "scores": by_row(tf.cast(score, tf.float32)),
         "num_entities": num_entities,
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_scratch.data.corpus.streams import opened
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.bad_rows import BadRows
@@ -19,7 +20,6 @@ from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.task import Examples, Spec
-from keras_bert_scratch.transfer import read_text
 
 QUESTION, CONTEXT, ID = "question", "context", "id"
 COLUMNS = (
@@ -29,6 +29,12 @@ COLUMNS = (
 )
 ANSWERS = Column("answers", ("answer",), kind="answers", flag="label")
 NO_ANSWER = -1
+UNANSWERABLE = "unanswerable"  # an option of a spec, which a model of another program does not have until it is known
+
+
+def may_lack_answer(spec: Spec) -> bool:
+    """Whether the model is used for questions without answers too."""
+    return bool(spec.options.get(UNANSWERABLE))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,8 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
 
     Args:
         source: a file's path, or columns in memory.
-        spec: of the task; without columns for training data.
+        spec: of the task; without columns for training data. Of a model that does not tell whether it was trained with
+            questions without answers, the data decide: the spec that is returned is the one to measure with.
         on_bad_row: `"fail"`, or `"skip"` and count.
 
     Raises:
@@ -63,7 +70,7 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "questions")
-    needs_answer = bool(spec.columns) and not spec.options["unanswerable"]
+    needs_answer = bool(spec.columns) and spec.options.get(UNANSWERABLE) is False
     found = []
     for question in _questions(source, spec, on_bad_row, True, bad.skipped):
         where = f"the question {question.id!r} ({question.where})" if question.id else question.where
@@ -74,17 +81,15 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
         raise UserError(
             f"{origin}: holds no questions; give SQuAD's JSON, or a table with question, context and answers"
         )
-    if not spec.columns:
-        has_none = any(not question.answers for question in found)
-        spec = dataclasses.replace(
-            spec, columns=(QUESTION, CONTEXT), options={**spec.options, "unanswerable": has_none}
-        )
+    has_none = any(not question.answers for question in found)
+    if not spec.columns or (has_none and not may_lack_answer(spec)):
+        spec = dataclasses.replace(spec, columns=(QUESTION, CONTEXT), options={**spec.options, UNANSWERABLE: has_none})
     spans = np.array([_bytes(question) for question in found], np.int32)
     texts = [[text for text, _ in question.answers] for question in found]
     raw = {QUESTION: [question.question for question in found], CONTEXT: [question.context for question in found]}
     digest = hashlib.sha256(json.dumps([raw, spans.tolist(), texts]).encode()).hexdigest()
     gold = {"start": spans[:, 0], "limit": spans[:, 1], "answers": texts}
-    return spec, Examples(origin, raw, gold, digest, bad.skipped)
+    return spec, Examples(origin, raw, gold, digest, bad.skipped, {ID: [question.id for question in found]})
 
 
 def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, str]]:
@@ -113,11 +118,12 @@ def _questions(
 
 
 def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
-    file = path_of(path)
-    if not file.exists():
+    if not path_of(path).exists():
         raise UserError(f"{path}: no such file; check the path")
+    with opened(path) as stream:
+        content = stream.read()
     try:
-        articles = json.loads(read_text(file))["data"]
+        articles = json.loads(content.decode("utf-8-sig"))["data"]
         paragraphs = [
             (f"article {number}, paragraph {paragraph_number}", paragraph)
             for number, article in enumerate(articles, 1)

@@ -1,0 +1,40 @@
+"""Rows with their answers as JSON, a line for each, on the screen or in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.filesystem import path_of
+
+
+def write_lines(rows: Iterable[Mapping[str, Any]], out: Path | None) -> None:
+    """Writes each of `rows` when it comes, to the file `out`, or to the screen if that is `None`.
+
+    Raises:
+        UserError: something is at `out`, or the disk refuses it.
+    """
+    rows = iter(rows)
+    first = list(itertools.islice(rows, 1))  # an error of the model comes before the file is made
+    # JSON has its own way of writing what the screen's encoding lacks.
+    ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
+    with _written(out) as write:
+        for row in itertools.chain(first, rows):
+            write(json.dumps(row, ensure_ascii=ascii_only) + "\n")
+
+
+@contextlib.contextmanager
+def _written(out: Path | None) -> Iterator[Any]:
+    if out is None:
+        yield sys.stdout.write
+        return
+    atomic.check_is_free(out)
+    with atomic.write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file.write
+    print(f"{path_of(out)}: written")

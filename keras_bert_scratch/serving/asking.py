@@ -1,0 +1,111 @@
+"""Asking and measuring a model for a task: a run's folder, anybody's checkpoint, or a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.serving.signatures import Signatures
+from keras_bert_scratch.tasks.data.texts import Source
+from keras_bert_scratch.tasks.evaluation import Evaluation
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+
+SAVED_MODEL_FILE = "saved_model.pb"
+
+
+def load(
+    model: AnyPath | str, task: str | None = None, asking: Mapping[str, Any] | None = None
+) -> FineTuned | SavedModel | Signatures:
+    """What answers: the model of a run or checkpoint, or an exported one; of other people's SavedModel its signatures.
+
+    Args:
+        model: path. The folder.
+        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        asking: mapping or None, default None. The task's own options of asking.
+
+    Raises:
+        UserError: the folder holds no model with a head for the task, or it cannot be asked so.
+    """
+    folder, asking = path_of(model), asking or {}
+    if not (folder / SAVED_MODEL_FILE).exists():
+        return FineTuned.load(model, task=task).asking(**asking)
+    if task is not None:
+        raise UserError("`task`: a SavedModel answers for what it was exported for; leave it out")
+    if (folder / TASK_FILE).exists():
+        return SavedModel(folder).asking(**asking)
+    if asking:
+        raise UserError(f"`{next(iter(asking))}`: {folder} holds no {TASK_FILE}, which tells what it can be asked")
+    return Signatures(folder)
+
+
+def evaluation(
+    run: AnyPath | str,
+    data: Source,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    task: str | None = None,
+) -> Evaluation:
+    """Answers about labelled data beside what is right; arguments as for `evaluate`."""
+    model = load(run, task)
+    if isinstance(model, Signatures):
+        model = SavedModel(run)  # says what it lacks
+    return model.evaluation_of(data, header_names, on_bad_row)
+
+
+def evaluate(
+    run: AnyPath | str,
+    data: Source,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    task: str | None = None,
+) -> dict[str, Any]:
+    """Measures a fine-tuned model on labelled data, as its run measured it.
+
+    Args:
+        run: path. The folder of a finished fine-tuning run, of a model in any known format, or of an exported
+            SavedModel.
+        data: path of a table with the columns that the model was trained on, or a mapping of columns.
+        header_names: mapping or None, default None. What the table calls a column, where not as the training table.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+
+    Returns: the task's metrics by name, `loss` (not of a SavedModel, which has none), and how many `examples` there
+        were.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> spec = Spec("classification", ("text",), 8, ("no", "yes"))
+        >>> FineTuned(model, BertTokenizer(vocabulary), spec).save("tuned")
+        >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
+        0.5
+    """
+    return evaluation(run, data, header_names, on_bad_row, task).results
+
+
+def predict(
+    run: AnyPath | str, raw: Mapping[str, Sequence[Any]], task: str | None = None, **asking: Any
+) -> list[dict[str, Any]]:
+    """The answers of a fine-tuned model about some rows.
+
+    Args:
+        run: path. The folder of a finished fine-tuning run, of a model in any known format, or of a SavedModel.
+        raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
+        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        asking: the task's own options of asking, such as `top_k=3` of fill-mask.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> spec = Spec("classification", ("text",), 8, ("no", "yes"))
+        >>> FineTuned(model, BertTokenizer(vocabulary), spec).save("tuned")
+        >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
+        [['label', 'score', 'scores']]
+    """
+    return load(run, task, asking).predict(raw)

@@ -1,0 +1,121 @@
+"""The signatures of a SavedModel that take raw text, anybody's: columns of strings in, arrays out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.tasks.data.columns import as_tensor
+from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, texts_in_memory
+from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
+from keras_bert_scratch.tasks.evaluation import plain
+from keras_bert_scratch.tasks.predictor import Answered
+
+SIGNATURE = "serving_default"
+ROWS_AT_ONCE = 64
+
+
+class Signatures:
+    """A loaded SavedModel, of which no more is known than its signatures.
+
+    Args:
+        path: path. The SavedModel's folder.
+
+    Raises:
+        UserError: it cannot be loaded, or does not take raw text.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        try:
+            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
+            ) from None
+        found = self._loaded.signatures
+        # By name, the inputs of those that take nothing but strings.
+        self._inputs = {
+            name: inputs
+            for name in found
+            if (inputs := found[name].structured_input_signature[1])
+            and all(spec.dtype == tf.string for spec in inputs.values())
+        }
+        if SIGNATURE not in self._inputs:
+            raise UserError(
+                f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
+            )
+        self.columns = tuple(sorted(self._inputs[SIGNATURE]))
+
+    def __call__(self, raw: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+        """The outputs of the signature that takes these columns, of all rows in one call.
+
+        Args:
+            raw: lists of strings, or of lists of strings, by column.
+
+        Raises:
+            UserError: there is no such signature.
+        """
+        signature, _ = self._taking(raw)
+        tensors = {column: as_tensor(values, tf.string) for column, values in raw.items()}
+        outputs = signature(**{column: _padded(values) for column, values in tensors.items()})
+        return {output: values.numpy() for output, values in outputs.items()}
+
+    def check(self, raw: Mapping[str, Sequence[Any]]) -> None:
+        """Raises `UserError` for a row that would be taken for a shorter one; names it."""
+        _, lists = self._taking(raw)
+        for column in lists:
+            for number, values in enumerate(raw[column], 1):
+                if len(values) and not values[-1]:
+                    raise UserError(
+                        f"{IN_MEMORY}: row {number} has an empty string at the end of its {column}, which a SavedModel "
+                        f"takes for padding; leave it out, or ask the model that was exported"
+                    )
+
+    def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+        """The outputs for some rows as they stand, by name.
+
+        Raises:
+            UserError: `raw` has other columns, or a value is no string; names the row.
+        """
+        _, lists = self._taking(raw)
+        texts = texts_in_memory(raw, lists)
+        self.check(texts)
+        outputs = self(texts)
+        return [dict(zip(outputs, row, strict=True)) for row in zip(*map(plain, outputs.values()), strict=True)]
+
+    def predict_file(
+        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"
+    ) -> Iterator[Answered]:
+        """Yields each row of a table with its outputs, in flat memory."""
+        inputs = self._inputs[SIGNATURE]
+        columns = [
+            Column(name, kind="texts" if inputs[name].shape.rank == 2 else "text", flag=flag)
+            for name, flag in zip(self.columns, ("text", "pair"), strict=False)
+        ]
+        own = names_in_file(columns, header_names, data)
+        rows = (row.values for row in TableReader(data, columns, header_names=own, on_bad_row=on_bad_row))
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            yield from zip(
+                some, self.predict({name: [row[name] for row in some] for name in self.columns}), strict=True
+            )
+
+    def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str]]:
+        """The signature that takes these columns, and which of them are lists."""
+        for name, inputs in self._inputs.items():
+            if set(inputs) == set(raw):
+                return self._loaded.signatures[name], [column for column in inputs if inputs[column].shape.rank == 2]
+        taken = ", or ".join(", ".join(sorted(inputs)) for inputs in self._inputs.values())
+        raise UserError(f"{self.path}: takes {taken}, not {', '.join(raw)}; give just these, or export it again")
+
+
+def _padded(values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values

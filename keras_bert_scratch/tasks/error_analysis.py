@@ -1,0 +1,123 @@
+"""Error analysis: one wrong answer, and what was taken for what over all rows, as numbers; `pictures` draws them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class WrongAnswer(NamedTuple):
+    """What is wrong about one row.
+
+    Args:
+        severity: tuple of float. The larger, the worse; compared from the first number on.
+        shown: mapping. What is right, what was answered and how surely, by heading; strings or floats.
+    """
+
+    severity: tuple[float, ...]
+    shown: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+    """How often rows of one label were given another.
+
+    Args:
+        labels: tuple of str.
+        counts: int `(labels, labels)`. Rows by their own label, then by the one that was given.
+
+    Example:
+        >>> Confusion.of(("no", "yes"), ["no", "no", "yes"], ["no", "yes", "yes"]).table
+        {'no': {'no': 1, 'yes': 1}, 'yes': {'no': 0, 'yes': 1}}
+    """
+
+    labels: tuple[str, ...]
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, labels: Sequence[str], true: Iterable[str], given: Iterable[str]) -> Confusion:
+        """Counted over rows."""
+        numbers = {label: number for number, label in enumerate(labels)}
+        counts = np.zeros((len(labels), len(labels)), np.int64)
+        for right, answer in zip(true, given, strict=True):
+            counts[numbers[right], numbers[answer]] += 1
+        return cls(tuple(labels), counts)
+
+    @property
+    def table(self) -> dict[str, dict[str, int]]:
+        """By the rows' label and the given one."""
+        return {
+            label: dict(zip(self.labels, row, strict=True))
+            for label, row in zip(self.labels, self.counts.tolist(), strict=True)
+        }
+
+    @property
+    def pairs(self) -> list[tuple[int, str, str]]:
+        """How often, which label, and for which other it was taken; the most frequent first."""
+        found = [
+            (count, label, answer)
+            for label, row in self.table.items()
+            for answer, count in row.items()
+            if count and label != answer
+        ]
+        return sorted(found, key=lambda pair: -pair[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class ByLabel:
+    """What was found, missed and made up of each label.
+
+    Args:
+        table: mapping. By label `right`, `missed`, `spurious`, `precision`, `recall`, `f1`; a ratio of nothing is 0.
+
+    Example:
+        >>> ByLabel.of(("a", "b"), [{("a", 1), ("b", 2)}], [{("a", 1), ("a", 3)}], lambda thing: thing[0]).table["a"]
+        {'right': 1, 'missed': 0, 'spurious': 1, 'precision': 0.5, 'recall': 1.0, 'f1': 0.6667}
+    """
+
+    table: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[str], true: Iterable[set[Any]], given: Iterable[set[Any]], label_of: Any = str
+    ) -> ByLabel:
+        """Counted over rows, each a set of things that have a label."""
+        counts: dict[Hashable, list[int]] = collections.defaultdict(lambda: [0, 0, 0])
+        for right, answers in zip(true, given, strict=True):
+            for column, things in enumerate((right & answers, right - answers, answers - right)):
+                for thing in things:
+                    counts[label_of(thing)][column] += 1
+        return cls({label: _ratios(*counts[label]) for label in labels})
+
+
+@dataclasses.dataclass(frozen=True)
+class Scatter:
+    """Numbers beside those that were answered.
+
+    Args:
+        true, given: sequences of float, one of each per row.
+    """
+
+    true: Sequence[float]
+    given: Sequence[float]
+
+
+Breakdown = Confusion | ByLabel | Scatter
+
+
+def _ratios(right: int, missed: int, spurious: int) -> dict[str, float]:
+    def ratio(part: float, whole: float) -> float:
+        return round(part / whole, 4) if whole else 0.0
+
+    return {
+        "right": right,
+        "missed": missed,
+        "spurious": spurious,
+        "precision": ratio(right, right + spurious),
+        "recall": ratio(right, right + missed),
+        "f1": ratio(2 * right, 2 * right + missed + spurious),
+    }

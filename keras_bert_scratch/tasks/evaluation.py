@@ -1,0 +1,102 @@
+"""Evaluation: answers beside what is right, as metrics, as lines, and the worst of them; it knows no single task."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_bert_scratch.tasks.error_analysis import Breakdown, WrongAnswer
+from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
+
+DIGITS = 4  # of results
+GOLD = "gold"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came of asking a model about labelled rows.
+
+    Args:
+        spec: Spec. Of the model.
+        examples: Examples. The rows, and what is right.
+        decoded: mapping. What the task's `decode` gave for them, rows first.
+        loss: float or None. The mean loss, where it could be told.
+    """
+
+    spec: Spec
+    examples: Examples
+    decoded: Mapping[str, np.ndarray]
+    loss: float | None
+
+    @property
+    def task(self) -> Task:
+        """The task that the spec names."""
+        return get_task(self.spec.task)
+
+    @functools.cached_property
+    def results(self) -> dict[str, Any]:
+        """The task's metrics, `loss` where it could be told, and how many `examples` there are."""
+        results = self.task.score(self.spec, self.decoded, self.examples.gold)
+        loss = {} if self.loss is None else {"loss": self.loss}
+        return {**_rounded({**results, **loss}), "examples": len(self.examples)}
+
+    @functools.cached_property
+    def lines(self) -> list[dict[str, Any]]:
+        """Of each row its columns and its answer, as `predict` gives them, and as `gold` what is right."""
+        gold = {name: plain(values) for name, values in self.examples.gold.items()}
+        lines = []
+        for row, answer in enumerate(answers_of(self.task, self.spec, self.decoded)):
+            carried = {name: value for name, value in _row(self.examples.carried, row).items() if value}
+            right = self.task.gold_of(self.spec, _row(gold, row))
+            lines.append({**carried, **_row(self.examples.raw, row), **answer, GOLD: right})
+        return lines
+
+    def errors(self) -> list[tuple[int, WrongAnswer]]:
+        """The wrong answers with the numbers of their lines, from 0; the worst first."""
+        found = ((number, self.task.wrong(self.spec, line)) for number, line in enumerate(self.lines))
+        wrong = [(number, error) for number, error in found if error is not None]
+        return sorted(wrong, key=lambda error: error[1].severity, reverse=True)
+
+    @functools.cached_property
+    def breakdown(self) -> Breakdown | None:
+        """What was taken for what, where the task has such a table or picture."""
+        return self.task.breakdown(self.spec, self.lines)
+
+
+def answers_of(task: Task, spec: Spec, decoded: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The task's answer about each row of decoded outputs, as JSON can hold it."""
+    rows = zip(*map(plain, decoded.values()), strict=True)
+    return [task.answer(spec, dict(zip(decoded, row, strict=True))) for row in rows]
+
+
+def plain(values: Any) -> list[Any]:
+    """Per row Python's own numbers and strings.
+
+    Example:
+        >>> plain(np.array([[b"a", "\u00e9".encode()]], object)), plain(np.array([1, 2]))
+        ([['a', 'é']], [1, 2])
+    """
+
+    def decoded(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return [decoded(item) for item in value] if isinstance(value, list) else value
+
+    return [decoded(value) for value in (values.tolist() if hasattr(values, "tolist") else values)]
+
+
+def _row(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
+    return {name: values[row] for name, values in columns.items()}
+
+
+def _rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+    def short(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: short(inner) for name, inner in value.items()}
+        return round(value, DIGITS) if isinstance(value, float) else value
+
+    return {name: short(value) for name, value in results.items()}

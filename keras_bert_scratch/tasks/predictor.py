@@ -1,0 +1,116 @@
+"""Predictor: what answers about raw text and is measured, wherever the model comes from; it knows no single task."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.tasks.data.bad_rows import check_rows
+from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
+from keras_bert_scratch.tasks.data.texts import Source
+from keras_bert_scratch.tasks.evaluation import Evaluation, answers_of
+from keras_bert_scratch.tasks.task import Examples, Spec, Task, as_json, get_task, options_of
+
+BATCH_SIZE = 64  # windows in one call of the model
+ROWS_AT_ONCE = 4096  # of a stream, sorted by length together
+
+Answered = tuple[Mapping[str, Any], dict[str, Any]]
+
+
+class Predictor(abc.ABC):
+    """A model that was made for a task: `FineTuned`, or a `SavedModel` that was exported from one."""
+
+    spec: Spec
+
+    @abc.abstractmethod
+    def decoded(
+        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], float | None]:
+        """What the task's `decode` gives for all rows in their order; with `gold`, where it can be told, the mean loss.
+
+        Args:
+            raw: lists of strings, or of lists of strings, by column.
+            gold: what is right for each row, as the task's reader gives it.
+        """
+
+    @abc.abstractmethod
+    def with_options(self, options: Mapping[str, Any]) -> Predictor:
+        """The same model, used with other options of its task.
+
+        Raises:
+            UserError: it was made with its own for good.
+        """
+
+    def asking(self, **options: Any) -> Predictor:
+        """The same model, asked otherwise.
+
+        Args:
+            options: the task's own options of asking, such as `top_k=3` of fill-mask; the others stay as they are.
+
+        Raises:
+            UserError: the task has no such option, its value cannot be, or the model was exported with another one.
+        """
+        kind, stored = self.task.Asking, self.spec.options
+        held = {field.name: stored[field.name] for field in dataclasses.fields(kind) if field.name in stored}
+        asked = options_of(self.spec.task, kind, {**held, **options})
+        return self.with_options({**stored, **as_json(asked)})
+
+    @property
+    def task(self) -> Task:
+        """The task that the spec names."""
+        return get_task(self.spec.task)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of strings that it reads."""
+        return self.spec.columns
+
+    def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+        """The answers about some rows, in their order, as JSON can hold them.
+
+        Args:
+            raw: mapping of the columns that the model was trained on, equally long.
+
+        Raises:
+            UserError: `raw` has other columns, or a value is no string; names the row.
+        """
+        self.task.check_columns(self.spec, raw)
+        texts = texts_in_memory(raw, self.task.list_columns)
+        check_rows(texts, self.task.fault)
+        decoded, _ = self.decoded(texts)
+        return answers_of(self.task, self.spec, decoded)
+
+    def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Answered]:
+        """Yields each of the rows with its answer, in their order, in flat memory."""
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
+            yield from zip(some, self.predict(raw), strict=True)
+
+    def predict_file(
+        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"
+    ) -> Iterator[Answered]:
+        """Yields each row of a file with its answer, in flat memory; `header_names` go before the training table's."""
+        yield from self.predict_stream(self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row))
+
+    def evaluation(self, examples: Examples) -> Evaluation:
+        """Answers about labelled rows beside what is right: metrics, errors, what is taken for what."""
+        self.task.check_columns(self.spec, examples.raw)
+        return Evaluation(self.spec, examples, *self.decoded(examples.raw, examples.gold))
+
+    def evaluate(self, examples: Examples) -> dict[str, Any]:
+        """The task's metrics on labelled rows, the loss where it can be told, and how many rows there are."""
+        return self.evaluation(examples).results
+
+    def evaluation_of(
+        self, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
+    ) -> Evaluation:
+        """`evaluation` on a table, which is read whole; `header_names` go before the training table's."""
+        spec, examples = self.task.read(data, self.spec.renamed(header_names or {}), on_bad_row)
+        fitting = self if spec.options == self.spec.options else self.with_options(spec.options)
+        return fitting.evaluation(examples)

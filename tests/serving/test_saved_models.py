@@ -1,0 +1,119 @@
+"""SavedModels asked and measured: ours by their task's own reader, other people's by what their signatures tell."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import pytest
+import tensorflow as tf
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.serving import asking, saved_model
+from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.serving.signatures import Signatures
+
+TAGS = ("O", "B-PER", "I-PER")
+OPTIONS = {"overlap": 8, "max_question_length": 8, "max_answer_length": 4, "null_threshold": 0.0}
+
+
+@pytest.fixture(scope="module")
+def ner(small, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
+    """A model of entities, and what was exported from it."""
+    keras.utils.set_random_seed(2)
+    model = kbs.BertTokenClassifier(kbs.BertBackbone(small.replace(initializer_range=1.0)), 3, TAGS)
+    tuned = kbs.FineTuned(model, tokenizer, kbs.Spec("ner", ("text",), 16, TAGS, options={"overlap": 4}))
+    path = tmp_path_factory.mktemp("ner") / "saved"
+    kbs.export_saved_model(tuned, path)
+    return tuned, path
+
+
+@pytest.fixture(scope="module")
+def saved(ner) -> SavedModel:
+    return SavedModel(ner[1])
+
+
+CONLL = "".join(
+    "".join(f"{word}\t{'B-PER' if word == 'otter' else 'O'}\n" for word in sentence.split()) + "\n"
+    for sentence in ("the otter", "a heron " * 20, "the otter crosses the old river", "otter")
+)
+
+
+def test_words_are_asked_as_the_file_parts_them(ner, saved, monkeypatch):
+    """Sentences of all lengths, in several calls; a sentence longer than a row is read in windows."""
+    tuned, _ = ner
+    Path("dev.conll").write_text(CONLL.replace("old", "o.l.d"))
+    monkeypatch.setattr(saved_model, "BATCH_SIZE", 3)
+    found, expected = (model.evaluation_of("dev.conll") for model in (saved, tuned))
+    assert [line["words"] for line in found.lines] == [line["words"] for line in expected.lines]
+    assert [line["tags"] for line in found.lines] == [line["tags"] for line in expected.lines]
+    assert found.lines[2]["words"][4] == "o.l.d"
+    assert found.loss is None
+    asked = [row["words"] for row, _ in saved.predict_file("dev.conll", {})]
+    assert asked == [line["words"] for line in expected.lines]
+
+
+def test_an_empty_string_at_the_end_of_a_list_is_not_taken_for_padding(ner, saved):
+    tuned, _ = ner
+    raw = {"words": [["heron", "", "otter"], ["otter", ""]]}
+    assert len(tuned.predict(raw)[1]["words"]) == 2
+    with pytest.raises(kbs.UserError, match="row 2 has an empty string at the end of its words"):
+        saved.predict(raw)
+    assert saved.predict({"words": raw["words"][:1]})[0]["words"] == raw["words"][0]
+
+
+def test_without_task_json_only_outputs_are_known(ner):
+    """As of other people's SavedModels."""
+    shutil.copytree(ner[1], "theirs")
+    Path("theirs/task.json").unlink()
+    model = asking.load("theirs")
+    assert isinstance(model, Signatures)
+    Path("new.csv").write_text("text\nthe otter\na heron\n")
+    (row, answer), _ = model.predict_file("new.csv", {})
+    assert row == {"text": "the otter"}
+    assert answer["words"] == ["the", "otter"]
+    assert {"start_bytes", "num_entities"} <= set(answer)  # what our answers are made of
+    assert kbs.predict("theirs", {"text": ["the otter"]})[0]["tags"] == answer["tags"]
+    with pytest.raises(kbs.UserError, match=r"theirs: holds no task\.json, which tells what a SavedModel is for"):
+        kbs.evaluate("theirs", {"words": [["a"]], "tags": [["O"]]})
+    with pytest.raises(kbs.UserError, match="theirs: takes text, or words, not poem"):
+        model.predict({"poem": ["a"]})
+    with pytest.raises(kbs.UserError, match="row 1 has None, which is no string in the column 'text'"):
+        model.predict({"text": [None]})
+
+
+def test_a_saved_model_has_its_task_for_good(ner):
+    with pytest.raises(kbs.UserError, match="`task`: a SavedModel answers for what it was exported for"):
+        kbs.predict(ner[1], {"text": ["a"]}, task="qa")
+
+
+class Doubled(tf.Module):
+    """A SavedModel without text."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(self, x):
+        return {"y": 2 * x}
+
+
+def test_a_saved_model_without_text_is_named():
+    model = Doubled()
+    tf.saved_model.save(model, "numbers", signatures={"serving_default": model.serve})
+    with pytest.raises(kbs.UserError, match="numbers: has no serving_default signature that takes raw text"):
+        asking.load("numbers")
+
+
+def test_questions_without_answer_want_a_model_exported_for_them(small, tokenizer):
+    """One of another program does not tell; the data do, but what is exported is as it is."""
+    spec = kbs.Spec("qa", ("question", "context"), 32, options=OPTIONS)
+    model = kbs.BertQuestionAnswerer(kbs.BertBackbone(small, pooler=False))
+    kbs.export_saved_model(kbs.FineTuned(model, tokenizer, spec), "saved")
+    rows = {"question": ["who"], "context": ["an otter"], "answers": [[{"text": "otter", "answer_start": 3}]]}
+    assert kbs.evaluate("saved", rows)["examples"] == 1
+    with pytest.raises(kbs.UserError, match=r"saved: was exported for other data \(unanswerable\); use the model"):
+        kbs.evaluate("saved", {**rows, "answers": [[]]})
+    # SQuAD's own form, by the task's reader.
+    article = {"paragraphs": [{"context": "an otter", "qas": [{"question": "who", "id": "q1"}]}]}
+    Path("new.json").write_text(json.dumps({"data": [article]}))
+    [(row, answer)] = SavedModel("saved").predict_file("new.json", {})
+    assert row == {"id": "q1", "question": "who", "context": "an otter"}
+    assert answer["answer"] == "an otter"[answer["start"] : answer["end"]]

@@ -1,0 +1,77 @@
+"""Fine-tuned models in other people's formats: measured there as in their own folder."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import pytest
+from tasks.answers import check_same
+from tasks.test_tasks import table
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
+from keras_bert_scratch.tasks.task import get_task
+
+# Those whose head Google's scripts have too.
+GOOGLE = ("classification", "regression", "multi-label", "qa")
+TASKS = (*GOOGLE, "pair-classification", "ner", "choice")
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+
+@pytest.fixture
+def tuned(small, tokenizer, sentences):
+    """A function that writes a model of a task to the folder `ours`, and gives rows to measure it on."""
+
+    def make(task: str) -> dict[str, list]:
+        found = get_task(task)
+        rows = table(task, sentences[3:9])  # about both animals
+        spec = kbs.Spec(task, (), 48, options=dataclasses.asdict(found.Options()) | {"max_question_length": 16})
+        spec, _ = found.read(rows, spec)
+        keras.utils.set_random_seed(4)
+        # Google's GELU; and weights so far apart that answers differ.
+        config = small.replace(activation="gelu_tanh", initializer_range=1.0, max_position_embeddings=128)
+        model = found.model_class(kbs.BertBackbone(config), **found.model_arguments(spec))
+        kbs.FineTuned(model, tokenizer, spec).save("ours")
+        return rows
+
+    return make
+
+
+@pytest.mark.parametrize("task", GOOGLE)
+def test_in_googles_format(tuned, task):
+    rows = tuned(task)
+    write_checkpoint(read_checkpoint("ours"), "theirs", "google")
+    check_same(kbs.evaluate("theirs", rows), kbs.evaluate("ours", rows))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_in_hugging_faces_format(tuned, task):
+    """Also without our `task.json`: labels, head and kind of outputs are in its own files."""
+    rows = tuned(task)
+    expected = kbs.evaluate("ours", rows)
+    write_checkpoint(read_checkpoint("ours"), "theirs", "huggingface")
+    check_same(kbs.evaluate("theirs", rows), expected)
+    Path("theirs/task.json").unlink()
+    asked = task if task == "pair-classification" else None
+    check_same(kbs.evaluate("theirs", rows, task=asked), expected)
+
+
+def test_a_format_without_heads_holds_no_fine_tuned_model(tuned):
+    rows = tuned("classification")
+    write_checkpoint(read_checkpoint("ours"), "theirs", "keras_hub")
+    with pytest.raises(kbs.UserError, match=r"theirs: holds no task\.json, so no fine-tuned model"):
+        kbs.evaluate("theirs", rows)
+
+
+def test_the_data_tell_whether_a_question_may_lack_an_answer(tuned, sentences):
+    """Hugging Face's files do not: a file with such questions is measured by the rules of SQuAD 2.0."""
+    rows = tuned("qa")
+    write_checkpoint(read_checkpoint("ours"), "theirs", "huggingface")
+    Path("theirs/task.json").unlink()
+    assert "has_answer_f1" not in kbs.evaluate("theirs", rows)
+    rows["answers"][0] = []
+    results = kbs.evaluate("theirs", rows)
+    assert {"has_answer_f1", "no_answer_f1", "best_f1_threshold"} <= set(results)
+    with pytest.raises(kbs.UserError, match="row 1 has no answer, which none of the training questions lacked"):
+        kbs.evaluate("ours", rows)
