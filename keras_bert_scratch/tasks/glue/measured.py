@@ -13,7 +13,8 @@ from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tasks.classification import LABEL
 from keras_bert_scratch.tasks.data.tables import Table, names_in_file, read_table
 from keras_bert_scratch.tasks.data.texts import Source, text_columns
-from keras_bert_scratch.tasks.fine_tuned import DIGITS, FineTuned
+from keras_bert_scratch.tasks.evaluation import DIGITS
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.glue.catalogue import GlueTask
 from keras_bert_scratch.tasks.glue.files import GlueFiles
 from keras_bert_scratch.tasks.glue.submission import read_test, write_submission
