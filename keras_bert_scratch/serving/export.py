@@ -37,9 +37,11 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
         ['label', 'scores']
     """
 
+    names = (*tuned.spec.columns, *tuned.task.optional_columns(tuned.spec))
+
     # An endpoint's function takes its arguments by position.
     def serve(*columns: tf.Tensor) -> dict[str, tf.Tensor]:
-        return tuned.serve(dict(zip(tuned.spec.columns, columns, strict=True)))
+        return tuned.serve(dict(zip(names, columns, strict=True)))
 
     archive = keras.export.ExportArchive()
     # What holds the tokenizer's tables. The network's weights are found by the graph; tracked too, they would be
@@ -47,7 +49,7 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
     archive.track(tuned.tokenizer)
     signature = [
         tf.TensorSpec([None, None] if column in tuned.task.list_columns else [None], tf.string, name=column)
-        for column in tuned.spec.columns
+        for column in names
     ]
     archive.add_endpoint(name="serving_default", fn=serve, input_signature=signature)
     with atomic.write_folder(path) as temporary:

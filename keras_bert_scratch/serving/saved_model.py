@@ -43,6 +43,7 @@ class SavedModel:
                 f"{path}: has no {SIGNATURE} signature that takes raw text; export it with 'keras-bert export'"
             )
         self._spec = Spec.load(path) if (path_of(path) / TASK_FILE).exists() else None
+        self._optional = get_task(self._spec.task).optional_columns(self._spec) if self._spec else ()
         self.columns = self._spec.columns if self._spec else tuple(sorted(inputs))
         self.list_columns = tuple(name for name, spec in inputs.items() if spec.shape.rank == 2)
         self._serve = signatures[SIGNATURE]
@@ -53,14 +54,15 @@ class SavedModel:
         Of a SavedModel of other people's they are the signature's outputs as they stand.
 
         Args:
-            raw: mapping of the signature's inputs, equally long.
+            raw: mapping of the signature's inputs, equally long; optional ones may be left out.
 
         Raises:
             UserError: `raw` has other columns, or a value is no string; names the row.
         """
-        if set(raw) != set(self.columns):
+        if set(raw) - set(self._optional) != set(self.columns):
             raise UserError(f"{self.path}: takes {', '.join(self.columns)}, not {', '.join(raw)}; give just these")
-        texts = texts_in_memory(raw, self.list_columns)
+        missing = {name: [""] * len(raw[self.columns[0]]) for name in self._optional if name not in raw}
+        texts = texts_in_memory({**raw, **missing}, self.list_columns)
         tensors = {name: as_tensor(values, tf.string) for name, values in texts.items()}
         outputs = self._serve(**{name: _padded(values) for name, values in tensors.items()})
         names = list(outputs)

@@ -120,9 +120,11 @@ class FineTuned:
 
     def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
+        optional = self.task.optional_columns(self.spec)
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
-            yield from zip(some, self.predict(raw), strict=True)
+            own = [{name: value for name, value in row.items() if name not in optional} for row in some]
+            yield from zip(own, self.predict(raw), strict=True)
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
         """The task's metrics and the loss on labelled rows, and how many there are."""

@@ -218,6 +218,13 @@ class Task(abc.ABC):
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         """Yields the rows of a table without labels, for `predict`, in flat memory."""
 
+    def optional_columns(self, spec: Spec) -> tuple[str, ...]:
+        """Columns of strings that a row may come without, such as what stands around a sentence; empty strings then.
+
+        The exported signature takes them beside the spec's own columns; the answers of `predict` do not repeat them.
+        """
+        return ()
+
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
         spec.check_columns(raw)
