@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -82,13 +82,14 @@ def _task_options(name: str) -> list[Any]:
     def options() -> None:
         """Carries the signature that the options are made of."""
 
+    types = get_type_hints(get_task(name).Options)
     options.__signature__ = inspect.Signature(
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
             annotation=Annotated[
-                type(field.default), typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
+                types[field.name], typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
             ],
         )
         for field in dataclasses.fields(get_task(name).Options)

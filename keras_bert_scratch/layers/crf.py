@@ -86,7 +86,7 @@ def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any
 
 
 def tag_probabilities(logits: Any, transitions: Any, lengths: Any) -> Any:
-    """The probability of every tag at every position, whatever the others are: `(batch, length, tags)`, 0 behind a chain.
+    """How probable each tag is at each position, whatever the others are: `(batch, length, tags)`, 0 behind a chain.
 
     By the forward-backward algorithm. Without transitions it is the softmax.
 

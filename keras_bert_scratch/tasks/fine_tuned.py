@@ -73,6 +73,10 @@ class FineTuned:
         """The task that the spec names."""
         return get_task(self.spec.task)
 
+    def settled(self, results: Mapping[str, Any]) -> FineTuned:
+        """The same with its spec settled by results of held-out data, or by none."""
+        return dataclasses.replace(self, spec=self.task.settled(self.spec, results))
+
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:

@@ -219,10 +219,7 @@ class Task(abc.ABC):
         """Yields the rows of a table without labels, for `predict`, in flat memory."""
 
     def optional_columns(self, spec: Spec) -> tuple[str, ...]:
-        """Columns of strings that a row may come without, such as what stands around a sentence; empty strings then.
-
-        The exported signature takes them beside the spec's own columns; the answers of `predict` do not repeat them.
-        """
+        """Columns of strings that may be left out, empty then; the exported signature takes them beside the spec's."""
         return ()
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
@@ -258,6 +255,14 @@ class Task(abc.ABC):
 
         Lists are padded along their second axis; a number tells how many of a row count.
         """
+
+    def notes(self, spec: Spec, tokenizer: Any, examples: Examples) -> dict[str, Any]:
+        """What a run's results tell about its training data."""
+        return {}
+
+    def settled(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
+        """The spec as a run stores it: options that were left open, decided by `results` of held-out data, if any."""
+        return spec
 
     @abc.abstractmethod
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
