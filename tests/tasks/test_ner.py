@@ -250,6 +250,7 @@ def test_neighbours_of_the_document_fill_up_the_row(letters):
         (1, 1, 9, ["y x z z z z"]),
         (6, 9, 9, ["x x x x x x"]),
         (8, 9, 9, ["x x x x x x", "x x x x x z"]),  # only the ends of a long sentence have neighbours
+        (7, 9, 9, ["x x x x x x", "x x x x z z"]),
         (2, 0, 0, ["x x"]),
         (0, 2, 2, ["y y z z"]),
     ],

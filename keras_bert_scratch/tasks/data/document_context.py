@@ -59,7 +59,8 @@ def filled_up(
 ) -> tuple[tf.RaggedTensor, tf.Tensor]:
     """Windows of sentences, the room that is left being filled by what stands before and behind, alike if both last.
 
-    Only a window with the sentence's beginning has something before it, only one with its end something behind it.
+    Only a window with the sentence's beginning has something before it, only one with its end something behind it:
+    windows before the last are full.
 
     Args:
         sentences, before, after: pieces, ragged `(sentences, None)` each.
@@ -77,8 +78,7 @@ def filled_up(
     which, start, limit = windows
     lengths = [tf.gather(tf.cast(pieces.row_lengths(), tf.int32), which) for pieces in (before, sentences, after)]
     spare = room - (limit - start)
-    most_before = tf.where(start == 0, lengths[0], 0)
-    most_after = tf.where(limit == lengths[1], lengths[2], 0)
+    most_before, most_after = tf.where(start == 0, lengths[0], 0), lengths[2]
     left = tf.minimum(most_before, tf.maximum(spare // 2, spare - most_after))
     right = tf.minimum(most_after, spare - left)
     whole = tf.concat([before, sentences, after], axis=1)
