@@ -8,6 +8,8 @@ from keras_bert_scratch.config import BertConfig
 
 Shape = tuple[int, ...]
 
+CRF_TRANSITIONS = "crf/transitions"  # of a token classifier with a conditional random field
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -88,7 +90,9 @@ def encoder_shapes(config: BertConfig) -> dict[str, Shape]:
     return shapes
 
 
-def model_shapes(config: BertConfig, architecture: str, pooler: bool, num_classes: int = 0) -> dict[str, Shape]:
+def model_shapes(
+    config: BertConfig, architecture: str, pooler: bool, num_classes: int = 0, crf: bool = False
+) -> dict[str, Shape]:
     """Name and shape of every tensor of a model.
 
     Args:
@@ -96,6 +100,7 @@ def model_shapes(config: BertConfig, architecture: str, pooler: bool, num_classe
         architecture: str, one of `ARCHITECTURES`.
         pooler: bool. Whether there is one even if no head needs it.
         num_classes: int, default 0. Size of a task's head, where there is one and the architecture leaves it open.
+        crf: bool, default `False`. Whether there are transitions between the classes.
     """
     made_of = ARCHITECTURES[architecture]
     hidden = config.hidden_size
@@ -113,6 +118,8 @@ def model_shapes(config: BertConfig, architecture: str, pooler: bool, num_classe
         shapes |= _dense("pooler/dense", hidden, hidden)
     for head in made_of.heads:
         shapes |= heads[head]
+    if crf:
+        shapes[CRF_TRANSITIONS] = (num_classes, num_classes)
     return shapes
 
 

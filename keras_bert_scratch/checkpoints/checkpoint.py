@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch.checkpoints.architectures import Shape, model_shapes
+from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS, Shape, model_shapes
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import Vocabulary
@@ -88,6 +88,11 @@ class Checkpoint:
         return "pooler/dense/kernel" in self.weights
 
     @property
+    def has_crf(self) -> bool:
+        """Whether there is a conditional random field, which a token classifier may have."""
+        return CRF_TRANSITIONS in self.weights
+
+    @property
     def num_classes(self) -> int | None:
         """How many classes the task's head tells apart, if there is one."""
         return self.weights["logits/bias"].shape[0] if "logits/bias" in self.weights else None
@@ -99,7 +104,7 @@ class Checkpoint:
 
     def check(self) -> None:
         """Raises `UserError` unless the weights are exactly those of a model of this architecture and these sizes."""
-        wanted = model_shapes(self.config, self.architecture, self.has_pooler, self.num_classes or 0)
+        wanted = model_shapes(self.config, self.architecture, self.has_pooler, self.num_classes or 0, self.has_crf)
         held = {name: tensor.shape for name, tensor in self.weights.items()}
         wrong = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
         if wrong:

@@ -16,7 +16,12 @@ import safetensors.numpy
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints import huggingface_tf
-from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes, pretraining_architecture
+from keras_bert_scratch.checkpoints.architectures import (
+    ARCHITECTURES,
+    CRF_TRANSITIONS,
+    model_shapes,
+    pretraining_architecture,
+)
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
 from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
 from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
@@ -86,7 +91,13 @@ def read(path: Path) -> Checkpoint:
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a folder that `transformers` loads, heads included."""
     names = huggingface_names(checkpoint.architecture)
-    tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in checkpoint.weights.items()}
+    weights = {name: tensor for name, tensor in checkpoint.weights.items() if name != CRF_TRANSITIONS}
+    tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in weights.items()}
+    if checkpoint.has_crf:
+        checkpoint.notes.append(
+            "the transitions of the CRF are left out: Hugging Face's class has none and tags each word by its logits "
+            "alone, so its tags will differ"
+        )
     if checkpoint.architecture == "BertBackbone":
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     config = checkpoint.config

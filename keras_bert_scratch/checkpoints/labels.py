@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS
 from keras_bert_scratch.errors import UserError
 
 PLACEHOLDER = re.compile(r"LABEL_\d+")
@@ -69,4 +70,7 @@ def reordered_head(
     if len(set(old)) != len(old) or sorted(old) != sorted(new):
         return None
     order = [list(old).index(name) for name in new]
-    return {"logits/kernel": weights["logits/kernel"][:, order], "logits/bias": weights["logits/bias"][order]}
+    head = {"logits/kernel": weights["logits/kernel"][:, order], "logits/bias": weights["logits/bias"][order]}
+    if CRF_TRANSITIONS in weights:
+        head[CRF_TRANSITIONS] = weights[CRF_TRANSITIONS][order][:, order]
+    return head

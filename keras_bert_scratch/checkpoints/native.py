@@ -44,6 +44,7 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
     try:
         config = BertConfig.from_dict(described["config"], str(config_file))
         pooler, num_classes = described["pooler"], described["num_classes"] or 0
+        crf = bool(described.get("crf", False))
     except KeyError as error:
         raise UserError(f"{config_file}: lacks {error}; write the model again") from None
     label_names = described.get("label_names") or _tasks_labels(current_file(path, TASK_FILE))
@@ -51,7 +52,7 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
     if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
     held = read_tensors(weights_file)
-    shapes = model_shapes(config, architecture, bool(pooler), num_classes)
+    shapes = model_shapes(config, architecture, bool(pooler), num_classes, crf)
     weights = take_tensors(weights_file, shapes, str, held)
     refuse_others(weights_file, held, shapes)
     names = tuple(map(str, label_names))
@@ -78,6 +79,7 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
         "config": checkpoint.config.to_dict(),
         "pooler": checkpoint.has_pooler,
         "num_classes": checkpoint.num_classes,
+        "crf": checkpoint.has_crf,
         "label_names": list(checkpoint.label_names),
         "problem_type": checkpoint.problem_type,
         "written_by": WRITTEN_BY,

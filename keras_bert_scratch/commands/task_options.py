@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -77,8 +77,10 @@ def _task_options(names: Sequence[str], kind: str) -> list[Any]:
     parameters = {}
     for name in names:
         if name in TASKS:  # else the verb says so
-            for field in dataclasses.fields(getattr(get_task(name), kind)):
-                parameters.setdefault(field.name, _parameter(field, keep, name))
+            options_class = getattr(get_task(name), kind)
+            types = get_type_hints(options_class)
+            for field in dataclasses.fields(options_class):
+                parameters.setdefault(field.name, _parameter(field, types[field.name], keep, name))
     options.__signature__ = inspect.Signature(parameters.values())
     options.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     alone = typer.Typer(add_completion=False)
@@ -89,7 +91,7 @@ def _task_options(names: Sequence[str], kind: str) -> list[Any]:
     return found
 
 
-def _parameter(field: dataclasses.Field, keep: Any, task: str) -> inspect.Parameter:
+def _parameter(field: dataclasses.Field, type_: Any, keep: Any, task: str) -> inspect.Parameter:
     """A field as a parameter of a command; a tuple of strings is a flag that is given several times, each a value."""
     several = isinstance(field.default, tuple)
     flag = "--" + (field.name.removesuffix("s") if several else field.name).replace("_", "-")
@@ -98,5 +100,5 @@ def _parameter(field: dataclasses.Field, keep: Any, task: str) -> inspect.Parame
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=list(field.default) if several else field.default,
-        annotation=Annotated[list[str] if several else type(field.default), option],
+        annotation=Annotated[list[str] if several else type_, option],
     )

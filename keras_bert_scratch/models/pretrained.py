@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_bert_scratch.checkpoints import native
-from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, CRF_TRANSITIONS
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, Converted
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
@@ -182,6 +182,8 @@ def model_from_checkpoint(
         if "label_names" in arguments:
             weights = _head_by_names(weights, checkpoint.label_names, tuple(arguments["label_names"]), path)
         model = cls(backbone, **_complete(cls, {**head, **arguments}, checkpoint, path))
+        if same and checkpoint.has_crf and not model.crf:
+            log.warning("%s: its CRF is left out; ask for it by `crf`", path)
     for note in checkpoint.notes:
         log.warning("%s", note)
     _assign(model, weights, path)
@@ -202,6 +204,7 @@ def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) 
         "num_classes": checkpoint.num_classes,
         "label_names": checkpoint.label_names,
         "problem_type": checkpoint.problem_type,
+        "crf": checkpoint.has_crf,
     }
     if "label_names" in given:
         stored["num_classes"] = len(given["label_names"]) or checkpoint.num_classes
@@ -223,7 +226,7 @@ def _head_by_names(
         log.warning("%s: its classes %s are put into the order %s", path, ", ".join(old), ", ".join(new))
         return {**weights, **head}
     log.warning("%s: its classes are %s, not %s: the head is made new", path, ", ".join(old), ", ".join(new))
-    return {name: tensor for name, tensor in weights.items() if not name.startswith("logits/")}
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(("logits/", "crf/"))}
 
 
 def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
@@ -252,7 +255,8 @@ def _assign(model: Any, weights: Mapping[str, np.ndarray], path: Path | str) -> 
         else:
             variable.assign(tensor)
     if fresh:
-        log.warning("%s: has no %s; they start from random numbers and want training", path, ", ".join(sorted(fresh)))
+        start = "zeros" if fresh == [CRF_TRANSITIONS] else "random numbers"
+        log.warning("%s: has no %s; they start from %s and want training", path, ", ".join(sorted(fresh)), start)
 
 
 def _named_weights(model: Any) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.layers.crf import Transitions
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.labels import check_label_names
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.pretrained import OnBackbone
+from keras_bert_scratch.models.tag_sequences import ABSENT, tag_sequences
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -24,13 +26,18 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         backbone: BertBackbone. The encoder; its weights are shared, not copied.
         num_classes: int. How many classes there are, at least 2.
         label_names: sequence of str, default empty. What the classes are called, in their order.
+        crf: bool, default `False`. Whether the labels of a row are one sequence, in which a label depends on the one
+            before: a conditional random field over the logits (Lample et al. 2016, section 2.2).
         kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the backbone's. Output: float32 logits `(batch, length, num_classes)`.
+    Inputs: the backbone's. Output: float32 logits `(batch, length, num_classes)`; with `crf` a dict of these `logits`,
+    -1e9 at padding, and of `transitions`, float32 `(batch, num_classes, num_classes)`, the same for all rows, from the
+    label of the row to that of the column. `layers.crf.best_tags` finds the likeliest sequence.
 
     `compile(optimizer)` alone sets the mean cross-entropy over the positions that count, and accuracy. A position does
     not count at padding, where its label is negative (such as at all but the first piece of a word), or where its
-    sample weight is 0.
+    sample weight is 0. With `crf` the loss is -log p of the whole sequence of a row's labels that count, divided by
+    their number; sample weights are of rows then.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -42,10 +49,15 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         (1, 7, 9)
     """
 
-    head_arguments = ("num_classes", "label_names")
+    head_arguments = ("num_classes", "label_names", "crf")
 
     def __init__(
-        self, backbone: BertBackbone, num_classes: int, label_names: Sequence[str] = (), **kwargs: Any
+        self,
+        backbone: BertBackbone,
+        num_classes: int,
+        label_names: Sequence[str] = (),
+        crf: bool = False,
+        **kwargs: Any,
     ) -> None:
         if num_classes < 2:
             raise UserError(f"`num_classes`: must be at least 2, not {num_classes}")
@@ -55,17 +67,24 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
         classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
+        transitions = Transitions(dtype="float32", name="crf") if crf else None
 
         # === Functional Model ===
         inputs = backbone_inputs()
         logits = classifier_head(dropout(backbone(inputs)["sequence_output"]))
-        super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
+        outputs = logits = keras.ops.cast(logits, "float32")
+        if transitions is not None:
+            is_token = keras.ops.expand_dims(keras.ops.cast(inputs["padding_mask"], "bool"), -1)
+            outputs = {"logits": keras.ops.where(is_token, logits, ABSENT), "transitions": transitions(logits)}
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": classes(counts=lambda inputs: inputs["padding_mask"])}
+        self.objectives = {"": tag_sequences() if crf else classes(counts=lambda inputs: inputs["padding_mask"])}
         self.num_classes = int(num_classes)
         self.label_names = label_names
+        self.crf = bool(crf)
         self.dropout = dropout
         self.classifier_head = classifier_head
+        self.transitions = transitions

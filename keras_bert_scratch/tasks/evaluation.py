@@ -48,11 +48,13 @@ class Evaluation:
     def lines(self) -> list[dict[str, Any]]:
         """Of each row its columns and its answer, as `predict` gives them, and as `gold` what is right."""
         gold = {name: plain(values) for name, values in self.examples.gold.items()}
+        around = self.task.optional_columns(self.spec)
+        raw = {name: values for name, values in self.examples.raw.items() if name not in around}
         lines = []
         for row, answer in enumerate(answers_of(self.task, self.spec, self.decoded)):
             carried = {name: value for name, value in _row(self.examples.carried, row).items() if value}
             right = self.task.gold_of(self.spec, _row(gold, row))
-            lines.append({**carried, **_row(self.examples.raw, row), **answer, GOLD: right})
+            lines.append({**carried, **_row(raw, row), **answer, GOLD: right})
         return lines
 
     def errors(self) -> list[tuple[int, WrongAnswer]]:

@@ -63,6 +63,10 @@ class FineTuned(Predictor):
         if len(self.spec.columns) > 1:
             config.check_pairs()
 
+    def settled(self, results: Mapping[str, Any]) -> FineTuned:
+        """The same with its spec settled by results of held-out data, or by none."""
+        return dataclasses.replace(self, spec=self.task.settled(self.spec, results))
+
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:

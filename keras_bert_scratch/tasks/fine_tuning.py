@@ -119,15 +119,22 @@ def run_once(
 
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         if "non_padding_fraction" not in run.results:
-            run.note(non_padding_fraction=round(train.non_padding_fraction(how.batch_size, seed), 4))
+            fraction = round(train.non_padding_fraction(how.batch_size, seed), 4)
+            run.note(**train.notes, non_padding_fraction=fraction)
         if dev is None:
             return None
         tuned = FineTuned(model, train.tokenizer, train.spec)
+        results: dict[str, Any] = {}  # of the last evaluation, which `save` follows
+
+        def measure() -> dict[str, Any]:
+            results.update(tuned.evaluate(dev.examples))
+            return dict(results)
+
         return PeriodicEvaluation(
             run,
             len(train) / how.batch_size,
-            lambda: tuned.evaluate(dev.examples),
-            tuned.save,
+            measure,
+            lambda folder: tuned.settled(results).save(folder),
             task.best_by,
             how.patience,
             writes=chief,
@@ -142,7 +149,7 @@ def run_once(
             return {}
         tuned = FineTuned(model, train.tokenizer, train.spec)
         if dev is None:
-            tuned.save(run.folder)
+            tuned.settled({}).save(run.folder)
             return {"dev": None}
         evaluation = prepare(run, model)
         if not evaluation.patience_spent:

@@ -13,7 +13,9 @@ from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.token_classifier import BertTokenClassifier
+from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, filled_up
 from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
+from keras_bert_scratch.tasks.data.tag_chains import tags_of_chains
 from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
@@ -32,9 +34,14 @@ class NerOptions:
 
     Args:
         overlap: int, default 64. Pieces that the windows of a long sentence share; at most half a window is shared.
+        crf: bool, default False. Whether the tags of a sentence are one sequence, scored as a whole: a conditional
+            random field (Lample et al. 2016).
+        document_context: bool, default False. Whether the sentences around a sentence in its document fill up its row.
     """
 
     overlap: int = 64
+    crf: bool = False
+    document_context: bool = False
 
     def __post_init__(self) -> None:
         if self.overlap < 0:
@@ -42,11 +49,14 @@ class NerOptions:
 
 
 class Ner(Task):
-    """Named entities: the tag of each word is predicted at its first piece, with a softmax.
+    """Named entities: the tag of each word is predicted at its first piece, with a softmax or a CRF.
 
     A sentence that is longer than the model's row is read in windows that overlap; each word is learnt and predicted
     in the window that shows most of what is around it, so none is lost and none counts twice. A word without pieces
     (of control characters alone) is outside all entities.
+
+    With a CRF the words that are learnt in one window are one chain; answers come from one chain over all words of the
+    sentence, whose logits are gathered from its windows.
     """
 
     name = "ner"
@@ -70,11 +80,19 @@ class Ner(Task):
         return unlabelled_sentences(source, spec, on_bad_row)
 
     def forms(self, spec: Spec) -> tuple[tuple[str, ...], ...]:
-        return (spec.columns, (WORDS,))
+        optional = self.optional_columns(spec)
+        return ((*spec.columns, *optional), (WORDS, *optional))
+
+    def optional_columns(self, spec: Spec) -> tuple[str, ...]:
+        return (BEFORE, AFTER) if spec.options.get("document_context") else ()
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
-        if set(raw) not in ({TEXT}, {WORDS}):
-            raise UserError(f"columns: ner reads 'text', or 'words' that are parted already, not {', '.join(raw)}")
+        around = set(self.optional_columns(spec))
+        if set(raw) - around not in ({TEXT}, {WORDS}) or set(raw) & around not in (set(), around):
+            context = f", perhaps with '{BEFORE}' and '{AFTER}'" if around else ""
+            raise UserError(
+                f"columns: ner reads 'text', or 'words' that are parted already{context}, not {', '.join(raw)}"
+            )
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         found = given_words(raw[WORDS]) if WORDS in raw else split_text(raw[TEXT])
@@ -87,7 +105,11 @@ class Ner(Task):
         which, start, limit = (windows.sequence, windows.start, windows.limit)
         if chosen is not None:
             which, start, limit = windows.chosen(chosen)
-        shown = slices(texts, which, start, limit)
+        if BEFORE in raw:
+            around = (tokenizer.tokenize(raw[BEFORE]), tokenizer.tokenize(raw[AFTER]))
+            shown, pieces_before = filled_up(texts, *around, (which, start, limit), room)
+        else:
+            shown, pieces_before = slices(texts, which, start, limit), tf.zeros_like(start)
         length = row_length(shown.row_lengths() + 2, spec.max_length)
 
         # Of each word the window that it is read in, or none, and the position of its first piece there.
@@ -99,7 +121,7 @@ class Ner(Task):
             window, read = tf.gather(windows.first, text) + number, has_pieces
         else:
             window, read = text, has_pieces & (number == tf.gather(chosen, text))
-        at = tf.stack([window, 1 + first_piece - tf.gather(start, window)], axis=1)
+        at = tf.stack([window, 1 + first_piece - tf.gather(start - pieces_before, window)], axis=1)
         notes = {"found": found, "at": at, "read": read}
         return Features(pack_segments(shown, None, length, tokenizer.vocabulary), windows.counts, notes)
 
@@ -110,17 +132,24 @@ class Ner(Task):
         return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(features.notes["at"], read), tags), None
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
-        return {"num_classes": len(spec.labels), "label_names": spec.labels}
+        crf = spec.options.get("crf", False)
+        return {"num_classes": len(spec.labels), "label_names": spec.labels, "crf": crf}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """Words and tags of each row, and its entities with their bytes and characters in the text."""
+        """Words and tags of each row, and its entities with their bytes and characters in the text.
+
+        The score of an entity is the mean probability of its words' tags: of the softmax, or the marginal one of a CRF.
+        """
         found, read = features.notes["found"], features.notes["read"]
         at = tf.where(read[:, None], features.notes["at"], 0)
-        scores = tf.nn.softmax(tf.gather_nd(outputs, at))  # (words, tags)
-        outside = spec.labels.index(OUTSIDE)
-        tags = tf.where(read, tf.argmax(scores, axis=-1, output_type=tf.int32), outside)
-        certainty = tf.where(read, tf.reduce_max(scores, axis=-1), 1.0)
-        return entity_outputs(found, tags, certainty, spec.labels)
+        if spec.options.get("crf"):
+            logits, transitions = tf.gather_nd(outputs["logits"], at), outputs["transitions"][:1]
+            tags, scores = tags_of_chains(logits, transitions, found.words.value_rowids(), found.words.nrows(), read)
+        else:
+            probabilities = tf.nn.softmax(tf.gather_nd(outputs, at))  # (words, tags)
+            tags, scores = tf.argmax(probabilities, -1, output_type=tf.int32), tf.reduce_max(probabilities, -1)
+        tags = tf.where(read, tags, spec.labels.index(OUTSIDE))
+        return entity_outputs(found, tags, tf.where(read, scores, 1.0), spec.labels)
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         true = [[spec.labels[tag] for tag in row] for row in gold["tags"]]

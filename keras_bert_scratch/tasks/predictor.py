@@ -81,6 +81,9 @@ class Predictor(abc.ABC):
             UserError: `raw` has other columns, or a value is no string; names the row.
         """
         self.task.check_columns(self.spec, raw)
+        rows = len(next(iter(raw.values())))
+        left_out = [name for name in self.task.optional_columns(self.spec) if name not in raw]
+        raw = {**raw, **{name: [""] * rows for name in left_out}}
         texts = texts_in_memory(raw, self.task.list_columns)
         check_rows(texts, self.task.fault)
         decoded, _ = self.decoded(texts)
@@ -88,9 +91,11 @@ class Predictor(abc.ABC):
 
     def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Answered]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
+        optional = self.task.optional_columns(self.spec)
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
-            yield from zip(some, self.predict(raw), strict=True)
+            own = [{name: value for name, value in row.items() if name not in optional} for row in some]
+            yield from zip(own, self.predict(raw), strict=True)
 
     def predict_file(
         self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer
-from keras_bert_scratch.tasks.answer_scores import answer_scores, answer_scores_with_none, best_threshold
+from keras_bert_scratch.tasks.answer_scores import (
+    answer_scores,
+    answer_scores_with_none,
+    best_threshold,
+    tuned_threshold,
+)
+from keras_bert_scratch.tasks.data.answer_counts import answer_counts, in_words
+from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
 from keras_bert_scratch.tasks.data.squad import (
     CONTEXT,
@@ -29,6 +38,10 @@ from keras_bert_scratch.text.packing import pack_segments
 
 NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
 LEAST_ROOM = 16  # pieces of a passage beside a question
+THRESHOLD_DIGITS = 4
+ROWS_AT_ONCE = 1024  # whose answers are counted in one call; bounds its memory
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +52,15 @@ class QaOptions:
         overlap: int, default 128. Pieces that the windows of a long passage share; at most half a window is shared.
         max_question_length: int, default 64. Pieces of a question at most; the rest is left out.
         max_answer_length: int, default 30. Pieces of an answer at most.
-        null_threshold: float, default 0.0. Of data with questions without answers: by how much the score of no answer
-            must exceed that of the best answer.
+        null_threshold: float or None, default None. Of data with questions without answers: by how much the score of no
+            answer must exceed that of the best answer. `None` for what gives the best F1 on the held-out data, or 0
+            without such.
     """
 
     overlap: int = 128
     max_question_length: int = 64
     max_answer_length: int = 30
-    null_threshold: float = 0.0
+    null_threshold: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("overlap", 0), ("max_question_length", 1), ("max_answer_length", 1)):
@@ -161,7 +175,7 @@ class Qa(Task):
         score, answer = tf.where(possible[:, 0], probabilities[:, 0], 0.0), texts[:, 0]
         start, limit = first_byte[:, 0], limit_byte[:, 0]
         if may_lack_answer(spec):
-            none = spans.null_score - spans.scores[:, 0] > spec.options["null_threshold"]
+            none = spans.null_score - spans.scores[:, 0] > (spec.options["null_threshold"] or 0.0)
             answer = tf.where(none, "", answer)
             score = tf.where(none, probabilities[:, -1], score)
             start, limit = tf.where(none, 0, start), tf.where(none, 0, limit)
@@ -180,15 +194,53 @@ class Qa(Task):
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         given = [answer.decode("utf-8", "replace") for answer in decoded["answer"]]
-        results = _scores(spec, given, gold["answers"])
         if not may_lack_answer(spec):
-            return results
+            return answer_scores(given, gold["answers"])
         best = [row[0].decode("utf-8", "replace") for row in decoded["answers"]]
-        odds = decoded["null_odds"].tolist()
+        odds, threshold, at_zero = decoded["null_odds"].tolist(), spec.options["null_threshold"], {}
+        if threshold is None:
+            at_zero = answer_scores_with_none(given, gold["answers"])
+            threshold = round(tuned_threshold(best, gold["answers"], odds, "f1"), THRESHOLD_DIGITS)
+            given = ["" if null_odds > threshold else text for text, null_odds in zip(best, odds, strict=True)]
+        results = {**answer_scores_with_none(given, gold["answers"]), "null_threshold": threshold}
         for name in ("exact_match", "f1"):
-            found, threshold = best_threshold(best, gold["answers"], odds, name)
-            results |= {f"best_{name}": found, f"best_{name}_threshold": threshold}
+            found, its_threshold = best_threshold(best, gold["answers"], odds, name)
+            results |= {f"best_{name}": found, f"best_{name}_threshold": its_threshold}
+            if at_zero:
+                results[f"{name}_at_0"] = at_zero[name]
         return results
+
+    def settled(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
+        if spec.options["null_threshold"] is not None:
+            return spec
+        return dataclasses.replace(spec, options={**spec.options, "null_threshold": results.get("null_threshold", 0.0)})
+
+    def notes(self, spec: Spec, tokenizer: Any, examples: Examples) -> dict[str, Any]:
+        """What becomes of the answers when they are learnt: `training_answers`, which the log has too."""
+
+        gold = {name: examples.gold[name] for name in ("start", "limit")}
+        strings = {name: tf.TensorSpec([None], tf.string) for name in examples.raw}
+        numbers = {name: tf.TensorSpec([None], tf.int32) for name in gold}
+
+        @tf.function(input_signature=[strings, numbers], autograph=False)
+        def looked_at(raw: Raw, gold: Raw) -> tuple[tf.Tensor, ...]:
+            features = self.features(spec, tokenizer, raw)
+            labels, _ = self.targets(spec, features, gold, training=True)
+            notes = features.notes
+            first, last = _pieces_of(notes["starts"], notes["limits"], gold["start"], gold["limit"])
+            learnt = tf.cast(labels["start"] > 0, tf.int32)  # of each window
+            shown = tf.math.unsorted_segment_sum(learnt, notes["which"], tf.size(first))
+            return last - first + 1, features.windows, shown
+
+        parts = []
+        for start in range(0, len(examples), ROWS_AT_ONCE):
+            rows = range(start, min(start + ROWS_AT_ONCE, len(examples)))
+            parts.append(looked_at(as_tensors(examples.raw, rows), as_tensors(gold, rows)))
+        found = (np.concatenate(values) for values in zip(*parts, strict=True))
+        most = spec.options["max_answer_length"]
+        counts = answer_counts(gold["start"] >= 0, *found, most)
+        log.warning("%s: %s", examples.origin, in_words(counts, most))
+        return {"training_answers": counts}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         others: dict[str, float] = {}

@@ -247,7 +247,11 @@ class Task(abc.ABC):
 
     def forms(self, spec: Spec) -> tuple[tuple[str, ...], ...]:
         """The sets of columns that the model can be asked by, `spec.columns` first; each becomes a signature."""
-        return (spec.columns,)
+        return ((*spec.columns, *self.optional_columns(spec)),)
+
+    def optional_columns(self, spec: Spec) -> tuple[str, ...]:
+        """Columns of strings that may be left out, empty then; the exported signature takes them beside the spec's."""
+        return ()
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
@@ -311,6 +315,14 @@ class Task(abc.ABC):
     def follow_up(self, spec: Spec, model: Any, outputs: Any, features: Features) -> dict[str, Any]:
         """Answers beside those of `decode` for which the model is asked again, as a beam search does."""
         return {}
+
+    def notes(self, spec: Spec, tokenizer: Any, examples: Examples) -> dict[str, Any]:
+        """What a run's results tell about its training data."""
+        return {}
+
+    def settled(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
+        """The spec as a run stores it: options that were left open, decided by `results` of held-out data, if any."""
+        return spec
 
     @abc.abstractmethod
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:

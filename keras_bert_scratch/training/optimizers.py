@@ -22,6 +22,8 @@ NOT_DECAYED = re.compile(r"bias$|layer_norm/")
 EMBEDDINGS = re.compile(r"(^|/)embeddings/")
 POOLER = re.compile(r"(^|/)pooler/")
 ENCODER_BLOCK = re.compile(r"(^|/)encoder_block_(?P<number>\d+)/")
+TRANSITIONS = re.compile(r"(^|/)crf/")
+TRANSITION_RATE = 100.0
 
 
 def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
@@ -33,14 +35,17 @@ def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[
     has the full rate, the pooler d, the top block d^2, or d without a pooler. (The idea: Clark et al. 2020, ELECTRA;
     for BERT first Sun et al. 2019. ELECTRA's code leaves out d^1, see google-research/electra#51; this does not.)
 
+    The transitions of a conditional random field have 100 times the rate. They are log-odds that start from 0: at a
+    rate for pretrained weights, such as 5e-5, a thousand steps of Adam would move them by 0.05 at most.
+
     Args:
         paths: str per weight. Of all weights of the model, which say how many layers it has.
         layer_decay: float. 1.0 gives every weight the full rate.
 
     Example:
         >>> paths = ["embeddings/token_embedding", "encoder_block_0/output/bias", "pooler/dense/bias", "logits/bias"]
-        >>> learning_rate_multipliers(paths, 0.5)
-        [0.125, 0.25, 0.5, 1.0]
+        >>> learning_rate_multipliers([*paths, "crf/transitions"], 0.5)
+        [0.125, 0.25, 0.5, 1.0, 100.0]
     """
     blocks = {path: int(found["number"]) for path in paths if (found := ENCODER_BLOCK.search(path))}
     layers = max(blocks.values(), default=-1) + 1
@@ -51,7 +56,7 @@ def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[
             return blocks[path] + 1
         return 0 if EMBEDDINGS.search(path) else layers + 1 if POOLER.search(path) else head
 
-    return [layer_decay ** (head - depth(path)) for path in paths]
+    return [TRANSITION_RATE if TRANSITIONS.search(path) else layer_decay ** (head - depth(path)) for path in paths]
 
 
 class Slots:

@@ -71,7 +71,7 @@ ROADS = {
     "ner": (
         "The O\nheron B-BIRD\n\nAn O\notter B-ANIMAL\n\n",
         {"text": "The heron, and an otter."},
-        ["--text-column", "1", "--label-column", "-1"],
+        ["--text-column", "1", "--label-column", "-1", "--crf", "--document-context"],
         "f1 conlleval",
     ),
     "qa": (

@@ -48,6 +48,7 @@ MODELS = {
         np.stack([LABELS, LABELS], 1),
     ),
     "tokens": ("BertTokenClassifier", {"num_classes": 3}, INPUTS, IDS % 4 - 1),
+    "tag sequences": ("BertTokenClassifier", {"num_classes": 3, "crf": True}, INPUTS, IDS % 4 - 1),
     "answer": ("BertQuestionAnswerer", {}, INPUTS, {"start": LABELS, "end": LABELS + 1}),
     "choice": ("BertMultipleChoice", {}, CHOICES, LABELS % 2),
 }

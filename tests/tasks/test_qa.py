@@ -9,7 +9,12 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.answer_scores import answer_scores, answer_scores_with_none, best_threshold
+from keras_bert_scratch.tasks.answer_scores import (
+    answer_scores,
+    answer_scores_with_none,
+    best_threshold,
+    tuned_threshold,
+)
 from keras_bert_scratch.tasks.task import get_task
 
 TASK = get_task("qa")
@@ -194,6 +199,90 @@ def test_a_passage_without_pieces_has_no_answer(letters):
     answer = answer_of(spec, TASK.decode(spec, {"start": zeros, "end": zeros}, features))
     assert (answer["answer"], answer["start"], answer["end"], answer["n_best"]) == (b"", 0, 0, [])
     assert answer["score"] == 0.0
+
+
+# --- the threshold of no answer
+
+ODDS, BEST, ANSWERS = [-3.0, -1.0, -1.0, 2.0, 5.0], ["x", "y", "", "z", "v"], [["x"], ["y"], [], ["z"], []]
+
+
+@pytest.mark.parametrize("measure", ["exact_match", "f1"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_tuned_threshold_gives_the_best_score_there_is(measure, seed):
+    """By trying every threshold; questions of the same odds cannot be answered unlike."""
+    draws = np.random.default_rng(seed)
+    best = [["x", "x y", "v"][number] for number in draws.integers(0, 3, 12)]
+    answers = [[["x"], ["y z"], []][number] for number in draws.integers(0, 3, 12)]
+    odds = draws.integers(-4, 4, 12).astype(float)
+
+    def score(threshold: float) -> float:
+        given = ["" if odd > threshold else text for text, odd in zip(best, odds, strict=True)]
+        return answer_scores_with_none(given, answers)[measure]
+
+    found = tuned_threshold(best, answers, odds.tolist(), measure)
+    assert score(found) == pytest.approx(max(score(threshold) for threshold in np.arange(-5, 6)))
+    assert np.abs(odds - found).min() >= 0.5
+
+
+@pytest.mark.parametrize(("odds", "answers", "expected"), [([1.0], [[]], 0.0), ([1.0], [["x"]], 2.0)])
+def test_the_tuned_threshold_beyond_all_odds(odds, answers, expected):
+    assert tuned_threshold(["x"], answers, odds, "f1") == expected
+
+
+def test_an_open_threshold_is_settled_on_held_out_data():
+    decoded = {
+        "answer": np.array([b"x", b"y", b"", b"", b""]),  # at 0
+        "answers": np.array([[text.encode()] for text in BEST]),
+        "null_odds": np.array(ODDS),
+    }
+    gold = {"answers": ANSWERS}
+    spec = kbs.Spec("qa", ("question", "context"), 64, options={"unanswerable": True, "null_threshold": None})
+    results = TASK.score(spec, decoded, gold)
+    assert (results["null_threshold"], results["f1"], results["f1_at_0"], results["best_f1"]) == (3.5, 100, 80, 100)
+    settled = TASK.settled(spec, results)
+    assert settled.options["null_threshold"] == 3.5
+    decoded["answer"][3] = b"z"  # as `decode` gives them with this threshold
+    again = TASK.score(settled, decoded, gold)
+    assert again == {name: value for name, value in results.items() if not name.endswith("_at_0")}
+    assert TASK.settled(spec, {"f1": 1.0}).options["null_threshold"] == 0.0
+    assert TASK.settled(settled, {"null_threshold": 9.0}) == settled  # of those who gave one
+
+
+SOME = "the heron and the otter "
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_tells_what_became_of_its_answers_and_answers_by_its_threshold(small, tokenizer, caplog):
+    """Of six questions: learnt, longer than can be given, longer than a window, no piece, no answer, a wrong one."""
+    contexts = [SOME * 4, SOME, SOME * 4, SOME + "\u200b", SOME, SOME]
+    given = [("heron", 4), ("heron and the otter", 4), (SOME * 3, 0), ("\u200b", 24), None, ("lake", 3)]
+    data = {
+        "question": ["which"] * 6,
+        "context": contexts,
+        "answers": [[{"text": answer[0], "answer_start": answer[1]}] if answer else [] for answer in given],
+    }
+    options = {"max_question_length": 1, "overlap": 2, "max_answer_length": 3}
+    how = kbs.FineTuning(epochs=1, batch_size=4, max_length=20)
+    with caplog.at_level("WARNING"):
+        run = kbs.finetune(
+            "qa", small, data, "run", data, how, task_options=options, on_bad_row="skip", tokenizer=tokenizer
+        )
+    counted = run.results["training_answers"]
+    assert run.results["skipped_rows"] == {"answer not in its context": 1}
+    names = ("questions", "without_answer", "learnt", "in_no_window", "without_pieces", "too_long")
+    assert [counted[name] for name in names] == [5, 1, 2, 1, 1, 1]
+    pieces = tokenizer.tokenize(contexts[:5]).row_lengths().numpy()
+    windows = sum(1 + max(0, -(-(number - 16) // 14)) for number in pieces.tolist())
+    assert (counted["windows"], counted["windows_at_cls"]) == (windows, windows - 2)
+    said = [message for message in caplog.messages if "answers are learnt" in message]
+    assert said == [
+        "columns in memory: 2 of 4 answers are learnt (1 longer than 3 pieces, never given as an answer), 1 are whole "
+        f"in no window, 1 have no pieces; {windows - 2} of {windows} windows point at [CLS]"
+    ]
+    stored = kbs.Spec.load("run").options["null_threshold"]
+    assert stored == run.results["dev"]["null_threshold"] == kbs.Spec.load("run/best").options["null_threshold"]
+    again = kbs.evaluate("run", data, on_bad_row="skip")
+    assert again == {name: value for name, value in run.results["dev"].items() if not name.endswith("_at_0")}
 
 
 # --- reading

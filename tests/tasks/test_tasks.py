@@ -67,13 +67,24 @@ def asked(model: FineTuned, data: dict[str, list], rows: int) -> dict[str, list[
     return columns or {"text": [" ".join(words) for words in data["words"][:rows]]}
 
 
-@pytest.fixture(scope="module", params=[name for name in TASKS if get_task(name).tunable])
+CHAINS = "ner of chains in documents"  # with options that change the task's model and columns
+# Every task, with its options where they are not the defaults.
+VARIANTS = {
+    **{task: (task, {}) for task in TASKS if get_task(task).tunable},
+    "qa": ("qa", {"max_question_length": 8}),
+    CHAINS: ("ner", {"crf": True, "document_context": True}),
+}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name == CHAINS else name for name in VARIANTS]
+)
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
-    data = table(request.param, sentences[:64])  # one batch of evaluation, so one shape to trace
+    task, options = VARIANTS[request.param]
+    data = table(task, sentences[:64])  # one batch of evaluation, so one shape to trace
     how = FineTuning(**{**QUICK, "epochs": 6, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
-    options = {"max_question_length": 8} if request.param == "qa" else {}
-    finetune(request.param, small, data, out, data, how, task_options=options, tokenizer=tokenizer)
+    finetune(task, small, data, out, data, how, task_options=options, tokenizer=tokenizer)
     return FineTuned.load(out), data
 
 
@@ -113,8 +124,12 @@ def test_the_exported_signature_answers_as_predict_does(tuned, saved):
     more = {name: ["", "北京 ½ ß"] for name in model.spec.columns}
     more |= {name: [["北京", "½ ß"]] * 2 for name in model.task.list_columns}
     raw = {name: [*values, *more[name]] for name, values in asked(model, data, 5).items()}
-    for ours, theirs in zip(model.predict(raw), saved.predict(raw), strict=True):
-        check_same(json.loads(json.dumps(ours)), theirs)
+    around = {
+        name: ["the heron", "", "", "½ an otter", "", "a", "b"] for name in model.task.optional_columns(model.spec)
+    }
+    for given in (raw, {**raw, **around})[: 1 + bool(around)]:
+        for ours, theirs in zip(model.predict(given), saved.predict(given), strict=True):
+            check_same(json.loads(json.dumps(ours)), theirs)
 
 
 def test_the_exported_model_is_measured_as_the_run(tuned, saved):
@@ -128,11 +143,12 @@ def test_the_exported_model_is_measured_as_the_run(tuned, saved):
 def test_rows_come_first_in_every_input_and_output(tuned, exported):
     model, _ = tuned
     serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    columns = (*model.spec.columns, *model.task.optional_columns(model.spec))
     for rows in (1, 3):
         outputs = serve(
             **{
                 name: tf.constant([["a", "heron"]] * rows if name in model.task.list_columns else ["a heron"] * rows)
-                for name in model.spec.columns
+                for name in columns
             }
         )
         assert {int(value.shape[0]) for value in outputs.values()} == {rows}

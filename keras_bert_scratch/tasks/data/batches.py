@@ -133,6 +133,12 @@ class TaskData:
             tokens, positions = tokens + filled[0], positions + filled[1]
         return float(tokens / positions)
 
+    @functools.cached_property
+    def notes(self) -> dict[str, Any]:
+        """What a run tells about them: how many bad rows were left out, by reason, and what the task counts."""
+        skipped = {"skipped_rows": dict(self.examples.skipped)} if self.examples.skipped else {}
+        return {**skipped, **self.task.notes(self.spec, self.tokenizer, self.examples)}
+
     @property
     def num_tokens(self) -> np.ndarray:
         """How many tokens each row, or each window, has as the model reads it."""

@@ -20,6 +20,7 @@ class Sentence:
 
     Args:
         line: `int`. Where it starts, from 1.
+        document: `int`. How many `-DOCSTART-` lines stand before it.
         words: `list[str]`.
         tags: `list[str]`. One for each word; empty if the file was read without.
         word_lines: `list[int]`. The line of each word.
@@ -27,6 +28,7 @@ class Sentence:
     """
 
     line: int
+    document: int = 0
     words: list[str] = dataclasses.field(default_factory=list)
     tags: list[str] = dataclasses.field(default_factory=list)
     word_lines: list[int] = dataclasses.field(default_factory=list)
@@ -58,14 +60,16 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
     if file.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
     num_columns = word_at = tag_at = 0
-    sentence = Sentence(0)
+    document, sentence = 0, Sentence(0)
     with opened(str(path)) as stream:
         for line in read_lines(str(path), stream):
             cells = _cells(line.text)
-            if not any(cells) or cells[0] == DOCUMENT_START:
+            is_start = DOCUMENT_START in cells  # in whatever column
+            if is_start or not any(cells):
                 if sentence.line:
                     yield sentence
-                sentence = Sentence(0)
+                document += is_start
+                sentence = Sentence(0, document)
                 continue
             sentence.line = sentence.line or line.number
             if not num_columns:

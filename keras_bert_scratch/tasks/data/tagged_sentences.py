@@ -5,14 +5,17 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.bad_rows import BadRows
-from keras_bert_scratch.tasks.data.conll import read_sentences
+from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, read_sentences
+from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, surroundings
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
@@ -25,7 +28,12 @@ TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
 # Endings of tables with a list in a cell; every other file with tags is CoNLL's.
 TABLES = (".jsonl", ".json", ".parquet")
 
-Sentence = tuple[str, Sequence[str], Sequence[str], BadRow | None]  # where it is, words, tags, what is wrong
+# Of a table, where the model reads document context: sentences with the same name are of one document.
+DOCUMENTS = Column("document", required=False, kind="label")
+
+# Where it is, its document, words, tags, what is wrong.
+Sentence = tuple[str, Any, Sequence[str], Sequence[str], BadRow | None]
+log = logging.getLogger(__name__)
 
 
 def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
@@ -41,12 +49,13 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "sentences")
-    words, tags = [], []
+    words, tags, documents = [], [], []
     known = {label[2:] for label in spec.labels if label != OUTSIDE}
-    for where, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
+    for where, document, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
         if bad.keeps(fault or _fault(sentence, labels, known), f"the sentence at {where}"):
             words.append(list(sentence))
             tags.append(entities_of(labels))
+            documents.append(document)
     bad.report()
     if not words:
         raise UserError(f"{origin}: holds no sentences; give a file with a word and its tag on each line")
@@ -58,41 +67,84 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
         spec = dataclasses.replace(spec, columns=(TEXT,), labels=labels)
     numbers = {label: number for number, label in enumerate(spec.labels)}
     gold = [[numbers[tag] for tag in iob2_tags(entities, len(row))] for row, entities in zip(words, tags, strict=True)]
-    digest = hashlib.sha256(json.dumps([words, [[spec.labels[tag] for tag in row] for row in gold]]).encode())
-    return spec, Examples(origin, {WORDS: words}, {TAGS: gold}, digest.hexdigest(), bad.skipped)
+    content: list[Any] = [words, [[spec.labels[tag] for tag in row] for row in gold]]
+    raw: dict[str, Any] = {WORDS: words}
+    if spec.options.get("document_context"):
+        _say_if_one(origin, documents)
+        around = list(surroundings(zip(documents, words, strict=True), spec.max_length))
+        raw |= {BEFORE: [before for _, before, _ in around], AFTER: [after for *_, after in around]}
+        content += [raw[BEFORE], raw[AFTER]]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return spec, Examples(origin, raw, {TAGS: gold}, digest, bad.skipped)
 
 
 def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
-    """Yields each sentence as `{"words": [...]}` or `{"text": "..."}`, whichever the file has."""
+    """Yields each sentence as `{"words": [...]}` or `{"text": "..."}`, whichever the file has.
+
+    Words have their document context with them, if the model reads such; a text stands for itself.
+    """
+    rows = _unlabelled(source, spec, on_bad_row)
+    first = next(rows, None)
+    rows = itertools.chain([] if first is None else [first], rows)
+    if first is None or WORDS not in first[1] or not spec.options.get("document_context"):
+        yield from (row for _, row in rows)
+        return
+    documents: set[Any] = set()
+
+    def words_of_documents() -> Iterator[tuple[Any, Sequence[str]]]:
+        for document, row in rows:
+            documents.add(document)
+            yield document, row[WORDS]
+
+    for words, before, after in surroundings(words_of_documents(), spec.max_length):
+        yield {WORDS: words, BEFORE: before, AFTER: after}
+    _say_if_one(source, documents)
+
+
+def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Each sentence with its document, `None` where the file names none."""
     path = str(source)
     if _is_table(path) or table_ending(path) == ".csv":
         columns = [dataclasses.replace(WORD_LISTS, required=False), Column(TEXT, ("sentence",), required=False)]
+        columns += _document_columns(spec)
         names = names_in_file(columns, spec.header_names, source)
         for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
+            document = row.values.pop(DOCUMENTS.name, None)
             if not row.values:
                 raise UserError(f"{path}: has neither a column 'text' nor 'words'; name one with `text_column='...'`")
             given = WORDS if WORDS in row.values else TEXT
-            yield {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
+            yield document, {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
         return
     word_column, _ = _columns(spec)
     bad = BadRows(path, on_bad_row, "sentences")
     for sentence in read_sentences(path, word_column, None):
         if bad.keeps(sentence.fault, f"the sentence at line {sentence.line}"):
-            yield {WORDS: sentence.words}
+            yield sentence.document or None, {WORDS: sentence.words}
     bad.report()
 
 
 def _sentences(source: Any, spec: Spec, on_bad_row: str, skipped: collections.Counter[str]) -> Iterator[Sentence]:
     if isinstance(source, Mapping) or _is_table(str(source)):
-        columns = (WORD_LISTS, TAG_LISTS)
+        columns = (WORD_LISTS, TAG_LISTS, *_document_columns(spec))
         names = names_in_file(columns, spec.header_names, source)
         reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
         for row in reader:
-            yield f"{reader.unit} {row.line}", row.values[WORDS], row.values[TAGS], None
+            document = row.values.get(DOCUMENTS.name)
+            yield f"{reader.unit} {row.line}", document, row.values[WORDS], row.values[TAGS], None
         skipped.update(reader.skipped)
         return
     for found in read_sentences(source, *_columns(spec)):
-        yield f"line {found.line}", found.words, found.tags, found.fault
+        yield f"line {found.line}", found.document or None, found.words, found.tags, found.fault
+
+
+def _document_columns(spec: Spec) -> list[Column]:
+    return [DOCUMENTS] if spec.options.get("document_context") else []
+
+
+def _say_if_one(source: Any, documents: Iterable[Any]) -> None:
+    if not any(documents):
+        how = f"lines of {DOCUMENT_START}, or a column {DOCUMENTS.name!r}"
+        log.warning("%s: names no documents (%s); its sentences are taken for one", source, how)
 
 
 def _is_table(path: str) -> bool:

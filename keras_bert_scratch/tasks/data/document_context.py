@@ -1,0 +1,85 @@
+"""Document context: a sentence's neighbours in its document fill up its row (Devlin et al. 2019, section 5.3)."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.tasks.data.windows import slices
+
+BEFORE, AFTER = "text_before", "text_after"
+
+
+def surroundings(
+    sentences: Iterable[tuple[Any, Sequence[str]]], num_words: int
+) -> Iterator[tuple[Sequence[str], str, str]]:
+    """Yields each sentence with the words before and behind it in its document, joined by blanks, in flat memory.
+
+    Args:
+        sentences: of document and words. Neighbours with the same document are in one.
+        num_words: int. How many words to give on either side at most.
+
+    Example:
+        >>> sentences = [(1, ["A", "b", "."]), (1, ["C", "."]), (2, ["D", "."])]
+        >>> [(before, after) for _, before, after in surroundings(sentences, num_words=2)]
+        [('', 'C .'), ('b .', ''), ('', '')]
+    """
+    for _, document in itertools.groupby(sentences, key=lambda sentence: sentence[0]):
+        before: collections.deque[str] = collections.deque(maxlen=num_words)
+        waiting: collections.deque[Sequence[str]] = collections.deque()
+
+        def first_of_waiting(before: Any = before, waiting: Any = waiting) -> tuple[Sequence[str], str, str]:
+            words = waiting.popleft()
+            after = itertools.islice(itertools.chain.from_iterable(waiting), num_words)
+            found = words, " ".join(before), " ".join(after)
+            before.extend(words)
+            return found
+
+        words_behind = 0  # the first of those that wait
+        for _, words in document:
+            words_behind += len(words) if waiting else 0
+            waiting.append(words)
+            while words_behind >= num_words and len(waiting) > 1:
+                words_behind -= len(waiting[1])
+                yield first_of_waiting()
+        while waiting:
+            yield first_of_waiting()
+
+
+def filled_up(
+    sentences: tf.RaggedTensor,
+    before: tf.RaggedTensor,
+    after: tf.RaggedTensor,
+    windows: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+    room: int,
+) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """Windows of sentences, the room that is left being filled by what stands before and behind, alike if both last.
+
+    Only a window with the sentence's beginning has something before it, only one with its end something behind it:
+    windows before the last are full.
+
+    Args:
+        sentences, before, after: pieces, ragged `(sentences, None)` each.
+        windows: int32 `(windows,)` each: the sentence, from which of its pieces, to before which.
+        room: int. Pieces of a window at most.
+
+    Returns: the pieces, ragged `(windows, None)`; and how many of them stand before the window, int32 `(windows,)`.
+
+    Example:
+        >>> rows = [tf.ragged.constant([row]) for row in ([5], [1, 2, 3, 4], [6, 7, 8])]
+        >>> window = [tf.constant([0]), tf.constant([0]), tf.constant([1])]
+        >>> filled_up(*rows, window, room=5)
+        (<tf.RaggedTensor [[3, 4, 5, 6, 7]]>, <tf.Tensor: shape=(1,), dtype=int32, numpy=array([2], dtype=int32)>)
+    """
+    which, start, limit = windows
+    lengths = [tf.gather(tf.cast(pieces.row_lengths(), tf.int32), which) for pieces in (before, sentences, after)]
+    spare = room - (limit - start)
+    most_before, most_after = tf.where(start == 0, lengths[0], 0), lengths[2]
+    left = tf.minimum(most_before, tf.maximum(spare // 2, spare - most_after))
+    right = tf.minimum(most_after, spare - left)
+    whole = tf.concat([before, sentences, after], axis=1)
+    return slices(whole, which, lengths[0] + start - left, lengths[0] + limit + right), left
