@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.pretrainer import BertPretrainer as BertPretrainer
     from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer as BertQuestionAnswerer
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
+    from keras_bert_scratch.models.text_embedder import BertTextEmbedder as BertTextEmbedder
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
@@ -62,6 +63,7 @@ _MODULES = {
     "BertPretrainer": "models.pretrainer",
     "BertQuestionAnswerer": "models.question_answerer",
     "BertTextClassifier": "models.text_classifier",
+    "BertTextEmbedder": "models.text_embedder",
     "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
     "CorpusForm": "data.corpus.form",

@@ -22,6 +22,7 @@ from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint,
 from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
 from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
+from keras_bert_scratch.checkpoints.sentence_transformers import write_embedding
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH
@@ -87,7 +88,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a folder that `transformers` loads, heads included."""
     names = huggingface_names(checkpoint.architecture)
     tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in checkpoint.weights.items()}
-    if checkpoint.architecture == "BertBackbone":
+    if not ARCHITECTURES[checkpoint.architecture].heads:
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     config = checkpoint.config
     description: dict[str, Any] = {
@@ -107,6 +108,8 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.vocabulary is not None:
         description["pad_token_id"] = checkpoint.vocabulary.pad_id
         _write_tokenizer(checkpoint, path)
+    if checkpoint.embedding is not None:
+        checkpoint.notes += write_embedding(path, checkpoint.embedding, config)
     atomic.write_json(path / CONFIG_FILE, description)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     safetensors.numpy.save_file(contiguous, path / SAFETENSORS_FILE, metadata={"format": "pt"})

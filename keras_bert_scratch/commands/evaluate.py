@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.task_options import TaskCommand, task_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
+COMMAND = TaskCommand
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
 def evaluate(
+    ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a model.")],
     data: Annotated[Path, typer.Option(help="A labelled table for a fine-tuned run, records for a pretrained one.")],
     length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
@@ -33,7 +36,8 @@ def evaluate(
 
         if length is not None or batch is not None:
             raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
-        results = evaluate_fine_tuned(run, data, header_names(text_column, pair_column, label_column), on_bad_row, task)
+        names = header_names(text_column, pair_column, label_column)
+        results = evaluate_fine_tuned(run, data, names, on_bad_row, task, task_options(ctx))
     else:
         from keras_bert_scratch.training.pretraining import evaluate_pretrained
 

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from keras_bert_scratch.commands.arguments import UsedFor
+from keras_bert_scratch.commands.task_options import TaskCommand, task_options
 
+COMMAND = TaskCommand
 EXAMPLE = "keras-bert export demo/sentiment --out my-saved-model"
 
 
 def export(
+    ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a finished fine-tuning run, or of a model.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     task: UsedFor = None,
@@ -22,7 +25,7 @@ def export(
     from keras_bert_scratch.serving.export import export_saved_model
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-    tuned = FineTuned.load(run, task=task)
+    tuned = FineTuned.load(run, task=task, options=task_options(ctx))
     export_saved_model(tuned, out)
     size = sum(file.stat().st_size for file in files_below(path_of(out)))
     labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
-from keras_bert_scratch.commands.app import import_tensorflow_quietly
 from keras_bert_scratch.commands.arguments import (
     Accumulate,
     Batch,
@@ -37,69 +32,21 @@ from keras_bert_scratch.commands.arguments import (
     listed,
     seconds_of,
 )
+from keras_bert_scratch.commands.task_options import TaskCommand, task_options
 from keras_bert_scratch.errors import UserError
 
 DEFAULT_TASK = "classification"
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
 
 
-class TaskCommand(TyperCommand):
-    """A command with the options of the task beside its own; its help shows those of a task that is named alone."""
+class FinetuneCommand(TaskCommand):
+    """With all options of the task that is trained."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        asks_for_help = not {"-h", "--help"}.isdisjoint(args)
-        if name := _value_of("--task", args) or ("" if asks_for_help else DEFAULT_TASK):
-            self.params = [*self.params, *_task_options(name)]
-        return super().parse_args(ctx, args)
+    default_task = DEFAULT_TASK
+    trains = True
 
 
-COMMAND = TaskCommand
-
-
-def _value_of(flag: str, args: Sequence[str]) -> str | None:
-    """The value that `flag` has on the command line; the last one counts."""
-    found = None
-    for argument, following in zip(args, [*args[1:], None], strict=True):
-        if argument == flag:
-            found = following
-        elif argument.startswith(f"{flag}="):
-            found = argument.partition("=")[2]
-    return found
-
-
-def _task_options(name: str) -> list[Any]:
-    """The fields of the task's `Options` as options of the command line; their values go to the context."""
-    from keras_bert_scratch.tasks.task import TASKS, get_task
-
-    if name not in TASKS:  # the verb says so
-        return []
-    import_tensorflow_quietly()  # the task's file needs it
-
-    def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-        ctx.meta.setdefault("task_options", {})[parameter.name] = value
-        return value
-
-    def options() -> None:
-        """Carries the signature that the options are made of."""
-
-    options.__signature__ = inspect.Signature(
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[
-                type(field.default), typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
-            ],
-        )
-        for field in dataclasses.fields(get_task(name).Options)
-    )
-    options.__annotations__ = {name: field.annotation for name, field in options.__signature__.parameters.items()}
-    alone = typer.Typer(add_completion=False)
-    alone.command()(options)
-    found = [option for option in typer.main.get_command(alone).params if option.name != "help"]
-    for option in found:
-        option.expose_value = False  # the verb's own function does not take it
-    return found
+COMMAND = FinetuneCommand
 
 
 def finetune(
@@ -188,7 +135,7 @@ def finetune(
             epochs, batch, length, learning_rate, warmup, bias_correction, layer_decay, freeze_layers, patience
         ),
         RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),
-        ctx.meta.get("task_options", {}),
+        task_options(ctx),
         header_names(text_column, pair_column, label_column),
         on_bad_row,
         seed,

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.task_options import TaskCommand, task_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from keras_bert_scratch.serving.saved_model import SavedModel
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
+COMMAND = TaskCommand
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
-
-ROWS_AT_ONCE = 64  # in one call of a SavedModel
 
 Answered = tuple[Mapping[str, str], dict[str, Any]]
 
 
 def predict(
+    ctx: typer.Context,
     model: Annotated[
         Path, typer.Argument(help="A fine-tuned run, a model, or a SavedModel made by 'keras-bert export'.")
     ],
@@ -41,7 +42,11 @@ def predict(
         Path | None, typer.Option(help="Instead of texts: a table with the columns that the model was trained on.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="With --data: the .jsonl to write, a line for each row; else to the screen.")
+        Path | None,
+        typer.Option(
+            help="With --data: the .jsonl to write, a line for each row, of embeddings also .npz or .parquet; else to "
+            "the screen."
+        ),
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -49,19 +54,19 @@ def predict(
     task: UsedFor = None,
 ) -> None:
     """Print the answer about each text, or write them for a file."""
+    from keras_bert_scratch.serving.loading import load_model
+
     if bool(text) == (data is not None):
         raise UserError("`text`, `data`: give texts or a table")
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
-    asked = _loaded(model, task)
+    asked = load_model(model, task, task_options(ctx))
     if data is not None:
         answers = _of_table(asked, data, header_names(text_column, pair_column), on_bad_row)
         first = list(itertools.islice(answers, 1))  # an error of the model comes before the file is made
-        # JSON has its own way of writing what the screen's encoding lacks.
-        ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
-        with _written(out) as write:
+        with _written(out, asked) as write:
             for row, answer in itertools.chain(first, answers):
-                write(json.dumps({**row, **answer}, ensure_ascii=ascii_only) + "\n")
+                write(row, answer)
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
@@ -69,18 +74,6 @@ def predict(
     raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
     for *row, answer in zip(*raw.values(), asked.predict(raw), strict=True):
         print(f"{_line(answer)}\t" + "\t".join(row))
-
-
-def _loaded(model: Path, task: str | None) -> FineTuned | SavedModel:
-    if (path_of(model) / "saved_model.pb").exists():
-        from keras_bert_scratch.serving.saved_model import SavedModel
-
-        if task is not None:
-            raise UserError("`task`: a SavedModel answers for what it was exported for; leave it out")
-        return SavedModel(path_of(model))
-    from keras_bert_scratch.tasks.fine_tuned import FineTuned
-
-    return FineTuned.load(model, task=task)
 
 
 def _of_table(
@@ -98,24 +91,29 @@ def _of_table(
     ]
     own = names_in_file(columns, names, data)
     reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
-    return _in_batches(asked, (row.values for row in reader))
-
-
-def _in_batches(model: Any, rows: Iterable[Mapping[str, str]]) -> Iterator[Answered]:
-    rows = iter(rows)
-    while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-        raw = {name: [row[name] for row in some] for name in model.columns}
-        yield from zip(some, model.predict(raw), strict=True)
+    return asked.predict_stream(row.values for row in reader)
 
 
 @contextlib.contextmanager
-def _written(out: Path | None) -> Iterator[Any]:
+def _written(out: Path | None, asked: FineTuned | SavedModel) -> Iterator[Any]:
+    """Yields a function that takes a row and its answer."""
+    from keras_bert_scratch.tasks.embedding_files import ENDINGS, embeddings_file
+
+    def lines_in(file: Any) -> Any:
+        # JSON has its own way of writing what the screen's encoding lacks.
+        ascii_only = file is sys.stdout and not str(file.encoding).lower().startswith("utf")
+        return lambda row, answer: file.write(json.dumps({**row, **answer}, ensure_ascii=ascii_only) + "\n")
+
     if out is None:
-        yield sys.stdout.write
+        yield lines_in(sys.stdout)
         return
-    atomic.check_is_free(out)
-    with atomic.write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
-        yield file.write
+    if out.suffix.lower() in ENDINGS:
+        with embeddings_file(out, asked.digest) as write:
+            yield write
+    else:
+        atomic.check_is_free(out)
+        with atomic.write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+            yield lines_in(file)
     print(f"{path_of(out)}: written")
 
 
@@ -125,9 +123,20 @@ def _line(answer: Mapping[str, Any]) -> str:
         return f"{answer['label']}\t{answer['score']:.3f}"
     if "answer" in answer:
         return f"{answer['answer']}\t{answer['score']:.3f}"
-    if set(answer) == {"score"}:
-        return f"{answer['score']:.3f}"
+    if len(answer) == 1 and isinstance(number := answer.get("score", answer.get("similarity")), float):
+        return f"{number:.3f}"
+    if {"embedding", "token_embeddings", "similarity"} & answer.keys():
+        return json.dumps(_short(answer.get("embedding", answer)), ensure_ascii=False)
     if "entities" in answer:
         found = (f"{entity['text']} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
         return ", ".join(found) or "no entities"
     return json.dumps(answer, ensure_ascii=False)
+
+
+def _short(value: Any) -> Any:
+    """Numbers with four digits behind the point."""
+    if isinstance(value, Mapping):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_short(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,13 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.filesystem import files_below, path_of
 from keras_bert_scratch.tasks.data.columns import as_tensor
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.task import TASK_FILE, Spec, get_task
 
 SIGNATURE = "serving_default"
+ROWS_AT_ONCE = 64  # of a stream, in one call
 
 
 class SavedModel:
@@ -47,6 +51,19 @@ class SavedModel:
         self.list_columns = tuple(name for name, spec in inputs.items() if spec.shape.rank == 2)
         self._serve = signatures[SIGNATURE]
 
+    @property
+    def task(self) -> str | None:
+        """What it was exported for, where its folder says so."""
+        return self._spec and self._spec.task
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A name for its files: two of one name give the same answers."""
+        digest = hashlib.sha256()
+        for file in files_below(path_of(self.path)):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
     def predict(self, raw: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         """The answers about some rows, as the model that was exported gives them.
 
@@ -67,6 +84,13 @@ class SavedModel:
         rows = zip(*(_plain(value.numpy().tolist()) for value in outputs.values()), strict=True)
         answers = [dict(zip(names, row, strict=True)) for row in rows]
         return answers if self._spec is None else [get_task(self._spec.task).answer(self._spec, row) for row in answers]
+
+    def predict_stream(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+        """Yields each of the rows with its answer, in their order, in flat memory."""
+        rows = iter(rows)
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            raw = {name: [row[name] for row in some] for name in self.columns}
+            yield from zip(some, self.predict(raw), strict=True)
 
 
 def _padded(values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +80,17 @@ class FineTuned:
         """The columns of strings that it reads."""
         return self.spec.columns
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """A name for model, vocabulary and spec: two of one name give the same answers."""
+        spec = dataclasses.replace(self.spec, header_names={}).to_dict()
+        tokenizer = [self.tokenizer.vocabulary.sha256, dataclasses.asdict(self.tokenizer.rules)]
+        network = [type(self.model).__name__, self.model.backbone.config.to_dict(), self.model.compute_dtype]
+        digest = hashlib.sha256(json.dumps([spec, tokenizer, network]).encode())
+        for weight in self.model.weights:
+            digest.update(np.asarray(weight))
+        return digest.hexdigest()
+
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:
@@ -85,7 +98,13 @@ class FineTuned:
             self.spec.save(staged)
 
     @classmethod
-    def load(cls, directory: AnyPath | str, dtype: str | None = None, task: str | None = None) -> FineTuned:
+    def load(
+        cls,
+        directory: AnyPath | str,
+        dtype: str | None = None,
+        task: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> FineTuned:
         """What `save` wrote, a finished fine-tuning run holds, or other people's model in any known format.
 
         Args:
@@ -93,11 +112,13 @@ class FineTuned:
             dtype: str or None, default None. Keras dtype policy of the layers.
             task: str or None, default None. What to use the model for; else what it was fine-tuned for, or what its
                 class tells.
+            options: mapping or None, default None. Options of the task in place of the model's own, as far as it has
+                such that may be given when a model is asked.
 
         Raises:
             UserError: there is no model with a head for the task, or it is damaged.
         """
-        spec = Spec.load(directory, task)
+        spec = Spec.load(directory, task).asked_with(options or {})
         task = get_task(spec.task)
         model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
@@ -127,7 +148,8 @@ class FineTuned:
 
     def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
-        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        rows_at_once = min(ROWS_AT_ONCE, self.task.rows_at_once(self.spec, self.model) or ROWS_AT_ONCE)
+        while some := list(itertools.islice(rows, rows_at_once)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
             yield from zip(some, self.predict(raw), strict=True)
 
@@ -138,11 +160,13 @@ class FineTuned:
         yield from self.predict_stream(self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row))
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
-        """The task's metrics and the loss on labelled rows, and how many there are."""
+        """The task's metrics and, of a model with objectives, the loss on labelled rows; and how many there are."""
         self.task.check_columns(self.spec, examples.raw)
-        decoded, losses = self._decoded(examples.raw, examples.gold)
+        decoded, loss = self._decoded(examples.raw, examples.gold)
         results = self.task.score(self.spec, decoded, examples.gold)
-        return {**_rounded({**results, "loss": losses}), "examples": len(examples)}
+        if self.model.objectives:
+            results = {**results, "loss": loss}
+        return {**_rounded(results), "examples": len(examples)}
 
     def _decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
@@ -176,7 +200,7 @@ class FineTuned:
             features = self.task.features(self.spec, self.tokenizer, raw)
             outputs = self.model(features.inputs, training=False)
             sums = tf.zeros((2, len(self.model.objectives)))
-            if gold:
+            if gold and self.model.objectives:
                 targets = self.task.targets(self.spec, features, gold, training=False)
                 sums = _loss_sums(self.model, features.inputs, outputs, *targets)
             return self.task.decode(self.spec, outputs, features), sums

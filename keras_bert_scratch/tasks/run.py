@@ -122,6 +122,7 @@ def evaluate(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
 
@@ -131,6 +132,7 @@ def evaluate(
         header_names: mapping or None, default None. What the table calls a column, where not as the training table.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        task_options: mapping or None, default None. The task's options for asking, such as `{"pooling": "max"}`.
 
     Returns: the task's metrics by name, `loss`, and how many `examples` there were.
 
@@ -143,18 +145,24 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    tuned = FineTuned.load(run, task=task)
+    tuned = FineTuned.load(run, task=task, options=task_options)
     _, examples = tuned.task.read(data, tuned.spec.renamed(header_names or {}), on_bad_row)
     return tuned.evaluate(examples)
 
 
-def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | None = None) -> list[dict[str, Any]]:
+def predict(
+    run: AnyPath | str,
+    raw: Mapping[str, Sequence[str]],
+    task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     """The answers of a fine-tuned model about some rows.
 
     Args:
         run: path. The folder of a finished fine-tuning run, or of a model in any known format.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        task_options: mapping or None, default None. The task's options for asking, such as `{"pooling": "max"}`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -165,7 +173,7 @@ def predict(run: AnyPath | str, raw: Mapping[str, Sequence[str]], task: str | No
         >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
         [['label', 'score', 'scores']]
     """
-    return FineTuned.load(run, task=task).predict(raw)
+    return FineTuned.load(run, task=task, options=task_options).predict(raw)
 
 
 def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:

@@ -30,10 +30,13 @@ TASKS = {
     "ner": "ner",
     "qa": "qa",
     "choice": "choice",
+    "embed": "embed",
 }
 
 # Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
 TASK_OF_MODEL = {
+    "BertBackbone": "embed",
+    "BertTextEmbedder": "embed",
     "BertTokenClassifier": "ner",
     "BertQuestionAnswerer": "qa",
     "BertMultipleChoice": "choice",
@@ -113,6 +116,22 @@ class Spec:
     def renamed(self, header_names: Mapping[str, str]) -> Spec:
         """For a table that calls some columns otherwise than the training table."""
         return dataclasses.replace(self, header_names={**self.header_names, **header_names})
+
+    def asked_with(self, options: Mapping[str, Any]) -> Spec:
+        """With other values of the options that may be given when the model is asked.
+
+        Raises:
+            UserError: the task has no such option, or it cannot have this value.
+        """
+        task = get_task(self.task)
+        for name in options:
+            if name not in task.asked_options:
+                known = ", ".join(task.asked_options) or "none"
+                raise UserError(f"`{name}`: is no option of asking a model of {self.task}; it has {known}")
+        both = {**self.options, **options}
+        own = {field.name for field in dataclasses.fields(task.Options)}
+        task.Options(**{name: value for name, value in both.items() if name in own})  # refuses what cannot be
+        return dataclasses.replace(self, options=both)
 
     def check_columns(self, raw: Raw) -> None:
         """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
@@ -217,6 +236,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
+    asked_options: ClassVar[tuple[str, ...]] = ()  # those that may also be given when a model is asked
     columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
@@ -237,6 +257,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         """Yields the rows of a table without labels, for `predict`, in flat memory."""
+
+    def rows_at_once(self, spec: Spec, model: Any) -> int | None:
+        """How many rows of a stream may be answered together, where answers are long; `None` for any number."""
+        return None
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
