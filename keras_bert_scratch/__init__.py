@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.text_embedder import BertTextEmbedder as BertTextEmbedder
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
+    from keras_bert_scratch.serving.search import search as search
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
@@ -93,6 +94,7 @@ _MODULES = {
     "predict": "tasks.run",
     "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",
+    "search": "serving.search",
 }
 
 __all__ = ["__version__", *_MODULES]

@@ -11,6 +11,7 @@ import typer
 
 from keras_bert_scratch.commands.arguments import OnBadRow, TextColumn, header_names
 
+SHOWN = 200  # characters of a text on the screen
 EXAMPLE = 'keras-bert search demo/pretrained "It made me laugh." --data demo/held_out.csv'
 
 
@@ -57,5 +58,9 @@ def search(
         print(query)
         table = Table("rank", "score", "line", "times", "text")
         for rank, hit in enumerate(hits, 1):
-            table.add_row(str(rank), f"{hit.score:.3f}", f"{hit.line:,}", f"{hit.count:,}", Text(hit.text))
+            table.add_row(str(rank), f"{hit.score:.3f}", f"{hit.line:,}", f"{hit.count:,}", Text(_cut(hit.text)))
         Console().print(table)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN].rstrip()}…"
