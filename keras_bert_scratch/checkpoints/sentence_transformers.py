@@ -14,26 +14,45 @@ from keras_bert_scratch.transfer import read_text
 
 MODULES_FILE = "modules.json"
 TRANSFORMER_FILE = "sentence_bert_config.json"
+TOKENIZER_FILE = "tokenizer_config.json"
 PROMPTS_FILE = "config_sentence_transformers.json"
 POOLING_FOLDER = "1_Pooling"
 # Their modules that are followed, in this order; the last may be absent.
 FOLLOWED = ("Transformer", "Pooling", "Normalize")
+# One of them is true; since version 6 there is `pooling_mode` with a name instead.
 POOLING_MODES = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
 }
 
-TRANSFORMER_CONFIG = Fields(obeyed=("max_seq_length", "do_lower_case"), refused={}, without_effect=())
+TRANSFORMER_CONFIG = Fields(
+    obeyed=("max_seq_length", "do_lower_case"),
+    refused={
+        "transformer_task": ("feature-extraction",),
+        "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
+        "module_output_name": ("token_embeddings",),
+        "processing_kwargs": (None, {}),
+        "query_length": (None,),
+        "document_length": (None,),
+        "query_expansion": (None,),
+    },
+    without_effect=("unpad_inputs",),
+)
 POOLING_CONFIG = Fields(
-    obeyed=tuple(POOLING_MODES),
+    obeyed=("pooling_mode", *POOLING_MODES),
     refused={
         "pooling_mode_mean_sqrt_len_tokens": (False,),
         "pooling_mode_weightedmean_tokens": (False,),
         "pooling_mode_lasttoken": (False,),
     },
-    # The size is the model's; a prompt is left out of the mean, but there is none.
-    without_effect=("word_embedding_dimension", "include_prompt"),
+    # The size is the model's; without a prompt there is none to leave out.
+    without_effect=("word_embedding_dimension", "embedding_dimension", "include_prompt"),
+)
+NORMALIZE_CONFIG = Fields(
+    obeyed=(),
+    refused={"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding", None)},
+    without_effect=(),
 )
 PROMPTS_CONFIG = Fields(
     obeyed=(),
@@ -41,6 +60,7 @@ PROMPTS_CONFIG = Fields(
     without_effect=("__version__", "model_type", "prompts", "similarity_fn_name"),
 )
 SUBJECT = "how it embeds texts"
+NO_LIMIT = 1 << 31
 
 
 def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | None, list[str]]:
@@ -63,11 +83,12 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
             f"{path / MODULES_FILE}: has the modules {', '.join(names)}, and only {', '.join(FOLLOWED)} are "
             f"supported; {SUBJECT} cannot be followed here"
         )
-    transformer, pooling = (_module_folder(path, folder) for _, folder in modules[:2])
+    transformer, pooling, *normalize = (path / folder if folder else path for _, folder in modules)
     notes, found = [], {}
     for file, fields in (
         (transformer / TRANSFORMER_FILE, TRANSFORMER_CONFIG),
         (pooling / "config.json", POOLING_CONFIG),
+        *((folder / "config.json", NORMALIZE_CONFIG) for folder in normalize),
         (path / PROMPTS_FILE, PROMPTS_CONFIG),
     ):
         values = atomic.read_json(file) if file.exists() else {}
@@ -78,16 +99,20 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
             f"{transformer / TRANSFORMER_FILE}: do_lower_case is true for a cased vocabulary; {SUBJECT} cannot be "
             f"followed here"
         )
-    poolings = [ours for theirs, ours in POOLING_MODES.items() if found.get(theirs)]
-    if len(poolings) != 1:
+    named = found.get("pooling_mode") or [ours for theirs, ours in POOLING_MODES.items() if found.get(theirs)]
+    named = [named] if isinstance(named, str) else named
+    if len(named) != 1 or named[0] not in POOLING_MODES.values():
         raise SettingRefused(
-            f"{pooling / 'config.json'}: takes {' and '.join(poolings) or 'none'} of the tokens, and only one of "
-            f"{', '.join(POOLING_MODES.values())} is supported; {SUBJECT} cannot be followed here"
+            f"{pooling / 'config.json'}: takes {' and '.join(map(str, named)) or 'none'} of the tokens, and only one "
+            f"of {', '.join(POOLING_MODES.values())} is supported; {SUBJECT} cannot be followed here"
         )
     length = found.get("max_seq_length")
-    if length is not None and (type(length) is not int or length < 3):
-        raise UserError(f"{transformer / TRANSFORMER_FILE}: max_seq_length is {length!r}; copy it again")
-    return Embedding(poolings[0], len(modules) == len(FOLLOWED), max_length=length), notes
+    if length is None and (path / TOKENIZER_FILE).exists():
+        length = atomic.read_json(path / TOKENIZER_FILE).get("model_max_length")
+    if length is not None and (isinstance(length, bool) or not isinstance(length, (int, float)) or length < 3):
+        raise UserError(f"{path}: its max_seq_length or model_max_length is {length!r}; copy its files again")
+    # Where there is no limit, their tokenizer has some 1e30.
+    return Embedding(named[0], bool(normalize), max_length=length and int(min(length, NO_LIMIT))), notes
 
 
 def write_embedding(path: AnyPath, embedding: Embedding, config: BertConfig) -> list[str]:
@@ -114,7 +139,3 @@ def _modules(file: AnyPath) -> list[tuple[str, str]]:
         return [(module["type"].rpartition(".")[2], module["path"]) for module in json.loads(read_text(file))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file}: is no list of modules with type and path ({error!r}); copy it again") from None
-
-
-def _module_folder(path: AnyPath, folder: str) -> AnyPath:
-    return path / folder if folder else path

@@ -21,9 +21,9 @@ MODES = {
 MODULES = ("Transformer", "Pooling", "Normalize")
 
 
-def folder(modules=MODULES, modes=None, transformer=None, prompts=None, path="model") -> Path:
+def folder(modules=MODULES, modes=None, transformer=None, prompts=None, tokenizer=None, normalize=None) -> Path:
     """A model's folder as that program writes it."""
-    found = Path(path)
+    found = Path("model")
     shutil.copytree(GOLDEN, found)
     folders = ("", "1_Pooling", "2_Normalize", "3_Dense")
     described = [
@@ -32,15 +32,25 @@ def folder(modules=MODULES, modes=None, transformer=None, prompts=None, path="mo
     ]
     (found / "modules.json").write_text(json.dumps(described))
     (found / "1_Pooling").mkdir()
-    (found / "1_Pooling" / "config.json").write_text(
-        json.dumps({"word_embedding_dimension": 8, **MODES, **(modes or {})})
-    )
-    for name, values in (("sentence_bert_config", transformer), ("config_sentence_transformers", prompts)):
+    (found / "2_Normalize").mkdir()
+    modes = modes if "pooling_mode" in (modes or {}) else {**MODES, **(modes or {})}
+    (found / "1_Pooling" / "config.json").write_text(json.dumps(modes))
+    for name, values in (
+        ("sentence_bert_config", transformer),
+        ("config_sentence_transformers", prompts),
+        ("tokenizer_config", tokenizer),
+        ("2_Normalize/config", normalize),
+    ):
         if values is not None:
             (found / f"{name}.json").write_text(json.dumps(values))
     return found
 
 
+SINCE_6 = {
+    "transformer_task": "feature-extraction",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+    "module_output_name": "token_embeddings",
+}
 CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 
 
@@ -54,12 +64,34 @@ CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
             Embedding(),
         ),
         ({"modules": MODULES[:2], "modes": CLS}, Embedding("cls", False)),
+        # As version 6 writes them.
+        (
+            {
+                "modes": {"pooling_mode": "max", "embedding_dimension": 8, "include_prompt": True},
+                "transformer": SINCE_6,
+                "tokenizer": {"model_max_length": 6},
+            },
+            Embedding("max", max_length=6),
+        ),
+        (
+            {"modes": {"pooling_mode": ["cls"]}, "tokenizer": {"model_max_length": 10**30}},
+            Embedding("cls", max_length=1 << 31),
+        ),
+        ({"transformer": {"max_seq_length": 5}, "tokenizer": {"model_max_length": 9}}, Embedding(max_length=5)),
     ],
 )
 def test_it_is_followed(told, found):
     checkpoint = read_checkpoint(folder(**told))
     assert checkpoint.embedding == found
     assert not [note for note in checkpoint.notes if "embeds" in note or "field" in note]
+
+
+@pytest.mark.parametrize(("told", "length"), [(5, 5), (None, 12), (500, 12)])
+def test_texts_are_cut_where_its_files_say(told, length):
+    path = folder(transformer={"max_seq_length": told})
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.config.max_position_embeddings == 12
+    assert TASK.spec_of(checkpoint, path).max_length == length
 
 
 def test_a_folder_without_these_files_tells_nothing():
@@ -80,6 +112,16 @@ def test_a_folder_without_these_files_tells_nothing():
         ),
         ({"modes": {"pooling_mode_mean_tokens": False}}, "config.json: takes none of the tokens"),
         ({"modes": {"pooling_mode_lasttoken": True}}, "config.json: pooling_mode_lasttoken is true, and only false"),
+        (
+            {"modes": {"pooling_mode": ["mean", "max"]}},
+            "config.json: takes mean and max of the tokens, and only one of",
+        ),
+        ({"modes": {"pooling_mode": "lasttoken"}}, "config.json: takes lasttoken of the tokens"),
+        (
+            {"transformer": {**SINCE_6, "module_output_name": "x"}},
+            'module_output_name is "x", and only "token_embeddings"',
+        ),
+        ({"normalize": {"module_input_name": "token_embeddings"}}, 'module_input_name is "token_embeddings", and only'),
         ({"prompts": {"default_prompt_name": "query"}}, 'default_prompt_name is "query", and only null is supported'),
     ],
 )
@@ -111,7 +153,7 @@ def test_damaged_modules_are_named(damage):
 
 @pytest.mark.parametrize("length", [0, "12"])
 def test_a_damaged_length_is_named(length):
-    with pytest.raises(kbs.UserError, match=r"sentence_bert_config\.json: max_seq_length is"):
+    with pytest.raises(kbs.UserError, match=f"max_seq_length or model_max_length is {length!r}; copy its files again"):
         read_checkpoint(folder(transformer={"max_seq_length": length}))
 
 
