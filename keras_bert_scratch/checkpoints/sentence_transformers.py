@@ -6,10 +6,16 @@ import json
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.checkpoint import Embedding
+from keras_bert_scratch.checkpoints.config_fields import (
+    NORMALIZE_CONFIG,
+    POOLING_CONFIG,
+    PROMPTS_CONFIG,
+    TRANSFORMER_CONFIG,
+)
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
-from keras_bert_scratch.json_fields import Fields, SettingRefused
+from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.transfer import read_text
 
 MODULES_FILE = "modules.json"
@@ -19,46 +25,13 @@ PROMPTS_FILE = "config_sentence_transformers.json"
 POOLING_FOLDER = "1_Pooling"
 # Their modules that are followed, in this order; the last may be absent.
 FOLLOWED = ("Transformer", "Pooling", "Normalize")
-# One of them is true; since version 6 there is `pooling_mode` with a name instead.
+# One of them is true; newer files have a name in `pooling_mode` instead.
 POOLING_MODES = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
 }
 
-TRANSFORMER_CONFIG = Fields(
-    obeyed=("max_seq_length", "do_lower_case"),
-    refused={
-        "transformer_task": ("feature-extraction",),
-        "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
-        "module_output_name": ("token_embeddings",),
-        "processing_kwargs": (None, {}),
-        "query_length": (None,),
-        "document_length": (None,),
-        "query_expansion": (None,),
-    },
-    without_effect=("unpad_inputs",),
-)
-POOLING_CONFIG = Fields(
-    obeyed=("pooling_mode", *POOLING_MODES),
-    refused={
-        "pooling_mode_mean_sqrt_len_tokens": (False,),
-        "pooling_mode_weightedmean_tokens": (False,),
-        "pooling_mode_lasttoken": (False,),
-    },
-    # The size is the model's; without a prompt there is none to leave out.
-    without_effect=("word_embedding_dimension", "embedding_dimension", "include_prompt"),
-)
-NORMALIZE_CONFIG = Fields(
-    obeyed=(),
-    refused={"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding", None)},
-    without_effect=(),
-)
-PROMPTS_CONFIG = Fields(
-    obeyed=(),
-    refused={"default_prompt_name": (None,)},
-    without_effect=("__version__", "model_type", "prompts", "similarity_fn_name"),
-)
 SUBJECT = "how it embeds texts"
 NO_LIMIT = 1 << 31
 
