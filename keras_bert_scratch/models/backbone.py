@@ -126,18 +126,17 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
             x = block(x, bias)
         return self.encoder_blocks[-1](x, bias, query_positions), token_embedding
 
-    def encode_layers(self, inputs: dict[str, Any], last: int) -> list[Any]:
-        """The outputs of the embeddings, of the first block, and so on up to block number `last`.
+    def encode_layers(self, inputs: dict[str, Any]) -> list[Any]:
+        """The outputs of the embeddings and of each block, for heads that read several or none of the last.
 
         Args:
             inputs: dict of tensors. The backbone's, also symbolic.
-            last: int, from 0 to `num_layers`. Blocks above it do no work.
 
-        Returns: `last + 1` of `(batch, length, hidden_size)`.
+        Returns: `num_layers + 1` of `(batch, length, hidden_size)`.
         """
         x, bias, _ = _embed(self.embeddings, inputs, self.packed)
         outputs = [x]
-        for block in self.encoder_blocks[:last]:
+        for block in self.encoder_blocks:
             outputs.append(block(outputs[-1], bias))
         return outputs
 

@@ -64,7 +64,7 @@ class BertTextEmbedder(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        outputs = backbone.encode_layers(inputs, max(positions))
+        outputs = backbone.encode_layers(inputs)  # what is not read below is no part of the model
         vectors = [pool_tokens(outputs[position], inputs["padding_mask"], pooling) for position in positions]
         vector = vectors[0] if len(vectors) == 1 else keras.ops.stack(vectors, axis=-2)
         if normalize and pooling != "none":

@@ -28,7 +28,7 @@ BLOCK_ROWS = 1024
 
 def search(
     model: AnyPath | str,
-    queries: Sequence[str],
+    queries: str | Sequence[str],
     data: Source | None = None,
     top: int = 5,
     index: AnyPath | str | None = None,
@@ -42,7 +42,7 @@ def search(
 
     Args:
         model: path. Of a model of any class in any known format, or of a SavedModel exported for `embed`.
-        queries: list of str.
+        queries: str, or list of str. What to search for.
         data: path or mapping. Texts, one on each line, or a table; not needed where there is an index.
         top: int, default 5. How many texts to give for each query at most.
         index: path or None, default None. The `.npz` with the texts' embeddings; made where it is not there yet.
@@ -66,7 +66,7 @@ def search(
     """
     if top < 1:
         raise UserError(f"`top`: must be at least 1, not {top}")
-    queries = list(queries)
+    queries = [queries] if isinstance(queries, str) else list(queries)
     if not queries or not all(query.strip() for query in queries):
         raise UserError("`queries`: give texts to search for, none of them empty")
     if index is not None and not str(index).lower().endswith(".npz"):

@@ -72,8 +72,9 @@ def embeddings_file(path: AnyPath | str, model: str) -> Iterator[Write]:
 def digest_of(rows: Iterator[Mapping[str, Any]]) -> tuple[str, int]:
     """What a file of these rows' embeddings says about its texts: their digest, and how many there are."""
     digest, count = hashlib.sha256(), 0
-    for count, row in enumerate(rows, 1):  # noqa: B007 - the last count is the result
+    for row in rows:
         digest.update(_noted(row))
+        count += 1
     return digest.hexdigest(), count
 
 

@@ -123,6 +123,8 @@ class Spec:
         Raises:
             UserError: the task has no such option, or it cannot have this value.
         """
+        if not options:
+            return self
         task = get_task(self.task)
         for name in options:
             if name not in task.asked_options:

@@ -49,6 +49,7 @@ def found(*arguments, **keywords) -> list[list[tuple[str, int, int]]]:
 def test_it_gives_the_nearest_texts(folder, top, monkeypatch):
     monkeypatch.setattr(searching, "BLOCK_ROWS", 2)
     assert found(folder, QUERIES, "texts.txt", top=top) == nearest(folder, top)
+    assert found(folder, QUERIES[0], "texts.txt", top=top) == nearest(folder, top)[:1]
 
 
 def test_options_are_the_task_s(folder):

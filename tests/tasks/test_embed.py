@@ -54,7 +54,8 @@ def test_a_text_is_the_mean_of_its_tokens(model, folder, tokenizer):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_an_embedding_does_not_depend_on_its_neighbours(folder, pooling, monkeypatch):
-    model = kbs.FineTuned.load(folder, options={"pooling": pooling})
+    # Of length 1, a vector would not show by what it was divided.
+    model = kbs.FineTuned.load(folder, options={"pooling": pooling, "normalize": False})
     together = vectors(model, TEXTS)
     assert np.isfinite(together).all()
     assert np.abs(together[:, None] - together)[np.triu_indices(5, 1)].max(-1).min() > 1e-3  # they differ
