@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.pretrainer import BertPretrainer as BertPretrainer
     from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer as BertQuestionAnswerer
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
+    from keras_bert_scratch.models.text_embedder import BertTextEmbedder as BertTextEmbedder
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.serving.asking import evaluate as evaluate
     from keras_bert_scratch.serving.asking import predict as predict
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
+    from keras_bert_scratch.serving.search import search as search
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
@@ -63,6 +65,7 @@ _MODULES = {
     "BertPretrainer": "models.pretrainer",
     "BertQuestionAnswerer": "models.question_answerer",
     "BertTextClassifier": "models.text_classifier",
+    "BertTextEmbedder": "models.text_embedder",
     "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
     "CorpusForm": "data.corpus.form",
@@ -93,6 +96,7 @@ _MODULES = {
     "predict": "serving.asking",
     "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",
+    "search": "serving.search",
 }
 
 __all__ = ["__version__", *_MODULES]

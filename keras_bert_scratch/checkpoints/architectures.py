@@ -38,6 +38,7 @@ class Architecture:
 # By the name of the class in `models`. A new head is a new row; of two with the same tensors the first is the likelier.
 ARCHITECTURES = {
     "BertBackbone": Architecture((), False, "BertModel"),
+    "BertTextEmbedder": Architecture((), False, "BertModel"),
     "BertPretrainer": Architecture(("masked_lm", "next_sentence"), True, "BertForPreTraining"),
     "BertMaskedLM": Architecture(("masked_lm",), False, "BertForMaskedLM"),
     "BertNextSentencePredictor": Architecture(("next_sentence",), True, "BertForNextSentencePrediction"),

@@ -47,6 +47,40 @@ class Converted(Mapping[str, np.ndarray]):
         return len(self._sources)
 
 
+@dataclasses.dataclass(frozen=True)
+class Embedding:
+    """How a model makes a vector of a text.
+
+    Args:
+        pooling: str, default "mean". One of `POOLINGS` in `layers.text_pooling`.
+        normalize: bool, default True. Whether the vectors have length 1.
+        layer_numbers: tuple of int or `None`, default `(-1,)`. The layers, 0 for the embeddings; `None` for all.
+        max_length: int or `None`, default `None`. Tokens of a text at most; `None` for the model's positions.
+    """
+
+    pooling: str = "mean"
+    normalize: bool = True
+    layer_numbers: tuple[int, ...] | None = (-1,)
+    max_length: int | None = None
+
+    @property
+    def described(self) -> str:
+        """In words.
+
+        Example:
+            >>> Embedding(max_length=256).described
+            'mean of the tokens, length 1, at most 256 tokens'
+        """
+        pooling = {"cls": "[CLS]", "none": "every token"}.get(self.pooling, f"{self.pooling} of the tokens")
+        layers = "all" if self.layer_numbers is None else ", ".join(map(str, self.layer_numbers))
+        return (
+            pooling
+            + f", layers {layers}" * (self.layer_numbers != (-1,))
+            + ", length 1" * (self.normalize and self.pooling != "none")
+            + f", at most {self.max_length} tokens" * (self.max_length is not None)
+        )
+
+
 @dataclasses.dataclass
 class Checkpoint:
     """A model at rest: arrays by name, and all that is needed to use them.
@@ -61,6 +95,7 @@ class Checkpoint:
         label_names: tuple of str, default empty. What the classes are called; empty if they have no names.
         problem_type: str or `None`, default `None`. What a text classifier's outputs are: `"regression"`,
             `"single_label_classification"`, `"multi_label_classification"`; `None` where the file does not say.
+        embedding: Embedding or `None`, default `None`. How it makes a vector of a text, where the folder says so.
         step: int or `None`, default `None`. How many steps it was trained, where the file says.
         task: bytes or `None`, default `None`. The `task.json` that lay beside it: what the model was fine-tuned for.
         notes: list of str. What a reader of the conversion should know, a sentence each.
@@ -73,6 +108,7 @@ class Checkpoint:
     rules: WordRules | None = None
     label_names: tuple[str, ...] = ()
     problem_type: str | None = None
+    embedding: Embedding | None = None
     step: int | None = None
     task: bytes | None = None
     notes: list[str] = dataclasses.field(default_factory=list)

@@ -74,3 +74,38 @@ KERAS_HUB_CONFIG = Fields(
     refused={},
     without_effect=("name", "trainable", "dtype"),
 )
+
+# Files of sentence-transformers: of its modules Transformer, Pooling and Normalize, and of the model as a whole.
+TRANSFORMER_CONFIG = Fields(
+    obeyed=("max_seq_length", "do_lower_case"),
+    refused={
+        "transformer_task": ("feature-extraction",),
+        "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
+        "module_output_name": ("token_embeddings",),
+        "processing_kwargs": (None, {}),
+        "query_length": (None,),
+        "document_length": (None,),
+        "query_expansion": (None,),
+    },
+    without_effect=("unpad_inputs",),
+)
+POOLING_CONFIG = Fields(
+    obeyed=("pooling_mode", "pooling_mode_mean_tokens", "pooling_mode_cls_token", "pooling_mode_max_tokens"),
+    refused={
+        "pooling_mode_mean_sqrt_len_tokens": (False,),
+        "pooling_mode_weightedmean_tokens": (False,),
+        "pooling_mode_lasttoken": (False,),
+    },
+    # The size is the model's; without a prompt there is none to leave out.
+    without_effect=("word_embedding_dimension", "embedding_dimension", "include_prompt"),
+)
+NORMALIZE_CONFIG = Fields(
+    obeyed=(),
+    refused={"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding", None)},
+    without_effect=(),
+)
+PROMPTS_CONFIG = Fields(
+    obeyed=(),
+    refused={"default_prompt_name": (None,)},
+    without_effect=("__version__", "model_type", "prompts", "similarity_fn_name"),
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
+from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
@@ -74,7 +75,8 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     """
     path = path_of(path)
     with local_copy(path, SUBFOLDERS) as folder:
-        checkpoint = _module(recognise(folder)).read(folder)
+        written_by = recognise(folder)
+        checkpoint = _module(written_by).read(folder)
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
     if (task := current_file(path, TASK_FILE)).exists():
         checkpoint.task = task.read_bytes()
@@ -89,6 +91,12 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
         checkpoint.config.check_vocabulary(len(files.vocabulary), files.vocabulary.origin)
         if checkpoint.rules is None:
             checkpoint.rules = files.word_rules()
+    if written_by == "huggingface":
+        try:
+            checkpoint.embedding, notes = read_embedding(path, checkpoint.lowercase)
+            checkpoint.notes += notes
+        except SettingRefused as refusal:
+            checkpoint.notes.append(f"{refusal}; how it embeds texts is left out")
     return checkpoint
 
 
@@ -97,6 +105,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> No
     if to not in WRITABLE:
         raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
     checkpoint.check()
+    if checkpoint.embedding is not None and to in ("google", "keras_hub"):
+        checkpoint.notes.append(f"how it embeds texts is left out: {checkpoint.embedding.described}")
     with atomic.write_folder(path) as staged:
         _module(to).write(checkpoint, staged)
         if checkpoint.task is not None and to not in WITHOUT_HEADS:

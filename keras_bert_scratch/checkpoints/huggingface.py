@@ -27,6 +27,7 @@ from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint,
 from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
 from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
+from keras_bert_scratch.checkpoints.sentence_transformers import write_embedding
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH
@@ -98,7 +99,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
             "the transitions of the CRF are left out: Hugging Face's class has none and tags each word by its logits "
             "alone, so its tags will differ"
         )
-    if checkpoint.architecture == "BertBackbone":
+    if not ARCHITECTURES[checkpoint.architecture].heads:
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     config = checkpoint.config
     description: dict[str, Any] = {
@@ -118,6 +119,8 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.vocabulary is not None:
         description["pad_token_id"] = checkpoint.vocabulary.pad_id
         _write_tokenizer(checkpoint, path)
+    if checkpoint.embedding is not None:
+        checkpoint.notes += write_embedding(path, checkpoint.embedding, config)
     atomic.write_json(path / CONFIG_FILE, description)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     safetensors.numpy.save_file(contiguous, path / SAFETENSORS_FILE, metadata={"format": "pt"})

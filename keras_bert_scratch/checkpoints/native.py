@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes
-from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, TASK_FILE, Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import (
+    PROBLEM_TYPES,
+    TASK_FILE,
+    Checkpoint,
+    Embedding,
+    refuse_others,
+    take_tensors,
+)
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
@@ -56,7 +64,8 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
     weights = take_tensors(weights_file, shapes, str, held)
     refuse_others(weights_file, held, shapes)
     names = tuple(map(str, label_names))
-    return Checkpoint(architecture, config, weights, label_names=names, problem_type=problem_type)
+    embedding = _embedding(config_file, described.get("embedding"))
+    return Checkpoint(architecture, config, weights, label_names=names, problem_type=problem_type, embedding=embedding)
 
 
 def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
@@ -82,6 +91,7 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
         "crf": checkpoint.has_crf,
         "label_names": list(checkpoint.label_names),
         "problem_type": checkpoint.problem_type,
+        "embedding": checkpoint.embedding and dataclasses.asdict(checkpoint.embedding),
         "written_by": WRITTEN_BY,
     }
     with replaced_together(path) as staged:
@@ -89,6 +99,16 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
             write_vocabulary(staged, checkpoint.vocabulary, checkpoint.rules)
         atomic.write_json(staged / CONFIG_FILE, described)
         write_tensors(staged / WEIGHTS_FILE, checkpoint.weights)
+
+
+def _embedding(file: AnyPath, told: Any) -> Embedding | None:
+    if told is None:
+        return None
+    try:
+        layers = told["layer_numbers"]
+        return Embedding(**{**told, "layer_numbers": None if layers is None else tuple(layers)})
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{file}: embedding is damaged ({error}); write the model again") from None
 
 
 def _tasks_labels(file: Path) -> list[Any]:

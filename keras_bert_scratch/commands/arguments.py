@@ -61,7 +61,10 @@ OnBadRow = Annotated[
     str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
 ]
 UsedFor = Annotated[
-    str | None, typer.Option("--task", help="What to use the model for; else what it was fine-tuned for.")
+    str | None,
+    typer.Option(
+        "--task", help="What to use the model for; else what it was fine-tuned for. With --help its options are shown."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
@@ -99,6 +102,7 @@ PARAMETERS = {
     "batch_size": "batch",
     "fraction": "masked_fraction",  # of `MaskingRule`
     "labels_column": "label_column",
+    "layer_numbers": "layers",
     "max_length": "length",
     "num_shards": "shards",
     "save_seconds": "save_every",

@@ -35,7 +35,7 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
     console = Console()
     if shown:
         rows = [[f"{row + 1:,}", *map(_cell, error.shown.values())] for row, error in shown]
-        texts = [_text(evaluation.lines[row], tuple(evaluation.examples.raw)) for row, _ in shown]
+        texts = [_text(evaluation.lines[row], evaluation.columns) for row, _ in shown]
         console.print(_list(["row", *shown[0][1].shown], rows, texts, console.width))
     if isinstance(evaluation.breakdown, Confusion):
         console.print(_confusion(evaluation.breakdown, console.width))

@@ -9,13 +9,16 @@ import typer
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
+COMMAND = AskingCommand
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
 def evaluate(
+    ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, of a model, or of a SavedModel.")],
     data: Annotated[
         Path, typer.Option(help="A table that the task measures on, or a folder of records for a pretrained run.")
@@ -62,7 +65,8 @@ def evaluate(
         atomic.check_is_free(out)
     if picture is not None:
         pictures.check_name(picture)
-    found = asking.evaluation(run, data, header_names(text_column, pair_column, label_column), on_bad_row, task)
+    names = header_names(text_column, pair_column, label_column)
+    found = asking.evaluation(run, data, names, on_bad_row, task, **given_options(ctx))
     print_results(title, found.results)
     if out is not None:
         write_lines(found.lines, out)

@@ -25,7 +25,7 @@ def export(
     from keras_bert_scratch.serving.export import export_saved_model
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
-    tuned = FineTuned.load(run, task=task).asking(**given_options(ctx))
+    tuned = FineTuned.load(run, task=task, asking=given_options(ctx))
     export_saved_model(tuned, out)
     size = sum(file.stat().st_size for file in files_below(path_of(out)))
     labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)

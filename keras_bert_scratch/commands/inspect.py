@@ -104,6 +104,7 @@ def _model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     facts["heads"] = ", ".join(ARCHITECTURES[checkpoint.architecture].heads) or "none"
     facts["classes"] = ", ".join(checkpoint.label_names) or checkpoint.num_classes
     facts["problem type"] = checkpoint.problem_type
+    facts["embeds texts by"] = checkpoint.embedding and checkpoint.embedding.described
     if vocabulary is not None:
         facts["vocabulary"] = f"{'un' * rules.lowercase}cased, {len(vocabulary):,} tokens"
         facts["word rules"] = ", ".join(f"{name}={value}" for name, value in rules.differences().items()) or None

@@ -17,12 +17,28 @@ from keras_bert_scratch.commands import (
     launch,
     predict,
     pretrain,
+    search,
     tfrecords,
     vocab,
 )
 from keras_bert_scratch.commands.app import app, ends_well
 
-for module in (demo, vocab, tfrecords, pretrain, launch, finetune, evaluate, predict, glue, export, convert, inspect):
+VERBS = (
+    demo,
+    vocab,
+    tfrecords,
+    pretrain,
+    launch,
+    finetune,
+    glue,
+    evaluate,
+    predict,
+    search,
+    export,
+    convert,
+    inspect,
+)
+for module in VERBS:
     verb = getattr(module, module.__name__.rpartition(".")[2])
     kind = getattr(module, "COMMAND", None)
     app.command(cls=kind, epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))

@@ -13,6 +13,7 @@ from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColu
 from keras_bert_scratch.commands.json_lines import write_lines
 from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
 
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
 COMMAND = AskingCommand
@@ -32,7 +33,11 @@ def predict(
         Path | None, typer.Option(help="Instead of texts: a table with the columns that the model was trained on.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="With --data: the .jsonl to write, a line for each row; else to the screen.")
+        Path | None,
+        typer.Option(
+            help="With --data: the .jsonl to write, a line for each row, of embeddings also .npz or .parquet; else to "
+            "the screen."
+        ),
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -45,11 +50,16 @@ def predict(
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
     from keras_bert_scratch.serving.asking import load
+    from keras_bert_scratch.tasks import embedding_files
 
     asked = load(model, task, given_options(ctx))
     if data is not None:
         answers = asked.predict_file(data, header_names(text_column, pair_column), on_bad_row)
-        write_lines(({**row, **answer} for row, answer in answers), out)
+        if out is not None and out.suffix.lower() in embedding_files.ENDINGS:
+            embedding_files.write_embeddings(answers, out, asked)
+            print(f"{path_of(out)}: written")
+        else:
+            write_lines(({**row, **answer} for row, answer in answers), out)
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
@@ -65,8 +75,10 @@ def _line(answer: Mapping[str, Any]) -> str:
         return f"{answer['label']}\t{answer['score']:.3f}"
     if "answer" in answer:
         return f"{answer['answer']}\t{answer['score']:.3f}"
-    if set(answer) == {"score"}:
-        return f"{answer['score']:.3f}"
+    if len(answer) == 1 and isinstance(number := answer.get("score", answer.get("similarity")), float):
+        return f"{number:.3f}"
+    if {"embedding", "token_embeddings", "similarity"} & answer.keys():
+        return json.dumps(_short(answer.get("embedding", answer)), ensure_ascii=False)
     if "entities" in answer:
         found = (f"{entity['text']} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
         return ", ".join(found) or "no entities"
@@ -76,3 +88,12 @@ def _line(answer: Mapping[str, Any]) -> str:
     if "fillings" in answer:
         return ", ".join(f"{' '.join(found['tokens'])} ({found['score']:.3g})" for found in answer["fillings"])
     return json.dumps(answer, ensure_ascii=False)
+
+
+def _short(value: Any) -> Any:
+    """Numbers with four digits behind the point."""
+    if isinstance(value, Mapping):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_short(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value

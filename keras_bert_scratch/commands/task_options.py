@@ -94,7 +94,8 @@ def _task_options(names: Sequence[str], kind: str) -> list[Any]:
 def _parameter(field: dataclasses.Field, type_: Any, keep: Any, task: str) -> inspect.Parameter:
     """A field as a parameter of a command; a tuple of strings is a flag that is given several times, each a value."""
     several = isinstance(field.default, tuple)
-    flag = "--" + (field.name.removesuffix("s") if several else field.name).replace("_", "-")
+    name = (field.name.removesuffix("s") if several else field.name).replace("_", "-")
+    flag = f"--{name}/--no-{name}" if type_ is bool else f"--{name}"
     option = typer.Option(flag, callback=keep, help=f"Of {task}: docs/tasks/{task}.md.")
     return inspect.Parameter(
         field.name,

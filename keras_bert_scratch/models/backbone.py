@@ -137,6 +137,20 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         first, _ = self.encode_positions(inputs, keras.ops.zeros_like(inputs["token_ids"][:, :1]))
         return self.pooler(first)
 
+    def encode_layers(self, inputs: dict[str, Any]) -> list[Any]:
+        """The outputs of the embeddings and of each block, for heads that read several or none of the last.
+
+        Args:
+            inputs: dict of tensors. The backbone's, also symbolic.
+
+        Returns: `num_layers + 1` of `(batch, length, hidden_size)`.
+        """
+        x, bias, _ = _embed(self.embeddings, inputs, self.packed)
+        outputs = [x]
+        for block in self.encoder_blocks:
+            outputs.append(block(outputs[-1], bias))
+        return outputs
+
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs for a batch with the layers' outputs and attention weights, for plots and study; no dropout.
 

@@ -56,6 +56,7 @@ class Pretrained:
             tokenizer and tokenizer.rules,
             tuple(label_names or getattr(model, "label_names", ())),
             getattr(model, "problem_type", None),
+            getattr(model, "embedding", None),
         )
 
     def save_pretrained(self, path: AnyPath | str, tokenizer: Any = None) -> None:
@@ -179,6 +180,9 @@ def model_from_checkpoint(
     else:
         _check_arguments(cls, arguments, tuple(inspect.signature(cls).parameters))
         head = _head_arguments(cls, checkpoint, arguments) if same else {}
+        if checkpoint.embedding is not None:
+            told = dataclasses.asdict(checkpoint.embedding)
+            head |= {name: told[name] for name in told.keys() & inspect.signature(cls).parameters.keys()}
         if "label_names" in arguments:
             weights = _head_by_names(weights, checkpoint.label_names, tuple(arguments["label_names"]), path)
         model = cls(backbone, **_complete(cls, {**head, **arguments}, checkpoint, path))

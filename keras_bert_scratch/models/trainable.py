@@ -139,6 +139,8 @@ class HasObjectives:
             raise UserError(f"`accumulate`: must be a whole number of at least 1, not {accumulate}")
         if loss is None and loss_weights is not None:
             raise UserError("`loss_weights`: needs `loss`; objectives of the model have their own, `loss_weight`")
+        if loss is None and not self.objectives:
+            raise UserError(f"`loss`: a {type(self).__name__} has no objective of its own; give a loss")
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
         foreign = [f"`{name}`" for name, value in given.items() if value]
         foreign += [f"{type(self).__name__}.{name}" for name in OF_KERAS_STEP if _is_overridden(type(self), name)]

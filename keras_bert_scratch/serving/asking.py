@@ -32,14 +32,17 @@ def load(
     """
     folder, asking = path_of(model), asking or {}
     if not (folder / SAVED_MODEL_FILE).exists():
-        return FineTuned.load(model, task=task).asking(**asking)
-    if task is not None:
-        raise UserError("`task`: a SavedModel answers for what it was exported for; leave it out")
-    if (folder / TASK_FILE).exists():
-        return SavedModel(folder).asking(**asking)
-    if asking:
-        raise UserError(f"`{next(iter(asking))}`: {folder} holds no {TASK_FILE}, which tells what it can be asked")
-    return Signatures(folder)
+        return FineTuned.load(model, task=task, asking=asking)
+    if not (folder / TASK_FILE).exists():
+        if task is not None:  # as TF-Hub's encoders, whose weights lie beside their graph
+            return FineTuned.load(model, task=task, asking=asking)
+        if asking:
+            raise UserError(f"`{next(iter(asking))}`: {folder} answers as it was exported; leave it out")
+        return Signatures(folder)
+    saved = SavedModel(folder)
+    if task not in (None, saved.spec.task):
+        raise UserError(f"`task`: {folder} was exported for {saved.spec.task}, not {task}; export the model for that")
+    return saved.asking(**asking)
 
 
 def evaluation(
@@ -48,9 +51,10 @@ def evaluation(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     task: str | None = None,
+    **asking: Any,
 ) -> Evaluation:
     """Answers about labelled data beside what is right; arguments as for `evaluate`."""
-    model = load(run, task)
+    model = load(run, task, asking)
     if isinstance(model, Signatures):
         model = SavedModel(run)  # says what it lacks
     return model.evaluation_of(data, header_names, on_bad_row)
@@ -62,6 +66,7 @@ def evaluate(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     task: str | None = None,
+    **asking: Any,
 ) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
 
@@ -72,6 +77,7 @@ def evaluate(
         header_names: mapping or None, default None. What the table calls a column, where not as the training table.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        asking: the task's own options of asking, such as `pooling="max"` of embed.
 
     Returns: the task's metrics by name, `loss` (not of a SavedModel, which has none), and how many `examples` there
         were.
@@ -85,7 +91,7 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    return evaluation(run, data, header_names, on_bad_row, task).results
+    return evaluation(run, data, header_names, on_bad_row, task, **asking).results
 
 
 def predict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 
 from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.filesystem import files_below, path_of
 from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.columns import in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
@@ -28,6 +30,8 @@ class SavedModel(Predictor):
         UserError: it cannot be loaded, does not take raw text, or no `task.json` tells what it is for.
     """
 
+    rows_at_once = 512  # answers may be long
+
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self._signatures = Signatures(path)
@@ -38,14 +42,23 @@ class SavedModel(Predictor):
             )
         self.spec = Spec.load(path)
 
-    def with_options(self, options: Mapping[str, Any]) -> SavedModel:
-        others = sorted(f"`{name}`" for name in options if options[name] != self.spec.options.get(name))
-        if others:
-            raise UserError(
-                f"{self.path}: answers as it was exported, with another {', '.join(others)}; export it again, or ask "
-                f"the model that it was exported from"
-            )
+    @functools.cached_property
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for file in files_below(path_of(self.path)):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def asking(self, **options: Any) -> SavedModel:
+        for name in options:
+            raise UserError(f"`{name}`: {self.path} answers as it was exported; leave it out, or export the model anew")
         return self
+
+    def with_options(self, options: Mapping[str, Any]) -> SavedModel:
+        names = sorted(name for name in options if options[name] != self.spec.options.get(name))
+        raise UserError(
+            f"{self.path}: was exported for other data ({', '.join(names)}); use the model that it was exported from"
+        )
 
     def decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None

@@ -44,12 +44,17 @@ class Evaluation:
         loss = {} if self.loss is None else {"loss": self.loss}
         return {**_rounded({**results, **loss}), "examples": len(self.examples)}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the rows consist of, without what only stands around them."""
+        around = self.task.optional_columns(self.spec)
+        return tuple(name for name in self.examples.raw if name not in around)
+
     @functools.cached_property
     def lines(self) -> list[dict[str, Any]]:
         """Of each row its columns and its answer, as `predict` gives them, and as `gold` what is right."""
         gold = {name: plain(values) for name, values in self.examples.gold.items()}
-        around = self.task.optional_columns(self.spec)
-        raw = {name: values for name, values in self.examples.raw.items() if name not in around}
+        raw = {name: self.examples.raw[name] for name in self.columns}
         lines = []
         for row, answer in enumerate(answers_of(self.task, self.spec, self.decoded)):
             carried = {name: value for name, value in _row(self.examples.carried, row).items() if value}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +19,7 @@ from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_padding
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
-from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
+from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor
 from keras_bert_scratch.tasks.task import Features, Raw, Spec, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
@@ -67,6 +69,16 @@ class FineTuned(Predictor):
         """The same with its spec settled by results of held-out data, or by none."""
         return dataclasses.replace(self, spec=self.task.settled(self.spec, results))
 
+    @functools.cached_property
+    def digest(self) -> str:
+        spec = dataclasses.replace(self.spec, header_names={}).to_dict()
+        tokenizer = [self.tokenizer.vocabulary.sha256, dataclasses.asdict(self.tokenizer.rules)]
+        network = [type(self.model).__name__, self.model.backbone.config.to_dict(), self.model.compute_dtype]
+        digest = hashlib.sha256(json.dumps([spec, tokenizer, network]).encode())
+        for weight in self.model.weights:
+            digest.update(np.asarray(weight))
+        return digest.hexdigest()
+
     def save(self, directory: AnyPath | str) -> None:
         """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
         with replaced_together(directory) as staged:
@@ -74,7 +86,13 @@ class FineTuned(Predictor):
             self.spec.save(staged)
 
     @classmethod
-    def load(cls, directory: AnyPath | str, dtype: str | None = None, task: str | None = None) -> FineTuned:
+    def load(
+        cls,
+        directory: AnyPath | str,
+        dtype: str | None = None,
+        task: str | None = None,
+        asking: Mapping[str, Any] | None = None,
+    ) -> FineTuned:
         """What `save` wrote, a finished fine-tuning run holds, or other people's model in any known format.
 
         Args:
@@ -82,11 +100,13 @@ class FineTuned(Predictor):
             dtype: str or None, default None. Keras dtype policy of the layers.
             task: str or None, default None. What to use the model for; else what it was fine-tuned for, or what its
                 class tells.
+            asking: mapping or None, default None. The task's own options of asking, such as `{"pooling": "max"}` of
+                embed; the others stay as they are.
 
         Raises:
             UserError: there is no model with a head for the task, or it is damaged.
         """
-        spec = Spec.load(directory, task)
+        spec = Spec.load(directory, task).asked(asking or {})
         task = get_task(spec.task)
         model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
@@ -108,11 +128,20 @@ class FineTuned(Predictor):
         return outputs, {**self.task.decode(self.spec, outputs, features), **again}
 
     def with_options(self, options: Mapping[str, Any]) -> FineTuned:
-        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, options=options))
+        model, spec = self.model, dataclasses.replace(self.spec, options=options)
+        arguments = self.task.model_arguments(spec)
+        has_head = len(model.weights) > len(model.backbone.weights)
+        if not has_head and arguments != self.task.model_arguments(self.spec):  # as another pooling
+            model = self.task.model_class(model.backbone, **arguments)
+        return FineTuned(model, self.tokenizer, spec)
+
+    @property
+    def rows_at_once(self) -> int:
+        return min(ROWS_AT_ONCE, self.task.rows_at_once(self.spec, self.model) or ROWS_AT_ONCE)
 
     def decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], float]:
+    ) -> tuple[dict[str, np.ndarray], float | None]:
         """As every `Predictor`'s.
 
         Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
@@ -128,7 +157,7 @@ class FineTuned(Predictor):
             sums += loss_sums.numpy()
         loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
         losses = np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)
-        return in_order(parts, batches), float(np.sum(loss_weights * losses))
+        return in_order(parts, batches), float(np.sum(loss_weights * losses)) if loss_weights else None
 
     @functools.cached_property
     def _count_tokens(self) -> TokenCounter:
@@ -141,7 +170,7 @@ class FineTuned(Predictor):
             features = self.task.features(self.spec, self.tokenizer, raw)
             outputs, answers = self._asked(features)
             sums = tf.zeros((2, len(self.model.objectives)))
-            if gold:
+            if gold and self.model.objectives:
                 targets = self.task.targets(self.spec, features, gold, training=False)
                 sums = _loss_sums(self.model, features.inputs, outputs, *targets)
             return answers, sums

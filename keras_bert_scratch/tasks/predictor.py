@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,10 +14,10 @@ from keras_bert_scratch.tasks.data.bad_rows import check_rows
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import Evaluation, answers_of
-from keras_bert_scratch.tasks.task import Examples, Spec, Task, as_json, get_task, options_of
+from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
 
 BATCH_SIZE = 64  # windows in one call of the model
-ROWS_AT_ONCE = 4096  # of a stream, sorted by length together
+ROWS_AT_ONCE = 4096
 
 Answered = tuple[Mapping[str, Any], dict[str, Any]]
 
@@ -27,6 +26,12 @@ class Predictor(abc.ABC):
     """A model that was made for a task: `FineTuned`, or a `SavedModel` that was exported from one."""
 
     spec: Spec
+    rows_at_once: int = ROWS_AT_ONCE  # of a stream, sorted by length together
+
+    @property
+    @abc.abstractmethod
+    def digest(self) -> str:
+        """A name for the model and all that it answers by: two of one name give the same answers."""
 
     @abc.abstractmethod
     def decoded(
@@ -56,10 +61,7 @@ class Predictor(abc.ABC):
         Raises:
             UserError: the task has no such option, its value cannot be, or the model was exported with another one.
         """
-        kind, stored = self.task.Asking, self.spec.options
-        held = {field.name: stored[field.name] for field in dataclasses.fields(kind) if field.name in stored}
-        asked = options_of(self.spec.task, kind, {**held, **options})
-        return self.with_options({**stored, **as_json(asked)})
+        return self.with_options(self.spec.asked(options).options)
 
     @property
     def task(self) -> Task:
@@ -92,7 +94,7 @@ class Predictor(abc.ABC):
     def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Answered]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
         optional = self.task.optional_columns(self.spec)
-        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        while some := list(itertools.islice(rows, self.rows_at_once)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
             own = [{name: value for name, value in row.items() if name not in optional} for row in some]
             yield from zip(own, self.predict(raw), strict=True)

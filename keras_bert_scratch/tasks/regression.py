@@ -43,12 +43,7 @@ class Regression(TextTask):
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         true, predicted = np.asarray(gold["score"], np.float64), np.asarray(decoded["score"], np.float64)
-        constant = np.ptp(true) == 0 or np.ptp(predicted) == 0  # then a correlation is undefined
-        return {
-            "pearson": None if constant else float(stats.pearsonr(true, predicted).statistic),
-            "spearman": None if constant else float(stats.spearmanr(true, predicted).statistic),
-            "rmse": float(np.sqrt(np.mean((true - predicted) ** 2))),
-        }
+        return {**correlations(true, predicted), "rmse": float(np.sqrt(np.mean((true - predicted) ** 2)))}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         return {"score": float(row["score"])}
@@ -60,6 +55,22 @@ class Regression(TextTask):
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
         return Scatter([line["gold"] for line in lines], [line["score"] for line in lines])
+
+
+def correlations(true: Sequence[float], predicted: Sequence[float]) -> dict[str, float | None]:
+    """Pearson's and Spearman's; `None` where all numbers on one side are equal, as both are undefined then.
+
+    Example:
+        >>> correlations([1.0, 2.0, 4.0], [0.0, 1.0, 9.0])["spearman"], correlations([1.0, 2.0], [3.0, 3.0])["pearson"]
+        (1.0, None)
+    """
+    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    if np.ptp(true) == 0 or np.ptp(predicted) == 0:
+        return {"pearson": None, "spearman": None}
+    return {
+        "pearson": float(stats.pearsonr(true, predicted).statistic),
+        "spearman": float(stats.spearmanr(true, predicted).statistic),
+    }
 
 
 TASK = Regression()

@@ -31,10 +31,13 @@ TASKS = {
     "qa": "qa",
     "choice": "choice",
     "fill-mask": "fill_mask",
+    "embed": "embed",
 }
 
 # Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
 TASK_OF_MODEL = {
+    "BertBackbone": "embed",
+    "BertTextEmbedder": "embed",
     "BertTokenClassifier": "ner",
     "BertQuestionAnswerer": "qa",
     "BertMultipleChoice": "choice",
@@ -116,6 +119,18 @@ class Spec:
     def renamed(self, header_names: Mapping[str, str]) -> Spec:
         """For a table that calls some columns otherwise than the training table."""
         return dataclasses.replace(self, header_names={**self.header_names, **header_names})
+
+    def asked(self, options: Mapping[str, Any]) -> Spec:
+        """With other values of some of the task's options of asking.
+
+        Raises:
+            UserError: the task has no such option, or it cannot have this value.
+        """
+        kind = get_task(self.task).Asking
+        known = {field.name for field in dataclasses.fields(kind)}
+        held = {name: value for name, value in self.options.items() if name in known}
+        asked = options_of(self.task, kind, {**held, **options})
+        return dataclasses.replace(self, options={**self.options, **as_json(asked)})
 
     def check_columns(self, raw: Raw) -> None:
         """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
@@ -252,6 +267,10 @@ class Task(abc.ABC):
     def optional_columns(self, spec: Spec) -> tuple[str, ...]:
         """Columns of strings that may be left out, empty then; the exported signature takes them beside the spec's."""
         return ()
+
+    def rows_at_once(self, spec: Spec, model: Any) -> int | None:
+        """How many rows of a stream may be answered together, where answers are long; `None` for any number."""
+        return None
 
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""

@@ -61,4 +61,4 @@ def test_what_does_not_go_is_said_in_flags(small, tokenizer):
     refused(*argv, saying="--task: fill-mask is not taught by fine-tuning; see 'keras-bert pretrain RECORDS --init")
     Path("saved/").mkdir()
     Path("saved/saved_model.pb").touch()
-    refused("predict", "saved", "[MASK]", "--top-k", "3", saying="--top-k: a SavedModel answers as it was exported")
+    refused("predict", "saved", "[MASK]", "--top-k", "3", saying="--top-k: saved answers as it was exported")

@@ -62,3 +62,8 @@ def test_a_vocabulary_with_one_capital_is_uncased():
     tokens = [f"w{number}" for number in range(100)]
     kbs.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *tokens, "URL")).save("vocab.txt")
     assert "vocab.txt: uncased vocabulary" in inspect("vocab.txt").output
+
+
+def test_how_a_model_embeds_texts_is_told(small):
+    kbs.BertTextEmbedder(kbs.BertBackbone(small, pooler=False), "max").save_pretrained("model")
+    assert "max of the tokens, length 1" in inspect("model").output

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from commands.calls import keras_bert, refused
 from tasks.answers import check_same
@@ -46,7 +47,7 @@ def test_many_labels_go_from_table_to_answers(records):
         ("--length", "9"): "--length, --batch: are for records",
     }.items():
         refused("evaluate", "run", "--data", "t.jsonl", *flags, saying=said)
-    refused("evaluate", "run", "--data", records, "--errors", "5", "--out", "a", saying="--out, --errors: for labelled")
+    refused("evaluate", "run", "--data", records, "--errors", "5", "--out", "a", saying="--out, --errors: for tables")
     for model in ("run", "saved"):
         if model == "saved":
             assert keras_bert("export", "run", "--out", "saved").exit_code == 0
@@ -199,3 +200,65 @@ def test_results_of_several_things_are_a_table_of_their_own(capsys):
         ["LOC", "0.5", "1,200"],
         ["PER", "-", "0"],
     ]
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_embeddings_go_from_file_to_arrays(small, tokenizer):
+    """By a model's folder alone, with the task's options; similarity of pairs; no training."""
+    kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
+    Path("texts.en").write_text("the heron\n\nan otter\n")
+    Path("sts.csv").write_text("text,text_pair,score\nthe heron,a heron,4\nthe heron,an otter,1\ndawn,dawn,5\n")
+    ask = ["--task", "embed", "--pooling", "max", "--layers=-1,-2"]
+    for out in ("e.jsonl", "e.npz", "e.parquet"):
+        result = keras_bert("predict", "model", "--data", "texts.en", "--out", out, *ask)
+        assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in Path("e.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["text"]) for row in rows] == [(1, "the heron"), (3, "an otter")]
+    found = np.load("e.npz")
+    np.testing.assert_array_equal(found["embedding"], np.array([row["embedding"] for row in rows], "float32"))
+    assert found["embedding"].shape == (2, 2, 16)
+    assert pq.read_table("e.parquet")["line"].to_pylist() == [1, 3]
+    shown = keras_bert("predict", "model", "the heron", "--task", "embed", "--no-normalize").stdout
+    vector, text = shown.rstrip("\n").split("\t")
+    assert (len(json.loads(vector)), text) == (16, "the heron")
+    assert np.linalg.norm(json.loads(vector)) > 2
+    alike = keras_bert("predict", "model", "dawn", "--pair", "dawn", "--task", "embed").stdout
+    assert alike == "1.000\tdawn\tdawn\n"
+    results = keras_bert("evaluate", "model", "--data", "sts.csv", "--task", "embed", "--layers", "all").stdout
+    assert re.search(r"by layer.*pearson.*spearman", results)
+    assert "loss" not in results
+    result = keras_bert("predict", "model", "--data", "sts.csv", "--pair-column", "text_pair", "--task", "embed")
+    assert json.loads(result.stdout.splitlines()[2])["similarity"] == pytest.approx(1.0)
+    assert keras_bert("export", "model", "--out", "saved", "--task", "embed", "--pooling", "cls").exit_code == 0
+    assert kbs.Spec.load("saved").options["pooling"] == "cls"
+    refused("predict", "saved", "a", "--task", "embed", "--pooling", "max", saying="--pooling: saved answers as it was")
+    refused("predict", "saved", "a", "--task", "ner", saying="--task: saved was exported for embed, not ner")
+    refused("predict", "model", "a", "--task", "embed", "--pooling", "men", saying="--pooling: 'men' is unknown")
+    refused(
+        "finetune",
+        "--task",
+        "embed",
+        "--init",
+        "model",
+        "--train",
+        "sts.csv",
+        "--out",
+        "run",
+        saying="is not taught",
+    )
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "export", "finetune"])
+def test_help_shows_the_options_of_a_task_that_is_named(verb):
+    for arguments, expected in (([], False), (["--task", "embed"], verb != "finetune"), (["--task", "ner"], False)):
+        assert ("--pooling" in keras_bert(verb, *arguments, "--help").output) == expected
+    # What a model was trained with is not asked for again.
+    assert ("--overlap" in keras_bert(verb, "--task", "ner", "--help").output) == (verb == "finetune")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_arrays_are_for_embeddings(small, tokenizer):
+    kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("model", tokenizer)
+    Path("t.csv").write_text("text\na heron\n")
+    refused("predict", "model", "--data", "t.csv", "--out", "a.npz", saying=r"a\.npz: only embeddings go into \.npz")
+    assert not Path("a.npz").exists()

@@ -22,6 +22,7 @@ HEADS = {
     "BertTokenClassifier": (5, {"num_classes": 5}),
     "BertQuestionAnswerer": (2, {}),
     "BertMultipleChoice": (1, {}),
+    "BertTextEmbedder": (0, {}),
 }
 ON_POOLED = [name for name in HEADS if ARCHITECTURES[name].needs_pooler]
 ON_SEQUENCE = [name for name in HEADS if not ARCHITECTURES[name].needs_pooler]
@@ -79,6 +80,7 @@ def expected_shapes(name: str, config: kbs.BertConfig) -> dict[str, tuple[int, .
         "BertTokenClassifier": {"logits": (4, LENGTH, 5)},
         "BertQuestionAnswerer": {"start": (4, LENGTH), "end": (4, LENGTH)},
         "BertMultipleChoice": {"logits": (4, CHOICES)},
+        "BertTextEmbedder": {"logits": (4, config.hidden_size)},
     }[name]
 
 

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
-from models.every_model import CONFIG, IDS, LENGTH, MASK, MODELS, ROWS, WITH_MASKS, make
+from models.every_model import CONFIG, IDS, INPUTS, LENGTH, MASK, MODELS, ROWS, WITH_MASKS, make
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.layers.text_pooling import POOLINGS
 
 
 def models() -> dict:
@@ -65,7 +66,9 @@ def main(weights_file: str, out_file: str) -> None:
     draws = np.random.default_rng(1)
     stored = dict(np.load(weights_file)) if Path(weights_file).exists() else {}
     out = {}
-    for name, (model, x, y) in models().items():
+    built = models()
+    encoder = built["tokens"][0].backbone
+    for name, (model, x, y) in built.items():
         for variable in model.trainable_variables:
             key = f"{name}/{variable.path}"
             if key not in stored:
@@ -86,6 +89,9 @@ def main(weights_file: str, out_file: str) -> None:
         out |= {f"{name}/fit/{metric}": np.array(values) for metric, values in history.items()}
         for path, variable in zip(paths, model.trainable_variables, strict=True):
             out[f"{name}/trained/{path}"] = keras.ops.convert_to_numpy(variable)
+    for pooling in POOLINGS:
+        embedder = kbs.BertTextEmbedder(encoder, pooling, layer_numbers=None)
+        out[f"embedding/{pooling}"] = keras.ops.convert_to_numpy(embedder(INPUTS))
     np.savez(weights_file, **stored)
     np.savez(out_file, **out)
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from models.every_model import MODELS
 
+from keras_bert_scratch.layers.text_pooling import POOLINGS
+
 SCRIPT = Path(__file__).with_name("other_backend.py")
 BACKENDS = ("jax", "torch")
 ON_A_PROCESSOR = {"JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
@@ -37,3 +39,12 @@ def test_another_backend_agrees_with_tensorflow(found, backend, model, what, rec
         difference = float(np.abs(found[backend][name] - expected).max())
         record(what, difference)
         assert difference <= 1e-5 * max(1.0, float(np.abs(expected).max())), name
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_another_backend_embeds_as_tensorflow_does(found, backend, pooling, record):
+    name = f"embedding/{pooling}"
+    difference = float(np.abs(found[backend][name] - found["tensorflow"][name]).max())
+    record("embedding", difference)
+    assert difference <= 1e-5

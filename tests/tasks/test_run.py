@@ -409,8 +409,8 @@ def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
         FineTuned.load("model")
 
 
-def test_an_encoder_is_no_fine_tuned_model(small, tokenizer):
-    kbs.BertBackbone(small).save_pretrained("model", tokenizer)
+def test_a_model_of_next_sentences_is_for_no_task(small, tokenizer):
+    kbs.BertNextSentencePredictor(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
     with pytest.raises(kbs.UserError, match=r"holds no task\.json"):
         FineTuned.load("model")
 

@@ -1,0 +1,124 @@
+"""Search: the texts of a file that are nearest to a query, by the cosine of their embeddings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.serving.asking import load
+from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
+from keras_bert_scratch.tasks.data.texts import TEXT, Source
+from keras_bert_scratch.tasks.embedding_files import (
+    VECTORS,
+    Block,
+    EmbeddingIndex,
+    digest_of,
+    embeddings_file,
+)
+from keras_bert_scratch.tasks.nearest import Hit, Nearest
+
+BLOCK_ROWS = 1024
+
+
+def search(
+    model: AnyPath | str,
+    queries: str | Sequence[str],
+    data: Source | None = None,
+    top: int = 5,
+    index: AnyPath | str | None = None,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    **asking: Any,
+) -> list[list[Hit]]:
+    """The texts nearest to each query, by cosine; a text that repeats once, with how often it is there.
+
+    The file is read as a stream and memory stays flat. It is read twice: its texts are counted and checked first.
+
+    Args:
+        model: path. Of a model of any class in any known format, or of a SavedModel exported for `embed`.
+        queries: str, or list of str. What to search for.
+        data: path or mapping. Texts, one on each line, or a table; not needed where there is an index.
+        top: int, default 5. How many texts to give for each query at most.
+        index: path or None, default None. The `.npz` with the texts' embeddings; made where it is not there yet.
+        header_names: mapping or None, default None. What the table calls its column, as `{"text": "review"}`.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        asking: options of `embed`, such as `pooling="max"`.
+
+    Returns: for each query its hits, the best first: `score`, `line`, `text`, `count`.
+
+    Raises:
+        UserError: the model gives no single vector for a text, a text cannot be read, or the index is of another model
+            or of other texts.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> backbone = BertBackbone(BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2))
+        >>> backbone.save_pretrained("model", BertTokenizer(vocabulary))
+        >>> [hits] = search("model", ["playing"], {"text": ["play", "playing", "play"]}, top=2)
+        >>> [(hit.text, hit.line, hit.count) for hit in hits]
+        [('playing', 2, 1), ('play', 1, 2)]
+    """
+    if top < 1:
+        raise UserError(f"`top`: must be at least 1, not {top}")
+    queries = [queries] if isinstance(queries, str) else list(queries)
+    if not queries or not all(query.strip() for query in queries):
+        raise UserError("`queries`: give texts to search for, none of them empty")
+    if index is not None and not str(index).lower().endswith(".npz"):
+        raise UserError(f"`index`: {index} must end in .npz")
+    has_index = index is not None and path_of(index).exists()
+    if data is None and not has_index:
+        raise UserError("`data`: give a file to search, or an `index` that was made of one")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return numbered_texts(data, header_names or {}, on_bad_row)
+
+    # What is wrong with the texts is said before the model is loaded and works for hours.
+    digest, count = digest_of(rows()) if data is not None else ("", 0)
+    saved = EmbeddingIndex(index) if has_index else None
+    embedder = load(model, "embed", asking)
+    found = np.array([answer.get(VECTORS, 0) for answer in embedder.predict({TEXT.name: queries})], np.float32)
+    if found.ndim != 2:
+        raise UserError("`pooling`, `layers`: search takes one vector of one layer for each text")
+    if saved is None and index is not None:
+        with embeddings_file(index, embedder.digest) as write:
+            for row, answer in _with_progress(embedder, rows(), count):
+                write(row, answer)
+        saved = EmbeddingIndex(index)
+    if saved is not None:
+        _check_index(saved, embedder.digest, digest)
+        blocks = saved.blocks()
+    else:
+        blocks = _blocks(_with_progress(embedder, rows(), count))
+    nearest = Nearest(found, top)
+    for block in blocks:
+        nearest.add(*block)
+    return nearest.hits
+
+
+def _check_index(index: EmbeddingIndex, model: str, texts: str) -> None:
+    mend = "delete it, or name another one"
+    if index.about["model"] != model:
+        raise UserError(f"{index.path}: was made with another model, or other options of this one; {mend}")
+    if texts and index.about["texts"] != texts:
+        raise UserError(f"{index.path}: was made of other texts than `data` holds now; {mend}")
+
+
+def _with_progress(embedder: Any, rows: Iterator[dict[str, Any]], count: int) -> Iterator[Any]:
+    done = 0
+    with ProgressBar("embedding", "texts") as bar:
+        while some := list(itertools.islice(rows, BLOCK_ROWS)):
+            yield from embedder.predict_stream(iter(some))
+            done += len(some)
+            bar.update(done, count)
+
+
+def _blocks(answered: Iterator[Any]) -> Iterator[Block]:
+    while some := list(itertools.islice(answered, BLOCK_ROWS)):
+        vectors = np.array([answer[VECTORS] for _, answer in some], np.float32)
+        yield Block([row[TEXT.name] for row, _ in some], [row[LINE] for row, _ in some], vectors)

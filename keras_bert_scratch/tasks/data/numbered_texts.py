@@ -1,0 +1,82 @@
+"""Texts of a file with the numbers of their lines: a text on each line, or a table's column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_bert_scratch.data.corpus.streams import opened
+from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.bad_rows import BadRows
+from keras_bert_scratch.tasks.data.lines import read_lines
+from keras_bert_scratch.tasks.data.table_formats import table_ending
+from keras_bert_scratch.tasks.data.tables import PAIR_ROLE, TableReader, names_in_file
+from keras_bert_scratch.tasks.data.texts import PAIR, TEXT
+
+LINE = "line"
+
+
+def numbered_texts(source: Any, header_names: Mapping[str, str], on_bad_row: str) -> Iterator[dict[str, Any]]:
+    r"""Yields each text as `{"text": ..., "line": ...}`, in flat memory; a table's row has its own number.
+
+    A file whose ending is not that of a table has a text on each line that is not blank. So has a `.txt` file, unless
+    its first line names a column `text`, `sentence` or `sentence1`.
+
+    Args:
+        source: path of a file, or columns in memory by name.
+        header_names: what a table calls its columns, by role. With `text_pair` among them, rows have one too.
+        on_bad_row: `"fail"`, or `"skip"` and count.
+
+    Raises:
+        UserError: no such file, a bad row, or no text at all.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("sky.txt").write_text("Blue.\n\nGrey, mostly.\n")
+        >>> list(numbered_texts("sky.txt", {}, "fail"))
+        [{'text': 'Blue.', 'line': 1}, {'text': 'Grey, mostly.', 'line': 3}]
+    """
+    if not isinstance(source, Mapping) and not _is_table(str(source), header_names):
+        yield from _lines(str(source), on_bad_row)
+        return
+    columns = (TEXT, PAIR) if PAIR_ROLE in header_names else (TEXT,)
+    names = names_in_file(columns, header_names, source)
+    for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
+        yield {**row.values, LINE: row.line}
+
+
+def _is_table(path: str, header_names: Mapping[str, str]) -> bool:
+    if header_names or path.startswith(TFDS_PREFIX):
+        return True  # whoever names a column means a table
+    if table_ending(path) != ".txt":
+        return bool(table_ending(path))
+    with _opened(path) as stream:
+        first = next(read_lines(path, stream), None)
+    names = first.text.split("\t") if first else []
+    return any(name.strip().casefold() in (TEXT.name, *TEXT.aliases) for name in names)
+
+
+def _lines(path: str, on_bad_row: str) -> Iterator[dict[str, Any]]:
+    bad = BadRows(path, on_bad_row, "rows")
+    found = False
+    with _opened(path) as stream:
+        for line in read_lines(path, stream):
+            if line.text.isspace():
+                continue
+            if bad.keeps(line.fault, f"line {line.number}"):
+                found = True
+                yield {TEXT.name: line.text.rstrip("\r\n"), LINE: line.number}
+    bad.report()
+    if not found:
+        raise UserError(f"{path}: holds no texts; give a file with a text on each line, or a table")
+
+
+def _opened(path: str) -> Any:
+    file = path_of(path)
+    if not file.exists():
+        raise UserError(f"{path}: no such file; check the path")
+    if file.is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it")
+    return opened(path)
