@@ -105,7 +105,7 @@ def best_tags(logits: Any, transitions: Any, lengths: Any) -> Any:
     What stands behind a chain means nothing.
 
     Example:
-        >>> logits, transitions = ops.array([[[0.0, 1.0], [0.0, 1.0]]]), ops.array([[[0.0, 0.0], [0.0, -9.0]]])
+        >>> logits, transitions = ops.array([[[0.0, 1.0], [0.0, 2.0]]]), ops.array([[[0.0, 0.0], [0.0, -9.0]]])
         >>> best_tags(logits, transitions, ops.array([2])).numpy().tolist()
         [[0, 1]]
     """

@@ -2,6 +2,8 @@
 
 import pytest
 
+import keras_bert_scratch as kbs
+
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 QUICK = {"batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
 
@@ -23,3 +25,11 @@ def animals(sentences) -> dict[str, list[str]]:
 def few(animals) -> dict[str, list[str]]:
     """Two batches of it, of which nothing is learnt, for what happens around the learning."""
     return {name: values[:16] for name, values in animals.items()}
+
+
+@pytest.fixture(scope="session")
+def letters() -> kbs.BertTokenizer:
+    """A piece for each letter."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
+    return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)

@@ -22,14 +22,6 @@ OPTIONS = {"overlap": 4, "max_question_length": 4, "max_answer_length": 3, "null
 MAX_LENGTH = 23  # leaves 16 pieces of a passage
 
 
-@pytest.fixture(scope="module")
-def letters() -> kbs.BertTokenizer:
-    """A piece for each letter."""
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
-    return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)
-
-
 def read(source, on_bad_row="fail", **options):
     return TASK.read(source, kbs.Spec("qa", (), MAX_LENGTH, options={**OPTIONS, **options}), on_bad_row)
 
