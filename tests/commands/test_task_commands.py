@@ -166,6 +166,8 @@ def test_errors_fit_the_screen(width, capsys, monkeypatch):
     assert max(map(len, lines)) <= width
     [row] = [line for line in lines if line.startswith("│ 1 ")]
     assert "[red]one two[/red]" in row
+    assert "│ 1.000 │" in row
+    assert "┃ score ┃" in lines[1]
     assert row.rstrip("│ ").endswith("…")
     answers = [re.split(r"\s*[│┃]\s*", line)[3] for line in lines if line.count("│") > 5]
     assert "".join(answers) == labels[1]

@@ -44,11 +44,19 @@ def test_words_are_asked_as_the_file_parts_them(ner, saved, monkeypatch):
     tuned, _ = ner
     Path("dev.conll").write_text(CONLL.replace("old", "o.l.d"))
     monkeypatch.setattr(saved_model, "BATCH_SIZE", 3)
+    call, asked_at_once = Signatures.__call__, []
+
+    def counting(self, raw):
+        asked_at_once.append(len(raw["words"]))
+        return call(self, raw)
+
+    monkeypatch.setattr(Signatures, "__call__", counting)
     found, expected = (model.evaluation_of("dev.conll") for model in (saved, tuned))
     assert [line["words"] for line in found.lines] == [line["words"] for line in expected.lines]
     assert [line["tags"] for line in found.lines] == [line["tags"] for line in expected.lines]
     assert found.lines[2]["words"][4] == "o.l.d"
     assert found.loss is None
+    assert asked_at_once == [2, 1, 1]  # windows, not rows, fill a call
     asked = [row["words"] for row, _ in saved.predict_file("dev.conll", {})]
     assert asked == [line["words"] for line in expected.lines]
 

@@ -30,12 +30,12 @@ def by_label(*labels: str) -> ByLabel:
         confusion(*map(str, range(31))),
         Confusion(("no", "yes"), np.array([[0, 0], [3, 0]])),
         by_label(*LONG),
-        by_label("$a$", "$\\frac"),
+        by_label("$a$", "$\\frac$"),
     ],
     ids=["two", "long names", "many", "one label alone", "by label", "dollars"],
 )
 def test_every_name_is_in_the_picture_and_beside_the_others(breakdown):
-    figure = pictures.figure_of(breakdown, "run on $dev$.csv")
+    figure = pictures.figure_of(breakdown, "run on $\\dev$.csv")
     figure.canvas.draw()
     axes = figure.axes[0]
     whole = figure.bbox.padded(1)
@@ -43,6 +43,7 @@ def test_every_name_is_in_the_picture_and_beside_the_others(breakdown):
         [label.get_window_extent() for label in labels()] for labels in (axes.get_yticklabels, axes.get_xticklabels)
     )
     assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 for box in (*down, *across))
+    assert all(box.y1 <= axes.bbox.y0 for box in across)
     assert not any(one.overlaps(other) for one, other in itertools.pairwise(down))
 
 
