@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,6 +76,9 @@ def _task_options(name: str) -> list[Any]:
         return []
     import_tensorflow_quietly()  # the task's file needs it
 
+    of_task = get_task(name).Options
+    kinds = typing.get_type_hints(of_task)
+
     def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
         ctx.meta.setdefault("task_options", {})[parameter.name] = value
         return value
@@ -88,10 +92,12 @@ def _task_options(name: str) -> list[Any]:
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
             annotation=Annotated[
-                type(field.default), typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md.")
+                # What is a number or a word is a word here; the options make a number of it.
+                str if str in typing.get_args(kinds[field.name]) else kinds[field.name],
+                typer.Option(callback=keep, help=f"Of {name}: docs/tasks/{name}.md."),
             ],
         )
-        for field in dataclasses.fields(get_task(name).Options)
+        for field in dataclasses.fields(of_task)
     )
     options.__annotations__ = {name: field.annotation for name, field in options.__signature__.parameters.items()}
     alone = typer.Typer(add_completion=False)
@@ -152,13 +158,23 @@ def finetune(
     save_every: SaveEvery = "60s",
     on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
-    seeds: Annotated[int, typer.Option(help="How many runs, with this and the following seeds; mean and sd.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(help="How many runs, with this and the following seeds; mean, sd, confidence interval.")
+    ] = 1,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="learning_rate=2e-5,5e-5 tries each, several --search every combination; or paper: its grid."
+        ),
+    ] = None,
 ) -> None:
     """Fine-tune a model on labelled texts."""
     # First of all: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
+    from keras_bert_scratch.commands.grid import grid_of
+    from keras_bert_scratch.commands.score_tables import arranged
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.tasks import run as runs
@@ -195,5 +211,6 @@ def finetune(
         seeds,
         tokenizer,
         devices,
+        grid_of(search or [], task),
     )
-    print_run(run)
+    print_run(run, arranged(run.results))

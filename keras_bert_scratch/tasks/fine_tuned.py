@@ -142,7 +142,12 @@ class FineTuned:
         self.task.check_columns(self.spec, examples.raw)
         decoded, losses = self._decoded(examples.raw, examples.gold)
         results = self.task.score(self.spec, decoded, examples.gold)
-        return {**_rounded({**results, "loss": losses}), "examples": len(examples)}
+        return {**rounded({**results, "loss": losses}), "examples": len(examples)}
+
+    def tuned(self, examples: Examples) -> FineTuned:
+        """With the value of the option that its task tunes on labelled rows; the model is the same."""
+        decoded, _ = self._decoded(examples.raw, examples.gold)
+        return dataclasses.replace(self, spec=self.task.tuned(self.spec, decoded, examples.gold))
 
     def _decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
@@ -206,7 +211,9 @@ def _plain(values: np.ndarray) -> list[Any]:
     return [decoded(value) for value in values.tolist()]
 
 
-def _rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The results with as many digits as are stored."""
+
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: short(inner) for name, inner in value.items()}

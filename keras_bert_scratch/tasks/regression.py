@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import stats
 
 from keras_bert_scratch.models.labels import REGRESSION
+from keras_bert_scratch.tasks.bag_of_words import numbers_by_words
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
@@ -48,6 +49,13 @@ class Regression(TextTask):
             "spearman": None if constant else float(stats.spearmanr(true, predicted).statistic),
             "rmse": float(np.sqrt(np.mean((true - predicted) ** 2))),
         }
+
+    def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
+        scores = train.gold["score"]
+        found = {"mean": np.full(len(dev), scores.mean())}
+        if (tfidf := numbers_by_words(train.raw, scores, dev.raw)) is not None:
+            found["tfidf"] = tfidf
+        return {name: self.score(spec, {"score": predicted}, dev.gold) for name, predicted in found.items()}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         return {"score": float(row["score"])}
