@@ -18,7 +18,7 @@ def best_threshold(given: np.ndarray, scores: np.ndarray) -> float:
         scores: float `(n,)`. Probabilities.
 
     Example:
-        >>> best_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.4, 0.9]))
+        >>> round(best_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.4, 0.9])), 2)
         0.3
         >>> best_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.6, 0.9]))
         0.5

@@ -1,8 +1,13 @@
 """What `--search` says."""
 
-import pytest
-from commands.calls import refused
+import json
+import re
+from pathlib import Path
 
+import pytest
+from commands.calls import keras_bert, refused
+
+import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.grid import grid_of
 from keras_bert_scratch.tasks.search import PAPER_GRID
 
@@ -60,3 +65,20 @@ FINETUNE = ("finetune", "--train", "t.csv", "--dev", "t.csv", "--init", "a", "--
 )
 def test_words_that_are_refused(words, saying):
     refused(*FINETUNE, *(argument for word in words for argument in ("--search", word)), saying=saying)
+
+
+@pytest.mark.slow
+def test_a_search_by_commands(records):
+    """Real runs: all are there, and the folder's model is the best one's."""
+    Path("t.csv").write_text("text,label\n" + "the heron,bird\nthe otter,animal\n" * 8)
+    argv = ["finetune", "--train", "t.csv", "--dev", "t.csv", "--preset", "bert-tiny", "--vocab", records / "vocab.txt"]
+    argv += ["--length", "16", "--epochs", "1", "--search", "batch=4,8", "--search", "learning_rate=1e-5,1e-3"]
+    result = keras_bert(*argv, "--seeds", "2", "--out", "run")
+    assert result.exit_code == 0, result.output
+    results = json.loads(Path("run/run.json").read_text())["results"]
+    assert len(results["search"]) == 4
+    assert max(row["accuracy"] for row in results["search"].values()) == results["dev"]["accuracy"]
+    of_run, of_seed = (Path("run") / results["best_run"] / f"seed-{results['best_seed']}", Path("run"))
+    assert kbs.evaluate(of_run, "t.csv") == kbs.evaluate(of_seed, "t.csv")
+    assert re.search(r"\d \(best\)", result.output)
+    assert keras_bert(*argv, "--seeds", "2", "--out", "run").exit_code == 0

@@ -61,6 +61,17 @@ def test_of_many_texts_some_are_learnt_from(labels, rows, monkeypatch, caplog):
     assert f"learns from {rows} of 20 rows" in caplog.text
 
 
+def test_the_rows_that_are_learnt_from_keep_their_labels(monkeypatch):
+    given = np.array([["heron" in text] for text in TEXTS], np.int32)
+    with monkeypatch.context() as patch:
+        patch.setattr(bag_of_words, "MOST_CHARACTERS", 500)
+        rows = bag_of_words._some_rows({"text": TEXTS}, 1)
+        found = probabilities_by_words({"text": TEXTS}, given, {"text": TEXTS})
+    assert 10 < len(rows) < 30
+    some = {"text": [TEXTS[row] for row in rows]}
+    np.testing.assert_array_equal(found, probabilities_by_words(some, given[rows], {"text": TEXTS}))
+
+
 PAIRS = {"text": TEXTS, "text_pair": OTHERS}
 # By task: the columns, and the metrics of an answer that is always the same.
 CONSTANT = {
@@ -93,6 +104,24 @@ def test_the_baselines_of_a_task(task):
     constant = baselines["mean" if task == "regression" else "majority"]
     assert {name: constant[name] for name in expected} == pytest.approx(expected)
     assert baselines["tfidf"].keys() == constant.keys()
+
+
+TOLD = [text.split()[0] for text in TEXTS]
+LEARNT = {
+    "two classes": ("classification", {"label": [str("heron" in text) for text in TEXTS]}, "accuracy"),
+    "six classes": ("classification", {"label": TOLD, "text": TOLD}, "accuracy"),
+    "labels": ("multi-label", {"labels": [sorted(set(text.split())) for text in TEXTS]}, "f1_micro"),
+    "a number": ("regression", {"score": [text.count("heron") - text.count("otter") for text in TEXTS]}, "pearson"),
+}
+
+
+@pytest.mark.parametrize("what", LEARNT)
+def test_what_words_tell_is_learnt(what):
+    task, columns, metric = LEARNT[what]
+    found = get_task(task)
+    spec = kbs.Spec(task, (), 16, options={"threshold": 0.5} if task == "multi-label" else {})
+    spec, examples = found.read({"text": TEXTS, **columns}, spec)
+    assert found.baselines(spec, examples, examples)["tfidf"][metric] > 0.95
 
 
 @pytest.mark.parametrize("task", ["ner", "qa", "choice"])

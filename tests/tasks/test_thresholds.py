@@ -24,9 +24,6 @@ def test_no_threshold_has_a_higher_f1(digits):
         assert f1(given, scores, found) == pytest.approx(max(f1(given, scores, each) for each in [*scores, 2.0]))
 
 
-NEXT = float(np.nextafter(np.float32(0.7), np.float32(1)))
-
-
 @pytest.mark.parametrize(
     ("given", "scores", "threshold"),
     [
@@ -37,11 +34,20 @@ NEXT = float(np.nextafter(np.float32(0.7), np.float32(1)))
         ([1, 0], [0.5, 0.5], 0.5),  # what is equal is answered alike
         ([1, 0, 1, 0, 0], [0.9, 0.8, 0.2, 0.1, 0.05], 0.15),
         ([1, 0, 0, 1], [0.9, 0.8, 0.7, 0.6], 0.5),  # 2/3 at 0.85 too, which is further from 0.5
-        ([1, 0], [NEXT, np.float32(0.7)], NEXT),  # no number of 32 bits lies between
+        ([0, 0, 0, 1, 1], [0.7, 0.7, 0.7, 0.7, 0.2], 0.1),  # no cut goes through what is equal
     ],
 )
 def test_of_thresholds_that_answer_alike(given, scores, threshold):
     assert best_threshold(np.array(given), np.array(scores, np.float32)) == pytest.approx(threshold)
+
+
+def test_two_numbers_without_one_between_are_parted():
+    """As numbers of 32 bits, in which a model compares; the middle of one of the pairs is rounded down."""
+    score = np.float32(0.7)
+    for _ in range(2):
+        score, lower = np.nextafter(score, np.float32(1)), score
+        scores = np.array([score, lower], np.float32)
+        assert (scores >= np.float32(best_threshold(np.array([1, 0]), scores))).tolist() == [True, False]
 
 
 def spec_of(threshold) -> kbs.Spec:
