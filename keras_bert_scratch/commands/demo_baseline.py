@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from keras_bert_scratch.tasks.bag_of_words import logistic_regression, tfidf_of_columns
 from keras_bert_scratch.tasks.data.tables import Column, TableReader
 
 
@@ -15,20 +19,18 @@ def tfidf_accuracy(train: Path, held_out: Path) -> float:
     Args:
         train, held_out: Path. Tables with the columns `text` and `label`.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
 
-    steps = [("tfidf", TfidfVectorizer(sublinear_tf=True)), ("classifier", LogisticRegression(solver="liblinear"))]
     settings = {
-        "tfidf__ngram_range": [(1, 1), (1, 2), (1, 3)],
+        "tfidf__0__ngram_range": [(1, 1), (1, 2), (1, 3)],
         "classifier__C": [0.3, 3, 30],
     }
-    search = GridSearchCV(Pipeline(steps), settings, cv=3).fit(*_columns(train))
+    pipeline = Pipeline([("tfidf", tfidf_of_columns(1)), ("classifier", logistic_regression())])
+    search = GridSearchCV(pipeline, settings, cv=3).fit(*_columns(train))
     return float(search.score(*_columns(held_out)))
 
 
-def _columns(table: Path) -> tuple[list[str], list[str]]:
+def _columns(table: Path) -> tuple[np.ndarray, list[Any]]:
     rows = [row.values for row in TableReader(table, [Column("text"), Column("label", kind="label")])]
-    return [row["text"] for row in rows], [row["label"] for row in rows]
+    return np.array([[row["text"]] for row in rows], dtype=object), [row["label"] for row in rows]

@@ -92,12 +92,20 @@ def finetune(
     on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
     seeds: Seeds = 1,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="learning_rate=2e-5,5e-5 tries each, several --search every combination; or paper: its grid."
+        ),
+    ] = None,
 ) -> None:
     """Fine-tune a model on labelled texts."""
     # First of all: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
+    from keras_bert_scratch.commands.grid import grid_of
+    from keras_bert_scratch.commands.score_tables import arranged
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.tasks import run as runs
@@ -134,5 +142,6 @@ def finetune(
         seeds,
         tokenizer,
         devices,
+        grid_of(search or [], task),
     )
-    print_run(run)
+    print_run(run, arranged(run.results))

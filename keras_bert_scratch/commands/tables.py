@@ -64,7 +64,8 @@ def _rows(results: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, An
             yield f"{outer}{name}", value
 
 
-def print_run(run: RunDirectory) -> None:
-    """What a finished run came to, and where it lies."""
-    print_results(str(run.path), run.results)
-    print(f"finished: {run.path} (metrics.csv, curves.png, tensorboard/)")
+def print_run(run: RunDirectory, results: Mapping[str, Any] | None = None) -> None:
+    """What a finished run came to, in another arrangement of its results if there is one, and where it lies."""
+    print_results(str(run.path), run.results if results is None else results)
+    files = [name for name in ("metrics.csv", "curves.png", "tensorboard") if (run.path / name).exists()]
+    print(f"finished: {run.path}" + f" ({', '.join(files)})" * bool(files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Sequence
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -94,6 +94,8 @@ def _task_options(names: Sequence[str], kind: str) -> list[Any]:
 def _parameter(field: dataclasses.Field, type_: Any, keep: Any, task: str) -> inspect.Parameter:
     """A field as a parameter of a command; a tuple of strings is a flag that is given several times, each a value."""
     several = isinstance(field.default, tuple)
+    if str in get_args(type_):
+        type_ = str  # what is a number or a word is a word here; the options make a number of it
     name = (field.name.removesuffix("s") if several else field.name).replace("_", "-")
     flag = f"--{name}/--no-{name}" if type_ is bool else f"--{name}"
     option = typer.Option(flag, callback=keep, help=f"Of {task}: docs/tasks/{task}.md.")

@@ -38,6 +38,7 @@ class Objective:
         check: callable, default none. `(labels, output shapes)`, raises `UserError` for labels that cannot be;
             called by `fit` and `evaluate` for labels in arrays.
         of_classes: bool, default `False`. Whether every label is the number of a class.
+        training_loss: callable or `None`, default `None`. What training minimises in place of `loss`, if not the same.
 
     Example:
         >>> def distance(labels, outputs):
@@ -57,6 +58,7 @@ class Objective:
     counts: Callable[[Any, Any], Any] = _one_per_row
     check: Callable[[np.ndarray, Any], None] = _no_check
     of_classes: bool = False
+    training_loss: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
     def weights(self, labels: Any, inputs: Any, sample_weight: Any = None) -> Any:
         """The weight of every position, float32: sample weights (of rows or of positions) times `counts`."""
@@ -70,9 +72,10 @@ class Objective:
             return counts * ops.reshape(sample_weight, ops.shape(counts))
         return counts * ops.reshape(sample_weight, (*ops.shape(sample_weight), *[1] * missing))
 
-    def sums(self, labels: Any, outputs: Any, weights: Any) -> tuple[Any, Any, Any]:
+    def sums(self, labels: Any, outputs: Any, weights: Any, training: bool = False) -> tuple[Any, Any, Any]:
         """The weighted sums of loss and score, and the sum of the weights; a position without weight never counts."""
-        losses, scores = self.loss(labels, outputs)
+        loss = self.training_loss if training and self.training_loss else self.loss
+        losses, scores = loss(labels, outputs)
         weights = ops.reshape(weights, ops.shape(losses))  # labels of rows may be (rows, 1)
         losses, scores = (ops.where(weights == 0, 0.0, values) for values in (losses, scores))
         return ops.sum(weights * losses), ops.sum(weights * scores), ops.sum(weights)
@@ -97,12 +100,14 @@ def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight
     return {name: labels[name] for name in objectives}, {name: sample_weight.get(name) for name in objectives}
 
 
-def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
+def cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> tuple[Any, Any]:
     """-log softmax(logits)[label] of every position, and whether no other class has a higher logit.
 
     Args:
         labels: int `(...)` or `(..., 1)`. The loss is not a number where a label is `classes` or more, or a fraction.
         logits: float `(..., classes)`.
+        label_smoothing: float, default 0.0. What part of the label's probability, which is 1, is spread evenly over all
+            classes (Szegedy et al. 2016, section 7).
 
     Returns: both float32 `(...)`. What is given for a negative label means nothing.
 
@@ -120,16 +125,17 @@ def cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
     labels, logits = ops.cast(given, "int32"), ops.reshape(logits, (-1, classes))
     possible = (labels < classes) & (ops.cast(labels, given.dtype) == given)
     labels = ops.clip(labels, 0, classes - 1)
-    loss = ops.where(possible, _log_loss(labels, ops.cast(logits, "float32")), float("nan"))
+    loss = ops.where(possible, _log_loss(labels, ops.cast(logits, "float32"), label_smoothing), float("nan"))
     chosen = ops.take_along_axis(logits, ops.expand_dims(labels, -1), axis=-1)[:, 0]
     right = ops.cast(ops.stop_gradient(chosen >= ops.max(logits, axis=-1)), "float32")
     return ops.reshape(loss, shape), ops.reshape(right, shape)
 
 
-def _log_loss(labels: Any, logits: Any) -> Any:
-    """-log softmax(logits)[label] `(n,)` of float32 `(n, classes)`; its gradient is softmax less 1 at the label.
+def _log_loss(labels: Any, logits: Any, smoothing: float) -> Any:
+    """-sum(p log softmax(logits)) `(n,)` of float32 `(n, classes)`; its gradient is softmax less p.
 
-    The gradient is written by hand, for speed: that of a gather is a sum into as many numbers as there are logits.
+    p is 1 at the label, or with smoothing 1 - smoothing, to which each class adds smoothing / classes. The gradient is
+    written by hand, for speed: that of a gather is a sum into as many numbers as there are logits.
     """
     at = ops.stack([ops.arange(ops.shape(labels)[0], dtype="int32"), labels], axis=1)
 
@@ -139,14 +145,22 @@ def _log_loss(labels: Any, logits: Any) -> Any:
         chosen = ops.take_along_axis(shifted, ops.expand_dims(labels, -1), axis=-1)[:, 0]
         exponentials = ops.exp(shifted)
         total = ops.sum(exponentials, axis=-1)
+        expected = (1 - smoothing) * chosen + smoothing * ops.mean(shifted, axis=-1) if smoothing else chosen
 
         def gradient(*args: Any, upstream: Any = None) -> Any:
             upstream = args[0] if upstream is None else upstream
             factor = upstream / total
-            softmax = exponentials * ops.expand_dims(factor, -1)
-            return ops.scatter_update(softmax, at, ops.exp(chosen) * factor - upstream)
+            everywhere = exponentials * ops.expand_dims(factor, -1)
+            at_label = ops.exp(chosen) * factor - upstream
+            if smoothing:
+                spread = upstream * (smoothing / ops.cast(ops.shape(logits)[-1], "float32"))
+                everywhere, at_label = (
+                    everywhere - ops.expand_dims(spread, -1),
+                    at_label + smoothing * upstream - spread,
+                )
+            return ops.scatter_update(everywhere, at, at_label)
 
-        return ops.log(total) - chosen, gradient
+        return ops.log(total) - expected, gradient
 
     return loss_of(logits)
 
@@ -193,7 +207,10 @@ def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
 
 
 def classes(
-    output: str | None = None, loss_weight: float = 1.0, counts: Callable[[Any], Any] | None = None
+    output: str | None = None,
+    loss_weight: float = 1.0,
+    counts: Callable[[Any], Any] | None = None,
+    label_smoothing: float = 0.0,
 ) -> Objective:
     """Softmax cross-entropy and accuracy: the mean over the positions by their weights, not over rows.
 
@@ -204,6 +221,7 @@ def classes(
         loss_weight: float, default 1.0. Factor of this loss in the model's.
         counts: callable or `None`, default `None`. The model's inputs to what is 0 at positions that never count, such
             as padding.
+        label_smoothing: float, default 0.0. Of the loss in training alone, as for `cross_entropy`.
     """
 
     def positions(labels: Any, inputs: Any) -> Any:
@@ -229,6 +247,7 @@ def classes(
         counts=positions,
         check=check,
         of_classes=True,
+        training_loss=lambda labels, outputs: cross_entropy(labels, _of(outputs, output), label_smoothing),
     )
 
 

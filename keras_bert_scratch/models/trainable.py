@@ -179,7 +179,7 @@ class HasObjectives:
         if not self._own_loss:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         losses = [ops.sum(extra) for extra in self.losses]
-        for name, (loss, _, weight) in self._sums(x, y, y_pred, sample_weight).items():
+        for name, (loss, _, weight) in self._sums(x, y, y_pred, sample_weight, training).items():
             losses.append(self.objectives[name].loss_weight * ops.divide_no_nan(loss, weight))
         # Keras adds up the gradients of the replicas.
         return sum(losses) / getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
@@ -190,10 +190,12 @@ class HasObjectives:
                 self._objective_metrics.add(name, *sums)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def _sums(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, tuple[Any, Any, Any]]:
+    def _sums(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = False
+    ) -> dict[str, tuple[Any, Any, Any]]:
         labels, sample_weight = by_objective(self.objectives, y, sample_weight)
         return {
-            name: of.sums(labels[name], y_pred, of.weights(labels[name], x, sample_weight[name]))
+            name: of.sums(labels[name], y_pred, of.weights(labels[name], x, sample_weight[name]), training)
             for name, of in self.objectives.items()
         }
 

@@ -12,6 +12,8 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import SINGLE_LABEL
+from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
@@ -30,9 +32,16 @@ class ClassificationOptions:
         class_weights: str, default "none". How much an example counts in the training loss by its label: `"none"`:
             all alike; `"balanced"`: the rarer the label, the more (examples / (labels * examples of the label)); or
             a weight for each label, as in `"no=1,yes=3"`.
+        label_smoothing: float, default 0.0. What part of the right label's probability, which is 1, the training loss
+            spreads evenly over all labels (Szegedy et al. 2016, section 7). Evaluation does not smooth.
     """
 
     class_weights: str = "none"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(f"`label_smoothing`: must be at least 0 and below 1, not {self.label_smoothing}")
 
 
 class Classification(TextTask):
@@ -73,6 +82,9 @@ class Classification(TextTask):
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {"num_classes": len(spec.labels), "label_names": spec.labels}
 
+    def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
+        return {"": classes(label_smoothing=spec.options.get("label_smoothing", 0.0))}
+
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         scores = tf.nn.softmax(outputs)
         return {"label": tf.gather(tf.constant(spec.labels), tf.argmax(scores, axis=-1)), "scores": scores}
@@ -82,11 +94,22 @@ class Classification(TextTask):
         results = {"accuracy": float(np.mean(true == predicted))}
         if len(spec.labels) == 2:  # of the label that comes last, such as 1 or "yes"
             results["f1"] = float(metrics.f1_score(true, predicted, pos_label=1, zero_division=0.0))
-        classes = range(len(spec.labels))
-        results["f1_macro"] = float(metrics.f1_score(true, predicted, labels=classes, average="macro", zero_division=0))
+        for average in ("macro", "micro"):
+            found = metrics.f1_score(true, predicted, labels=range(len(spec.labels)), average=average, zero_division=0)
+            results[f"f1_{average}"] = float(found)
         constant = len(set(true.tolist())) < 2 or len(set(predicted.tolist())) < 2
         results["matthews"] = None if constant else float(metrics.matthews_corrcoef(true, predicted))
         return {**results, "majority": float(np.bincount(true).max() / len(true))}
+
+    def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
+        given = np.eye(len(spec.labels))[train.gold["label"]]
+        most_frequent = np.eye(len(spec.labels))[given.sum(axis=0).argmax()]
+        found = {"majority": np.tile(most_frequent, (len(dev), 1))}
+        of_two = len(spec.labels) == 2
+        tfidf = probabilities_by_words(train.raw, given[:, 1:] if of_two else given, dev.raw)
+        if tfidf is not None:
+            found["tfidf"] = np.hstack([1 - tfidf, tfidf]) if of_two else tfidf
+        return {name: self.score(spec, {"scores": scores}, dev.gold) for name, scores in found.items()}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         scores = dict(zip(spec.labels, map(float, row["scores"]), strict=True))

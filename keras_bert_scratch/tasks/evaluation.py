@@ -42,7 +42,7 @@ class Evaluation:
         """The task's metrics, `loss` where it could be told, and how many `examples` there are."""
         results = self.task.score(self.spec, self.decoded, self.examples.gold)
         loss = {} if self.loss is None else {"loss": self.loss}
-        return {**_rounded({**results, **loss}), "examples": len(self.examples)}
+        return {**rounded({**results, **loss}), "examples": len(self.examples)}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,7 +100,9 @@ def _row(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
     return {name: values[row] for name, values in columns.items()}
 
 
-def _rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The results with as many digits as are stored."""
+
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: short(inner) for name, inner in value.items()}

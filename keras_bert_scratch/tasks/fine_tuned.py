@@ -20,7 +20,7 @@ from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
 from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor
-from keras_bert_scratch.tasks.task import Features, Raw, Spec, get_task
+from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, get_task
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 
@@ -138,6 +138,11 @@ class FineTuned(Predictor):
     @property
     def rows_at_once(self) -> int:
         return min(ROWS_AT_ONCE, self.task.rows_at_once(self.spec, self.model) or ROWS_AT_ONCE)
+
+    def tuned(self, examples: Examples) -> FineTuned:
+        """With the value of the option that its task tunes on labelled rows; the model is the same."""
+        decoded, _ = self.decoded(examples.raw, examples.gold)
+        return dataclasses.replace(self, spec=self.task.tuned(self.spec, decoded, examples.gold))
 
     def decoded(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None

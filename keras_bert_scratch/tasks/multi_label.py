@@ -12,15 +12,17 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import MULTI_LABEL
+from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
 from keras_bert_scratch.tasks.task import Examples, Features, Spec
 from keras_bert_scratch.tasks.text_task import TextTask
+from keras_bert_scratch.tasks.thresholds import PLAIN, best_threshold
 
 LEAST_PROBABILITY = 1e-7  # what float32 can tell from 0 beside 1
-
+TUNED, TUNED_BY_LABEL = "tuned", "tuned-by-label"
 LABELS = Column("labels", ("label",), kind="labels", flag="label")
 
 
@@ -29,14 +31,26 @@ class MultiLabelOptions:
     """Options of multi-label classification.
 
     Args:
-        threshold: float, default 0.5. The probability from which on a label counts as given.
+        threshold: float or str, default 0.5. The probability from which on a label counts as given. `"tuned"`: the one
+            with the highest micro F1 on the dev data; `"tuned-by-label"`: for each label the one with its highest F1
+            there. Both are found with the best epoch's model, which is chosen at 0.5.
     """
 
-    threshold: float = 0.5
+    threshold: float | str = PLAIN
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise UserError(f"`threshold`: is a probability, above 0 and below 1, not {self.threshold}")
+        if self.threshold in (TUNED, TUNED_BY_LABEL):
+            return
+        try:
+            threshold = float(self.threshold)
+        except ValueError:
+            threshold = 0.0
+        if not 0 < threshold < 1:
+            raise UserError(
+                f"`threshold`: is a probability, above 0 and below 1, or {TUNED}, or {TUNED_BY_LABEL}, not "
+                f"{self.threshold}"
+            )
+        object.__setattr__(self, "threshold", threshold)
 
 
 class MultiLabel(TextTask):
@@ -74,14 +88,15 @@ class MultiLabel(TextTask):
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         """`labels`: the given ones, the surest first, then empty strings; `num_labels`: how many are given."""
         scores = tf.sigmoid(outputs)
-        order = tf.argsort(scores, axis=-1, direction="DESCENDING", stable=True)
-        num_labels = tf.reduce_sum(tf.cast(scores >= spec.options["threshold"], tf.int32), axis=-1)
-        given = tf.range(len(spec.labels)) < num_labels[:, None]
-        labels = tf.where(given, tf.gather(tf.constant(spec.labels), order), "")
+        given = scores >= thresholds_of(spec)
+        order = tf.argsort(tf.where(given, scores, -1.0), axis=-1, direction="DESCENDING", stable=True)
+        num_labels = tf.reduce_sum(tf.cast(given, tf.int32), axis=-1)
+        first = tf.range(len(spec.labels)) < num_labels[:, None]
+        labels = tf.where(first, tf.gather(tf.constant(spec.labels), order), "")
         return {"labels": labels, "num_labels": num_labels, "scores": scores}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
-        true, predicted = gold["labels"], (decoded["scores"] >= spec.options["threshold"]).astype(np.int32)
+        true, predicted = gold["labels"], (decoded["scores"] >= thresholds_of(spec)).astype(np.int32)
 
         def f1(average: str | None) -> Any:
             return metrics.f1_score(true, predicted, average=average, zero_division=0.0)
@@ -94,6 +109,24 @@ class MultiLabel(TextTask):
             "accuracy": float(np.mean(np.all(true == predicted, axis=1))),
             "f1_by_label": dict(zip(spec.labels, map(float, f1(None)), strict=True)),
         }
+
+    def tunes(self, spec: Spec) -> str:
+        return "threshold" if spec.options["threshold"] in (TUNED, TUNED_BY_LABEL) else ""
+
+    def tuned(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> Spec:
+        given, scores = gold["labels"], decoded["scores"]
+        if spec.options["threshold"] == TUNED:
+            threshold: Any = best_threshold(given.ravel(), scores.ravel())
+        else:
+            threshold = dict(zip(spec.labels, map(best_threshold, given.T, scores.T), strict=True))
+        return dataclasses.replace(spec, options={**spec.options, "threshold": threshold})
+
+    def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
+        given = train.gold["labels"]
+        found = {"majority": np.tile(given.mean(axis=0) > 0.5, (len(dev), 1)).astype(np.float32)}
+        if (tfidf := probabilities_by_words(train.raw, given, dev.raw)) is not None:
+            found["tfidf"] = tfidf
+        return {name: self.score(spec, {"scores": scores}, dev.gold) for name, scores in found.items()}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         labels = list(row["labels"][: row["num_labels"]])
@@ -114,6 +147,14 @@ class MultiLabel(TextTask):
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
         return ByLabel.of(spec.labels, (set(line["gold"]) for line in lines), (set(line["labels"]) for line in lines))
+
+
+def thresholds_of(spec: Spec) -> np.ndarray:
+    """The threshold of each label, float32 `(labels,)`; 0.5 as long as it is to be tuned."""
+    threshold = spec.options["threshold"]
+    if isinstance(threshold, Mapping):
+        return np.array([threshold[label] for label in spec.labels], np.float32)
+    return np.full(len(spec.labels), PLAIN if threshold in (TUNED, TUNED_BY_LABEL) else threshold, np.float32)
 
 
 TASK = MultiLabel()

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import stats
 
 from keras_bert_scratch.models.labels import REGRESSION
+from keras_bert_scratch.tasks.bag_of_words import numbers_by_words
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Scatter, WrongAnswer
@@ -44,6 +45,13 @@ class Regression(TextTask):
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         true, predicted = np.asarray(gold["score"], np.float64), np.asarray(decoded["score"], np.float64)
         return {**correlations(true, predicted), "rmse": float(np.sqrt(np.mean((true - predicted) ** 2)))}
+
+    def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
+        scores = train.gold["score"]
+        found = {"mean": np.full(len(dev), scores.mean())}
+        if (tfidf := numbers_by_words(train.raw, scores, dev.raw)) is not None:
+            found["tfidf"] = tfidf
+        return {name: self.score(spec, {"score": predicted}, dev.gold) for name, predicted in found.items()}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         return {"score": float(row["score"])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +14,15 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.texts import Source
-from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.fine_tuning import FineTuning, run_once, settings_of
-from keras_bert_scratch.tasks.task import Spec, Task, get_task, options_of
+from keras_bert_scratch.tasks.evaluation import rounded
+from keras_bert_scratch.tasks.fine_tuning import FineTuning
+from keras_bert_scratch.tasks.repetition import repeat
+from keras_bert_scratch.tasks.search import Grid, search_grid, with_values
+from keras_bert_scratch.tasks.task import Spec, get_task, options_of
+from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
 from keras_bert_scratch.training.run_directory import RunDirectory
-from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 PLAIN = RunOptions()
 
@@ -43,6 +45,7 @@ def finetune(
     seeds: int = 1,
     tokenizer: BertTokenizer | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    search: Grid | None = None,
 ) -> RunDirectory:
     """Fine-tunes a model for a task (Devlin et al. 2019, section 4 and appendix A.3).
 
@@ -60,12 +63,17 @@ def finetune(
         on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
         seed: int, default 0. Of the new head, dropout and order.
         seeds: int, default 1. How many runs, with `seed` and the numbers after it; each in a folder `seed-N` of `out`.
-            The results then hold mean and standard deviation, and the model is the best one's.
+            The results then hold mean, standard deviation and confidence interval, and the model is the best one's.
         tokenizer: BertTokenizer or None, default None. With a BertConfig: the tokenizer; else that of `init`.
         strategy: from `make_strategy`; `None` for one device.
+        search: mapping or None, default None. Values to try in every combination, by the names of arguments of
+            `FineTuning` and of the task's own options, as `{"learning_rate": [2e-5, 5e-5]}`; `tasks.search.PAPER_GRID`
+            has those of the paper. Each combination runs in a folder of `out` named for it, and the model is that of
+            the best one on `dev`; with several seeds their mean decides.
 
-    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`, and
-        `non_padding_fraction`, the fraction of positions that are no padding.
+    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`,
+        `baselines`, what simpler answers score on `dev`, and `non_padding_fraction`, the fraction of positions that are
+        no padding.
 
     Raises:
         UserError: sizes that do not fit, a bad table, a folder that holds another run.
@@ -80,65 +88,39 @@ def finetune(
         >>> run.results["steps"], [sorted(answer) for answer in predict("run", {"text": ["play"]})]
         (1, [['label', 'score', 'scores']])
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    check_batch(strategy, how.batch_size)
     if seeds < 1:
         raise UserError(f"`seeds`: must be at least 1, not {seeds}")
-    if how.patience is not None and dev is None:
-        raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
     if isinstance(init, BertConfig) != (tokenizer is not None):
         raise UserError("`tokenizer`: give it with a BertConfig, and only then")
-    found = get_task(task)
+    if search and dev is None:
+        raise UserError("`search`: needs `dev`, data to choose the best by")
+    found, strategy = get_task(task), strategy or tf.distribute.get_strategy()
     if not found.tunable:
         raise UserError(f"`task`: {task} is not taught by fine-tuning; see '{found.command('MODEL')}'")
-    own_options = dataclasses.asdict(options_of(task, found.Options, task_options or {}))
-    spec = Spec(task, (), how.max_length, header_names=dict(header_names or {}), options=own_options)
     tokenizer = tokenizer or BertTokenizer.load(init)
-    train_data = TaskData(found, *found.read(train, spec, on_bad_row), tokenizer)
-    dev_data = None
-    if dev is not None:
-        dev_data = TaskData(found, *found.read(dev, train_data.spec, on_bad_row), tokenizer)
 
-    def one_run(seed: int, out: AnyPath) -> RunDirectory:
-        return run_once(found, init, train_data, dev_data, out, how, options, seed, strategy)
+    @functools.cache
+    def data(max_length: int, own_options: Any) -> tuple[TaskData, TaskData | None]:
+        given = {"header_names": dict(header_names or {}), "options": dataclasses.asdict(own_options)}
+        train_data = TaskData(found, *found.read(train, Spec(task, (), max_length, **given), on_bad_row), tokenizer)
+        if dev is None:
+            return train_data, None
+        return train_data, TaskData(found, *found.read(dev, train_data.spec, on_bad_row), tokenizer)
 
-    if seeds == 1:
-        return one_run(seed, path_of(out))
-    settings = {
-        "task": task,
-        "seeds": [seed + number for number in range(seeds)],
-        **settings_of(init, train_data, dev_data, how),
-        "dtype": options.dtype,
-    }
-    with RunDirectory(out, settings, writes=is_chief(strategy)) as summary:
-        if summary.finished:
-            return summary
-        runs = {number: one_run(number, path_of(out) / f"seed-{number}") for number in settings["seeds"]}
-        summary.finish(_summarise(found, summary, runs, is_chief(strategy)))
-    return summary
+    @functools.cache
+    def baselines(own_options: Any) -> dict[str, Any]:
+        train_data, dev_data = data(how.max_length, own_options)
+        return rounded(found.baselines(train_data.spec, train_data.examples, dev_data.examples))
 
+    def trial(values: Mapping[str, Any]) -> Trial:
+        how_now, task_options_now = with_values(values, how, task_options or {})
+        own_options = options_of(task, found.Options, task_options_now)
+        of_trial = functools.partial(baselines, own_options)
+        made = Trial(found, init, *data(how_now.max_length, own_options), how_now, options, strategy, of_trial)
+        made.check()
+        return made
 
-def _summarise(task: Task, summary: RunDirectory, runs: Mapping[int, RunDirectory], writes: bool) -> dict[str, Any]:
-    """Mean and standard deviation of the runs' metrics; the best run's model becomes the folder's."""
-    by_seed = {str(seed): run.results.get("dev") for seed, run in runs.items()}
-    measured = [results for results in by_seed.values() if results]
-    results: dict[str, Any] = {"dev_by_seed": by_seed}
-    best = next(iter(runs.values()))
-    if measured:
-        numbers = {
-            name: [results[name] for results in measured if isinstance(results.get(name), (int, float))]
-            for name in measured[0]
-        }
-        results["dev"] = {name: round(statistics.fmean(values), 4) for name, values in numbers.items() if values}
-        results["dev_sd"] = {
-            name: round(statistics.stdev(values), 4)
-            for name, values in numbers.items()
-            if len(values) > 1 and name != "examples"
-        }
-        name, wanted = task.best_by
-        sign = 1 if wanted == "max" else -1
-        best = max(runs.values(), key=lambda run: sign * (run.results["dev"].get(name) or -sign * float("inf")))
-    results["best_seed"] = int(best.path.name.removeprefix("seed-"))
-    if writes:
-        FineTuned.load(best.path).save(summary.folder)
-    return results
+    numbers = [seed + number for number in range(seeds)]
+    if not search:
+        return repeat(trial({}), path_of(out), numbers)
+    return search_grid(search, found, trial, path_of(out), numbers)

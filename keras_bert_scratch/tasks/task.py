@@ -324,6 +324,10 @@ class Task(abc.ABC):
         """The model's outputs for some windows."""
         return model(inputs, training=False)
 
+    def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
+        """What the model is trained on: what it declares itself, unless the options say more."""
+        return model.objectives
+
     @abc.abstractmethod
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, Any]:
         """Answers from the model's outputs; the keys are the outputs of the exported signature, rows come first.
@@ -346,6 +350,18 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         """The official metrics by plain names; one that is undefined is `None`."""
+
+    def tunes(self, spec: Spec) -> str:
+        """The option, if any, whose value is to be found on the dev data with the best epoch's model; else `""`."""
+        return ""
+
+    def tuned(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> Spec:
+        """The spec with the value of that option that is best for these answers; arguments as for `score`."""
+        return spec
+
+    def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
+        """The metrics on `dev`, by name, of simple answers that are learnt from `train` without a network."""
+        return {}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         """One row of decoded outputs as JSON can hold it."""

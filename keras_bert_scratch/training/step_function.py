@@ -104,10 +104,12 @@ class StepFunction:
         """Tokens and positions, float32 `(2,)`."""
         return tf.stack([tf.cast(number, tf.float32) for number in self.model.count_tokens(inputs)])
 
-    def _sums(self, outputs: Any, labels: dict[str, Any], weights: dict[str, Any]) -> Any:
+    def _sums(self, inputs: Any, labels: dict[str, Any], weights: dict[str, Any], training: bool) -> Any:
         """The sums of losses, scores and weights, float32 `(3, objectives)`."""
+        outputs = self.model(inputs, training=training)
         columns = [
-            objective.sums(labels[name], outputs, weights[name]) for name, objective in self.model.objectives.items()
+            objective.sums(labels[name], outputs, weights[name], training)
+            for name, objective in self.model.objectives.items()
         ]
         return tf.stack([tf.stack(row) for row in zip(*columns, strict=True)])
 
@@ -117,7 +119,7 @@ class EvaluationFunction(StepFunction):
 
     def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._unpack(batch)
-        sums = self._sums(self.model(inputs, training=False), labels, weights)
+        sums = self._sums(inputs, labels, weights, training=False)
         return tuple(sum_over_replicas([sums, self._count_tokens(inputs)]))
 
 

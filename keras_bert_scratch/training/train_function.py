@@ -109,7 +109,7 @@ class TrainFunction(StepFunction):
         variables = [variable.value for variable in self._variables]
         with dropout_draws(draw):  # around the backward pass too, in which remat computes a block again
             with tf.GradientTape() as tape:
-                sums = self._sums(self.model(inputs, training=True), labels, weights)
+                sums = self._sums(inputs, labels, weights, training=True)
                 loss = tf.reduce_sum(self._loss_weights * tf.math.divide_no_nan(sums[0], total_weights)) * scale
             if self.model.losses:
                 raise UserError("add_loss: is not part of this step; make it an objective, or use Keras's optimizers")

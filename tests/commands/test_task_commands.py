@@ -29,7 +29,7 @@ def test_many_labels_go_from_table_to_answers(records):
     argv += ["--preset", "bert-tiny", "--vocab", records / "vocab.txt", "--batch", "4", "--length", "16"]
     result = keras_bert(*argv, "--epochs", "1", "--out", "run")
     assert result.exit_code == 0, result.output
-    assert "dev f1 by label bird" in result.output
+    assert "dev f1 by label" in result.output
     assert json.loads(Path("run/task.json").read_text())["options"] == {"threshold": 0.4}
     shown = ["--errors", "3", "--picture", "errors.png", "--out", "gold.jsonl"]
     evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl", *shown)

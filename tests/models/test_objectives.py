@@ -46,6 +46,53 @@ def test_loss_and_gradient_are_tensorflows(name, compiled):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
+@pytest.mark.parametrize("name", ["far apart", "positions of rows"])
+def test_smoothed_loss_and_gradient_are_those_of_smoothed_targets(name, compiled):
+    """Szegedy et al. 2016, section 7: the label has 1 - smoothing, and each class smoothing / classes more."""
+    logits, labels = tf.constant(LOGITS[name], tf.float32), labels_for(LOGITS[name])
+    weights = tf.constant(np.random.default_rng(5).random(labels.shape), tf.float32)
+    targets = 0.9 * tf.one_hot(labels, 11) + 0.1 / 11
+    ours = loss_and_gradient(lambda x: cross_entropy(labels, x, 0.1)[0], logits, weights, compiled)
+    theirs = loss_and_gradient(lambda x: tf.nn.softmax_cross_entropy_with_logits(targets, x), logits, weights, compiled)
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_smoothing_does_not_move_with_padding():
+    """Positions without a label count neither in the smoothed loss nor in its divisor, whatever their logits are."""
+    logits, labels = LOGITS["positions of rows"], labels_for(LOGITS["positions of rows"])
+    objective = classes(label_smoothing=0.2)
+
+    def mean(labels, logits):
+        labels = tf.constant(labels)
+        weights = objective.weights(labels, {})
+        loss, _, weight = objective.sums(labels, tf.constant(logits, tf.float32), weights, training=True)
+        return float(loss / weight)
+
+    padded = np.pad(labels, ((0, 1), (0, 3)), constant_values=-1)
+    garbage = np.pad(logits, ((0, 1), (0, 3), (0, 0)), constant_values=1e30)
+    assert mean(padded, garbage) == pytest.approx(mean(labels, logits), rel=1e-6)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("optimizer", [kbs.BertAdamW, keras.optimizers.SGD], ids=["our step", "Keras's step"])
+def test_training_is_smoothed_and_evaluation_is_not(optimizer):
+    config = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=32, hidden_dropout=0, attention_dropout=0)
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=3)
+    model.objectives = {"": classes(label_smoothing=0.3)}
+    model.classifier_head.kernel.assign(np.random.default_rng(0).normal(size=(32, 3)) * 4)
+    model.compile(optimizer(1e-3))
+    ones = np.random.default_rng(8).integers(5, 50, (4, 6)).astype("int32")
+    inputs, labels = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": 0 * ones + 1}, np.array([0, 1, 2, 0])
+    log_softmax = tf.nn.log_softmax(model.predict(inputs, verbose=0)).numpy()
+    plain = -log_softmax[np.arange(4), labels].mean()
+    evaluated = model.evaluate(inputs, labels, verbose=0, return_dict=True)["loss"]
+    trained = model.fit(inputs, labels, batch_size=4, verbose=0).history["loss"][0]
+    assert evaluated == pytest.approx(plain, rel=1e-5)
+    assert trained == pytest.approx(0.7 * plain - 0.3 * log_softmax.mean(), rel=1e-5)
+
+
 def test_bfloat16_logits_lose_nothing_more_than_their_own_rounding():
     logits, labels = tf.cast(LOGITS["small"], tf.bfloat16), labels_for(LOGITS["small"])
     loss, gradient = loss_and_gradient(lambda x: cross_entropy(labels, x)[0], logits, 1.0, False)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 
 from keras_bert_scratch.models.objectives import classes, labels_of_rows, numbers
@@ -14,6 +15,28 @@ CASES = {
     "multi_label_classification": (labels_of_rows, torch.nn.BCEWithLogitsLoss(), DRAWS.integers(0, 2, (6, 4))),
     "regression": (numbers, torch.nn.MSELoss(), DRAWS.normal(size=(6, 4)).astype("float32")),
 }
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.7])
+@pytest.mark.parametrize("of_labels", [None, [0.5, 3.0, 1.0, 0.0]], ids=["alike", "weighted"])
+def test_the_smoothed_loss_is_torchs(smoothing, of_labels, record):
+    """torch weighs every class of the smoothed target by its own weight, we the whole row by its label's."""
+    labels = CASES["single_label_classification"][2]
+    given = torch.tensor(LOGITS, requires_grad=True)
+    losses = torch.nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")(given, torch.tensor(labels))
+    weights = np.ones(6) if of_labels is None else np.array(of_labels)[labels]
+    expected = (losses * torch.tensor(weights)).sum() / weights.sum()
+    expected.backward()
+
+    ours = tf.constant(LOGITS)
+    objective = classes(label_smoothing=smoothing)
+    with tf.GradientTape() as tape:
+        tape.watch(ours)
+        loss, _, weight = objective.sums(tf.constant(labels), ours, tf.constant(weights, tf.float32), training=True)
+        loss = loss / weight
+    record("loss", abs(float(loss) - expected.item()))
+    assert float(loss) == pytest.approx(expected.item(), rel=1e-6)
+    np.testing.assert_allclose(tape.gradient(loss, ours), given.grad, atol=1e-6)
 
 
 @pytest.mark.parametrize("problem_type", CASES)

@@ -15,6 +15,7 @@ from tasks.conftest import QUICK
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import fine_tuned, predictor
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import StateKeeper
@@ -139,12 +140,13 @@ def seeds(tmp_path_factory, small, tokenizer, animals, few, eager_functions) -> 
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_several_seeds_give_mean_and_deviation(seeds, animals):
+def test_several_seeds_give_mean_and_spread(seeds, animals):
     results = run_file(seeds)["results"]
     for name in ("accuracy", "loss"):
         found = [results["dev_by_seed"][seed][name] for seed in ("3", "4")]
-        assert results["dev"][name] == pytest.approx(np.mean(found), abs=1e-4)
-        assert results["dev_sd"][name] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
+        assert results["dev_over_seeds"][name] == spread(found)
+        assert results["dev"][name] == spread(found)["mean"]
+    assert results["dev"]["examples"] == len(animals["text"])
     best = results["dev_by_seed"][str(results["best_seed"])]
     assert best["accuracy"] == max(found["accuracy"] for found in results["dev_by_seed"].values())
     assert kbs.evaluate(seeds, animals) == best
@@ -374,6 +376,7 @@ def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
         ({"freeze_layers": 2}, "`freeze_layers`: the model has 1 layers"),
         ({"seed": -1}, "`seed`"),
         ({"seeds": 0}, "`seeds`"),
+        ({"seeds": 2, "max_length": 65}, "65 tokens are more than the 64 positions"),
         ({"task": "poetry"}, "`task`: 'poetry' is unknown; choose one of classification"),
         ({"task_options": {"threshold": 0.5}}, "`threshold`: is no option of classification"),
     ],

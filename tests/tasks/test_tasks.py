@@ -177,8 +177,8 @@ def decoded_of(predicted: list[int], classes: int) -> dict[str, np.ndarray]:
     ("true", "predicted", "expected"),
     [
         # scikit-learn gives Matthews 0.0 where it is undefined; F1 of a class that is never predicted is 0.
-        ([1, 1, 1, 1], [1, 1, 1, 1], {"accuracy": 1.0, "f1": 1.0, "matthews": None, "majority": 1.0}),
-        ([0, 0, 1], [0, 0, 0], {"f1": 0.0, "f1_macro": 0.4, "accuracy": 2 / 3, "matthews": None}),
+        ([1, 1, 1, 1], [1, 1, 1, 1], {"accuracy": 1.0, "f1_micro": 1.0, "f1": 1.0, "matthews": None, "majority": 1.0}),
+        ([0, 0, 1], [0, 0, 0], {"f1": 0.0, "f1_macro": 0.4, "f1_micro": 2 / 3, "accuracy": 2 / 3, "matthews": None}),
         ([0, 1, 1, 0], [0, 1, 0, 0], {"f1": 2 / 3, "matthews": 0.5773502691896258}),
     ],
 )
@@ -188,25 +188,43 @@ def test_scores_of_two_classes(true, predicted, expected):
     assert {name: results[name] for name in expected} == pytest.approx(expected)
 
 
-def test_scores_of_three_classes_are_scikit_learns():
-    draws = np.random.default_rng(0)
-    true, predicted = draws.integers(0, 3, (2, 50))
-    spec = kbs.Spec("classification", ("text",), 16, ("a", "b", "c"))
-    results = get_task("classification").score(spec, decoded_of(predicted.tolist(), 3), {"label": true})
-    assert results["f1_macro"] == pytest.approx(metrics.f1_score(true, predicted, average="macro"))
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_scores_of_classes_are_scikit_learns(classes):
+    """Of five classes the last is neither right nor answered: it counts in macro F1, as 0."""
+    draws = np.random.default_rng(classes)
+    true, predicted = draws.integers(0, min(classes, 4), (2, 50))
+    names = tuple("abcde"[:classes])
+    spec = kbs.Spec("classification", ("text",), 16, names)
+    results = get_task("classification").score(spec, decoded_of(predicted.tolist(), classes), {"label": true})
+    for average in ("macro", "micro"):
+        expected = metrics.f1_score(true, predicted, labels=range(classes), average=average, zero_division=0.0)
+        assert results[f"f1_{average}"] == pytest.approx(expected)
+    assert results["f1_micro"] == pytest.approx(results["accuracy"])
     assert results["matthews"] == pytest.approx(metrics.matthews_corrcoef(true, predicted))
-    assert "f1" not in results
+    assert results.get("f1") == (pytest.approx(metrics.f1_score(true, predicted)) if classes == 2 else None)
+    assert results["majority"] == np.bincount(true).max() / 50
+
+
+DRAWN = np.random.default_rng(1).integers(0, 6, (2, 88)) * 1.0  # as in STS-B, with scores that are equal
 
 
 @pytest.mark.parametrize(
-    ("true", "predicted", "pearson"),
-    [([0.0, 1.0, 5.0], [0.1, 2.0, 4.0], True), ([1.0, 2.0], [3.0, 3.0], False), ([2.0, 2.0], [1.0, 3.0], False)],
-    ids=["correlated", "equal predictions", "equal scores"],
+    ("true", "predicted", "correlated"),
+    [
+        ([0.0, 1.0, 5.0], [0.1, 2.0, 4.0], True),
+        (*DRAWN, True),
+        ([1.0, 2.0], [3.0, 3.0], False),
+        ([2.0, 2.0], [1.0, 3.0], False),
+    ],
+    ids=["correlated", "drawn", "equal predictions", "equal scores"],
 )
-def test_correlations_are_scipys_or_undefined(true, predicted, pearson):
-    spec = kbs.Spec("regression", ("text",), 16)
-    results = get_task("regression").score(spec, {"score": np.array(predicted)}, {"score": np.array(true)})
-    if pearson:
+def test_correlations_are_scipys_or_undefined(true, predicted, correlated):
+    """From the model's outputs `(rows, 1)` on: broadcast against labels `(rows,)` they gave a Pearson of 28."""
+    spec, task = kbs.Spec("regression", ("text",), 16), get_task("regression")
+    outputs = tf.constant(np.reshape(predicted, (-1, 1)))
+    decoded = {name: values.numpy() for name, values in task.decode(spec, outputs, None).items()}
+    results = task.score(spec, decoded, {"score": np.array(true)})
+    if correlated:
         assert results["pearson"] == pytest.approx(stats.pearsonr(true, predicted).statistic)
         assert results["spearman"] == pytest.approx(stats.spearmanr(true, predicted).statistic)
     else:
@@ -217,13 +235,17 @@ def test_correlations_are_scipys_or_undefined(true, predicted, pearson):
 def test_multi_label_scores_are_scikit_learns():
     draws = np.random.default_rng(0)
     true, scores = draws.integers(0, 2, (40, 3)), draws.random((40, 3))
-    true[0] = 0  # a row without labels
+    true[0], scores[0] = 0, 0  # a row without labels, answered rightly: 0 in samples F1
     spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
     results = get_task("multi-label").score(spec, {"scores": scores}, {"labels": true})
     for average in ("micro", "macro", "samples"):
         expected = metrics.f1_score(true, scores >= 0.5, average=average, zero_division=0.0)
         assert results[f"f1_{average}"] == pytest.approx(expected)
+    by_label = metrics.f1_score(true, scores >= 0.5, average=None)
+    assert list(results["f1_by_label"].values()) == pytest.approx(by_label.tolist())
     assert results["accuracy"] == pytest.approx(metrics.accuracy_score(true, scores >= 0.5))
+    alone = get_task("multi-label").score(spec, {"scores": scores[:1]}, {"labels": true[:1]})
+    assert (alone["f1_samples"], alone["accuracy"]) == (0.0, 1.0)
 
 
 def test_a_label_is_given_from_the_threshold_on():

@@ -1,0 +1,63 @@
+"""What `--search` says: the values of a grid as words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_bert_scratch.commands.arguments import PARAMETERS
+from keras_bert_scratch.errors import UserError
+
+PAPER = "paper"
+EXAMPLE = "learning_rate=2e-5,5e-5"
+OF_BOOL = {"true": True, "false": False}
+
+
+def grid_of(words: Sequence[str], task: str) -> dict[str, list[Any]]:
+    """The grid that some `--search` stand for.
+
+    Args:
+        words: sequence of str. `"NAME=VALUE,VALUE"`, the name that of a flag; or `"paper"`.
+        task: str. Whose options can be searched too.
+
+    Raises:
+        UserError: a word is none of these, a name is unknown or stands there twice, or a value is of another kind.
+
+    Example:
+        >>> grid_of(["learning-rate=2e-5,5e-5", "batch=16"], "classification")
+        {'learning_rate': [2e-05, 5e-05], 'batch_size': [16]}
+    """
+    from keras_bert_scratch.tasks.search import PAPER_GRID, searchable
+    from keras_bert_scratch.tasks.task import get_task
+
+    known = searchable(get_task(task))
+    of_flag = {PARAMETERS.get(name, name): name for name in known}
+    grid: dict[str, list[Any]] = {}
+    for word in words:
+        name, given, values = word.partition("=")
+        flag = name.strip().removeprefix("--").replace("-", "_")
+        if word == PAPER:
+            part = {name: list(values) for name, values in PAPER_GRID.items()}
+        elif not given:
+            raise UserError(f"`search`: {word!r} is no grid; write {EXAMPLE}, or {PAPER} for that of the paper")
+        elif flag not in of_flag:
+            raise UserError(f"`search`: {name!r} is unknown; choose among {', '.join(of_flag)}")
+        else:
+            kinds = known[of_flag[flag]]
+            part = {of_flag[flag]: [_value(text.strip(), kinds, flag) for text in values.split(",")]}
+        if twice := grid.keys() & part.keys():
+            raise UserError(
+                f"`search`: {PARAMETERS.get(min(twice), min(twice))} is given twice; give all its values in one"
+            )
+        grid |= part
+    return grid
+
+
+def _value(text: str, kinds: Sequence[type], flag: str) -> Any:
+    """`text` as the first of the kinds that it can be."""
+    for kind in kinds:
+        try:
+            return OF_BOOL[text.lower()] if kind is bool else kind(text) if text else float(text)
+        except (ValueError, KeyError):
+            continue
+    raise UserError(f"`search`: {flag} cannot be {text!r}; write numbers as in {EXAMPLE}")

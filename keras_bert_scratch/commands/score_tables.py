@@ -1,0 +1,68 @@
+"""Scores and what they are compared with, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TUNED = "tuned on dev"
+
+
+def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
+    """A fine-tuning's results with `dev` as tables: a metric to a row, beside the score those of the baselines.
+
+    Over several seeds the score is mean, standard deviation and the ends of the confidence interval.
+
+    Args:
+        results: mapping. Of a finished run.
+
+    Example:
+        >>> arranged({"dev": {"accuracy": 0.9}, "baselines": {"majority": {"accuracy": 0.5}}})
+        {'dev': {'accuracy': {'score': 0.9, 'majority': 0.5}}}
+    """
+    shown = dict(results)
+    if best := shown.pop("best", None):
+        shown["best_step"] = best["step"]
+    if rows := shown.get("search"):  # their names are long, and tell what the columns tell
+        best_run = shown["best_run"]
+        numbered = zip(range(1, len(rows) + 1), rows, strict=True)
+        shown["search"] = {
+            f"{number} (best)" if name == best_run else f"{number}": rows[name] for number, name in numbered
+        }
+    if not (dev := shown.pop("dev", None)):
+        return shown
+    over_seeds, beside = shown.pop("dev_over_seeds", None), shown.pop("baselines", {})
+    if tuned := shown.pop("tuned_on_dev", None):
+        beside = {TUNED: tuned, **beside}
+        for name, value in tuned.get("options", {}).items():
+            by_label = isinstance(value, Mapping)
+            shown[f"tuned_{name}"] = {label: {TUNED: found} for label, found in value.items()} if by_label else value
+    shown["dev_examples"] = dev.get("examples")
+    # A metric called as a baseline, the majority of the dev data itself, would confuse beside it.
+    names = [
+        name for name, value in dev.items() if not isinstance(value, Mapping) and name not in ("examples", *beside)
+    ]
+    if by_seed := shown.get("dev_by_seed"):
+        shown["dev_by_seed"] = {seed: {name: found[name] for name in names} for seed, found in by_seed.items()}
+    rows = _beside(over_seeds or _as_scores(dev), beside)
+    shown["dev"] = {name.replace("_", " "): rows[name] for name in names}
+    for name, values in dev.items():
+        if isinstance(values, Mapping):
+            among = {other: found.get(name, {}) for other, found in beside.items()}
+            nested = any(isinstance(value, Mapping) for value in values.values())
+            shown[f"dev_{name}"] = values if nested else _beside(_as_scores(values), among)
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _beside(
+    scores: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Each row of scores with what the others have under its name."""
+    return {
+        name: {**values, **{other: found.get(name) for other, found in others.items()}}
+        for name, values in scores.items()
+    }
+
+
+def _as_scores(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: {"score": value} for name, value in values.items()}

@@ -1,0 +1,185 @@
+"""Trial: one setting of everything that a fine-tuning depends on but the seed, and its run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.models.backbone import BertBackbone
+from keras_bert_scratch.tasks.data.batches import TaskData
+from keras_bert_scratch.tasks.evaluation import rounded
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.fine_tuning import FineTuning
+from keras_bert_scratch.tasks.task import Task
+from keras_bert_scratch.training.evaluation import PeriodicEvaluation
+from keras_bert_scratch.training.loop import Phase
+from keras_bert_scratch.training.options import RunOptions
+from keras_bert_scratch.training.resumable import run_training
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
+from keras_bert_scratch.training.strategies import check_batch, is_chief
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """What a fine-tuning is made of, except for its seed; the data are read.
+
+    Args:
+        task: Task.
+        init: path of a pretrained model's folder, or a BertConfig for random weights.
+        train: TaskData. What to learn from.
+        dev: TaskData or None. What to measure on after each epoch.
+        how: FineTuning. How long and how fast.
+        options: RunOptions. What surrounds the steps.
+        strategy: from `make_strategy`.
+        baselines: called for what simpler answers score on `dev`, by name.
+    """
+
+    task: Task
+    init: Any
+    train: TaskData
+    dev: TaskData | None
+    how: FineTuning
+    options: RunOptions
+    strategy: tf.distribute.Strategy
+    baselines: Callable[[], Mapping[str, Any]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a run of this trial is continued with."""
+        init, dev, how = self.init, self.dev, self.how
+        return {
+            "task": self.task.name,
+            "start": init.to_dict() if isinstance(init, BertConfig) else str(path_of(init)),
+            "vocabulary": self.train.tokenizer.vocabulary.sha256,
+            "spec": self.train.spec.to_dict(),
+            "examples": self.train.examples.digest,
+            "dev": dev.examples.digest if dev else None,
+            "batch_size": how.batch_size,
+            "epochs": how.epochs,
+            "freeze_layers": how.freeze_layers,
+            "patience": how.patience,
+            "training": vars(how.training_options(len(self.train))),
+            "dtype": self.options.dtype,
+        }
+
+    def check(self) -> None:
+        """Raises `UserError` for what can be refused before a folder is made."""
+        check_batch(self.strategy, self.how.batch_size)
+        self.how.training_options(len(self.train))
+        if self.how.patience is not None and self.dev is None:
+            raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
+        if self.dev is None and (name := self.task.tunes(self.train.spec)):
+            raise UserError(f"`{name}`: needs `dev`, data to tune it on")
+        config = self.init if isinstance(self.init, BertConfig) else read_checkpoint(self.init).config
+        config.check_length(self.how.max_length)
+        config.check_vocabulary(len(self.train.tokenizer.vocabulary), self.train.tokenizer.vocabulary.origin)
+        if len(self.train.spec.columns) > 1:
+            config.check_pairs()
+        layers = self.how.freeze_layers
+        if config.num_layers < layers:
+            raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {layers}")
+
+    def note_baselines(self, run: RunDirectory) -> None:
+        """Adds what simpler answers score to the run's results, unless it is there."""
+        if self.dev is None or not is_chief(self.strategy) or "baselines" in run.results:
+            return
+        if found := self.baselines():
+            run.note(baselines=found)
+
+    def run(self, out: AnyPath, seed: int) -> RunDirectory:
+        """Fine-tunes with one seed in the folder `out`, or continues what is there; the finished run."""
+        how, train = self.how, self.train
+        return run_training(
+            out,
+            self.settings,
+            self._build,
+            functools.partial(self._prepare, seed),
+            [Phase(functools.partial(train.training_batches, how.batch_size, seed), how.batch_size)],
+            self._complete,
+            how.training_options(len(train)),
+            self.options,
+            seed,
+            self.strategy,
+            title="fine-tuning",
+        )
+
+    def _build(self) -> Any:
+        arguments = self.task.model_arguments(self.train.spec)
+        dtype, remat = self.options.dtype_policy, self.options.remat
+        if isinstance(self.init, BertConfig):
+            model = self.task.model_class(BertBackbone(self.init, dtype=dtype, remat=remat), **arguments)
+        else:
+            model = self.task.model_class.from_pretrained(self.init, dtype=dtype, remat=remat, **arguments)
+        model.objectives = self.task.objectives(self.train.spec, model)
+        _freeze(model.backbone, self.how.freeze_layers)
+        return model
+
+    def _prepare(self, seed: int, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
+        if "non_padding_fraction" not in run.results:
+            fraction = round(self.train.non_padding_fraction(self.how.batch_size, seed), 4)
+            run.note(**self.train.notes, non_padding_fraction=fraction)
+        self.note_baselines(run)
+        return self._evaluation(run, model)
+
+    def _evaluation(self, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
+        if self.dev is None:
+            return None
+        examples = self.dev.examples
+        tuned = FineTuned(model, self.train.tokenizer, self.train.spec)
+        chief = is_chief(self.strategy)
+        results: dict[str, Any] = {}  # of the last evaluation, which settles what is saved
+
+        def measure() -> dict[str, Any]:
+            results.update(tuned.evaluate(examples))
+            return dict(results)
+
+        return PeriodicEvaluation(
+            run,
+            len(self.train) / self.how.batch_size,
+            measure,
+            lambda folder: tuned.settled(results).save(folder),
+            self.task.best_by,
+            self.how.patience,
+            writes=chief,
+            measures=chief,
+        )
+
+    def _complete(self, run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
+        if not is_chief(self.strategy):
+            return {}
+        evaluation = self._evaluation(run, model)
+        if evaluation is None:
+            FineTuned(model, self.train.tokenizer, self.train.spec).settled({}).save(run.folder)
+            return {"dev": None}
+        if not evaluation.patience_spent:
+            evaluation.evaluate(steps)  # unless an epoch ended with this step
+        best = FineTuned.load(run.folder / BEST_FOLDER)
+        results = {"dev": {name: value for name, value in run.results["best"].items() if name != "step"}}
+        if self.task.tunes(self.train.spec):
+            best, results["tuned_on_dev"] = self._tuned(best)
+            best.save(run.folder / BEST_FOLDER)
+        best.save(run.folder)
+        return results
+
+    def _tuned(self, best: FineTuned) -> tuple[FineTuned, dict[str, Any]]:
+        """The best epoch's model with the options that are found on `dev`; they, and what it scores there with them."""
+        before, examples = self.train.spec, self.dev.examples
+        # Not by the spec that it was loaded with: a process that died here may have tuned that already.
+        tuned = dataclasses.replace(best, spec=before).tuned(examples)
+        found = {name: value for name, value in tuned.spec.options.items() if value != before.options[name]}
+        return tuned, {"options": rounded(found), **tuned.evaluate(examples)}
+
+
+def _freeze(backbone: BertBackbone, layers: int) -> None:
+    """Keeps the embeddings and the lowest blocks as they are."""
+    if layers:
+        for layer in (backbone.embeddings, *backbone.encoder_blocks[:layers]):
+            layer.trainable = False
