@@ -16,7 +16,8 @@ import torch
 import transformers
 
 from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches
-from keras_bert_scratch.tasks.task import Spec, get_task
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
 
 NUM_BEST, MAX_ANSWER_LENGTH = 20, 30
 IGNORED = -100

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
     from keras_bert_scratch.tasks.glue.benchmark import glue as glue
+    from keras_bert_scratch.tasks.registry import get_task as get_task
     from keras_bert_scratch.tasks.run import finetune as finetune
-    from keras_bert_scratch.tasks.task import Spec as Spec
-    from keras_bert_scratch.tasks.task import get_task as get_task
+    from keras_bert_scratch.tasks.spec import Spec as Spec
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
@@ -78,7 +78,7 @@ _MODULES = {
     "PretrainingRecords": "data.pretraining.reader",
     "RunOptions": "training.options",
     "SecondPhase": "training.pretraining",
-    "Spec": "tasks.task",
+    "Spec": "tasks.spec",
     "TaskData": "tasks.data.batches",
     "TrainingOptions": "training.options",
     "UserError": "errors",
@@ -88,7 +88,7 @@ _MODULES = {
     "evaluate": "serving.asking",
     "export_saved_model": "serving.export",
     "finetune": "tasks.run",
-    "get_task": "tasks.task",
+    "get_task": "tasks.registry",
     "glue": "tasks.glue.benchmark",
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",

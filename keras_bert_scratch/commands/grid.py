@@ -27,8 +27,8 @@ def grid_of(words: Sequence[str], task: str) -> dict[str, list[Any]]:
         >>> grid_of(["learning-rate=2e-5,5e-5", "batch=16"], "classification")
         {'learning_rate': [2e-05, 5e-05], 'batch_size': [16]}
     """
+    from keras_bert_scratch.tasks.registry import get_task
     from keras_bert_scratch.tasks.search import PAPER_GRID, searchable
-    from keras_bert_scratch.tasks.task import get_task
 
     known = searchable(get_task(task))
     of_flag = {PARAMETERS.get(name, name): name for name in known}

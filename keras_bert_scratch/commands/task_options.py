@@ -39,7 +39,7 @@ class AskingCommand(TaskCommand):
     kind = "Asking"
 
     def unnamed(self) -> Sequence[str]:
-        from keras_bert_scratch.tasks.task import TASKS
+        from keras_bert_scratch.tasks.registry import TASKS
 
         return tuple(TASKS)
 
@@ -62,7 +62,7 @@ def _value_of(flag: str, args: Sequence[str]) -> str | None:
 
 def _task_options(names: Sequence[str], kind: str) -> list[Any]:
     """The fields of these tasks' `kind` as options of the command line; those given go to the context."""
-    from keras_bert_scratch.tasks.task import TASKS, get_task
+    from keras_bert_scratch.tasks.registry import TASKS, get_task
 
     import_tensorflow_quietly()  # the tasks' files need it
 

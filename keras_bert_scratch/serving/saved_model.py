@@ -17,7 +17,7 @@ from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.columns import in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
-from keras_bert_scratch.tasks.task import Spec
+from keras_bert_scratch.tasks.spec import Spec
 
 
 class SavedModel(Predictor):

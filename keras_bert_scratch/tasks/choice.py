@@ -18,7 +18,9 @@ from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
 
 CONTEXT, CHOICES = "context", "choices"

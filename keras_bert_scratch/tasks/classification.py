@@ -18,7 +18,8 @@ from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Features, Spec
+from keras_bert_scratch.tasks.examples import Examples, Features
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
 LABEL = Column("label", ("labels",), kind="label")

@@ -18,8 +18,10 @@ from keras_bert_scratch.layers.text_pooling import POOLINGS
 from keras_bert_scratch.models.text_embedder import BertTextEmbedder
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
 from keras_bert_scratch.tasks.data.texts import PAIR, TEXT, read_texts, text_features
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.regression import SCORE, correlations
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 PAIRS = (TEXT.name, PAIR.name)
 ALL_LAYERS = "all"

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from keras_bert_scratch.tasks.error_analysis import Breakdown, WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 DIGITS = 4  # of results
 GOLD = "gold"

@@ -30,7 +30,9 @@ from keras_bert_scratch.tasks.data.masked_texts import (
     with_targets,
 )
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.vocabulary import MASK, UNK, Vocabulary
 from keras_bert_scratch.training.pretraining import trained_length
 

@@ -20,8 +20,10 @@ from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_padding
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, get_task
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 

@@ -21,7 +21,9 @@ from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
 from keras_bert_scratch.tasks.entities import OUTSIDE, Entity, entities_of, entity_scores, is_tag, strict_entities_of
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.tagged_words import given_words, split_text
 

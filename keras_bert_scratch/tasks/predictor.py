@@ -14,7 +14,10 @@ from keras_bert_scratch.tasks.data.bad_rows import check_rows
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import Evaluation, answers_of
-from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 BATCH_SIZE = 64  # windows in one call of the model
 ROWS_AT_ONCE = 4096

@@ -32,7 +32,9 @@ from keras_bert_scratch.tasks.data.squad import (
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
 from keras_bert_scratch.tasks.error_analysis import WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.packing import pack_segments
 

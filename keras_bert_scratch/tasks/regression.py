@@ -14,7 +14,8 @@ from keras_bert_scratch.tasks.bag_of_words import numbers_by_words
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Scatter, WrongAnswer
-from keras_bert_scratch.tasks.task import Examples, Features, Spec
+from keras_bert_scratch.tasks.examples import Examples, Features
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
 SCORE = Column("score", ("label",), kind="number", flag="label")

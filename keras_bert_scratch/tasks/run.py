@@ -16,9 +16,10 @@ from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import rounded
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
+from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.repetition import repeat
 from keras_bert_scratch.tasks.search import Grid, search_grid, with_values
-from keras_bert_scratch.tasks.task import Spec, get_task, options_of
+from keras_bert_scratch.tasks.spec import Spec, options_of
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions

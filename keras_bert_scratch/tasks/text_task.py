@@ -12,7 +12,9 @@ from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.labels import MULTI_LABEL, REGRESSION
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.data.texts import text_features, texts_of
-from keras_bert_scratch.tasks.task import Features, Raw, Spec, Task
+from keras_bert_scratch.tasks.examples import Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 
 class TextTask(Task):

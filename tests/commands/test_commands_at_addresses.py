@@ -9,7 +9,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import app
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.task import Spec
+from keras_bert_scratch.tasks.spec import Spec
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

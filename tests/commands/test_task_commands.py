@@ -13,7 +13,7 @@ from tasks.answers import check_same
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands import error_tables, predict, tables
 from keras_bert_scratch.tasks.evaluation import Evaluation
-from keras_bert_scratch.tasks.task import Examples
+from keras_bert_scratch.tasks.examples import Examples
 
 
 def lines_of(file: str) -> list[dict]:

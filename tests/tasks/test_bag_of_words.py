@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import bag_of_words
 from keras_bert_scratch.tasks.bag_of_words import numbers_by_words, probabilities_by_words
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 WORDS = ("heron", "otter", "river", "meadow", "sleeps", "swims")
 DRAWS = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 TASK = get_task("choice")
 SPEC = kbs.Spec("choice", ("context", "choices"), 10)

@@ -10,7 +10,7 @@ from tasks.test_tasks import table
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 # Those whose head Google's scripts have too.
 GOOGLE = ("classification", "regression", "multi-label", "qa")

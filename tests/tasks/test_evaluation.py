@@ -13,7 +13,8 @@ from sklearn import metrics
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.error_analysis import ByLabel, Confusion
 from keras_bert_scratch.tasks.evaluation import Evaluation
-from keras_bert_scratch.tasks.task import Examples, get_task
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.registry import get_task
 
 LABELS = ("a", "b", "c")
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

@@ -14,7 +14,7 @@ from tasks.answers import check_same
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks import fill_mask
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 TASK = get_task("fill-mask")
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused7]", "a", "b", "play", "##ing", "##ed", ".", "京", "")

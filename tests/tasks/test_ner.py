@@ -10,7 +10,8 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.entities import entities_of, entity_scores, strict_entities_of
-from keras_bert_scratch.tasks.task import Examples, get_task
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.text.tagged_words import given_words, split_text
 
 TASK = get_task("ner")

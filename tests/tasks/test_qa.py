@@ -15,7 +15,7 @@ from keras_bert_scratch.tasks.answer_scores import (
     best_threshold,
     tuned_threshold,
 )
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 TASK = get_task("qa")
 OPTIONS = {"overlap": 4, "max_question_length": 4, "max_answer_length": 3, "null_threshold": 0.0}

@@ -12,9 +12,9 @@ from tasks.conftest import QUICK
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import repetition, search
+from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.repetition import spread, worth
 from keras_bert_scratch.tasks.search import PAPER_GRID, combinations
-from keras_bert_scratch.tasks.task import get_task
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.training.run_directory import RunDirectory
 

@@ -16,8 +16,8 @@ from keras_bert_scratch.serving.export import export_saved_model
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks.classification import class_weights_of
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.registry import TASKS, get_task
 from keras_bert_scratch.tasks.run import FineTuning, finetune
-from keras_bert_scratch.tasks.task import TASKS, get_task
 
 
 def animal(text: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.thresholds import best_threshold
 
 

@@ -15,7 +15,10 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.data.length_bucketing import bucketed_batches, sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
-from keras_bert_scratch.tasks.task import Examples, Spec, Task, get_task
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 BATCHES_LOOKED_AT = 200
 

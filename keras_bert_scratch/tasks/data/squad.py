@@ -19,7 +19,8 @@ from keras_bert_scratch.tasks.data.cells import cell_value
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
-from keras_bert_scratch.tasks.task import Examples, Spec
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.spec import Spec
 
 QUESTION, CONTEXT, ID = "question", "context", "id"
 COLUMNS = (

@@ -20,7 +20,8 @@ from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, iob2_tags, is_tag, types_of
-from keras_bert_scratch.tasks.task import Examples, Spec
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.spec import Spec
 
 TEXT, WORDS, TAGS = "text", "words", "tags"
 WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")

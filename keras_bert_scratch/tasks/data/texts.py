@@ -14,7 +14,8 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
-from keras_bert_scratch.tasks.task import Raw, Spec
+from keras_bert_scratch.tasks.examples import Raw
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 TEXT = Column("text", ("sentence", "sentence1"))

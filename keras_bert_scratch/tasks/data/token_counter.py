@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.tasks.data.columns import as_tensors
-from keras_bert_scratch.tasks.task import Spec, Task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
 
 # Tokenized in one call, which bounds its memory; and where a row may have hundreds of windows.
 ROWS_AT_ONCE, WINDOWED_ROWS_AT_ONCE = 4096, 256

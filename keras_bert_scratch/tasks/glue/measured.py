@@ -19,7 +19,8 @@ from keras_bert_scratch.tasks.glue.catalogue import GlueTask
 from keras_bert_scratch.tasks.glue.files import GlueFiles
 from keras_bert_scratch.tasks.glue.submission import read_test, write_submission
 from keras_bert_scratch.tasks.glue.three_classes import three_class_model, two_class_accuracy
-from keras_bert_scratch.tasks.task import Spec, get_task
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.training.run_directory import read_run
 
 

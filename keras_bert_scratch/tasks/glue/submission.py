@@ -14,7 +14,7 @@ from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, read_table
 from keras_bert_scratch.tasks.data.texts import text_columns
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.task import Spec
+from keras_bert_scratch.tasks.spec import Spec
 
 HEADER = "index\tprediction"
 MIN_SCORE, MAX_SCORE = 0.0, 5.0  # of STS-B

@@ -9,7 +9,7 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.models.text_classifier import BertTextClassifier
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.task import Spec
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 ENTAILMENT, NOT_ENTAILMENT = "entailment", "not_entailment"

@@ -10,7 +10,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.glue.catalogue import GLUE
 from keras_bert_scratch.tasks.glue.files import files_of, tasks_in
 from keras_bert_scratch.tasks.glue.submission import read_test
-from keras_bert_scratch.tasks.task import get_task
+from keras_bert_scratch.tasks.registry import get_task
 
 DATA = Path("glue")
 

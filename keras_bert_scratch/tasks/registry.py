@@ -1,0 +1,64 @@
+"""Which tasks there are, and which one a model of other people's is for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.labels import check_problem_type
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.tasks.task import Task
+
+# By name: the module beside this one that holds it, as `TASK`. Imported when asked for.
+TASKS = {
+    "classification": "classification",
+    "pair-classification": "pair_classification",
+    "regression": "regression",
+    "multi-label": "multi_label",
+    "ner": "ner",
+    "qa": "qa",
+    "choice": "choice",
+    "fill-mask": "fill_mask",
+    "embed": "embed",
+}
+
+# Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
+TASK_OF_MODEL = {
+    "BertBackbone": "embed",
+    "BertTextEmbedder": "embed",
+    "BertTokenClassifier": "ner",
+    "BertQuestionAnswerer": "qa",
+    "BertMultipleChoice": "choice",
+    "BertPretrainer": "fill-mask",
+    "BertMaskedLM": "fill-mask",
+}
+TASK_OF_PROBLEM = {
+    "single_label_classification": "classification",
+    "multi_label_classification": "multi-label",
+    "regression": "regression",
+}
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        UserError: there is none; lists those that there are.
+
+    Example:
+        >>> get_task("regression").best_by
+        ('pearson', 'max')
+    """
+    if name not in TASKS:
+        raise UserError(f"`task`: {name!r} is unknown; choose one of {', '.join(TASKS)}")
+    return importlib.import_module(f"keras_bert_scratch.tasks.{TASKS[name]}").TASK
+
+
+def task_of(checkpoint: Checkpoint) -> str | None:
+    """The task that a model is for by its class and its problem type, if there is one."""
+    if checkpoint.architecture != "BertTextClassifier":
+        return TASK_OF_MODEL.get(checkpoint.architecture)
+    return TASK_OF_PROBLEM[check_problem_type(checkpoint.problem_type, checkpoint.num_classes)]

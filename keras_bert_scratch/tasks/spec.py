@@ -1,0 +1,167 @@
+"""Spec: what a model was fine-tuned for, which is stored with it as `task.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.tasks.examples import Raw
+from keras_bert_scratch.tasks.registry import TASKS, get_task, task_of
+from keras_bert_scratch.transfer import read_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a model was fine-tuned for; `task.json` beside its weights. Training, `predict` and export go by it.
+
+    Args:
+        task: str. A name of `TASKS`.
+        columns: tuple of str. The columns of strings that the model reads, `("text",)` or `("text", "text_pair")`.
+        max_length: int. Tokens of a row at most.
+        labels: tuple of str, default `()`. What the classes are called, in the order of the outputs.
+        header_names: mapping, default `{}`. What the training table called a column, where that is another name.
+        options: mapping, default `{}`. The task's own options, as JSON can hold them.
+
+    Example:
+        >>> Spec("classification", ("text",), 128, ("negative", "positive")).labels
+        ('negative', 'positive')
+    """
+
+    task: str
+    columns: tuple[str, ...]
+    max_length: int
+    labels: tuple[str, ...] = ()
+    header_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as JSON can hold it."""
+        values = dataclasses.asdict(self)
+        return {**values, "columns": list(self.columns), "labels": list(self.labels)}
+
+    def save(self, directory: AnyPath | str) -> None:
+        """Writes `task.json` into `directory`."""
+        atomic.write_json(path_of(directory) / TASK_FILE, self.to_dict())
+
+    @classmethod
+    def load(cls, directory: AnyPath | str, task: str | None = None) -> Spec:
+        """What `save` wrote; of a model that came without it, what the model itself tells.
+
+        Args:
+            directory: path. The model's folder.
+            task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+
+        Raises:
+            UserError: `task.json` is damaged, or the model has no head for the task.
+        """
+        file = current_file(directory, TASK_FILE)
+        if not file.exists():
+            return _spec_of_model(path_of(directory), task)
+        try:
+            values = json.loads(read_text(file))
+            values = {"columns": ["text"], **values}  # of one text, before columns were stored
+            spec = cls(**{**values, "columns": tuple(values["columns"]), "labels": tuple(values.get("labels", ()))})
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
+        _check(file, spec)
+        if task in (None, spec.task):
+            return spec
+        if get_task(task).model_class is get_task(spec.task).model_class:
+            raise UserError(f"`task`: {path_of(directory)} was fine-tuned for {spec.task}, not {task}; leave it out")
+        return _spec_of_model(path_of(directory), task)
+
+    def renamed(self, header_names: Mapping[str, str]) -> Spec:
+        """For a table that calls some columns otherwise than the training table."""
+        return dataclasses.replace(self, header_names={**self.header_names, **header_names})
+
+    def asked(self, options: Mapping[str, Any]) -> Spec:
+        """With other values of some of the task's options of asking.
+
+        Raises:
+            UserError: the task has no such option, or it cannot have this value.
+        """
+        kind = get_task(self.task).Asking
+        known = {field.name for field in dataclasses.fields(kind)}
+        held = {name: value for name, value in self.options.items() if name in known}
+        asked = options_of(self.task, kind, {**held, **options})
+        return dataclasses.replace(self, options={**self.options, **as_json(asked)})
+
+    def check_columns(self, raw: Raw) -> None:
+        """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
+        if set(raw) != set(self.columns):
+            raise UserError(
+                f"columns: the model reads {_listed(self.columns)}, which it was trained on, not "
+                f"{_listed(raw)}; give just these"
+            )
+
+
+def options_of(task: str, kind: type, values: Mapping[str, Any]) -> Any:
+    """The options object of a task made of `values`.
+
+    Args:
+        task: str. The task's name, for errors.
+        kind: class. The task's `Options`, or its `Asking`.
+        values: mapping. By the names of its fields.
+
+    Raises:
+        UserError: there is no such option; lists those that there are.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"`{name}`: is no option of {task}; it has {', '.join(known) or 'none'}")
+    return kind(**values)
+
+
+def as_json(options: Any) -> dict[str, Any]:
+    """The fields of an options object as JSON gives them back, tuples as lists."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))
+
+
+def _spec_of_model(directory: AnyPath, task: str | None) -> Spec:
+    """What a model tells about itself: by its class, label names and problem type.
+
+    What it was trained with beside that is written nowhere: columns, length and options are the task's defaults.
+    """
+    if not directory.exists():
+        raise UserError(f"{directory}: no such folder; check the path")
+    checkpoint = read_checkpoint(directory) if directory.is_dir() and any(directory.iterdir()) else None
+    name = task or (checkpoint and task_of(checkpoint))
+    if checkpoint is None or name is None:
+        raise UserError(
+            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
+        )
+    spec = get_task(name).spec_of(checkpoint, directory)
+    if task is None:
+        log.warning("%s: holds no %s; taken for %s of %s", directory, TASK_FILE, name, _listed(spec.columns))
+    return spec
+
+
+def _check(file: AnyPath, spec: Spec) -> None:
+    strings = (*spec.columns, *spec.labels)
+    if (
+        not spec.columns
+        or not all(isinstance(value, str) for value in strings)
+        or type(spec.max_length) is not int
+        or spec.max_length < 1
+        or not isinstance(spec.options, dict)
+        or not isinstance(spec.header_names, dict)
+    ):
+        raise UserError(f"{file}: is damaged (columns, labels, max_length or options are not of their kind)")
+    if spec.task not in TASKS:
+        raise UserError(f"{file}: is of the task {spec.task!r}; known are {', '.join(TASKS)}")
+
+
+def _listed(names: Any) -> str:
+    return " and ".join(f"'{name}'" for name in names) or "nothing"
