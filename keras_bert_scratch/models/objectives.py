@@ -240,6 +240,9 @@ def classes(
         if number is not None and highest >= number:
             raise UserError(f"`y`: the label {highest:.0f} is too high; the {number} classes are 0 to {number - 1}")
 
+    def smoothed(labels: Any, outputs: Any) -> tuple[Any, Any]:
+        return cross_entropy(labels, _of(outputs, output), label_smoothing)
+
     return Objective(
         lambda labels, outputs: cross_entropy(labels, _of(outputs, output)),
         score="accuracy",
@@ -247,7 +250,7 @@ def classes(
         counts=positions,
         check=check,
         of_classes=True,
-        training_loss=lambda labels, outputs: cross_entropy(labels, _of(outputs, output), label_smoothing),
+        training_loss=smoothed if label_smoothing else None,
     )
 
 

@@ -60,8 +60,8 @@ def test_in_hugging_faces_format(tuned, task):
 def test_a_format_without_heads_holds_no_fine_tuned_model(tuned):
     rows = tuned("classification")
     write_checkpoint(read_checkpoint("ours"), "theirs", "keras_hub")
-    with pytest.raises(kbs.UserError, match=r"theirs: holds no task\.json, so no fine-tuned model"):
-        kbs.evaluate("theirs", rows)
+    with pytest.raises(kbs.UserError, match="theirs: holds a BertBackbone, which has no head for classification"):
+        kbs.evaluate("theirs", rows, task="classification")
 
 
 def test_the_data_tell_whether_a_question_may_lack_an_answer(tuned, sentences):

@@ -13,7 +13,7 @@ import pytest
 from tasks.conftest import QUICK
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks import fine_tuned, predictor
+from keras_bert_scratch.tasks import fine_tuned
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.run import FineTuning, finetune
@@ -342,7 +342,7 @@ def test_texts_may_come_in_an_array(finished):
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
-    monkeypatch.setattr(predictor, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(fine_tuned, "ROWS_AT_ONCE", 4)
     taken = []
 
     def rows():
