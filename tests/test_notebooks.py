@@ -26,6 +26,7 @@ def test_every_notebook_is_tested():
     assert {file.name for file in NOTEBOOKS.glob("*.ipynb")} == SMALL.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_notebook_runs(name, tmp_path):
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)

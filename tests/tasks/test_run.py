@@ -214,8 +214,8 @@ def test_the_run_tells_its_non_padding_fraction(finished, tokenizer, animals):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_fine_tuning_starts_from_the_pretrained_weights(config, tokenizer, animals):
-    pretrainer = kbs.BertPretrainer(kbs.BertBackbone(config))
+def test_fine_tuning_starts_from_the_pretrained_weights(small, tokenizer, animals):
+    pretrainer = kbs.BertPretrainer(kbs.BertBackbone(small))
     pretrainer.save_pretrained("pretrained", tokenizer)
     # With so small a rate nothing moves: what comes out is what went in.
     how = FineTuning(**{**QUICK, "epochs": 0.1, "learning_rate": 1e-12})

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
 BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
 
@@ -49,7 +51,6 @@ def test_two_devices_tune_as_one(fitted):
     assert difference < 1e-5
 
 
-@pytest.mark.slow
 def test_two_devices_and_two_workers_train_as_one_in_every_case():
     found = found_by(SCRIPT, "--json", "--engines", "ours", "--kinds", "mirrored,two workers")
     assert len(found) == 26

@@ -105,6 +105,7 @@ def check(kind: str, records: Path, kills: int, steps: int = 30) -> int:
     return hits
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_in_the_same_weights(records):
     assert check("one device", records, kills=1) == 1
 
