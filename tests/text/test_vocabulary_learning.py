@@ -51,6 +51,7 @@ def test_learning_gives_special_tokens_first_and_the_size_asked_for(documents):
     assert 1 not in kbs.BertTokenizer(vocabulary).tokenize(sentences).flat_values.numpy()  # no [UNK]
 
 
+@pytest.mark.slow
 def test_learning_is_the_same_in_another_process(documents, vocabulary, tmp_path):
     """Python hashes strings anew in every process; the result may not depend on it."""
     (tmp_path / "text").write_text("\n".join(sentence for document in documents for sentence in document))

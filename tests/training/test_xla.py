@@ -65,7 +65,9 @@ def loss_of(model: kbs.BertPretrainer, results: tuple) -> float:
     return sums.result()["loss"]
 
 
-@pytest.mark.parametrize(("dtype", "accumulate"), [("float32", 2), ("mixed_float16", 1)])
+@pytest.mark.parametrize(
+    ("dtype", "accumulate"), [("float32", 2), pytest.param("mixed_float16", 1, marks=pytest.mark.slow)]
+)
 def test_the_step_as_one_program_gives_what_fit_gives(dtype, accumulate):
     batch, model, plain = a_batch(), a_model(dtype, accumulate), a_model(dtype, accumulate)
     step = one_program(model)
