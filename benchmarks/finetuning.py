@@ -49,7 +49,8 @@ def main(
     trained = {
         "ours, float32": _ours(data, "float32"),
         "ours, bfloat16": _ours(data, "mixed_bfloat16"),
-        "transformers, torch": _torch(),
+        "transformers, torch": _torch(autocast=False),
+        "transformers, torch, bfloat16": _torch(autocast=True),
         f"KerasHub, {KERAS_HUB_LENGTH} tokens": _keras_hub(len(data.tokenizer.vocabulary)),
     }
     _compare("trained", trained, lambda number: _batches(data, steps, first=number * steps), rounds, steps * BATCH_SIZE)
@@ -69,6 +70,12 @@ def main(
     in_order = sorted(raw, key=len)
     for size in PIPELINE_BATCHES:
         answered[f"transformers, pipeline, {size}"] = lambda rows, size=size: pipeline(in_order, batch_size=size)
+
+    def in_bfloat16(rows: list[str]) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            pipeline(in_order, batch_size=32)
+
+    answered["transformers, pipeline, 32, bfloat16"] = in_bfloat16
     _compare("answered", answered, lambda number: raw, rounds, len(raw))
 
 
@@ -114,19 +121,20 @@ def _ours(data: kbs.TaskData, dtype: str) -> Callable[[Batches], None]:
     return train
 
 
-def _torch() -> Callable[[Batches], None]:
+def _torch(autocast: bool) -> Callable[[Batches], None]:
     model = transformers.BertForSequenceClassification.from_pretrained(MINILM).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01)
 
     def train(batches: Batches) -> None:
         for batch in batches:
             mask = torch.from_numpy(batch["padding_mask"])
-            outputs = model(
-                input_ids=torch.from_numpy(batch["token_ids"]).long(),
-                attention_mask=mask,
-                token_type_ids=torch.zeros_like(mask),
-                labels=torch.from_numpy(batch["labels"]).long(),
-            )
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                outputs = model(
+                    input_ids=torch.from_numpy(batch["token_ids"]).long(),
+                    attention_mask=mask,
+                    token_type_ids=torch.zeros_like(mask),
+                    labels=torch.from_numpy(batch["labels"]).long(),
+                )
             outputs.loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
