@@ -9,7 +9,7 @@ and ends.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ class Labels(Side):
 class Scores(Labels):
     """A score for a text or a pair."""
 
-    arguments = {"num_labels": 1, "problem_type": "regression"}  # noqa: RUF012
+    arguments: ClassVar[dict[str, Any]] = {"num_labels": 1, "problem_type": "regression"}
 
     def numbers(self, examples: Any) -> list[Any]:
         return [float(score) for score in examples.gold["score"]]
@@ -195,7 +195,7 @@ class Spans(Side):
     """A span of a passage."""
 
     model_class = transformers.BertForQuestionAnswering
-    arguments = {}  # noqa: RUF012
+    arguments: ClassVar[dict[str, Any]] = {}
 
     def rows(self, examples: Any, training: bool) -> list[dict[str, Any]]:
         """A row for each window, with offsets and, to train on, the answer's positions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from keras_bert_scratch.tasks.glue.files import GlueFiles
 from keras_bert_scratch.tasks.glue.submission import read_test, write_submission
 from keras_bert_scratch.tasks.glue.three_classes import three_class_model, two_class_accuracy
 from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.training.run_directory import read_run
 
@@ -64,7 +64,9 @@ class Measured:
             labels = self._labelled(source).columns["label"] if self._spec.labels else []
             by_seed, digest = (self._of_runs(), None) if first else self._evaluated(name, source)
             sets[name] = {
-                "metrics": {metric: spread([results[metric] for results in by_seed]) for metric in self._task.metrics},
+                "metrics": {
+                    metric: over_seeds([results[metric] for results in by_seed]) for metric in self._task.metrics
+                },
                 "majority": majority_scores(self._spec, labels, self._task.metrics),
                 "examples": by_seed[0]["examples"],
                 "results_by_seed": by_seed,
@@ -121,19 +123,16 @@ class Measured:
         return read_table(source, columns, header_names=names, on_bad_row=self._on_bad_row)
 
 
-def spread(values: Sequence[float | None]) -> dict[str, Any]:
+def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean and standard deviation of those seeds whose metric is defined, and all of them.
 
     Example:
-        >>> spread([0.5, None, 0.7])
+        >>> over_seeds([0.5, None, 0.7])
         {'mean': 0.6, 'sd': 0.1414, 'by_seed': [0.5, None, 0.7]}
     """
     defined = [value for value in values if value is not None]
-    return {
-        "mean": round(statistics.fmean(defined), DIGITS) if defined else None,
-        "sd": round(statistics.stdev(defined), DIGITS) if len(defined) > 1 else None,
-        "by_seed": list(values),
-    }
+    found = spread(defined) if defined else {"mean": None, "sd": None}
+    return {"mean": found["mean"], "sd": found["sd"], "by_seed": list(values)}
 
 
 def majority_scores(spec: Spec, labels: Sequence[str], metrics: Sequence[str]) -> dict[str, float | None]:

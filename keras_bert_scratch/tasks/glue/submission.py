@@ -77,7 +77,9 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
             predictions.append(prediction_of(answer))
             bar.update(len(predictions), len(table))
     lines = sorted(zip(map(int, table.columns["index"]), predictions, strict=True))
-    atomic.write_text(file, "".join(f"{line}\n" for line in (HEADER, *(f"{row}\t{said}" for row, said in lines))))
+    atomic.write_text(
+        file, "".join(f"{line}\n" for line in (HEADER, *(f"{row}\t{prediction}" for row, prediction in lines)))
+    )
 
 
 def prediction_of(answer: Mapping[str, Any]) -> str:

@@ -40,5 +40,5 @@ def two_class_accuracy(answers: Sequence[Mapping[str, Any]], gold: Sequence[str]
         >>> two_class_accuracy(answers, ["not_entailment", "entailment", "entailment"])
         0.6666666666666666
     """
-    said = [ENTAILMENT if answer["label"].casefold() == ENTAILMENT else NOT_ENTAILMENT for answer in answers]
-    return sum(one == right for one, right in zip(said, gold, strict=True)) / len(gold)
+    answered = [ENTAILMENT if answer["label"].casefold() == ENTAILMENT else NOT_ENTAILMENT for answer in answers]
+    return sum(one == right for one, right in zip(answered, gold, strict=True)) / len(gold)
