@@ -109,6 +109,8 @@ def test_a_task_goes_from_file_to_answers(task, records):
     check_same(of_run, of_saved)
     result = keras_bert("evaluate", "run", "--data", train, "--out", "gold.jsonl", "--errors", "2")
     assert result.exit_code == 0, result.output
+    # Sentences around a sentence are read, not told again.
+    assert not {"text_before", "text_after"} & lines_of("gold.jsonl")[0].keys()
     assert metric in result.output
     assert re.search(r"errors: \d of \d rows", result.output)
     assert [line["gold"] for line in lines_of("gold.jsonl")] == GOLD[task] * 4
