@@ -18,7 +18,7 @@ LINES = [(1, "a"), (3, " b, c\td ")]
         ("a.txt", b"a\n\n b, c\td \r\n  \n", {}, LINES),
         ("a.en", b"\xef\xbb\xbfa\n \t\n b, c\td ", {}, LINES),
         ("a", b"text\nb", {}, [(1, "text"), (2, "b")]),
-        ("a.en.gz", gzip.compress(b"a\n\n b, c\td \n"), {}, LINES),
+        ("a.en.gz", gzip.compress(b"a\n\n b, c\td \n", mtime=0), {}, LINES),
         ("a.txt", b"label\tSentence1\nx\ta\ny\tb", {}, [(2, "a"), (3, "b")]),
         ("a.txt", b"label\treview\nx\ta\ny\tb", {}, [(1, "label\treview"), (2, "x\ta"), (3, "y\tb")]),
         ("a.txt", b"label\treview\nx\ta\ny\tb", {"text": "review"}, [(2, "a"), (3, "b")]),
