@@ -12,7 +12,7 @@ from tasks.glue.glue_data import write_copied, write_shipped
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.glue_report import notes, print_glue
 from keras_bert_scratch.tasks.glue import benchmark
-from keras_bert_scratch.tasks.glue.measured import spread
+from keras_bert_scratch.tasks.glue.measured import over_seeds
 from keras_bert_scratch.tasks.glue.published import PUBLISHED, SOURCES
 
 
@@ -119,7 +119,7 @@ def results_of(**tasks) -> dict:
 
 def one_set(majority: float | None = None, **by_seed) -> dict:
     return {
-        "metrics": {name: spread(values) for name, values in by_seed.items()},
+        "metrics": {name: over_seeds(values) for name, values in by_seed.items()},
         "majority": dict.fromkeys(by_seed, majority),
     }
 
