@@ -48,6 +48,12 @@ FreezeLayers = Annotated[
 Seeds = Annotated[int, typer.Option(help="How many runs, with this and the following seeds; mean and sd.")]
 Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
 Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
+AskedDtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", help="Of the matrix products: float32, bfloat16 or float16; else as the run was trained, or float32."
+    ),
+]
 Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]
 Remat = Annotated[bool, typer.Option("--remat", help="Compute activations again in the backward pass, to save memory.")]
 SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s, 5m.")]

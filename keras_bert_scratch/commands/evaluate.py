@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.commands.arguments import LabelColumn, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.arguments import (
+    AskedDtype,
+    LabelColumn,
+    OnBadRow,
+    PairColumn,
+    TextColumn,
+    UsedFor,
+    header_names,
+)
 from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
@@ -30,6 +38,7 @@ def evaluate(
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     task: UsedFor = None,
+    dtype: AskedDtype = None,
     out: Annotated[
         Path | None, typer.Option(help="Of a table: the .jsonl to write, each row with its answer and what is right.")
     ] = None,
@@ -50,7 +59,7 @@ def evaluate(
         given = {"task": task, "out": out, "errors": errors, "picture": picture}
         if surplus := [f"`{name}`" for name, value in given.items() if value is not None]:
             raise UserError(f"{', '.join(surplus)}: for tables alone; records are for pretrained runs")
-        print_results(title, evaluate_pretrained(run, data, length, batch))
+        print_results(title, evaluate_pretrained(run, data, length, batch, dtype))
         return
     if length is not None or batch is not None:
         raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
@@ -66,7 +75,7 @@ def evaluate(
     if picture is not None:
         pictures.check_name(picture)
     names = header_names(text_column, pair_column, label_column)
-    found = asking.evaluation(run, data, names, on_bad_row, task, **given_options(ctx))
+    found = asking.evaluation(run, data, names, on_bad_row, task, dtype, **given_options(ctx))
     print_results(title, found.results)
     if out is not None:
         write_lines(found.lines, out)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_bert_scratch.commands.arguments import OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.arguments import AskedDtype, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
 from keras_bert_scratch.commands.json_lines import write_lines
 from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
@@ -43,6 +43,7 @@ def predict(
     pair_column: PairColumn = None,
     on_bad_row: OnBadRow = "fail",
     task: UsedFor = None,
+    dtype: AskedDtype = None,
 ) -> None:
     """Print the answer about each text, or write them for a file."""
     if bool(text) == (data is not None):
@@ -52,7 +53,7 @@ def predict(
     from keras_bert_scratch.serving.asking import load
     from keras_bert_scratch.tasks import embedding_files
 
-    asked = load(model, task, given_options(ctx))
+    asked = load(model, task, given_options(ctx), dtype)
     if data is not None:
         answers = asked.predict_file(data, header_names(text_column, pair_column), on_bad_row)
         if out is not None and out.suffix.lower() in embedding_files.ENDINGS:

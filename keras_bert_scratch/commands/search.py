@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import OnBadRow, TextColumn, header_names
+from keras_bert_scratch.commands.arguments import AskedDtype, OnBadRow, TextColumn, header_names
 
 SHOWN = 200  # characters of a text on the screen
 EXAMPLE = 'keras-bert search demo/pretrained "It made me laugh." --data demo/held_out.csv'
@@ -28,6 +28,7 @@ def search(
     ] = None,
     text_column: TextColumn = None,
     on_bad_row: OnBadRow = "fail",
+    dtype: AskedDtype = None,
     pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model's folder says.")] = None,
     layers: Annotated[str | None, typer.Option(help="The layer to take, -1 for the last.")] = None,
 ) -> None:
@@ -44,7 +45,8 @@ def search(
         atomic.check_is_free(out)
     given = {"pooling": pooling, "layers": layers}
     options = {name: value for name, value in given.items() if value is not None}
-    found = search_texts(model, queries, data, top, index, header_names(text_column, None), on_bad_row, **options)
+    names = header_names(text_column, None)
+    found = search_texts(model, queries, data, top, index, names, on_bad_row, dtype, **options)
     if out is not None:
         lines = (
             json.dumps({"query": query, "rank": rank, **dataclasses.asdict(hit)}, ensure_ascii=False)

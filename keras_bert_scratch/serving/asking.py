@@ -18,7 +18,10 @@ SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def load(
-    model: AnyPath | str, task: str | None = None, asking: Mapping[str, Any] | None = None
+    model: AnyPath | str,
+    task: str | None = None,
+    asking: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
 ) -> FineTuned | SavedModel | Signatures:
     """What answers: the model of a run or checkpoint, or an exported one; of other people's SavedModel its signatures.
 
@@ -26,16 +29,19 @@ def load(
         model: path. The folder.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
         asking: mapping or None, default None. The task's own options of asking.
+        dtype: str or None, default None. Of the matrix products, as of `FineTuned.load`; not of a SavedModel.
 
     Raises:
         UserError: the folder holds no model with a head for the task, or it cannot be asked so.
     """
     folder, asking = path_of(model), asking or {}
-    if not (folder / SAVED_MODEL_FILE).exists():
-        return FineTuned.load(model, task=task, asking=asking)
+    is_exported = (folder / SAVED_MODEL_FILE).exists()
+    # TF-Hub's encoders have their weights beside their graph.
+    if not is_exported or (task is not None and not (folder / TASK_FILE).exists()):
+        return FineTuned.load(model, dtype, task, asking)
+    if dtype is not None:
+        raise UserError(f"`dtype`: {folder} computes as it was exported; leave it out, or export the model with it")
     if not (folder / TASK_FILE).exists():
-        if task is not None:  # as TF-Hub's encoders, whose weights lie beside their graph
-            return FineTuned.load(model, task=task, asking=asking)
         if asking:
             raise UserError(f"`{next(iter(asking))}`: {folder} answers as it was exported; leave it out")
         return Signatures(folder)
@@ -51,10 +57,11 @@ def evaluation(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     task: str | None = None,
+    dtype: str | None = None,
     **asking: Any,
 ) -> Evaluation:
     """Answers about labelled data beside what is right; arguments as for `evaluate`."""
-    model = load(run, task, asking)
+    model = load(run, task, asking, dtype)
     if isinstance(model, Signatures):
         model = SavedModel(run)  # says what it lacks
     return model.evaluation_of(data, header_names, on_bad_row)
@@ -66,6 +73,7 @@ def evaluate(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     task: str | None = None,
+    dtype: str | None = None,
     **asking: Any,
 ) -> dict[str, Any]:
     """Measures a fine-tuned model on labelled data, as its run measured it.
@@ -77,6 +85,8 @@ def evaluate(
         header_names: mapping or None, default None. What the table calls a column, where not as the training table.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
+            what the run was trained in. Not of a SavedModel, which computes as it was exported.
         asking: the task's own options of asking, such as `pooling="max"` of embed.
 
     Returns: the task's metrics by name, `loss` (not of a SavedModel, which has none), and how many `examples` there
@@ -91,11 +101,15 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    return evaluation(run, data, header_names, on_bad_row, task, **asking).results
+    return evaluation(run, data, header_names, on_bad_row, task, dtype, **asking).results
 
 
 def predict(
-    run: AnyPath | str, raw: Mapping[str, Sequence[Any]], task: str | None = None, **asking: Any
+    run: AnyPath | str,
+    raw: Mapping[str, Sequence[Any]],
+    task: str | None = None,
+    dtype: str | None = None,
+    **asking: Any,
 ) -> list[dict[str, Any]]:
     """The answers of a fine-tuned model about some rows.
 
@@ -103,6 +117,8 @@ def predict(
         run: path. The folder of a finished fine-tuning run, of a model in any known format, or of a SavedModel.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
         task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
+            what the run was trained in. Not of a SavedModel, which computes as it was exported.
         asking: the task's own options of asking, such as `top_k=3` of fill-mask.
 
     Example:
@@ -114,4 +130,4 @@ def predict(
         >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
         [['label', 'score', 'scores']]
     """
-    return load(run, task, asking).predict(raw)
+    return load(run, task, asking, dtype).predict(raw)

@@ -34,6 +34,7 @@ def search(
     index: AnyPath | str | None = None,
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
+    dtype: str | None = None,
     **asking: Any,
 ) -> list[list[Hit]]:
     """The texts nearest to each query, by cosine; a text that repeats once, with how often it is there.
@@ -48,6 +49,7 @@ def search(
         index: path or None, default None. The `.npz` with the texts' embeddings; made where it is not there yet.
         header_names: mapping or None, default None. What the table calls its column, as `{"text": "review"}`.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        dtype: str or None, default None. Of the matrix products, as of `kbs.predict`.
         asking: options of `embed`, such as `pooling="max"`.
 
     Returns: for each query its hits, the best first: `score`, `line`, `text`, `count`.
@@ -81,7 +83,7 @@ def search(
     # What is wrong with the texts is said before the model is loaded and works for hours.
     digest, count = digest_of(rows()) if data is not None else ("", 0)
     saved = EmbeddingIndex(index) if has_index else None
-    embedder = load(model, "embed", asking)
+    embedder = load(model, "embed", asking, dtype)
     found = np.array([answer.get(VECTORS, 0) for answer in embedder.predict({TEXT.name: queries})], np.float32)
     if found.ndim != 2:
         raise UserError("`pooling`, `layers`: search takes one vector of one layer for each text")

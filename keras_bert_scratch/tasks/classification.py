@@ -14,9 +14,9 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import SINGLE_LABEL
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
-from keras_bert_scratch.tasks.data.labels import label_order
+from keras_bert_scratch.tasks.data.labels import first_score, label_order
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.data.texts import read_texts, with_known_labels
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features
 from keras_bert_scratch.tasks.spec import Spec
@@ -64,14 +64,21 @@ class Classification(TextTask):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)
-        digest, labels = table.sha256, table.columns.pop("label")
         if not spec.labels:
+            labels = table.columns["label"]
+            if (number := first_score(labels)) is not None:
+                raise UserError(
+                    f"{table.path}: {table.unit} {table.lines[number]} has the label {labels[number]!r}, a score, "
+                    "where classes are expected; learn scores by the task regression, or if these are names of "
+                    "classes, add a letter to each"
+                )
             names = label_order(labels)
             if len(names) < 2:
                 raise UserError(f"{table.path}: all labels are {names[0]!r}; a classifier needs at least two")
             options = {"class_weights": class_weights_of(spec.options.get("class_weights", "none"), labels, names)}
             spec = dataclasses.replace(spec, labels=names, options={**spec.options, **options})
-        check_labels(table, ([label] for label in labels), spec.labels)
+        table = with_known_labels(table, "label", spec.labels, on_bad_row)
+        digest, labels = table.sha256, table.columns.pop("label")
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.array([numbers[label] for label in labels], np.int32)
         return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)

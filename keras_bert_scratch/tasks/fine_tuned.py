@@ -25,6 +25,7 @@ from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predict
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
+from keras_bert_scratch.training.options import dtype_policy_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,7 +101,8 @@ class FineTuned(Predictor):
 
         Args:
             directory: path.
-            dtype: str or None, default None. Keras dtype policy of the layers.
+            dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None`
+                for what the run was trained in, float32 for a model that is no run.
             task: str or None, default None. What to use the model for; else what it was fine-tuned for, or what its
                 class tells.
             asking: mapping or None, default None. The task's own options of asking, such as `{"pooling": "max"}` of
@@ -112,8 +114,8 @@ class FineTuned(Predictor):
         spec = Spec.load(directory, task).asked(asking or {})
         if (path_of(directory) / "saved_model.pb").exists() and (path_of(directory) / TASK_FILE).exists():
             raise UserError(f"{path_of(directory)}: is a SavedModel; give the run or model that it was exported from")
-        task = get_task(spec.task)
-        model = task.model_class.from_pretrained(directory, dtype=dtype, **task.model_arguments(spec))
+        task, policy = get_task(spec.task), dtype_policy_of(directory, dtype)
+        model = task.model_class.from_pretrained(directory, dtype=policy, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
 
     def serve(self, raw: Raw) -> dict[str, tf.Tensor]:

@@ -15,7 +15,7 @@ from keras_bert_scratch.models.labels import MULTI_LABEL
 from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
-from keras_bert_scratch.tasks.data.texts import check_labels, read_texts
+from keras_bert_scratch.tasks.data.texts import read_texts, with_known_labels
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features
 from keras_bert_scratch.tasks.spec import Spec
@@ -64,12 +64,14 @@ class MultiLabel(TextTask):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABELS, on_bad_row)
-        digest, rows = table.sha256, table.columns.pop("labels")
         if not spec.labels:
-            spec = dataclasses.replace(spec, labels=label_order(name for row in rows for name in row))
+            spec = dataclasses.replace(
+                spec, labels=label_order(name for row in table.columns["labels"] for name in row)
+            )
             if not spec.labels:
                 raise UserError(f"{table.path}: no row has a label; give some rows labels")
-        check_labels(table, rows, spec.labels)
+        table = with_known_labels(table, "labels", spec.labels, on_bad_row)
+        digest, rows = table.sha256, table.columns.pop("labels")
         numbers = {name: number for number, name in enumerate(spec.labels)}
         gold = np.zeros((len(rows), len(spec.labels)), np.int32)
         for number, row in enumerate(rows):

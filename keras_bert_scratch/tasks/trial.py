@@ -161,7 +161,7 @@ class Trial:
             return {"dev": None}
         if not evaluation.patience_spent:
             evaluation.evaluate(steps)  # unless an epoch ended with this step
-        best = FineTuned.load(run.folder / BEST_FOLDER)
+        best = FineTuned.load(run.folder / BEST_FOLDER, self.options.dtype)
         results = {"dev": {name: value for name, value in run.results["best"].items() if name != "step"}}
         if self.task.tunes(self.train.spec):
             best, results["tuned_on_dev"] = self._tuned(best)

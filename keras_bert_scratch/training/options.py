@@ -7,8 +7,10 @@ import math
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.training.lamb import Lamb
 from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
+from keras_bert_scratch.training.run_directory import read_run
 
 OPTIMIZERS = ("adamw", "lamb")
 ON_NONFINITE = ("stop", "skip")
@@ -109,6 +111,17 @@ class RunOptions:
     def dtype_policy(self) -> str:
         """The name of Keras's dtype policy."""
         return DTYPE_POLICIES[self.dtype]
+
+
+def dtype_policy_of(run: AnyPath | str, dtype: str | None = None) -> str:
+    """The name of Keras's dtype policy for the model in a folder.
+
+    Args:
+        run: path. Of a run, or of any other model.
+        dtype: str or None, default None. A dtype of `RunOptions`; `None` for that of the run, float32 for other models.
+    """
+    stored = (read_run(run) or {}).get("settings", {}).get("dtype", "float32")
+    return RunOptions(dtype=stored if dtype is None else dtype).dtype_policy
 
 
 def check_seed(seed: int) -> None:

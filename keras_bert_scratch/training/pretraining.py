@@ -25,7 +25,7 @@ from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.flops import step_flops
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.optimizers import BertAdamW
-from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+from keras_bert_scratch.training.options import RunOptions, TrainingOptions, dtype_policy_of
 from keras_bert_scratch.training.resumable import run_training
 from keras_bert_scratch.training.run_directory import RunDirectory, read_run
 from keras_bert_scratch.training.strategies import check_batch, distributed, is_chief
@@ -255,6 +255,7 @@ def evaluate_pretrained(
     data: AnyPath | str,
     max_length: int | None = None,
     batch_size: int | None = None,
+    dtype: str | None = None,
 ) -> dict[str, float]:
     """Measures a finished pretraining run on records, as the run itself measured: same batches, rules and dtype.
 
@@ -263,14 +264,14 @@ def evaluate_pretrained(
         data: path. A folder of records.
         max_length: int or None, default None. Tokens per row; `None` for the run's, of its last phase.
         batch_size: int or None, default None. Rows per batch; `None` for the run's, of its last phase.
+        dtype: str or None, default None. Of the matrix products, as of `RunOptions`; `None` for the run's.
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")
     rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
     records = open_records(data, BertTokenizer.load(run))
     model_class = BertMaskedLM if rules.pairs == "none" else BertPretrainer
-    policy = RunOptions(dtype=settings.get("dtype", "float32")).dtype_policy
-    model = model_class.from_pretrained(run, dtype=policy, packed=rules.packing)
+    model = model_class.from_pretrained(run, dtype=dtype_policy_of(run, dtype), packed=rules.packing)
     model.compile(BertAdamW())
     last = settings.get("second_phase") or {}
     max_length = max_length or trained_length(run) or model.backbone.config.max_position_embeddings

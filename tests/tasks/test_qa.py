@@ -334,7 +334,7 @@ def test_a_question_without_answer_needs_a_model_that_knows_such():
     [
         ({"id": "q1", "answers": []}, "missing text|has no value"),
         ({"id": "q1", "question": 5, "answers": []}, "has 5, which is no string"),
-        ({"id": "q1", "question": "who"}, "has no value"),
+        ({"id": "q1", "question": "who"}, "has no 'answers'"),
         (question("otter", "4"), "which are no answers"),
         ({"id": "q1", "question": "who", "answers": [{"text": "otter"}]}, "which are no answers"),
         ({"id": "q1", "question": "\ud800", "answers": []}, "surrogate"),

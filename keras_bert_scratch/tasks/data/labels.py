@@ -6,6 +6,8 @@ import decimal
 import re
 from collections.abc import Iterable, Sequence
 
+from keras_bert_scratch.tasks.data.lines import BadRow
+
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -22,17 +24,33 @@ def label_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct))
 
 
-def unknown_label(label: str, names: Sequence[str]) -> str:
-    """What is wrong with `label`, which is none of `names`, as the end of an error's sentence.
+def unknown_label(label: str, names: Sequence[str]) -> BadRow:
+    """What is wrong with a row of `label`, which is none of `names`.
 
     Example:
-        >>> unknown_label("Pos", ("neg", "pos"))
-        "has the label 'Pos', which is none of 'neg', 'pos'; did you mean 'pos'?"
+        >>> unknown_label("Pos", ("neg", "pos")).problem
+        "has the label 'Pos', which is none of 'neg', 'pos'"
+        >>> unknown_label("Pos", ("neg", "pos")).mend
+        "did you mean 'pos'?"
     """
     listed = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     meant = [name for name in names if _bare(name) == _bare(label)]
     mend = f"did you mean {meant[0]!r}?" if len(meant) == 1 else "correct it, or train with it"
-    return f"has the label {label!r}, which is none of {listed}; {mend}"
+    return BadRow("unknown label", f"has the label {label!r}, which is none of {listed}", mend)
+
+
+def first_score(labels: Sequence[str]) -> int | None:
+    """The position of the first label that has a fraction, if all labels are numbers: they are scores, not classes.
+
+    Example:
+        >>> first_score(["1", "2.5"]), first_score(["1.0", "2"]), first_score(["2.5", "none"])
+        (1, None, None)
+    """
+    distinct = set(labels)
+    if not all(map(_NUMBER.fullmatch, distinct)):
+        return None
+    scores = {name for name in distinct if decimal.Decimal(name) % 1}
+    return next((number for number, label in enumerate(labels) if label in scores), None)
 
 
 def _bare(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tasks.data.cells import cell_value
+from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.lines import BadRow
 
 
@@ -55,6 +56,5 @@ class NamedTable:
         if isinstance(label, BadRow):
             return record  # who reads the cell says what is wrong with it
         if label not in self.labels:
-            listed = ", ".join(map(repr, self.labels))
-            return BadRow("unknown label", f"has the label {label!r}, which is none of {listed}", "correct it")
+            return unknown_label(label, tuple(self.labels))
         return {**record, column: self.labels[label]}

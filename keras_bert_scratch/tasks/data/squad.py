@@ -142,7 +142,9 @@ def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
     for where, entry in entries:
         values = {column.name: cell_value(entry.get(column.name), column.kind, typed=True) for column in COLUMNS[:2]}
         given = [] if entry.get("is_impossible") or not labelled else entry.get(ANSWERS.name)
-        values[ANSWERS.name] = cell_value(given, ANSWERS.kind, typed=True)
+        if given is None:
+            given = BadRow("no answers", "has no 'answers'", "give them, an empty list for a question without answer")
+        values[ANSWERS.name] = given if isinstance(given, BadRow) else cell_value(given, ANSWERS.kind, typed=True)
         fault = next((value for value in values.values() if isinstance(value, BadRow)), None)
         yield Question(where, **{**values, ID: str(entry.get(ID, ""))}, fault=fault)
 

@@ -247,6 +247,7 @@ class Table:
         lines: `list[int]`. Where each row starts.
         header_names: `dict[str, str]`. By role, the file's own name of the column.
         skipped: `collections.Counter`. How many rows were skipped, by reason.
+        unit: `str`. What `lines` counts: `"line"` or `"row"`.
     """
 
     path: str
@@ -254,9 +255,16 @@ class Table:
     lines: list[int]
     header_names: dict[str, str]
     skipped: collections.Counter[str]
+    unit: str
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def rows(self, numbers: Sequence[int], skipped: collections.Counter[str]) -> Table:
+        """Some of its rows, by position; `skipped` are why the others are left out."""
+        columns = {role: [values[number] for number in numbers] for role, values in self.columns.items()}
+        lines = [self.lines[number] for number in numbers]
+        return dataclasses.replace(self, columns=columns, lines=lines, skipped=self.skipped + skipped)
 
     @property
     def sha256(self) -> str:
@@ -286,7 +294,7 @@ def read_table(
     reader = TableReader(path, columns, header_names=header_names, on_bad_row=on_bad_row)
     rows = list(reader)
     values = {role: [row.values[role] for row in rows] for role in reader.header_names}
-    return Table(reader.path, values, [row.line for row in rows], reader.header_names, reader.skipped)
+    return Table(reader.path, values, [row.line for row in rows], reader.header_names, reader.skipped, reader.unit)
 
 
 def _bare(name: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.tasks.data.bad_rows import BadRows
 from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
@@ -67,12 +68,29 @@ def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[M
     return (row.values for row in reader)
 
 
-def check_labels(table: Table, rows: Iterable[Sequence[str]], known: Sequence[str]) -> None:
-    """Raises `UserError` for the first label of the rows that is not known; names its line."""
-    for line, labels in zip(table.lines, rows, strict=True):
-        for label in labels:
-            if label not in known:
-                raise UserError(f"{table.path}: line {line} {unknown_label(label, known)}")
+def with_known_labels(table: Table, column: str, known: Sequence[str], on_bad_row: str) -> Table:
+    """The rows of a table whose labels a task knows.
+
+    Args:
+        table: its `column` holds a label, or a tuple of labels.
+        column: the role of the labels.
+        known: their names.
+        on_bad_row: `"fail"`, or `"skip"` and count.
+
+    Raises:
+        UserError: a label is not known, and bad rows are errors; or every row has such a label.
+    """
+    bad = BadRows(table.path, on_bad_row, "rows")
+    kept = []
+    for number, (line, value) in enumerate(zip(table.lines, table.columns[column], strict=True)):
+        labels = (value,) if isinstance(value, str) else value
+        fault = next((unknown_label(label, known) for label in labels if label not in known), None)
+        if bad.keeps(fault, f"{table.unit} {line}"):
+            kept.append(number)
+    bad.report()
+    if not kept:
+        raise UserError(f"{table.path}: every row has a label that is none of {', '.join(known)}; correct the file")
+    return table.rows(kept, bad.skipped)
 
 
 def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:

@@ -98,7 +98,7 @@ def glue(
             dev = tables.dev[task.sets[0].name]
             arguments = (how, options, None, header_names, on_bad_row, seed, seeds, tokenizer, strategy)
             finetune(task.task, init, tables.train, folder, dev, *arguments)
-        measured = Measured(task, tables, folder, options.dtype_policy, on_bad_row, done.get(name, {}))
+        measured = Measured(task, tables, folder, on_bad_row, done.get(name, {}))
         done[name] = {
             "run": str(folder),
             "ended": measured.ended,

@@ -31,7 +31,6 @@ class Measured:
         task: GlueTask. Which one.
         files: GlueFiles. Its tables.
         folder: path. The run; of a task that another one's model answers, that one's.
-        dtype: str. Keras dtype policy to measure and answer with, as while training.
         on_bad_row: str. `"fail"`, or `"skip"` and count.
         before: mapping. What `glue.json` has of this very run; empty if nothing.
     """
@@ -41,14 +40,13 @@ class Measured:
         task: GlueTask,
         files: GlueFiles,
         folder: AnyPath,
-        dtype: str,
         on_bad_row: str,
         before: Mapping[str, Any],
     ) -> None:
         run = read_run(folder)
         self.ended = run["ended"]
         self._task, self._files, self._folder = task, files, folder
-        self._dtype, self._on_bad_row = dtype, on_bad_row
+        self._on_bad_row = on_bad_row
         self._results = run["results"]
         self._spec = Spec.load(folder)
         self._before = before if before.get("ended") == self.ended else {}
@@ -99,7 +97,7 @@ class Measured:
 
     @functools.cached_property
     def _tuned(self) -> FineTuned:
-        return FineTuned.load(self._folder, self._dtype)
+        return FineTuned.load(self._folder)
 
     def _of_runs(self) -> list[dict[str, Any]]:
         by_seed = self._results.get("dev_by_seed")
@@ -114,7 +112,7 @@ class Measured:
         seeds = self._results.get("dev_by_seed")
         if seeds is None:
             return [self._tuned.evaluate(examples)], examples.digest
-        models = (FineTuned.load(self._folder / f"seed-{seed}", self._dtype) for seed in seeds)
+        models = (FineTuned.load(self._folder / f"seed-{seed}") for seed in seeds)
         return [model.evaluate(examples) for model in models], examples.digest
 
     def _labelled(self, source: Source) -> Table:
