@@ -143,11 +143,14 @@ def train(
             patience_spent = evaluation is not None and evaluation.patience_spent
             if stop.terminated:
                 break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        # Where Ctrl-C falls into C code that calls Python, as tracing does, CPython may make a SystemError of it.
+        if not (stop.interrupted or isinstance(error, KeyboardInterrupt)):
+            raise
         progress.close()
         if steps_taken(model) > first_step:
             keeper.keep()
-        raise
+        raise KeyboardInterrupt from None
     finally:
         stop_listening()
         progress.close()

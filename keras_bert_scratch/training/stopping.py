@@ -31,7 +31,8 @@ class CoordinatedStop(keras.callbacks.Callback):
         self.terminated = False  # some worker got SIGTERM, and all workers know it
         self._chief = chief
         self._clock = clock if chief else None
-        self._sigterm = self._ends_phase = self._interrupted = self._sent = False
+        self.interrupted = False  # Ctrl-C was pressed
+        self._sigterm = self._ends_phase = self._sent = False
 
     def end_phase(self) -> None:
         """Ends the phase after the next step; only the chief's word counts."""
@@ -52,7 +53,7 @@ class CoordinatedStop(keras.callbacks.Callback):
             self._sent = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._interrupted:
+        if self.interrupted:
             raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
@@ -77,7 +78,7 @@ class CoordinatedStop(keras.callbacks.Callback):
 
     def _on_sigint(self, number: int, frame: Any) -> None:
         # A library may clear the exception; then the end of the step raises it again.
-        self._interrupted = True
+        self.interrupted = True
         raise KeyboardInterrupt
 
 

@@ -1,5 +1,6 @@
 """Runs: what they leave, that they resume exactly, and what they refuse."""
 
+import contextlib
 import csv
 import json
 import os
@@ -74,6 +75,22 @@ def test_training_learns(finished):
     results = json.loads((finished / "run.json").read_text())["results"]
     before, after = results["held_out_before"], results["held_out_after"]
     assert after["masked_lm_loss"] < before["masked_lm_loss"] - 0.5
+
+
+def test_ctrl_c_that_reaches_us_as_another_error_is_ctrl_c(records, small, monkeypatch):
+    """As CPython makes a SystemError of one that falls into C code that calls Python."""
+
+    def pressed(*arguments, **options):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise SystemError("returned NULL without setting an exception")
+
+    monkeypatch.setattr(TrainFunction, "_graph", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run_it(records, small, "run")
+    monkeypatch.setattr(TrainFunction, "_graph", lambda *arguments, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_it(records, small, "run")
 
 
 def test_evaluation_gives_what_the_run_says(finished, records):
