@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -70,17 +71,30 @@ class ProgressBar:
         if self._console.is_terminal:
             self._bar.start()
 
-    def update(self, done: float, total: float, text: str = "") -> None:
-        """Shows how much is done of how much, and `text` behind it."""
-        self._bar.update(self._task, completed=int(done), total=round(total), text=text)
+    def update(self, done: float, total: float | None, text: str = "") -> None:
+        """Shows how much is done of how much, if that is known, and `text` behind it."""
+        self._bar.update(self._task, completed=int(done), total=total and round(total), text=text)
         now = time.monotonic()
         if self._console.is_terminal or now - self._last_line < self._line_seconds:
             return
         self._last_line = now
-        left = (now - self._start) * (total - done) / max(done - self._first, 1e-9)
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1, self._unit)
-        line = f"{self._title}: {done / scale:.0f}/{total / scale:.0f} {unit}, ETA {left:.0f} s  {text}"
+        line = f"{self._title}: {done / scale:.0f} {unit}  {text}"
+        if total is not None:
+            left = (now - self._start) * (total - done) / max(done - self._first, 1e-9)
+            line = f"{self._title}: {done / scale:.0f}/{total / scale:.0f} {unit}, ETA {left:.0f} s  {text}"
         self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+    def counter(self, total: float | None) -> Callable[[float], None]:
+        """A function that adds to what is done of `total`, which starts from 0."""
+        done = 0.0
+
+        def add(amount: float) -> None:
+            nonlocal done
+            done += amount
+            self.update(done, total)
+
+        return add
 
     def close(self) -> None:
         """Leaves the terminal as it was, also after an interruption."""

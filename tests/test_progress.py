@@ -12,6 +12,7 @@ from keras_bert_scratch.progress import ProgressBar
         ("steps", 10, [(15, 20, "")], ["title: 15/20 steps, ETA 5 s"]),  # what was done before took no time now
         ("s", 0, [(5.0, 10.0, "")], ["title: 5/10 s, ETA 5 s"]),
         ("bytes", 0, [(2_000_000, 4_000_000, "")], ["title: 2/4 MB, ETA 5 s"]),
+        ("rows", 0, [(7, None, "")], ["title: 7 rows"]),  # nobody knows of how many
         ("bytes", 0, [(1, 4, ""), (2, 4, "")], ["title: 0/0 MB, ETA 15 s"]),  # the second comes too soon
     ],
 )
@@ -24,3 +25,13 @@ def test_lines(unit, first, updates, lines, monkeypatch, capsys):
         bar.update(done, total, text)
     bar.close()
     assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_amounts_are_added_up(monkeypatch, capsys):
+    clock = iter([0.0, 1.0, 2.0])
+    monkeypatch.setattr("keras_bert_scratch.progress.time.monotonic", lambda: next(clock))
+    with ProgressBar("title", "rows", line_seconds=1.0) as bar:
+        add = bar.counter(8)
+        add(2)
+        add(4)
+    assert capsys.readouterr().err.splitlines() == ["title: 2/8 rows, ETA 3 s", "title: 6/8 rows, ETA 1 s"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from keras_bert_scratch.filesystem import files_below, path_of
 from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.columns import in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
-from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor
+from keras_bert_scratch.tasks.predictor import BATCH_SIZE, Predictor, ignore
 from keras_bert_scratch.tasks.spec import Spec
 
 
@@ -61,7 +61,10 @@ class SavedModel(Predictor):
         )
 
     def decoded(
-        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
+        self,
+        raw: Mapping[str, Sequence[Any]],
+        gold: Mapping[str, Any] | None = None,
+        on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], None]:
         """As every `Predictor`'s; rows of a similar number of characters share a batch."""
         self._signatures.check(raw)
@@ -69,9 +72,10 @@ class SavedModel(Predictor):
         # A piece has a character or more, so that hardly a row has more windows, also where they overlap.
         windows = 1 + lengths // self.spec.max_length if self.task.windowed else None
         batches = sorted_batches(lengths, BATCH_SIZE, windows)
-        parts = [
-            self._signatures({name: [values[row] for row in rows] for name, values in raw.items()}) for rows in batches
-        ]
+        parts = []
+        for rows in batches:
+            parts.append(self._signatures({name: [values[row] for row in rows] for name, values in raw.items()}))
+            on_batch(len(rows))
         return in_order(parts, batches), None
 
 

@@ -112,12 +112,8 @@ def _check_index(index: EmbeddingIndex, model: str, texts: str) -> None:
 
 
 def _with_progress(embedder: Any, rows: Iterator[dict[str, Any]], count: int) -> Iterator[Any]:
-    done = 0
     with ProgressBar("embedding", "texts") as bar:
-        while some := list(itertools.islice(rows, BLOCK_ROWS)):
-            yield from embedder.predict_stream(iter(some))
-            done += len(some)
-            bar.update(done, count)
+        yield from embedder.predict_stream(rows, bar.counter(count))
 
 
 def _blocks(answered: Iterator[Any]) -> Iterator[Block]:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
-from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor
+from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor, ignore
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -152,7 +152,10 @@ class FineTuned(Predictor):
         return dataclasses.replace(self, spec=self.task.tuned(self.spec, decoded, examples.gold))
 
     def decoded(
-        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
+        self,
+        raw: Mapping[str, Sequence[Any]],
+        gold: Mapping[str, Any] | None = None,
+        on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], float | None]:
         """As every `Predictor`'s.
 
@@ -167,6 +170,7 @@ class FineTuned(Predictor):
             decoded, loss_sums = self._step(as_tensors(raw, rows), as_tensors(gold or {}, rows))
             parts.append({name: value.numpy() for name, value in decoded.items()})
             sums += loss_sums.numpy()
+            on_batch(len(rows))
         loss_weights = [objective.loss_weight for objective in self.model.objectives.values()]
         losses = np.divide(*sums, out=np.zeros(len(sums[0])), where=sums[1] > 0)
         return in_order(parts, batches), float(np.sum(loss_weights * losses)) if loss_weights else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.tasks.data.bad_rows import check_rows
 from keras_bert_scratch.tasks.data.table_formats import texts_in_memory
 from keras_bert_scratch.tasks.data.texts import Source
@@ -25,6 +27,10 @@ ROWS_AT_ONCE = 4096
 Answered = tuple[Mapping[str, Any], dict[str, Any]]
 
 
+def ignore(rows: int) -> None:
+    """What is called after each batch where nobody asks for the progress."""
+
+
 class Predictor(abc.ABC):
     """A model that was made for a task: `FineTuned`, or a `SavedModel` that was exported from one."""
 
@@ -38,13 +44,17 @@ class Predictor(abc.ABC):
 
     @abc.abstractmethod
     def decoded(
-        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Any] | None = None
+        self,
+        raw: Mapping[str, Sequence[Any]],
+        gold: Mapping[str, Any] | None = None,
+        on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], float | None]:
         """What the task's `decode` gives for all rows in their order; with `gold`, where it can be told, the mean loss.
 
         Args:
             raw: lists of strings, or of lists of strings, by column.
             gold: what is right for each row, as the task's reader gives it.
+            on_batch: called after each batch with how many rows it had.
         """
 
     @abc.abstractmethod
@@ -76,11 +86,14 @@ class Predictor(abc.ABC):
         """The columns of strings that it reads."""
         return self.spec.columns
 
-    def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    def predict(
+        self, raw: Mapping[str, Sequence[Any]], on_batch: Callable[[int], None] = ignore
+    ) -> list[dict[str, Any]]:
         """The answers about some rows, in their order, as JSON can hold them.
 
         Args:
             raw: mapping of the columns that the model was trained on, equally long.
+            on_batch: called after each batch with how many rows it had.
 
         Raises:
             UserError: `raw` has other columns, or a value is no string; names the row.
@@ -91,27 +104,44 @@ class Predictor(abc.ABC):
         raw = {**raw, **{name: [""] * rows for name in left_out}}
         texts = texts_in_memory(raw, self.task.list_columns)
         check_rows(texts, self.task.fault)
-        decoded, _ = self.decoded(texts)
+        decoded, _ = self.decoded(texts, on_batch=on_batch)
         return answers_of(self.task, self.spec, decoded)
 
-    def predict_stream(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Answered]:
+    def predict_stream(
+        self, rows: Iterator[Mapping[str, Any]], on_batch: Callable[[int], None] = ignore
+    ) -> Iterator[Answered]:
         """Yields each of the rows with its answer, in their order, in flat memory."""
         optional = self.task.optional_columns(self.spec)
         while some := list(itertools.islice(rows, self.rows_at_once)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
             own = [{name: value for name, value in row.items() if name not in optional} for row in some]
-            yield from zip(own, self.predict(raw), strict=True)
+            yield from zip(own, self.predict(raw, on_batch), strict=True)
 
     def predict_file(
         self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"
     ) -> Iterator[Answered]:
-        """Yields each row of a file with its answer, in flat memory; `header_names` go before the training table's."""
-        yield from self.predict_stream(self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row))
+        """Yields each row of a file with its answer, in flat memory, and shows the progress.
 
-    def evaluation(self, examples: Examples) -> Evaluation:
+        A file whose bad rows are errors is first read to its end, so that they are found before hours of work.
+
+        Args:
+            data: path of a table.
+            header_names: what the table calls a column; goes before the training table's names.
+            on_bad_row: `"fail"`, or `"skip"` and count.
+        """
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            return self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row)
+
+        can_be_read_twice = on_bad_row == "fail" and not Path(str(data)).is_fifo()
+        total = sum(1 for _ in rows()) if can_be_read_twice else None
+        with ProgressBar("answering", "rows") as bar:
+            yield from self.predict_stream(rows(), bar.counter(total))
+
+    def evaluation(self, examples: Examples, on_batch: Callable[[int], None] = ignore) -> Evaluation:
         """Answers about labelled rows beside what is right: metrics, errors, what is taken for what."""
         self.task.check_columns(self.spec, examples.raw)
-        return Evaluation(self.spec, examples, *self.decoded(examples.raw, examples.gold))
+        return Evaluation(self.spec, examples, *self.decoded(examples.raw, examples.gold, on_batch))
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
         """The task's metrics on labelled rows, the loss where it can be told, and how many rows there are."""
@@ -120,7 +150,8 @@ class Predictor(abc.ABC):
     def evaluation_of(
         self, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
     ) -> Evaluation:
-        """`evaluation` on a table, which is read whole; `header_names` go before the training table's."""
+        """`evaluation` on a table, which is read whole, with its progress; `header_names` go before the training's."""
         spec, examples = self.task.read(data, self.spec.renamed(header_names or {}), on_bad_row)
         fitting = self if spec.options == self.spec.options else self.with_options(spec.options)
-        return fitting.evaluation(examples)
+        with ProgressBar("answering", "rows") as bar:
+            return fitting.evaluation(examples, bar.counter(len(examples)))

@@ -71,11 +71,9 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
         ['index', 'prediction']
     """
     texts = {name: values for name, values in table.columns.items() if name != "index"}
-    predictions = []
     with ProgressBar(f"{title}: answers for the server", "rows") as bar:
-        for _, answer in tuned.predict_stream(_rows(texts)):
-            predictions.append(prediction_of(answer))
-            bar.update(len(predictions), len(table))
+        answered = tuned.predict_stream(_rows(texts), bar.counter(len(table)))
+        predictions = [prediction_of(answer) for _, answer in answered]
     lines = sorted(zip(map(int, table.columns["index"]), predictions, strict=True))
     atomic.write_text(
         file, "".join(f"{line}\n" for line in (HEADER, *(f"{row}\t{prediction}" for row, prediction in lines)))

@@ -81,7 +81,7 @@ def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, t
     asked = []
     monkeypatch.setattr(FineTuned, "evaluate", lambda *_: pytest.fail("measured again"))
     stream = FineTuned.predict_stream
-    monkeypatch.setattr(FineTuned, "predict_stream", lambda self, some: asked.append(1) or stream(self, some))
+    monkeypatch.setattr(FineTuned, "predict_stream", lambda self, *some: asked.append(1) or stream(self, *some))
     again = kbs.glue(init, DATA, "out", how=QUICK, say=said.append)
     assert said[-3:] == [
         "MNLI, 1 of 3: out/MNLI is finished",
