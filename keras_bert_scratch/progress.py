@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -49,6 +50,7 @@ class ProgressBar:
             TextColumn("{task.fields[text]}"),
             console=self._console,
             transient=not stays,
+            redirect_stdout=sys.stdout.isatty(),  # else what goes into a pipe or a file would go to the terminal
         )
         self._task = self._bar.add_task(title, total=None, text="", start=False)
         self._started = False

@@ -35,3 +35,12 @@ def test_amounts_are_added_up(monkeypatch, capsys):
         add(2)
         add(4)
     assert capsys.readouterr().err.splitlines() == ["title: 2/8 rows, ETA 3 s", "title: 6/8 rows, ETA 1 s"]
+
+
+def test_what_is_piped_stays_in_the_pipe(monkeypatch, capsys):
+    """Rich would send it to stderr, where the bar of a terminal is."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with ProgressBar("title", "rows") as bar:
+        bar.update(1, 2)
+        print("an answer")
+    assert capsys.readouterr().out == "an answer\n"

@@ -55,7 +55,7 @@ def predict(
 
     asked = load(model, task, given_options(ctx), dtype)
     if data is not None:
-        answers = asked.predict_file(data, header_names(text_column, pair_column), on_bad_row)
+        answers = asked.predict_file(data, header_names(text_column, pair_column), on_bad_row, out is not None)
         if out is not None and out.suffix.lower() in embedding_files.ENDINGS:
             embedding_files.write_embeddings(answers, out, asked)
             print(f"{path_of(out)}: written")

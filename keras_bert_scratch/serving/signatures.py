@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ import tensorflow_text  # noqa: F401  # registers the operations that the export
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.tasks.data.columns import as_tensor
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, texts_in_memory
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.evaluation import plain
-from keras_bert_scratch.tasks.predictor import Answered
+from keras_bert_scratch.tasks.predictor import Answered, ignore
 
 SIGNATURE = "serving_default"
 ROWS_AT_ONCE = 64
@@ -93,9 +95,13 @@ class Signatures:
         return [dict(zip(outputs, row, strict=True)) for row in zip(*map(plain, outputs.values()), strict=True)]
 
     def predict_file(
-        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"
+        self,
+        data: AnyPath | str,
+        header_names: Mapping[str, str],
+        on_bad_row: str = "fail",
+        show_progress: bool = False,
     ) -> Iterator[Answered]:
-        """Yields each row of a table with its outputs, in flat memory."""
+        """Yields each row of a table with its outputs, in flat memory; `show_progress` counts them on stderr."""
         inputs = self._inputs[SIGNATURE]
         columns = [
             Column(name, kind="texts" if inputs[name].shape.rank == 2 else "text", flag=flag)
@@ -103,10 +109,12 @@ class Signatures:
         ]
         own = names_in_file(columns, header_names, data)
         rows = (row.values for row in TableReader(data, columns, header_names=own, on_bad_row=on_bad_row))
-        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            yield from zip(
-                some, self.predict({name: [row[name] for row in some] for name in self.columns}), strict=True
-            )
+        with ProgressBar("answering", "rows") if show_progress else contextlib.nullcontext() as bar:
+            count = bar.counter(None) if bar else ignore
+            while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                outputs = self.predict({name: [row[name] for row in some] for name in self.columns})
+                count(len(some))
+                yield from zip(some, outputs, strict=True)
 
     def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str]]:
         """The signature that takes these columns, and which of them are lists."""

@@ -118,21 +118,28 @@ class Predictor(abc.ABC):
             yield from zip(own, self.predict(raw, on_batch), strict=True)
 
     def predict_file(
-        self, data: AnyPath | str, header_names: Mapping[str, str], on_bad_row: str = "fail"
+        self,
+        data: AnyPath | str,
+        header_names: Mapping[str, str],
+        on_bad_row: str = "fail",
+        show_progress: bool = False,
     ) -> Iterator[Answered]:
-        """Yields each row of a file with its answer, in flat memory, and shows the progress.
-
-        A file whose bad rows are errors is first read to its end, so that they are found before hours of work.
+        """Yields each row of a file with its answer, in flat memory.
 
         Args:
             data: path of a table.
             header_names: what the table calls a column; goes before the training table's names.
             on_bad_row: `"fail"`, or `"skip"` and count.
+            show_progress: whether to show it on stderr. A file whose bad rows are errors is then first read to its end:
+                the time left is known, and they are found before hours of work.
         """
 
         def rows() -> Iterator[Mapping[str, Any]]:
             return self.task.unlabelled(data, self.spec.renamed(header_names), on_bad_row)
 
+        if not show_progress:
+            yield from self.predict_stream(rows())
+            return
         can_be_read_twice = on_bad_row == "fail" and not Path(str(data)).is_fifo()
         total = sum(1 for _ in rows()) if can_be_read_twice else None
         with ProgressBar("answering", "rows") as bar:

@@ -77,7 +77,7 @@ def test_without_task_json_only_outputs_are_known(ner):
     model = asking.load("theirs")
     assert isinstance(model, Signatures)
     Path("new.csv").write_text("text\nthe otter\na heron\n")
-    (row, answer), _ = model.predict_file("new.csv", {})
+    (row, answer), _ = model.predict_file("new.csv", {}, show_progress=True)
     assert row == {"text": "the otter"}
     assert answer["words"] == ["the", "otter"]
     assert {"start_bytes", "num_entities"} <= set(answer)  # what our answers are made of

@@ -357,6 +357,15 @@ def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
     assert [row["text"] for row, _ in stream] == [f"otter {number}" for number in range(1, 10)]
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_with_progress_bad_rows_are_found_before_the_first_answer(finished):
+    Path("texts.jsonl").write_text('{"text": "a heron"}\n' * 5 + '{"text": 5}\n')
+    model = FineTuned.load(finished)
+    with pytest.raises(kbs.UserError, match=r"texts\.jsonl: line 6"):
+        next(model.predict_file("texts.jsonl", {}, show_progress=True))
+    assert len(list(model.predict_file("texts.jsonl", {}, "skip", show_progress=True))) == 5
+
+
 # --- what is refused
 
 
