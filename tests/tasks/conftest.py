@@ -1,11 +1,28 @@
-"""Small tasks: tables in memory, and a folder with a pretrained model."""
+"""Small tasks: tables in memory, a folder with a pretrained model, a finished run."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.run import FineTuning, finetune
 
 # From random weights the first steps without bias correction are so long that some seeds learn nothing.
 QUICK = {"batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
+
+
+def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
+    names = ("task_options", "seed", "seeds", "options", "on_bad_row", "header_names", "task")
+    arguments = {name: changes.pop(name) for name in names if name in changes}
+    how = FineTuning(**{**QUICK, "epochs": epochs, **changes})
+    return finetune(
+        arguments.pop("task", "classification"), config, data, out, dev, how, tokenizer=tokenizer, **arguments
+    )
+
+
+def run_file(run) -> dict:
+    return json.loads((Path(run) / "run.json").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +50,8 @@ def letters() -> kbs.BertTokenizer:
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
     return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, small, tokenizer, animals) -> Path:
+    return tuned(small, tokenizer, animals, tmp_path_factory.mktemp("tuned") / "run", animals, epochs=8).path

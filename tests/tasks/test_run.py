@@ -1,7 +1,6 @@
-"""Fine-tuning, measuring and asking: what holds for every task, tried on classification."""
+"""Fine-tuning: what holds for every task, tried on classification."""
 
 import csv
-import json
 import math
 import subprocess
 import sys
@@ -10,10 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tasks.conftest import QUICK
+from tasks.conftest import QUICK, run_file, tuned
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks import fine_tuned
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.run import FineTuning, finetune
@@ -23,24 +21,6 @@ from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken
-
-
-def tuned(config, tokenizer, data, out="run", dev=None, epochs=1.0, **changes) -> kbs.FineTuned:
-    names = ("task_options", "seed", "seeds", "options", "on_bad_row", "header_names", "task")
-    arguments = {name: changes.pop(name) for name in names if name in changes}
-    how = FineTuning(**{**QUICK, "epochs": epochs, **changes})
-    return finetune(
-        arguments.pop("task", "classification"), config, data, out, dev, how, tokenizer=tokenizer, **arguments
-    )
-
-
-def run_file(run) -> dict:
-    return json.loads((Path(run) / "run.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, small, tokenizer, animals) -> Path:
-    return tuned(small, tokenizer, animals, tmp_path_factory.mktemp("tuned") / "run", animals, epochs=8).path
 
 
 def test_fine_tuning_learns_the_task(finished, animals):
@@ -225,147 +205,6 @@ def test_fine_tuning_starts_from_the_pretrained_weights(small, tokenizer, animal
         np.testing.assert_allclose(np.asarray(before), np.asarray(after), atol=1e-6)
 
 
-# --- columns
-
-
-PAIRS = {"text": ["a heron", "an otter"] * 4, "text_pair": ["a river", "a river"] * 4, "label": ["yes", "no"] * 4}
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory, small, tokenizer, eager_functions) -> Path:
-    with eager_functions():
-        return tuned(small, tokenizer, PAIRS, tmp_path_factory.mktemp("pairs") / "run").path
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_a_model_of_pairs_takes_pairs_alone(pairs):
-    assert json.loads((pairs / "task.json").read_text())["columns"] == ["text", "text_pair"]
-    assert len(kbs.predict(pairs, {"text": ["a heron"], "text_pair": ["a river"]})) == 1
-    with pytest.raises(kbs.UserError, match="'text' and 'text_pair', which it was trained on, not 'text'"):
-        kbs.predict(pairs, {"text": ["a heron"]})
-    with pytest.raises(kbs.UserError, match="text_pair"):
-        kbs.evaluate(pairs, {"text": ["a heron"], "label": ["yes"]})
-    Path("single.csv").write_text("text,label\na heron,yes\n")
-    with pytest.raises(kbs.UserError, match=r"single\.csv: .*text_pair"):
-        kbs.evaluate(pairs, "single.csv")
-
-
-def test_a_model_of_texts_takes_no_pairs(finished):
-    with pytest.raises(kbs.UserError, match="reads 'text', which it was trained on, not 'text' and 'text_pair'"):
-        kbs.predict(finished, {"text": ["a heron"], "text_pair": ["a river"]})
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_columns_may_have_other_names(small, tokenizer, few):
-    for name in ("train", "dev"):
-        with Path(f"{name}.csv").open("w", newline="") as file:
-            rows = zip(few["text"], few["label"], strict=True)
-            csv.writer(file).writerows([("review", "animal"), *rows])
-    names = {"text": "review", "label": "animal"}
-    tuned(small, tokenizer, "train.csv", dev="dev.csv", header_names=names)
-    assert json.loads(Path("run/task.json").read_text())["header_names"] == names
-    assert kbs.evaluate("run", "dev.csv") == run_file("run")["results"]["dev"]
-    Path("plain.csv").write_text(Path("dev.csv").read_text().replace("review,animal", "text,label"))
-    with pytest.raises(kbs.UserError, match=r"plain\.csv: has no column 'review', but 'text', 'label'"):
-        kbs.evaluate("run", "plain.csv")
-    plain = {"text": "text", "label": "label"}
-    assert kbs.evaluate("run", "plain.csv", plain) == run_file("run")["results"]["dev"]
-
-
-# --- evaluation and prediction
-
-
-def test_every_example_weighs_the_same_in_an_evaluation(finished, animals, monkeypatch):
-    """Also those in a last batch of their own, whose label is wrong here."""
-    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 7)
-    texts = ["The heron sleeps.", *animals["text"][:14]]
-    labels = ["otter", *animals["label"][:14]]
-    model = FineTuned.load(finished)
-    scores = [row["scores"] for row in model.predict({"text": texts})]
-    losses = [-np.log(row[label]) for row, label in zip(scores, labels, strict=True)]
-    results = kbs.evaluate(finished, {"text": texts, "label": labels})
-    assert results["loss"] == pytest.approx(np.mean(losses), abs=1e-3)
-    assert results["accuracy"] == pytest.approx(14 / 15, abs=1e-4)
-
-
-def test_answers_keep_their_order_and_do_not_depend_on_their_neighbours(finished, animals, monkeypatch):
-    model = FineTuned.load(finished)
-    texts = [*animals["text"][:9], "", "otter", " ".join(animals["text"]), "otter"]
-    alone = [model.predict({"text": [text]})[0] for text in texts]
-    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 4)
-    together = model.predict({"text": texts})
-    for one, other in zip(alone, together, strict=True):
-        assert one["label"] == other["label"]
-        assert list(one["scores"].values()) == pytest.approx(list(other["scores"].values()), abs=1e-5)
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_no_row_is_padded_further_than_its_batch_needs(finished, monkeypatch):
-    model = FineTuned.load(finished)
-    shapes = set()
-    features = type(model.task).features
-
-    def seen(*arguments):
-        found = features(*arguments)
-        shapes.add(int(found.inputs["token_ids"].shape[1]))
-        return found
-
-    monkeypatch.setattr(type(model.task), "features", seen)
-    monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 2)
-    model.predict({"text": ["heron", "otter", "the heron watches the old river before dawn again and again"]})
-    assert min(shapes) < 8 < max(shapes)
-
-
-def test_no_rows_have_no_answers(finished):
-    assert kbs.predict(finished, {"text": []}) == []
-
-
-@pytest.mark.parametrize(
-    ("texts", "said"),
-    [
-        (["a heron", None], "row 2 has None, which is no string in the column 'text'"),
-        ([5], "row 1 has 5, which is no string in the column 'text'"),
-        ("a heron", "'text' is a single text; give a list of them"),
-    ],
-    ids=str,
-)
-def test_what_is_no_text_is_not_answered(finished, texts, said):
-    with pytest.raises(kbs.UserError, match=f"columns in memory: {said}"):
-        kbs.predict(finished, {"text": texts})
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_texts_may_come_in_an_array(finished):
-    texts = np.array(["a heron", "an otter"])
-    assert kbs.predict(finished, {"text": texts}) == kbs.predict(finished, {"text": list(texts)})
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_a_stream_is_answered_in_flat_memory(finished, monkeypatch):
-    monkeypatch.setattr(fine_tuned, "ROWS_AT_ONCE", 4)
-    taken = []
-
-    def rows():
-        for number in range(10):
-            taken.append(number)
-            yield {"text": f"otter {number}"}
-
-    stream = FineTuned.load(finished).predict_stream(rows())
-    row, answer = next(stream)
-    assert (row["text"], set(answer)) == ("otter 0", {"label", "score", "scores"})
-    assert len(taken) <= 5
-    assert [row["text"] for row, _ in stream] == [f"otter {number}" for number in range(1, 10)]
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_with_progress_bad_rows_are_found_before_the_first_answer(finished):
-    Path("texts.jsonl").write_text('{"text": "a heron"}\n' * 5 + '{"text": 5}\n')
-    model = FineTuned.load(finished)
-    with pytest.raises(kbs.UserError, match=r"texts\.jsonl: line 6"):
-        next(model.predict_file("texts.jsonl", {}, show_progress=True))
-    assert len(list(model.predict_file("texts.jsonl", {}, "skip", show_progress=True))) == 5
-
-
 # --- what is refused
 
 
@@ -401,130 +240,6 @@ def test_a_vocabulary_of_another_size_is_refused(small, tokenizer, animals):
     with pytest.raises(kbs.UserError, match="only 99 rows"):
         tuned(small.replace(vocab_size=99), tokenizer, animals)
     assert not Path("run").exists()
-
-
-@pytest.mark.parametrize(
-    ("damage", "named"),
-    [
-        (lambda file: file.write_text("{"), "is damaged"),
-        (lambda file: file.write_text("{}"), "is damaged"),
-        (lambda file: file.write_text('{"task": "classification", "max_length": "9", "labels": ["a"]}'), "is damaged"),
-        (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "of the task 'poetry'"),
-    ],
-    ids=["no json", "nothing in it", "wrong kinds", "unknown task"],
-)
-def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
-    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
-    FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
-    damage(Path("model/task.json"))
-    with pytest.raises(kbs.UserError, match=named):
-        FineTuned.load("model")
-
-
-def test_a_model_of_next_sentences_is_for_no_task(small, tokenizer):
-    kbs.BertNextSentencePredictor(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
-    with pytest.raises(kbs.UserError, match=r"holds no task\.json"):
-        FineTuned.load("model")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "task", "labels"),
-    [
-        ({"num_classes": 2}, "classification", ("LABEL_0", "LABEL_1")),
-        ({"num_classes": 2, "label_names": ("no", "yes")}, "classification", ("no", "yes")),
-        ({"num_classes": 1}, "regression", ()),
-        ({"num_classes": 2, "problem_type": "multi_label_classification"}, "multi-label", ("LABEL_0", "LABEL_1")),
-    ],
-)
-@pytest.mark.usefixtures("eagerly")
-def test_a_classifier_of_another_program_answers(small, tokenizer, arguments, task, labels, caplog):
-    kbs.BertTextClassifier(kbs.BertBackbone(small), **arguments).save_pretrained("model", tokenizer)
-    model = FineTuned.load("model")
-    assert (model.spec.task, model.spec.labels, model.spec.columns) == (task, labels, ("text",))
-    assert "holds no task.json; taken for" in caplog.text
-    assert len(model.predict({"text": ["a", "b"]})) == 2
-
-
-TAGS = ("O", "B-PER", "I-PER")
-
-
-@pytest.mark.parametrize(
-    ("made", "asked", "task", "columns", "labels"),
-    [
-        (lambda backbone: kbs.BertTokenClassifier(backbone, 3, TAGS), None, "ner", ("text",), TAGS),
-        (kbs.BertQuestionAnswerer, None, "qa", ("question", "context"), ()),
-        (kbs.BertMultipleChoice, None, "choice", ("context", "choices"), ()),
-        (
-            lambda backbone: kbs.BertTextClassifier(backbone, 2),
-            "pair-classification",
-            "pair-classification",
-            ("text", "text_pair"),
-            ("LABEL_0", "LABEL_1"),
-        ),
-        (
-            lambda backbone: kbs.BertTextClassifier(backbone, 1, "multi_label_classification"),
-            "multi-label",
-            "multi-label",
-            ("text",),
-            ("LABEL_0",),
-        ),
-    ],
-)
-@pytest.mark.usefixtures("eagerly")
-def test_another_program_s_model_answers_for_the_task_of_its_head(small, tokenizer, made, asked, task, columns, labels):
-    made(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
-    model = FineTuned.load("model", task=asked)
-    assert (model.spec.task, model.spec.columns, model.spec.labels) == (task, columns, labels)
-    raw = {name: [["a", "b"]] if name == "choices" else ["a heron"] for name in columns}
-    assert len(kbs.predict("model", raw, task=asked)) == 1
-
-
-@pytest.mark.parametrize(
-    ("made", "asked", "message"),
-    [
-        (kbs.BertPretrainer, "qa", r"holds a BertPretrainer, which has no head for qa; make one with .*--task qa"),
-        (lambda backbone: kbs.BertTextClassifier(backbone, 2), "ner", "labels are none; ner wants tags"),
-        (lambda backbone: kbs.BertTokenClassifier(backbone, 2, ("X", "Y")), None, "labels are X, Y; ner wants tags"),
-        (
-            lambda backbone: kbs.BertTextClassifier(backbone, 2, "multi_label_classification"),
-            "classification",
-            "was made for multi_label_classification",
-        ),
-        (kbs.BertPretrainer, "poetry", "`task`: 'poetry' is unknown"),
-    ],
-)
-def test_a_model_without_a_head_for_the_task_is_named(small, tokenizer, made, asked, message):
-    made(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
-    with pytest.raises(kbs.UserError, match=message):
-        FineTuned.load("model", task=asked)
-
-
-@pytest.mark.parametrize(
-    ("outputs", "asked", "message"),
-    [
-        (
-            1,
-            "classification",
-            "gives 1 scores for a text; the task classification has a score for each of at least two",
-        ),
-        (2, "regression", "gives 2 scores for a text; the task regression has one score"),
-    ],
-)
-def test_outputs_that_do_not_fit_the_task_are_named(small, tokenizer, outputs, asked, message):
-    kbs.BertTextClassifier(kbs.BertBackbone(small), outputs).save_pretrained("model", tokenizer)
-    told = json.loads(Path("model/config.json").read_text())
-    told.pop("problem_type")
-    Path("model/config.json").write_text(json.dumps(told))
-    with pytest.raises(kbs.UserError, match=message):
-        FineTuned.load("model", task=asked)
-
-
-def test_a_run_is_asked_for_its_own_task(small, tokenizer):
-    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
-    FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
-    assert FineTuned.load("model", task="classification").spec == spec
-    with pytest.raises(kbs.UserError, match="was fine-tuned for classification, not multi-label"):
-        FineTuned.load("model", task="multi-label")
 
 
 # --- several devices
