@@ -13,25 +13,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 import tensorflow as tf
+from animal_documents import document, write_corpus
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
 from keras_bert_scratch.training import pretraining, resumable
 
-ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "magpie")
-PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
-DEEDS = ("watches", "crosses", "circles", "leaves", "guards", "explores", "remembers", "avoids")
-
-
-def document(number: int) -> list[str]:
-    """A document of a few sentences about one animal and one place, so that its sentences belong together."""
-    animal, place = ANIMALS[number % 8], PLACES[(number // 8) % 8]
-    deeds = itertools.islice(itertools.cycle(DEEDS), number, number + 6)
-    return [f"Day {day}: the {animal} {deed} the old {place} before dawn." for day, deed in enumerate(deeds, 1)]
-
-
 # The files that take longest: they come first, so that no process waits at the end for the last of them.
-LONGEST = ("test_demo.py", "test_notebooks.py", "test_distribution.py", "test_kills.py", "test_run.py", "test_runs.py")
+LONGEST = (
+    *("test_demo.py", "test_notebooks.py", "test_distribution.py", "test_kills.py", "test_run.py"),
+    *("test_runs.py", "test_interrupted_runs.py"),
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -52,12 +44,6 @@ def fresh_folder(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def documents() -> list[list[str]]:
     return [document(number) for number in range(64)]
-
-
-def write_corpus(documents: list[list[str]], path: Path) -> Path:
-    """The documents as a text file, parted by blank lines."""
-    path.write_text("\n\n".join("\n".join(sentences) for sentences in documents))
-    return path
 
 
 @pytest.fixture(scope="session")

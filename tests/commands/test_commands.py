@@ -1,15 +1,8 @@
-"""The command line as a user meets it: help, bad input, interruption, a full disk."""
+"""The command line as a user meets it: help, answers, interruption."""
 
-import contextlib
-import errno
-import io
-import json
-import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,33 +10,22 @@ import pytest
 from commands.calls import KERAS_BERT, keras_bert, refused
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import main
+from keras_bert_scratch.commands import main
 
-VERBS = (
-    *("demo", "vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict"),
-    *("glue", "export", "convert", "inspect"),
-)
+NAMES = [module.__name__.rpartition(".")[2] for module in main.VERBS]
 
 
-@pytest.fixture
-def model(small, tokenizer) -> Path:
-    """A classifier and all that belongs to it, without training."""
-    spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
-    kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
-    return Path("model")
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_help_ends_in_an_example(verb):
+@pytest.mark.parametrize("verb", NAMES)
+def test_every_help_has_an_example(verb):
     result = keras_bert(verb, "--help")
     assert result.exit_code == 0
-    last = result.output.strip().splitlines()[-1].strip()
-    assert last.startswith(f"keras-bert {verb} ")
+    _, _, end = result.output.partition("Example:")
+    assert end.strip().startswith(f"keras-bert {verb} ")
 
 
 def test_help_lists_every_verb():
     shown = keras_bert("--help").output
-    assert all(verb in shown for verb in VERBS)
+    assert all(verb in shown for verb in NAMES)
 
 
 def test_inspect_tells_what_things_are(model, records, corpus):
@@ -106,202 +88,6 @@ def test_evaluate_measures_a_pretrained_model_on_records(small, tokenizer, recor
     assert "masked lm accuracy" in result.output
 
 
-# --- what bad input gets
-
-
-def test_a_corpus_that_is_missing_empty_or_not_text(tmp_path):
-    Path("empty.txt").write_text("")
-    Path("latin.txt").write_bytes(b"caf\xe9")
-    for verb in (["vocab", "--out", "v.txt"], ["tfrecords", "--vocab", "vocab.txt", "--out", "records"]):
-        kbs.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")).save("vocab.txt")
-        refused(verb[0], "missing.txt", *verb[1:], saying=r"missing\.txt: no such file or folder; check")
-        refused(verb[0], "empty.txt", *verb[1:], saying=r"empty\.txt: holds no text; give")
-        refused(verb[0], "latin.txt", *verb[1:], saying=r"latin\.txt: line 1 is not UTF-8 .*iconv")
-    assert {entry.name for entry in tmp_path.iterdir()} == {"empty.txt", "latin.txt", "vocab.txt"}
-
-
-def test_a_vocabulary_without_mask(corpus):
-    Path("vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n")
-    refused("tfrecords", corpus, "--vocab", "vocab.txt", "--out", "r", saying=r"vocab\.txt: lacks \[MASK\]; add")
-
-
-def test_records_of_another_vocabulary(records, corpus, documents, config, tokenizer):
-    other = kbs.learn_vocabulary((sentence for document in documents for sentence in document), size=120)
-    kbs.build_records([corpus], kbs.BertTokenizer(other), "others")
-    common = ["--preset", "bert-tiny", "--steps", "1", "--length", "32", "--out", "run"]
-    refused("pretrain", records, "--eval", "others", *common, saying="others: .* another vocabulary .*sha256")
-    kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
-    refused("evaluate", "pretrained", "--data", "others", saying="others: .* another vocabulary")
-    assert not Path("run").exists()
-
-
-def test_rows_longer_than_the_position_table(records):
-    argv = ["--preset", "bert-tiny", "--steps", "1", "--length", "513", "--out", "run"]
-    refused("pretrain", records, *argv, saying=r"(--length|`max_length`): 513 .* 512 positions .*; ask for at most")
-
-
-def test_labels_outside_the_range(model):
-    Path("dev.csv").write_text("text,label\na,yes\nb,no\nc,perhaps\n")
-    refused(
-        "evaluate",
-        model,
-        "--data",
-        "dev.csv",
-        saying=r"dev\.csv: line 4 has the label 'perhaps'.*none of 'no', 'yes'; ",
-    )
-
-
-def test_folders_in_use(records, corpus, model):
-    Path("thesis").mkdir()
-    Path("thesis/chapter.txt").write_text("years of work")
-    out = ["--out", "thesis"]
-    refused("tfrecords", corpus, "--vocab", records / "vocab.txt", *out, saying="thesis: exists already; delete it or")
-    refused("pretrain", records, "--preset", "bert-tiny", "--steps", "1", *out, saying="thesis: exists already")
-    refused("export", model, *out, saying="thesis: exists already")
-    refused("demo", *out, saying="thesis: exists already")
-    refused("vocab", corpus, "--out", "thesis/chapter.txt", saying=r"chapter\.txt: exists already")
-    assert Path("thesis/chapter.txt").read_text() == "years of work"
-
-
-@pytest.mark.parametrize(
-    ("argv", "saying"),
-    [
-        (
-            ["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"],
-            "nothing: holds no records; name a folder",
-        ),
-        (["pretrain", "{records}", "--preset", "bert-hug", "--steps", "1", "--out", "r"], "'bert-hug' is unknown"),
-        (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give one"),
-        (
-            ["pretrain", "{records}", "--preset", "bert-tiny", "--steps", "1", "--optimizer", "sgd", "--out", "r"],
-            "--optimizer: 'sgd' is unknown; choose one of adamw, lamb",
-        ),
-        (
-            ["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"],
-            "error: --budget: 'soon' is no duration",
-        ),
-        (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
-        (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing: no such folder; check"),
-        (["finetune", "--train", "t.csv", "--init", "a", "--task", "poetry", "--out", "r"], "'poetry' is unknown"),
-        (["predict", "nothing", "text"], "nothing: no such folder; check the path"),
-        (["export", "nothing", "--out", "m"], "nothing: no such folder; check the path"),
-        (
-            ["vocab", "nothing", "--size", "3", "--out", "v.txt"],
-            "--size: must be more than the 5 special tokens, not 3",
-        ),
-        (["demo", "--minutes", "nan"], "--minutes: must be more than 0, not nan"),
-        (["demo", "--minutes", "inf"], "--minutes: must be more than 0, not inf"),
-        (["demo", "--minutes", "0"], "--minutes: must be more than 0, not 0.0"),
-        (["launch", "--", "export", "run"], "COMMAND: 'export' does not train on several workers; give one of pretr"),
-        (["inspect", "nothing"], "nothing: no such file or folder"),
-        (["convert", "nothing", "out", "--to", "huggingface"], "nothing: no such folder; check the path"),
-        (["convert", "{records}/vocab.txt", "out", "--to", "huggingface"], "txt: is no folder; give the folder that"),
-        (["convert", "{records}", "out", "--to", "huggingface"], "holds no model"),
-        (["inspect", "."], "holds no model"),
-        (["demo", "--minutes", "0"], "--minutes: must be more than 0"),
-    ],
-    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
-)
-def test_mistyped_commands(records, argv, saying):
-    refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_optimizer_and_layer_decay_belong_to_the_run(records):
-    small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
-    argv = ["pretrain", records, *small, "--steps", "2", "--out", "run"]
-    result = keras_bert(*argv, "--optimizer", "lamb")
-    assert result.exit_code == 0, result.output
-    assert json.loads(Path("run/run.json").read_text())["settings"]["training"]["optimizer"] == "lamb"
-    refused(*argv, saying=r"run: already holds a run with training\.optimizer lamb, not adamw")
-
-    Path("train.csv").write_text("text,label\na,yes\nb,no\n")
-    argv = ["finetune", "--train", "train.csv", "--vocab", records / "vocab.txt", *small, "--out", "tuned"]
-    result = keras_bert(*argv, "--layer-decay", "0.9")
-    assert result.exit_code == 0, result.output
-    assert json.loads(Path("tuned/run.json").read_text())["settings"]["training"]["layer_decay"] == 0.9
-    refused(*argv, saying=r"tuned: already holds a run with training\.layer_decay 0\.9, not 1\.0")
-
-
-def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypatch):
-    def fails(*args, **kwargs):
-        raise kbs.UserError("`num_shards`: must be less; or give `bad_bytes='replace'`")
-
-    monkeypatch.setattr("keras_bert_scratch.data.records.build.build_records", fails)
-    vocabulary.save("vocab.txt")
-    argv = ["tfrecords", corpus, "--vocab", "vocab.txt", "--out", "records"]
-    refused(*argv, saying="error: --shards: must be less; or give --bad-bytes replace")
-
-
-FINETUNE = ("finetune", "--train", "t.csv", "--init", "a", "--out", "r")
-MISTYPED = [
-    # the words, and the one line that they bring
-    (["pretrian", "records"], r"No such command 'pretrian'. Did you mean 'pretrain'\? \('.* --help' lists all\)"),
-    (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], r"No such option: --sise \(.*--size.*vocab --help' lists"),
-    (["vocab", "text.txt", "--size", "ten", "--out", "v.txt"], "Invalid value for '--size': .*integer"),
-    (["vocab", "text.txt", "--size", "10"], "Missing option '--out' "),
-    (["vocab", "--size", "10", "--out", "v.txt"], "Missing argument"),
-    (["evaluate", "run", "more", "--data", "d.csv"], r"unexpected extra argument\(s\) \(more\)"),
-    (["launch", "-n", "0", "--", "pretrain"], "'-n'"),
-    (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", "-1"], "'--seed'"),
-    (["tfrecords", "text.txt", "--vocab", "v.txt", "--out", "r", "--seed", str(2**32)], "'--seed'"),
-    (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
-    # Options of a task.
-    ([*FINETUNE, "--treshold", "0.4"], "No such option: --treshold"),
-    ([*FINETUNE, "--task", "multi-label", "--threshold", "2"], "--threshold: is a probability"),
-    ([*FINETUNE, "--save-every", "5"], "--save-every: '5' is no duration; write it like 90s"),
-]
-
-
-@pytest.fixture(scope="module")
-def backbone(small, tokenizer, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("backbone") / "a"
-    kbs.BertBackbone(small).save_pretrained(path, tokenizer)
-    return path
-
-
-@pytest.mark.parametrize(("argv", "line"), MISTYPED)
-def test_mistyped_words_are_one_line(argv, line, backbone):
-    shutil.copytree(backbone, "a")
-    Path("t.csv").write_text("text,labels\na,x\nb,y\n")
-    result = keras_bert(*argv)
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
-    assert re.match(rf"error: .*{line}", result.stderr), result.stderr
-
-
-def test_the_default_task_has_its_options(backbone):
-    Path("t.csv").write_text("text,label\na,x\nb,y\n")
-    shutil.copytree(backbone, "a")
-    refused(*FINETUNE, "--class-weights", "balancd", saying="^error: --class-weights: ")
-
-
-def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
-    vocabulary.save("vocab.txt")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    ended = subprocess.run([*KERAS_BERT, "inspect", "vocab.txt"], capture_output=True, text=True, env=environment)
-    assert ended.returncode == 0
-    assert ended.stderr == ""
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_texts_that_the_screen_cannot_show_are_answered(model, monkeypatch):
-    """In an encoding that has no such characters, to which Python would end by an error; JSON stays JSON."""
-    Path("texts.jsonl").write_text(json.dumps({"text": "日本 \U0001f600"}) + "\n")
-    for argv in (["predict", "model", "日本 \U0001f600"], ["predict", "model", "--data", "texts.jsonl"]):
-        screen = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
-        monkeypatch.setattr(sys, "stdout", screen)
-        monkeypatch.setattr(sys, "argv", ["keras-bert", *argv])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        screen.flush()
-        shown = screen.buffer.getvalue().decode("latin-1")
-        assert ended.value.code == 0, shown
-        if "--data" in argv:
-            assert json.loads(shown)["text"] == "日本 \U0001f600"
-        else:
-            assert shown.endswith("\\u65e5\\u672c \\U0001f600\n")
-
-
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
     argv = ["pretrain", str(records), "--preset", "bert-tiny", "--steps", "250", "--batch", "2"]
     argv += ["--length", "16", "--out", "run"]
@@ -321,59 +107,3 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
     again = keras_bert(*argv)
     assert again.exit_code == 0, again.output
     assert Path("run/model.weights.h5").exists()
-
-
-@pytest.fixture
-def read_only_disk(small_disk):
-    """A file system that takes nothing."""
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    return small_disk
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_a_read_only_file_system(read_only_disk, records, corpus, model):
-    out = read_only_disk / "out"
-    Path("train.csv").write_text("text,label\na,yes\nb,no\n")
-    small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
-    for argv in (
-        ["vocab", corpus, "--size", "150", "--out", out],
-        ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", out],
-        ["pretrain", records, *small, "--steps", "1", "--out", out],
-        ["finetune", "--train", "train.csv", "--vocab", records / "vocab.txt", *small, "--out", out],
-        ["export", model, "--out", out],
-        ["convert", model, out, "--to", "huggingface"],
-        ["demo", "--minutes", "1", "--out", out],
-    ):
-        refused(*argv, saying=rf"{out}.*: is on a read-only file system; choose another place")
-
-
-def test_errors_of_files_that_are_read_are_one_line_too(monkeypatch, vocabulary):
-    def fails(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied", "vocab.txt")
-
-    vocabulary.save("vocab.txt")
-    monkeypatch.setattr(kbs.Vocabulary, "load", fails)
-    refused("inspect", "vocab.txt", saying=r"vocab\.txt: permission is denied; change the permissions")
-
-
-@pytest.mark.usefixtures("eagerly")
-def test_a_full_disk(small_disk, records, corpus, model):
-    disk = small_disk
-    pretrain = ["pretrain", records, "--preset", "bert-tiny", "--steps", "2", "--length", "16", "--out", disk / "run"]
-    refused(*pretrain, saying="disk/run.*: the disk is full; free some space")
-    assert not (disk / "run/model.weights.h5").exists()
-    shutil.rmtree(disk / "run")
-
-    refused("export", model, "--out", disk / "saved", saying="disk/saved: the disk is full")
-    assert not list(disk.iterdir())
-
-    (disk / "ballast").write_bytes(bytes(600 * 1024 - 8192))
-    tfrecords = ["tfrecords", corpus, "--vocab", records / "vocab.txt", "--out", disk / "records"]
-    refused(*tfrecords, saying=r"disk/\.partial-records.*: the disk is full; free some space")
-    assert [entry.name for entry in disk.iterdir()] == ["ballast"]
-
-    with contextlib.suppress(OSError), (disk / "ballast").open("ab", buffering=0) as ballast:
-        while ballast.write(bytes(512)):
-            pass
-    refused("vocab", corpus, "--size", "150", "--out", disk / "vocab.txt", saying="disk/vocab.txt: the disk is full")
-    assert [entry.name for entry in disk.iterdir()] == ["ballast"]

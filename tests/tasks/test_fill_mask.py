@@ -1,8 +1,7 @@
-"""Filling masks, against the model asked row by row; the pseudo-perplexity of texts."""
+"""Filling masks, against the model asked row by row."""
 
 import itertools
 import json
-import math
 from pathlib import Path
 
 import keras
@@ -10,15 +9,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tasks.answers import check_same
+from tasks.small_masked_model import (
+    DOT,
+    ED,
+    EMPTY,
+    ING,
+    KYO,
+    MASK,
+    PAD,
+    PLAY,
+    SEP,
+    TASK,
+    TOKENS,
+    UNK,
+    UNUSED,
+    WHOLE,
+    A,
+    B,
+    all_probabilities,
+    asking,
+    log_likelihood,
+    probabilities,
+)
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks import fill_mask
-from keras_bert_scratch.tasks.registry import get_task
 
-TASK = get_task("fill-mask")
-TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused7]", "a", "b", "play", "##ing", "##ed", ".", "京", "")
-PAD, UNK, CLS, SEP, MASK, UNUSED, A, B, PLAY, ING, ED, DOT, KYO, EMPTY = range(len(TOKENS))
 WORDS = {A, B, PLAY, DOT, KYO}  # what may stand at the start of a word
 
 
@@ -33,34 +50,9 @@ def letters() -> kbs.BertTokenizer:
     return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
 
 
-def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
-    """A network of random weights that is sure of itself; `options` are those of asking."""
-    keras.utils.set_random_seed(1)
-    config = kbs.BertConfig(
-        vocab_size=len(TOKENS), num_layers=1, hidden_size=16, num_heads=2, max_position_embeddings=16
-    )
-    model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.7), pooler=False))
-    spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 5, "targets": []})
-    return kbs.FineTuned(model, letters, spec).asking(**options)
-
-
 @pytest.fixture(scope="module")
 def model(letters) -> kbs.FineTuned:
     return asking(letters)
-
-
-def all_probabilities(model: kbs.FineTuned, rows: list[tuple[list[int], int]]) -> np.ndarray:
-    """What the model says of one piece of each row; the rows are made here, and equally long."""
-    ids = np.array([[CLS, *pieces, SEP] for pieces, _ in rows], np.int32)
-    inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": 0 * ids + 1}
-    positions = np.array([[position + 1] for _, position in rows], np.int32)
-    logits = np.asarray(model.model({**inputs, "mask_positions": positions}), np.float64)[:, 0]
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def probabilities(model: kbs.FineTuned, pieces: list[int], position: int) -> np.ndarray:
-    return all_probabilities(model, [(pieces, position)])[0]
 
 
 def chain(model: kbs.FineTuned, pieces: list[int], fillings: list[dict[int, int]]) -> list[float]:
@@ -223,127 +215,6 @@ def test_a_target_is_scored_piece_by_piece(model):
 def test_options_that_cannot_be_are_named(model, options, named):
     with pytest.raises(kbs.UserError, match=named):
         model.asking(**options).predict({"text": ["[MASK]"]})
-
-
-# --- rows
-
-
-def rows_of(letters, text: str, max_length: int) -> list[str]:
-    """The rows of one text, as text; the piece that is asked for in angle brackets."""
-    spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 1, "targets": []})
-    inputs = TASK.features(spec, letters, {"text": tf.constant([text])}).inputs
-    shown = []
-    for ids, mask, (position,) in zip(
-        *(inputs[name].numpy() for name in ("token_ids", "padding_mask", "mask_positions")), strict=True
-    ):
-        tokens = [TOKENS[token] for token in ids[: mask.sum()]]
-        tokens[position] = f"<{tokens[position]}>"
-        shown.append(" ".join(tokens).replace("[MASK]", "_"))
-    return shown
-
-
-@pytest.mark.parametrize(
-    ("text", "length", "rows"),
-    [
-        (
-            "playing a played",
-            9,
-            [
-                "[CLS] <_> _ a play ##ed [SEP]",
-                "[CLS] play <_> a play ##ed [SEP]",
-                "[CLS] play ##ing <_> play ##ed [SEP]",
-                "[CLS] play ##ing a <_> _ [SEP]",
-                "[CLS] play ##ing a play <_> [SEP]",
-            ],
-        ),
-        # Beyond a row: as much before the piece as behind it, at an end all that has room.
-        ("a b a b [MASK] . . . b", 6, ["[CLS] a b <_> . [SEP]"]),
-        ("[MASK] a b a b a [MASK]", 5, ["[CLS] <_> a b [SEP]", "[CLS] b a <_> [SEP]"]),
-        # What is hidden ends where the row does.
-        (
-            "a playinging",
-            5,
-            [
-                "[CLS] <_> play ##ing [SEP]",
-                "[CLS] a <_> _ [SEP]",
-                "[CLS] play <_> _ [SEP]",
-                "[CLS] play ##ing <_> [SEP]",
-            ],
-        ),
-        ("", 5, ["[CLS] <_> [SEP]"]),
-        ("[SEP]", 9, ["[CLS] <_> [UNK] [UNK] [SEP]", "[CLS] [UNK] <_> [UNK] [SEP]", "[CLS] [UNK] [UNK] <_> [SEP]"]),
-    ],
-)
-def test_rows(letters, text, length, rows):
-    assert rows_of(letters, text, length) == rows
-
-
-# --- whole texts
-
-
-def log_likelihood(model: kbs.FineTuned, pieces: list[int]) -> float:
-    """By the definition: each piece where it and the later pieces of its word are hidden."""
-    total = 0.0
-    for position, piece in enumerate(pieces):
-        end = position + 1
-        while end < len(pieces) and TOKENS[pieces[end]].startswith("##"):
-            end += 1
-        hidden = [*pieces[:position], *[MASK] * (end - position), *pieces[end:]]
-        total += math.log(probabilities(model, hidden, position)[piece])
-    return total
-
-
-WHOLE = {"Playing a played b.": [PLAY, ING, A, PLAY, ED, B, DOT], "chess": [UNK], "": [], "playinged": [PLAY, ING, ED]}
-
-
-def test_pseudo_perplexity_is_that_of_its_definition(model, monkeypatch):
-    monkeypatch.setattr(fill_mask, "ROWS_AT_ONCE", 2)
-    true = sum(log_likelihood(model, pieces) for pieces in WHOLE.values())
-    _, examples = TASK.read({"text": list(WHOLE)}, model.spec)
-    results = model.evaluate(examples)
-    expected = {"pseudo_perplexity": math.exp(-true / 11), "pseudo_perplexity_per_word": math.exp(-true / 7)}
-    expected |= {"pieces": 11, "words": 7, "unknown_pieces": 1, "loss": -true / 11, "examples": 4}
-    assert results == pytest.approx(expected, rel=1e-3)
-
-
-def test_of_no_pieces_there_is_none(model):
-    _, examples = TASK.read({"text": ["", " \n"]}, model.spec)
-    results = model.evaluate(examples)
-    assert (results["pseudo_perplexity"], results["pseudo_perplexity_per_word"], results["pieces"]) == (None, None, 0)
-
-
-def test_a_long_text_counts_every_piece_once(letters):
-    model = asking(letters, max_length=7)
-    pieces = [A, PLAY, ING, B] * 4
-    _, examples = TASK.read({"text": ["a playing b " * 4]}, model.spec)
-    total = 0.0
-    for position, piece in enumerate(pieces):
-        start = min(max(position - 2, 0), len(pieces) - 5)
-        row = list(pieces)
-        row[position] = MASK
-        if piece == PLAY:
-            row[position + 1] = MASK
-        total += math.log(probabilities(model, row[start : start + 5], position - start)[piece])
-    results = model.evaluate(examples)
-    assert results["pieces"] == 16
-    assert results["loss"] == pytest.approx(-total / 16, abs=1e-3)
-
-
-def test_windows_are_numbered_as_batches_take_them(model):
-    """`fit` and its validation take windows one by one."""
-    spec, examples = TASK.read({"text": list(WHOLE)}, model.spec)
-    data = kbs.TaskData(TASK, spec, examples, model.tokenizer)
-    assert len(data) == 12  # the empty text's counts nothing
-    rows = [
-        (tuple(ids[mask == 1]), label)
-        for inputs, labels, weights in data.evaluation_batches(5).as_numpy_iterator()
-        for ids, mask, (label,), (weight,) in zip(
-            inputs["token_ids"], inputs["padding_mask"], labels, weights, strict=True
-        )
-        if weight
-    ]
-    assert sorted(label for _, label in rows) == sorted(itertools.chain(*WHOLE.values()))
-    assert ((CLS, PLAY, MASK, MASK, SEP), ING) in rows
 
 
 # --- what is asked

@@ -1,81 +1,11 @@
-"""Questions: the official scores, where answers lie, and the best span over all windows by brute force."""
-
-import gzip
-import json
-from pathlib import Path
+"""Questions: where answers lie, the best span over all windows by brute force, the threshold of no answer."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tasks.small_questions import MAX_LENGTH, TASK, one, read
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.answer_scores import (
-    answer_scores,
-    answer_scores_with_none,
-    best_threshold,
-    tuned_threshold,
-)
-from keras_bert_scratch.tasks.registry import get_task
-
-TASK = get_task("qa")
-OPTIONS = {"overlap": 4, "max_question_length": 4, "max_answer_length": 3, "null_threshold": 0.0}
-MAX_LENGTH = 23  # leaves 16 pieces of a passage
-
-
-def read(source, on_bad_row="fail", **options):
-    return TASK.read(source, kbs.Spec("qa", (), MAX_LENGTH, options={**OPTIONS, **options}), on_bad_row)
-
-
-def one(context: str, text: str, start: int) -> dict:
-    return {"question": ["a"], "context": [context], "answers": [[{"text": text, "answer_start": start}]]}
-
-
-# --- the published scripts' scores
-
-
-@pytest.mark.parametrize(
-    ("given", "true", "v1", "v2"),
-    [
-        ("The", "a", (100, 0), (100, 100)),
-        ("U.S.", "US", (100, 100), (100, 100)),
-        ("well-known", "well known", (0, 0), (0, 0)),
-        ("the Otter!", "otter", (100, 100), (100, 100)),
-        ("otter", "the otter of Rome", (0, 50), (0, 50)),
-        ("a a b", "a b b", (0, 200 / 3), (0, 200 / 3)),
-        ("", "otter", (0, 0), (0, 0)),
-        ("otter\u00a0\u2009heron", "otter heron", (100, 100), (100, 100)),
-        ("“otter”", "otter", (0, 0), (0, 0)),
-    ],
-)
-def test_official_scores(given, true, v1, v2):
-    assert tuple(answer_scores([given], [[true]]).values()) == pytest.approx(v1)
-    results = answer_scores_with_none([given], [[true]])
-    assert (results["exact_match"], results["f1"]) == pytest.approx(v2)
-
-
-def test_the_best_of_several_answers_counts():
-    assert answer_scores(["the river", "x"], [["lake", "River"], ["y"]]) == {"exact_match": 50.0, "f1": 50.0}
-
-
-def test_questions_without_answer():
-    results = answer_scores_with_none(["", "x", "y"], [[], [], ["y"]])
-    assert results["exact_match"] == pytest.approx(200 / 3)
-    assert (results["no_answer_f1"], results["has_answer_f1"]) == (50.0, 100.0)
-    # An answer that is an article alone has no words, so the question counts as one to answer by nothing.
-    assert answer_scores_with_none([""], [["the"]])["exact_match"] == 100.0
-
-
-@pytest.mark.parametrize(
-    ("odds", "expected"),
-    [
-        ([-2.0, 3.0, 1.0], (100.0, 1.0)),  # both answers are given up to 1.0, the question without answer lies above
-        ([3.0, -2.0, 4.0], (200 / 3, 4.0)),
-        ([1.0, 1.0, 1.0], (200 / 3, 1.0)),
-    ],
-)
-def test_the_best_threshold(odds, expected):
-    assert best_threshold(["x", "y", "z"], [["x"], [], ["z"]], odds, "exact_match") == pytest.approx(expected)
-
 
 # --- where answers lie
 
@@ -198,29 +128,6 @@ def test_a_passage_without_pieces_has_no_answer(letters):
 ODDS, BEST, ANSWERS = [-3.0, -1.0, -1.0, 2.0, 5.0], ["x", "y", "", "z", "v"], [["x"], ["y"], [], ["z"], []]
 
 
-@pytest.mark.parametrize("measure", ["exact_match", "f1"])
-@pytest.mark.parametrize("seed", range(5))
-def test_the_tuned_threshold_gives_the_best_score_there_is(measure, seed):
-    """By trying every threshold; questions of the same odds cannot be answered unlike."""
-    draws = np.random.default_rng(seed)
-    best = [["x", "x y", "v"][number] for number in draws.integers(0, 3, 12)]
-    answers = [[["x"], ["y z"], []][number] for number in draws.integers(0, 3, 12)]
-    odds = draws.integers(-4, 4, 12).astype(float)
-
-    def score(threshold: float) -> float:
-        given = ["" if odd > threshold else text for text, odd in zip(best, odds, strict=True)]
-        return answer_scores_with_none(given, answers)[measure]
-
-    found = tuned_threshold(best, answers, odds.tolist(), measure)
-    assert score(found) == pytest.approx(max(score(threshold) for threshold in np.arange(-5, 6)))
-    assert np.abs(odds - found).min() >= 0.5
-
-
-@pytest.mark.parametrize(("odds", "answers", "expected"), [([1.0], [[]], 0.0), ([1.0], [["x"]], 2.0)])
-def test_the_tuned_threshold_beyond_all_odds(odds, answers, expected):
-    assert tuned_threshold(["x"], answers, odds, "f1") == expected
-
-
 def test_an_open_threshold_is_settled_on_held_out_data():
     decoded = {
         "answer": np.array([b"x", b"y", b"", b"", b""]),  # at 0
@@ -275,89 +182,3 @@ def test_a_run_tells_what_became_of_its_answers_and_answers_by_its_threshold(sma
     assert stored == run.results["dev"]["null_threshold"] == kbs.Spec.load("run/best").options["null_threshold"]
     again = kbs.evaluate("run", data, on_bad_row="skip")
     assert again == {name: value for name, value in run.results["dev"].items() if not name.endswith("_at_0")}
-
-
-# --- reading
-
-
-def squad(*entries: dict) -> Path:
-    path = Path("some.json")
-    path.write_text(
-        json.dumps({"data": [{"paragraphs": [{"context": "The otter swims. 🦦 Ends", "qas": list(entries)}]}]})
-    )
-    return path
-
-
-def question(text: str, start: int, **more) -> dict:
-    return {"id": "q1", "question": "who", "answers": [{"text": text, "answer_start": start}], **more}
-
-
-def test_squad_and_tables_are_the_same_data():
-    path = squad(question("Ends", 19))
-    row = {"question": "who", "context": "The otter swims. 🦦 Ends", "id": "q1"}
-    Path("a.jsonl").write_text(json.dumps({**row, "answers": [{"text": "Ends", "answer_start": 19}]}))
-    Path("b.jsonl").write_text(json.dumps({**row, "answers": {"text": ["Ends"], "answer_start": [19]}}))
-    Path("packed.json.gz").write_bytes(gzip.compress(path.read_bytes()))
-    found = [read(source)[1] for source in (path, "packed.json.gz", "a.jsonl", "b.jsonl")]
-    assert len({examples.digest for examples in found}) == 1
-    assert (found[0].gold["start"].tolist(), found[0].gold["limit"].tolist()) == ([22], [26])
-    spec = kbs.Spec("qa", ("question", "context"), 64)
-    assert list(TASK.unlabelled(path, spec)) == list(TASK.unlabelled("a.jsonl", spec)) == [row]
-    assert list(found[0].carried["id"]) == ["q1"]
-
-
-@pytest.mark.parametrize(
-    ("entry", "named"),
-    [
-        (question("otter", 5), r"'q1' \(article 1, paragraph 1\) has the answer 'otter' at character 5.* it is at 4"),
-        (question("heron", 4), "'heron', which is not there"),
-        (question("otter", -20), "it is at 4"),
-        (question("otter", 4, question=" "), "has no text"),
-        (question(" ", 3), "empty answer"),
-    ],
-)
-def test_what_is_wrong_is_named(entry, named):
-    with pytest.raises(kbs.UserError, match=rf"some\.json: .*{named}"):
-        read(squad(entry))
-    _, examples = read(squad(entry, question("otter", 4, id="q2")), on_bad_row="skip")
-    assert (len(examples), sum(examples.skipped.values())) == (1, 1)
-
-
-def test_a_question_without_answer_needs_a_model_that_knows_such():
-    spec, _ = read(squad(question("otter", 4)))
-    with pytest.raises(kbs.UserError, match=r"'q1' .* has no answer, which none of the training questions lacked"):
-        TASK.read(squad(question("otter", 4, is_impossible=True)), spec)
-
-
-@pytest.mark.parametrize(
-    ("entry", "named"),
-    [
-        ({"id": "q1", "answers": []}, "missing text|has no value"),
-        ({"id": "q1", "question": 5, "answers": []}, "has 5, which is no string"),
-        ({"id": "q1", "question": "who"}, "has no 'answers'"),
-        (question("otter", "4"), "which are no answers"),
-        ({"id": "q1", "question": "who", "answers": [{"text": "otter"}]}, "which are no answers"),
-        ({"id": "q1", "question": "\ud800", "answers": []}, "surrogate"),
-    ],
-)
-def test_a_question_that_is_not_whole_is_named(entry, named):
-    with pytest.raises(kbs.UserError, match=rf"some\.json: the question 'q1' .*({named})"):
-        read(squad(entry))
-
-
-def test_impossible_questions_have_no_answer():
-    spec, examples = read(squad(question("otter", 4, is_impossible=True)))
-    assert spec.options["unanswerable"]
-    assert examples.gold["answers"] == [[]]
-
-
-@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"question": "a"}\n{"question": "b"}'])
-def test_what_is_not_squads_json_is_refused(content):
-    Path("a.json").write_text(content)
-    with pytest.raises(kbs.UserError, match=r"a\.json: is not SQuAD's JSON"):
-        read("a.json")
-
-
-def test_a_row_must_have_room_for_a_question_and_a_passage():
-    with pytest.raises(kbs.UserError, match="`max_length`: 23 leaves -44 pieces of a passage beside a question of 64"):
-        read(one("a", "a", 0), max_question_length=64)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import write_corpus
+from animal_documents import write_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

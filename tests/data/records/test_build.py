@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import write_corpus
+from animal_documents import write_corpus
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.corpus import blocks

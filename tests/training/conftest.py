@@ -1,0 +1,56 @@
+"""Small pretraining runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.tensor_file import read_tensors
+from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.options import TrainingOptions
+from keras_bert_scratch.training.pretraining import (
+    pretrain,
+)
+from keras_bert_scratch.training.training_state import steps_taken
+
+STEPS = 60
+
+
+def run_it(records, small, out, **changes):
+    arguments = {
+        "training": TrainingOptions(steps=STEPS, learning_rate=1e-3),
+        "batch_size": 4,
+        "max_length": 32,
+        **changes,
+    }
+    return pretrain(kbs.PretrainingRecords(records), small, out, **arguments)
+
+
+def weights(run: Path | str) -> dict[str, np.ndarray]:
+    return read_tensors(Path(run) / "model.weights.h5")
+
+
+@pytest.fixture(scope="session")
+def finished(records, small, tmp_path_factory, curves_are_not_drawn):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with curves_are_not_drawn():  # but here
+        run_it(records, small, out, held_out=kbs.PretrainingRecords(records))
+    return out
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """Presses Ctrl-C once, after that many steps."""
+
+    def press(step: int) -> None:
+        kept = StateKeeper.on_train_batch_end
+
+        def pressed(self, batch, logs=None):
+            if steps_taken(self.model) == step:
+                monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
+
+    return press

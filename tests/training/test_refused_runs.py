@@ -1,0 +1,89 @@
+"""What a run refuses, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+from training.conftest import run_it
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+from keras_bert_scratch.training.pretraining import (
+    SecondPhase,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batch_size": 8}, "batch_size 4, not 8"),
+        ({"seed": 5}, "seed 0, not 5"),
+        ({"training": TrainingOptions(steps=70)}, "training.steps 60, not 70"),
+    ],
+)
+def test_another_run_in_the_folder_is_refused(finished, records, small, changes, named):
+    with pytest.raises(kbs.UserError, match=named):
+        run_it(records, small, finished, held_out=kbs.PretrainingRecords(records), **changes)
+
+
+def test_a_folder_with_something_else_is_refused(records, small):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.txt").write_text("years of work")
+    with pytest.raises(kbs.UserError, match="thesis: exists already"):
+        run_it(records, small, "thesis")
+    assert [file.name for file in Path("thesis").iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"max_length": 65}, "`max_length`: 65 tokens are more than the 64 positions"),
+        ({"batch_size": 0}, "`batch_size`"),
+        ({"seed": -1}, "`seed`"),
+        ({"seed": 2**32}, "`seed`"),
+        ({"evaluate_every": 0}, "`evaluate_every`"),
+        ({"second_phase": SecondPhase(48, 0.5, -1)}, "`batch_size`"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(records, small, tmp_path, changes, named):
+    with pytest.raises(kbs.UserError, match=named):
+        run_it(records, small, "run", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_vocabulary_is_refused(records, small):
+    with pytest.raises(kbs.UserError, match=r"has 150 tokens, .* only 99 rows"):
+        run_it(records, small.replace(vocab_size=99), "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({}, "give one of the two"),
+        ({"steps": 1, "seconds": 1.0}, "give one of the two"),
+        ({"steps": 0}, "`steps`"),
+        ({"seconds": -1.0}, "`seconds`"),
+        ({"seconds": float("inf")}, "`seconds`"),
+        ({"steps": 1, "learning_rate": 0.0}, "`learning_rate`"),
+        ({"steps": 1, "learning_rate": float("nan")}, "`learning_rate`"),
+        ({"steps": 1, "learning_rate": float("inf")}, "`learning_rate`"),
+        ({"steps": 1, "warmup": 1.0}, "`warmup`"),
+        ({"steps": 1, "warmup": float("nan")}, "`warmup`"),
+    ],
+)
+def test_impossible_training_options_are_refused(arguments, named):
+    with pytest.raises(kbs.UserError, match=named):
+        TrainingOptions(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"dtype": "float8"}, "`dtype`"),
+        ({"accumulate": 0}, "`accumulate`"),
+        ({"on_nonfinite": "cry"}, "`on_nonfinite`"),
+        ({"save_seconds": float("nan")}, "`save_seconds`"),
+    ],
+)
+def test_impossible_run_options_are_refused(arguments, named):
+    with pytest.raises(kbs.UserError, match=named):
+        RunOptions(**arguments)
