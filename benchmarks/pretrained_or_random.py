@@ -1,7 +1,7 @@
-"""What pretraining is worth to a task: a pretrained model beside the same network from random weights, setting by setting.
+"""What pretraining is worth to a task: a pretrained model beside the same network from random weights.
 
-    python benchmarks/pretrained_or_random.py PRETRAINED TRAIN DEV [--labels 10000] [--seeds 5] [--rates 2e-4,7e-4,2e-3]
-        [--epochs 2] [--starts pretrained,0.02,0.06]
+    python benchmarks/pretrained_or_random.py PRETRAINED TRAIN DEV [--labels 10000] [--seeds 5]
+        [--rates 2e-4,7e-4,2e-3] [--epochs 2] [--starts pretrained,0.02,0.06]
 
 PRETRAINED is a run of `keras-bert pretrain`, as `demo/pretrained`; TRAIN and DEV are tables of `text` (or `sentence`)
 and `label`. A cell is the mean accuracy on DEV and its standard deviation over the seeds, after the last step of each
