@@ -51,6 +51,7 @@ def predict(
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
     from keras_bert_scratch.serving.asking import load
+    from keras_bert_scratch.serving.signatures import Signatures
     from keras_bert_scratch.tasks import embedding_files
 
     asked = load(model, task, given_options(ctx), dtype)
@@ -64,6 +65,11 @@ def predict(
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
+    if isinstance(asked, Signatures) and asked.columns not in (asked.columns[:1], ("text", "text_pair")):
+        raise UserError(
+            f"`text`: nothing in {model} says what its inputs {', '.join(asked.columns)} are; give a table "
+            "with these columns as `data`"
+        )
     columns = asked.columns if len(asked.columns) > 1 else (*asked.columns, "text_pair")
     raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
     for *row, answer in zip(*raw.values(), asked.predict(raw), strict=True):

@@ -15,6 +15,7 @@ import tensorflow_text  # noqa: F401  # registers the operations that the export
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.tasks.data.bad_rows import with_report
 from keras_bert_scratch.tasks.data.columns import as_tensor
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, texts_in_memory
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
@@ -102,13 +103,14 @@ class Signatures:
         show_progress: bool = False,
     ) -> Iterator[Answered]:
         """Yields each row of a table with its outputs, in flat memory; `show_progress` counts them on stderr."""
-        inputs = self._inputs[SIGNATURE]
+        inputs, several = self._inputs[SIGNATURE], len(self.columns) > 1
         columns = [
-            Column(name, kind="texts" if inputs[name].shape.rank == 2 else "text", flag=flag)
-            for name, flag in zip(self.columns, ("text", "pair"), strict=False)
+            Column(name, kind="texts" if inputs[name].shape.rank == 2 else "text", flag="" if several else "text")
+            for name in self.columns
         ]
         own = names_in_file(columns, header_names, data)
-        rows = (row.values for row in TableReader(data, columns, header_names=own, on_bad_row=on_bad_row))
+        reader = TableReader(data, columns, header_names=own, on_bad_row=on_bad_row)
+        rows = (row.values for row in with_report(reader))
         with ProgressBar("answering", "rows") if show_progress else contextlib.nullcontext() as bar:
             count = bar.counter(None) if bar else ignore
             while some := list(itertools.islice(rows, ROWS_AT_ONCE)):

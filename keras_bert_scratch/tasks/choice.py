@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.multiple_choice import BertMultipleChoice
-from keras_bert_scratch.tasks.data.bad_rows import BadRows
+from keras_bert_scratch.tasks.data.bad_rows import BadRows, rows_without_fault
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.data.texts import row_length
@@ -62,8 +62,11 @@ class Choice(Task):
         return spec, Examples(reader.path, raw, {"label": np.array(labels, np.int32)}, digest, bad.skipped)
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
-        for row in _reader(source, spec, COLUMNS, on_bad_row):
+        for row in rows_without_fault(_reader(source, spec, COLUMNS, on_bad_row), self.fault, on_bad_row):
             yield {**row.values, CHOICES: list(row.values[CHOICES])}
+
+    def fault(self, row: Mapping[str, Any]) -> BadRow | None:
+        return None if row[CHOICES] else BadRow("no choices", "has no choices", "give at least two")
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         choices = raw[CHOICES]

@@ -149,12 +149,15 @@ def class_weights_of(asked: str, labels: Sequence[str], names: Sequence[str]) ->
         return [len(labels) / (len(names) * labels.count(name)) for name in names]
     try:
         given = {name.strip(): float(weight) for name, _, weight in (part.rpartition("=") for part in asked.split(","))}
-        weights = [given.pop(name) for name in names]
+        weights = [given[name] for name in names]
     except (ValueError, KeyError):
-        given, weights = {"": 0.0}, []
-    if given or not all(weight >= 0 and np.isfinite(weight) for weight in weights):
+        weights = []
+    each_once = len(weights) == len(asked.split(","))
+    if not each_once or not all(weight >= 0 and np.isfinite(weight) for weight in weights):
         example = ",".join(f"{name}=1" for name in names)
         raise UserError(f"`class_weights`: {asked!r} is unknown; write none, balanced or a number for each: {example}")
+    if not any(weights):
+        raise UserError("`class_weights`: are all 0, from which nothing is learnt; give a label more than 0")
     return weights
 
 

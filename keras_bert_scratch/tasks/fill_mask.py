@@ -56,6 +56,10 @@ class FillMaskAsking:
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise UserError(f"`top_k`: must be at least 1, not {self.top_k}")
+        if isinstance(self.targets, str):
+            raise UserError(f"`targets`: is a single word, {self.targets!r}; give a list of words")
+        if len(set(self.targets)) < len(self.targets):
+            raise UserError(f"`targets`: name a word twice: {', '.join(self.targets)}; name it once")
 
 
 class FillMask(Task):

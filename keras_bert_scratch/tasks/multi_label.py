@@ -102,15 +102,18 @@ class MultiLabel(TextTask):
         true, predicted = gold["labels"], (decoded["scores"] >= thresholds_of(spec)).astype(np.int32)
 
         def f1(average: str | None) -> Any:
-            return metrics.f1_score(true, predicted, average=average, zero_division=0.0)
+            # With a label that no row has: scikit-learn would take a single column for two classes.
+            sides = (np.pad(labels, ((0, 0), (0, 1))) for labels in (true, predicted))
+            return metrics.f1_score(*sides, average=average, zero_division=0.0)
 
+        by_label = f1(None)[:-1]
         return {
             "f1_micro": float(f1("micro")),
-            "f1_macro": float(f1("macro")),
+            "f1_macro": float(np.mean(by_label)),
             # A row without labels that is answered with none counts 0, as in scikit-learn.
             "f1_samples": float(f1("samples")),
             "accuracy": float(np.mean(np.all(true == predicted, axis=1))),
-            "f1_by_label": dict(zip(spec.labels, map(float, f1(None)), strict=True)),
+            "f1_by_label": dict(zip(spec.labels, map(float, by_label), strict=True)),
         }
 
     def tunes(self, spec: Spec) -> str:

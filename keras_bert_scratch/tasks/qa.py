@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.question_answerer import BertQuestionAnswerer
 from keras_bert_scratch.tasks.answer_scores import (
     answer_scores,
@@ -41,6 +43,7 @@ from keras_bert_scratch.text.packing import pack_segments
 NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
 LEAST_ROOM = 16  # pieces of a passage beside a question
 THRESHOLD_DIGITS = 4
+MOST_MARK_BYTES = 64  # of marks behind a word
 ROWS_AT_ONCE = 1024  # whose answers are counted in one call; bounds its memory
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,10 @@ class Qa(Task):
     columns = (QUESTION, CONTEXT)
     carried = (ID,)
     windowed = True
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        # Who measures a model does not also tune it.
+        return self.settled(super().spec_of(checkpoint, directory), {})
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         room = spec.max_length - 3 - spec.options["max_question_length"]
@@ -169,6 +176,7 @@ class Qa(Task):
         first_byte = tf.where(possible, _at(notes["starts"], spans.start), 0)
         limit_byte = tf.where(possible, _at(notes["limits"], spans.end), 0)
         contexts = tf.repeat(notes["context"][:, None], NUM_SPANS, axis=1)
+        limit_byte = tf.where(possible, limit_byte + _marks_behind(contexts, limit_byte), 0)
         texts = tf.strings.substr(contexts, first_byte, limit_byte - first_byte)
         scores = spans.scores
         if may_lack_answer(spec):
@@ -281,6 +289,15 @@ def _pieces_of(
     begun = tf.cast(starts.flat_values < tf.gather(limit, row), tf.int32)
     first = tf.math.unsorted_segment_sum(before, row, starts.nrows())
     return first, tf.math.unsorted_segment_sum(begun, row, starts.nrows()) - 1
+
+
+def _marks_behind(texts: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+    """How many bytes of combining marks follow, which belong to the word although no piece has them.
+
+    An uncased tokenizer removes them (Unicode's category Mn): accents that stand alone, vowel signs of Devanagari.
+    """
+    behind = tf.strings.substr(texts, limit, tf.fill(tf.shape(limit), MOST_MARK_BYTES))
+    return tf.strings.length(behind) - tf.strings.length(tf.strings.regex_replace(behind, r"^(?:\p{Cf}*\p{Mn})+", ""))
 
 
 def _at(values: tf.RaggedTensor, index: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import REGRESSION
 from keras_bert_scratch.tasks.bag_of_words import numbers_by_words
 from keras_bert_scratch.tasks.data.tables import Column
@@ -31,11 +32,17 @@ class Regression(TextTask):
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, SCORE, on_bad_row)
         digest, scores = table.sha256, table.columns.pop("score")
-        gold = {"score": np.array(scores, np.float32)}
+        largest = float(np.finfo(np.float32).max)
+        for line, score in zip(table.lines, scores, strict=True):
+            if abs(score) > largest:
+                raise UserError(
+                    f"{table.path}: {table.unit} {line} has the score {score}, beyond float32; scale them all"
+                )
+        gold = {"score": np.array(scores, np.float64)}
         return spec, Examples(table.path, table.columns, gold, digest, table.skipped)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
-        return gold["score"], None
+        return tf.cast(gold["score"], tf.float32), None
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {"num_classes": 1, "problem_type": REGRESSION}

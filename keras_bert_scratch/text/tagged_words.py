@@ -54,8 +54,9 @@ def split_text(texts: tf.Tensor) -> TaggedWords:
         >>> split_text(tf.constant(["(Germany's U.S. trade, 5.975,74.)"])).words.to_list()[0]
         [b'(', b'Germany', b"'s", b'U.S.', b'trade', b',', b'5.975,74', b'.', b')']
     """
+    blank = tf.strings.regex_replace(texts, r"\x00", " ")  # at which the operation would end
     words, starts, limits = tensorflow_text.regex_split_with_offsets(
-        texts, rf"{_WORD}|\s+|\pZ+", keep_delim_regex_pattern=r"[^\s\pZ](?:.|\n)*"
+        blank, rf"{_WORD}|\s+|\pZ+", keep_delim_regex_pattern=r"[^\s\pZ](?:.|\n)*"
     )
     return TaggedWords(texts, words, tf.cast(starts.flat_values, tf.int32), tf.cast(limits.flat_values, tf.int32))
 

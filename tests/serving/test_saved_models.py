@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
+from commands.calls import refused
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving import asking, saved_model
@@ -84,6 +85,7 @@ def test_without_task_json_only_outputs_are_known(ner):
     assert kbs.predict("theirs", {"text": ["the otter"]})[0]["tags"] == answer["tags"]
     with pytest.raises(kbs.UserError, match=r"theirs: holds no task\.json, which tells what a SavedModel is for"):
         kbs.evaluate("theirs", {"words": [["a"]], "tags": [["O"]]})
+    refused("predict", "theirs", "the otter", "--pair", "a heron", saying="not text, text_pair")
     with pytest.raises(kbs.UserError, match="theirs: takes text, or words, not poem"):
         model.predict({"poem": ["a"]})
     with pytest.raises(kbs.UserError, match="row 1 has None, which is no string in the column 'text'"):
@@ -127,3 +129,8 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     [(row, answer)] = SavedModel("saved").predict_file("new.json", {})
     assert row == {"id": "q1", "question": "who", "context": "an otter"}
     assert answer["answer"] == "an otter"[answer["start"] : answer["end"]]
+    Path("saved/task.json").unlink()  # as another program's, whose inputs nothing tells apart
+    refused("predict", "saved", "who", "--pair", "an otter", saying="says what its inputs context, question are; give a")
+    Path("new.csv").write_text("question,context\nwho,an otter\n")
+    [(row, again)] = asking.load("saved").predict_file("new.csv", {})
+    assert (row, again["answer"]) == ({"context": "an otter", "question": "who"}, answer["answer"])

@@ -113,6 +113,14 @@ def test_what_is_wrong_is_named(choices, label, named):
     assert (len(examples), sum(examples.skipped.values())) == (1, 1)
 
 
+def test_choices_may_come_in_tuples(tuned):
+    raw = {"context": ["a"], "choices": [("b", "c")]}
+    (answer,) = tuned.predict(raw)
+    assert tuned.evaluate(TASK.read({**raw, "label": [answer["label"]]}, SPEC)[1])["accuracy"] == 1
+
+
 def test_choices_that_are_no_list_are_not_answered(tuned):
+    with pytest.raises(kbs.UserError, match="row 2 has no choices; give at least two"):
+        tuned.predict({"context": ["a", "b"], "choices": [["a", "b"], []]})
     with pytest.raises(kbs.UserError, match="row 1 has 'b', which is no list of strings in the column 'choices'"):
         tuned.predict({"context": ["a"], "choices": ["b"]})

@@ -208,6 +208,8 @@ def test_a_target_is_scored_piece_by_piece(model):
         ({"targets": ["b", "chess"]}, "`targets`: 'chess' has a piece that is not in the vocabulary"),
         ({"targets": [" "]}, "`targets`: ' ' has no pieces"),
         ({"targets": ["[MASK]"]}, r"`targets`: '\[MASK\]' has a piece"),
+        ({"targets": "play"}, "`targets`: is a single word, 'play'; give a list of words"),
+        ({"targets": ["a", "a"]}, "`targets`: name a word twice"),
         ({"top_k": 0}, "`top_k`: must be at least 1"),
         ({"beams": 3}, "`beams`: is no option of fill-mask; it has top_k, targets"),
     ],

@@ -34,6 +34,27 @@ def test_a_model_of_pairs_takes_pairs_alone(pairs):
         kbs.evaluate(pairs, "single.csv")
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_columns_in_memory_may_have_other_names_too(small, tokenizer, few):
+    data = {"text": ["nothing"] * 16, "review": few["text"], "animal": few["label"]}
+    names = {"text": "review", "label": "animal"}
+    tuned(small, tokenizer, data, header_names=names)
+    expected = kbs.evaluate("run", {"text": few["text"], "label": few["label"]})  # or ours
+    assert kbs.evaluate("run", data) == kbs.evaluate("run", data, names) == expected
+    with pytest.raises(kbs.UserError, match=r"no column 'text' or .*; .* name it with `text_column"):
+        kbs.evaluate("run", {"poem": ["a"], "label": ["otter"]})
+    assert kbs.Spec.load("run").header_names == names
+
+
+def test_what_is_no_table_is_named(finished):
+    with pytest.raises(kbs.UserError, match=r"a path or columns by name, no DataFrame; .* give dict\(frame\)"):
+        kbs.evaluate(finished, DataFrame())
+
+
+class DataFrame:
+    """As pandas's: neither a path nor a mapping."""
+
+
 def test_a_model_of_texts_takes_no_pairs(finished):
     with pytest.raises(kbs.UserError, match="reads 'text', which it was trained on, not 'text' and 'text_pair'"):
         kbs.predict(finished, {"text": ["a heron"], "text_pair": ["a river"]})
@@ -109,6 +130,7 @@ def test_no_rows_have_no_answers(finished):
     [
         (["a heron", None], "row 2 has None, which is no string in the column 'text'"),
         ([5], "row 1 has 5, which is no string in the column 'text'"),
+        (["a", "good \ud800"], "row 2 has half of a surrogate pair or bytes that are not UTF-8 in the column 'text'"),
         ("a heron", "'text' is a single text; give a list of them"),
     ],
     ids=str,

@@ -1,6 +1,9 @@
 """Named entities: which words are learnt and scored, where entities lie in a text, and the official scores."""
 
+import dataclasses
+import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +170,7 @@ def test_bytes_are_counted_beside_characters(letters):
         ("北京abc 東", ["北", "京", "abc", "東"]),
         ("a\u00a0b\u2028c\r\nd\te", ["a", "b", "c", "d", "e"]),
         ("$5 #tag @you :-)", ["$", "5", "#", "tag", "@", "you", ":", "-", ")"]),
+        ("a\0b Rome", ["a", "b", "Rome"]),
         ("", []),
     ],
 )
@@ -266,6 +270,22 @@ def test_a_file_is_read_alike_with_and_without_tags():
         assert list(TASK.unlabelled(name, spec)) == [{"words": ["Rome"]}]
     Path("a.csv").write_text("text\nRome.\n")
     assert list(TASK.unlabelled("a.csv", spec)) == [{"text": "Rome."}]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.txt", "a.tsv.gz"])
+def test_running_text_is_not_taken_for_tagged_words(name):
+    spec, pack = spec_of(), gzip.compress if name.endswith("gz") else bytes
+    Path(name).write_bytes(pack(b"Text\tid\nRome, Paris\t1\n"))
+    assert list(TASK.unlabelled(name, spec)) == [{"text": "Rome, Paris"}]
+    Path(name).write_bytes(pack(b"good film\nbad otter\n"))
+    with pytest.raises(kbs.UserError, match=rf"{re.escape(name)}: its first line has no tag, but 'film'; running text"):
+        list(TASK.unlabelled(name, spec))
+    named = dataclasses.replace(spec, header_names={"text": "1"})
+    assert list(TASK.unlabelled(name, named)) == [{"words": ["good", "bad"]}]
+    Path(name).write_bytes(pack(b"-DOCSTART-\n\ntext O\nRome B-LOC\n\nParis O\n"))
+    assert list(TASK.unlabelled(name, spec)) == [{"words": ["text", "Rome"]}, {"words": ["Paris"]}]
+    Path(name).write_bytes(pack(b"Rome\nfell\n"))  # words alone
+    assert list(TASK.unlabelled(name, spec)) == [{"words": ["Rome", "fell"]}]
 
 
 def test_a_second_text_is_not_read():

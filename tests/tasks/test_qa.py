@@ -114,6 +114,28 @@ def test_no_answer_where_the_odds_are_for_it(letters):
         assert answer["null_odds"] == pytest.approx(2 * null - 4)
 
 
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("le fe\u0301 noir", "fe\u0301"),
+        ("a \u0939\u093f\u0928\u094d\u0926\u0941 b", "\u0939\u093f\u0928\u094d\u0926\u0941"),
+        ("a xo\u0323\u0302", "xo\u0323\u0302"),
+        ("a b\u200bc d", "b\u200bc"),
+        ("a b\u200b", "b"),
+        ("a b\ufeff c", "b"),
+    ],
+)
+def test_an_answer_keeps_the_marks_that_no_piece_has(letters, context, answer):
+    spec, examples = read(one(context, answer, context.index(answer)))
+    features = TASK.features(spec, letters, {name: tf.constant(values) for name, values in examples.raw.items()})
+    right, _ = TASK.targets(spec, features, examples.gold, training=True)
+    length = features.inputs["token_ids"].shape[1]
+    logits = {name: tf.one_hot(right[name], length) * 9.0 for name in ("start", "end")}
+    decoded = TASK.decode(spec, logits, features)
+    assert decoded["answer"].numpy()[0].decode() == answer
+    assert context[int(decoded["start"][0]) : int(decoded["end"][0])] == answer
+
+
 def test_a_passage_without_pieces_has_no_answer(letters):
     spec, _ = read(one("a", "a", 0))
     features = TASK.features(spec, letters, {"question": tf.constant(["a"]), "context": tf.constant([""])})

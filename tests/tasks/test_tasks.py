@@ -248,6 +248,14 @@ def test_multi_label_scores_are_scikit_learns():
     assert (alone["f1_samples"], alone["accuracy"]) == (0.0, 1.0)
 
 
+def test_a_single_label_is_scored_as_one_of_several_is():
+    given, scores = np.array([[1], [0], [1], [0]]), np.array([[0.9], [0.8], [0.1], [0.2]])
+    spec = kbs.Spec("multi-label", ("text",), 16, ("a",), options={"threshold": 0.5})
+    results = get_task("multi-label").score(spec, {"scores": scores}, {"labels": given})
+    assert (results["f1_micro"], results["f1_macro"], results["f1_by_label"]) == (0.5, 0.5, {"a": 0.5})
+    assert (results["f1_samples"], results["accuracy"]) == (0.25, 0.5)
+
+
 def test_a_label_is_given_from_the_threshold_on():
     """A logit of 0 is a probability of 0.5: the threshold is of probabilities."""
     spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
@@ -273,7 +281,9 @@ def test_class_weights(asked, weights):
     assert class_weights_of(asked, ["a", "a", "a", "b"], ["a", "b"]) == weights
 
 
-@pytest.mark.parametrize("asked", ["some", "a=1", "a=1,b=x", "a=1,b=2,c=3", "a=-1,b=1", "a=nan,b=1"])
+@pytest.mark.parametrize(
+    "asked", ["some", "a=1", "a=1,b=x", "a=1,b=2,c=3", "a=-1,b=1", "a=nan,b=1", "a=1,a=2,b=1", "a=0,b=0"]
+)
 def test_class_weights_that_are_refused(asked):
     with pytest.raises(kbs.UserError, match="`class_weights`"):
         class_weights_of(asked, ["a", "b"], ["a", "b"])
@@ -300,6 +310,7 @@ def test_class_weights_weigh_the_training_loss_alone(tokenizer):
         ("pair-classification", {"text": ["a", "b"], "label": ["x", "y"]}, "text_pair"),
         ("regression", {"text": ["a", "b"], "score": [1.0, float("nan")]}, "score"),
         ("regression", {"text": ["a", "b"], "score": ["1,5", "2"]}, "score"),
+        ("regression", {"text": ["a", "b"], "score": [1.0, -1e39]}, "row 2 has the score -1e[+]39, beyond float32"),
         ("multi-label", {"text": ["a", "b"], "labels": [[], []]}, "no row has a label"),
     ],
 )

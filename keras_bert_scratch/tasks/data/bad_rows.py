@@ -62,6 +62,13 @@ class BadRows:
             log.warning("%s: left out %d %s: %s", self.origin, count, self.unit, reason)
 
 
+def with_report(reader: Any) -> Iterator[Any]:
+    """Yields the rows of a `TableReader`; then logs how many were left out, by reason."""
+    yield from reader
+    for reason, count in reader.skipped.items():
+        log.warning("%s: left out %d rows: %s", reader.path, count, reason)
+
+
 def rows_without_fault(reader: Any, fault: Fault, on_bad_row: str) -> Iterator[Any]:
     """Yields the rows of a table that a task can use; counts the others in `reader.skipped` and logs them.
 

@@ -43,13 +43,13 @@ def cell_value(value: Any, kind: str, typed: bool) -> Any:
 def _text(value: Any) -> str | BadRow:
     if not isinstance(value, str):
         return BadRow("no text", f"has {_shown(value)}, which is no string", "quote it if it is meant as text")
-    if not _is_unicode(value):
+    if not is_unicode(value):
         return BadRow("no text", "has half of a surrogate pair or bytes that are not UTF-8", "correct them")
     return value
 
 
 def _texts(value: Any) -> tuple[str, ...] | BadRow:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         return BadRow("no list", f"has {_shown(value)}, which is no list of strings", "write it as a list of strings")
     texts = [_text(item) for item in value]
     return next((text for text in texts if isinstance(text, BadRow)), tuple(texts))
@@ -67,7 +67,7 @@ def _answers(value: Any) -> tuple[tuple[str, int], ...] | BadRow:
     answers = []
     for entry in entries:
         text, start = (entry.get("text"), entry.get("answer_start")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(text, str) or not _is_unicode(text) or type(start) is not int:
+        if not isinstance(text, str) or not is_unicode(text) or type(start) is not int:
             mend = 'write a list of objects {"text": ..., "answer_start": ...}'
             return BadRow("no answers", f"has {_shown(value)}, which are no answers", mend)
         answers.append((text, start))
@@ -98,7 +98,7 @@ def _label(value: Any) -> str | BadRow:
     if name.casefold() in _MISSING:
         problem = f"has the label {name!r}, which stands for a missing value"
         return BadRow("missing label", problem, "complete it or remove the row")
-    if len(name.splitlines()) > 1 or not _is_unicode(name):
+    if len(name.splitlines()) > 1 or not is_unicode(name):
         return BadRow("no label", f"has {_shown(name)}, which is no label of one line", "correct it")
     return name
 
@@ -121,7 +121,8 @@ def _labels(value: Any, typed: bool) -> tuple[str, ...] | BadRow:
     return tuple(names)
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: it has no half of a surrogate pair."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:

@@ -91,6 +91,15 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
         yield sentence
 
 
+def first_cells(path: Path | str) -> list[str]:
+    """The cells of the first line with words."""
+    if not path_of(path).exists():
+        return []
+    with opened(str(path)) as stream:
+        rows = (_cells(line.text) for line in read_lines(str(path), stream))
+        return next((cells for cells in rows if any(cells) and DOCUMENT_START not in cells), [])
+
+
 def _cells(text: str) -> list[str]:
     text = text.rstrip("\r\n")
     return [cell.strip(" ") for cell in text.split("\t")] if "\t" in text else text.split()

@@ -9,7 +9,7 @@ from keras_bert_scratch.data.corpus.streams import opened
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
-from keras_bert_scratch.tasks.data.bad_rows import BadRows
+from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
 from keras_bert_scratch.tasks.data.lines import read_lines
 from keras_bert_scratch.tasks.data.table_formats import table_ending
 from keras_bert_scratch.tasks.data.tables import PAIR_ROLE, TableReader, names_in_file
@@ -43,7 +43,7 @@ def numbered_texts(source: Any, header_names: Mapping[str, str], on_bad_row: str
         return
     columns = (TEXT, PAIR) if PAIR_ROLE in header_names else (TEXT,)
     names = names_in_file(columns, header_names, source)
-    for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
+    for row in with_report(TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)):
         yield {**row.values, LINE: row.line}
 
 

@@ -95,12 +95,15 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
 
 def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, str]]:
     """Yields questions and passages, with the question's id where there is one; answers are not looked at."""
-    for question in _questions(source, spec, on_bad_row, False, collections.Counter()):
-        yield {
-            **({ID: question.id} if question.id else {}),
-            QUESTION: question.question,
-            CONTEXT: question.context,
-        }
+    bad = BadRows(str(source), on_bad_row, "questions")
+    for question in _questions(source, spec, on_bad_row, False, bad.skipped):
+        if bad.keeps(question.fault, question.where):
+            yield {
+                **({ID: question.id} if question.id else {}),
+                QUESTION: question.question,
+                CONTEXT: question.context,
+            }
+    bad.report()
 
 
 def _questions(

@@ -12,6 +12,7 @@ from keras_bert_scratch.data.corpus.streams import COMPRESSIONS, INSTALL_CORPORA
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.cells import is_unicode
 from keras_bert_scratch.tasks.data.delimited import as_records, csv_rows, read_header, tsv_rows
 from keras_bert_scratch.tasks.data.lines import BadRow, Line, read_lines
 from keras_bert_scratch.tasks.data.named_table import NamedTable
@@ -131,6 +132,11 @@ def texts_in_memory(columns: Mapping[str, Sequence[Any]], list_columns: Sequence
                 raise UserError(
                     f"{IN_MEMORY}: row {number} has {value!r}, which is no {wanted} in the column {name!r}; give a "
                     f"{wanted} in every row"
+                )
+            if not all(is_unicode(text) for text in texts if isinstance(text, str)):
+                raise UserError(
+                    f"{IN_MEMORY}: row {number} has half of a surrogate pair or bytes that are not UTF-8 in the column "
+                    f"{name!r}; correct them"
                 )
     return lists
 

@@ -66,7 +66,7 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
     Args:
         columns: those that a task reads.
         header_names: by role, `"text"`, `"text_pair"`, `"label"`. That of the label may be there without such a column.
-        source: where the rows are. Columns in memory have our names; a `NamedTable` says its own.
+        source: where the rows are. Columns in memory may also have our names; a `NamedTable` says its own.
 
     Raises:
         UserError: a role is none of these columns'.
@@ -75,8 +75,6 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
         >>> names_in_file([Column("question", flag="text")], {"text": "query", "label": "answer"}, "a.jsonl")
         {'question': 'query'}
     """
-    if isinstance(source, Mapping):
-        return {}
     if isinstance(source, NamedTable):
         header_names = source.header_names
     by_role = {column.role: column for column in columns}
@@ -86,7 +84,10 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
             raise UserError(
                 f"`{'pair' if role == PAIR_ROLE else role}_column`: this task reads {read} alone; leave it out"
             )
-    return {by_role[role].name: name for role, name in header_names.items() if role in by_role}
+    names = {by_role[role].name: name for role, name in header_names.items() if role in by_role}
+    if isinstance(source, Mapping):
+        return {role: name for role, name in names.items() if name in source}
+    return names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,12 @@ class TableReader:
             raise UserError(f"`on_bad_row`: {on_bad_row!r} is unknown; choose 'fail' or 'skip'")
         self._source = path if isinstance(path, (Mapping, NamedTable)) else str(path)
         file = path.path if isinstance(path, NamedTable) else path
-        self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(file))
+        try:
+            self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(file))
+        except TypeError:
+            raise UserError(
+                f"a table is a path or columns by name, no {type(file).__name__}; of a DataFrame give dict(frame)"
+            ) from None
         self.columns = tuple(columns)
         self.header_names: dict[str, str] = {}
         self.skipped: collections.Counter[str] = collections.Counter()

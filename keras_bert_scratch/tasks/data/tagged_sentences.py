@@ -13,8 +13,8 @@ from typing import Any
 
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tasks.data.bad_rows import BadRows
-from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, read_sentences
+from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
+from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, first_cells, read_sentences
 from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, surroundings
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
@@ -25,6 +25,7 @@ from keras_bert_scratch.tasks.spec import Spec
 
 TEXT, WORDS, TAGS = "text", "words", "tags"
 WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
+TEXTS = Column(TEXT, ("sentence",), required=False)
 TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
 # Endings of tables with a list in a cell; every other file with tags is CoNLL's.
 TABLES = (".jsonl", ".json", ".parquet")
@@ -105,11 +106,11 @@ def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[M
 def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each sentence with its document, `None` where the file names none."""
     path = str(source)
-    if _is_table(path) or table_ending(path) == ".csv":
-        columns = [dataclasses.replace(WORD_LISTS, required=False), Column(TEXT, ("sentence",), required=False)]
+    if _is_table(path) or table_ending(path) == ".csv" or _names_texts(path):
+        columns = [dataclasses.replace(WORD_LISTS, required=False), TEXTS]
         columns += _document_columns(spec)
         names = names_in_file(columns, spec.header_names, source)
-        for row in TableReader(source, columns, header_names=names, on_bad_row=on_bad_row):
+        for row in with_report(TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)):
             document = row.values.pop(DOCUMENTS.name, None)
             if not row.values:
                 raise UserError(f"{path}: has neither a column 'text' nor 'words'; name one with `text_column='...'`")
@@ -117,6 +118,7 @@ def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any,
             yield document, {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
         return
     word_column, _ = _columns(spec)
+    _check_tags(path, spec)
     bad = BadRows(path, on_bad_row, "sentences")
     for sentence in read_sentences(path, word_column, None):
         if bad.keeps(sentence.fault, f"the sentence at line {sentence.line}"):
@@ -150,6 +152,30 @@ def _say_if_one(source: Any, documents: Iterable[Any]) -> None:
 
 def _is_table(path: str) -> bool:
     return path.startswith(TFDS_PREFIX) or table_ending(path) in TABLES
+
+
+def _names_texts(path: str) -> bool:
+    """Whether the first line is the header of a table of running text."""
+    if table_ending(path) not in (".tsv", ".txt"):
+        return False
+    cells = first_cells(path)
+    named = {cell.casefold() for cell in cells} & {TEXTS.name, *TEXTS.aliases}
+    return bool(named) and not any(map(is_tag, cells))
+
+
+def _check_tags(path: str, spec: Spec) -> None:
+    """Raises `UserError` where the words' column is not named and the first line does not end in a tag.
+
+    Running text would be taken for words with tags.
+    """
+    cells, (_, tag_column) = first_cells(path), _columns(spec)
+    at = tag_column - 1 if tag_column > 0 else tag_column
+    tag = cells[at] if -len(cells) <= at < len(cells) else None
+    if WORD_LISTS.role not in spec.header_names and len(cells) > 1 and not is_tag(tag or ""):
+        raise UserError(
+            f"{path}: its first line has no tag, but {cells[-1]!r}; running text goes into a table with a column "
+            f"{TEXT!r}; of a CoNLL file without tags name the column of words, with `text_column='1'`"
+        )
 
 
 def _columns(spec: Spec) -> tuple[int, int]:

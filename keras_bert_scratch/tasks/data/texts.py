@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tasks.data.bad_rows import BadRows
+from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
 from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
@@ -65,7 +65,7 @@ def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[M
     columns = text_columns(spec)
     names = names_in_file(columns, spec.header_names, source)
     reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
-    return (row.values for row in reader)
+    return (row.values for row in with_report(reader))
 
 
 def with_known_labels(table: Table, column: str, known: Sequence[str], on_bad_row: str) -> Table:

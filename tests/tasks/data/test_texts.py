@@ -44,6 +44,36 @@ def test_a_row_of_a_format_without_lines_is_a_row():
         read("classification", "dev.parquet", ("no", "yes"))
 
 
+ROWS = {
+    "classification": ("a.csv", "text\nfirst\nse,cond\nthird\n", "1 rows: number of cells"),
+    "ner": ("a.jsonl", '{"text": "first"}\n{"text": 2}\n{"text": "third"}\n', "1 rows: no text"),
+    "choice": (
+        "a.jsonl",
+        '{"context": "a", "choices": ["b", "c"]}\n{"context": "a", "choices": []}\n',
+        "1 rows: no choices",
+    ),
+    "qa": (
+        "a.jsonl",
+        '{"question": "a", "context": "b"}\n{"question": "a", "context": 5}\n',
+        "1 questions: no text",
+    ),
+    "fill-mask": ("a.jsonl", '{"text": "[MASK]"}\n{"text": "none"}\n', "1 rows: no [MASK]"),
+    "embed": ("a.txt", "first\n\0\n", "1 rows: "),
+}
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_rows_that_are_left_out_of_a_prediction_are_counted(task, caplog):
+    name, content, counted = ROWS[task]
+    Path(name).write_text(content)
+    found = get_task(task)
+    spec = kbs.Spec(task, found.columns, 128, options={**vars(found.Options()), **vars(found.Asking())})
+    with pytest.raises(kbs.UserError, match=name):
+        list(found.unlabelled(name, spec))
+    assert list(found.unlabelled(name, spec, "skip"))
+    assert f"{name}: left out {counted}" in caplog.text
+
+
 @pytest.mark.parametrize("on_bad_row", ["fail", "skip"])
 def test_scores_are_no_classes(on_bad_row):
     Path("train.tsv").write_text("text\tlabel\na\t2\nb\t3.5\nc\t1.25\n")
