@@ -50,11 +50,13 @@ class EmbedAsking:
         if self.pooling not in POOLINGS:
             raise UserError(f"`pooling`: {self.pooling!r} is unknown; choose one of {', '.join(POOLINGS)}")
         try:
-            _ = self.layer_numbers
+            numbers = self.layer_numbers or ()
         except ValueError:
             raise UserError(
                 f"`layers`: {self.layers!r} are no layers; write numbers such as -1,-2, or {ALL_LAYERS}"
             ) from None
+        if len(set(numbers)) < len(numbers):
+            raise UserError(f"`layers`: {self.layers!r} name a layer twice; name it once")
 
     @property
     def layer_numbers(self) -> tuple[int, ...] | None:

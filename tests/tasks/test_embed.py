@@ -218,6 +218,7 @@ def test_the_exported_signature_embeds_as_predict_does(folder, options):
     ("options", "raw", "message"),
     [
         ({"pooling": "men"}, {"text": ["a"]}, "`pooling`: 'men' is unknown; choose one of mean, cls, max, none"),
+        ({"layers": "1,1"}, {"text": ["a"]}, "`layers`: '1,1' name a layer twice; name it once"),
         ({"layers": "top"}, {"text": ["a"]}, "`layers`: 'top' are no layers; write numbers such as -1,-2, or all"),
         ({"layers": "-1,9"}, {"text": ["a"]}, "`layer_numbers`: has 9"),
         ({"overlap": 3}, {"text": ["a"]}, "`overlap`: is no option of embed; it has pooling"),
