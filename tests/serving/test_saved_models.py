@@ -130,7 +130,7 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     assert row == {"id": "q1", "question": "who", "context": "an otter"}
     assert answer["answer"] == "an otter"[answer["start"] : answer["end"]]
     Path("saved/task.json").unlink()  # as another program's, whose inputs nothing tells apart
-    refused("predict", "saved", "who", "--pair", "an otter", saying="says what its inputs context, question are; give a")
+    refused("predict", "saved", "who", "--pair", "an otter", saying="says what its inputs context, question are")
     Path("new.csv").write_text("question,context\nwho,an otter\n")
     [(row, again)] = asking.load("saved").predict_file("new.csv", {})
     assert (row, again["answer"]) == ({"context": "an otter", "question": "who"}, answer["answer"])
