@@ -1,6 +1,6 @@
 """Logits, loss and gradients against numbers that transformers + torch gave (`golden/make_transformers.py`).
 
-The wide half of the sizes is slow. `tests/parity` compares the same cases in full with transformers itself.
+The larger sizes are slow. `tests/parity` compares the same cases in full with transformers itself.
 """
 
 from pathlib import Path

@@ -79,6 +79,7 @@ def test_the_step_as_one_program_gives_what_fit_gives(dtype, accumulate):
     assert step.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.slow
 def test_nothing_of_the_step_is_on_the_host():
     """With dropout, accumulation and remat; that XLA takes it proves static shapes, the list that nobody calls home."""
     batch, model = a_batch(), a_model("float32", 2, dropout=0.1)
