@@ -10,7 +10,6 @@ run.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 import statistics
@@ -20,11 +19,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import typer
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.tasks.data.tables import Column, TableReader
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.tasks.data.tables import Column, read_table
 
 
 def main(
@@ -65,16 +66,12 @@ def main(
 def _start(pretrained: Path, start: str) -> dict[str, Any]:
     if start == "pretrained":
         return {"init": pretrained}
-    config = kbs.BertConfig.load(pretrained).replace(initializer_range=float(start))
+    config = read_checkpoint(pretrained).config.replace(initializer_range=float(start))
     return {"init": config, "tokenizer": kbs.BertTokenizer.load(pretrained)}
 
 
 def _columns(table: Path) -> dict[str, list[str]]:
-    with table.open(newline="") as file:
-        named = next(csv.reader(file, delimiter="\t" if table.suffix == ".tsv" else ","))
-    text = "sentence" if "sentence" in named else "text"
-    rows = [row.values for row in TableReader(table, [Column(text), Column("label", kind="label")])]
-    return {"text": [row[text] for row in rows], "label": [row["label"] for row in rows]}
+    return read_table(table, [Column("text", ("sentence",)), Column("label", kind="label")]).columns
 
 
 if __name__ == "__main__":

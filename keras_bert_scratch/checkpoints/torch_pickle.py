@@ -90,7 +90,7 @@ def read_torch_tensors(path: Path | str) -> dict[str, np.ndarray]:
             if start == b"PK\x03\x04":
                 return _read_zip(file, size)
             if start[:1] == b"\x80":
-                # Unlike a file, it does not set memory aside for as much as a damaged length asks for.
+                # Unlike a file, it does not reserve as much memory as a damaged length asks for.
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
                     return _read_legacy(stream, size)
         raise UserError("is empty; copy it again" if not size else "was not written by torch.save; choose another file")

@@ -65,7 +65,7 @@ def predict(
         return
     if pair and len(pair) != len(text):
         raise UserError(f"`pair`: {len(pair)} second texts for {len(text)} texts; give one for each")
-    if isinstance(asked, Signatures) and asked.columns not in (asked.columns[:1], ("text", "text_pair")):
+    if isinstance(asked, Signatures) and len(asked.columns) > 1 and asked.columns != ("text", "text_pair"):
         raise UserError(
             f"`text`: nothing in {model} says what its inputs {', '.join(asked.columns)} are; give a table "
             "with these columns as `data`"

@@ -80,7 +80,7 @@ def search(
     def rows() -> Iterator[dict[str, Any]]:
         return numbered_texts(data, header_names or {}, on_bad_row)
 
-    # What is wrong with the texts is said before the model is loaded and works for hours.
+    # Errors in the texts are reported before the model is loaded and works for hours.
     digest, count = digest_of(rows()) if data is not None else ("", 0)
     saved = EmbeddingIndex(index) if has_index else None
     embedder = load(model, "embed", asking, dtype)

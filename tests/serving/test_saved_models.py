@@ -107,6 +107,23 @@ class Doubled(tf.Module):
         return {"y": 2 * x}
 
 
+class Joined(tf.Module):
+    """A SavedModel with three texts."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=name) for name in "abc"])
+    def serve(self, a, b, c):
+        return {"joined": a + b + c}
+
+
+def test_a_saved_model_may_have_any_number_of_inputs(caplog):
+    model = Joined()
+    tf.saved_model.save(model, "three", signatures=model.serve)
+    Path("new.csv").write_text("c,a,b\n3,1,2\n6,4\n")
+    found = list(asking.load("three").predict_file("new.csv", {}, "skip"))
+    assert found == [({"a": "1", "b": "2", "c": "3"}, {"joined": "123"})]
+    assert "new.csv: left out 1 rows: number of cells" in caplog.text
+
+
 def test_a_saved_model_without_text_is_named():
     model = Doubled()
     tf.saved_model.save(model, "numbers", signatures={"serving_default": model.serve})

@@ -3,7 +3,9 @@
 import dataclasses
 import gzip
 import json
+import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +272,17 @@ def test_a_file_is_read_alike_with_and_without_tags():
         assert list(TASK.unlabelled(name, spec)) == [{"words": ["Rome"]}]
     Path("a.csv").write_text("text\nRome.\n")
     assert list(TASK.unlabelled("a.csv", spec)) == [{"text": "Rome."}]
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.txt"])
+def test_nothing_of_a_pipe_is_lost(name):
+    """It can be read only once: not to see first what is in it."""
+    os.mkfifo(name)
+    writer = threading.Thread(target=Path(name).write_text, args=("Rome B-LOC\nfell O\n",))
+    writer.start()
+    found = list(TASK.unlabelled(name, spec_of()))
+    writer.join()
+    assert found == [{"words": ["Rome", "fell"]}]
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.txt", "a.tsv.gz"])

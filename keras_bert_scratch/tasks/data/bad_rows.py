@@ -58,15 +58,19 @@ class BadRows:
 
     def report(self) -> None:
         """Logs how many were left out, by reason."""
-        for reason, count in self.skipped.items():
-            log.warning("%s: left out %d %s: %s", self.origin, count, self.unit, reason)
+        report_skipped(self.origin, self.skipped, self.unit)
+
+
+def report_skipped(origin: str, skipped: Mapping[str, int], unit: str = "rows") -> None:
+    """Logs how many rows were left out, by reason."""
+    for reason, count in skipped.items():
+        log.warning("%s: left out %d %s: %s", origin, count, unit, reason)
 
 
 def with_report(reader: Any) -> Iterator[Any]:
     """Yields the rows of a `TableReader`; then logs how many were left out, by reason."""
     yield from reader
-    for reason, count in reader.skipped.items():
-        log.warning("%s: left out %d rows: %s", reader.path, count, reason)
+    report_skipped(reader.path, reader.skipped)
 
 
 def rows_without_fault(reader: Any, fault: Fault, on_bad_row: str) -> Iterator[Any]:

@@ -6,9 +6,12 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+
 from keras_bert_scratch.tasks.data.lines import BadRow
 
 KINDS = ("text", "label", "number", "labels", "texts", "answers")
+LARGEST = float(np.finfo(np.float32).max)  # in which models compute
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MISSING = {"nan", "<na>"}  # how pandas writes a missing value as a string
@@ -80,8 +83,10 @@ def _number(value: Any) -> float | BadRow:
         number = float(value) if written else math.nan
     except OverflowError:  # an integer beyond all floats
         number = math.inf
-    if math.isfinite(number):
+    if abs(number) <= LARGEST:
         return number
+    if math.isfinite(number):
+        return BadRow("no number", f"has {_shown(value)}, more than float32 holds", "scale the column")
     return BadRow("no number", f"has {_shown(value)}, which is no finite number", "write it as in 4.5 or -1e-3")
 
 

@@ -24,6 +24,7 @@ class Sentence:
         words: `list[str]`.
         tags: `list[str]`. One for each word; empty if the file was read without.
         word_lines: `list[int]`. The line of each word.
+        first_cells: `list[str]`. All columns of its first line.
         fault: `BadRow` or `None`. What is wrong with it; its other fields are then incomplete.
     """
 
@@ -32,6 +33,7 @@ class Sentence:
     words: list[str] = dataclasses.field(default_factory=list)
     tags: list[str] = dataclasses.field(default_factory=list)
     word_lines: list[int] = dataclasses.field(default_factory=list)
+    first_cells: list[str] = dataclasses.field(default_factory=list)
     fault: BadRow | None = None
 
 
@@ -71,7 +73,8 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
                 document += is_start
                 sentence = Sentence(0, document)
                 continue
-            sentence.line = sentence.line or line.number
+            if not sentence.line:
+                sentence.line, sentence.first_cells = line.number, cells
             if not num_columns:
                 num_columns = len(cells)
                 word_at = _index(str(path), word_column, num_columns)
@@ -89,15 +92,6 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
                 sentence.tags.append(cells[tag_at])
     if sentence.line:
         yield sentence
-
-
-def first_cells(path: Path | str) -> list[str]:
-    """The cells of the first line with words."""
-    if not path_of(path).exists():
-        return []
-    with opened(str(path)) as stream:
-        rows = (_cells(line.text) for line in read_lines(str(path), stream))
-        return next((cells for cells in rows if any(cells) and DOCUMENT_START not in cells), [])
 
 
 def _cells(text: str) -> list[str]:

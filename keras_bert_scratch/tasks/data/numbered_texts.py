@@ -10,6 +10,7 @@ from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
+from keras_bert_scratch.tasks.data.headers import first_line_cells, names_column
 from keras_bert_scratch.tasks.data.lines import read_lines
 from keras_bert_scratch.tasks.data.table_formats import table_ending
 from keras_bert_scratch.tasks.data.tables import PAIR_ROLE, TableReader, names_in_file
@@ -52,10 +53,7 @@ def _is_table(path: str, header_names: Mapping[str, str]) -> bool:
         return True  # whoever names a column means a table
     if table_ending(path) != ".txt":
         return bool(table_ending(path))
-    with _opened(path) as stream:
-        first = next(read_lines(path, stream), None)
-    names = first.text.split("\t") if first else []
-    return any(name.strip().casefold() in (TEXT.name, *TEXT.aliases) for name in names)
+    return names_column(first_line_cells(path), TEXT)
 
 
 def _lines(path: str, on_bad_row: str) -> Iterator[dict[str, Any]]:

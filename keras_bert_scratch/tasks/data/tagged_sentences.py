@@ -14,8 +14,9 @@ from typing import Any
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
-from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, first_cells, read_sentences
+from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, read_sentences
 from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, surroundings
+from keras_bert_scratch.tasks.data.headers import first_line_cells, names_column
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
@@ -118,9 +119,10 @@ def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any,
             yield document, {given: list(row.values[WORDS]) if given == WORDS else row.values[TEXT]}
         return
     word_column, _ = _columns(spec)
-    _check_tags(path, spec)
     bad = BadRows(path, on_bad_row, "sentences")
-    for sentence in read_sentences(path, word_column, None):
+    for number, sentence in enumerate(read_sentences(path, word_column, None)):
+        if not number:
+            _check_tags(path, sentence.first_cells, spec)
         if bad.keeps(sentence.fault, f"the sentence at line {sentence.line}"):
             yield sentence.document or None, {WORDS: sentence.words}
     bad.report()
@@ -158,17 +160,16 @@ def _names_texts(path: str) -> bool:
     """Whether the first line is the header of a table of running text."""
     if table_ending(path) not in (".tsv", ".txt"):
         return False
-    cells = first_cells(path)
-    named = {cell.casefold() for cell in cells} & {TEXTS.name, *TEXTS.aliases}
-    return bool(named) and not any(map(is_tag, cells))
+    cells = first_line_cells(path)
+    return names_column(cells, TEXTS) and not any(map(is_tag, cells))
 
 
-def _check_tags(path: str, spec: Spec) -> None:
-    """Raises `UserError` where the words' column is not named and the first line does not end in a tag.
+def _check_tags(path: str, cells: list[str], spec: Spec) -> None:
+    """Raises `UserError` where the words' column is not named and the first line, these cells, has no tag.
 
     Running text would be taken for words with tags.
     """
-    cells, (_, tag_column) = first_cells(path), _columns(spec)
+    _, tag_column = _columns(spec)
     at = tag_column - 1 if tag_column > 0 else tag_column
     tag = cells[at] if -len(cells) <= at < len(cells) else None
     if WORD_LISTS.role not in spec.header_names and len(cells) > 1 and not is_tag(tag or ""):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
+from keras_bert_scratch.tasks.data.bad_rows import BadRows, report_skipped, with_report
 from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
@@ -27,8 +26,6 @@ LENGTH_STEP, XLA_LENGTH_STEP = 2, 8
 
 # A table's path, perhaps with what it calls its columns, or columns in memory by name.
 Source = Path | str | NamedTable | Mapping[str, Sequence[Any]]
-
-log = logging.getLogger(__name__)
 
 
 def text_columns(spec: Spec) -> tuple[Column, ...]:
@@ -52,8 +49,7 @@ def read_texts(
     columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
     names = names_in_file(columns, spec.header_names, source)
     table = read_table(source, columns, header_names=names, on_bad_row=on_bad_row)
-    for reason, count in table.skipped.items():
-        log.warning("%s: left out %d rows: %s", table.path, count, reason)
+    report_skipped(table.path, table.skipped)
     if not spec.columns:
         found = tuple(column.name for column in (TEXT, PAIR) if column.name in table.columns)
         spec = dataclasses.replace(spec, columns=found)

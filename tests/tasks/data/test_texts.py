@@ -58,7 +58,7 @@ ROWS = {
         "1 questions: no text",
     ),
     "fill-mask": ("a.jsonl", '{"text": "[MASK]"}\n{"text": "none"}\n', "1 rows: no [MASK]"),
-    "embed": ("a.txt", "first\n\0\n", "1 rows: "),
+    "embed": ("a.csv", "text\nfirst\nse,cond\n", "1 rows: number of cells"),
 }
 
 

@@ -24,23 +24,6 @@ from tasks.small_masked_model import (
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import fill_mask
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _eagerly(eager_functions):
-    with eager_functions():
-        yield
-
-
-@pytest.fixture(scope="module")
-def letters() -> kbs.BertTokenizer:
-    return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
-
-
-@pytest.fixture(scope="module")
-def model(letters) -> kbs.FineTuned:
-    return asking(letters)
-
-
 # --- rows
 
 

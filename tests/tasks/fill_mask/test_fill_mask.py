@@ -39,22 +39,6 @@ from keras_bert_scratch.tasks import fill_mask
 WORDS = {A, B, PLAY, DOT, KYO}  # what may stand at the start of a word
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _eagerly(eager_functions):
-    with eager_functions():
-        yield
-
-
-@pytest.fixture(scope="module")
-def letters() -> kbs.BertTokenizer:
-    return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
-
-
-@pytest.fixture(scope="module")
-def model(letters) -> kbs.FineTuned:
-    return asking(letters)
-
-
 def chain(model: kbs.FineTuned, pieces: list[int], fillings: list[dict[int, int]]) -> list[float]:
     """The probability of each filling by position, from left to right."""
     rows = []

@@ -1,0 +1,29 @@
+"""Whether a file whose ending does not tell is a table: its first line then names a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_bert_scratch.data.corpus.streams import opened
+from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.tasks.data.lines import read_lines
+from keras_bert_scratch.tasks.data.tables import Column
+
+
+def first_line_cells(path: str) -> list[str]:
+    """The cells of a file's first line, parted by tabs; none of a pipe, which can be read only once."""
+    if not path_of(path).is_file():
+        return []
+    with opened(path) as stream:
+        first = next(read_lines(path, stream), None)
+    return first.text.rstrip("\r\n").split("\t") if first else []
+
+
+def names_column(cells: Sequence[str], column: Column) -> bool:
+    """Whether these cells are a header with the column.
+
+    Example:
+        >>> names_column(["id", "Sentence "], Column("text", ("sentence",)))
+        True
+    """
+    return any(cell.strip().casefold() in (column.name, *column.aliases) for cell in cells)

@@ -1,0 +1,22 @@
+"""The small network of masks, in every test."""
+
+import pytest
+from tasks.small_masked_model import TOKENS, asking
+
+import keras_bert_scratch as kbs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _eagerly(eager_functions):
+    with eager_functions():
+        yield
+
+
+@pytest.fixture(scope="module")
+def letters() -> kbs.BertTokenizer:
+    return kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
+
+
+@pytest.fixture(scope="module")
+def model(letters) -> kbs.FineTuned:
+    return asking(letters)
