@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.data.records.build import build_records as build_records
     from keras_bert_scratch.errors import UserError as UserError
     from keras_bert_scratch.models.backbone import BertBackbone as BertBackbone
+    from keras_bert_scratch.models.causal_lm import BertCausalLM as BertCausalLM
     from keras_bert_scratch.models.masked_lm import BertMaskedLM as BertMaskedLM
     from keras_bert_scratch.models.multiple_choice import BertMultipleChoice as BertMultipleChoice
     from keras_bert_scratch.models.next_sentence_predictor import BertNextSentencePredictor as BertNextSentencePredictor
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.text_classifier import BertTextClassifier as BertTextClassifier
     from keras_bert_scratch.models.text_embedder import BertTextEmbedder as BertTextEmbedder
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
+    from keras_bert_scratch.models.translator import BertTranslator as BertTranslator
     from keras_bert_scratch.serving.asking import evaluate as evaluate
     from keras_bert_scratch.serving.asking import predict as predict
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
     from keras_bert_scratch.serving.search import search as search
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
+    from keras_bert_scratch.tasks.distillation import distill as distill
+    from keras_bert_scratch.tasks.distilled import Distillation as Distillation
     from keras_bert_scratch.tasks.fine_tuned import FineTuned as FineTuned
     from keras_bert_scratch.tasks.fine_tuning import FineTuning as FineTuning
     from keras_bert_scratch.tasks.glue.benchmark import glue as glue
@@ -59,6 +63,7 @@ _MODULES = {
     "BertAdamW": "training.optimizers",
     "BertBackbone": "models.backbone",
     "BertConfig": "config",
+    "BertCausalLM": "models.causal_lm",
     "BertMaskedLM": "models.masked_lm",
     "BertMultipleChoice": "models.multiple_choice",
     "BertNextSentencePredictor": "models.next_sentence_predictor",
@@ -68,7 +73,9 @@ _MODULES = {
     "BertTextEmbedder": "models.text_embedder",
     "BertTokenClassifier": "models.token_classifier",
     "BertTokenizer": "text.tokenizer",
+    "BertTranslator": "models.translator",
     "CorpusForm": "data.corpus.form",
+    "Distillation": "tasks.distilled",
     "ExampleRules": "data.pretraining.rules",
     "FineTuned": "tasks.fine_tuned",
     "FineTuning": "tasks.fine_tuning",
@@ -84,6 +91,7 @@ _MODULES = {
     "UserError": "errors",
     "Vocabulary": "text.vocabulary",
     "build_records": "data.records.build",
+    "distill": "tasks.distillation",
     "distributed": "training.strategies",
     "evaluate": "serving.asking",
     "export_saved_model": "serving.export",

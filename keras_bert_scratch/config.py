@@ -29,6 +29,9 @@ MINIATURES = {
 PRESET_NAMES = (*NAMED_SIZES, *MINIATURES)
 
 # "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" changes nothing.
+# Which other positions a position attends to: all, as in BERT; those before it, as in GPT; those after it; or, in two
+# networks side by side, those before it and those after it, as in ELMo.
+BOTH, LEFT_TO_RIGHT, RIGHT_TO_LEFT, JOINED = DIRECTIONS = ("both", "left-to-right", "right-to-left", "joined")
 ACTIVATIONS = ("gelu", "gelu_tanh", "linear", "relu", "silu", "tanh")
 # The fields that fix the weights' shapes, or (heads) what they mean: a trained model cannot be given others.
 SIZES = (
@@ -68,6 +71,10 @@ class BertConfig:
         initializer_range: float, default 0.02. Standard deviation of the truncated normal that weights are drawn from.
         classifier_dropout: float in [0, 1) or `None`, default `None`. Fraction dropped before a classifier's last
             layer; `None` means `hidden_dropout`.
+        direction: str, default `"both"`. What a position attends to beside itself: `"both"` sides; with
+            `"left-to-right"` only what is before it, as in GPT; with `"right-to-left"` only what is after it.
+            `"joined"` means two networks of these sizes, one of each kind, which meet at the top only, as in ELMo
+            (section 1 and figure 3).
 
     Raises:
         UserError: a field of the wrong type or out of its range, by name.
@@ -91,6 +98,7 @@ class BertConfig:
     layer_norm_epsilon: float = 1e-12
     initializer_range: float = 0.02
     classifier_dropout: float | None = None
+    direction: str = BOTH
 
     def __post_init__(self) -> None:
         _check_size("hidden_size", self.hidden_size)
@@ -115,6 +123,8 @@ class BertConfig:
             raise UserError(f"`initializer_range`: must be a number of at least 0, not {self.initializer_range!r}")
         if self.activation not in ACTIVATIONS:
             raise UserError(f"`activation`: {self.activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+        if self.direction not in DIRECTIONS:
+            raise UserError(f"`direction`: {self.direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
 
     @property
     def head_dropout(self) -> float:
@@ -175,8 +185,11 @@ class BertConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as JSON can hold it."""
-        return dataclasses.asdict(self)
+        """Every field by name, as JSON can hold it; `direction` only if it is not BERT's own."""
+        values = dataclasses.asdict(self)
+        if self.direction == BOTH:  # as in the files of models that were made when there was no other
+            del values["direction"]
+        return values
 
     def override(self, **changes: Any) -> BertConfig:
         """A copy with `changes` laid over, for a trained model: its sizes stay.

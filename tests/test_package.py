@@ -23,8 +23,8 @@ def test_every_public_name_is_there():
     for name in kbs.__all__:
         assert getattr(kbs, name) is not None
     assert set(kbs.__all__) <= set(dir(kbs))
-    with pytest.raises(AttributeError, match="no attribute 'BertTranslator'"):
-        _ = kbs.BertTranslator
+    with pytest.raises(AttributeError, match="no attribute 'BertOracle'"):
+        _ = kbs.BertOracle
 
 
 def test_type_checkers_see_the_same_names():

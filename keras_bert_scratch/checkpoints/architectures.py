@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.config import JOINED, BertConfig
 
 Shape = tuple[int, ...]
 
@@ -24,6 +24,7 @@ class Architecture:
             code has no such head.
         num_classes: size of the task's head where it is always the same.
         has_labels: whether its classes have names.
+        decodes: whether a decoder stands beside the encoder, which the head then belongs to.
     """
 
     heads: tuple[str, ...]
@@ -33,6 +34,7 @@ class Architecture:
     google_prefix: str = ""
     num_classes: int | None = None
     has_labels: bool = False
+    decodes: bool = False
 
 
 # By the name of the class in `models`. A new head is a new row; of two with the same tensors the first is the likelier.
@@ -52,6 +54,8 @@ ARCHITECTURES = {
         ("logits",), False, "BertForQuestionAnswering", "qa_outputs", "cls/squad/output", 2
     ),
     "BertMultipleChoice": Architecture(("logits",), True, "BertForMultipleChoice", "classifier", num_classes=1),
+    "BertCausalLM": Architecture(("masked_lm",), False, "BertLMHeadModel"),
+    "BertTranslator": Architecture(("masked_lm",), False, "EncoderDecoderModel", decodes=True),
 }
 
 
@@ -63,7 +67,7 @@ def pretraining_architecture(masked_lm: bool, next_sentence: bool) -> str:
         'BertNextSentencePredictor'
     """
     heads = ("masked_lm",) * masked_lm + ("next_sentence",) * next_sentence
-    return next(name for name, architecture in ARCHITECTURES.items() if architecture.heads == heads)
+    return next(name for name, of in ARCHITECTURES.items() if of.heads == heads and not of.decodes)
 
 
 def encoder_shapes(config: BertConfig) -> dict[str, Shape]:
@@ -73,26 +77,65 @@ def encoder_shapes(config: BertConfig) -> dict[str, Shape]:
         >>> encoder_shapes(BertConfig(num_layers=1, hidden_size=64))["encoder_block_0/feed_forward/output/kernel"]
         (256, 64)
     """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    shapes = {
-        "embeddings/token_embedding": (config.vocab_size, hidden),
-        "embeddings/segment_embedding": (config.num_segments, hidden),
-        "embeddings/position_embedding": (config.max_position_embeddings, hidden),
-        **_layer_norm("embeddings/layer_norm", hidden),
-    }
+    shapes = _embedding_shapes("embeddings", config)
     for index in range(config.num_layers):
-        block = f"encoder_block_{index}"
-        for name in ("query", "key", "value", "output"):
-            shapes |= _dense(f"{block}/attention/{name}", hidden, hidden)
-        shapes |= _layer_norm(f"{block}/attention_layer_norm", hidden)
-        shapes |= _dense(f"{block}/feed_forward/intermediate", hidden, inner)
-        shapes |= _dense(f"{block}/feed_forward/output", inner, hidden)
-        shapes |= _layer_norm(f"{block}/feed_forward_layer_norm", hidden)
+        shapes |= _block_shapes(f"encoder_block_{index}", config)
+    if config.direction == JOINED:
+        shapes |= {reversed_name(name): shape for name, shape in shapes.items()}
     return shapes
 
 
+def reversed_name(name: str) -> str:
+    """What an encoder's tensor is called in the network that looks from right to left, of two that are joined.
+
+    Example:
+        >>> reversed_name("encoder_block_0/attention/query/bias")
+        'reverse_block_0/attention/query/bias'
+    """
+    return name.replace("encoder_block_", "reverse_block_") if "block" in name else f"reverse_{name}"
+
+
+def decoder_shapes(config: BertConfig, encoder: BertConfig, own_embeddings: bool) -> dict[str, Shape]:
+    """Name and shape of every tensor of a decoder's embeddings, if they are its own, and blocks."""
+    shapes = _embedding_shapes("decoder_embeddings", config) if own_embeddings else {}
+    for index in range(config.num_layers):
+        block = f"decoder_block_{index}"
+        shapes |= _block_shapes(block, config)
+        for name in ("query", "key", "value", "output"):
+            inputs = encoder.hidden_size if name in ("key", "value") else config.hidden_size
+            shapes |= _dense(f"{block}/cross_attention/{name}", inputs, config.hidden_size)
+        shapes |= _layer_norm(f"{block}/cross_attention_layer_norm", config.hidden_size)
+    return shapes
+
+
+def _embedding_shapes(name: str, config: BertConfig) -> dict[str, Shape]:
+    hidden = config.hidden_size
+    return {
+        f"{name}/token_embedding": (config.vocab_size, hidden),
+        f"{name}/segment_embedding": (config.num_segments, hidden),
+        f"{name}/position_embedding": (config.max_position_embeddings, hidden),
+        **_layer_norm(f"{name}/layer_norm", hidden),
+    }
+
+
+def _block_shapes(block: str, config: BertConfig) -> dict[str, Shape]:
+    hidden, inner = config.hidden_size, config.intermediate_size
+    shapes: dict[str, Shape] = {}
+    for name in ("query", "key", "value", "output"):
+        shapes |= _dense(f"{block}/attention/{name}", hidden, hidden)
+    shapes |= _layer_norm(f"{block}/attention_layer_norm", hidden)
+    shapes |= _dense(f"{block}/feed_forward/intermediate", hidden, inner)
+    shapes |= _dense(f"{block}/feed_forward/output", inner, hidden)
+    return shapes | _layer_norm(f"{block}/feed_forward_layer_norm", hidden)
+
+
 def model_shapes(
-    config: BertConfig, architecture: str, pooler: bool, num_classes: int = 0, crf: bool = False
+    config: BertConfig,
+    architecture: str,
+    pooler: bool,
+    num_classes: int = 0,
+    crf: bool = False,
+    decoder: BertConfig | None = None,
 ) -> dict[str, Shape]:
     """Name and shape of every tensor of a model.
 
@@ -102,21 +145,27 @@ def model_shapes(
         pooler: bool. Whether there is one even if no head needs it.
         num_classes: int, default 0. Size of a task's head, where there is one and the architecture leaves it open.
         crf: bool, default `False`. Whether there are transitions between the classes.
+        decoder: BertConfig or `None`, default `None`. Sizes of a decoder with embeddings of its own, where the
+            architecture has one; `None` for one like the encoder that shares its embeddings.
     """
     made_of = ARCHITECTURES[architecture]
     hidden = config.hidden_size
+    width = 2 * hidden if config.direction == JOINED else hidden  # of what heads read that do without a pooler
+    speaks = decoder or config  # what the head over the vocabulary stands on
     heads = {
         "masked_lm": {
-            **_dense("masked_lm/transform", hidden, hidden),
-            **_layer_norm("masked_lm/layer_norm", hidden),
-            "masked_lm/bias": (config.vocab_size,),
+            **_dense("masked_lm/transform", speaks.hidden_size if made_of.decodes else width, speaks.hidden_size),
+            **_layer_norm("masked_lm/layer_norm", speaks.hidden_size),
+            "masked_lm/bias": (speaks.vocab_size,),
         },
         "next_sentence": _dense("next_sentence/dense", hidden, 2),
-        "logits": _dense("logits", hidden, made_of.num_classes or num_classes),
+        "logits": _dense("logits", hidden if made_of.needs_pooler else width, made_of.num_classes or num_classes),
     }
     shapes = encoder_shapes(config)
+    if made_of.decodes:
+        shapes |= decoder_shapes(speaks, config, own_embeddings=decoder is not None)
     if pooler or made_of.needs_pooler:
-        shapes |= _dense("pooler/dense", hidden, hidden)
+        shapes |= _dense("pooler/dense", width, hidden)
     for head in made_of.heads:
         shapes |= heads[head]
     if crf:

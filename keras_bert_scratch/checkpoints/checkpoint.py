@@ -97,6 +97,9 @@ class Checkpoint:
             `"single_label_classification"`, `"multi_label_classification"`; `None` where the file does not say.
         embedding: Embedding or `None`, default `None`. How it makes a vector of a text, where the folder says so.
         step: int or `None`, default `None`. How many steps it was trained, where the file says.
+        decoder: BertConfig or `None`, default `None`. Sizes and rates of a decoder with embeddings of its own.
+        target_vocabulary, target_rules: as `vocabulary` and `rules`, default `None`. Of the texts that a decoder
+            writes, where they are others.
         task: bytes or `None`, default `None`. The `task.json` that lay beside it: what the model was fine-tuned for.
         notes: list of str. What a reader of the conversion should know, a sentence each.
     """
@@ -110,6 +113,9 @@ class Checkpoint:
     problem_type: str | None = None
     embedding: Embedding | None = None
     step: int | None = None
+    decoder: BertConfig | None = None
+    target_vocabulary: Vocabulary | None = None
+    target_rules: WordRules | None = None
     task: bytes | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -140,7 +146,9 @@ class Checkpoint:
 
     def check(self) -> None:
         """Raises `UserError` unless the weights are exactly those of a model of this architecture and these sizes."""
-        wanted = model_shapes(self.config, self.architecture, self.has_pooler, self.num_classes or 0, self.has_crf)
+        wanted = model_shapes(
+            self.config, self.architecture, self.has_pooler, self.num_classes or 0, self.has_crf, self.decoder
+        )
         held = {name: tensor.shape for name, tensor in self.weights.items()}
         wrong = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
         if wrong:

@@ -24,12 +24,11 @@ MODEL_GARDEN_CONFIG = Fields(
 HUGGING_FACE_CONFIG = Fields(
     obeyed=(
         *SHARED,
-        *("architectures", "classifier_dropout", "problem_type", "id2label", "label2id"),
+        *("architectures", "classifier_dropout", "problem_type", "id2label", "label2id", "is_decoder"),
     ),
     refused={
         "model_type": ("bert",),
         "position_embedding_type": ("absolute", None),
-        "is_decoder": (False, None),
         "is_encoder_decoder": (False, None),
         "add_cross_attention": (False, None),
         "pruned_heads": ({}, None),
@@ -58,6 +57,13 @@ HUGGING_FACE_CONFIG = Fields(
         *("remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
         *POOLER_NOTES,
     ),
+)
+
+# Of an encoder and a decoder; what is generated goes by the options of the task.
+HUGGING_FACE_TRANSLATOR_CONFIG = Fields(
+    obeyed=("architectures", "encoder", "decoder"),
+    refused={"model_type": ("encoder-decoder",), "is_encoder_decoder": (True, None)},
+    without_effect=HUGGING_FACE_CONFIG.without_effect,
 )
 
 # KerasHub's `config.json`: an object of Keras, and its `config`.

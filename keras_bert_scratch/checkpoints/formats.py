@@ -6,13 +6,15 @@ import importlib
 from typing import Any
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
 from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
 from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
+from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.json_fields import SettingRefused
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
+from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_target_vocabulary, read_vocabulary
 from keras_bert_scratch.transfer import local_copy
 
 # Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
@@ -91,6 +93,8 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
         checkpoint.config.check_vocabulary(len(files.vocabulary), files.vocabulary.origin)
         if checkpoint.rules is None:
             checkpoint.rules = files.word_rules()
+    if (target := read_target_vocabulary(path)) is not None:
+        checkpoint.target_vocabulary, checkpoint.target_rules = target.vocabulary, target.word_rules()
     if written_by == "huggingface":
         try:
             checkpoint.embedding, notes = read_embedding(path, checkpoint.lowercase)
@@ -105,12 +109,27 @@ def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> No
     if to not in WRITABLE:
         raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
     checkpoint.check()
+    _check_direction(checkpoint, to)
     if checkpoint.embedding is not None and to in ("google", "keras_hub"):
         checkpoint.notes.append(f"how it embeds texts is left out: {checkpoint.embedding.described}")
     with atomic.write_folder(path) as staged:
         _module(to).write(checkpoint, staged)
         if checkpoint.task is not None and to not in WITHOUT_HEADS:
             (staged / TASK_FILE).write_bytes(checkpoint.task)
+
+
+def _check_direction(checkpoint: Checkpoint, to: str) -> None:
+    """Raises `UserError` for a one-way model in a format, or with a head, of others that know no such."""
+    direction = checkpoint.config.direction
+    if to == "native" or direction == BOTH:
+        return
+    if to != "huggingface" or direction != LEFT_TO_RIGHT:
+        raise UserError(f"`to`: {to} has no models that read {direction}; choose native")
+    if ARCHITECTURES[checkpoint.architecture].needs_pooler:
+        raise UserError(
+            f"`to`: the head of a {checkpoint.architecture} reads the last token, in huggingface the first; choose "
+            f"native"
+        )
 
 
 def _module(name: str) -> Any:

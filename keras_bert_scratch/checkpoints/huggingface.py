@@ -15,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints import huggingface_tf
+from keras_bert_scratch.checkpoints import huggingface_tf, huggingface_translator
 from keras_bert_scratch.checkpoints.architectures import (
     ARCHITECTURES,
     CRF_TRANSITIONS,
@@ -29,8 +29,9 @@ from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
 from keras_bert_scratch.checkpoints.sentence_transformers import write_embedding
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
+from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT, BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH
+from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH, TARGET, write_vocabulary
 
 CONFIG_FILE = "config.json"
 SAFETENSORS_FILE = "model.safetensors"
@@ -66,16 +67,22 @@ def read(path: Path) -> Checkpoint:
     """Reads a folder that `transformers` or a program like it saved."""
     file = path / CONFIG_FILE
     description = atomic.read_json(file)
+    if description.get("model_type") == huggingface_translator.MODEL_TYPE:
+        return _read_translator(path, file, description)
     notes = HUGGING_FACE_CONFIG.check(file, description)
-    dropout = description.get("classifier_dropout")
-    config = from_bert_config(description, ACTIVATIONS, file, classifier_dropout=dropout)
+    config = _config(file, description)
     problem_type = description.get("problem_type")
     if problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{file}: problem_type is {problem_type!r}; supported are {', '.join(PROBLEM_TYPES)}")
-    origin, held = _read_tensors(path)
+    origin, held = _read_files(path)
+    held = {_todays_name(name): tensor for name, tensor in held.items()}
     _drop_tied(origin, held)
 
     architecture = _architecture(file, description, held)
+    if config.direction != BOTH:
+        if ARCHITECTURES[architecture].needs_pooler:
+            raise UserError(f"{file}: is_decoder is true, and its head reads the first token, which then sees no other")
+        architecture = "BertCausalLM" if architecture == "BertMaskedLM" else architecture
     names = huggingface_names(architecture)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
     shapes = model_shapes(config, architecture, POOLER in held, num_classes)
@@ -89,8 +96,34 @@ def read(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def _config(file: Path, description: Mapping[str, Any]) -> BertConfig:
+    dropout = description.get("classifier_dropout")
+    is_decoder = description.get("is_decoder")
+    if is_decoder not in (True, False, None):
+        raise UserError(f"{file}: is_decoder should be true or false, not {is_decoder!r}; copy it again")
+    direction = LEFT_TO_RIGHT if is_decoder else BOTH
+    return from_bert_config(description, ACTIVATIONS, file, classifier_dropout=dropout, direction=direction)
+
+
+def _read_translator(path: Path, file: Path, description: Mapping[str, Any]) -> Checkpoint:
+    encoder, decoder, notes = huggingface_translator.read_configs(file, description)
+    config, decoder_config = _config(file, encoder), _config(file, decoder)
+    origin, held = _read_files(path)
+    _drop_tied(origin, held, "decoder.")
+    for buffer in BUFFERS:
+        held.pop(buffer.replace("bert", "encoder", 1), None)
+    names = huggingface_translator.translator_names()
+    shapes = model_shapes(config, "BertTranslator", "encoder.pooler.dense.bias" in held, decoder=decoder_config)
+    weights = take_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
+    refuse_others(origin, held, (renamed(name, names) for name in shapes))
+    return Checkpoint("BertTranslator", config, weights, decoder=decoder_config, notes=notes)
+
+
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a folder that `transformers` loads, heads included."""
+    if checkpoint.architecture == "BertTranslator":
+        _write_translator(checkpoint, path)
+        return
     names = huggingface_names(checkpoint.architecture)
     weights = {name: tensor for name, tensor in checkpoint.weights.items() if name != CRF_TRANSITIONS}
     tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in weights.items()}
@@ -102,14 +135,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     if not ARCHITECTURES[checkpoint.architecture].heads:
         tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     config = checkpoint.config
-    description: dict[str, Any] = {
-        "model_type": "bert",
-        "architectures": [ARCHITECTURES[checkpoint.architecture].huggingface],
-        **to_bert_config(config),
-        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
-        "classifier_dropout": config.classifier_dropout,
-        "pad_token_id": 0,
-    }
+    description = _description(config, ARCHITECTURES[checkpoint.architecture].huggingface)
     if checkpoint.problem_type is not None:
         description["problem_type"] = checkpoint.problem_type
     if checkpoint.num_classes and ARCHITECTURES[checkpoint.architecture].has_labels:
@@ -121,6 +147,49 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         _write_tokenizer(checkpoint, path)
     if checkpoint.embedding is not None:
         checkpoint.notes += write_embedding(path, checkpoint.embedding, config)
+    _write_files(path, description, tensors)
+
+
+def _write_translator(checkpoint: Checkpoint, path: Path) -> None:
+    """As an encoder and a decoder, each with embeddings of its own."""
+    names, weights = huggingface_translator.translator_names(), dict(checkpoint.weights)
+    decoder = checkpoint.decoder or checkpoint.config
+    if checkpoint.decoder is None:
+        shared = {name: tensor for name, tensor in weights.items() if name.startswith("embeddings/")}
+        weights |= {f"decoder_{name}": tensor for name, tensor in shared.items()}
+        checkpoint.notes.append("the embeddings that encoder and decoder share are written twice")
+    tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in weights.items()}
+    description: dict[str, Any] = {
+        "model_type": huggingface_translator.MODEL_TYPE,
+        "architectures": [ARCHITECTURES[checkpoint.architecture].huggingface],
+        "is_encoder_decoder": True,
+        "encoder": _description(checkpoint.config, "BertModel"),
+        "decoder": {**_description(decoder, "BertLMHeadModel"), **huggingface_translator.DECODER_FIELDS},
+    }
+    if checkpoint.vocabulary is not None:
+        written = checkpoint.target_vocabulary or checkpoint.vocabulary
+        description |= {"pad_token_id": written.pad_id, "eos_token_id": written.sep_id}
+        description["decoder_start_token_id"] = written.cls_id
+        _write_tokenizer(checkpoint, path)
+        if checkpoint.target_vocabulary is not None:
+            write_vocabulary(path, checkpoint.target_vocabulary, checkpoint.target_rules, TARGET)
+            checkpoint.notes.append(f"Hugging Face keeps one tokenizer; that of the target is in {TARGET}vocab.txt")
+    _write_files(path, description, tensors)
+
+
+def _description(config: BertConfig, architecture: str) -> dict[str, Any]:
+    return {
+        "model_type": "bert",
+        "architectures": [architecture],
+        **to_bert_config(config),
+        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
+        "classifier_dropout": config.classifier_dropout,
+        "pad_token_id": 0,
+        **({"is_decoder": True} if config.direction == LEFT_TO_RIGHT else {}),
+    }
+
+
+def _write_files(path: Path, description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     atomic.write_json(path / CONFIG_FILE, description)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     safetensors.numpy.save_file(contiguous, path / SAFETENSORS_FILE, metadata={"format": "pt"})
@@ -170,8 +239,8 @@ def _architecture(file: Path, description: Mapping[str, Any], held: Mapping[str,
     )
 
 
-def _read_tensors(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
-    """The file that was read, and its tensors by torch's names with the prefix `bert.`."""
+def _read_files(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """The file that was read, and its tensors by torch's names."""
     for name in (SAFETENSORS_FILE, TORCH_FILE):
         index = path / f"{name}.index.json"
         if (path / name).exists():
@@ -184,7 +253,7 @@ def _read_tensors(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
         held: dict[str, np.ndarray] = {}
         for file in files:
             held |= _read_safetensors(file) if name == SAFETENSORS_FILE else read_torch_tensors(file)
-        return origin, {_todays_name(name): tensor for name, tensor in held.items()}
+        return origin, held
     if (path / TENSORFLOW_FILE).exists():
         return path / TENSORFLOW_FILE, huggingface_tf.read_tensors(path / TENSORFLOW_FILE)
     raise UserError(f"{path}: holds no {SAFETENSORS_FILE}, {TORCH_FILE} or {TENSORFLOW_FILE}; copy the weights there")
@@ -206,11 +275,11 @@ def _todays_name(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _drop_tied(origin: Path, held: dict[str, np.ndarray]) -> None:
+def _drop_tied(origin: Path, held: dict[str, np.ndarray], prefix: str = "") -> None:
     """Removes what is stored twice; two different tables for words and their scores are no BERT."""
     for buffer in BUFFERS:
-        held.pop(buffer, None)
+        held.pop(prefix + buffer, None)
     for copy, original in TIED.items():
-        tensor = held.pop(copy, None)
-        if tensor is not None and not np.array_equal(tensor, held.setdefault(original, tensor)):
-            raise UserError(f"{origin}: {copy} differs from {original}; in BERT they are the same")
+        tensor = held.pop(prefix + copy, None)
+        if tensor is not None and not np.array_equal(tensor, held.setdefault(prefix + original, tensor)):
+            raise UserError(f"{origin}: {prefix}{copy} differs from {prefix}{original}; in BERT they are the same")

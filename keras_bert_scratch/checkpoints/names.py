@@ -10,7 +10,7 @@ from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
 Templates = Mapping[str, str]
 
 BLOCK = "encoder_block_{}/"
-_BLOCK_NUMBER = re.compile(r"(?<=^encoder_block_)\d+")
+_BLOCK_NUMBER = re.compile(r"(?<=^(?:encoder|decoder)_block_)\d+")
 
 # Ours: Google's, Hugging Face's. Hugging Face's names come from Google's; torch stores a kernel transposed.
 _NAMES = {

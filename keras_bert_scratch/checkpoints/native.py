@@ -21,7 +21,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary, write_vocabulary
+from keras_bert_scratch.text.vocabulary_files import TARGET, has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
@@ -53,6 +53,8 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
         config = BertConfig.from_dict(described["config"], str(config_file))
         pooler, num_classes = described["pooler"], described["num_classes"] or 0
         crf = bool(described.get("crf", False))
+        decoder = described.get("decoder")
+        decoder = decoder and BertConfig.from_dict(decoder, f"{config_file}: decoder")
     except KeyError as error:
         raise UserError(f"{config_file}: lacks {error}; write the model again") from None
     label_names = described.get("label_names") or _tasks_labels(current_file(path, TASK_FILE))
@@ -60,12 +62,15 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
     if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
     held = read_tensors(weights_file)
-    shapes = model_shapes(config, architecture, bool(pooler), num_classes, crf)
+    shapes = model_shapes(config, architecture, bool(pooler), num_classes, crf, decoder)
     weights = take_tensors(weights_file, shapes, str, held)
     refuse_others(weights_file, held, shapes)
     names = tuple(map(str, label_names))
     embedding = _embedding(config_file, described.get("embedding"))
-    return Checkpoint(architecture, config, weights, label_names=names, problem_type=problem_type, embedding=embedding)
+    return Checkpoint(
+        architecture, config, weights, label_names=names, problem_type=problem_type, embedding=embedding,
+        decoder=decoder,
+    )  # fmt: skip
 
 
 def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
@@ -83,6 +88,9 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
     elif has_vocabulary(path):
         stays = read_vocabulary(path).vocabulary
         checkpoint.config.check_vocabulary(len(stays), stays.origin)
+    if checkpoint.target_vocabulary is not None:
+        speaks = checkpoint.decoder or checkpoint.config
+        speaks.check_vocabulary(len(checkpoint.target_vocabulary), checkpoint.target_vocabulary.origin)
     described = {
         "architecture": checkpoint.architecture,
         "config": checkpoint.config.to_dict(),
@@ -92,11 +100,14 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
         "label_names": list(checkpoint.label_names),
         "problem_type": checkpoint.problem_type,
         "embedding": checkpoint.embedding and dataclasses.asdict(checkpoint.embedding),
+        "decoder": checkpoint.decoder and checkpoint.decoder.to_dict(),
         "written_by": WRITTEN_BY,
     }
     with replaced_together(path) as staged:
         if checkpoint.vocabulary is not None:
             write_vocabulary(staged, checkpoint.vocabulary, checkpoint.rules)
+        if checkpoint.target_vocabulary is not None:
+            write_vocabulary(staged, checkpoint.target_vocabulary, checkpoint.target_rules, TARGET)
         atomic.write_json(staged / CONFIG_FILE, described)
         write_tensors(staged / WEIGHTS_FILE, checkpoint.weights)
 

@@ -14,12 +14,20 @@ def convert(
     source: Annotated[Path, typer.Argument(help="Folder of a model: ours, or one of those that inspect knows.")],
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     to: Annotated[str, typer.Option(help="huggingface, google, keras_hub or native (ours).")],
+    join: Annotated[
+        Path | None,
+        typer.Option(help="A model that reads right-to-left, to put beside one that reads left-to-right; native only."),
+    ] = None,
 ) -> None:
     """Write a model, its vocabulary and its casing in another format; weights stay the same to the last bit."""
     from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise, write_checkpoint
     from keras_bert_scratch.filesystem import path_of
 
     checkpoint = read_checkpoint(source)
+    if join:
+        from keras_bert_scratch.checkpoints.joining import join as joined
+
+        checkpoint = joined(checkpoint, read_checkpoint(join))
     write_checkpoint(checkpoint, out, to)
     vocabulary = f"{len(checkpoint.vocabulary):,} tokens" if checkpoint.vocabulary else "no vocabulary"
     parameters = f"{checkpoint.num_parameters:,} parameters"

@@ -43,6 +43,7 @@ from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
 COMMAND = TaskCommand
+DEFAULT_PRESET = "bert-mini"  # of a run that starts from nothing
 
 
 def finetune(
@@ -53,7 +54,9 @@ def finetune(
     preset: Annotated[
         str | None, typer.Option(help="Instead of --init: start from random weights of this size.")
     ] = None,
-    vocab: Annotated[Path | None, typer.Option(help="With --preset: the vocabulary.")] = None,
+    vocab: Annotated[
+        Path | None, typer.Option(help="With --preset: the vocabulary; translation learns its own without.")
+    ] = None,
     dropout: Annotated[
         float, typer.Option(help="With --preset: fraction dropped; a pretrained model keeps its own.")
     ] = 0.1,
@@ -72,8 +75,12 @@ def finetune(
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     epochs: Epochs = 3.0,
+    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, like 30m.")] = None,
     patience: Patience = None,
     batch: Batch = 32,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Positions per step instead of rows: many short rows, or few long ones.")
+    ] = None,
     length: Length = 128,
     learning_rate: LearningRate = 5e-5,
     warmup: Warmup = 0.1,
@@ -109,19 +116,20 @@ def finetune(
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.tasks import run as runs
+    from keras_bert_scratch.tasks.registry import get_task
     from keras_bert_scratch.text.tokenizer import BertTokenizer
     from keras_bert_scratch.training.options import RunOptions
 
-    tokenizer = None
+    tokenizer = BertTokenizer(vocab) if vocab else None
     start: Path | BertConfig | None = init
-    if preset and vocab and not init:
-        tokenizer = BertTokenizer(vocab)
+    if not init and (tokenizer or get_task(task).learns_vocabulary):
+        sizes = {"vocab_size": len(tokenizer.vocabulary)} if tokenizer else {}
         start = BertConfig.preset(
-            preset,
-            vocab_size=len(tokenizer.vocabulary),
+            preset or DEFAULT_PRESET,
             hidden_dropout=dropout,
             attention_dropout=dropout,
             initializer_range=initializer_range,
+            **sizes,
         )
     elif not init or preset or vocab:
         raise UserError("`init`: give it alone, or `preset` with `vocab` to start from random weights")
@@ -132,7 +140,17 @@ def finetune(
         out,
         dev,
         runs.FineTuning(
-            epochs, batch, length, learning_rate, warmup, bias_correction, layer_decay, freeze_layers, patience
+            epochs,
+            batch,
+            length,
+            learning_rate,
+            warmup,
+            bias_correction,
+            layer_decay,
+            freeze_layers,
+            patience,
+            None if budget is None else seconds_of(budget, "budget"),
+            batch_tokens,
         ),
         RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),
         given_options(ctx),

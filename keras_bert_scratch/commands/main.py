@@ -9,6 +9,7 @@ import sys
 from keras_bert_scratch.commands import (
     convert,
     demo,
+    distill,
     evaluate,
     export,
     finetune,
@@ -30,6 +31,7 @@ VERBS = (
     pretrain,
     launch,
     finetune,
+    distill,
     glue,
     evaluate,
     predict,

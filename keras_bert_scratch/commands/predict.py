@@ -82,6 +82,8 @@ def _line(answer: Mapping[str, Any]) -> str:
         return f"{answer['label']}\t{answer['score']:.3f}"
     if "answer" in answer:
         return f"{answer['answer']}\t{answer['score']:.3f}"
+    if "translation" in answer:
+        return f"{answer['translation']}\t{answer['score']:.3f}"
     if len(answer) == 1 and isinstance(number := answer.get("score", answer.get("similarity")), float):
         return f"{number:.3f}"
     if {"embedding", "token_embeddings", "similarity"} & answer.keys():

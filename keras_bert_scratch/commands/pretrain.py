@@ -20,7 +20,6 @@ from keras_bert_scratch.commands.arguments import (
     MaxPredictions,
     OnNonfinite,
     Out,
-    Pairs,
     Remat,
     SaveEvery,
     Seed,
@@ -76,7 +75,19 @@ def pretrain(
     second_batch: Annotated[int | None, typer.Option(help="Rows per step in it; by default as before.")] = None,
     accumulate: Accumulate = 1,
     remat: Remat = False,
-    pairs: Pairs = "next",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="masked; or of a one-way model, causal (the next token, as in GPT) or right-to-left (the one before)."
+        ),
+    ] = "masked",
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            help="next: does B follow A; order: are A and B in order; none: masked words alone. By default next; of "
+            "one-way models none."
+        ),
+    ] = None,
     packing: Annotated[
         bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
     ] = False,
@@ -104,7 +115,7 @@ def pretrain(
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.tables import print_run
-    from keras_bert_scratch.config import BertConfig
+    from keras_bert_scratch.config import LEFT_TO_RIGHT, BertConfig
     from keras_bert_scratch.data.google.reader import open_records
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.data.pretraining.rules import ExampleRules
@@ -116,7 +127,9 @@ def pretrain(
         raise UserError("`init`, `preset`: give one of them, weights to go on from or a size")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions)
-    rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing)
+    pairs = pairs or ("next" if objective == "masked" else "none")
+    objective = LEFT_TO_RIGHT if objective == "causal" else objective
+    rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing, objective)
     seconds = seconds_of(budget, "budget") if budget else None
     run = pretrain_records(
         data,

@@ -1,4 +1,4 @@
-"""SelfAttention: every position attends to every other, in several heads at once."""
+"""Attention: every query looks at all keys, in several heads at once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from keras_bert_scratch.layers.positions import gather_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
-class SelfAttention(Configured, keras.layers.Layer):
+class Attention(Configured, keras.layers.Layer):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, eq. 1, section 3.2.2).
+
+    Queries, keys and values are projections of one input (self-attention); or, in a decoder, keys and values are those
+    of what the encoder gave (cross-attention, section 3.2.3).
 
     Args:
         config: BertConfig. Sizes and rates.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(batch, length, hidden_size)`, and `bias` from `attention_bias` or `packed_attention_bias` give
-    the shape of `x`; with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With
+    Call: `x`, float `(batch, length, hidden_size)`, and `bias` from `attention_bias` or its like give
+    the shape of `x`; with `return_weights=True` also the attention weights `(batch, heads, length, keys)`. With
     `query_positions`, int `(batch, positions)`, only these positions are queries (keys and values stay all positions),
-    and the result is `(batch, positions, hidden_size)`.
+    and the result is `(batch, positions, hidden_size)`. With `encoded`, float `(batch, keys, encoder's hidden_size)`,
+    keys and values are made of that.
 
     Example:
         >>> from keras_bert_scratch.layers.attention_bias import attention_bias
-        >>> layer = SelfAttention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
+        >>> layer = Attention(BertConfig(num_layers=1, hidden_size=8, num_heads=2))
         >>> tuple(layer(ops.ones((1, 3, 8)), attention_bias(ops.array([[1, 1, 0]]))).shape)
         (1, 3, 8)
     """
@@ -52,26 +56,67 @@ class SelfAttention(Configured, keras.layers.Layer):
         x_shape: tuple[int | None, ...],
         bias_shape: tuple[int | None, ...],
         query_positions_shape: tuple[int | None, ...] | None = None,
+        encoded_shape: tuple[int | None, ...] | None = None,
     ) -> None:
-        for layer in (self.query, self.key, self.value, self.output_projection):
-            layer.build(x_shape)
+        # In this order, in which random weights are drawn.
+        self.query.build(x_shape)
+        self.key.build(encoded_shape or x_shape)
+        self.value.build(encoded_shape or x_shape)
+        self.output_projection.build(x_shape)
 
     def call(
-        self, x: Any, bias: Any, query_positions: Any = None, training: bool = False, return_weights: bool = False
+        self,
+        x: Any,
+        bias: Any,
+        query_positions: Any = None,
+        encoded: Any = None,
+        training: bool = False,
+        return_weights: bool = False,
     ) -> Any:
-        if query_positions is None:
+        if query_positions is None and encoded is None:
             query, key, value = self._project(x, self.query, self.key, self.value)
         else:
-            (query,) = self._project(gather_positions(x, query_positions), self.query)
-            key, value = self._project(x, self.key, self.value)
-            if bias.shape[2] != 1:  # in packed rows the bias depends on the query
+            query = self.queries(x if query_positions is None else gather_positions(x, query_positions))
+            key, value = self.keys_and_values(x if encoded is None else encoded)
+            if query_positions is not None and bias.shape[2] != 1:  # the bias depends on the query
                 bias = ops.expand_dims(gather_positions(ops.squeeze(bias, 1), query_positions), 1)
-        # (batch, heads, queries, keys)
-        scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.transpose(key, (0, 1, 3, 2)))
-        weights = ops.softmax(scores + bias, axis=-1)
-        context = ops.matmul(self.dropout(weights, training=training), value)  # (batch, heads, queries, head_size)
-        output = self.output_projection(self._join_heads(context))
+        output, weights = self.attend(query, key, value, bias, training)
         return (output, weights) if return_weights else output
+
+    def queries(self, x: Any) -> Any:
+        """The queries of `x`, `(batch, heads, length, head_size)`."""
+        (query,) = self._project(x, self.query)
+        return query
+
+    def keys_and_values(self, x: Any) -> tuple[Any, Any]:
+        """The keys and values of `x`, `(batch, heads, length, head_size)` each."""
+        key, value = self._project(x, self.key, self.value)
+        return key, value
+
+    def attend(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
+        """What the queries find, `(batch, queries, hidden_size)`, and the weights `(batch, heads, queries, keys)`."""
+        context, weights = self._context(query, key, value, bias, training)  # (batch, heads, queries, head_size)
+        return self.output_projection(self._join_heads(context)), weights
+
+    def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
+        """Self-attention of the next position of several hypotheses, each to what it has so far.
+
+        Args:
+            x: float `(batch, hypotheses, hidden_size)`. One position of each.
+            past: keys and values of the positions before, float `(batch, heads, hypotheses, positions, head_size)`.
+
+        Returns: what they find, of the shape of `x`; and `past` with this position.
+        """
+        query, *new = (ops.expand_dims(part, 3) for part in self._project(x, self.query, self.key, self.value))
+        key, value = (ops.concatenate(parts, axis=3) for parts in zip(past, new, strict=True))
+        context, _ = self._context(query, key, value, 0.0)  # (batch, heads, hypotheses, 1, head_size)
+        return self.output_projection(self._join_heads(ops.squeeze(context, 3))), (key, value)
+
+    def _context(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
+        """softmax(Q K^T / sqrt(d) + bias) V over the last two axes, and the softmax."""
+        scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.swapaxes(key, -2, -1))
+        weights = ops.softmax(scores + bias, axis=-1)
+        return ops.matmul(self.dropout(weights, training=training), value), weights
 
     def _project(self, x: Any, *layers: Dense) -> Any:
         """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each.

@@ -6,6 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
+
 # As in Google's code: after the softmax it is 0 in every dtype, and float16 can hold it.
 MASKED_SCORE = -10000.0
 
@@ -47,3 +49,26 @@ def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "flo
     example_ids = ops.where(ops.cast(padding_mask, "bool"), example_ids, 0)
     same = ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))
     return ops.expand_dims(ops.cast(ops.where(same, 0.0, MASKED_SCORE), dtype), 1)
+
+
+def one_way(bias: Any, direction: str) -> Any:
+    """A bias that masks, beside what `bias` does, what lies behind a position, or before it.
+
+    Args:
+        bias: float `(batch, 1, 1, length)` or `(batch, 1, length, length)`. From one of the functions above.
+        direction: str. `"left-to-right"`: nothing attends to what comes after it (Vaswani et al. 2017, section 3.2.3);
+            `"right-to-left"`: nothing attends to what comes before it; `"both"`: the bias stays as it is.
+
+    Returns: `(batch, 1, length, length)`; rows are queries, columns keys.
+
+    Example:
+        >>> one_way(attention_bias(ops.array([[1, 1]])), "left-to-right").numpy().tolist()
+        [[[[0.0, -10000.0], [0.0, 0.0]]]]
+    """
+    if direction == BOTH:
+        return bias
+    # `arange` would need a length that is known beforehand.
+    key = ops.cumsum(ops.cast(ops.ones_like(bias[:, :, :1]), "int32"), axis=3)  # (batch, 1, 1, length)
+    query = ops.swapaxes(key, 2, 3)
+    seen = key <= query if direction == LEFT_TO_RIGHT else key >= query
+    return ops.where(seen, bias, ops.cast(MASKED_SCORE, bias.dtype))

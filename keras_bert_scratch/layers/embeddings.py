@@ -134,3 +134,8 @@ class BertEmbeddings(Configured, keras.layers.Layer):
             x = x + ops.take(self.position_embedding, packed_position_ids(example_ids, example_starts), axis=0)
         x = self.dropout(self.layer_norm(x), training=training)
         return x, ops.convert_to_tensor(self.token_embedding)
+
+    def step(self, token_ids: Any, position: Any) -> Any:
+        """Tokens of one position, of segment 0: int `(batch, n)` and the position to `(batch, n, hidden_size)`."""
+        x = ops.take(self.token_embedding, token_ids, axis=0) + self.segment_embedding[0]
+        return self.layer_norm(x + ops.take(self.position_embedding, position, axis=0))

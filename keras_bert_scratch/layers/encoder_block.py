@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.layers.attention import SelfAttention
+from keras_bert_scratch.layers.attention import Attention
 from keras_bert_scratch.layers.configured import Configured
 from keras_bert_scratch.layers.dropout import Dropout, within_dropout_draws
 from keras_bert_scratch.layers.feed_forward import FeedForward
@@ -44,7 +44,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
         self.config = config
         self.remat = remat
         policy, epsilon = self.dtype_policy, config.layer_norm_epsilon
-        self.attention = SelfAttention(config, dtype=policy, name="attention")
+        self.attention = Attention(config, dtype=policy, name="attention")
         self.attention_norm = LayerNorm(epsilon, dtype=policy, name="attention_layer_norm")
         self.feed_forward = FeedForward(config, dtype=policy, name="feed_forward")
         self.feed_forward_norm = LayerNorm(epsilon, dtype=policy, name="feed_forward_layer_norm")
@@ -84,6 +84,12 @@ class EncoderBlock(Configured, keras.layers.Layer):
             return forward(x, bias)
         recompute = self.remat and training and within_dropout_draws()
         return keras.remat(lambda *args: forward(*args)[0])(x, bias) if recompute else forward(x, bias)[0]
+
+    def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
+        """The next position of several texts that are being written; arguments as of `Attention.step`."""
+        attended, past = self.attention.step(x, past)
+        x = self.attention_norm(x + attended)
+        return self.feed_forward_norm(x + self.feed_forward(x)), past
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "remat": self.remat}

@@ -1,4 +1,4 @@
-"""MaskedLMHead: which token each masked position hides."""
+"""MaskedLMHead: which token each masked position hides, or comes next."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class MaskedLMHead(Configured, keras.layers.Layer):
         config: BertConfig. Sizes, and the activation function.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `sequence_output`, float `(batch, length, hidden_size)`, `mask_positions`, int `(batch, predictions)`, and
-    `token_embedding`, float `(vocab_size, hidden_size)`, the weight of `BertEmbeddings` as that layer gives it, give
-    float32 logits `(batch, predictions, vocab_size)`.
+    Call: `sequence_output`, float `(batch, length, hidden_size)`, `token_embedding`, float `(vocab_size, hidden_size)`,
+    the weight of `BertEmbeddings` as that layer gives it, and `mask_positions`, int `(batch, predictions)`, or `None`
+    for every position, give float32 logits `(batch, predictions, vocab_size)`.
 
     Example:
         >>> config = BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1)
-        >>> tuple(MaskedLMHead(config)(ops.ones((1, 3, 4)), ops.array([[1]]), ops.ones((10, 4))).shape)
+        >>> tuple(MaskedLMHead(config)(ops.ones((1, 3, 4)), ops.ones((10, 4)), ops.array([[1]])).shape)
         (1, 1, 10)
     """
 
@@ -46,19 +46,21 @@ class MaskedLMHead(Configured, keras.layers.Layer):
     def build(
         self,
         sequence_output_shape: tuple[int | None, ...],
-        mask_positions_shape: tuple[int | None, ...],
         token_embedding_shape: tuple[int | None, ...],
+        mask_positions_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         self.transform.build(sequence_output_shape)
-        self.layer_norm.build(sequence_output_shape)
+        self.layer_norm.build((*sequence_output_shape[:-1], self.config.hidden_size))
         self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
 
-    def compute_output_spec(self, sequence_output: Any, mask_positions: Any, token_embedding: Any) -> Any:
+    def compute_output_spec(self, sequence_output: Any, token_embedding: Any, mask_positions: Any = None) -> Any:
         # Written out, as in the encoder block.
-        return keras.KerasTensor((*mask_positions.shape, self.config.vocab_size), dtype="float32")
+        predictions = sequence_output.shape[:2] if mask_positions is None else mask_positions.shape
+        return keras.KerasTensor((*predictions, self.config.vocab_size), dtype="float32")
 
-    def call(self, sequence_output: Any, mask_positions: Any, token_embedding: Any) -> Any:
-        # (batch, predictions, hidden)
-        masked = self.layer_norm(self.transform(gather_positions(sequence_output, mask_positions)))
+    def call(self, sequence_output: Any, token_embedding: Any, mask_positions: Any = None) -> Any:
+        if mask_positions is not None:
+            sequence_output = gather_positions(sequence_output, mask_positions)
+        masked = self.layer_norm(self.transform(sequence_output))  # (batch, predictions, hidden)
         logits = ops.matmul(masked, ops.transpose(ops.cast(token_embedding, self.compute_dtype)))
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
-from keras_bert_scratch.layers.embeddings import BertEmbeddings
-from keras_bert_scratch.layers.encoder_block import EncoderBlock
+from keras_bert_scratch.config import JOINED, LEFT_TO_RIGHT, RIGHT_TO_LEFT, BertConfig
 from keras_bert_scratch.layers.pooler import Pooler
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
 from keras_bert_scratch.models.inputs import NamedInputs
 from keras_bert_scratch.models.pretrained import Pretrained
+from keras_bert_scratch.models.tower import PACKED_INPUT_NAMES, Tower
 
 INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
-PACKED_INPUT_NAMES = ("example_ids", "example_starts")
 
 
 def backbone_inputs(row_shape: tuple[None, ...] = (None,), packed: bool = False) -> dict[str, Any]:
@@ -25,20 +24,23 @@ def backbone_inputs(row_shape: tuple[None, ...] = (None,), packed: bool = False)
     return {name: keras.Input(row_shape, dtype="int32", name=name) for name in names}
 
 
-def _embed(embeddings: BertEmbeddings, inputs: dict[str, Any], packed: bool) -> tuple[Any, Any, Any]:
-    """What the first block takes, the embedded tokens and the attention bias; and the token embedding."""
-    ids = [inputs[name] for name in ("token_ids", "segment_ids", *(PACKED_INPUT_NAMES if packed else ()))]
-    x, token_embedding = embeddings(*ids)
-    if packed:
-        bias = packed_attention_bias(inputs["example_ids"], inputs["padding_mask"], dtype=x.dtype)
+def _joined(outputs: Sequence[Any]) -> Any:
+    """The vectors of several towers at the same positions, side by side."""
+    return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
+
+
+def _pool(pooler: Pooler, towers: Sequence[Tower], outputs: Sequence[Any], inputs: Mapping[str, Any]) -> Any:
+    """The vector that sums up each row, or each of its examples, of what the towers gave."""
+    positions = [tower.summary_positions(inputs) for tower in towers]
+    if len(towers) == 1:
+        pooled = pooler(outputs[0], positions[0])
     else:
-        bias = attention_bias(inputs["padding_mask"], dtype=x.dtype)
-    return x, bias, token_embedding
-
-
-def _pool(pooler: Pooler, x: Any, inputs: dict[str, Any], packed: bool) -> Any:
-    """The vector of each row's `[CLS]`, or of each example's."""
-    return pooler(x, inputs["example_starts"]) if packed else pooler(x)
+        summaries = [
+            ops.take_along_axis(x, ops.expand_dims(at, 2), axis=1) for x, at in zip(outputs, positions, strict=True)
+        ]
+        number = ops.cumsum(ops.ones_like(positions[0]), axis=1) - 1
+        pooled = pooler(_joined(summaries), number)
+    return pooled if towers[0].packed else pooled[:, 0]
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -64,7 +66,9 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
 
     Outputs, a dict: `sequence_output` `(batch, length, hidden_size)`; with a pooler also `pooled_output`
     `(batch, hidden_size)`, of packed rows `(batch, max_examples, hidden_size)`. The
-    vector of an example that the row does not have means nothing.
+    vector of an example that the row does not have means nothing. A model that looks from left to right is pooled at
+    the last token, the only one that sees all. Of `direction="joined"` the `sequence_output` has both networks' vectors
+    side by side, `2 hidden_size` wide.
 
     Example:
         >>> import numpy as np
@@ -85,46 +89,43 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         **kwargs: Any,
     ) -> None:
         # === Layers ===
-        embeddings = BertEmbeddings(config, dtype=dtype, name="embeddings")
-        encoder_blocks = [
-            EncoderBlock(config, remat, dtype=dtype, name=f"encoder_block_{index}")
-            for index in range(config.num_layers)
-        ]
+        if config.direction == JOINED:
+            directions = {"": LEFT_TO_RIGHT, "reverse_": RIGHT_TO_LEFT}
+        else:
+            directions = {"": config.direction}
+        towers = [Tower(config, direction, prefix, dtype, packed, remat) for prefix, direction in directions.items()]
         pooling = Pooler(config, dtype=dtype, name="pooler") if pooler else None
 
         # === Functional Model ===
         inputs = backbone_inputs(packed=packed)
-        x, bias, _ = _embed(embeddings, inputs, packed)
-        for block in encoder_blocks:
-            x = block(x, bias)
-        outputs = {"sequence_output": x}
+        encoded = [tower.layer_outputs(inputs)[-1] for tower in towers]
+        outputs = {"sequence_output": _joined(encoded)}
         if pooling is not None:
-            outputs["pooled_output"] = _pool(pooling, x, inputs, packed)
+            outputs["pooled_output"] = _pool(pooling, towers, encoded, inputs)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.config = config
-        self.embeddings = embeddings
-        self.encoder_blocks = encoder_blocks
+        self.towers = towers
+        self.embeddings = towers[0].embeddings
+        self.encoder_blocks = towers[0].blocks
         self.pooler = pooling
         self.packed = packed
         self.remat = remat
-        self.dtype_policy = embeddings.dtype_policy
+        self.dtype_policy = self.embeddings.dtype_policy
 
-    def encode_positions(self, inputs: dict[str, Any], query_positions: Any) -> tuple[Any, Any]:
+    def encode_positions(self, inputs: dict[str, Any], query_positions: Any = None) -> tuple[Any, Any]:
         """The last block's output at some positions alone, for heads that use no others; it saves that block's work.
 
         Args:
             inputs: dict of tensors. The backbone's, also symbolic.
-            query_positions: int `(batch, positions)`.
+            query_positions: int `(batch, positions)`, or `None` for all.
 
         Returns: `(batch, positions, hidden_size)`, equal to `sequence_output` at these positions; and the token
         embedding, `(vocab_size, hidden_size)`, for a head that shares it.
         """
-        x, bias, token_embedding = _embed(self.embeddings, inputs, self.packed)
-        for block in self.encoder_blocks[:-1]:
-            x = block(x, bias)
-        return self.encoder_blocks[-1](x, bias, query_positions), token_embedding
+        outputs = [tower.at_positions(inputs, query_positions) for tower in self.towers]
+        return _joined([x for x, _ in outputs]), outputs[0][1]
 
     def encode_pooled(self, inputs: dict[str, Any]) -> Any:
         """The pooled vector alone, for heads that read no other; it saves most of the last block's work.
@@ -134,8 +135,8 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
 
         Returns: `(batch, hidden_size)`, equal to `pooled_output`.
         """
-        first, _ = self.encode_positions(inputs, keras.ops.zeros_like(inputs["token_ids"][:, :1]))
-        return self.pooler(first)
+        summaries = [tower.at_positions(inputs, tower.summary_positions(inputs))[0] for tower in self.towers]
+        return self.pooler(_joined(summaries))
 
     def encode_layers(self, inputs: dict[str, Any]) -> list[Any]:
         """The outputs of the embeddings and of each block, for heads that read several or none of the last.
@@ -145,11 +146,8 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
 
         Returns: `num_layers + 1` of `(batch, length, hidden_size)`.
         """
-        x, bias, _ = _embed(self.embeddings, inputs, self.packed)
-        outputs = [x]
-        for block in self.encoder_blocks:
-            outputs.append(block(outputs[-1], bias))
-        return outputs
+        of_towers = [tower.layer_outputs(inputs) for tower in self.towers]
+        return [_joined(outputs) for outputs in zip(*of_towers, strict=True)]
 
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs for a batch with the layers' outputs and attention weights, for plots and study; no dropout.
@@ -157,16 +155,14 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         Beside the usual outputs: `layer_outputs`, of the embeddings and of each block, `num_layers + 1` of
         `(batch, length, hidden_size)`; `attention_weights`, `num_layers` of `(batch, heads, length, length)`.
         """
-        embedded, bias, _ = _embed(self.embeddings, inputs, self.packed)
-        layer_outputs, attention_weights = [embedded], []
-        for block in self.encoder_blocks:
-            x, weights = block(layer_outputs[-1], bias, return_weights=True)
-            layer_outputs.append(x)
-            attention_weights.append(weights)
+        of_towers, weights_of_towers = zip(*(tower.look_inside(inputs) for tower in self.towers), strict=True)
+        layer_outputs = [_joined(outputs) for outputs in zip(*of_towers, strict=True)]
         outputs = {"sequence_output": layer_outputs[-1]}
         if self.pooler is not None:
-            outputs["pooled_output"] = _pool(self.pooler, layer_outputs[-1], inputs, self.packed)
-        return {**outputs, "layer_outputs": layer_outputs, "attention_weights": attention_weights}
+            last = [outputs[-1] for outputs in of_towers]
+            outputs["pooled_output"] = _pool(self.pooler, self.towers, last, inputs)
+        heads = [ops.concatenate(weights, axis=1) for weights in zip(*weights_of_towers, strict=True)]
+        return {**outputs, "layer_outputs": layer_outputs, "attention_weights": heads}
 
     def get_config(self) -> dict[str, Any]:
         return {

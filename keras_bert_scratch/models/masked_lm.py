@@ -48,7 +48,7 @@ class BertMaskedLM(OnBackbone, keras.Model):
         mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
         positions, masked, _ = QueryPositions(name="query_positions")(mask_positions)
         encoded, token_embedding = backbone.encode_positions(inputs, positions)
-        logits = masked_lm_head(encoded, masked, token_embedding)
+        logits = masked_lm_head(encoded, token_embedding, masked)
         inputs["mask_positions"] = mask_positions
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
 

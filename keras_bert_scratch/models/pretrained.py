@@ -48,6 +48,7 @@ class Pretrained:
 
     def _checkpoint(self, weights: Mapping[str, np.ndarray], tokenizer: Any, label_names: Sequence[str]) -> Checkpoint:
         model: Any = self
+        target = tokenizer.own_target if tokenizer else None
         return Checkpoint(
             type(self).__name__,
             getattr(model, "backbone", model).config,
@@ -57,7 +58,15 @@ class Pretrained:
             tuple(label_names or getattr(model, "label_names", ())),
             getattr(model, "problem_type", None),
             getattr(model, "embedding", None),
+            decoder=getattr(model, "own_decoder", None),
+            target_vocabulary=target and target.vocabulary,
+            target_rules=target and target.rules,
         )
+
+    @classmethod
+    def started_from(cls, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A checkpoint's weights, with others that are copies of them if that is how a model of this class starts."""
+        return weights
 
     def save_pretrained(self, path: AnyPath | str, tokenizer: Any = None) -> None:
         """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it stay.
@@ -171,7 +180,7 @@ def model_from_checkpoint(
     backbone_class = _model_class("BertBackbone")
     pooler = ARCHITECTURES[cls.__name__].needs_pooler or (checkpoint.has_pooler and (same or cls is backbone_class))
     backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler, packed=packed, remat=remat)
-    weights = dict(checkpoint.weights)
+    weights = cls.started_from(dict(checkpoint.weights))
     if not same:  # heads of different tasks have the same name
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("logits/")}
     if cls is backbone_class:
@@ -209,6 +218,7 @@ def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) 
         "label_names": checkpoint.label_names,
         "problem_type": checkpoint.problem_type,
         "crf": checkpoint.has_crf,
+        "decoder": checkpoint.decoder,
     }
     if "label_names" in given:
         stored["num_classes"] = len(given["label_names"]) or checkpoint.num_classes

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.layers.positions import QueryPositions
@@ -42,6 +43,8 @@ class BertPretrainer(OnBackbone, keras.Model):
 
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         self.check_pooler(backbone)
+        if len(backbone.towers) > 1:
+            raise UserError("`backbone`: is joined of two, which are trained without pairs; use BertMaskedLM")
 
         # === Layers ===
         policy = backbone.embeddings.dtype_policy
@@ -51,13 +54,12 @@ class BertPretrainer(OnBackbone, keras.Model):
         # === Functional Model ===
         inputs = backbone_inputs(packed=backbone.packed)
         mask_positions = keras.Input((None,), dtype="int32", name="mask_positions")
-        # An unpacked row has one example, which starts at the first position.
-        starts = inputs["example_starts"] if backbone.packed else keras.ops.zeros_like(inputs["token_ids"][:, :1])
-        positions, masked, started = QueryPositions(name="query_positions")(mask_positions, starts)
+        summaries = backbone.towers[0].summary_positions(inputs)
+        positions, masked, summed_up = QueryPositions(name="query_positions")(mask_positions, summaries)
         encoded, token_embedding = backbone.encode_positions(inputs, positions)
-        pooled = backbone.pooler(encoded, started) if backbone.packed else backbone.pooler(encoded)
+        pooled = backbone.pooler(encoded, summed_up) if backbone.packed else backbone.pooler(encoded)
         outputs = {
-            "masked_lm": masked_lm_head(encoded, masked, token_embedding),
+            "masked_lm": masked_lm_head(encoded, token_embedding, masked),
             "next_sentence": next_sentence_head(pooled),
         }
         inputs["mask_positions"] = mask_positions

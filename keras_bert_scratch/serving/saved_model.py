@@ -70,7 +70,7 @@ class SavedModel(Predictor):
         self._signatures.check(raw)
         lengths = np.sum([[_length(value) for value in values] for values in raw.values()], axis=0, dtype=np.int64)
         # A piece has a character or more, so that hardly a row has more windows, also where they overlap.
-        windows = 1 + lengths // self.spec.max_length if self.task.windowed else None
+        windows = 1 + lengths // self.spec.max_length if self.task.is_windowed(self.spec) else None
         batches = sorted_batches(lengths, BATCH_SIZE, windows)
         parts = []
         for rows in batches:

@@ -15,13 +15,15 @@ from keras_bert_scratch.models.labels import SINGLE_LABEL
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
 from keras_bert_scratch.tasks.data.labels import first_score, label_order
+from keras_bert_scratch.tasks.data.long_texts import windows_of_texts
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts, with_known_labels
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongAnswer
-from keras_bert_scratch.tasks.examples import Examples, Features
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 
+LONG_TEXTS = ("cut", "mean", "max")
 LABEL = Column("label", ("labels",), kind="label")
 
 
@@ -35,12 +37,22 @@ class ClassificationOptions:
             a weight for each label, as in `"no=1,yes=3"`.
         label_smoothing: float, default 0.0. What part of the right label's probability, which is 1, the training loss
             spreads evenly over all labels (Szegedy et al. 2016, section 7). Evaluation does not smooth.
+        long_texts: str, default "cut". What becomes of a text that is longer than a row: `"cut"`; or it is read in
+            windows, each of which learns the text's label, and whose logits are then averaged, `"mean"`, or of which
+            each label has its highest, `"max"`.
+        overlap: int, default 32. Pieces that neighbouring windows share; at most half a window is shared.
     """
 
     class_weights: str = "none"
     label_smoothing: float = 0.0
+    long_texts: str = "cut"
+    overlap: int = 32
 
     def __post_init__(self) -> None:
+        if self.long_texts not in LONG_TEXTS:
+            raise UserError(f"`long_texts`: {self.long_texts!r} is unknown; choose one of {', '.join(LONG_TEXTS)}")
+        if self.overlap < 0:
+            raise UserError(f"`overlap`: must be at least 0, not {self.overlap}")
         if not 0 <= self.label_smoothing < 1:
             raise UserError(f"`label_smoothing`: must be at least 0 and below 1, not {self.label_smoothing}")
 
@@ -64,6 +76,8 @@ class Classification(TextTask):
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)
+        if self.is_windowed(spec) and len(spec.columns) > 1:
+            raise UserError(f"`long_texts`: is for single texts, and {table.path} has pairs; leave it at 'cut'")
         if not spec.labels:
             labels = table.columns["label"]
             if (number := first_score(labels)) is not None:
@@ -83,9 +97,18 @@ class Classification(TextTask):
         gold = np.array([numbers[label] for label in labels], np.int32)
         return spec, Examples(table.path, table.columns, {"label": gold}, digest, table.skipped)
 
+    def is_windowed(self, spec: Spec) -> bool:
+        return spec.options.get("long_texts", "cut") != "cut"
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        if not self.is_windowed(spec):
+            return super().features(spec, tokenizer, raw, chosen)
+        return windows_of_texts(spec, tokenizer, raw["text"], spec.options["overlap"], chosen)
+
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        labels = tf.gather(gold["label"], features.notes["row"]) if self.is_windowed(spec) else gold["label"]
         weights = spec.options.get("class_weights") if training else None
-        return gold["label"], None if weights is None else tf.gather(tf.constant(weights, tf.float32), gold["label"])
+        return labels, None if weights is None else tf.gather(tf.constant(weights, tf.float32), labels)
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {"num_classes": len(spec.labels), "label_names": spec.labels}
@@ -94,6 +117,9 @@ class Classification(TextTask):
         return {"": classes(label_smoothing=spec.options.get("label_smoothing", 0.0))}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        if self.is_windowed(spec):
+            pool = tf.math.segment_mean if spec.options["long_texts"] == "mean" else tf.math.segment_max
+            outputs = pool(outputs, features.notes["row"])
         scores = tf.nn.softmax(outputs)
         return {"label": tf.gather(tf.constant(spec.labels), tf.argmax(scores, axis=-1)), "scores": scores}
 

@@ -75,7 +75,6 @@ class FillMask(Task):
     model_class = BertMaskedLM
     Asking = FillMaskAsking
     tunable = False
-    windowed = True
 
     def command(self, init: AnyPath | str) -> str:
         return f"keras-bert pretrain RECORDS --init {init}"
@@ -100,6 +99,9 @@ class FillMask(Task):
 
     def fault(self, row: Mapping[str, Any]) -> BadRow | None:
         return no_mask(row["text"])
+
+    def is_windowed(self, spec: Spec) -> bool:
+        return True
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         vocabulary = tokenizer.vocabulary

@@ -76,7 +76,8 @@ class FineTuned(Predictor):
     @functools.cached_property
     def digest(self) -> str:
         spec = dataclasses.replace(self.spec, header_names={}).to_dict()
-        tokenizer = [self.tokenizer.vocabulary.sha256, dataclasses.asdict(self.tokenizer.rules)]
+        both = (self.tokenizer, self.tokenizer.target)
+        tokenizer = [(one.vocabulary.sha256, dataclasses.asdict(one.rules)) for one in both]
         network = [type(self.model).__name__, self.model.backbone.config.to_dict(), self.model.compute_dtype]
         digest = hashlib.sha256(json.dumps([spec, tokenizer, network]).encode())
         for weight in self.model.weights:
@@ -162,7 +163,7 @@ class FineTuned(Predictor):
         Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
         `BATCH_SIZE` windows at most, or a single row.
         """
-        num_tokens, windows = self._count_tokens(raw)
+        num_tokens, windows = self.count_tokens(raw)
         longest = np.maximum.reduceat(num_tokens, np.cumsum(windows) - windows) if len(windows) else num_tokens
         batches = sorted_batches(longest, BATCH_SIZE, windows)
         parts, sums = [], np.zeros((2, len(self.model.objectives)))
@@ -176,7 +177,7 @@ class FineTuned(Predictor):
         return in_order(parts, batches), float(np.sum(loss_weights * losses)) if loss_weights else None
 
     @functools.cached_property
-    def _count_tokens(self) -> TokenCounter:
+    def count_tokens(self) -> TokenCounter:
         return TokenCounter(self.task, self.spec, self.tokenizer)
 
     @functools.cached_property
@@ -187,6 +188,9 @@ class FineTuned(Predictor):
             outputs, answers = self._asked(features)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold and self.model.objectives:
+                if self.task.teacher_forced:
+                    features = self.task.teach(self.spec, features, gold)
+                    outputs = self.model(features.inputs, training=False)
                 targets = self.task.targets(self.spec, features, gold, training=False)
                 sums = _loss_sums(self.model, features.inputs, outputs, *targets)
             return answers, sums

@@ -7,6 +7,8 @@ import dataclasses
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.training.options import TrainingOptions
 
+ROWS_OF_TOKENS = 8  # what the rows of a batch of so many tokens are a multiple of, that many replicas share them alike
+
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
@@ -15,6 +17,8 @@ class FineTuning:
     Args:
         epochs: float, default 3.0. How often to go through the training data.
         batch_size: int, default 32. Rows per step, of all replicas together; the paper tries 16 and 32.
+        batch_tokens: int or None, default None. Positions per step instead, padding included: many short rows, or few
+            long ones, a multiple of 8 for any number of replicas.
         max_length: int, default 128. Tokens per row at most.
         learning_rate: float, default 5e-5. The highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
         warmup: float, default 0.1. Fraction of the training in which the rate rises.
@@ -23,12 +27,13 @@ class FineTuning:
         freeze_layers: int, default 0. How many of the lowest encoder blocks keep their weights; with 1 or more the
             embeddings do too.
         patience: int or None, default None. After how many epochs without a better model to stop.
+        seconds: float or None, default None. Wall-clock budget in place of `epochs`, measuring included.
 
     Raises:
         UserError: a value is out of its range; names it.
 
     Example:
-        >>> FineTuning(epochs=2).training_options(num_examples=100).steps
+        >>> FineTuning(epochs=2).training_options(steps_per_epoch=3.125).steps
         6
     """
 
@@ -41,10 +46,17 @@ class FineTuning:
     layer_decay: float = 1.0
     freeze_layers: int = 0
     patience: int | None = None
+    seconds: float | None = None
+    batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < float("inf"):
             raise UserError(f"`epochs`: must be a number above 0, not {self.epochs}")
+        if self.batch_tokens is not None and self.batch_tokens < (least := ROWS_OF_TOKENS * self.max_length):
+            raise UserError(
+                f"`batch_tokens`: must be at least {least}, {ROWS_OF_TOKENS} rows of `max_length`, not "
+                f"{self.batch_tokens}"
+            )
         if self.max_length < 3:
             raise UserError(f"`max_length`: must be at least 3, for [CLS], a token and [SEP], not {self.max_length}")
         if self.freeze_layers < 0:
@@ -52,10 +64,12 @@ class FineTuning:
         if self.patience is not None and self.patience < 1:
             raise UserError(f"`patience`: must be at least 1, not {self.patience}")
 
-    def training_options(self, num_examples: int) -> TrainingOptions:
-        """Steps and rate for so many examples."""
+    def training_options(self, steps_per_epoch: float) -> TrainingOptions:
+        """Steps and rate for epochs of so many batches."""
+        steps = max(1, round(self.epochs * steps_per_epoch))
         return TrainingOptions(
-            steps=max(1, round(self.epochs * num_examples / self.batch_size)),
+            steps=steps if self.seconds is None else None,
+            seconds=self.seconds,
             learning_rate=self.learning_rate,
             warmup=self.warmup,
             bias_correction=self.bias_correction,

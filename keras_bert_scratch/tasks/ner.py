@@ -66,7 +66,6 @@ class Ner(Task):
     model_class = BertTokenClassifier
     Options = NerOptions
     list_columns = (WORDS,)
-    windowed = True
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         return read_tagged(source, spec, on_bad_row)
@@ -95,6 +94,9 @@ class Ner(Task):
             raise UserError(
                 f"columns: ner reads 'text', or 'words' that are parted already{context}, not {', '.join(raw)}"
             )
+
+    def is_windowed(self, spec: Spec) -> bool:
+        return True
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         found = given_words(raw[WORDS]) if WORDS in raw else split_text(raw[TEXT])
@@ -132,6 +134,10 @@ class Ner(Task):
         labels = tf.fill(tf.shape(features.inputs["token_ids"]), NO_LABEL)
         tags = tf.boolean_mask(gold["tags"].flat_values, read)
         return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(features.notes["at"], read), tags), None
+
+    def learnt_positions(self, features: Features) -> tf.Tensor:
+        at = tf.boolean_mask(features.notes["at"], features.notes["read"])
+        return tf.scatter_nd(at, tf.ones(tf.shape(at)[:1]), tf.shape(features.inputs["token_ids"]))
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         crf = spec.options.get("crf", False)

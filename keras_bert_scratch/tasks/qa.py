@@ -87,7 +87,6 @@ class Qa(Task):
     Options = QaOptions
     columns = (QUESTION, CONTEXT)
     carried = (ID,)
-    windowed = True
 
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
         # Who measures a model does not also tune it.
@@ -105,6 +104,9 @@ class Qa(Task):
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return unlabelled_questions(source, spec, on_bad_row)
+
+    def is_windowed(self, spec: Spec) -> bool:
+        return True
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         questions = tokenizer.tokenize(raw[QUESTION])[:, : spec.options["max_question_length"]]

@@ -23,6 +23,8 @@ TASKS = {
     "choice": "choice",
     "fill-mask": "fill_mask",
     "embed": "embed",
+    "translation": "translation",
+    "generate": "generate",
 }
 
 # Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
@@ -34,6 +36,8 @@ TASK_OF_MODEL = {
     "BertMultipleChoice": "choice",
     "BertPretrainer": "fill-mask",
     "BertMaskedLM": "fill-mask",
+    "BertTranslator": "translation",
+    "BertCausalLM": "generate",
 }
 TASK_OF_PROBLEM = {
     "single_label_classification": "classification",

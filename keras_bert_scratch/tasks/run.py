@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.formats import recognise
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
@@ -19,7 +20,7 @@ from keras_bert_scratch.tasks.fine_tuning import FineTuning
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.repetition import repeat
 from keras_bert_scratch.tasks.search import Grid, search_grid, with_values
-from keras_bert_scratch.tasks.spec import Spec, options_of
+from keras_bert_scratch.tasks.spec import Spec, as_json, options_of
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
@@ -91,22 +92,26 @@ def finetune(
     """
     if seeds < 1:
         raise UserError(f"`seeds`: must be at least 1, not {seeds}")
-    if isinstance(init, BertConfig) != (tokenizer is not None):
-        raise UserError("`tokenizer`: give it with a BertConfig, and only then")
+    if tokenizer is not None and not isinstance(init, BertConfig):
+        raise UserError("`tokenizer`: is that of `init`; leave it out")
     if search and dev is None:
         raise UserError("`search`: needs `dev`, data to choose the best by")
+    if not isinstance(init, BertConfig):
+        recognise(init)  # before the data are read
     found, strategy = get_task(task), strategy or tf.distribute.get_strategy()
     if not found.tunable:
         raise UserError(f"`task`: {task} is not taught by fine-tuning; see '{found.command('MODEL')}'")
-    tokenizer = tokenizer or BertTokenizer.load(init)
 
     @functools.cache
     def data(max_length: int, own_options: Any) -> tuple[TaskData, TaskData | None]:
-        given = {"header_names": dict(header_names or {}), "options": dataclasses.asdict(own_options)}
-        train_data = TaskData(found, *found.read(train, Spec(task, (), max_length, **given), on_bad_row), tokenizer)
-        if dev is None:
-            return train_data, None
-        return train_data, TaskData(found, *found.read(dev, train_data.spec, on_bad_row), tokenizer)
+        given = {
+            "header_names": dict(header_names or {}),
+            "options": {**dataclasses.asdict(own_options), **as_json(found.Asking())},
+        }
+        spec, examples = found.read(train, Spec(task, (), max_length, **given), on_bad_row)
+        own = tokenizer or found.tokenizer(spec, init, examples)
+        train_data = TaskData(found, spec, examples, own)
+        return train_data, None if dev is None else TaskData(found, *found.read(dev, spec, on_bad_row), own)
 
     @functools.cache
     def baselines(own_options: Any) -> dict[str, Any]:
@@ -117,7 +122,11 @@ def finetune(
         how_now, task_options_now = with_values(values, how, task_options or {})
         own_options = options_of(task, found.Options, task_options_now)
         of_trial = functools.partial(baselines, own_options)
-        made = Trial(found, init, *data(how_now.max_length, own_options), how_now, options, strategy, of_trial)
+        train_data, dev_data = data(how_now.max_length, own_options)
+        start = init
+        if isinstance(init, BertConfig) and tokenizer is None:
+            start = init.replace(vocab_size=len(train_data.tokenizer.vocabulary))
+        made = Trial(found, start, train_data, dev_data, how_now, options, strategy, of_trial)
         made.check()
         return made
 

@@ -7,13 +7,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import tensorflow as tf
+
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.error_analysis import Breakdown, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec, as_json
+from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +39,14 @@ class Task(abc.ABC):
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
     Asking: ClassVar[type] = NoOptions  # the same of `predict` and `export`; they may be others each time
     tunable: ClassVar[bool] = True  # whether `finetune` teaches it
+    learns_vocabulary: ClassVar[bool] = (
+        False  # whether it can start from nothing, with a vocabulary of its training data
+    )
     columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
-    windowed: ClassVar[bool] = False  # whether a row that is too long is read in several windows
+    # Whether the model reads what is right, too, when it learns or its loss is told, but not when it answers.
+    teacher_forced: ClassVar[bool] = False
 
     @abc.abstractmethod
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -62,6 +71,10 @@ class Task(abc.ABC):
     def optional_columns(self, spec: Spec) -> tuple[str, ...]:
         """Columns of strings that may be left out, empty then; the exported signature takes them beside the spec's."""
         return ()
+
+    def is_windowed(self, spec: Spec) -> bool:
+        """Whether a row that is too long is read in several windows."""
+        return False
 
     def rows_at_once(self, spec: Spec, model: Any) -> int | None:
         """How many rows of a stream may be answered together, where answers are long; `None` for any number."""
@@ -101,8 +114,12 @@ class Task(abc.ABC):
             spec, tokenizer: of the model.
             raw: string tensors `(rows,)` by column; a column of lists is ragged, `(rows, None)`.
             chosen: int32 `(rows,)`, default `None`. The number of one window of each row, in place of all; training
-                draws them one by one. Rows of a task that is not `windowed` have just one.
+                draws them one by one. Rows that are not read in windows have just one.
         """
+
+    def teach(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
+        """The features of a task that is `teacher_forced`, with what the model reads of what is right."""
+        return features
 
     @abc.abstractmethod
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
@@ -111,9 +128,42 @@ class Task(abc.ABC):
         `training` tells whether they are to learn from, or to measure with.
         """
 
+    def tokenizer(self, spec: Spec, init: Any, examples: Examples) -> BertTokenizer:
+        """The tokenizer of a new run.
+
+        Args:
+            spec: of the run; its options may say more.
+            init: path of the model's folder that it starts from, or a BertConfig.
+            examples: to learn a vocabulary from, where a task does that.
+
+        Raises:
+            UserError: there is no vocabulary to start with.
+        """
+        if isinstance(init, BertConfig):
+            raise UserError("`tokenizer`: give it with a BertConfig")
+        return BertTokenizer.load(init)
+
     @abc.abstractmethod
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         """What `model_class` takes beside a backbone."""
+
+    def new_model(self, spec: Spec, init: Any, tokenizer: BertTokenizer, dtype: str, remat: bool) -> Any:
+        """The model that a run starts with; `init` as for `tokenizer`."""
+        return self.started(init, dtype, remat, **self.model_arguments(spec))
+
+    def started(self, init: Any, dtype: str, remat: bool, **arguments: Any) -> Any:
+        """A `model_class` with the weights of the folder `init`, or with random ones of a BertConfig's sizes."""
+        if isinstance(init, BertConfig):
+            return self.model_class(BertBackbone(init, dtype=dtype, remat=remat), **arguments)
+        return self.model_class.from_pretrained(init, dtype=dtype, remat=remat, **arguments)
+
+    def answering(self, model: Any) -> Any:
+        """The model that answers, of the one that is trained; they may differ, as a student and what it learns with."""
+        return model
+
+    def learnt_positions(self, features: Features) -> Any:
+        """Of a model of tokens those that are learnt, float32 `(windows, length)`; here all but padding."""
+        return tf.cast(features.inputs["padding_mask"], tf.float32)
 
     def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs for some windows."""

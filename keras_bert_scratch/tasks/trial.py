@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.evaluation import rounded
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.fine_tuning import FineTuning
+from keras_bert_scratch.tasks.fine_tuning import ROWS_OF_TOKENS, FineTuning
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase
@@ -62,18 +63,32 @@ class Trial:
             "spec": self.train.spec.to_dict(),
             "examples": self.train.examples.digest,
             "dev": dev.examples.digest if dev else None,
-            "batch_size": how.batch_size,
+            "batch_size": how.batch_size if how.batch_tokens is None else None,
+            "batch_tokens": how.batch_tokens,
             "epochs": how.epochs,
             "freeze_layers": how.freeze_layers,
             "patience": how.patience,
-            "training": vars(how.training_options(len(self.train))),
+            "training": vars(how.training_options(self.steps_per_epoch)),
             "dtype": self.options.dtype,
         }
 
+    @functools.cached_property
+    def batching(self) -> dict[str, int]:
+        """Of the size of a batch, what `TaskData` asks for."""
+        if self.how.batch_tokens is None:
+            return {"batch_size": self.how.batch_size}
+        multiple = math.lcm(ROWS_OF_TOKENS, self.strategy.num_replicas_in_sync)
+        return {"batch_size": multiple, "batch_tokens": self.how.batch_tokens}
+
+    @functools.cached_property
+    def steps_per_epoch(self) -> float:
+        return self.train.num_batches(**self.batching)
+
     def check(self) -> None:
         """Raises `UserError` for what can be refused before a folder is made."""
-        check_batch(self.strategy, self.how.batch_size)
-        self.how.training_options(len(self.train))
+        if self.how.batch_tokens is None:
+            check_batch(self.strategy, self.how.batch_size)
+        self.how.training_options(self.steps_per_epoch)
         if self.how.patience is not None and self.dev is None:
             raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
         if self.dev is None and (name := self.task.tunes(self.train.spec)):
@@ -96,35 +111,38 @@ class Trial:
 
     def run(self, out: AnyPath, seed: int) -> RunDirectory:
         """Fine-tunes with one seed in the folder `out`, or continues what is there; the finished run."""
-        how, train = self.how, self.train
+        how = self.how
         return run_training(
             out,
             self.settings,
             self._build,
             functools.partial(self._prepare, seed),
-            [Phase(functools.partial(train.training_batches, how.batch_size, seed), how.batch_size)],
+            [Phase(self._batches(seed), None if how.batch_tokens else how.batch_size)],
             self._complete,
-            how.training_options(len(train)),
+            how.training_options(self.steps_per_epoch),
             self.options,
             seed,
             self.strategy,
             title="fine-tuning",
         )
 
+    def _batches(self, seed: int) -> Callable[[int, int, int], tf.data.Dataset]:
+        def batches(first_step: int, worker: int, num_workers: int) -> tf.data.Dataset:
+            place = {"first_step": first_step, "worker": worker, "num_workers": num_workers}
+            return self.train.training_batches(seed=seed, **place, **self.batching)
+
+        return batches
+
     def _build(self) -> Any:
-        arguments = self.task.model_arguments(self.train.spec)
-        dtype, remat = self.options.dtype_policy, self.options.remat
-        if isinstance(self.init, BertConfig):
-            model = self.task.model_class(BertBackbone(self.init, dtype=dtype, remat=remat), **arguments)
-        else:
-            model = self.task.model_class.from_pretrained(self.init, dtype=dtype, remat=remat, **arguments)
+        spec, tokenizer = self.train.spec, self.train.tokenizer
+        model = self.task.new_model(spec, self.init, tokenizer, self.options.dtype_policy, self.options.remat)
         model.objectives = self.task.objectives(self.train.spec, model)
         _freeze(model.backbone, self.how.freeze_layers)
         return model
 
     def _prepare(self, seed: int, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         if "non_padding_fraction" not in run.results:
-            fraction = round(self.train.non_padding_fraction(self.how.batch_size, seed), 4)
+            fraction = round(self.train.non_padding_fraction(seed=seed, **self.batching), 4)
             run.note(**self.train.notes, non_padding_fraction=fraction)
         self.note_baselines(run)
         return self._evaluation(run, model)
@@ -133,7 +151,7 @@ class Trial:
         if self.dev is None:
             return None
         examples = self.dev.examples
-        tuned = FineTuned(model, self.train.tokenizer, self.train.spec)
+        tuned = FineTuned(self.task.answering(model), self.train.tokenizer, self.train.spec)
         chief = is_chief(self.strategy)
         results: dict[str, Any] = {}  # of the last evaluation, which settles what is saved
 
@@ -143,7 +161,7 @@ class Trial:
 
         return PeriodicEvaluation(
             run,
-            len(self.train) / self.how.batch_size,
+            self.steps_per_epoch,
             measure,
             lambda folder: tuned.settled(results).save(folder),
             self.task.best_by,
@@ -157,7 +175,8 @@ class Trial:
             return {}
         evaluation = self._evaluation(run, model)
         if evaluation is None:
-            FineTuned(model, self.train.tokenizer, self.train.spec).settled({}).save(run.folder)
+            answering = self.task.answering(model)
+            FineTuned(answering, self.train.tokenizer, self.train.spec).settled({}).save(run.folder)
             return {"dev": None}
         if not evaluation.patience_spent:
             evaluation.evaluate(steps)  # unless an epoch ended with this step
@@ -181,5 +200,6 @@ class Trial:
 def _freeze(backbone: BertBackbone, layers: int) -> None:
     """Keeps the embeddings and the lowest blocks as they are."""
     if layers:
-        for layer in (backbone.embeddings, *backbone.encoder_blocks[:layers]):
-            layer.trainable = False
+        for tower in backbone.towers:
+            for layer in (tower.embeddings, *tower.blocks[:layers]):
+                layer.trainable = False

@@ -12,10 +12,17 @@ import tensorflow as tf
 import tensorflow_text
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
+from keras_bert_scratch.text.spacing import spaced
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
-from keras_bert_scratch.text.vocabulary_files import read_vocabulary, write_vocabulary
+from keras_bert_scratch.text.vocabulary_files import (
+    TARGET,
+    read_target_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
 from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import Words, split_words
 
@@ -33,6 +40,7 @@ class BertTokenizer(tf.Module):
         vocabulary: `Vocabulary`, or the path of a `vocab.txt`.
         lowercase: bool or `None`, default `None`. Whether the vocabulary is uncased; `None` means to see how many of
             its tokens hold capital letters (`Vocabulary.guess_lowercase`).
+        target: BertTokenizer or `None`, default `None`. That of the texts which a translator writes; `None` for itself.
         rules: see `WordRules`: `strip_accents`, `tokenize_chinese_chars`, `max_word_length`; by default Google's.
 
     Example:
@@ -47,11 +55,23 @@ class BertTokenizer(tf.Module):
         [[5, 4]]
     """
 
-    def __init__(self, vocabulary: Vocabulary | AnyPath | str, lowercase: bool | None = None, **rules: Any) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary | AnyPath | str,
+        lowercase: bool | None = None,
+        target: BertTokenizer | None = None,
+        **rules: Any,
+    ) -> None:
         super().__init__(name="bert_tokenizer")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.load(vocabulary)
         self.rules = WordRules(self.vocabulary.guess_lowercase() if lowercase is None else lowercase, **rules)
         self._plain, self._pieces = _wordpiece(self.vocabulary, self.rules.max_word_length)
+        self.own_target = target
+
+    @property
+    def target(self) -> BertTokenizer:
+        """The tokenizer of the texts that a translator writes."""
+        return self.own_target or self
 
     @property
     def lowercase(self) -> bool:
@@ -98,7 +118,7 @@ class BertTokenizer(tf.Module):
         return self._tokenize_with_offsets(_as_batch(texts))
 
     def detokenize(self, ids: tf.RaggedTensor | Sequence[Sequence[int]]) -> tf.Tensor:
-        """Words joined by spaces, pieces joined to words; what was lower-cased or unknown stays so.
+        """Texts: pieces joined to words, spaces where writing has them; what was lower-cased or unknown stays so.
 
         Args:
             ids: int ids `(batch, None)`.
@@ -107,7 +127,7 @@ class BertTokenizer(tf.Module):
         """
         ids = ids if isinstance(ids, tf.RaggedTensor) else tf.ragged.constant(ids, dtype=tf.int32, ragged_rank=1)
         words = tf.strings.reduce_join(tf.gather(self.vocabulary.tokens, ids), axis=-1, separator=" ")
-        return tf.strings.regex_replace(words, " ##", "")
+        return spaced(tf.strings.regex_replace(words, " ##", ""))
 
     @functools.cached_property
     def _graph(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
@@ -175,7 +195,10 @@ class BertTokenizer(tf.Module):
 
     def save(self, directory: AnyPath | str) -> None:
         """Writes `vocab.txt` and the rules into `directory`."""
-        write_vocabulary(directory, self.vocabulary, self.rules)
+        with replaced_together(directory) as staged:
+            write_vocabulary(staged, self.vocabulary, self.rules)
+            if self.own_target is not None:
+                write_vocabulary(staged, self.own_target.vocabulary, self.own_target.rules, TARGET)
 
     @classmethod
     def load(cls, directory: AnyPath | str) -> BertTokenizer:
@@ -187,7 +210,10 @@ class BertTokenizer(tf.Module):
         files = read_vocabulary(directory)
         for note in files.notes:
             log.warning("%s", note)
-        return cls(files.vocabulary, **dataclasses.asdict(files.word_rules()))
+        if (of_target := read_target_vocabulary(directory)) is None:
+            return cls(files.vocabulary, **dataclasses.asdict(files.word_rules()))
+        target = cls(of_target.vocabulary, **dataclasses.asdict(of_target.word_rules()))
+        return cls(files.vocabulary, target=target, **dataclasses.asdict(files.word_rules()))
 
 
 @functools.lru_cache(maxsize=KEPT)

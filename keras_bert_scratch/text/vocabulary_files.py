@@ -17,6 +17,9 @@ from keras_bert_scratch.text.word_rules import WordRules
 
 VOCABULARY_FILE = "vocab.txt"
 RULES_FILE = "tokenizer_config.json"
+TARGET = (
+    "target_"  # before both names: of the texts that a translator writes, where they have a vocabulary of their own
+)
 # Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
 VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
 # Hugging Face keeps tokens and rules here; KerasHub, under the same name, the rules.
@@ -72,11 +75,20 @@ class VocabularyFiles:
             raise UserError(f"{path_of(self.vocabulary.origin).parent}: {error} in its tokenizer's files") from None
 
 
-def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: WordRules) -> None:
-    """Writes `vocab.txt` and the rules into `directory`, both or none."""
+def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: WordRules, prefix: str = "") -> None:
+    """Writes `vocab.txt` and the rules into `directory`, both or none; `prefix` goes before their names."""
     with replaced_together(directory) as staged:
-        vocabulary.save(staged / VOCABULARY_FILE)
-        atomic.write_json(staged / RULES_FILE, {"lowercase": rules.lowercase, **rules.differences()})
+        vocabulary.save(staged / f"{prefix}{VOCABULARY_FILE}")
+        atomic.write_json(staged / f"{prefix}{RULES_FILE}", {"lowercase": rules.lowercase, **rules.differences()})
+
+
+def read_target_vocabulary(directory: AnyPath | str) -> VocabularyFiles | None:
+    """What `write_vocabulary` wrote with the prefix `TARGET`, if it did."""
+    file = current_file(directory, f"{TARGET}{VOCABULARY_FILE}")
+    if not file.exists():
+        return None
+    config = _read_if_there(path_of(directory), f"{TARGET}{RULES_FILE}")
+    return VocabularyFiles(Vocabulary.load(file), _renamed(config, CONFIG_RULES), [])
 
 
 def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:

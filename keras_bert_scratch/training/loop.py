@@ -31,13 +31,13 @@ class Phase:
 
     Args:
         batches: `(first_step, worker, num_workers)` to the endless batches of one worker, from a step of this phase on.
-        batch_size: int. Rows of all replicas together.
+        batch_size: int or None. Rows of all replicas together; `None` where they differ.
         until: float, default 1.0. The fraction of the run that is done when the phase ends; 1 for the last phase.
         flops: float, default 0. Of a step's matrix products, forward and backward.
     """
 
     batches: Callable[[int, int, int], tf.data.Dataset]
-    batch_size: int
+    batch_size: int | None
     until: float = 1.0
     flops: float = 0.0
 

@@ -19,9 +19,9 @@ from keras_bert_scratch.training.train_function import TrainFunction
 # By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
 
-EMBEDDINGS = re.compile(r"(^|/)embeddings/")
+EMBEDDINGS = re.compile(r"(^|/)(reverse_)?embeddings/")
 POOLER = re.compile(r"(^|/)pooler/")
-ENCODER_BLOCK = re.compile(r"(^|/)encoder_block_(?P<number>\d+)/")
+ENCODER_BLOCK = re.compile(r"(^|/)(encoder|reverse)_block_(?P<number>\d+)/")
 TRANSITIONS = re.compile(r"(^|/)crf/")
 TRANSITION_RATE = 100.0
 

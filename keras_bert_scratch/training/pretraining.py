@@ -18,6 +18,7 @@ from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.backbone import BertBackbone
+from keras_bert_scratch.models.causal_lm import BertCausalLM
 from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.models.pretrainer import BertPretrainer
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -81,7 +82,8 @@ def pretrain(
 ) -> RunDirectory:
     """Pretrains a model on masked words and next sentences (Devlin et al. 2019, section 3.1).
 
-    It is a `BertPretrainer`, or without pairs a `BertMaskedLM`; new, or one that goes on learning on other text.
+    It is a `BertPretrainer`, or without pairs a `BertMaskedLM`, or where the objective is the next token a
+    `BertCausalLM` of that direction; new, or one that goes on learning on other text.
 
     Args:
         records: from `open_records` or `PretrainingRecords`. What to learn from.
@@ -121,6 +123,8 @@ def pretrain(
     """
     strategy = strategy or tf.distribute.get_strategy()
     config = init if isinstance(init, BertConfig) else _config_of(init, records)
+    if rules.is_one_way:
+        config = config.replace(direction=rules.objective)
     sizes = [(max_length, batch_size)]
     if second_phase:
         sizes.append((second_phase.max_length, second_phase.batch_size or batch_size))
@@ -143,14 +147,14 @@ def pretrain(
     if not isinstance(init, BertConfig):
         settings["start"] = str(path_of(init))
 
-    def build() -> BertPretrainer | BertMaskedLM:
-        with_pairs = rules.pairs != "none"
-        model_class = BertPretrainer if with_pairs else BertMaskedLM
+    def build() -> Any:
+        model_class = _model_class(rules)
+        with_pooler = model_class is BertPretrainer
         how = {"dtype": options.dtype_policy, "packed": rules.packing, "remat": options.remat}
         if isinstance(init, BertConfig):
-            model = model_class(BertBackbone(init, pooler=with_pairs, **how))
+            model = model_class(BertBackbone(config, pooler=with_pooler, **how))
         else:
-            model = model_class.from_pretrained(init, **how)
+            model = model_class.from_pretrained(init, direction=config.direction, **how)
         model.compile(BertAdamW())  # its `evaluate` is ours, under every strategy
         return model
 
@@ -189,7 +193,8 @@ def pretrain(
         def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
             return records.batches(rows, length, seed, step, rules, worker, num_workers)
 
-        predictions, examples = rules.masking.num_predictions(length), max_examples_of(length, rules)
+        predictions = length if rules.is_one_way else rules.masking.num_predictions(length)
+        examples = max_examples_of(length, rules)
         return Phase(batches, rows, until, step_flops(config, rows, length, predictions, examples))
 
     ends = [1.0 - second_phase.fraction, 1.0] if second_phase else [1.0]
@@ -206,6 +211,13 @@ def pretrain(
     )
 
 
+def _model_class(rules: ExampleRules) -> Any:
+    """What learns from examples of these rules."""
+    if rules.is_one_way:
+        return BertCausalLM
+    return BertMaskedLM if rules.pairs == "none" else BertPretrainer
+
+
 def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
     """The sizes of a pretrained model, whose vocabulary must be the records'."""
     checkpoint = read_checkpoint(init)
@@ -217,7 +229,7 @@ def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
 
 
 def evaluate_pretraining(
-    model: BertPretrainer | BertMaskedLM,
+    model: BertPretrainer | BertMaskedLM | BertCausalLM,
     records: Records,
     batch_size: int = 32,
     max_length: int = 128,
@@ -240,7 +252,7 @@ def label_majority(records: Records, batch_size: int, max_length: int, rules: Ex
     Short rows hold few sentences, and a pair of one sentence is always a random one (as in Google's script). Empty
     without pairs.
     """
-    if rules.pairs == "none":
+    if rules.pairs == "none" or rules.is_one_way:
         return {}
     ones = pairs = 0.0
     batches = records.batches(batch_size, max_length, EVALUATION_SEED, 0, rules).take(EVALUATION_STEPS)
@@ -270,8 +282,7 @@ def evaluate_pretrained(
     stored = settings.get("rules")
     rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
     records = open_records(data, BertTokenizer.load(run))
-    model_class = BertMaskedLM if rules.pairs == "none" else BertPretrainer
-    model = model_class.from_pretrained(run, dtype=dtype_policy_of(run, dtype), packed=rules.packing)
+    model = _model_class(rules).from_pretrained(run, dtype=dtype_policy_of(run, dtype), packed=rules.packing)
     model.compile(BertAdamW())
     last = settings.get("second_phase") or {}
     max_length = max_length or trained_length(run) or model.backbone.config.max_position_embeddings

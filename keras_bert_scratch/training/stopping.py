@@ -89,11 +89,11 @@ class NonFiniteGradient(keras.callbacks.Callback):
         run: RunDirectory. For the message.
         action: str. `"stop"` ends the run and names the step, the batch's rows and the last good state; `"skip"` goes
             on, and `skipped` in `metrics.csv` counts such steps.
-        batch_size: int. Rows of a batch, for the message.
+        batch_size: int or None. Rows of a batch, for the message; `None` where they differ.
         phase_start: int, default 0. The step before the phase, whose batches are counted from 0.
     """
 
-    def __init__(self, run: RunDirectory, action: str, batch_size: int, phase_start: int = 0) -> None:
+    def __init__(self, run: RunDirectory, action: str, batch_size: int | None, phase_start: int = 0) -> None:
         super().__init__()
         self._run = run
         self._action = action
@@ -109,8 +109,10 @@ class NonFiniteGradient(keras.callbacks.Callback):
         states = list_checkpoints(self._run.folder)
         folder = self._run.path / STATES_FOLDER
         last = f"the last good state is {folder / states[-1].name}" if states else "no state was saved yet"
+        rows = ""
+        if self._batch_size is not None:
+            rows = f", rows {(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data"
         raise UserError(
-            f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}, rows "
-            f"{(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data); {last}; lower "
+            f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}{rows}); {last}; lower "
             f"`learning_rate`, or leave such batches out with `on_nonfinite='skip'`"
         )

@@ -133,12 +133,12 @@ def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     rows_of_each(batch_size, strategy.num_replicas_in_sync, "replicas")
 
 
-def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: BatchesOfWorker) -> Any:
+def distributed(strategy: tf.distribute.Strategy, batch_size: int | None, batches: BatchesOfWorker) -> Any:
     """Batches for `fit` under `strategy`: of each one, every replica takes as many rows, in the order of the rows.
 
     Args:
         strategy: tf.distribute.Strategy. What the model was made under.
-        batch_size: int. Rows of all replicas together.
+        batch_size: int or None. Rows of all replicas together; `None` where they differ.
         batches: callable. `(worker, num_workers)` to the dataset of that worker's slices.
 
     Raises:
@@ -149,7 +149,8 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
         >>> next(iter(batches)).numpy().tolist()
         [0, 1, 2, 3]
     """
-    check_batch(strategy, batch_size)
+    if batch_size is not None:
+        check_batch(strategy, batch_size)
     if strategy.num_replicas_in_sync == 1:
         return batches(0, 1)
     local = local_replicas(strategy)
@@ -163,7 +164,8 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int, batches: Batc
 
 def _in_pieces(batch: Any, pieces: int) -> tf.data.Dataset:
     """One batch as `pieces` smaller ones."""
-    rows = tf.nest.flatten(batch)[0].shape[0] // pieces
+    first = tf.nest.flatten(batch)[0]
+    rows = (first.shape[0] or tf.shape(first, tf.int64)[0]) // pieces
     return tf.data.Dataset.from_tensor_slices(batch).batch(rows, drop_remainder=True)
 
 

@@ -35,7 +35,8 @@ def folder(tmp_path):
 
 
 REFUSED = [
-    ({"is_decoder": True}, "is_decoder is true, and only false"),
+    ({"is_decoder": True}, "is_decoder is true, and its head reads the first token"),
+    ({"is_decoder": "yes"}, "is_decoder should be true or false, not 'yes'"),
     ({"is_encoder_decoder": True}, "is_encoder_decoder is true"),
     ({"add_cross_attention": True}, "add_cross_attention is true"),
     ({"position_embedding_type": "relative_key"}, 'position_embedding_type is "relative_key", and only "absolute"'),
@@ -213,6 +214,7 @@ def test_an_embedding_padded_to_a_multiple_is_read(tmp_path):
 
 TABLES = {
     "config.json of Hugging Face": config_fields.HUGGING_FACE_CONFIG,
+    "config.json of Hugging Face, encoder and decoder": config_fields.HUGGING_FACE_TRANSLATOR_CONFIG,
     "bert_config.json of Google": config_fields.GOOGLE_CONFIG,
     "bert_config.json of the Model Garden": config_fields.MODEL_GARDEN_CONFIG,
     "config.json of KerasHub": config_fields.KERAS_OBJECT,

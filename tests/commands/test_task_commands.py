@@ -17,7 +17,7 @@ from keras_bert_scratch.tasks.examples import Examples
 
 
 def lines_of(file: str) -> list[dict]:
-    return [json.loads(line) for line in Path(file).read_text().splitlines()]
+    return [json.loads(line) for line in Path(file).open()]
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -82,10 +82,16 @@ ROADS = {
         "exact match",
     ),
     "choice": (json.dumps({**CHOICE, "label": 0}) + "\n", CHOICE, [], "random guess"),
+    "translation": (
+        json.dumps({"de": "Der Reiher.", "en": "The heron."}) + "\n",
+        {"source": "Der Reiher.", "n": 1},
+        ["--text-column", "de", "--label-column", "en", "--label-smoothing", "0"],
+        "chrf",
+    ),
 }
 
 
-GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice": [0]}
+GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice": [0], "translation": ["The heron."]}
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -100,7 +106,7 @@ def test_a_task_goes_from_file_to_answers(task, records):
     result = keras_bert(*argv)
     assert result.exit_code == 0, result.output
     # What is asked new has words of its own, so another column than the file of training.
-    names = ["--text-column", "text"] if task == "ner" else []
+    names = {"ner": ["--text-column", "text"], "translation": ["--text-column", "source"]}.get(task, [])
     assert keras_bert("export", "run", "--out", "saved").exit_code == 0
     for model in ("run", "saved"):
         result = keras_bert("predict", model, "--data", "new.jsonl", "--out", f"of_{model}.jsonl", *names)
@@ -130,6 +136,7 @@ def test_a_task_goes_from_file_to_answers(task, records):
         ({"answer": "the otter", "score": 0.5, "n_best": []}, "the otter\t0.500"),
         ({"entities": [{"text": "Rome", "type": "LOC", "score": 0.9}], "words": ["Rome"]}, "Rome (LOC 0.90)"),
         ({"entities": [], "words": ["a"]}, "no entities"),
+        ({"translation": "The heron.", "score": -0.5, "alternatives": []}, "The heron.\t-0.500"),
     ],
 )
 def test_an_answer_on_the_screen(answer, line):
@@ -266,3 +273,53 @@ def test_arrays_are_for_embeddings(small, tokenizer):
     Path("t.csv").write_text("text\na heron\n")
     refused("predict", "model", "--data", "t.csv", "--out", "a.npz", saying=r"a\.npz: only embeddings go into \.npz")
     assert not Path("a.npz").exists()
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_translator_comes_of_two_files_alone():
+    """Without a model or a vocabulary to start from, in a second; each line is answered, an empty one too."""
+    Path("a.de").write_text("Der Reiher.\nDer Otter.\n" * 4)
+    Path("a.en").write_text("The heron.\nThe otter.\n" * 4)
+    Path("new.de").write_text("Der Otter.\n\nDer\u2028Reiher.\n")
+    argv = ["finetune", "--task", "translation", "--train", "a.de,a.en", "--preset", "bert-tiny", "--length", "16"]
+    argv += ["--batch-tokens", "128", "--budget", "1s", "--vocab-size", "60", "--out", "run"]
+    result = keras_bert(*argv)
+    assert result.exit_code == 0, result.output
+    vocabulary = Path("run/vocab.txt").read_text().splitlines()
+    assert {"R", "##e", "."} <= set(vocabulary)
+    assert len(vocabulary) <= 60
+    asked = ["--beams", "3", "--alternatives", "2", "--alignment", "--out", "answers.jsonl"]
+    assert keras_bert("predict", "run", "--data", "new.de", *asked).exit_code == 0
+    lines = lines_of("answers.jsonl")
+    assert [line["source"] for line in lines] == ["Der Otter.", "", "Der\u2028Reiher."]
+    for line in lines:
+        assert len(line["alternatives"]) == 1
+        found = line["alignment"]
+        assert np.shape(found["weights"]) in ((len(found["target"]), len(found["source"])), (0,))
+    assert lines[1]["translation"] == ""
+    refused(*argv[:-1], "other", "--decoder-init", "nowhere", saying="nowhere")
+    refused(*argv[:3], "--train", "a.de,new.de", "--out", "c", saying="a.de has 8 lines, new.de 3; aligned files")
+    refused("finetune", "--train", "a.csv", "--out", "other", saying="--init: give it alone, or --preset with --vocab")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_student_is_distilled_and_goes_on_with_labels(records):
+    Path("t.csv").write_text("text,label\n" + "the heron,yes\nthe otter,no\n" * 4)
+    Path("new.csv").write_text("text\nthe heron\nan otter\n")
+    argv = ["finetune", "--train", "t.csv", "--preset", "bert-tiny", "--vocab", records / "vocab.txt"]
+    assert keras_bert(*argv, "--batch", "4", "--length", "16", "--epochs", "1", "--out", "teacher").exit_code == 0
+    small = ["--batch", "2", "--length", "16", "--epochs", "1"]
+    argv = ["distill", "--teacher", "teacher", "--preset", "bert-tiny", "--text", "new.csv", *small]
+    result = keras_bert(*argv, "--dev", "t.csv", "--hidden", "1:2", "--attention", "2:1", "--out", "student")
+    assert result.exit_code == 0, result.output
+    assert "accuracy" in result.output
+    assert json.loads(Path("student/task.json").read_text()) == json.loads(Path("teacher/task.json").read_text())
+    result = keras_bert("finetune", "--init", "student", "--train", "t.csv", *small, "--out", "tuned")
+    assert result.exit_code == 0, result.output
+    assert "random numbers" not in result.output  # the head is kept
+    argv = ["distill", "--teacher", "teacher", "--text", "new.csv", "--out", "x"]
+    refused(*argv, saying="--student, --preset: give one of them, a model or a size")
+    argv += ["--preset", "bert-tiny"]
+    refused(*argv, "--hidden", "1-2", saying="--hidden: '1-2' is no pair of layers; write them as 1:3,2:6")
+    refused(*argv, "--hidden", "1:9", saying="--hidden: the teacher has the layers 0 to 2, not 9")
+    refused(*argv, "--temperature", "0", saying="--temperature: must be a number above 0, not 0.0")

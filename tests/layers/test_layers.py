@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.layers.attention import SelfAttention
+from keras_bert_scratch.layers.attention import Attention
 from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.dense import ACTIVATIONS, Dense
 from keras_bert_scratch.layers.dropout import Dropout
@@ -146,7 +146,7 @@ def test_embeddings_of_packed_rows():
 
 
 def test_attention():
-    layer = SelfAttention(CONFIG, name="attention")
+    layer = Attention(CONFIG, name="attention")
     layer.build(X.shape, None)
     w = weights(layer)
     output, weights_of_positions = layer(X, attention_bias(PADDING_MASK), return_weights=True)
@@ -157,7 +157,7 @@ def test_attention():
 
 def test_attention_of_packed_rows():
     """Every example is what it would be as a row of its own."""
-    layer = SelfAttention(CONFIG, name="attention")
+    layer = Attention(CONFIG, name="attention")
     layer.build(X.shape, None)
     w = weights(layer)
     output = np.asarray(layer(X, packed_attention_bias(EXAMPLE_IDS, PADDING_MASK)))
@@ -168,7 +168,7 @@ def test_attention_of_packed_rows():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_attention_over_padding_alone_is_finite(dtype):
-    layer, nothing = SelfAttention(CONFIG, dtype=dtype), np.zeros((2, 5), "int32")
+    layer, nothing = Attention(CONFIG, dtype=dtype), np.zeros((2, 5), "int32")
     for bias in (attention_bias(nothing, dtype), packed_attention_bias(nothing, nothing, dtype)):
         assert np.all(np.isfinite(np.asarray(layer(X, bias))))
 
@@ -202,7 +202,7 @@ def test_encoder_block_describes_its_outputs(positions, return_weights, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_masked_lm_head_describes_its_outputs(dtype):
     table = np.zeros((CONFIG.vocab_size, CONFIG.hidden_size), "float32")
-    same_when_described(MaskedLMHead(CONFIG, dtype=dtype), X, np.array([[4, 0, 1], [1, 1, 2]], "int32"), table)
+    same_when_described(MaskedLMHead(CONFIG, dtype=dtype), X, table, np.array([[4, 0, 1], [1, 1, 2]], "int32"))
 
 
 def test_pooler_reads_the_first_position_only():
@@ -234,7 +234,7 @@ def test_masked_lm_head_is_tied_to_the_token_embedding():
     table = weights(embeddings)["token_embedding"]
     layer = MaskedLMHead(CONFIG, name="head")
     positions = np.array([[4, 0], [1, 1]])
-    layer.build(X.shape, positions.shape, table.shape)
+    layer.build(X.shape, table.shape, positions.shape)
     embeddings.token_embedding.assign(table)
     own = [*layer.transform.weights, *layer.layer_norm.weights, layer.bias]
     rng = np.random.default_rng(3)
@@ -243,7 +243,7 @@ def test_masked_lm_head_is_tied_to_the_token_embedding():
     w = {variable.path.split("/", 1)[1]: np.array(variable, "float64") for variable in own}
     vectors = np.take_along_axis(X, positions[:, :, None], axis=1)
     transformed = norm(gelu(linear(vectors, w, "transform")), w, "layer_norm")
-    close(layer(X, positions, ops.array(table, "float32")), transformed @ table.T + w["bias"])
+    close(layer(X, ops.array(table, "float32"), positions), transformed @ table.T + w["bias"])
 
 
 def test_weights_start_as_in_the_paper():

@@ -27,7 +27,10 @@ MASK = (np.arange(LENGTH) < rng.integers(3, LENGTH + 1, (ROWS, 1))).astype("int3
 INPUTS = {"token_ids": IDS, "segment_ids": IDS % 2, "padding_mask": MASK}
 WITH_MASKS = {**INPUTS, "mask_positions": IDS[:, :2] % 3}
 CHOICES = {name: np.stack([value, value[::-1]], axis=1) for name, value in INPUTS.items()}
+WITH_TARGETS = {**INPUTS, "decoder_token_ids": IDS[::-1], "decoder_padding_mask": MASK}
 LABELS = rng.integers(0, 3, ROWS)
+# Of models that look to one side; of the others BERT's.
+DIRECTIONS = {"next token": "left-to-right", "token before": "right-to-left"}
 # name: class, arguments, inputs, labels
 MODELS = {
     "pretrainer": ("BertPretrainer", {}, WITH_MASKS, {"masked_lm": IDS[:, :2], "next_sentence": LABELS % 2}),
@@ -51,6 +54,10 @@ MODELS = {
     "tag sequences": ("BertTokenClassifier", {"num_classes": 3, "crf": True}, INPUTS, IDS % 4 - 1),
     "answer": ("BertQuestionAnswerer", {}, INPUTS, {"start": LABELS, "end": LABELS + 1}),
     "choice": ("BertMultipleChoice", {}, CHOICES, LABELS % 2),
+    "next token": ("BertCausalLM", {}, INPUTS, IDS),
+    "token before": ("BertCausalLM", {}, INPUTS, IDS),
+    "translation": ("BertTranslator", {}, WITH_TARGETS, IDS),
+    "translation to other words": ("BertTranslator", {"decoder": CONFIG.replace(vocab_size=60)}, WITH_TARGETS, IDS),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -61,6 +68,7 @@ def make(
     """A model whose weights are not just 0 and 1."""
     class_name, arguments, *_ = MODELS[name]
     pooler = ARCHITECTURES[class_name].needs_pooler
+    config = config.replace(direction=DIRECTIONS.get(name, "both"))
     model = getattr(kbs, class_name)(kbs.BertBackbone(config, dtype=dtype, remat=remat, pooler=pooler), **arguments)
     draws = np.random.default_rng(1)
     for variable in model.trainable_variables:

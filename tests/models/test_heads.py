@@ -85,7 +85,8 @@ def expected_shapes(name: str, config: kbs.BertConfig) -> dict[str, tuple[int, .
 
 
 def test_every_architecture_is_tested():
-    assert set(HEADS) == set(ARCHITECTURES) - {"BertBackbone"}
+    elsewhere = {"BertBackbone", "BertCausalLM", "BertTranslator"}  # the latter two with numbers of transformers
+    assert set(HEADS) == set(ARCHITECTURES) - elsewhere
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -60,7 +60,7 @@ def read_of_everything(model: keras.Model, inputs: dict[str, tf.Tensor]) -> dict
     """The same heads on the backbone's full output."""
     table = model.backbone.embeddings.token_embedding
     encoded = model.backbone({name: value for name, value in inputs.items() if name != "mask_positions"})
-    outputs = {"masked_lm": model.masked_lm_head(encoded["sequence_output"], inputs["mask_positions"], table)}
+    outputs = {"masked_lm": model.masked_lm_head(encoded["sequence_output"], table, inputs["mask_positions"])}
     if hasattr(model, "next_sentence_head"):
         outputs["next_sentence"] = model.next_sentence_head(encoded["pooled_output"])
     return outputs

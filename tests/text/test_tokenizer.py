@@ -239,8 +239,7 @@ def test_agrees_with_keras_hub_on_plain_english(documents, vocabulary, tokenizer
 
 def test_detokenize_is_the_way_back(documents, tokenizer):
     text = documents[3][0]
-    back = tokenizer.detokenize(tokenizer.tokenize([text])).numpy()[0].decode()
-    assert back.replace(" ", "") == text.lower().replace(" ", "")
+    assert tokenizer.detokenize(tokenizer.tokenize([text])).numpy()[0].decode() == text.lower()
     assert tokenizer.detokenize([[2, 3]]).numpy()[0] == b"[CLS] [SEP]"
 
 

@@ -100,6 +100,23 @@ def tuned(strategy: object, pretrained: Path, out: Path) -> tuple[dict[str, obje
     return run.results, list(read_tensors(out / "model.weights.h5").values())
 
 
+def translated(strategy: object, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
+    """An epoch of a translator on texts of all lengths, in batches of as many tokens; the rows of a batch differ."""
+    texts = [" ".join(f"word{number % 40}" for number in range(size)) for size in range(1, 25)]
+    how = kbs.FineTuning(epochs=1, batch_tokens=128, max_length=16, learning_rate=1e-3)
+    rows, tokenizer = {"source": texts, "target": texts[::-1]}, kbs.BertTokenizer(WORDS)
+    run = kbs.finetune("translation", CONFIG, rows, out, how=how, strategy=strategy, tokenizer=tokenizer)
+    return {"steps": run.results["steps"]}, list(read_tensors(out / "model.weights.h5").values())
+
+
+def distilled(strategy: object, teacher: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
+    """A student of a teacher whose layers are matched as well."""
+    texts, how = ["play " * number for number in range(1, 17)], kbs.FineTuning(epochs=1, batch_size=8, max_length=16)
+    soft = kbs.Distillation(hidden=((1, 1),), attention=((1, 1),))
+    run = kbs.distill(teacher, CONFIG, {"text": texts}, out, how=how, distillation=soft, strategy=strategy)
+    return {"steps": run.results["steps"]}, list(read_tensors(out / "model.weights.h5").values())
+
+
 def largest_difference(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(some, others, strict=True))
 
@@ -118,6 +135,8 @@ if __name__ == "__main__":
         folder = Path(temporary)
         kbs.BertPretrainer(kbs.BertBackbone(CONFIG)).save_pretrained(folder / "pretrained", kbs.BertTokenizer(WORDS))
         several, several_tuned = remainder(mirrored, 4), tuned(mirrored, folder / "pretrained", folder / "several")
+        several_translated = translated(mirrored, folder / "several translated")
+        several_distilled = distilled(mirrored, folder / "several", folder / "several distilled")
         results = {
             "cases": cases(mirrored, one, "float16, overflow on one replica"),
             "uneven": [uneven(mirrored)],
@@ -125,7 +144,14 @@ if __name__ == "__main__":
         }
         with eagerly():
             alone, alone_tuned = remainder(one, 1), tuned(one, folder / "pretrained", folder / "alone")
+            alone_translated = translated(one, folder / "alone translated")
+            alone_distilled = distilled(one, folder / "several", folder / "alone distilled")
             results["uneven"].append(uneven(one))
-    for name, of_several, of_one in (("remainder", several, alone), ("tuned", several_tuned, alone_tuned)):
+    for name, of_several, of_one in (
+        ("remainder", several, alone),
+        ("tuned", several_tuned, alone_tuned),
+        ("translated", several_translated, alone_translated),
+        ("distilled", several_distilled, alone_distilled),
+    ):
         results[name] = [of_several[0], of_one[0], largest_difference(of_several[1], of_one[1])]
     print(json.dumps(results))

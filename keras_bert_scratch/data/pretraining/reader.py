@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.data.pretraining.layout import lay_out_rows
-from keras_bert_scratch.data.pretraining.left_to_right import next_tokens
 from keras_bert_scratch.data.pretraining.masking import mask_tokens
+from keras_bert_scratch.data.pretraining.next_tokens import next_tokens
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
 from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
@@ -135,8 +135,8 @@ class PretrainingRecords:
         predictions)`; with packing also `example_ids` `(batch, length)` and `example_starts` `(batch, examples)`.
 
         Labels and weights: a dict of `masked_lm` `(batch, predictions)` and `next_sentence` `(batch,)`, or with packing
-        `(batch, examples)`. Without pairs there is no dict, but the masked words' array; left to right, the next
-        tokens' `(batch, length)`, and no `mask_positions`.
+        `(batch, examples)`. Without pairs there is no dict, but the masked words' array; of one-way models, the
+        next tokens' `(batch, length)`, and no `mask_positions`.
 
         Raises:
             UserError: sizes that do not fit, or pairs from a single document.
@@ -249,8 +249,8 @@ class PretrainingRecords:
         laid_out = {name: np.concatenate([nothing[name], *(part[name] for part in parts)]) for name in nothing}
         names = ["token_ids", "segment_ids", "padding_mask"] + ["example_ids", "example_starts"] * rules.packing
         inputs = {name: laid_out[name] for name in names}
-        if rules.objective == "left-to-right":
-            return (inputs, *next_tokens(laid_out["token_ids"], laid_out["example_ids"]))
+        if rules.is_one_way:
+            return (inputs, *next_tokens(laid_out["token_ids"], laid_out["example_ids"], rules.objective))
         masked = mask_tokens(
             laid_out["token_ids"], laid_out["padding_mask"], vocabulary, rules.masking, np.concatenate(keys)
         )

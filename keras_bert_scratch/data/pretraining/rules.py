@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from keras_bert_scratch.config import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.errors import UserError
 
 PAIRS = ("next", "order", "none")
-OBJECTIVES = ("masked", "left-to-right")
+OBJECTIVES = ("masked", LEFT_TO_RIGHT, RIGHT_TO_LEFT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +27,8 @@ class ExampleRules:
         masking: `MaskingRule`, default BERT's. Which tokens are masked.
         static_masks: bool, default False. Whether an example has the same masks in every epoch, as in Google's records.
         packing: bool, default False. Whether several short examples share a row; `example_ids` separate them.
-        objective: `"masked"` (default) or `"left-to-right"`. What is predicted: the masked tokens, or at every position
-            the next token.
+        objective: `"masked"` (default), `"left-to-right"` or `"right-to-left"`. What is predicted: the masked tokens,
+            or at every position the next token in that direction.
 
     Raises:
         UserError: a value is not one of these.
@@ -64,6 +65,11 @@ class ExampleRules:
         if "share" in masking:  # the name of `fraction` in older run folders
             masking["fraction"] = masking.pop("share")
         return cls(**{**values, "masking": MaskingRule(**masking)})
+
+    @property
+    def is_one_way(self) -> bool:
+        """Whether each token predicts the next one in a direction."""
+        return self.objective != "masked"
 
     @property
     def num_special_tokens(self) -> int:

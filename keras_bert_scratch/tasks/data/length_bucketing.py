@@ -54,6 +54,53 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
     return itertools.islice(itertools.chain.from_iterable(map(batches_of, itertools.count(window))), left_out, None)
 
 
+class TokenBudget:
+    """Batches of about as many tokens each: many short texts, or few long ones.
+
+    Texts are sorted by length and cut where rows times the longest of them would exceed the budget. Every epoch has the
+    same cuts, so as many batches; which text of a length stands where, and the order of the batches, are drawn anew.
+
+    Args:
+        num_tokens: of each text, int `(texts,)`.
+        batch_tokens: int. Positions of a batch at most, padding included; a batch of the fewest rows may have more.
+        multiple: int, default 1. What the rows of every batch are a multiple of, as replicas ask for. The batch of the
+            longest texts is filled up with the shortest.
+
+    Example:
+        >>> budget = TokenBudget(np.array([30, 5, 31, 6, 7]), batch_tokens=60)
+        >>> len(budget), sorted(sorted(batch.tolist()) for batch in itertools.islice(budget.batches(seed=0), 3))
+        (3, [[0], [1, 3, 4], [2]])
+    """
+
+    def __init__(self, num_tokens: np.ndarray, batch_tokens: int, multiple: int = 1) -> None:
+        self._num_tokens = num_tokens
+        self._ends = [0]
+        lengths = np.sort(num_tokens)
+        while (start := self._ends[-1]) < len(lengths):
+            some = lengths[start : start + max(multiple, batch_tokens)]
+            rows = int(np.searchsorted(some * np.arange(1, len(some) + 1), batch_tokens, side="right"))
+            self._ends.append(start + max(rows - rows % multiple, multiple))
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self._ends) - 1
+
+    def batches(self, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
+        """The texts' numbers of each batch, int64, without end; from `first_step` on, which costs nothing."""
+        epoch, left_out = divmod(first_step, len(self))
+        return itertools.islice(
+            itertools.chain.from_iterable(self._epoch(seed, number) for number in itertools.count(epoch)),
+            left_out,
+            None,
+        )
+
+    def _epoch(self, seed: int, epoch: int) -> Iterator[np.ndarray]:
+        texts = permutation(len(self._num_tokens), "texts", seed, epoch)
+        texts = texts[np.argsort(self._num_tokens[texts], kind="stable")]
+        for batch in permutation(len(self), "batches", seed, epoch).tolist():
+            yield texts[np.arange(self._ends[batch], self._ends[batch + 1]) % len(texts)]
+
+
 def sorted_batches(num_tokens: np.ndarray, batch_size: int, windows: np.ndarray | None = None) -> list[np.ndarray]:
     """Which texts each batch holds when every text is seen once and the order is free, as in evaluation.
 

@@ -11,7 +11,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
 from keras_bert_scratch.tasks.data.headers import first_line_cells, names_column
-from keras_bert_scratch.tasks.data.lines import read_lines
+from keras_bert_scratch.tasks.data.lines import Line, read_lines
 from keras_bert_scratch.tasks.data.table_formats import table_ending
 from keras_bert_scratch.tasks.data.tables import PAIR_ROLE, TableReader, names_in_file
 from keras_bert_scratch.tasks.data.texts import PAIR, TEXT
@@ -59,22 +59,27 @@ def _is_table(path: str, header_names: Mapping[str, str]) -> bool:
 def _lines(path: str, on_bad_row: str) -> Iterator[dict[str, Any]]:
     bad = BadRows(path, on_bad_row, "rows")
     found = False
-    with _opened(path) as stream:
-        for line in read_lines(path, stream):
-            if line.text.isspace():
-                continue
-            if bad.keeps(line.fault, f"line {line.number}"):
-                found = True
-                yield {TEXT.name: line.text.rstrip("\r\n"), LINE: line.number}
+    for line in lines_of(path):
+        if line.text.isspace():
+            continue
+        if bad.keeps(line.fault, f"line {line.number}"):
+            found = True
+            yield {TEXT.name: line.text.rstrip("\r\n"), LINE: line.number}
     bad.report()
     if not found:
         raise UserError(f"{path}: holds no texts; give a file with a text on each line, or a table")
 
 
-def _opened(path: str) -> Any:
+def lines_of(path: str) -> Iterator[Line]:
+    """Yields the lines of a file of texts, in flat memory.
+
+    Raises:
+        UserError: there is no such file.
+    """
     file = path_of(path)
     if not file.exists():
         raise UserError(f"{path}: no such file; check the path")
     if file.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
-    return opened(path)
+    with opened(path) as stream:
+        yield from read_lines(path, stream)

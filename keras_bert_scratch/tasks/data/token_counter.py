@@ -27,52 +27,69 @@ class TokenCounter:
     """
 
     def __init__(self, task: Task, spec: Spec, tokenizer: Any) -> None:
-        self._rows_at_once = WINDOWED_ROWS_AT_ONCE if task.windowed else ROWS_AT_ONCE
+        self._rows_at_once = WINDOWED_ROWS_AT_ONCE if task.is_windowed(spec) else ROWS_AT_ONCE
         self._features = functools.partial(task.features, spec, tokenizer)
+        self._teach = functools.partial(task.teach, spec)
         self._graphs: dict[Any, Any] = {}
 
     def of_batch(
-        self, raw: Mapping[str, Any], chosen: np.ndarray | None = None
+        self, raw: Mapping[str, Any], chosen: np.ndarray | None = None, gold: Mapping[str, Any] | None = None
     ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
         """What one batch holds.
 
         Args:
             raw: columns.
             chosen: int `(rows,)` or `None`, default `None`. The number of one window of each row, in place of all.
+            gold: columns or `None`, default `None`. What is right, where the model reads that, too.
 
-        Returns: the tokens of each window, int `(windows,)`, of several choices those of the longest; the windows of
-            each row, int `(rows,)`; and of how many positions of the batch how many are tokens, `(tokens, positions)`.
+        Returns: the tokens of each window, int `(windows,)`, of several choices, or of a text and its translation,
+            those of the longest; the windows of each row, int `(rows,)`; and of how many positions of the batch how
+            many are tokens, `(tokens, positions)`.
         """
-        tensors = as_tensors(raw)
+        tensors = {"raw": as_tensors(raw)}
         if chosen is not None:
             tensors["chosen"] = tf.constant(chosen, tf.int32)
-        shapes = {name: _any_number_of_rows(tensor) for name, tensor in tensors.items()}
-        key = tuple(sorted((name, repr(shape)) for name, shape in shapes.items()))
+        if gold is not None:
+            tensors["gold"] = as_tensors(gold)
+        shapes = tf.nest.map_structure(_any_number_of_rows, tensors)
+        key = repr(shapes)
         if key not in self._graphs:
             self._graphs[key] = tf.function(self._count, input_signature=[shapes], autograph=False)
         num_tokens, windows, *filled = self._graphs[key](tensors)
         return num_tokens.numpy(), windows.numpy(), tuple(map(int, filled))
 
     def _count(self, tensors: dict[str, Any]) -> tuple[tf.Tensor, ...]:
-        raw = {name: tensor for name, tensor in tensors.items() if name != "chosen"}
-        features = self._features(raw, tensors.get("chosen"))
-        mask = features.inputs["padding_mask"]
-        num_tokens = tf.reduce_sum(mask, axis=-1)
-        while num_tokens.shape.rank > 1:
-            num_tokens = tf.reduce_max(num_tokens, axis=-1)
+        features = self._features(tensors["raw"], tensors.get("chosen"))
+        if "gold" in tensors:
+            features = self._teach(features, tensors["gold"])
+        masks = [mask for name, mask in features.inputs.items() if name.endswith("padding_mask")]
+        num_tokens = functools.reduce(tf.maximum, map(_longest, masks))
         windows = tf.ones_like(num_tokens) if features.windows is None else features.windows
-        return num_tokens, windows, tf.reduce_sum(mask), tf.size(mask)
+        return num_tokens, windows, sum(map(tf.reduce_sum, masks)), sum(map(tf.size, masks))
 
-    def __call__(self, raw: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Sequence[Any]] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of each window and the windows of each row, of any number of rows."""
         num_rows = len(next(iter(raw.values())))
-        parts = [
-            self.of_batch({name: values[start : start + self._rows_at_once] for name, values in raw.items()})[:2]
-            for start in range(0, num_rows, self._rows_at_once)
-        ]
+        parts = []
+        for start in range(0, num_rows, self._rows_at_once):
+            rows = slice(start, start + self._rows_at_once)
+            of_raw, of_gold = (
+                columns and {name: values[rows] for name, values in columns.items()} for columns in (raw, gold)
+            )
+            parts.append(self.of_batch(of_raw, gold=of_gold)[:2])
         empty = np.zeros(0, np.int32)
         tokens, windows = zip((empty, empty), *parts, strict=True)
         return np.concatenate(tokens), np.concatenate(windows)
+
+
+def _longest(mask: tf.Tensor) -> tf.Tensor:
+    """The tokens of each row, or of the longest of its parts."""
+    num_tokens = tf.reduce_sum(mask, axis=-1)
+    while num_tokens.shape.rank > 1:
+        num_tokens = tf.reduce_max(num_tokens, axis=-1)
+    return num_tokens
 
 
 def _any_number_of_rows(tensor: Any) -> Any:

@@ -43,12 +43,9 @@ def content(directory: Path | str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in Path(directory).iterdir()}
 
 
-def test_records_hold_every_document_once(records, documents, tokenizer):
-    expected = [
-        [sentence.decode() for sentence in tokenizer.detokenize(tokenizer.tokenize(document)).numpy()]
-        for document in documents
-    ]
-    found = [[sentence.replace(" ##", "") for sentence in document] for document in read_back(records)]
+def test_records_hold_every_document_once(records, documents):
+    expected = [[sentence.lower().replace(" ", "") for sentence in document] for document in documents]
+    found = [[sentence.replace(" ##", "").replace(" ", "") for sentence in document] for document in read_back(records)]
     assert sorted(found) == sorted(expected)
 
 

@@ -119,6 +119,23 @@ def test_workers_share_each_batch(untrimmed):
     assert together == whole
 
 
+def test_workers_share_batches_of_a_token_budget(untrimmed):
+    steps = untrimmed.num_batches(2, 120)
+    whole, *parts = (
+        [
+            [row.tolist() for row in inputs["token_ids"]]
+            for inputs, _ in untrimmed.training_batches(2, 0, 0, worker, workers, 120).take(steps).as_numpy_iterator()
+        ]
+        for worker, workers in ((0, 1), (0, 2), (1, 2))
+    )
+    without_padding = [
+        [[[token for token in row if token] for row in batch] for batch in part] for part in (whole, *parts)
+    ]
+    together = [left + right for left, right in zip(*without_padding[1:], strict=True)]
+    assert together == without_padding[0]
+    assert len({len(batch) for batch in whole}) > 1
+
+
 def test_fill_is_that_of_the_first_epochs_batches(uneven, tokenizer):
     data = data_of(uneven, tokenizer, 32)
     batches = data.training_batches(4, seed=3).take(data.steps_per_epoch(4))

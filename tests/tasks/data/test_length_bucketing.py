@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from keras_bert_scratch.tasks.data.length_bucketing import (
     WINDOW_BATCHES,
+    TokenBudget,
     bucketed_batches,
     sorted_batches,
 )
@@ -103,3 +104,46 @@ def test_sorted_batches_hold_every_text_once_by_length(num_tokens, batch_size):
     order = [text for batch in found for text in batch.tolist()]
     assert order == sorted(range(len(num_tokens)), key=num_tokens.__getitem__)  # Python's sort is stable
     assert all(len(batch) > 0 for batch in found)
+
+
+BUDGETS = [(200, 120, 1), (200, 120, 4), (201, 300, 8), (7, 60, 2), (3, 500, 8), (50, 1, 3)]
+
+
+@pytest.mark.parametrize(("texts", "batch_tokens", "multiple"), BUDGETS)
+def test_batches_of_a_token_budget(texts, batch_tokens, multiple):
+    num_tokens = lengths(texts)
+    budget = TokenBudget(num_tokens, batch_tokens, multiple)
+    stream = budget.batches(seed=0)
+    epochs = [list(itertools.islice(stream, len(budget))) for _ in range(3)]
+    shapes = []
+    for epoch in epochs:
+        seen = np.concatenate(epoch)
+        assert set(seen.tolist()) == set(range(texts))
+        assert len(seen) - texts < multiple  # what fills the longest texts' batch up
+        for batch in epoch:
+            assert len(batch) % multiple == 0
+            assert len(batch) * num_tokens[batch].max() <= batch_tokens or len(batch) == multiple
+        shapes.append(sorted((len(batch), num_tokens[batch].max()) for batch in epoch))
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert texts < 8 or [batch.tolist() for batch in epochs[0]] != [batch.tolist() for batch in epochs[1]]
+
+
+def test_a_token_budget_is_used():
+    """No batch could take a row more of the next length."""
+    num_tokens = lengths(500)
+    budget = TokenBudget(num_tokens, 240)
+    found = sorted(
+        itertools.islice(budget.batches(0), len(budget)),
+        key=lambda batch: (*np.sort(num_tokens[batch])[[0, -1]], -len(batch)),
+    )
+    for batch, following in itertools.pairwise(found):
+        assert (len(batch) + 1) * num_tokens[following].min() > 240
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 40, 10**12])
+def test_a_token_budget_can_start_anywhere(first_step):
+    budget = TokenBudget(lengths(200), 120)
+    epoch, before = divmod(first_step, len(budget))
+    straight = itertools.islice(budget.batches(3, epoch * len(budget)), before, before + 60)
+    for left, right in zip(straight, itertools.islice(budget.batches(3, first_step), 60), strict=True):
+        np.testing.assert_array_equal(left, right)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_bert_scratch.data.pretraining.left_to_right import next_tokens
+from keras_bert_scratch.data.pretraining.next_tokens import next_tokens
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,7 @@ def test_packed_examples_have_the_labels_that_each_has_alone(rows):
     labels, weights = next_tokens(token_ids, example_ids)
     np.testing.assert_array_equal(labels, expected)
     np.testing.assert_array_equal(weights, expected > 0)
+    # From right to left it is the same of the rows turned around.
+    labels, weights = next_tokens(token_ids[:, ::-1], example_ids[:, ::-1], "right-to-left")
+    np.testing.assert_array_equal(labels[:, ::-1], expected)
+    np.testing.assert_array_equal(weights[:, ::-1], expected > 0)

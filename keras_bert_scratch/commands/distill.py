@@ -1,0 +1,147 @@
+"""`keras-bert distill`: teach a small model what large ones answer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_bert_scratch.commands.arguments import (
+    Accumulate,
+    Batch,
+    BiasCorrection,
+    Dtype,
+    Epochs,
+    Index,
+    LabelColumn,
+    LayerDecay,
+    LearningRate,
+    Length,
+    OnBadRow,
+    OnNonfinite,
+    Out,
+    PairColumn,
+    Patience,
+    Remat,
+    SaveEvery,
+    Seed,
+    Strategy,
+    TextColumn,
+    Tpu,
+    VirtualDevices,
+    Warmup,
+    Workers,
+    header_names,
+    listed,
+    seconds_of,
+)
+from keras_bert_scratch.errors import UserError
+
+EXAMPLE = "keras-bert distill --teacher tuned --student bert-l2-h128/ --text reviews.csv --out small"
+PAIR = re.compile(r"(\d+):(\d+)")
+
+
+def distill(
+    teacher: Annotated[
+        list[Path], typer.Option(help="Fine-tuned model; several --teacher of one task have their logits averaged.")
+    ],
+    text: Annotated[Path, typer.Option(help="Table of texts as the teacher reads; labels in it are not read.")],
+    out: Out,
+    student: Annotated[Path | None, typer.Option(help="Pretrained run or model folder that learns.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Instead of --student: random weights of this size, the teacher's vocabulary.")
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="Labelled table to measure on after each epoch; the best student is kept.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="What both sides' logits are divided by.")] = 2.0,
+    hidden: Annotated[
+        str, typer.Option(help="Layers whose hidden states to match, as 1:3,2:6, the student's first; 0: embeddings.")
+    ] = "",
+    attention: Annotated[str, typer.Option(help="Blocks whose attention to match, as 1:3,2:6.")] = "",
+    hidden_weight: Annotated[float, typer.Option(help="Factor of the loss of hidden states.")] = 1.0,
+    attention_weight: Annotated[float, typer.Option(help="Factor of the loss of attention.")] = 1.0,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
+    on_bad_row: OnBadRow = "fail",
+    epochs: Epochs = 3.0,
+    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, like 30m.")] = None,
+    patience: Patience = None,
+    batch: Batch = 32,
+    length: Length = 128,
+    learning_rate: LearningRate = 5e-5,
+    warmup: Warmup = 0.1,
+    bias_correction: BiasCorrection = False,
+    layer_decay: LayerDecay = 1.0,
+    dtype: Dtype = "float32",
+    accumulate: Accumulate = 1,
+    remat: Remat = False,
+    strategy: Strategy = "auto",
+    workers: Workers = "",
+    index: Index = None,
+    virtual_devices: VirtualDevices = None,
+    tpu: Tpu = "",
+    save_every: SaveEvery = "60s",
+    on_nonfinite: OnNonfinite = "stop",
+    seed: Seed = 0,
+) -> None:
+    """Teach a small model what large ones answer about texts without labels."""
+    # First of all: TensorFlow fixes its devices with its first operation.
+    from keras_bert_scratch.training.strategies import make_strategy
+
+    devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
+    from keras_bert_scratch.commands.score_tables import arranged
+    from keras_bert_scratch.commands.tables import print_run
+    from keras_bert_scratch.config import BertConfig
+    from keras_bert_scratch.tasks import distillation
+    from keras_bert_scratch.tasks.distilled import Distillation
+    from keras_bert_scratch.tasks.fine_tuning import FineTuning
+    from keras_bert_scratch.training.options import RunOptions
+
+    if bool(student) == bool(preset):
+        raise UserError("`student`, `preset`: give one of them, a model or a size")
+    run = distillation.distill(
+        teacher,
+        student or BertConfig.preset(preset or ""),
+        text,
+        out,
+        dev,
+        FineTuning(
+            epochs,
+            batch,
+            length,
+            learning_rate,
+            warmup,
+            bias_correction,
+            layer_decay,
+            patience=patience,
+            seconds=None if budget is None else seconds_of(budget, "budget"),
+        ),
+        Distillation(
+            temperature, pairs_of(hidden, "hidden"), pairs_of(attention, "attention"), hidden_weight, attention_weight
+        ),
+        RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),
+        header_names(text_column, pair_column, label_column),
+        on_bad_row,
+        seed,
+        strategy=devices,
+    )
+    print_run(run, arranged(run.results))
+
+
+def pairs_of(text: str, name: str) -> tuple[tuple[int, int], ...]:
+    """Numbers of layers as they are written, the student's first.
+
+    Example:
+        >>> pairs_of("1:3,2:6", "hidden")
+        ((1, 3), (2, 6))
+    """
+    pairs = []
+    for part in filter(None, text.split(",")):
+        if (found := PAIR.fullmatch(part.strip())) is None:
+            raise UserError(f"`{name}`: {part!r} is no pair of layers; write them as 1:3,2:6, the student's first")
+        pairs.append((int(found[1]), int(found[2])))
+    return tuple(pairs)

@@ -1,0 +1,95 @@
+"""Objectives of a student: to answer as its teacher does (Hinton et al. 2015, "Distilling the Knowledge in a Neural
+Network")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_bert_scratch.models.objectives import Objective
+
+# The teacher's logit where there is nothing to choose, as at padding: its probability is 0.
+NOTHING = -1e4
+
+
+def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> Objective:
+    """T^2 KL(p, q), p = softmax(teacher / T) and q = softmax(student / T): the mean over positions.
+
+    Both sides are softened, and the gradient of the logits, which softening makes smaller by T^2, is made as large
+    again (Hinton et al. 2015, section 2). Labels are the teacher's logits. Scored by how often both find the same class
+    likeliest.
+
+    Args:
+        output: str. Which of the student's outputs are the logits, `(..., classes)`.
+        temperature: float above 0. The T.
+        loss_weight: float, default 1.0. Factor of this loss in the student's.
+
+    Example:
+        >>> objective = soft_classes("logits", temperature=2.0)
+        >>> loss, same = objective.loss(ops.array([[2.0, 0.0]]), {"logits": ops.array([[0.0, 0.0]])})
+        >>> round(float(loss[0]), 4), float(same[0])
+        (0.4438, 1.0)
+    """
+
+    def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
+        student = ops.cast(outputs[output], "float32")
+        log_p, log_q = (ops.log_softmax(logits / temperature, axis=-1) for logits in (teacher, student))
+        divergence = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+        same = ops.equal(ops.argmax(teacher, axis=-1), ops.argmax(student, axis=-1))
+        return temperature**2 * divergence, ops.cast(same, "float32")
+
+    return Objective(
+        loss,
+        score="agreement",
+        loss_weight=loss_weight,
+        counts=lambda labels, inputs: ops.ones(ops.shape(labels)[:-1]),
+    )
+
+
+def soft_labels(output: str, temperature: float) -> Objective:
+    """The same of every label by itself, by sigmoids: the mean over labels and rows."""
+
+    def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
+        student = ops.cast(outputs[output], "float32")
+        t, s = teacher / temperature, student / temperature
+        p = ops.sigmoid(t)
+        divergence = p * (ops.log_sigmoid(t) - ops.log_sigmoid(s))
+        divergence = divergence + (1 - p) * (ops.log_sigmoid(-t) - ops.log_sigmoid(-s))
+        return temperature**2 * divergence, ops.cast(ops.equal(teacher > 0, student > 0), "float32")
+
+    return Objective(loss, score="agreement", counts=lambda labels, inputs: ops.ones_like(labels))
+
+
+def same_numbers(output: str) -> Objective:
+    """Squared distance from the teacher's scores, the mean over scores and rows; scored by its root, `rmse`."""
+
+    def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
+        distance = ops.square(ops.cast(outputs[output], "float32") - teacher)
+        return distance, distance
+
+    return Objective(
+        loss,
+        score="rmse",
+        direction="min",
+        finish=lambda mean: mean**0.5,
+        counts=lambda labels, inputs: ops.ones_like(labels),
+    )
+
+
+def at_tokens(output: str, loss_weight: float) -> Objective:
+    """What the model itself tells of each position, `(rows, length)`, as a loss: the mean over tokens, not padding.
+
+    Its labels mean nothing, one per row.
+    """
+
+    def loss(labels: Any, outputs: Any) -> tuple[Any, Any]:
+        return outputs[output], outputs[output]
+
+    return Objective(
+        loss,
+        score="distance",
+        direction="min",
+        loss_weight=loss_weight,
+        counts=lambda labels, inputs: ops.cast(ops.cast(inputs["padding_mask"], "bool"), "float32"),
+    )

@@ -1,0 +1,185 @@
+"""BertTranslator: a text in, another text out, by an encoder and a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_bert_scratch.config import LEFT_TO_RIGHT, BertConfig
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.layers.attention_bias import attention_bias, one_way
+from keras_bert_scratch.layers.decoder_block import DecoderBlock
+from keras_bert_scratch.layers.embeddings import BertEmbeddings
+from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
+from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
+from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.pretrained import OnBackbone
+
+DECODER_PARTS = ("decoder_block_", "decoder_embeddings/", "masked_lm/")
+DECODER_INPUT_NAMES = ("decoder_token_ids", "decoder_padding_mask")
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_scratch")
+class BertTranslator(OnBackbone, keras.Model):
+    """An encoder and a decoder (Vaswani et al. 2017), each like BERT and perhaps started from one (Rothe et al. 2020).
+
+    Args:
+        backbone: BertBackbone. The encoder; its weights are shared, not copied.
+        decoder: BertConfig, its fields as a dict, or `None`, default `None`. Sizes and rates of a decoder with
+            embeddings of its own; `None` for one of the encoder's sizes that shares the encoder's embeddings.
+        kwargs: as in `keras.Model`, such as `name`.
+
+    Inputs: the backbone's, of the source; and int32 `(batch, target_length)` of the target: `decoder_token_ids`, in
+    training `[CLS]` and the text; `decoder_padding_mask`, 1 at tokens and 0 at padding.
+
+    Output: float32 logits `(batch, target_length, vocab_size)` of the token that comes next.
+
+    `compile(optimizer)` alone sets the mean cross-entropy over the target's tokens, and accuracy.
+
+    Example:
+        >>> from keras_bert_scratch import BertConfig, BertBackbone
+        >>> import numpy as np
+        >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64), pooler=False)
+        >>> ones = np.ones((1, 7), "int32")
+        >>> source = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+        >>> target = {"decoder_token_ids": ones[:, :3], "decoder_padding_mask": ones[:, :3]}
+        >>> tuple(BertTranslator(backbone)({**source, **target}).shape)
+        (1, 3, 100)
+    """
+
+    head_arguments = ("decoder",)
+
+    def __init__(self, backbone: BertBackbone, decoder: BertConfig | Mapping[str, Any] | None = None, **kwargs: Any):
+        if backbone.packed:
+            raise UserError("`backbone`: has packed rows, which a translator cannot read; make it with `packed=False`")
+        if decoder is not None and not isinstance(decoder, BertConfig):
+            decoder = BertConfig.from_dict(dict(decoder), "`decoder`")
+        config = decoder or backbone.config
+
+        # === Layers ===
+        policy = backbone.embeddings.dtype_policy
+        embeddings = BertEmbeddings(config, dtype=policy, name="decoder_embeddings") if decoder else backbone.embeddings
+        decoder_blocks = [
+            DecoderBlock(config, backbone.remat, dtype=policy, name=f"decoder_block_{index}")
+            for index in range(config.num_layers)
+        ]
+        next_token_head = MaskedLMHead(config, dtype=policy, name="masked_lm")
+
+        # === Functional Model ===
+        inputs = backbone_inputs()
+        encoded, encoded_bias = _encoded(backbone, inputs)
+        for name in DECODER_INPUT_NAMES:
+            inputs[name] = keras.Input((None,), dtype="int32", name=name)
+        x, token_embedding, bias = _embedded(embeddings, inputs)
+        for block in decoder_blocks:
+            x = block(x, bias, encoded, encoded_bias)
+        super().__init__(inputs=inputs, outputs=next_token_head(x, token_embedding), **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.decoder = decoder and decoder.to_dict()
+        self.own_decoder = decoder
+        self.dtype_policy = policy
+        self.objectives = {"": classes(counts=lambda inputs: inputs["decoder_padding_mask"])}
+        self.decoder_config = config
+        self.decoder_embeddings = embeddings
+        self.decoder_blocks = decoder_blocks
+        self.next_token_head = next_token_head
+
+    @classmethod
+    def started_from(cls, weights: dict[str, Any]) -> dict[str, Any]:
+        """With BERT's blocks and embeddings for the decoder's, where it has none; cross-attention starts new."""
+        if any(name.startswith("decoder_block_") for name in weights):
+            return weights
+        copies = {
+            name.replace("encoder_block_", "decoder_block_").replace("embeddings/", "decoder_embeddings/"): weight
+            for name, weight in weights.items()
+            if name.startswith(("encoder_block_", "embeddings/"))
+        }
+        return {**weights, **copies}
+
+    def start_decoder(self, weights: Mapping[str, Any]) -> None:
+        """Gives the decoder a BERT's weights, as far as it has such: embeddings, blocks and the head over words.
+
+        Args:
+            weights: arrays by our names, as a checkpoint has them.
+        """
+        own = {
+            name: value for name, value in self.started_from(dict(weights)).items() if name.startswith(DECODER_PARTS)
+        }
+        for variable in self.weights:
+            value = own.get(variable.path)
+            if value is not None and value.shape == tuple(variable.shape):
+                variable.assign(value)
+
+    def count_tokens(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        tokens, positions = super().count_tokens(inputs)
+        mask = ops.cast(ops.cast(inputs["decoder_padding_mask"], "bool"), "int32")
+        return tokens + ops.sum(mask), positions + ops.size(mask)
+
+    def encode(self, inputs: dict[str, Any]) -> tuple[list[tuple[Any, Any]], Any]:
+        """What the decoder reads of the source: of each block keys and values, and the bias of padding.
+
+        Args:
+            inputs: dict of tensors. The backbone's.
+        """
+        encoded, bias = _encoded(self.backbone, inputs)
+        return [block.cross_attention.keys_and_values(encoded) for block in self.decoder_blocks], bias
+
+    def alignment(self, inputs: dict[str, Any]) -> Any:
+        """How much the token that comes after each position of the target looks at each of the source's.
+
+        Args:
+            inputs: dict of tensors. The model's.
+
+        Returns: float `(batch, target_length, source_length)`: the cross-attention of the last block but one, or of the
+        only one, which is nearest to what people align (Garg et al. 2019, section 4), as the mean of its heads.
+        """
+        encoded, encoded_bias = _encoded(self.backbone, inputs)
+        x, _, bias = _embedded(self.decoder_embeddings, inputs)
+        for block in self.decoder_blocks[:-1] or self.decoder_blocks:
+            x, weights = block(x, bias, encoded, encoded_bias, return_weights=True)
+        return ops.mean(ops.cast(weights, "float32"), axis=1)
+
+    def empty_past(self, batch: Any, hypotheses: int) -> list[tuple[Any, Any]]:
+        """Of each block the keys and values of no position, for so many hypotheses of each row."""
+        config, dtype = self.decoder_config, self.compute_dtype
+        shape = (batch, config.num_heads, hypotheses, 0, config.hidden_size // config.num_heads)
+        return [(ops.zeros(shape, dtype), ops.zeros(shape, dtype)) for _ in self.decoder_blocks]
+
+    def step(
+        self, token_ids: Any, position: Any, past: list[tuple[Any, Any]], encoded: list[tuple[Any, Any]], bias: Any
+    ) -> tuple[Any, list[tuple[Any, Any]], Any]:
+        """The logits of what comes after one more token of each hypothesis.
+
+        Args:
+            token_ids: int `(batch, hypotheses)`. The tokens at `position`.
+            position: int scalar, from 0.
+            past: of each block, from `empty_past` or the step before.
+            encoded, bias: from `encode`.
+
+        Returns: float32 `(batch, hypotheses, vocab_size)`; the new `past`; the last block's cross-attention weights,
+        `(batch, heads, hypotheses, keys)`.
+        """
+        x, new_past = self.decoder_embeddings.step(token_ids, position), []
+        for block, of_block, of_source in zip(self.decoder_blocks, past, encoded, strict=True):
+            x, of_block, weights = block.step(x, of_block, of_source, bias)
+            new_past.append(of_block)
+        return self.next_token_head(x, self.decoder_embeddings.token_embedding), new_past, weights
+
+
+def _encoded(backbone: BertBackbone, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The encoder's output and the bias of its padding."""
+    encoded = backbone.encode_layers(inputs)[-1]  # its layers one by one, as the decoder may share one
+    return encoded, attention_bias(inputs["padding_mask"], dtype=encoded.dtype)
+
+
+def _embedded(embeddings: BertEmbeddings, inputs: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """What the decoder's first block takes, the embedded target and its bias; and the token embedding."""
+    token_ids = inputs["decoder_token_ids"]
+    x, token_embedding = embeddings(token_ids, ops.zeros_like(token_ids))
+    bias = attention_bias(inputs["decoder_padding_mask"], dtype=x.dtype)
+    return x, token_embedding, one_way(bias, LEFT_TO_RIGHT)

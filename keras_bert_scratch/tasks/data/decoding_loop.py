@@ -1,0 +1,44 @@
+"""What writes texts token by token, in the graph: a loop whose state grows, and the tokens that are never written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.text.vocabulary import CLS, MASK, PAD, UNK, Vocabulary
+
+# (tokens `(rows, n)`, position, state) to logits `(rows, n, vocab_size)` of what comes next, and the state.
+Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
+NEVER_WRITTEN = (PAD, UNK, CLS, MASK)
+
+
+def never_written(vocabulary: Vocabulary, vocab_size: int) -> np.ndarray:
+    """What to add to logits, float32 `(vocab_size,)`: minus infinity at tokens that no text holds, and at rows of the
+    embedding without a token.
+
+    Example:
+        >>> never_written(Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")), 7).tolist()
+        [-inf, -inf, -inf, 0.0, -inf, 0.0, -inf]
+    """
+    bias = np.zeros(vocab_size, np.float32)
+    bias[len(vocabulary) :] = -np.inf
+    bias[[vocabulary.id(token) for token in NEVER_WRITTEN]] = -np.inf
+    return bias
+
+
+def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], variables: Any, shapes: Any) -> Any:
+    """`tf.while_loop` that stays one operation whose body is a function, also in the functions that are made of it.
+
+    Else its parts become those of the graph around it, which TensorFlow's graph optimizer may break where the body
+    attends to what was computed before: all outputs are empty then (seen in 2.21).
+    """
+    with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
+        return tf.while_loop(goes_on, write, variables, shape_invariants=shapes)
+
+
+def growing(values: tf.Tensor) -> tf.TensorShape:
+    """The shape of a state at every step: any number of rows, any size of axis 3."""
+    return tf.TensorShape([None if axis in (0, 3) else size for axis, size in enumerate(values.shape)])

@@ -1,0 +1,44 @@
+"""Texts that may be longer than a row, read in windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
+from keras_bert_scratch.tasks.examples import Features
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.text.packing import pack_segments
+
+
+def windows_of_texts(spec: Spec, tokenizer: Any, texts: tf.Tensor, overlap: int, chosen: Any = None) -> Features:
+    """Rows `[CLS] window [SEP]`, one for a text that fits, several that overlap for a longer one.
+
+    Args:
+        spec: Spec. With the longest row.
+        tokenizer: BertTokenizer. Of the model.
+        texts: strings `(rows,)`.
+        overlap: int. Pieces that neighbouring windows share; at most half a window is shared.
+        chosen: int32 `(rows,)`, default `None`. The number of one window of each text, in place of all.
+
+    Returns: the rows; in the notes `row`, int32 `(windows,)`, which text each window is of.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"))
+        >>> texts = tf.constant(["a", "a b c a b"])
+        >>> found = windows_of_texts(Spec("classification", ("text",), 5), BertTokenizer(vocabulary), texts, overlap=1)
+        >>> found.windows.numpy().tolist(), found.inputs["token_ids"].numpy().tolist()
+        ([1, 2], [[2, 5, 3, 0, 0], [2, 5, 6, 7, 3], [2, 7, 5, 6, 3]])
+    """
+    pieces, room = tokenizer.tokenize(texts), spec.max_length - 2
+    windows = overlapping_windows(pieces.row_lengths(), room, min(overlap, room // 2))
+    if chosen is None:
+        row, start, limit = windows.sequence, windows.start, windows.limit
+    else:
+        row, start, limit = windows.chosen(chosen)
+    shown = slices(pieces, row, start, limit)
+    length = row_length(tf.cast(shown.row_lengths(), tf.int32) + 2, spec.max_length)
+    inputs = pack_segments(shown, None, length, tokenizer.vocabulary)
+    return Features(inputs, windows.counts if chosen is None else None, {"row": row})

@@ -1,0 +1,103 @@
+"""Sampling: texts that a decoder writes by chance, token by token, in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.tasks.data.decoding_loop import Step, growing, one_loop
+
+RANDOM_BITS = 1 << 24  # as many as float32 tells apart
+
+
+def choose(logits: tf.Tensor, chance: tf.Tensor, top_k: int, top_p: float, temperature: float) -> tf.Tensor:
+    """One token of each distribution, drawn among the likeliest.
+
+    Args:
+        logits: float32 `(..., vocab_size)`.
+        chance: float32 `(...)`, from 0 to below 1. The same number draws the same token.
+        top_k: int. How many of the likeliest tokens can be drawn; 0 for all (Fan et al. 2018).
+        top_p: float. Of these, as many of the likeliest as hold this probability (Holtzman et al. 2020).
+        temperature: float above 0. What the logits are divided by; above 1 rare tokens become likelier.
+
+    Returns: int32 `(...)`.
+
+    Example:
+        >>> logits = tf.math.log([[0.5, 0.3, 0.2]])
+        >>> [choose(logits, tf.constant([x]), 0, 1.0, 1.0).numpy().tolist() for x in (0.4, 0.6, 0.9)]
+        [[0], [1], [2]]
+    """
+    num_tokens = min(top_k, logits.shape[-1]) if top_k else logits.shape[-1]
+    values, tokens = tf.math.top_k(logits / temperature, num_tokens)
+    probabilities = tf.nn.softmax(values)
+    before = tf.cumsum(probabilities, axis=-1, exclusive=True)
+    probabilities = tf.where(before < top_p, probabilities, 0.0)
+    limits = tf.cumsum(probabilities, axis=-1)
+    # Rounding may leave the last limit below 1, and the last tokens with probability 0.
+    at = tf.reduce_sum(tf.cast(limits <= chance[..., None] * limits[..., -1:], tf.int32), axis=-1)
+    return tf.gather(tokens, tf.minimum(at, num_tokens - 1), batch_dims=len(at.shape))
+
+
+def sample(
+    step: Step,
+    state: Any,
+    beginnings: tf.RaggedTensor,
+    keys: tf.Tensor,
+    end: int,
+    max_tokens: tf.Tensor | int,
+    continuations: int,
+    top_k: int,
+    top_p: float,
+    temperature: float,
+) -> tf.RaggedTensor:
+    """Texts that go on from their beginnings.
+
+    What a text becomes depends on its key, its beginning and the number of the continuation, not on the other rows.
+
+    Args:
+        step: gives the logits of what comes next.
+        state: nested tensors `(rows, any, continuations, ...)`, which `step` reads and renews; they grow along axis 3.
+        beginnings: int32 `(rows, None)`. At least one token each.
+        keys: strings `(rows,)`. What chance is drawn from.
+        end: the token that a text ends with.
+        max_tokens: int. The longest text, beginning and end included.
+        continuations: int. How many texts of each row.
+        top_k, top_p, temperature: as for `choose`.
+
+    Returns: int32 `(rows, continuations, None)`: what was written behind the beginnings, without the end.
+    """
+    rows, lengths = beginnings.nrows(tf.int32), tf.cast(beginnings.row_lengths(), tf.int32)
+    given = tf.pad(beginnings.to_tensor(), [[0, 0], [0, 1]])
+    shape = tf.stack([rows, continuations])
+    numbers = tf.broadcast_to(tf.strings.as_string(tf.range(continuations)), shape)
+    keys = tf.strings.join([tf.broadcast_to(keys[:, None], shape), numbers], separator="/")
+
+    def goes_on(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> tf.Tensor:
+        return (position + 1 < max_tokens) & ~tf.reduce_all(done)
+
+    def write(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> Any:
+        logits, state = step(texts[:, :, -1], position, state)
+        key = tf.strings.join([keys, tf.strings.as_string(position)], separator="/")
+        chance = tf.cast(tf.strings.to_hash_bucket_fast(key, RANDOM_BITS), tf.float32) / RANDOM_BITS
+        token = tf.where(done, end, choose(tf.cast(logits, tf.float32), chance, top_k, top_p, temperature))
+        following = tf.minimum(position + 1, tf.shape(given)[1] - 1)
+        is_given = (position + 1 < lengths)[:, None]
+        token = tf.where(is_given, given[:, following][:, None], token)
+        done |= ~is_given & (token == end)
+        return position + 1, tf.concat([texts, token[:, :, None]], axis=2), done, state
+
+    first = tf.repeat(given[:, :1], continuations, axis=1)[:, :, None]
+    shapes = (
+        tf.TensorShape([]),
+        tf.TensorShape([None, continuations, None]),
+        tf.TensorShape([None, continuations]),
+        tf.nest.map_structure(growing, state),
+    )
+    loop = (tf.constant(0), first, tf.zeros(shape, tf.bool), state)
+    _, texts, _, _ = one_loop(goes_on, write, loop, shapes)
+    places = tf.range(tf.shape(texts)[2])
+    written = (places[None, None, :] >= lengths[:, None, None]) & (texts != end)
+    flat = tf.reshape(texts, [-1, tf.shape(texts)[2]])
+    new = tf.ragged.boolean_mask(flat, tf.reshape(written, tf.shape(flat)))
+    return tf.RaggedTensor.from_uniform_row_length(new, continuations, nrows=tf.cast(rows, tf.int64))

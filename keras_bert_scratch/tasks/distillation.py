@@ -1,0 +1,159 @@
+"""Distillation: a small student learns what large teachers answer about unlabelled text (Turc et al. 2019)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.models.distiller import ATTENTION, HIDDEN, check_layers
+from keras_bert_scratch.tasks.data.batches import TaskData
+from keras_bert_scratch.tasks.data.texts import Source
+from keras_bert_scratch.tasks.distilled import OUTPUTS_OF, ROW, Distillation, Distilled
+from keras_bert_scratch.tasks.examples import Examples
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.fine_tuning import FineTuning
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.teacher_outputs import CHOICES, ROWS, teacher_outputs
+from keras_bert_scratch.tasks.trial import Trial
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+from keras_bert_scratch.training.options import RunOptions
+from keras_bert_scratch.training.run_directory import RunDirectory
+
+DEFAULTS, SOFT, PLAIN = FineTuning(), Distillation(), RunOptions()
+
+
+def distill(
+    teachers: Sequence[AnyPath | str] | AnyPath | str,
+    student: AnyPath | str | BertConfig,
+    text: Source,
+    out: AnyPath | str,
+    dev: Source | None = None,
+    how: FineTuning = DEFAULTS,
+    distillation: Distillation = SOFT,
+    options: RunOptions = PLAIN,
+    header_names: Mapping[str, str] | None = None,
+    on_bad_row: str = "fail",
+    seed: int = 0,
+    tokenizer: BertTokenizer | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> RunDirectory:
+    """Teaches a student its teachers' task by their answers about unlabelled text.
+
+    The teachers are asked once, without dropout; what they say is kept in the user's cache. The student's run is one of
+    the task: it answers, is measured and exported as any other, and `finetune` with `init=out` goes on with labels.
+
+    Args:
+        teachers: path of a fine-tuned model's folder, or several of one task, whose logits are averaged.
+        student: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
+        text: path of a table with the teachers' columns, or a mapping of columns; labels in it are not read.
+        out: path. The run's folder; an unfinished run of the same settings is continued.
+        dev: path, mapping or None, default None. Labelled, to measure on after each epoch; the best epoch's student is
+            kept.
+        how: FineTuning. As for `finetune`; `max_length` is that of teachers and student.
+        distillation: Distillation. Temperature, and which layers to match.
+        options: RunOptions. As for `finetune`.
+        header_names: mapping or None, default None. What the tables call a column.
+        on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
+        seed: int, default 0. Of a new head, dropout and order.
+        tokenizer: BertTokenizer or None, default None. With a BertConfig: the student's; `None` for the teacher's.
+        strategy: from `make_strategy`; `None` for one device.
+
+    Returns: the finished run.
+
+    Raises:
+        UserError: teachers that do not fit each other or the student, a bad table, a folder that holds another run.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)
+        >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
+        >>> spec = Spec("classification", ("text",), 8, ("no", "yes"))
+        >>> FineTuned(model, BertTokenizer(vocabulary), spec).save("teacher")
+        >>> how = FineTuning(epochs=1, batch_size=2, max_length=8)
+        >>> run = distill("teacher", config, {"text": ["play", "playing"]}, "student", how=how)
+        >>> predict("student", {"text": ["play"]})[0]["label"] in ("no", "yes")
+        True
+    """
+    paths = [teachers] if isinstance(teachers, (str, AnyPath)) else list(teachers)
+    if not paths:
+        raise UserError("`teachers`: name at least one")
+    loaded = [_teacher(path, how.max_length) for path in paths]
+    first, task = loaded[0], loaded[0].task
+    for path, other in zip(paths[1:], loaded[1:], strict=True):
+        if _read(other.spec) != _read(first.spec):
+            raise UserError(f"`teachers`: {path_of(path)} has another task, columns or labels than {path_of(paths[0])}")
+    spec = dataclasses.replace(first.spec.renamed(header_names or {}), max_length=how.max_length)
+    raw = _texts(task, text, spec, on_bad_row)
+
+    start: Any = student
+    if isinstance(student, BertConfig):
+        own = tokenizer or first.tokenizer
+        start = student.replace(vocab_size=len(own.vocabulary))
+    else:
+        own = BertTokenizer.load(student)
+    entries, _ = OUTPUTS_OF[task.model_class.__name__]
+    if distillation.looks_inside and entries == CHOICES:
+        raise UserError("`hidden`, `attention`: are for models of texts, not of choices; leave them out")
+    sizes = start if isinstance(start, BertConfig) else read_checkpoint(start).config
+    for name in (HIDDEN, ATTENTION):
+        check_layers(name, getattr(distillation, name), sizes, first.model.backbone.config)
+    reads_alike = entries != ROWS or task.is_windowed(spec) or distillation.looks_inside
+    for path, teacher in zip(paths, loaded, strict=True):
+        if reads_alike and (teacher.tokenizer.vocabulary, teacher.tokenizer.rules) != (own.vocabulary, own.rules):
+            raise UserError(
+                f"`student`: has another vocabulary than {path_of(path)}, whose tokens it is to learn from one by one; "
+                f"take a student of that vocabulary"
+            )
+    said = [teacher_outputs(teacher, raw, entries) for teacher in loaded]
+    outputs = said[0].averaged_with(said[1:])
+    number_of_windows = first.count_tokens(raw)[1]
+    first_window = np.cumsum(number_of_windows) - number_of_windows
+    learnt = Distilled(task, distillation, outputs, first_window, first.model if distillation.looks_inside else None)
+
+    facts = [[teacher.digest for teacher in loaded], dataclasses.asdict(distillation), raw]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    examples = Examples(str(text), raw, {ROW: np.arange(len(number_of_windows))}, digest)
+    data = TaskData(learnt, spec, examples, own)
+    held_out = None if dev is None else TaskData(task, *task.read(dev, spec, on_bad_row), own)
+    trial = Trial(learnt, start, data, held_out, how, options, strategy or tf.distribute.get_strategy(), dict)
+    trial.check()
+    return trial.run(path_of(out), seed)
+
+
+def _teacher(path: AnyPath | str, max_length: int) -> FineTuned:
+    teacher = FineTuned.load(path)
+    name = type(teacher.model).__name__
+    if name not in OUTPUTS_OF or getattr(teacher.model, "crf", False):
+        what = "a CRF, whose answers its logits do not tell" if name in OUTPUTS_OF else f"a {name}"
+        raise UserError(f"`teachers`: {path_of(path)} is {what}; a teacher has logits of texts, tokens or choices")
+    return dataclasses.replace(teacher, spec=dataclasses.replace(teacher.spec, max_length=max_length))
+
+
+def _read(spec: Spec) -> tuple[Any, ...]:
+    """What teachers must have in common."""
+    return spec.task, spec.columns, spec.labels, spec.options
+
+
+def _texts(task: Any, text: Source, spec: Spec, on_bad_row: str) -> dict[str, list[Any]]:
+    """The columns that the model reads."""
+    known = set(itertools.chain(*task.forms(spec)))
+    if isinstance(text, Mapping):
+        raw = {name: list(values) for name, values in text.items() if name in known}
+    else:
+        rows = list(task.unlabelled(text, spec, on_bad_row))
+        raw = {name: [row[name] for row in rows] for name in (rows[0] if rows else ()) if name in known}
+    if not any(raw.values()):
+        raise UserError(f"{text}: holds no texts; give a table with {', '.join(spec.columns)}")
+    task.check_columns(spec, raw)
+    return raw

@@ -1,0 +1,159 @@
+"""Going on with texts: what a model that reads from left to right writes behind them, and how likely it finds them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
+from keras_bert_scratch.config import LEFT_TO_RIGHT
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.models.causal_lm import BertCausalLM
+from keras_bert_scratch.tasks.data.decoding_loop import never_written
+from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
+from keras_bert_scratch.tasks.data.sampling import sample
+from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
+from keras_bert_scratch.training.pretraining import trained_length
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerateAsking:
+    """How texts go on.
+
+    Args:
+        max_new_tokens: int, default 50. Tokens that are written at most; the model's longest row is a limit, too.
+        continuations: int, default 1. How many for each text.
+        top_k: int, default 50. Of how many of the likeliest tokens each is drawn; 1 for the likeliest, 0 for any.
+        top_p: float, default 1.0. Of these, how much probability the likeliest that can be drawn hold.
+        temperature: float, default 1.0. Above 1 rare tokens become likelier, below 1 likely ones.
+        seed: int, default 0. Another one draws others.
+    """
+
+    max_new_tokens: int = 50
+    continuations: int = 1
+    top_k: int = 50
+    top_p: float = 1.0
+    temperature: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_new_tokens", 1), ("continuations", 1), ("top_k", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"`{name}`: must be at least {least}, not {getattr(self, name)}")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"`top_p`: must be above 0 and at most 1, not {self.top_p}")
+        if not 0 < self.temperature < math.inf:
+            raise UserError(
+                f"`temperature`: must be a number above 0, not {self.temperature}; `top_k=1` is without chance"
+            )
+
+
+class Generate(Task):
+    """What comes after a text, token by token; and of the text itself the log-likelihood of its pieces."""
+
+    name = "generate"
+    best_by = ("perplexity", "min")
+    model_class = BertCausalLM
+    Asking = GenerateAsking
+    tunable = False
+
+    def command(self, init: AnyPath | str) -> str:
+        return f"keras-bert pretrain RECORDS --objective causal --init {init}"
+
+    def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
+        spec = super().spec_of(checkpoint, directory)
+        if checkpoint.config.direction != LEFT_TO_RIGHT:
+            raise UserError(
+                f"{directory}: reads {checkpoint.config.direction}; only a model that reads {LEFT_TO_RIGHT} goes on"
+            )
+        return dataclasses.replace(spec, max_length=min(spec.max_length, trained_length(directory) or spec.max_length))
+
+    def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
+        texts = [row["text"] for row in numbered_texts(source, spec.header_names, on_bad_row)]
+        digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+        examples = Examples(str(source), {"text": texts}, {"text": texts}, digest)  # what is right is the text itself
+        return dataclasses.replace(spec, columns=self.columns), examples
+
+    def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
+        for row in numbered_texts(source, spec.header_names, on_bad_row):
+            yield {name: value for name, value in row.items() if name != LINE}
+
+    def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
+        pieces = tokenizer.tokenize(raw["text"])
+        length = row_length(packed_lengths(pieces, None, spec.max_length), spec.max_length)
+        inputs = pack_segments(pieces, None, length, tokenizer.vocabulary)
+        return Features(inputs, notes={"tokenizer": tokenizer, "pieces": pieces, "text": raw["text"]})
+
+    def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
+        return _following(features.inputs["token_ids"]), tf.cast(
+            _following(features.inputs["padding_mask"]), tf.float32
+        )
+
+    def model_arguments(self, spec: Spec) -> dict[str, Any]:
+        return {}
+
+    def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        """`log_likelihood`, natural, of the pieces and the end, each after those before; `num_pieces` of these."""
+        labels, weights = self.targets(spec, features, {}, training=False)
+        log_probs = tf.gather(tf.nn.log_softmax(outputs), labels, batch_dims=2)
+        return {
+            "log_likelihood": tf.reduce_sum(log_probs * weights, axis=1),
+            "num_pieces": tf.cast(tf.reduce_sum(weights, axis=1), tf.int32),
+        }
+
+    def follow_up(self, spec: Spec, model: Any, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
+        """`continuations` `(rows, continuations)`: what was written, with a space before it where one belongs."""
+        options, tokenizer = spec.options, features.notes["tokenizer"]
+        vocabulary = tokenizer.vocabulary
+        never = never_written(vocabulary, model.backbone.config.vocab_size)
+
+        def step(tokens: tf.Tensor, position: tf.Tensor, past: Any) -> tuple[tf.Tensor, Any]:
+            logits, past = model.step(tokens, position, past)
+            return logits + never, past
+
+        pieces = features.notes["pieces"][:, : spec.max_length - 2]
+        start = tf.fill([pieces.nrows(), 1], vocabulary.cls_id)
+        beginnings = tf.concat([start, pieces], axis=1)
+        room = tf.cast(tf.reduce_max(beginnings.row_lengths()), tf.int32) + options["max_new_tokens"]
+        written = sample(
+            step,
+            model.empty_past(beginnings.nrows(), options["continuations"]),
+            beginnings,
+            tf.strings.join([features.notes["text"], str(options["seed"])], separator="/"),
+            vocabulary.sep_id,
+            tf.minimum(room, spec.max_length),
+            *(options[name] for name in ("continuations", "top_k", "top_p", "temperature")),
+        )
+        written = written[:, :, : options["max_new_tokens"]].values  # (rows * continuations, None)
+        last = tf.gather(pieces[:, -1:], tf.repeat(tf.range(pieces.nrows()), options["continuations"]))
+        text, whole = (tokenizer.detokenize(ids) for ids in (last, tf.concat([last, written], axis=1)))
+        new = tf.strings.substr(whole, tf.strings.length(text), tf.strings.length(whole))
+        return {"continuations": tf.reshape(new, [-1, options["continuations"]])}
+
+    def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
+        pieces = int(decoded["num_pieces"].sum())
+        total = float(np.sum(decoded["log_likelihood"], dtype=np.float64))
+        return {"perplexity": math.exp(-total / pieces), "pieces": pieces}
+
+    def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: row[name] for name in ("continuations", "log_likelihood", "num_pieces")}
+
+
+def _following(values: tf.Tensor) -> tf.Tensor:
+    """Of each position what stands at the next one; 0 at the last."""
+    return tf.pad(values[:, 1:], [[0, 0], [0, 1]])
+
+
+TASK = Generate()

@@ -1,0 +1,156 @@
+"""Beam search against trying every text, and against the same search in plain Python."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_bert_scratch.tasks.data.beam_search import beam_search, length_penalty
+
+START, END, VOCABULARY = 0, 1, 5
+
+
+def logits_after(row: int, tokens: tuple[int, ...]) -> np.ndarray:
+    """What a made-up decoder says after some tokens: a random function of them."""
+    seed = np.random.default_rng([row, *tokens])
+    logits = seed.normal(size=VOCABULARY) * 2
+    logits[START] = -1e9  # no text holds it
+    return logits
+
+
+def step(tokens, position, state):
+    """Its state is the row's number, `(rows, 1, beams)`, and the text so far, `(rows, 1, beams, length)`."""
+    row, text = state
+    text = tf.concat([text, tokens[:, None, :, None]], axis=3)
+
+    def ask(rows, texts):
+        flat = zip(rows.ravel(), texts.reshape(rows.size, -1), strict=True)
+        logits = np.array([logits_after(row, tuple(text)) for row, text in flat], np.float32)
+        return logits.reshape(rows.shape[0], rows.shape[2], VOCABULARY)
+
+    logits = tf.numpy_function(ask, [row, text], tf.float32)
+    return tf.ensure_shape(logits, [None, None, VOCABULARY]), (row, text)
+
+
+def searched(rows: list[int], max_tokens: int, beams: int, alpha: float) -> list[list[tuple[tuple[int, ...], float]]]:
+    numbers = tf.tile(tf.reshape(rows, [-1, 1, 1]), [1, 1, beams])
+    state = (numbers, tf.zeros([len(rows), 1, beams, 0], tf.int32))
+    found = beam_search(step, state, tf.constant(len(rows)), START, END, max_tokens, beams, alpha)
+    return [
+        [
+            (tuple(text[:length].tolist()), float(score))
+            for text, length, score in zip(texts, lengths, scores, strict=True)
+        ]
+        for texts, lengths, scores in zip(*(value.numpy() for value in found), strict=True)
+    ]
+
+
+def log_softmax(logits):
+    logits = logits - logits.max()
+    return logits - np.log(np.exp(logits).sum())
+
+
+def score(row: int, written: tuple[int, ...], alpha: float) -> float:
+    """Of all tokens that were written, the end among them."""
+    whole = (START, *written)
+    total = sum(log_softmax(logits_after(row, whole[:n]))[whole[n]] for n in range(1, len(whole)))
+    return total / ((5 + len(written)) / 6) ** alpha
+
+
+def every_text(row: int, max_tokens: int, alpha: float) -> list[tuple[tuple[int, ...], float]]:
+    """Those that end, and those that are cut off."""
+    tokens = [token for token in range(VOCABULARY) if token not in (START, END)]
+    ended = [(*text, END) for n in range(max_tokens) for text in itertools.product(tokens, repeat=n)]
+    found = [*ended, *itertools.product(tokens, repeat=max_tokens)]
+    scored = [(tuple(t for t in written if t != END), score(row, written, alpha)) for written in found]
+    return sorted(scored, key=lambda found: -found[1])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0, -1.0])
+def test_a_search_that_keeps_all_finds_what_trying_every_text_finds(alpha):
+    rows, max_tokens, beams = [3, 4], 4, 40  # 3 ** 3 texts at most go on
+    for row, found in zip(rows, searched(rows, max_tokens, beams, alpha), strict=True):
+        expected = every_text(row, max_tokens, alpha)
+        assert [text for text, _ in found[:30]] == [text for text, _ in expected[:30]]
+        assert [score for _, score in found[:30]] == pytest.approx([score for _, score in expected[:30]], rel=1e-4)
+
+
+def plain_search(row: int, max_tokens: int, beams: int, alpha: float) -> list[tuple[tuple[int, ...], float]]:
+    """The same search, written down with lists."""
+    alive, finished = [((), 0.0)], []
+    for length in range(1, max_tokens + 1):
+        candidates = [
+            (text, token, total + log_prob)
+            for text, total in alive
+            for token, log_prob in enumerate(log_softmax(logits_after(row, (START, *text))))
+        ]
+        candidates = sorted(candidates, key=lambda candidate: -candidate[2])[: 2 * beams if beams > 1 else 1]
+        penalty = ((5 + length) / 6) ** alpha
+        finished += [(text, total / penalty) for text, token, total in candidates[:beams] if token == END]
+        finished = sorted(finished, key=lambda found: -found[1])[:beams]
+        alive = [((*text, token), total) for text, token, total in candidates if token != END][:beams]
+    cut_off = [(text, total / ((5 + max_tokens) / 6) ** alpha) for text, total in alive]
+    return sorted(finished + cut_off, key=lambda found: -found[1])[:beams]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, -1.0])
+@pytest.mark.parametrize("beams", [1, 2, 3])
+def test_a_narrow_search_keeps_the_best_beginnings(beams, alpha):
+    """It also stops before the longest text where nothing better can come."""
+    rows, max_tokens = list(range(12)), 6
+    for row, found in zip(rows, searched(rows, max_tokens, beams, alpha), strict=True):
+        expected = plain_search(row, max_tokens, beams, alpha)
+        assert [text for text, _ in found] == [text for text, _ in expected]
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-4)
+
+
+def test_a_row_alone_gets_what_it_gets_among_others():
+    rows = list(range(8))
+    together = searched(rows, 6, 3, 0.6)
+    for row, expected in zip(rows, together, strict=True):
+        (alone,) = searched([row], 6, 3, 0.6)
+        assert [text for text, _ in alone] == [text for text, _ in expected]
+
+
+def made_of(table: dict[tuple[int, ...], list[float]]):
+    """A decoder that says these probabilities after these tokens."""
+
+    def step(tokens, position, state):
+        text = tf.concat([state, tokens[:, None, :, None]], axis=3)
+
+        def ask(texts):
+            flat = texts.reshape(-1, texts.shape[-1])
+            found = [np.log(table.get(tuple(text[1:]), [1e-9, 1.0, 1e-9, 1e-9])) for text in flat.tolist()]
+            return np.array(found, np.float32).reshape(texts.shape[0], texts.shape[2], 4)
+
+        return tf.ensure_shape(tf.numpy_function(ask, [text], tf.float32), [None, None, 4]), text
+
+    return step
+
+
+# After nothing: end 0.3, a 0.4; after a: b for sure, and so on: of three tokens and their end 0.4 in all.
+LONG = {(): [1e-9, 0.3, 0.4, 0.3], (2,): [1e-9] * 3 + [1.0], (2, 3): [1e-9, 1e-9, 1.0, 1e-9]}
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0.0, [2, 3, 2]), (1.0, [2, 3, 2]), (-4.0, [])])
+def test_a_longer_text_that_scores_better_wins_over_one_that_ended_first(alpha, expected):
+    state = tf.zeros([1, 1, 2, 0], tf.int32)
+    found = beam_search(made_of(LONG), state, tf.constant(1), START, END, 8, 2, alpha)
+    assert found.tokens[0, 0, : int(found.lengths[0, 0])].numpy().tolist() == expected
+
+
+def test_a_text_without_end_is_cut_off():
+    endless = {(2,) * n: [1e-9, 1e-9, 1.0, 1e-9] for n in range(9)}
+    state = tf.zeros([1, 1, 2, 0], tf.int32)
+    found = beam_search(made_of(endless), state, tf.constant(1), START, END, 5, 2, 0.0)
+    assert found.tokens[0, 0].numpy().tolist() == [2] * 5
+    assert found.lengths[0].numpy().tolist()[0] == 5
+
+
+def test_the_end_is_a_token_of_the_penalty():
+    assert float(length_penalty(1, 2.0)) == 1.0
+    state = tf.zeros([1, 1, 1, 0], tf.int32)
+    found = beam_search(made_of({(): [1e-9, 0.5, 0.25, 0.25]}), state, tf.constant(1), START, END, 3, 1, 1.0)
+    assert float(found.scores[0, 0]) == pytest.approx(math.log(0.5), rel=1e-5)

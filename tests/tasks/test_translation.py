@@ -1,0 +1,268 @@
+"""Translation: what is taught, what is searched for, and where a translator starts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sacrebleu
+import tensorflow as tf
+from scipy.special import log_softmax
+from tasks.conftest import QUICK
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
+from keras_bert_scratch.tasks.registry import get_task
+
+TASK = get_task("translation")
+CONFIG = kbs.BertConfig(
+    vocab_size=8, num_layers=2, hidden_size=32, num_heads=2, max_position_embeddings=16, hidden_dropout=0.0,
+    attention_dropout=0.0, initializer_range=0.1,
+)  # fmt: skip
+WORDS = {"rot": "red", "blau": "blue", "neu": "new", "alt": "old"}
+SOURCES = [
+    f"{a} {b} {c}".strip().capitalize() + "." for a in WORDS for b in WORDS for c in ("", *WORDS) if len({a, b, c}) == 3
+]
+ROWS = {
+    "source": SOURCES,
+    "target": [" ".join(WORDS[word] for word in text[:-1].lower().split()).capitalize() + "." for text in SOURCES],
+}
+HOW = kbs.FineTuning(**{**QUICK, "epochs": 40, "batch_size": 16, "max_length": 16, "learning_rate": 5e-3})
+
+
+def options(**changes) -> dict:
+    return {**vars(TASK.Options()), **vars(TASK.Asking()), **changes}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A translator of color words, from nothing, with a vocabulary for each language."""
+    path = tmp_path_factory.mktemp("translator") / "run"
+    chosen = {"vocab_size": 40, "shared_vocabulary": False, "label_smoothing": 0.05}
+    kbs.finetune("translation", CONFIG, ROWS, path, ROWS, HOW, task_options=chosen)
+    return path
+
+
+@pytest.fixture(scope="module")
+def translator(run) -> kbs.FineTuned:
+    return kbs.FineTuned.load(run)
+
+
+def translated(translator, texts, **changes) -> list[dict]:
+    return translator.with_options(options(**changes)).predict({"source": list(texts)})
+
+
+def test_it_learns_from_nothing(run, translator):
+    results = json.loads((run / "run.json").read_text())["results"]["dev"]
+    assert results["bleu"] > 95
+    assert results["chrf"] > 95
+    assert "|case:mixed|" in results["signature"]
+    assert translator.predict({"source": ["Blau alt."]})[0]["translation"] == "Blue old."
+    ours, theirs = (set(one.vocabulary.tokens) for one in (translator.tokenizer, translator.tokenizer.target))
+    assert "##w" in theirs - ours
+    assert "##t" in ours - theirs
+
+
+def test_scores_are_those_of_sacrebleu(translator):
+    """Of answers that are partly wrong; `references` as sacrebleu wants them."""
+    wrong = [*ROWS["target"][1:8], *ROWS["target"][7:]]
+    found = translator.evaluation_of({"source": SOURCES, "target": wrong}).results
+    answers = [answer["translation"] for answer in translator.predict({"source": SOURCES})]
+    expected = sacrebleu.corpus_bleu(answers, [wrong]).score
+    assert found["bleu"] == pytest.approx(expected, abs=1e-3)
+    assert found["chrf"] == pytest.approx(sacrebleu.corpus_chrf(answers, [wrong]).score, abs=1e-3)
+    assert 10 < expected < 95
+
+
+def test_other_sources_ruin_it(translator):
+    """The decoder reads the encoder: it does not only know its own language."""
+    _, examples = TASK.read({"source": SOURCES[7:] + SOURCES[:7], "target": ROWS["target"]}, translator.spec)
+    assert translator.evaluate(examples)["bleu"] < 50
+
+
+def test_what_is_taught(letters):
+    """Shifted once; a text that is too long is cut without an end."""
+    spec = kbs.Spec("translation", ("source",), 6, options=options())
+    raw, gold = {"source": tf.constant(["ab", "c"])}, {"target": tf.constant(["de", "fghijkl"])}
+    features = TASK.teach(spec, TASK.features(spec, letters, raw), gold)
+    labels, weights = TASK.targets(spec, features, gold, training=True)
+
+    def shown(ids) -> list[str]:
+        return ["".join(letters.vocabulary.tokens[token] for token in row) for row in ids.numpy()]
+
+    assert weights is None
+    assert shown(features.inputs["token_ids"]) == ["[CLS]a##b[SEP]", "[CLS]c[SEP][PAD]"]
+    assert shown(features.inputs["decoder_token_ids"]) == ["[CLS]d##e[PAD][PAD]", "[CLS]f##g##h##i"]
+    assert shown(labels) == ["d##e[SEP][PAD][PAD]", "f##g##h##i##j"]
+    assert features.inputs["decoder_padding_mask"].numpy().tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_the_mean_over_tokens_and_does_not_move_with_padding(letters, smoothing):
+    model = kbs.BertTranslator(kbs.BertBackbone(CONFIG.replace(vocab_size=57), pooler=False))
+    spec = kbs.Spec("translation", ("source",), 16, options=options(label_smoothing=smoothing))
+    losses = []
+    for rows in ([0, 1], [0, 1, 2]):
+        raw = {"source": tf.constant(["ab", "c", "dddddddddd"])[: len(rows)]}
+        gold = {"target": tf.constant(["de", "f", "eeeeeeeeee"])[: len(rows)]}
+        features = TASK.teach(spec, TASK.features(spec, letters, raw), gold)
+        labels, _ = TASK.targets(spec, features, gold, training=True)
+        logits = model(features.inputs, training=False)[:2]
+        inputs = {name: values[:2] for name, values in features.inputs.items()}
+        objective = TASK.objectives(spec, model)[""]
+        loss, _, weight = objective.sums(labels[:2], logits, objective.weights(labels[:2], inputs, None), training=True)
+        losses.append(float(loss / weight))
+        log_probs = log_softmax(logits.numpy().astype("float64"), axis=-1)
+        expected = [
+            -((1 - smoothing) * log_probs[row, at, labels[row, at]] + smoothing * log_probs[row, at].mean())
+            for row, length in enumerate((3, 2))
+            for at in range(length)
+        ]
+        assert losses[-1] == pytest.approx(np.mean(expected), abs=1e-5)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def written_without_a_cache(translator, text: str) -> str:
+    """The likeliest token each time, by the whole model on all that was written so far."""
+    tokenizer = translator.tokenizer
+    vocabulary = tokenizer.target.vocabulary
+    inputs = TASK.features(translator.spec, tokenizer, {"source": tf.constant([text])}).inputs
+    tokens = [vocabulary.cls_id]
+    while len(tokens) < translator.spec.max_length:
+        target = {
+            "decoder_token_ids": tf.constant([tokens]),
+            "decoder_padding_mask": tf.ones([1, len(tokens)], tf.int32),
+        }
+        logits = translator.model({**inputs, **target}, training=False).numpy()[0, -1]
+        logits[[vocabulary.id(token) for token in NEVER_WRITTEN]] = -np.inf
+        tokens.append(int(logits.argmax()))
+        if tokens[-1] == vocabulary.sep_id:
+            break
+    return (
+        tokenizer.target.detokenize([[token for token in tokens[1:] if token != vocabulary.sep_id]]).numpy()[0].decode()
+    )
+
+
+ODD = ["rot rot rot rot", "Neu, neu", "xyz", "rot " * 30]
+
+
+def test_one_beam_writes_the_likeliest_token_each_time(translator):
+    """With keys and values that are kept as without."""
+    texts = [*SOURCES[::5], *ODD]
+    found = [answer["translation"] for answer in translated(translator, texts, beams=1)]
+    assert found == [written_without_a_cache(translator, text) for text in texts]
+    assert max(map(len, found)) > 12
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_a_batch_of_one_answers_as_a_batch_of_all(translator, beams):
+    asked, texts = translator.with_options(options(beams=beams)), [*SOURCES[:3], *ODD, ""]
+    together = asked.predict({"source": texts})
+    for text, answer in zip(texts, together, strict=True):
+        [alone] = asked.predict({"source": [text]})
+        assert alone["translation"] == answer["translation"]
+        assert alone["score"] == pytest.approx(answer["score"], abs=1e-5)
+    assert together[-1]["translation"] == ""
+
+
+def test_alternatives_are_others_the_best_first(translator):
+    for text, one, more in zip(
+        ODD, translated(translator, ODD), translated(translator, ODD, alternatives=4), strict=True
+    ):
+        others = more["alternatives"]
+        assert (one["translation"], one["score"]) == (more["translation"], pytest.approx(more["score"]))
+        scores = [more["score"], *(other["score"] for other in others)]
+        assert scores == sorted(scores, reverse=True), text
+        assert len({more["translation"], *(other["translation"] for other in others)}) > 2
+
+
+def test_a_translation_looks_at_its_source(translator):
+    """In sentences of three different words, each word at its own."""
+    texts = [text for text in SOURCES if len(text.split()) == 3]
+    right = 0
+    for answer in translated(translator, texts, alignment=True):
+        found = answer["alignment"]
+        weights = np.array(found["weights"])
+        assert weights.shape == (len(found["target"]), len(found["source"]))
+        np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+        assert (found["source"][0], found["source"][-1]) == ("[CLS]", "[SEP]")
+        assert "".join(found["target"]).replace("##", "") == answer["translation"].replace(" ", "")
+        right += weights.std() > 0.02
+    assert right == len(texts)
+
+
+def test_nothing_looks_at_nothing(translator):
+    [answer] = translated(translator, [""], alignment=True)
+    assert answer["alignment"] == {"source": ["[CLS]", "[SEP]"], "target": [], "weights": []}
+
+
+def test_exported_with_both_vocabularies(translator, tmp_path):
+    asked = translator.with_options(options(beams=3, alternatives=2, alignment=True))
+    kbs.export_saved_model(asked, tmp_path / "saved")
+    saved = SavedModel(tmp_path / "saved")
+    texts = {"source": [*SOURCES[:3], *ODD, ""]}
+    for ours, theirs in zip(asked.predict(texts), saved.predict(texts), strict=True):
+        assert ours["translation"] == theirs["translation"]
+        assert ours["alternatives"][0]["translation"] == theirs["alternatives"][0]["translation"]
+        np.testing.assert_allclose(ours["alignment"]["weights"], theirs["alignment"]["weights"], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory, tokenizer, small) -> Path:
+    """A pretrained model's folder."""
+    path = tmp_path_factory.mktemp("bert") / "model"
+    kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained(path, tokenizer)
+    return path
+
+
+def started(bert, out, **chosen) -> kbs.FineTuned:
+    how = kbs.FineTuning(**{**QUICK, "epochs": 0.01, "learning_rate": 1e-30})
+    rows = {"source": ["the heron", "the otter"], "target": ["heron.", "otter."]}
+    kbs.finetune("translation", bert, rows, out, how=how, task_options=chosen)
+    return kbs.FineTuned.load(out)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_both_start_from_a_bert(bert):
+    """The decoder's blocks are copies, its embeddings the encoder's; what reads the encoder is new."""
+    found, weights = started(bert, "run"), read_checkpoint(bert).weights
+    held = {variable.path: variable.numpy() for variable in found.model.weights}
+    assert not any(name.startswith("decoder_embeddings") for name in held)
+    for name, value in held.items():
+        if "cross_attention" not in name:
+            np.testing.assert_allclose(value, weights[name.replace("decoder_block", "encoder_block")], atol=1e-6)
+    new = [value for name, value in held.items() if "cross_attention/" in name and name.endswith("kernel")]
+    assert len(new) == 4
+    assert all(value.std() > 0.01 for value in new)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_the_decoder_starts_from_another_bert(bert, letters, config):
+    other = kbs.BertPretrainer(kbs.BertBackbone(config.replace(vocab_size=57, hidden_size=24, num_heads=3)))
+    other.save_pretrained("other", letters)
+    found, weights = started(bert, "run", decoder_init="other"), read_checkpoint("other").weights
+    assert found.tokenizer.target.vocabulary == letters.vocabulary
+    assert found.tokenizer.vocabulary != letters.vocabulary
+    held = {variable.path: variable.numpy() for variable in found.model.weights}
+    assert held["decoder_block_0/cross_attention/key/kernel"].shape == (16, 24)
+    names = [name for name in held if name.startswith(("decoder_", "masked_lm")) and "cross_attention" not in name]
+    assert len(names) > 20
+    for name in names:
+        source = name.replace("decoder_block", "encoder_block").replace("decoder_embeddings", "embeddings")
+        np.testing.assert_allclose(held[name], weights[source], atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("make", "chosen", "message"),
+    [
+        (TASK.Options, {"label_smoothing": 1.0}, "`label_smoothing`: must be at least 0 and below 1, not 1.0"),
+        (TASK.Asking, {"beams": 0}, "`beams`: must be at least 1"),
+        (TASK.Asking, {"beams": 2, "alternatives": 3}, "`alternatives`: must be from 1 to the 2 of `beams`, not 3"),
+        (kbs.FineTuning, {"batch_tokens": 64, "max_length": 16}, "`batch_tokens`: must be at least 128, 8 rows of"),
+    ],
+)
+def test_options_out_of_range(make, chosen, message):
+    with pytest.raises(kbs.UserError, match=message):
+        make(**chosen)
