@@ -122,7 +122,7 @@ def finetune(
 
     tokenizer = BertTokenizer(vocab) if vocab else None
     start: Path | BertConfig | None = init
-    if not init and (tokenizer or get_task(task).learns_vocabulary):
+    if not init and ((preset and tokenizer) or get_task(task).learns_vocabulary):
         sizes = {"vocab_size": len(tokenizer.vocabulary)} if tokenizer else {}
         start = BertConfig.preset(
             preset or DEFAULT_PRESET,

@@ -98,6 +98,11 @@ class Attention(Configured, keras.layers.Layer):
         context, weights = self._context(query, key, value, bias, training)  # (batch, heads, queries, head_size)
         return self.output_projection(self._join_heads(context)), weights
 
+    def empty_past(self, batch: Any, hypotheses: int) -> tuple[Any, Any]:
+        """The keys and values of no position, for so many hypotheses of each row, as `step` takes them."""
+        shape = (batch, self.config.num_heads, hypotheses, 0, self.head_size)
+        return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
+
     def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
         """Self-attention of the next position of several hypotheses, each to what it has so far.
 

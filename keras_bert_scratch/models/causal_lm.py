@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_bert_scratch.config import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 from keras_bert_scratch.errors import UserError
@@ -62,9 +61,7 @@ class BertCausalLM(OnBackbone, keras.Model):
 
     def empty_past(self, batch: Any, continuations: int) -> list[tuple[Any, Any]]:
         """Of each block the keys and values of no position, for so many continuations of each text."""
-        config, dtype = self.backbone.config, self.compute_dtype
-        shape = (batch, config.num_heads, continuations, 0, config.hidden_size // config.num_heads)
-        return [(ops.zeros(shape, dtype), ops.zeros(shape, dtype)) for _ in self.backbone.encoder_blocks]
+        return [block.attention.empty_past(batch, continuations) for block in self.backbone.encoder_blocks]
 
     def step(self, token_ids: Any, position: Any, past: list[tuple[Any, Any]]) -> tuple[Any, list[tuple[Any, Any]]]:
         """The logits of what comes after one more token of each text, of a model that looks from left to right.

@@ -146,9 +146,7 @@ class BertTranslator(OnBackbone, keras.Model):
 
     def empty_past(self, batch: Any, hypotheses: int) -> list[tuple[Any, Any]]:
         """Of each block the keys and values of no position, for so many hypotheses of each row."""
-        config, dtype = self.decoder_config, self.compute_dtype
-        shape = (batch, config.num_heads, hypotheses, 0, config.hidden_size // config.num_heads)
-        return [(ops.zeros(shape, dtype), ops.zeros(shape, dtype)) for _ in self.decoder_blocks]
+        return [block.attention.empty_past(batch, hypotheses) for block in self.decoder_blocks]
 
     def step(
         self, token_ids: Any, position: Any, past: list[tuple[Any, Any]], encoded: list[tuple[Any, Any]], bias: Any

@@ -115,8 +115,8 @@ def distill(
                 f"`student`: has another vocabulary than {path_of(path)}, whose tokens it is to learn from one by one; "
                 f"take a student of that vocabulary"
             )
-    said = [teacher_outputs(teacher, raw, entries) for teacher in loaded]
-    outputs = said[0].averaged_with(said[1:])
+    outputs, *others = (teacher_outputs(teacher, raw, entries) for teacher in loaded)
+    outputs = outputs.averaged_with(others)
     number_of_windows = first.count_tokens(raw)[1]
     first_window = np.cumsum(number_of_windows) - number_of_windows
     learnt = Distilled(task, distillation, outputs, first_window, first.model if distillation.looks_inside else None)

@@ -55,9 +55,7 @@ class GenerateAsking:
         if not 0 < self.top_p <= 1:
             raise UserError(f"`top_p`: must be above 0 and at most 1, not {self.top_p}")
         if not 0 < self.temperature < math.inf:
-            raise UserError(
-                f"`temperature`: must be a number above 0, not {self.temperature}; `top_k=1` is without chance"
-            )
+            raise UserError(f"`temperature`: must be a number above 0, not {self.temperature}; `top_k=1` draws nothing")
 
 
 class Generate(Task):

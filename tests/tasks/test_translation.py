@@ -179,9 +179,8 @@ def test_alternatives_are_others_the_best_first(translator):
 
 
 def test_a_translation_looks_at_its_source(translator):
-    """In sentences of three different words, each word at its own."""
+    """Each piece of it has a share of all pieces of the source, and they are not all alike."""
     texts = [text for text in SOURCES if len(text.split()) == 3]
-    right = 0
     for answer in translated(translator, texts, alignment=True):
         found = answer["alignment"]
         weights = np.array(found["weights"])
@@ -189,8 +188,7 @@ def test_a_translation_looks_at_its_source(translator):
         np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
         assert (found["source"][0], found["source"][-1]) == ("[CLS]", "[SEP]")
         assert "".join(found["target"]).replace("##", "") == answer["translation"].replace(" ", "")
-        right += weights.std() > 0.02
-    assert right == len(texts)
+        assert weights.std() > 0.02
 
 
 def test_nothing_looks_at_nothing(translator):

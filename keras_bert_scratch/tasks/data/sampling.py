@@ -1,4 +1,4 @@
-"""Sampling: texts that a decoder writes by chance, token by token, in the graph."""
+"""Sampling: texts that a decoder writes at random, token by token, in the graph."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keras_bert_scratch.tasks.data.decoding_loop import Step, growing, one_loop
 RANDOM_BITS = 1 << 24  # as many as float32 tells apart
 
 
-def choose(logits: tf.Tensor, chance: tf.Tensor, top_k: int, top_p: float, temperature: float) -> tf.Tensor:
+def choose(logits: tf.Tensor, uniform: tf.Tensor, top_k: int, top_p: float, temperature: float) -> tf.Tensor:
     """One token of each distribution, drawn among the likeliest.
 
     Args:
         logits: float32 `(..., vocab_size)`.
-        chance: float32 `(...)`, from 0 to below 1. The same number draws the same token.
+        uniform: float32 `(...)`, from 0 to below 1. The same number draws the same token.
         top_k: int. How many of the likeliest tokens can be drawn; 0 for all (Fan et al. 2018).
         top_p: float. Of these, as many of the likeliest as hold this probability (Holtzman et al. 2020).
         temperature: float above 0. What the logits are divided by; above 1 rare tokens become likelier.
@@ -35,7 +35,7 @@ def choose(logits: tf.Tensor, chance: tf.Tensor, top_k: int, top_p: float, tempe
     probabilities = tf.where(before < top_p, probabilities, 0.0)
     limits = tf.cumsum(probabilities, axis=-1)
     # Rounding may leave the last limit below 1, and the last tokens with probability 0.
-    at = tf.reduce_sum(tf.cast(limits <= chance[..., None] * limits[..., -1:], tf.int32), axis=-1)
+    at = tf.reduce_sum(tf.cast(limits <= uniform[..., None] * limits[..., -1:], tf.int32), axis=-1)
     return tf.gather(tokens, tf.minimum(at, num_tokens - 1), batch_dims=len(at.shape))
 
 
@@ -59,7 +59,7 @@ def sample(
         step: gives the logits of what comes next.
         state: nested tensors `(rows, any, continuations, ...)`, which `step` reads and renews; they grow along axis 3.
         beginnings: int32 `(rows, None)`. At least one token each.
-        keys: strings `(rows,)`. What chance is drawn from.
+        keys: strings `(rows,)`. What the random numbers are hashes of.
         end: the token that a text ends with.
         max_tokens: int. The longest text, beginning and end included.
         continuations: int. How many texts of each row.
@@ -79,8 +79,8 @@ def sample(
     def write(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> Any:
         logits, state = step(texts[:, :, -1], position, state)
         key = tf.strings.join([keys, tf.strings.as_string(position)], separator="/")
-        chance = tf.cast(tf.strings.to_hash_bucket_fast(key, RANDOM_BITS), tf.float32) / RANDOM_BITS
-        token = tf.where(done, end, choose(tf.cast(logits, tf.float32), chance, top_k, top_p, temperature))
+        uniform = tf.cast(tf.strings.to_hash_bucket_fast(key, RANDOM_BITS), tf.float32) / RANDOM_BITS
+        token = tf.where(done, end, choose(tf.cast(logits, tf.float32), uniform, top_k, top_p, temperature))
         following = tf.minimum(position + 1, tf.shape(given)[1] - 1)
         is_given = (position + 1 < lengths)[:, None]
         token = tf.where(is_given, given[:, following][:, None], token)

@@ -28,19 +28,19 @@ CHOICES = [(0, 1.0), (1, 1.0), (3, 1.0), (9, 1.0), (0, 0.6), (0, 0.9), (4, 0.5),
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize(("top_k", "top_p"), CHOICES)
 def test_tokens_are_drawn_as_often_as_they_are_likely(top_k, top_p, temperature):
-    """Chances that are evenly spaced give each token its probability."""
-    chance = tf.constant((np.arange(20_000) + 0.5) / 20_000, tf.float32)
+    """Numbers that are evenly spaced give each token its probability."""
+    uniform = tf.constant((np.arange(20_000) + 0.5) / 20_000, tf.float32)
     logits = tf.tile(tf.math.log(PROBABILITIES)[None], [20_000, 1])
-    drawn = choose(logits, chance, top_k, top_p, temperature).numpy()
+    drawn = choose(logits, uniform, top_k, top_p, temperature).numpy()
     found = np.bincount(drawn, minlength=5) / 20_000
     np.testing.assert_allclose(found, kept(top_k, top_p, temperature), atol=2e-4)
 
 
-@pytest.mark.parametrize("chance", [0.0, 0.5, 1 - 2.0**-24])
-def test_what_is_impossible_is_never_drawn(chance):
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2.0**-24])
+def test_what_is_impossible_is_never_drawn(uniform):
     logits = tf.constant([[-np.inf, 0.0, -np.inf, 1.0]])
     for top_k, top_p in ((0, 1.0), (3, 1.0), (0, 0.99)):
-        assert choose(logits, tf.constant([chance]), top_k, top_p, 1.0).numpy()[0] in (1, 3)
+        assert choose(logits, tf.constant([uniform]), top_k, top_p, 1.0).numpy()[0] in (1, 3)
 
 
 START, END, SIZE = 0, 1, 7
@@ -97,7 +97,7 @@ def test_texts_end_at_the_longest():
 
 
 def test_first_tokens_are_drawn_as_often_as_they_are_likely():
-    """By the hashes that chance is made of; five standard errors."""
+    """By the hashes that they are drawn by; five standard errors."""
     found = sampled([[START]] * 3000, [str(number) for number in range(3000)], max_tokens=2, continuations=1)
     counts = np.bincount([text[0] if text else END for (text,) in found], minlength=SIZE) / 3000
     logits = logits_after((START,))
