@@ -128,8 +128,12 @@ class Attention(Configured, keras.layers.Layer):
 
         One wide product is faster than several narrow ones, and adds their gradients to `x` within itself.
         """
-        kernel = ops.concatenate([layer.kernel for layer in layers], axis=1)
-        x = ops.matmul(x, kernel) + ops.concatenate([layer.bias for layer in layers], axis=0)
+        # Keras casts weights within `call`, but not where a decoder asks for a part of it.
+        kernel, bias = (
+            ops.cast(ops.concatenate(parts, axis=-1), self.compute_dtype)
+            for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
+        )
+        x = ops.matmul(ops.cast(x, self.compute_dtype), kernel) + bias
         x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
 

@@ -137,5 +137,10 @@ class BertEmbeddings(Configured, keras.layers.Layer):
 
     def step(self, token_ids: Any, position: Any) -> Any:
         """Tokens of one position, of segment 0: int `(batch, n)` and the position to `(batch, n, hidden_size)`."""
-        x = ops.take(self.token_embedding, token_ids, axis=0) + self.segment_embedding[0]
-        return self.layer_norm(x + ops.take(self.position_embedding, position, axis=0))
+        parts = (
+            ops.take(self.token_embedding, token_ids, axis=0),
+            self.segment_embedding[0],
+            ops.take(self.position_embedding, position, axis=0),
+        )
+        # Keras casts weights within `call` alone.
+        return self.layer_norm(sum(ops.cast(part, self.compute_dtype) for part in parts))

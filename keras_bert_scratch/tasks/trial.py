@@ -127,8 +127,9 @@ class Trial:
 
     def _batches(self, seed: int) -> Callable[[int, int, int], tf.data.Dataset]:
         def batches(first_step: int, worker: int, num_workers: int) -> tf.data.Dataset:
-            place = {"first_step": first_step, "worker": worker, "num_workers": num_workers}
-            return self.train.training_batches(seed=seed, **place, **self.batching)
+            return self.train.training_batches(
+                seed=seed, first_step=first_step, worker=worker, num_workers=num_workers, **self.batching
+            )
 
         return batches
 

@@ -282,7 +282,7 @@ def test_a_translator_comes_of_two_files_alone():
     Path("a.en").write_text("The heron.\nThe otter.\n" * 4)
     Path("new.de").write_text("Der Otter.\n\nDer\u2028Reiher.\n")
     argv = ["finetune", "--task", "translation", "--train", "a.de,a.en", "--preset", "bert-tiny", "--length", "16"]
-    argv += ["--batch-tokens", "128", "--budget", "1s", "--vocab-size", "60", "--out", "run"]
+    argv += ["--batch-tokens", "128", "--budget", "1s", "--vocab-size", "60", "--dtype", "bfloat16", "--out", "run"]
     result = keras_bert(*argv)
     assert result.exit_code == 0, result.output
     vocabulary = Path("run/vocab.txt").read_text().splitlines()

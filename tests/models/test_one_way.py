@@ -137,15 +137,32 @@ def test_a_classifier_sees_the_whole_text(direction):
         assert moved.tolist() == (MASK[:, changed] == 1).tolist()
 
 
-def test_writing_step_by_step_gives_what_the_whole_gives():
-    model = kbs.BertCausalLM(kbs.BertBackbone(CONFIG.replace(direction="left-to-right"), pooler=False))
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-5), ("mixed_bfloat16", 0.2)])
+def test_writing_step_by_step_gives_what_the_whole_gives(dtype, atol):
+    backbone = kbs.BertBackbone(CONFIG.replace(direction="left-to-right"), dtype=dtype, pooler=False)
+    model = kbs.BertCausalLM(backbone)
     whole = np.asarray(model(inputs_of(IDS, np.ones_like(IDS))))
     past = model.empty_past(3, 2)
     for position in range(8):
         two = np.stack([IDS[:, position], IDS[::-1, position]], axis=1)
         logits, past = model.step(two, position, past)
-        np.testing.assert_allclose(logits[:, 0], whole[:, position], atol=1e-5)
-        np.testing.assert_allclose(logits[:, 1], whole[::-1, position], atol=1e-5)
+        assert past[0][0].dtype == model.compute_dtype
+        np.testing.assert_allclose(logits[:, 0], whole[:, position], atol=atol)
+        np.testing.assert_allclose(logits[:, 1], whole[::-1, position], atol=atol)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-5), ("mixed_bfloat16", 0.2)])
+def test_translating_step_by_step_gives_what_the_whole_gives(dtype, atol):
+    model = kbs.BertTranslator(kbs.BertBackbone(CONFIG, dtype=dtype, pooler=False))
+    source = inputs_of(IDS[::-1], MASK)
+    target = {"decoder_token_ids": IDS, "decoder_padding_mask": np.ones_like(IDS)}
+    whole = np.asarray(model({**source, **target}))
+    encoded, bias = model.encode(source)
+    past = model.empty_past(3, 1)
+    for position in range(8):
+        logits, past, _ = model.step(IDS[:, position, None], position, past, encoded, bias)
+        assert past[0][0].dtype == model.compute_dtype
+        np.testing.assert_allclose(logits[:, 0], whole[:, position], atol=atol)
 
 
 def test_a_model_that_sees_what_it_predicts_is_refused():
