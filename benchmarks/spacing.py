@@ -2,8 +2,8 @@
 
     python benchmarks/spacing.py shared/data/multi30k/train.de shared/data/multi30k/train.en
 
-Of each file a cased vocabulary is learnt, whose pieces cover every character of it; lines are tokenized and put together
-again. Blanks are taken as single ones.
+Of each file a cased vocabulary is learnt, whose pieces cover every character of it; lines are tokenized and put
+together again. Blanks are taken as single ones.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from keras_bert_scratch.models.soft_objectives import same_numbers, soft_classes
 from keras_bert_scratch.tasks import teacher_outputs as outputs_module
 from keras_bert_scratch.tasks.distillation import Distillation, distill
 from keras_bert_scratch.tasks.teacher_outputs import TeacherOutputs, teacher_outputs
+from keras_bert_scratch.training.options import RunOptions
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32") * 3
 
@@ -250,10 +251,13 @@ def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
 
 
 def test_runs_with_layers_to_match_end_alike(small, animals, teacher):
+    """In bfloat16, too."""
     how = kbs.FineTuning(**{**QUICK, "epochs": 0.3})
     soft = Distillation(hidden=((1, 2),), attention=((1, 1),), hidden_weight=0.5)
     for out in ("a", "b"):
-        distill(teacher, small, {"text": animals["text"]}, out, how=how, distillation=soft)
+        distill(
+            teacher, small, {"text": animals["text"]}, out, how=how, distillation=soft, options=RunOptions("bfloat16")
+        )
     header = Path("a/metrics.csv").read_text().splitlines()[0]
     assert "hidden_distance" in header
     assert "attention_distance" in header
