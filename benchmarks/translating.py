@@ -20,6 +20,7 @@ from finetuning import compare
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
+from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
 
 BATCHES = (16, 64)
 
@@ -73,6 +74,7 @@ def _theirs(model: Any, ours: kbs.FineTuned, width: int, size: int) -> Any:
                     do_sample=False,
                     length_penalty=ours.spec.options["length_penalty"],
                     max_length=ours.spec.max_length,
+                    suppress_tokens=[target.vocabulary.id(token) for token in NEVER_WRITTEN],
                     decoder_start_token_id=target.vocabulary.cls_id,
                     eos_token_id=target.vocabulary.sep_id,
                     pad_token_id=target.vocabulary.pad_id,
