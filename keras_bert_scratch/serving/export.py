@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
@@ -39,25 +38,26 @@ def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
         ['label', 'scores']
     """
 
-    archive = keras.export.ExportArchive()
-    # What holds the tokenizer's tables. The network's weights are found by the graph; tracked too, they would be
-    # written twice (keras issue 23553).
-    archive.track(tuned.tokenizer)
-    for number, columns in enumerate(tuned.task.forms(tuned.spec)):
-        name = "_".join(columns) if number else SIGNATURE
-        archive.add_endpoint(name=name, fn=_serving(tuned, columns), input_signature=_signature(tuned.task, columns))
+    # What the signatures use: the tokenizer's tables, and the weights. Keras's own exporter traces each function twice.
+    module = tf.Module()
+    module.tokenizer = tuned.tokenizer
+    module.weights = [weight.value for weight in tuned.model.weights]
+    signatures = {
+        "_".join(columns) if number else SIGNATURE: _serving(tuned, columns)
+        for number, columns in enumerate(tuned.task.forms(tuned.spec))
+    }
     with atomic.write_folder(path) as temporary:
-        archive.write_out(str(temporary), verbose=False)
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
         tuned.spec.save(temporary)
 
 
 def _serving(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
-    """What an endpoint computes; its function takes its arguments by position."""
+    """What a signature computes; its function takes its arguments by position."""
 
     def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
         return tuned.serve(dict(zip(columns, values, strict=True)))
 
-    return serve
+    return tf.function(serve, input_signature=_signature(tuned.task, columns), autograph=False)
 
 
 def _signature(task: Task, columns: tuple[str, ...]) -> list[tf.TensorSpec]:

@@ -72,20 +72,20 @@ ROADS = {
     "ner": (
         "The O\nheron B-BIRD\n\nAn O\notter B-ANIMAL\n\n",
         {"text": "The heron, and an otter."},
-        ["--text-column", "1", "--label-column", "-1", "--crf", "--document-context"],
+        ["--text-column", "1", "--label-column", "-1", "--length", "16", "--crf", "--document-context"],
         "f1 conlleval",
     ),
     "qa": (
         json.dumps({**QUESTION, "answers": [{"text": "heron", "answer_start": 4}]}) + "\n",
         QUESTION,
-        ["--text-column", "query", "--max-question-length", "4"],
+        ["--text-column", "query", "--max-question-length", "4", "--length", "32"],
         "exact match",
     ),
-    "choice": (json.dumps({**CHOICE, "label": 0}) + "\n", CHOICE, [], "random guess"),
+    "choice": (json.dumps({**CHOICE, "label": 0}) + "\n", CHOICE, ["--length", "16"], "random guess"),
     "translation": (
         json.dumps({"de": "Der Reiher.", "en": "The heron."}) + "\n",
         {"source": "Der Reiher.", "n": 1},
-        ["--text-column", "de", "--label-column", "en", "--label-smoothing", "0"],
+        ["--text-column", "de", "--label-column", "en", "--length", "12", "--label-smoothing", "0"],
         "chrf",
     ),
 }
@@ -102,7 +102,7 @@ def test_a_task_goes_from_file_to_answers(task, records):
     Path(train).write_text(labelled * 4)
     Path("new.jsonl").write_text(json.dumps(asked) + "\n")
     argv = ["finetune", "--task", task, "--train", train, "--dev", train, "--preset", "bert-tiny", "--batch", "4"]
-    argv += ["--vocab", records / "vocab.txt", "--length", "32", "--epochs", "1", "--out", "run", *flags]
+    argv += ["--vocab", records / "vocab.txt", "--epochs", "1", "--out", "run", *flags]
     result = keras_bert(*argv)
     assert result.exit_code == 0, result.output
     # What is asked new has words of its own, so another column than the file of training.

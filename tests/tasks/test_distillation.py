@@ -113,6 +113,7 @@ def test_what_the_teacher_says_is_what_is_measured(teacher, animals, monkeypatch
         teacher_outputs(kbs.FineTuned(model.model, model.tokenizer, model.spec), {"text": animals["text"]}, "rows")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_logits_of_several_teachers_are_averaged(teacher, small, animals, tokenizer):
     other = small.replace(initializer_range=0.3)
     tuned(other, tokenizer, animals, "second", epochs=0.2)
@@ -250,6 +251,7 @@ def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
     assert np.abs(logits - student(INPUTS)).max() > 1e-3
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_runs_with_layers_to_match_end_alike(small, animals, teacher):
     """In bfloat16, too."""
     how = kbs.FineTuning(**{**QUICK, "epochs": 0.3})
@@ -266,6 +268,7 @@ def test_runs_with_layers_to_match_end_alike(small, animals, teacher):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_refused(teacher, small, animals, letters, tokenizer):
     rows = {"text": animals["text"]}
     other = kbs.BertMaskedLM(kbs.BertBackbone(small, pooler=False))

@@ -90,7 +90,7 @@ def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineT
     how = FineTuning(**{**QUICK, "epochs": epochs, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
     wide = small.replace(initializer_range=0.1)  # the paper's 0.02 is meant for a width of 768, not 16
-    finetune(task, wide, data, out, data, how, task_options=options, tokenizer=tokenizer)
+    finetune(task, wide, data, out, how=how, task_options=options, tokenizer=tokenizer)
     return FineTuned.load(out), data
 
 
