@@ -112,7 +112,9 @@ class Attention(Configured, keras.layers.Layer):
 
         Returns: what they find, of the shape of `x`; and `past` with this position.
         """
-        query, *new = (ops.expand_dims(part, 3) for part in self._project(x, self.query, self.key, self.value))
+        # One product for each: to join their weights at every step would cost more.
+        layers = (self.query, self.key, self.value)
+        query, *new = (ops.expand_dims(self._split_heads(layer(x)), 3) for layer in layers)
         key, value = (ops.concatenate(parts, axis=3) for parts in zip(past, new, strict=True))
         context, _ = self._context(query, key, value, 0.0)  # (batch, heads, hypotheses, 1, head_size)
         return self.output_projection(self._join_heads(ops.squeeze(context, 3))), (key, value)
@@ -136,6 +138,11 @@ class Attention(Configured, keras.layers.Layer):
         x = ops.matmul(ops.cast(x, self.compute_dtype), kernel) + bias
         x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
+
+    def _split_heads(self, x: Any) -> Any:
+        """`(batch, length, hidden_size)` to `(batch, heads, length, head_size)`."""
+        x = ops.reshape(x, (-1, _length(x), self.config.num_heads, self.head_size))
+        return ops.transpose(x, (0, 2, 1, 3))
 
     def _join_heads(self, x: Any) -> Any:
         """`(batch, heads, length, head_size)` to `(batch, length, hidden_size)`."""

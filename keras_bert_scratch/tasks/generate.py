@@ -16,6 +16,7 @@ from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.config import LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.models.cast_weights import CastWeights
 from keras_bert_scratch.models.causal_lm import BertCausalLM
 from keras_bert_scratch.tasks.data.decoding_loop import never_written
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
@@ -125,15 +126,16 @@ class Generate(Task):
         start = tf.fill([pieces.nrows(), 1], vocabulary.cls_id)
         beginnings = tf.concat([start, pieces], axis=1)
         room = tf.cast(tf.reduce_max(beginnings.row_lengths()), tf.int32) + options["max_new_tokens"]
-        written = sample(
-            step,
-            model.empty_past(beginnings.nrows(), options["continuations"]),
-            beginnings,
-            tf.strings.join([features.notes["text"], str(options["seed"])], separator="/"),
-            vocabulary.sep_id,
-            tf.minimum(room, spec.max_length),
-            *(options[name] for name in ("continuations", "top_k", "top_p", "temperature")),
-        )
+        with CastWeights(model):
+            written = sample(
+                step,
+                model.empty_past(beginnings.nrows(), options["continuations"]),
+                beginnings,
+                tf.strings.join([features.notes["text"], str(options["seed"])], separator="/"),
+                vocabulary.sep_id,
+                tf.minimum(room, spec.max_length),
+                *(options[name] for name in ("continuations", "top_k", "top_p", "temperature")),
+            )
         written = written[:, :, : options["max_new_tokens"]].values  # (rows * continuations, None)
         last = tf.gather(pieces[:, -1:], tf.repeat(tf.range(pieces.nrows()), options["continuations"]))
         text, whole = (tokenizer.detokenize(ids) for ids in (last, tf.concat([last, written], axis=1)))

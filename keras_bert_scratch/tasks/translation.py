@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.cast_weights import CastWeights
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.translator import BertTranslator
 from keras_bert_scratch.tasks.data.beam_search import beam_search
@@ -181,9 +182,9 @@ class Translation(Task):
 
         longest = min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
         past = model.empty_past(rows, beams)
-        written = beam_search(
-            step, past, rows, vocabulary.cls_id, vocabulary.sep_id, longest, beams, options["length_penalty"]
-        )
+        start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
+        with CastWeights(model):
+            written = beam_search(step, past, rows, start, end, longest, beams, alpha)
         best = options["alternatives"]
         lengths = tf.reshape(written.lengths[:, :best], [-1])
         ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens[:, :best], [-1, longest]), lengths)

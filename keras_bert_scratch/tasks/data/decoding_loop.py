@@ -33,10 +33,12 @@ def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], varia
     """`tf.while_loop` that stays one operation whose body is a function, also in the functions that are made of it.
 
     Else its parts become those of the graph around it, which TensorFlow's graph optimizer may break where the body
-    attends to what was computed before: all outputs are empty then (seen in 2.21).
+    attends to what was computed before: all outputs are empty then (seen in 2.21). The function is called, not inlined:
+    so it is optimized by itself, and multiplies matrices by oneDNN.
     """
+    body = tf.function(write, autograph=False, experimental_attributes={"_noinline": True})
     with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-        return tf.while_loop(goes_on, write, variables, shape_invariants=shapes)
+        return tf.while_loop(goes_on, lambda *state: body(*state), variables, shape_invariants=shapes)
 
 
 def growing(values: tf.Tensor) -> tf.TensorShape:

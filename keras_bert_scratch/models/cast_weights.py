@@ -1,0 +1,35 @@
+"""CastWeights: a model whose matrices are cast to the type of its products once, and not at every step of a loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class CastWeights(keras.StatelessScope):
+    """Within it, a model's matrices are tensors of its compute dtype.
+
+    For the loops that write texts: Keras casts a weight wherever a layer reads it, so in bfloat16 each step of a loop
+    would read all weights in float32. Vectors stay as they are, since a layer may want them in float32.
+
+    Args:
+        model: keras.Model. The model, with its `dtype_policy`.
+
+    Example:
+        >>> from keras_bert_scratch import BertBackbone, BertConfig
+        >>> config = BertConfig(vocab_size=10, num_layers=1, hidden_size=64)
+        >>> backbone = BertBackbone(config, dtype="mixed_bfloat16")
+        >>> with CastWeights(backbone):
+        ...     keras.backend.standardize_dtype(backbone.embeddings.token_embedding.value.dtype)
+        'bfloat16'
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        dtype = model.dtype_policy.compute_dtype
+        self.cast = {id(weight): ops.cast(weight.value, dtype) for weight in model.weights if len(weight.shape) > 1}
+
+    def get_current_value(self, variable: Any) -> Any:
+        return self.cast.get(id(variable))
