@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -73,6 +74,8 @@ class TranslationAsking:
     def __post_init__(self) -> None:
         if self.beams < 1:
             raise UserError(f"`beams`: must be at least 1, not {self.beams}")
+        if not math.isfinite(self.length_penalty):
+            raise UserError(f"`length_penalty`: must be a number, not {self.length_penalty}")
         if not 1 <= self.alternatives <= self.beams:
             raise UserError(f"`alternatives`: must be from 1 to the {self.beams} of `beams`, not {self.alternatives}")
 
