@@ -17,7 +17,6 @@ from keras_bert_scratch.commands.arguments import (
     Index,
     LabelColumn,
     LayerDecay,
-    LearningRate,
     Length,
     OnBadRow,
     OnNonfinite,
@@ -82,7 +81,10 @@ def finetune(
         int | None, typer.Option(help="Positions per step instead of rows: many short rows, or few long ones.")
     ] = None,
     length: Length = 128,
-    learning_rate: LearningRate = 5e-5,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest rate; by default 5e-5, from random weights 1 / sqrt(4000 hidden size)."),
+    ] = None,
     warmup: Warmup = 0.1,
     bias_correction: BiasCorrection = False,
     layer_decay: LayerDecay = 1.0,

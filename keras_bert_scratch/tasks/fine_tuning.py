@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 
+from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.training.options import TrainingOptions
 
+PAPER_RATE = 5e-5
+WARMUP_STEPS = 4000  # of the schedule whose peak random weights start with
 ROWS_OF_TOKENS = 8  # what the rows of a batch of so many tokens are a multiple of, that many replicas share them alike
+
+
+def rate_of_random_weights(config: BertConfig) -> float:
+    """The highest learning rate of Vaswani et al. 2017, section 5.3: 1 / sqrt(hidden_size * 4000).
+
+    Example:
+        >>> round(rate_of_random_weights(BertConfig(num_layers=1, hidden_size=256)), 5)
+        0.00099
+    """
+    return (config.hidden_size * WARMUP_STEPS) ** -0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +33,8 @@ class FineTuning:
         batch_tokens: int or None, default None. Positions per step instead, padding included: many short rows, or few
             long ones, a multiple of 8 for any number of replicas.
         max_length: int, default 128. Tokens per row at most.
-        learning_rate: float, default 5e-5. The highest rate; the paper tries 5e-5, 3e-5 and 2e-5.
+        learning_rate: float or None, default None. The highest rate; `None` for 5e-5 (the paper tries 5e-5, 3e-5 and
+            2e-5), and where `finetune` starts from random weights for `rate_of_random_weights`.
         warmup: float, default 0.1. Fraction of the training in which the rate rises.
         bias_correction: bool, default False. Whether to correct Adam's bias.
         layer_decay: float, default 1.0. What the rate is multiplied by per layer downwards.
@@ -40,7 +54,7 @@ class FineTuning:
     epochs: float = 3.0
     batch_size: int = 32
     max_length: int = 128
-    learning_rate: float = 5e-5
+    learning_rate: float | None = None
     warmup: float = 0.1
     bias_correction: bool = False
     layer_decay: float = 1.0
@@ -70,7 +84,7 @@ class FineTuning:
         return TrainingOptions(
             steps=steps if self.seconds is None else None,
             seconds=self.seconds,
-            learning_rate=self.learning_rate,
+            learning_rate=PAPER_RATE if self.learning_rate is None else self.learning_rate,
             warmup=self.warmup,
             bias_correction=self.bias_correction,
             layer_decay=self.layer_decay,
