@@ -1,6 +1,7 @@
 """Fine-tuning: what holds for every task, tried on classification."""
 
 import csv
+import dataclasses
 import math
 import subprocess
 import sys
@@ -171,6 +172,17 @@ def test_bfloat16_is_part_of_the_settings(small, tokenizer, few):
     assert run_file("run")["settings"]["dtype"] == "bfloat16"
     with pytest.raises(kbs.UserError, match="dtype bfloat16, not float32"):
         tuned(small, tokenizer, few)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_random_weights_learn_faster_than_pretrained_ones(small, tokenizer, few):
+    how = FineTuning(epochs=0.01, batch_size=8, max_length=32)
+    finetune("classification", small, few, "random", how=how, tokenizer=tokenizer)
+    kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("pretrained", tokenizer)
+    for out, changes in {"tuned": {}, "fast": {"learning_rate": 1e-3}}.items():
+        finetune("classification", "pretrained", few, out, how=dataclasses.replace(how, **changes))
+    rates = [run_file(out)["settings"]["training"]["learning_rate"] for out in ("random", "tuned", "fast")]
+    assert rates == [1 / np.sqrt(4000 * small.hidden_size), 5e-5, 1e-3]
 
 
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
