@@ -10,7 +10,6 @@ import typer
 from keras_bert_scratch.commands.arguments import (
     Accumulate,
     Batch,
-    BiasCorrection,
     Dtype,
     Epochs,
     FreezeLayers,
@@ -86,7 +85,12 @@ def finetune(
         typer.Option(help="The highest rate; by default 5e-5, from random weights 1 / sqrt(4000 hidden size)."),
     ] = None,
     warmup: Warmup = 0.1,
-    bias_correction: BiasCorrection = False,
+    bias_correction: Annotated[
+        bool | None,
+        typer.Option(
+            "--bias-correction/--no-bias-correction", help="Correct Adam's bias; by default from random weights alone."
+        ),
+    ] = None,
     layer_decay: LayerDecay = 1.0,
     freeze_layers: FreezeLayers = 0,
     dtype: Dtype = "float32",

@@ -13,16 +13,6 @@ WARMUP_STEPS = 4000  # of the schedule whose peak random weights start with
 ROWS_OF_TOKENS = 8  # what the rows of a batch of so many tokens are a multiple of, that many replicas share them alike
 
 
-def rate_of_random_weights(config: BertConfig) -> float:
-    """The highest learning rate of Vaswani et al. 2017, section 5.3: 1 / sqrt(hidden_size * 4000).
-
-    Example:
-        >>> round(rate_of_random_weights(BertConfig(num_layers=1, hidden_size=256)), 5)
-        0.00099
-    """
-    return (config.hidden_size * WARMUP_STEPS) ** -0.5
-
-
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
     """How to fine-tune, beside what `RunOptions` says (Devlin et al. 2019, appendix A.3).
@@ -34,9 +24,10 @@ class FineTuning:
             long ones, a multiple of 8 for any number of replicas.
         max_length: int, default 128. Tokens per row at most.
         learning_rate: float or None, default None. The highest rate; `None` for 5e-5 (the paper tries 5e-5, 3e-5 and
-            2e-5), and where `finetune` starts from random weights for `rate_of_random_weights`.
+            2e-5), or as `for_random_weights` has it.
         warmup: float, default 0.1. Fraction of the training in which the rate rises.
-        bias_correction: bool, default False. Whether to correct Adam's bias.
+        bias_correction: bool or None, default None. Whether to correct Adam's bias; `None` for no, as Google's code, or
+            as `for_random_weights` has it.
         layer_decay: float, default 1.0. What the rate is multiplied by per layer downwards.
         freeze_layers: int, default 0. How many of the lowest encoder blocks keep their weights; with 1 or more the
             embeddings do too.
@@ -56,7 +47,7 @@ class FineTuning:
     max_length: int = 128
     learning_rate: float | None = None
     warmup: float = 0.1
-    bias_correction: bool = False
+    bias_correction: bool | None = None
     layer_decay: float = 1.0
     freeze_layers: int = 0
     patience: int | None = None
@@ -78,6 +69,24 @@ class FineTuning:
         if self.patience is not None and self.patience < 1:
             raise UserError(f"`patience`: must be at least 1, not {self.patience}")
 
+    def for_random_weights(self, config: BertConfig) -> FineTuning:
+        """With what a start from random weights wants, where nothing else was chosen.
+
+        That is bias correction, as without it the first steps are so long that a network may never learn; and the peak
+        of Vaswani et al. 2017, section 5.3: 1 / sqrt(hidden_size * 4000).
+
+        Args:
+            config: BertConfig. Sizes of the network.
+
+        Example:
+            >>> how = FineTuning().for_random_weights(BertConfig(num_layers=1, hidden_size=256))
+            >>> round(how.learning_rate, 5), how.bias_correction
+            (0.00099, True)
+        """
+        rate = (config.hidden_size * WARMUP_STEPS) ** -0.5 if self.learning_rate is None else self.learning_rate
+        corrected = True if self.bias_correction is None else self.bias_correction
+        return dataclasses.replace(self, learning_rate=rate, bias_correction=corrected)
+
     def training_options(self, steps_per_epoch: float) -> TrainingOptions:
         """Steps and rate for epochs of so many batches."""
         steps = max(1, round(self.epochs * steps_per_epoch))
@@ -86,6 +95,6 @@ class FineTuning:
             seconds=self.seconds,
             learning_rate=PAPER_RATE if self.learning_rate is None else self.learning_rate,
             warmup=self.warmup,
-            bias_correction=self.bias_correction,
+            bias_correction=bool(self.bias_correction),
             layer_decay=self.layer_decay,
         )

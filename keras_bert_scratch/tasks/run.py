@@ -16,7 +16,7 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import rounded
-from keras_bert_scratch.tasks.fine_tuning import FineTuning, rate_of_random_weights
+from keras_bert_scratch.tasks.fine_tuning import FineTuning
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.repetition import repeat
 from keras_bert_scratch.tasks.search import Grid, search_grid, with_values
@@ -94,8 +94,8 @@ def finetune(
         raise UserError(f"`seeds`: must be at least 1, not {seeds}")
     if tokenizer is not None and not isinstance(init, BertConfig):
         raise UserError("`tokenizer`: is that of `init`; leave it out")
-    if how.learning_rate is None and isinstance(init, BertConfig):
-        how = dataclasses.replace(how, learning_rate=rate_of_random_weights(init))
+    if isinstance(init, BertConfig):
+        how = how.for_random_weights(init)
     if search and dev is None:
         raise UserError("`search`: needs `dev`, data to choose the best by")
     if not isinstance(init, BertConfig):

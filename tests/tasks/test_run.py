@@ -181,8 +181,9 @@ def test_random_weights_learn_faster_than_pretrained_ones(small, tokenizer, few)
     kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("pretrained", tokenizer)
     for out, changes in {"tuned": {}, "fast": {"learning_rate": 1e-3}}.items():
         finetune("classification", "pretrained", few, out, how=dataclasses.replace(how, **changes))
-    rates = [run_file(out)["settings"]["training"]["learning_rate"] for out in ("random", "tuned", "fast")]
-    assert rates == [1 / np.sqrt(4000 * small.hidden_size), 5e-5, 1e-3]
+    found = [run_file(out)["settings"]["training"] for out in ("random", "tuned", "fast")]
+    assert [training["learning_rate"] for training in found] == [1 / np.sqrt(4000 * small.hidden_size), 5e-5, 1e-3]
+    assert [training["bias_correction"] for training in found] == [True, False, False]
 
 
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
