@@ -39,6 +39,18 @@ BiasCorrection = Annotated[
 Epochs = Annotated[float, typer.Option(help="How often to go through the training table.")]
 Patience = Annotated[int | None, typer.Option(help="Epochs without a better model after which to stop.")]
 LearningRate = Annotated[float, typer.Option(help="The highest rate.")]
+TaskLearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate", help="The highest rate; by default 5e-5, from random weights 1 / sqrt(4000 hidden size)."
+    ),
+]
+TaskBiasCorrection = Annotated[
+    bool | None,
+    typer.Option(
+        "--bias-correction/--no-bias-correction", help="Correct Adam's bias; by default from random weights alone."
+    ),
+]
 LayerDecay = Annotated[
     float, typer.Option(help="Factor of the rate per layer downwards; below 1, lower layers change less.")
 ]

@@ -27,6 +27,8 @@ from keras_bert_scratch.commands.arguments import (
     Seed,
     Seeds,
     Strategy,
+    TaskBiasCorrection,
+    TaskLearningRate,
     TextColumn,
     Tpu,
     VirtualDevices,
@@ -80,17 +82,9 @@ def finetune(
         int | None, typer.Option(help="Positions per step instead of rows: many short rows, or few long ones.")
     ] = None,
     length: Length = 128,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="The highest rate; by default 5e-5, from random weights 1 / sqrt(4000 hidden size)."),
-    ] = None,
+    learning_rate: TaskLearningRate = None,
     warmup: Warmup = 0.1,
-    bias_correction: Annotated[
-        bool | None,
-        typer.Option(
-            "--bias-correction/--no-bias-correction", help="Correct Adam's bias; by default from random weights alone."
-        ),
-    ] = None,
+    bias_correction: TaskBiasCorrection = None,
     layer_decay: LayerDecay = 1.0,
     freeze_layers: FreezeLayers = 0,
     dtype: Dtype = "float32",

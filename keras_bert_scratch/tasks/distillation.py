@@ -99,7 +99,7 @@ def distill(
     start: Any = student
     if isinstance(student, BertConfig):
         own = tokenizer or first.tokenizer
-        start = student.replace(vocab_size=len(own.vocabulary))
+        start, how = student.replace(vocab_size=len(own.vocabulary)), how.for_random_weights(student)
     else:
         own = BertTokenizer.load(student)
     entries, _ = OUTPUTS_OF[task.model_class.__name__]

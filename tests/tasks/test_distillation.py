@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, softmax
-from tasks.conftest import QUICK, tuned
+from tasks.conftest import QUICK, run_file, tuned
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.layers.dropout import dropout_draws
@@ -123,9 +123,10 @@ def test_logits_of_several_teachers_are_averaged(teacher, small, animals, tokeni
     mean = said[0].averaged_with(said[1:])
     expected = (said[0].values["logits"] + said[1].values["logits"]) / 2
     np.testing.assert_allclose(mean.values["logits"], expected, rtol=1e-6)
-    how = kbs.FineTuning(**{**QUICK, "epochs": 0.2})
+    how = kbs.FineTuning(batch_size=8, max_length=32, epochs=0.2)
     run = distill([teacher, "second"], small, {"text": animals["text"]}, "student", how=how)
     assert run.results["steps"] == 2
+    assert run_file("student")["settings"]["training"]["bias_correction"]  # as wherever weights are random
 
 
 ROWS = {
