@@ -187,14 +187,12 @@ class Translation(Task):
         past = model.empty_past(rows, beams)
         start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
         with CastWeights(model):
-            written = beam_search(step, past, rows, start, end, longest, beams, alpha)
-        best = options["alternatives"]
-        lengths = tf.reshape(written.lengths[:, :best], [-1])
-        ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens[:, :best], [-1, longest]), lengths)
-        texts = tf.reshape(tokenizer.detokenize(ids), [rows, best])
+            written = beam_search(step, past, rows, start, end, longest, beams, alpha, options["alternatives"])
+        ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens, [-1, longest]), tf.reshape(written.lengths, [-1]))
+        texts = tf.reshape(tokenizer.detokenize(ids), [rows, options["alternatives"]])
         answers = {
             "translations": tf.where(features.notes["is_empty"][:, None], "", texts),
-            "scores": written.scores[:, :best],
+            "scores": written.scores,
         }
         if options["alignment"]:
             lengths = tf.where(features.notes["is_empty"], 0, written.lengths[:, 0])

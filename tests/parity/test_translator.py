@@ -101,7 +101,7 @@ def test_beams(ours, theirs, record):
         logits, past, _ = ours.step(tokens, position, past, encoded, bias)
         return logits, past
 
-    found = beam_search(step, ours.empty_past(3, 4), tf.constant(3), CLS, SEP, 12, 4, 0.0)
+    found = beam_search(step, ours.empty_past(3, 4), tf.constant(3), CLS, SEP, 12, 4, 0.0, wanted=4)
     expected = theirs.generate(
         **{name: value for name, value in as_theirs(inputs).items() if "decoder" not in name},
         decoder_start_token_id=CLS, eos_token_id=SEP, pad_token_id=SEP, bos_token_id=CLS, num_beams=4,

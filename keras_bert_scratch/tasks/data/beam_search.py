@@ -12,9 +12,9 @@ from keras_bert_scratch.tasks.data.decoding_loop import Step, growing, one_loop
 class Written(NamedTuple):
     """Texts that were written, the best first.
 
-    `tokens`, int32 `(rows, beams, length)`, without start and end, padded by the end; `lengths`, int32 `(rows, beams)`;
-    `scores`, float32 `(rows, beams)`: of a text's tokens and its end the sum of natural log-probabilities, divided by
-    the length penalty; -inf where a row has fewer texts, which are empty then.
+    `tokens`, int32 `(rows, wanted, length)`, without start and end, padded by the end; `lengths`, int32
+    `(rows, wanted)`; `scores`, float32 `(rows, wanted)`: of a text's tokens and its end the sum of natural
+    log-probabilities, divided by the length penalty; -inf where a row has fewer texts, which are empty then.
     """
 
     tokens: tf.Tensor
@@ -41,12 +41,13 @@ def beam_search(
     max_tokens: int,
     beams: int = 4,
     alpha: float = 0.6,
+    wanted: int = 1,
 ) -> Written:
     """Writes the texts of the best scores that a search of this width finds.
 
-    A row is done when no text that is still being written can come to a better score than the worst of those that it
-    has finished, however it goes on: so a longer text that scores better wins over a shorter one that ended first, and
-    what a row gets does not depend on the others of its batch.
+    A row is done when no text that is still being written can come to a better score than those that are wanted,
+    however it goes on: so a longer text that scores better wins over a shorter one that ended first, and what a row
+    gets does not depend on the others of its batch.
 
     Args:
         step: gives the logits of what comes next.
@@ -57,16 +58,17 @@ def beam_search(
             by its score all the same.
         beams: int, default 4. How many texts of each row are written side by side.
         alpha: float, default 0.6. Of the length penalty; 0 for none.
+        wanted: int, default 1. How many of the best texts to give.
     """
     # Even if all beams end, as many go on; a single one just takes the likeliest token.
     num_candidates = 2 * beams if beams > 1 else 1
-    shape = tf.stack([rows, beams])
+    shape = tf.stack([rows, wanted])
     alive = tf.tile([[0.0] + [-float("inf")] * (beams - 1)], [rows, 1])  # all beams are alike at the start
     loop = {
         "position": tf.constant(0),
         "alive_tokens": tf.fill(tf.stack([rows, beams, 1]), start),
         "alive": alive,
-        "tokens": tf.zeros(tf.stack([rows, beams, max_tokens]), tf.int32) + end,
+        "tokens": tf.zeros(tf.stack([rows, wanted, max_tokens]), tf.int32) + end,
         "lengths": tf.zeros(shape, tf.int32),
         "scores": tf.fill(shape, -float("inf")),
         "state": state,
@@ -93,7 +95,7 @@ def beam_search(
         # An end counts if nothing better takes all beams, as in fairseq and transformers; else short texts win.
         counts = ended & (tf.range(num_candidates) < beams)
         of_ended = tf.where(counts, totals / length_penalty(position + 1, alpha), -float("inf"))
-        scores, best = tf.math.top_k(tf.concat([loop["scores"], of_ended], axis=1), beams)
+        scores, best = tf.math.top_k(tf.concat([loop["scores"], of_ended], axis=1), wanted)
         lengths = tf.concat([loop["lengths"], tf.fill(tf.stack([rows, num_candidates]), position)], axis=1)
         tokens = tf.concat([loop["tokens"], tf.ensure_shape(text, [None, num_candidates, max_tokens])], axis=1)
 
@@ -115,21 +117,22 @@ def beam_search(
     shapes = {
         "position": tf.TensorShape([]),
         "alive_tokens": tf.TensorShape([None, beams, None]),
-        **{name: tf.TensorShape([None, beams]) for name in ("alive", "lengths", "scores")},
-        "tokens": tf.TensorShape([None, beams, max_tokens]),
+        "alive": tf.TensorShape([None, beams]),
+        **{name: tf.TensorShape([None, wanted]) for name in ("lengths", "scores")},
+        "tokens": tf.TensorShape([None, wanted, max_tokens]),
         "state": tf.nest.map_structure(growing, state),
     }
     (loop,) = one_loop(goes_on, write, (loop,), (shapes,))
-    return _with_cut_off(loop, max_tokens, end, beams, alpha)
+    return _with_cut_off(loop, max_tokens, end, wanted, alpha)
 
 
-def _with_cut_off(loop: dict[str, Any], max_tokens: int, end: int, beams: int, alpha: float) -> Written:
+def _with_cut_off(loop: dict[str, Any], max_tokens: int, end: int, wanted: int, alpha: float) -> Written:
     """The best of the texts that ended and of those that were cut off."""
     room = max_tokens + 1 - tf.shape(loop["alive_tokens"])[2]
     text = tf.pad(loop["alive_tokens"][:, :, 1:], [[0, 0], [0, 0], [0, room]], constant_values=end)
     # A search that stopped before has cut nothing off.
     cut = tf.where(loop["position"] == max_tokens, loop["alive"] / length_penalty(max_tokens, alpha), -float("inf"))
-    scores, best = tf.math.top_k(tf.concat([loop["scores"], cut], axis=1), beams)
+    scores, best = tf.math.top_k(tf.concat([loop["scores"], cut], axis=1), wanted)
     lengths = tf.concat([loop["lengths"], tf.fill(tf.shape(cut), loop["position"])], axis=1)
     tokens = tf.concat([loop["tokens"], text], axis=1)
     return Written(tf.gather(tokens, best, batch_dims=1), tf.gather(lengths, best, batch_dims=1), scores)

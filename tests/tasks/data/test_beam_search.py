@@ -34,10 +34,12 @@ def step(tokens, position, state):
     return tf.ensure_shape(logits, [None, None, VOCABULARY]), (row, text)
 
 
-def searched(rows: list[int], max_tokens: int, beams: int, alpha: float) -> list[list[tuple[tuple[int, ...], float]]]:
+def searched(
+    rows: list[int], max_tokens: int, beams: int, alpha: float, wanted: int | None = None
+) -> list[list[tuple[tuple[int, ...], float]]]:
     numbers = tf.tile(tf.reshape(rows, [-1, 1, 1]), [1, 1, beams])
     state = (numbers, tf.zeros([len(rows), 1, beams, 0], tf.int32))
-    found = beam_search(step, state, tf.constant(len(rows)), START, END, max_tokens, beams, alpha)
+    found = beam_search(step, state, tf.constant(len(rows)), START, END, max_tokens, beams, alpha, wanted or beams)
     return [
         [
             (tuple(text[:length].tolist()), float(score))
@@ -128,6 +130,15 @@ def made_of(table: dict[tuple[int, ...], list[float]]):
         return tf.ensure_shape(tf.numpy_function(ask, [text], tf.float32), [None, None, 4]), text
 
     return step
+
+
+@pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.6, 2.0])
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_a_search_for_fewer_gives_the_best_of_all(alpha, wanted):
+    rows = list(range(20))
+    for one, of_all in zip(searched(rows, 6, 4, alpha, wanted), searched(rows, 6, 4, alpha), strict=True):
+        assert [text for text, _ in one] == [text for text, _ in of_all[:wanted]]
+        assert [score for _, score in one] == pytest.approx([score for _, score in of_all[:wanted]], abs=1e-5)
 
 
 # After nothing: end 0.3, a 0.4; after a: b for sure, and so on: of three tokens and their end 0.4 in all.
