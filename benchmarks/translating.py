@@ -3,8 +3,8 @@
     python benchmarks/translating.py RUN shared/data/multi30k/val.de [--texts 500] [--rounds 3] [--beams 1,4]
 
 Both have the weights of RUN, a fine-tuned translator, and write texts of at most as many tokens. Ours is
-`FineTuned.predict`, from strings to strings; so is transformers, with our tokenizer, the texts sorted by length, at two
-batch sizes. In every round each takes its turn, and the best round counts.
+`FineTuned.predict`, from strings to strings; so is transformers, with our tokenizer, the texts sorted by length, at
+three batch sizes. In every round each takes its turn, and the best round counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
 from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
 
-BATCHES = (16, 64)
+BATCHES = (16, 64, 256)
 
 
 def main(

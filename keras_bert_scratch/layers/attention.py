@@ -98,26 +98,30 @@ class Attention(Configured, keras.layers.Layer):
         context, weights = self._context(query, key, value, bias, training)  # (batch, heads, queries, head_size)
         return self.output_projection(self._join_heads(context)), weights
 
-    def empty_past(self, batch: Any, hypotheses: int) -> tuple[Any, Any]:
-        """The keys and values of no position, for so many hypotheses of each row, as `step` takes them."""
-        shape = (batch, self.config.num_heads, hypotheses, 0, self.head_size)
+    def empty_past(self, batch: Any) -> tuple[Any, Any]:
+        """The keys and values of no position, as `step` takes them."""
+        shape = (batch, self.config.num_heads, 0, self.head_size)
         return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
 
-    def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
-        """Self-attention of the next position of several hypotheses, each to what it has so far.
+    def step(self, x: Any, past: tuple[Any, Any], bias: Any = 0.0) -> tuple[Any, tuple[Any, Any]]:
+        """Self-attention of the next position of a row's hypotheses to what was computed for the positions before.
+
+        The keys of all hypotheses lie side by side, and the bias tells which of them each may see: so nothing has to be
+        moved when one hypothesis goes on in two ways and another ends.
 
         Args:
             x: float `(batch, hypotheses, hidden_size)`. One position of each.
-            past: keys and values of the positions before, float `(batch, heads, hypotheses, positions, head_size)`.
+            past: keys and values of the positions before, float `(batch, heads, n, head_size)`: of each position those
+                of all hypotheses.
+            bias: float `(batch, 1, hypotheses, n + hypotheses)`, from `attention_bias`, of `past` and these positions;
+                0 where there is one hypothesis.
 
-        Returns: what they find, of the shape of `x`; and `past` with this position.
+        Returns: what they find, of the shape of `x`; and `past` with these positions.
         """
         # One product for each: to join their weights at every step would cost more.
-        layers = (self.query, self.key, self.value)
-        query, *new = (ops.expand_dims(self._split_heads(layer(x)), 3) for layer in layers)
-        key, value = (ops.concatenate(parts, axis=3) for parts in zip(past, new, strict=True))
-        context, _ = self._context(query, key, value, 0.0)  # (batch, heads, hypotheses, 1, head_size)
-        return self.output_projection(self._join_heads(ops.squeeze(context, 3))), (key, value)
+        query, *new = (self._split_heads(layer(x)) for layer in (self.query, self.key, self.value))
+        key, value = (ops.concatenate(parts, axis=2) for parts in zip(past, new, strict=True))
+        return self.attend(query, key, value, bias)[0], (key, value)
 
     def _context(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
         """softmax(Q K^T / sqrt(d) + bias) V over the last two axes, and the softmax."""

@@ -12,21 +12,22 @@ from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 MASKED_SCORE = -10000.0
 
 
-def attention_bias(padding_mask: Any, dtype: str = "float32") -> Any:
-    """The bias that masks padding.
+def attention_bias(mask: Any, dtype: str = "float32") -> Any:
+    """The bias that masks padding, or of each query some keys.
 
     Args:
-        padding_mask: int, float or bool `(batch, length)`, nonzero at tokens, 0 at padding.
+        mask: int, float or bool, nonzero at tokens and 0 at padding, `(batch, length)`; or nonzero where a query may
+            attend to a key, `(batch, queries, keys)`.
         dtype: str, default `"float32"`. Dtype of the result.
 
-    Returns: `(batch, 1, 1, length)`, 0 at tokens and -10000 at padding.
+    Returns: 0 and -10000, `(batch, 1, 1, length)` or `(batch, 1, queries, keys)`.
 
     Example:
         >>> attention_bias(ops.array([[1, 0]])).numpy().tolist()
         [[[[0.0, -10000.0]]]]
     """
-    bias = ops.where(ops.cast(padding_mask, "bool"), 0.0, MASKED_SCORE)
-    return ops.expand_dims(ops.cast(bias, dtype), (1, 2))
+    bias = ops.cast(ops.where(ops.cast(mask, "bool"), 0.0, MASKED_SCORE), dtype)
+    return ops.expand_dims(bias, (1, 2) if len(bias.shape) == 2 else 1)
 
 
 def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "float32") -> Any:
@@ -47,8 +48,7 @@ def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "flo
         [[0.0, 0.0, -10000.0], [0.0, 0.0, -10000.0], [-10000.0, -10000.0, 0.0]]
     """
     example_ids = ops.where(ops.cast(padding_mask, "bool"), example_ids, 0)
-    same = ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))
-    return ops.expand_dims(ops.cast(ops.where(same, 0.0, MASKED_SCORE), dtype), 1)
+    return attention_bias(ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1)), dtype)
 
 
 def one_way(bias: Any, direction: str) -> Any:

@@ -93,23 +93,23 @@ class DecoderBlock(Configured, keras.layers.Layer):
         recompute = self.remat and training and within_dropout_draws()
         return keras.remat(lambda *args: forward(*args)[0])(*inputs) if recompute else forward(*inputs)[0]
 
-    def step(self, x: Any, past: tuple[Any, Any], encoded: tuple[Any, Any], encoded_bias: Any) -> tuple[Any, Any, Any]:
+    def step(
+        self, x: Any, past: tuple[Any, Any], bias: Any, encoded: tuple[Any, Any], encoded_bias: Any
+    ) -> tuple[Any, tuple[Any, Any]]:
         """The next position of several hypotheses, without what was computed for those before.
 
         Args:
-            x: float `(batch, hypotheses, hidden_size)`. One position of each.
-            past: keys and values of the positions before, float `(batch, heads, hypotheses, positions, head_size)`.
+            x, past, bias: as for `Attention.step`.
             encoded: keys and values that `cross_attention` made of the encoder's output.
             encoded_bias: float `(batch, 1, 1, keys)`. From `attention_bias`.
 
-        Returns: the output, as `x`; `past` with this position; the weights of cross-attention,
-        `(batch, heads, hypotheses, keys)`.
+        Returns: the output, as `x`; and `past` with these positions.
         """
-        attended, past = self.attention.step(x, past)
+        attended, past = self.attention.step(x, past, bias)
         x = self.attention_norm(x + attended)
-        attended, weights = self.cross_attention.attend(self.cross_attention.queries(x), *encoded, encoded_bias)
+        attended, _ = self.cross_attention.attend(self.cross_attention.queries(x), *encoded, encoded_bias)
         x = self.cross_attention_norm(x + attended)
-        return self.feed_forward_norm(x + self.feed_forward(x)), past, weights
+        return self.feed_forward_norm(x + self.feed_forward(x)), past
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "remat": self.remat}

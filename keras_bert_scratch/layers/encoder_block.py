@@ -86,7 +86,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
         return keras.remat(lambda *args: forward(*args)[0])(x, bias) if recompute else forward(x, bias)[0]
 
     def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
-        """The next position of several texts that are being written; arguments as of `Attention.step`."""
+        """The next position of texts that are being written, each a row; arguments as of `Attention.step`."""
         attended, past = self.attention.step(x, past)
         x = self.attention_norm(x + attended)
         return self.feed_forward_norm(x + self.feed_forward(x)), past

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ class CastWeights(keras.StatelessScope):
 
     Args:
         model: keras.Model. The model, with its `dtype_policy`.
+        changed: pairs of a weight and what is read in its place, default none.
 
     Example:
         >>> from keras_bert_scratch import BertBackbone, BertConfig
@@ -26,10 +28,11 @@ class CastWeights(keras.StatelessScope):
         'bfloat16'
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, changed: Sequence[tuple[Any, Any]] = ()) -> None:
         super().__init__()
         dtype = model.dtype_policy.compute_dtype
         self.cast = {id(weight): ops.cast(weight.value, dtype) for weight in model.weights if len(weight.shape) > 1}
+        self.cast |= {id(weight): value for weight, value in changed}
 
     def get_current_value(self, variable: Any) -> Any:
         return self.cast.get(id(variable))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_bert_scratch.config import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 from keras_bert_scratch.errors import UserError
@@ -59,22 +60,23 @@ class BertCausalLM(OnBackbone, keras.Model):
         self.objectives = {"": classes()}
         self.next_token_head = next_token_head
 
-    def empty_past(self, batch: Any, continuations: int) -> list[tuple[Any, Any]]:
-        """Of each block the keys and values of no position, for so many continuations of each text."""
-        return [block.attention.empty_past(batch, continuations) for block in self.backbone.encoder_blocks]
+    def empty_past(self, batch: Any) -> list[tuple[Any, Any]]:
+        """Of each block the keys and values of no position."""
+        return [block.attention.empty_past(batch) for block in self.backbone.encoder_blocks]
 
     def step(self, token_ids: Any, position: Any, past: list[tuple[Any, Any]]) -> tuple[Any, list[tuple[Any, Any]]]:
         """The logits of what comes after one more token of each text, of a model that looks from left to right.
 
         Args:
-            token_ids: int `(batch, continuations)`. The tokens at `position`.
+            token_ids: int `(batch,)`. The tokens at `position`.
             position: int scalar, from 0.
             past: of each block, from `empty_past` or the step before.
 
-        Returns: float32 `(batch, continuations, vocab_size)`, and the new `past`.
+        Returns: float32 `(batch, vocab_size)`, and the new `past`.
         """
-        x, new_past = self.backbone.embeddings.step(token_ids, position), []
+        x, new_past = self.backbone.embeddings.step(ops.expand_dims(token_ids, 1), position), []
         for block, of_block in zip(self.backbone.encoder_blocks, past, strict=True):
             x, of_block = block.step(x, of_block)
             new_past.append(of_block)
-        return self.next_token_head(x, self.backbone.embeddings.token_embedding), new_past
+        logits = self.next_token_head(x, self.backbone.embeddings.token_embedding)
+        return ops.squeeze(logits, 1), new_past

@@ -144,29 +144,37 @@ class BertTranslator(OnBackbone, keras.Model):
             x, weights = block(x, bias, encoded, encoded_bias, return_weights=True)
         return ops.mean(ops.cast(weights, "float32"), axis=1)
 
-    def empty_past(self, batch: Any, hypotheses: int) -> list[tuple[Any, Any]]:
-        """Of each block the keys and values of no position, for so many hypotheses of each row."""
-        return [block.attention.empty_past(batch, hypotheses) for block in self.decoder_blocks]
+    def empty_past(self, batch: Any) -> list[tuple[Any, Any]]:
+        """Of each block the keys and values of no position."""
+        return [block.attention.empty_past(batch) for block in self.decoder_blocks]
 
     def step(
-        self, token_ids: Any, position: Any, past: list[tuple[Any, Any]], encoded: list[tuple[Any, Any]], bias: Any
-    ) -> tuple[Any, list[tuple[Any, Any]], Any]:
+        self,
+        token_ids: Any,
+        position: Any,
+        past: list[tuple[Any, Any]],
+        visible: Any,
+        source: tuple[list[tuple[Any, Any]], Any],
+    ) -> tuple[Any, list[tuple[Any, Any]]]:
         """The logits of what comes after one more token of each hypothesis.
 
         Args:
             token_ids: int `(batch, hypotheses)`. The tokens at `position`.
             position: int scalar, from 0.
             past: of each block, from `empty_past` or the step before.
-            encoded, bias: from `encode`.
+            visible: bool `(batch, hypotheses, n + hypotheses)`. Which of the `n` positions of `past` and of these are
+                those of each hypothesis.
+            source: from `encode`.
 
-        Returns: float32 `(batch, hypotheses, vocab_size)`; the new `past`; the last block's cross-attention weights,
-        `(batch, heads, hypotheses, keys)`.
+        Returns: float32 `(batch, hypotheses, vocab_size)`, and the new `past`.
         """
+        encoded, encoded_bias = source
         x, new_past = self.decoder_embeddings.step(token_ids, position), []
+        bias = attention_bias(visible, dtype=x.dtype)
         for block, of_block, of_source in zip(self.decoder_blocks, past, encoded, strict=True):
-            x, of_block, weights = block.step(x, of_block, of_source, bias)
+            x, of_block = block.step(x, of_block, bias, of_source, encoded_bias)
             new_past.append(of_block)
-        return self.next_token_head(x, self.decoder_embeddings.token_embedding), new_past, weights
+        return self.next_token_head(x, self.decoder_embeddings.token_embedding), new_past
 
 
 def _encoded(backbone: BertBackbone, inputs: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -161,11 +161,12 @@ class FineTuned(Predictor):
         """As every `Predictor`'s.
 
         Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
-        `BATCH_SIZE` windows at most, or a single row.
+        `BATCH_SIZE` windows at most, or a single row; more where the task wants so and there is no loss to compute.
         """
         num_tokens, windows = self.count_tokens(raw)
         longest = np.maximum.reduceat(num_tokens, np.cumsum(windows) - windows) if len(windows) else num_tokens
-        batches = sorted_batches(longest, BATCH_SIZE, windows)
+        size = self.task.batch_size(self.spec, self.model) if gold is None else None
+        batches = sorted_batches(longest, size or BATCH_SIZE, windows)
         parts, sums = [], np.zeros((2, len(self.model.objectives)))
         for rows in batches:
             decoded, loss_sums = self._step(as_tensors(raw, rows), as_tensors(gold or {}, rows))

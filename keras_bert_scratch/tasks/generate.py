@@ -118,18 +118,15 @@ class Generate(Task):
         vocabulary = tokenizer.vocabulary
         never = never_written(vocabulary, model.backbone.config.vocab_size)
 
-        def step(tokens: tf.Tensor, position: tf.Tensor, past: Any) -> tuple[tf.Tensor, Any]:
-            logits, past = model.step(tokens, position, past)
-            return logits + never, past
-
         pieces = features.notes["pieces"][:, : spec.max_length - 2]
         start = tf.fill([pieces.nrows(), 1], vocabulary.cls_id)
         beginnings = tf.concat([start, pieces], axis=1)
         room = tf.cast(tf.reduce_max(beginnings.row_lengths()), tf.int32) + options["max_new_tokens"]
-        with CastWeights(model):
+        bias_of_tokens = model.next_token_head.bias
+        with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
             written = sample(
-                step,
-                model.empty_past(beginnings.nrows(), options["continuations"]),
+                model.step,
+                model.empty_past(beginnings.nrows() * options["continuations"]),
                 beginnings,
                 tf.strings.join([features.notes["text"], str(options["seed"])], separator="/"),
                 vocabulary.sep_id,

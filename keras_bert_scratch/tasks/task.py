@@ -80,6 +80,10 @@ class Task(abc.ABC):
         """How many rows of a stream may be answered together, where answers are long; `None` for any number."""
         return None
 
+    def batch_size(self, spec: Spec, model: Any) -> int | None:
+        """How many rows to ask about together, where answers take many steps; `None` for as many as usual."""
+        return None
+
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         """Raises `UserError` unless these are the columns that the model can be asked about."""
         spec.check_columns(raw)

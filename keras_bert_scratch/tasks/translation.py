@@ -30,6 +30,9 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
 
+MOST_NUMBERS = 1 << 27  # of keys and values, 0.5 GB of float32
+FEWEST_ROWS, MOST_ROWS = 16, 256
+
 
 @dataclasses.dataclass(frozen=True)
 class TranslationOptions:
@@ -97,6 +100,12 @@ class Translation(Task):
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return sources_of(source, spec.header_names, on_bad_row)
+
+    def batch_size(self, spec: Spec, model: BertTranslator) -> int:
+        """The more at once the faster, as long as their keys and values do not fill the memory."""
+        config = model.decoder_config
+        numbers = 2 * config.num_layers * config.hidden_size * spec.max_length * spec.options["beams"]
+        return min(max(MOST_NUMBERS // numbers, FEWEST_ROWS), MOST_ROWS)
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         pieces = tokenizer.tokenize(raw["source"])
@@ -175,19 +184,26 @@ class Translation(Task):
         With `alignment`, of the best, too: its pieces, the text's, and a matrix of them, line by line.
         """
         tokenizer, options = features.notes["tokenizer"].target, spec.options
-        vocabulary, (encoded, bias) = tokenizer.vocabulary, outputs
-        beams, rows = options["beams"], tf.shape(bias)[0]
+        vocabulary = tokenizer.vocabulary
+        beams, rows = options["beams"], tf.shape(features.notes["is_empty"])[0]
         never = never_written(vocabulary, model.decoder_config.vocab_size)
 
-        def step(tokens: tf.Tensor, position: tf.Tensor, past: Any) -> tuple[tf.Tensor, Any]:
-            logits, past, _ = model.step(tokens, position, past, encoded, bias)
-            return logits + never, past
-
         longest = min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
-        past = model.empty_past(rows, beams)
         start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
-        with CastWeights(model):
-            written = beam_search(step, past, rows, start, end, longest, beams, alpha, options["alternatives"])
+        bias_of_tokens = model.next_token_head.bias
+        with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
+            written = beam_search(
+                model.step,
+                model.empty_past(rows),
+                outputs,
+                rows,
+                start,
+                end,
+                longest,
+                beams,
+                alpha,
+                options["alternatives"],
+            )
         ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens, [-1, longest]), tf.reshape(written.lengths, [-1]))
         texts = tf.reshape(tokenizer.detokenize(ids), [rows, options["alternatives"]])
         answers = {

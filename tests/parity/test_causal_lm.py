@@ -85,7 +85,7 @@ def test_both_write_the_same(ours, theirs):
         eos_token_id=SEP, pad_token_id=SEP,
     ).numpy()  # fmt: skip
     found = sample(
-        ours.step, ours.empty_past(3, 1), tf.ragged.constant(beginnings, tf.int32, row_splits_dtype=tf.int64),
+        ours.step, ours.empty_past(3), tf.ragged.constant(beginnings, tf.int32, row_splits_dtype=tf.int64),
         tf.constant(["a"] * 3), SEP, 20, 1, 1, 1.0, 1.0,
     )  # fmt: skip
     for row, (written,) in zip(expected.tolist(), found.to_list(), strict=True):

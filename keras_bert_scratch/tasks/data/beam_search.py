@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.data.decoding_loop import Step, growing, one_loop
+from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
+from keras_bert_scratch.tasks.data.top_k import top_k
+
+# (tokens `(rows, beams)`, position, past, visible, source) to logits `(rows, beams, vocab_size)` of what comes next,
+# and the past with this position.
+Step = Callable[[tf.Tensor, tf.Tensor, Any, tf.Tensor, Any], tuple[tf.Tensor, Any]]
+
+
+SHARE_THAT_LEAVES = 8  # rows leave the batch when at least one in so many is done: to copy the rest costs time, too
 
 
 class Written(NamedTuple):
@@ -34,7 +43,8 @@ def length_penalty(num_tokens: Any, alpha: float) -> Any:
 
 def beam_search(
     step: Step,
-    state: Any,
+    past: Any,
+    source: Any,
     rows: tf.Tensor,
     start: int,
     end: int,
@@ -47,11 +57,14 @@ def beam_search(
 
     A row is done when no text that is still being written can come to a better score than those that are wanted,
     however it goes on: so a longer text that scores better wins over a shorter one that ended first, and what a row
-    gets does not depend on the others of its batch.
+    gets does not depend on the others of its batch. Rows that are done leave the batch.
 
     Args:
         step: gives the logits of what comes next.
-        state: nested tensors `(rows, any, beams, ...)`, which `step` reads and renews; they may grow along axis 3.
+        past: nested tensors `(rows, any, 0, ...)`, which `step` reads, and to which it joins an entry of each beam on
+            axis 2. Entries stay where they are when one beam parts into two and another ends: `visible`, bool
+            `(rows, beams, n + beams)`, tells which are of each beam's own text, of the past and of this step.
+        source: nested tensors `(rows, ...)`, which `step` reads.
         rows: int scalar. How many texts to write.
         start, end: the tokens that a text starts with and ends with.
         max_tokens: int. The longest text, its end included. A text that reaches it without one is cut off, and counts
@@ -63,76 +76,114 @@ def beam_search(
     # Even if all beams end, as many go on; a single one just takes the likeliest token.
     num_candidates = 2 * beams if beams > 1 else 1
     shape = tf.stack([rows, wanted])
-    alive = tf.tile([[0.0] + [-float("inf")] * (beams - 1)], [rows, 1])  # all beams are alike at the start
+    nothing = Written(
+        tf.zeros(tf.stack([rows, wanted, max_tokens]), tf.int32) + end,
+        tf.zeros(shape, tf.int32),
+        tf.fill(shape, -float("inf")),
+    )
     loop = {
         "position": tf.constant(0),
+        "row": tf.range(rows),  # of those that are still in the batch
         "alive_tokens": tf.fill(tf.stack([rows, beams, 1]), start),
-        "alive": alive,
-        "tokens": tf.zeros(tf.stack([rows, wanted, max_tokens]), tf.int32) + end,
-        "lengths": tf.zeros(shape, tf.int32),
-        "scores": tf.fill(shape, -float("inf")),
-        "state": state,
+        # All beams are alike at the start.
+        "alive": tf.tile([[0.0] + [-float("inf")] * (beams - 1)], [rows, 1]),
+        "ended": nothing,
+        "past": past,
+        "visible": tf.zeros(tf.stack([rows, beams, 0]), tf.bool),
+        "source": source,
+        "found": nothing,  # of all rows, once they have left
     }
 
-    def goes_on(loop: dict[str, Any]) -> tf.Tensor:
+    def undecided(loop: dict[str, Any]) -> tf.Tensor:
         # A log-probability only falls; its quotient falls least at the longest, with alpha below 0 at the next token.
         longest = max_tokens if alpha >= 0 else loop["position"] + 1
-        possible = loop["alive"][:, 0] / length_penalty(longest, alpha)
-        return (loop["position"] < max_tokens) & tf.reduce_any(possible > loop["scores"][:, -1])
+        return loop["alive"][:, 0] / length_penalty(longest, alpha) > loop["ended"].scores[:, -1]
+
+    def goes_on(loop: dict[str, Any]) -> tf.Tensor:
+        return (loop["position"] < max_tokens) & tf.reduce_any(undecided(loop))
 
     def write(loop: dict[str, Any]) -> tuple[dict[str, Any]]:
         position = loop["position"]
-        logits, state = step(loop["alive_tokens"][:, :, -1], position, loop["state"])
-        vocab_size = logits.shape[-1]
-        log_probs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-        candidates = tf.reshape(loop["alive"][:, :, None] + log_probs, [-1, beams * vocab_size])
-        totals, chosen = tf.math.top_k(candidates, num_candidates)
-        beam, token = chosen // vocab_size, chosen % vocab_size
+        own = tf.tile(tf.eye(beams, dtype=tf.bool)[None], [tf.size(loop["row"]), 1, 1])
+        visible = tf.concat([loop["visible"], own], axis=2)
+        logits, past = step(loop["alive_tokens"][:, :, -1], position, loop["past"], visible, loop["source"])
+        # More of one beam than it can take in all need not be looked at.
+        log_probs, tokens = _likeliest(tf.cast(logits, tf.float32), min(num_candidates, logits.shape[-1]))
+        totals, chosen = top_k(_joined(loop["alive"][:, :, None] + log_probs), num_candidates)
+        token = tf.gather(_joined(tokens), chosen, batch_dims=1)
+        beam = chosen // tokens.shape[2]
         ended = token == end
 
         so_far = tf.gather(loop["alive_tokens"], beam, batch_dims=1)
         text = tf.pad(so_far[:, :, 1:], [[0, 0], [0, 0], [0, max_tokens - position]], constant_values=end)
         # An end counts if nothing better takes all beams, as in fairseq and transformers; else short texts win.
         counts = ended & (tf.range(num_candidates) < beams)
-        of_ended = tf.where(counts, totals / length_penalty(position + 1, alpha), -float("inf"))
-        scores, best = tf.math.top_k(tf.concat([loop["scores"], of_ended], axis=1), wanted)
-        lengths = tf.concat([loop["lengths"], tf.fill(tf.stack([rows, num_candidates]), position)], axis=1)
-        tokens = tf.concat([loop["tokens"], tf.ensure_shape(text, [None, num_candidates, max_tokens])], axis=1)
+        scores = tf.where(counts, totals / length_penalty(position + 1, alpha), -float("inf"))
+        text = tf.ensure_shape(text, [None, num_candidates, max_tokens])
 
         alive, going = tf.math.top_k(tf.where(ended, -float("inf"), totals), beams)
         beam, token = (tf.gather(values, going, batch_dims=1) for values in (beam, token))
         so_far = tf.gather(loop["alive_tokens"], beam, batch_dims=1)
-        return (
-            {
-                "position": position + 1,
-                "alive_tokens": tf.concat([so_far, token[:, :, None]], axis=2),
-                "alive": alive,
-                "tokens": tf.gather(tokens, best, batch_dims=1),
-                "lengths": tf.gather(lengths, best, batch_dims=1),
-                "scores": scores,
-                "state": tf.nest.map_structure(lambda values: tf.gather(values, beam, axis=2, batch_dims=1), state),
-            },
-        )
+        loop = {
+            **loop,
+            "position": position + 1,
+            "alive_tokens": tf.concat([so_far, token[:, :, None]], axis=2),
+            "alive": alive,
+            "ended": _best(loop["ended"], Written(text, tf.fill(tf.shape(ended), position), scores), wanted),
+            "past": past,
+            "visible": tf.gather(visible, beam, batch_dims=1),
+        }
+        remain = tf.cast(tf.where(undecided(loop))[:, 0], tf.int32)
+        few = SHARE_THAT_LEAVES * tf.size(remain) <= (SHARE_THAT_LEAVES - 1) * tf.size(loop["row"])
+        return (tf.cond(few, lambda: _only(loop, remain), lambda: loop),)
 
     shapes = {
         "position": tf.TensorShape([]),
+        "row": tf.TensorShape([None]),
         "alive_tokens": tf.TensorShape([None, beams, None]),
         "alive": tf.TensorShape([None, beams]),
-        **{name: tf.TensorShape([None, wanted]) for name in ("lengths", "scores")},
-        "tokens": tf.TensorShape([None, wanted, max_tokens]),
-        "state": tf.nest.map_structure(growing, state),
+        "past": tf.nest.map_structure(growing, past),
+        "visible": tf.TensorShape([None, beams, None]),
+        "source": tf.nest.map_structure(lambda values: tf.TensorShape([None, *values.shape[1:]]), source),
+        **dict.fromkeys(("ended", "found"), tf.nest.map_structure(lambda values: values.shape, nothing)),
     }
     (loop,) = one_loop(goes_on, write, (loop,), (shapes,))
-    return _with_cut_off(loop, max_tokens, end, wanted, alpha)
-
-
-def _with_cut_off(loop: dict[str, Any], max_tokens: int, end: int, wanted: int, alpha: float) -> Written:
-    """The best of the texts that ended and of those that were cut off."""
+    # A search that stopped before has cut nothing off.
+    scores = tf.where(loop["position"] == max_tokens, loop["alive"] / length_penalty(max_tokens, alpha), -float("inf"))
     room = max_tokens + 1 - tf.shape(loop["alive_tokens"])[2]
     text = tf.pad(loop["alive_tokens"][:, :, 1:], [[0, 0], [0, 0], [0, room]], constant_values=end)
-    # A search that stopped before has cut nothing off.
-    cut = tf.where(loop["position"] == max_tokens, loop["alive"] / length_penalty(max_tokens, alpha), -float("inf"))
-    scores, best = tf.math.top_k(tf.concat([loop["scores"], cut], axis=1), wanted)
-    lengths = tf.concat([loop["lengths"], tf.fill(tf.shape(cut), loop["position"])], axis=1)
-    tokens = tf.concat([loop["tokens"], text], axis=1)
+    cut_off = Written(text, tf.fill(tf.shape(scores), loop["position"]), scores)
+    return _filed(loop["found"], loop["row"], _best(loop["ended"], cut_off, wanted))
+
+
+def _likeliest(logits: tf.Tensor, num_tokens: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log-probabilities of the likeliest tokens, and these tokens, `(rows, beams, num_tokens)` each."""
+    values, tokens = top_k(logits, num_tokens)
+    top = values[:, :, :1]
+    total = tf.reduce_sum(tf.exp(logits - top), axis=-1, keepdims=True)
+    return values - top - tf.math.log(total), tokens
+
+
+def _joined(values: tf.Tensor) -> tf.Tensor:
+    """`(rows, beams, n)` to `(rows, beams * n)`."""
+    return tf.reshape(values, [-1, values.shape[1] * values.shape[2]])
+
+
+def _best(some: Written, others: Written, wanted: int) -> Written:
+    """The best of two lots of texts."""
+    tokens, lengths, scores = (tf.concat(values, axis=1) for values in zip(some, others, strict=True))
+    scores, best = tf.math.top_k(scores, wanted)
     return Written(tf.gather(tokens, best, batch_dims=1), tf.gather(lengths, best, batch_dims=1), scores)
+
+
+def _only(loop: dict[str, Any], remain: tf.Tensor) -> dict[str, Any]:
+    """The loop with some of its rows; of the others the best texts are filed under their numbers."""
+    names = ("row", "alive_tokens", "alive", "ended", "past", "visible", "source")
+    rest = tf.nest.map_structure(lambda values: tf.gather(values, remain), {name: loop[name] for name in names})
+    return {**loop, **rest, "found": _filed(loop["found"], loop["row"], loop["ended"])}
+
+
+def _filed(found: Written, row: tf.Tensor, written: Written) -> Written:
+    """`found` with what some of its rows have written."""
+    changes = (tf.tensor_scatter_nd_update(old, row[:, None], new) for old, new in zip(found, written, strict=True))
+    return Written(*changes)

@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from keras_bert_scratch.text.vocabulary import CLS, MASK, PAD, UNK, Vocabulary
 
-# (tokens `(rows, n)`, position, state) to logits `(rows, n, vocab_size)` of what comes next, and the state.
-Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 NEVER_WRITTEN = (PAD, UNK, CLS, MASK)
 
 
@@ -42,5 +40,5 @@ def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], varia
 
 
 def growing(values: tf.Tensor) -> tf.TensorShape:
-    """The shape of a state at every step: any number of rows, any size of axis 3."""
-    return tf.TensorShape([None if axis in (0, 3) else size for axis, size in enumerate(values.shape)])
+    """The shape of keys or values at every step: any number of rows, any size of axis 2."""
+    return tf.TensorShape([None if axis in (0, 2) else size for axis, size in enumerate(values.shape)])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.data.decoding_loop import Step, growing, one_loop
+from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
+from keras_bert_scratch.tasks.data.top_k import top_k as top_tokens
+
+# (tokens `(texts,)`, position, state) to logits `(texts, vocab_size)` of what comes next, and the state.
+Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 
 RANDOM_BITS = 1 << 24  # as many as float32 tells apart
 
@@ -29,7 +34,7 @@ def choose(logits: tf.Tensor, uniform: tf.Tensor, top_k: int, top_p: float, temp
         [[0], [1], [2]]
     """
     num_tokens = min(top_k, logits.shape[-1]) if top_k else logits.shape[-1]
-    values, tokens = tf.math.top_k(logits / temperature, num_tokens)
+    values, tokens = top_tokens(logits / temperature, num_tokens)
     probabilities = tf.nn.softmax(values)
     before = tf.cumsum(probabilities, axis=-1, exclusive=True)
     probabilities = tf.where(before < top_p, probabilities, 0.0)
@@ -57,7 +62,8 @@ def sample(
 
     Args:
         step: gives the logits of what comes next.
-        state: nested tensors `(rows, any, continuations, ...)`, which `step` reads and renews; they grow along axis 3.
+        state: nested tensors `(rows * continuations, any, n, ...)`, which `step` reads and renews; they grow along
+            axis 2.
         beginnings: int32 `(rows, None)`. At least one token each.
         keys: strings `(rows,)`. What the random numbers are hashes of.
         end: the token that a text ends with.
@@ -67,37 +73,34 @@ def sample(
 
     Returns: int32 `(rows, continuations, None)`: what was written behind the beginnings, without the end.
     """
-    rows, lengths = beginnings.nrows(tf.int32), tf.cast(beginnings.row_lengths(), tf.int32)
-    given = tf.pad(beginnings.to_tensor(), [[0, 0], [0, 1]])
-    shape = tf.stack([rows, continuations])
-    numbers = tf.broadcast_to(tf.strings.as_string(tf.range(continuations)), shape)
-    keys = tf.strings.join([tf.broadcast_to(keys[:, None], shape), numbers], separator="/")
+    rows = beginnings.nrows(tf.int32)
+    texts = tf.gather(beginnings, tf.repeat(tf.range(rows), continuations))
+    lengths = tf.cast(texts.row_lengths(), tf.int32)
+    given = tf.pad(texts.to_tensor(), [[0, 0], [0, 1]])
+    numbers = tf.tile(tf.strings.as_string(tf.range(continuations)), [rows])
+    keys = tf.strings.join([tf.repeat(keys, continuations), numbers], separator="/")
 
     def goes_on(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> tf.Tensor:
         return (position + 1 < max_tokens) & ~tf.reduce_all(done)
 
     def write(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> Any:
-        logits, state = step(texts[:, :, -1], position, state)
+        logits, state = step(texts[:, -1], position, state)
         key = tf.strings.join([keys, tf.strings.as_string(position)], separator="/")
         uniform = tf.cast(tf.strings.to_hash_bucket_fast(key, RANDOM_BITS), tf.float32) / RANDOM_BITS
         token = tf.where(done, end, choose(tf.cast(logits, tf.float32), uniform, top_k, top_p, temperature))
-        following = tf.minimum(position + 1, tf.shape(given)[1] - 1)
-        is_given = (position + 1 < lengths)[:, None]
-        token = tf.where(is_given, given[:, following][:, None], token)
+        is_given = position + 1 < lengths
+        token = tf.where(is_given, given[:, tf.minimum(position + 1, tf.shape(given)[1] - 1)], token)
         done |= ~is_given & (token == end)
-        return position + 1, tf.concat([texts, token[:, :, None]], axis=2), done, state
+        return position + 1, tf.concat([texts, token[:, None]], axis=1), done, state
 
-    first = tf.repeat(given[:, :1], continuations, axis=1)[:, :, None]
     shapes = (
         tf.TensorShape([]),
-        tf.TensorShape([None, continuations, None]),
-        tf.TensorShape([None, continuations]),
+        tf.TensorShape([None, None]),
+        tf.TensorShape([None]),
         tf.nest.map_structure(growing, state),
     )
-    loop = (tf.constant(0), first, tf.zeros(shape, tf.bool), state)
+    loop = (tf.constant(0), given[:, :1], tf.zeros_like(lengths, tf.bool), state)
     _, texts, _, _ = one_loop(goes_on, write, loop, shapes)
-    positions = tf.range(tf.shape(texts)[2])
-    written = (positions[None, None, :] >= lengths[:, None, None]) & (texts != end)
-    flat = tf.reshape(texts, [-1, tf.shape(texts)[2]])
-    new = tf.ragged.boolean_mask(flat, tf.reshape(written, tf.shape(flat)))
+    written = (tf.range(tf.shape(texts)[1]) >= lengths[:, None]) & (texts != end)
+    new = tf.ragged.boolean_mask(texts, written)
     return tf.RaggedTensor.from_uniform_row_length(new, continuations, nrows=tf.cast(rows, tf.int64))

@@ -20,26 +20,31 @@ def logits_after(row: int, tokens: tuple[int, ...]) -> np.ndarray:
     return logits
 
 
-def step(tokens, position, state):
-    """Its state is the row's number, `(rows, 1, beams)`, and the text so far, `(rows, 1, beams, length)`."""
-    row, text = state
-    text = tf.concat([text, tokens[:, None, :, None]], axis=3)
+def own_texts(tokens, past, visible):
+    """What a beam sees of all that was joined, `(rows, beams, positions)`; and all, `(rows, 1, n)`."""
+    past = tf.concat([past, tokens[:, None]], axis=2)
+    counts = tf.reduce_sum(tf.cast(visible, tf.int32), axis=2)
+    everything = tf.repeat(past, tf.shape(tokens)[1], axis=1)
+    return tf.reshape(everything[visible], tf.concat([tf.shape(tokens), counts[:1, 0]], axis=0)), past
+
+
+def step(tokens, position, past, visible, source):
+    """Its source is the row's number."""
+    texts, past = own_texts(tokens, past, visible)
 
     def ask(rows, texts):
-        flat = zip(rows.ravel(), texts.reshape(rows.size, -1), strict=True)
-        logits = np.array([logits_after(row, tuple(text)) for row, text in flat], np.float32)
-        return logits.reshape(rows.shape[0], rows.shape[2], VOCABULARY)
+        logits = [[logits_after(row, tuple(text)) for text in beams] for row, beams in zip(rows, texts, strict=True)]
+        return np.array(logits, np.float32)
 
-    logits = tf.numpy_function(ask, [row, text], tf.float32)
-    return tf.ensure_shape(logits, [None, None, VOCABULARY]), (row, text)
+    logits = tf.numpy_function(ask, [source, texts], tf.float32)
+    return tf.ensure_shape(logits, [None, tokens.shape[1], VOCABULARY]), past
 
 
 def searched(
     rows: list[int], max_tokens: int, beams: int, alpha: float, wanted: int | None = None
 ) -> list[list[tuple[tuple[int, ...], float]]]:
-    numbers = tf.tile(tf.reshape(rows, [-1, 1, 1]), [1, 1, beams])
-    state = (numbers, tf.zeros([len(rows), 1, beams, 0], tf.int32))
-    found = beam_search(step, state, tf.constant(len(rows)), START, END, max_tokens, beams, alpha, wanted or beams)
+    past, source, count = tf.zeros([len(rows), 1, 0], tf.int32), tf.constant(rows), tf.constant(len(rows))
+    found = beam_search(step, past, source, count, START, END, max_tokens, beams, alpha, wanted or beams)
     return [
         [
             (tuple(text[:length].tolist()), float(score))
@@ -119,15 +124,15 @@ def test_a_row_alone_gets_what_it_gets_among_others():
 def made_of(table: dict[tuple[int, ...], list[float]]):
     """A decoder that says these probabilities after these tokens."""
 
-    def step(tokens, position, state):
-        text = tf.concat([state, tokens[:, None, :, None]], axis=3)
+    def step(tokens, position, past, visible, source):
+        texts, past = own_texts(tokens, past, visible)
 
         def ask(texts):
             flat = texts.reshape(-1, texts.shape[-1])
             found = [np.log(table.get(tuple(text[1:]), [1e-9, 1.0, 1e-9, 1e-9])) for text in flat.tolist()]
-            return np.array(found, np.float32).reshape(texts.shape[0], texts.shape[2], 4)
+            return np.array(found, np.float32).reshape(*texts.shape[:2], 4)
 
-        return tf.ensure_shape(tf.numpy_function(ask, [text], tf.float32), [None, None, 4]), text
+        return tf.ensure_shape(tf.numpy_function(ask, [texts], tf.float32), [None, tokens.shape[1], 4]), past
 
     return step
 
@@ -147,21 +152,21 @@ LONG = {(): [1e-9, 0.3, 0.4, 0.3], (2,): [1e-9] * 3 + [1.0], (2, 3): [1e-9, 1e-9
 
 @pytest.mark.parametrize(("alpha", "expected"), [(0.0, [2, 3, 2]), (1.0, [2, 3, 2]), (-4.0, [])])
 def test_a_longer_text_that_scores_better_wins_over_one_that_ended_first(alpha, expected):
-    state = tf.zeros([1, 1, 2, 0], tf.int32)
-    found = beam_search(made_of(LONG), state, tf.constant(1), START, END, 8, 2, alpha)
+    past = tf.zeros([1, 1, 0], tf.int32)
+    found = beam_search(made_of(LONG), past, (), tf.constant(1), START, END, 8, 2, alpha)
     assert found.tokens[0, 0, : int(found.lengths[0, 0])].numpy().tolist() == expected
 
 
 def test_a_text_without_end_is_cut_off():
     endless = {(2,) * n: [1e-9, 1e-9, 1.0, 1e-9] for n in range(9)}
-    state = tf.zeros([1, 1, 2, 0], tf.int32)
-    found = beam_search(made_of(endless), state, tf.constant(1), START, END, 5, 2, 0.0)
+    past = tf.zeros([1, 1, 0], tf.int32)
+    found = beam_search(made_of(endless), past, (), tf.constant(1), START, END, 5, 2, 0.0)
     assert found.tokens[0, 0].numpy().tolist() == [2] * 5
     assert found.lengths[0].numpy().tolist()[0] == 5
 
 
 def test_the_end_is_a_token_of_the_penalty():
     assert float(length_penalty(1, 2.0)) == 1.0
-    state = tf.zeros([1, 1, 1, 0], tf.int32)
-    found = beam_search(made_of({(): [1e-9, 0.5, 0.25, 0.25]}), state, tf.constant(1), START, END, 3, 1, 1.0)
+    past = tf.zeros([1, 1, 0], tf.int32)
+    found = beam_search(made_of({(): [1e-9, 0.5, 0.25, 0.25]}), past, (), tf.constant(1), START, END, 3, 1, 1.0)
     assert float(found.scores[0, 0]) == pytest.approx(math.log(0.5), rel=1e-5)

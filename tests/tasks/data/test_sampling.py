@@ -53,17 +53,17 @@ def logits_after(tokens: tuple[int, ...]) -> np.ndarray:
 
 
 def step(tokens, position, text):
-    text = tf.concat([text, tokens[:, None, :, None]], axis=3)
+    text = tf.concat([text, tokens[:, None, None]], axis=2)
 
     def ask(texts):
         found = [logits_after(tuple(one)) for one in texts.reshape(-1, texts.shape[-1]).tolist()]
-        return np.array(found, np.float32).reshape(texts.shape[0], texts.shape[2], SIZE)
+        return np.array(found, np.float32).reshape(len(texts), SIZE)
 
-    return tf.ensure_shape(tf.numpy_function(ask, [text], tf.float32), [None, None, SIZE]), text
+    return tf.ensure_shape(tf.numpy_function(ask, [text], tf.float32), [None, SIZE]), text
 
 
 def sampled(beginnings: list[list[int]], keys: list[str], max_tokens=9, continuations=3, top_k=0) -> list:
-    state = tf.zeros([len(beginnings), 1, continuations, 0], tf.int32)
+    state = tf.zeros([len(beginnings) * continuations, 1, 0], tf.int32)
     ragged = tf.ragged.constant(beginnings, tf.int32, row_splits_dtype=tf.int64)
     found = sample(step, state, ragged, tf.constant(keys), END, max_tokens, continuations, top_k, 1.0, 1.0)
     return found.to_list()
