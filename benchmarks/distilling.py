@@ -1,7 +1,7 @@
 """What a teacher is worth to a small student, pretrained or not: the four corners of Turc et al. (2019).
 
     python benchmarks/distilling.py TEACHER STUDENT TRAIN DEV [--text UNLABELLED.txt] [--sentences 60000] [--seeds 5]
-        [--epochs 4] [--rate 7e-4] [--soft-epochs 8] [--after-epochs 1] [--after-rate 2e-4] [--temperature 2]
+        [--epochs 4] [--rate 7e-4] [--soft-epochs 4] [--after-epochs 1] [--after-rate 2e-4] [--temperature 2]
 
 TEACHER is a fine-tuned classifier of `sentence`, STUDENT a run of `keras-bert pretrain`; TRAIN and DEV are tables of
 `sentence` and `label`. A student is fine-tuned on TRAIN for EPOCHS; or it learns first what the teacher says of the
@@ -48,7 +48,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Learning rate, but after distillation.")] = 7e-4,
     after_rate: Annotated[float, typer.Option(help="Learning rate on labels after distillation.")] = 2e-4,
     after_epochs: Annotated[float, typer.Option(help="Epochs on labels after distillation.")] = 1,
-    soft_epochs: Annotated[float, typer.Option(help="Epochs of distillation.")] = 8,
+    soft_epochs: Annotated[float, typer.Option(help="Epochs of distillation.")] = 4,
     temperature: Annotated[float, typer.Option(help="Of distillation.")] = 2.0,
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 64,
 ) -> None:

@@ -78,5 +78,4 @@ class BertCausalLM(OnBackbone, keras.Model):
         for block, of_block in zip(self.backbone.encoder_blocks, past, strict=True):
             x, of_block = block.step(x, of_block)
             new_past.append(of_block)
-        logits = self.next_token_head(x, self.backbone.embeddings.token_embedding)
-        return ops.squeeze(logits, 1), new_past
+        return self.next_token_head(ops.squeeze(x, 1), self.backbone.embeddings.token_embedding), new_past

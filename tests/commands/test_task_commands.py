@@ -95,7 +95,9 @@ GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice"
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("task", ROADS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.slow) if task == "translation" else task for task in ROADS]
+)
 def test_a_task_goes_from_file_to_answers(task, records):
     labelled, asked, flags, metric = ROADS[task]
     train = "train.conll" if task == "ner" else "train.jsonl"

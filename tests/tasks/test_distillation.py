@@ -148,7 +148,9 @@ LABELS = {
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("task", ROWS)
+@pytest.mark.parametrize(
+    "task", [task if task in ("ner", "choice") else pytest.param(task, marks=pytest.mark.slow) for task in ROWS]
+)
 def test_every_task_that_has_logits(task, small, tokenizer):
     """Of a teacher of random weights: a student of the same size comes nearer to what it says than it began."""
     data = {**ROWS[task], **LABELS[task]}

@@ -66,6 +66,7 @@ def test_every_window_learns_the_label_of_its_text(letters):
     assert sorted(seen) == sorted([*((window, 1) for window in windows), ("ab", 0)])
 
 
+@pytest.mark.slow
 def test_what_stands_at_the_end_of_a_long_text_is_learnt(small, letters, tmp_path):
     """The word that decides stands behind the first row; the exported model finds it, too."""
     draws = np.random.default_rng(0)

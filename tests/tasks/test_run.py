@@ -197,7 +197,7 @@ def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monk
     monkeypatch.setattr(TrainFunction, "_replica_step", counted)
     words = " ".join(animals["text"])
     uneven = {"text": [words[: 7 * number] for number in range(1, 31)], "label": ["even", "odd"] * 15}
-    tuned(small, tokenizer, uneven, batch_size=2, max_length=64)
+    tuned(small, tokenizer, uneven, epochs=1, batch_size=2, max_length=64)
     assert traced == [None]
 
 

@@ -80,8 +80,13 @@ VARIANTS = {
 }
 
 
+# Others learn and are exported in test_translation, test_task_commands and test_ner_options; a pair is classified as
+# a text is.
+SLOW = ("pair-classification", "multi-label", "translation", CHAINS)
+
+
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name == CHAINS else name for name in VARIANTS]
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in VARIANTS]
 )
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     task, options = VARIANTS[request.param]

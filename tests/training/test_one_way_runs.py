@@ -17,7 +17,7 @@ from keras_bert_scratch.training.pretraining import evaluate_pretrained
 @pytest.mark.parametrize(
     ("direction", "packing"),
     [
-        pytest.param("left-to-right", False, id="left-to-right, rows"),
+        pytest.param("left-to-right", False, id="left-to-right, rows", marks=pytest.mark.slow),
         pytest.param("left-to-right", True, id="left-to-right, packed rows", marks=pytest.mark.slow),
         pytest.param("right-to-left", False, id="right-to-left, rows", marks=pytest.mark.slow),
         pytest.param("right-to-left", True, id="right-to-left, packed rows"),
