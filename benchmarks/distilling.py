@@ -1,7 +1,8 @@
 """What a teacher is worth to a small student, pretrained or not: the four corners of Turc et al. (2019).
 
     python benchmarks/distilling.py TEACHER STUDENT TRAIN DEV [--text UNLABELLED.txt] [--sentences 60000] [--seeds 5]
-        [--epochs 4] [--rate 7e-4] [--soft-epochs 4] [--after-epochs 1] [--after-rate 2e-4] [--temperature 2]
+        [--begin pretrained,random] [--epochs 4] [--rate 7e-4] [--soft-epochs 4] [--after-epochs 1] [--after-rate 2e-4]
+        [--temperature 2]
 
 TEACHER is a fine-tuned classifier of `sentence`, STUDENT a run of `keras-bert pretrain`; TRAIN and DEV are tables of
 `sentence` and `label`. A student is fine-tuned on TRAIN for EPOCHS; or it learns first what the teacher says of the
@@ -51,6 +52,7 @@ def main(
     soft_epochs: Annotated[float, typer.Option(help="Epochs of distillation.")] = 4,
     temperature: Annotated[float, typer.Option(help="Of distillation.")] = 2.0,
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 64,
+    begin: Annotated[str, typer.Option(help="What students begin with.")] = "pretrained,random",
 ) -> None:
     """Prints each run's accuracy, and then each start's mean without and with a teacher."""
     labelled, measured = (read_table(table, COLUMNS).columns for table in (train, dev))
@@ -70,7 +72,8 @@ def main(
     print(f"{len(labelled['text']):,} labelled sentences, {len(unlabelled['text']):,} to ask the teacher about")
     print(f"teacher: {kbs.evaluate(teacher, measured)['accuracy']:.1%}", flush=True)
     starts = {"pretrained": student, "random": read_checkpoint(student).config.replace(initializer_range=0.02)}
-    for name, start in starts.items():
+    for name in begin.split(","):
+        start = starts[name]
         found: list[tuple[float, float, float]] = []
         for seed in range(seeds):
             began = time.perf_counter()
