@@ -190,22 +190,12 @@ class Translation(Task):
 
         longest = min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
         start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
+        past, alternatives = model.empty_past(rows), options["alternatives"]
         bias_of_tokens = model.next_token_head.bias
         with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
-            written = beam_search(
-                model.step,
-                model.empty_past(rows),
-                outputs,
-                rows,
-                start,
-                end,
-                longest,
-                beams,
-                alpha,
-                options["alternatives"],
-            )
+            written = beam_search(model.step, past, outputs, rows, start, end, longest, beams, alpha, alternatives)
         ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens, [-1, longest]), tf.reshape(written.lengths, [-1]))
-        texts = tf.reshape(tokenizer.detokenize(ids), [rows, options["alternatives"]])
+        texts = tf.reshape(tokenizer.detokenize(ids), [rows, alternatives])
         answers = {
             "translations": tf.where(features.notes["is_empty"][:, None], "", texts),
             "scores": written.scores,

@@ -9,6 +9,7 @@ from commands.calls import keras_bert, refused
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
 
 TEXTS = ["the heron", "Day 2: the otter crosses", "", "the " * 40]
 
@@ -45,6 +46,18 @@ def test_the_perplexity_is_that_of_all_pieces(model):
     mean = sum(answer["log_likelihood"] for answer in answers) / sum(answer["num_pieces"] for answer in answers)
     assert found["perplexity"] == pytest.approx(math.exp(-mean), rel=1e-4)
     assert found["loss"] == pytest.approx(-mean, rel=1e-4)
+
+
+def test_what_no_text_holds_is_never_written(model, tokenizer):
+    """However likely it is."""
+    asked, bias = model.asking(continuations=3, max_new_tokens=6), model.model.next_token_head.bias
+    expected, before = asked.predict({"text": TEXTS}), bias.numpy()
+    likely = before.copy()
+    likely[[tokenizer.vocabulary.id(token) for token in NEVER_WRITTEN]] = 50.0
+    bias.assign(likely)
+    found = asked.predict({"text": TEXTS})
+    bias.assign(before)
+    assert [row["continuations"] for row in found] == [row["continuations"] for row in expected]
 
 
 def test_continuations_do_not_depend_on_the_batch(model):

@@ -80,8 +80,7 @@ VARIANTS = {
 }
 
 
-# Others learn and are exported in test_translation, test_task_commands and test_ner_options; a pair is classified as
-# a text is.
+# Others learn and are exported in test_translation and test_task_commands; a pair is classified as a text is.
 SLOW = ("pair-classification", "multi-label", "translation", CHAINS)
 
 

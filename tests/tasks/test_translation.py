@@ -1,5 +1,6 @@
 """Translation: what is taught, what is searched for, and where a translator starts."""
 
+import types
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from tasks.conftest import QUICK
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.serving.saved_model import SavedModel
+from keras_bert_scratch.tasks import fine_tuned
 from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
+from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.registry import get_task
 
 TASK = get_task("translation")
@@ -142,6 +145,41 @@ def written_without_a_cache(translator, text: str) -> str:
     return (
         tokenizer.target.detokenize([[token for token in tokens[1:] if token != vocabulary.sep_id]]).numpy()[0].decode()
     )
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_what_no_text_holds_is_never_written(translator, beams):
+    """However likely it is."""
+    bias, vocabulary = translator.model.next_token_head.bias, translator.tokenizer.target.vocabulary
+    expected, before = [row["translation"] for row in translated(translator, SOURCES, beams=beams)], bias.numpy()
+    likely = before.copy()
+    likely[[vocabulary.id(token) for token in NEVER_WRITTEN]] = 50.0
+    bias.assign(likely)
+    found = [row["translation"] for row in translated(translator, SOURCES, beams=beams)]
+    bias.assign(before)
+    assert found == expected
+
+
+@pytest.mark.parametrize(("sizes", "rows"), [((4, 256, 64, 4), 256), ((4, 256, 128, 4), 128), ((12, 768, 512, 4), 16)])
+def test_as_many_rows_together_as_memory_allows(sizes, rows):
+    num_layers, hidden_size, max_length, beams = sizes
+    config = kbs.BertConfig(num_layers=num_layers, hidden_size=hidden_size)
+    model = types.SimpleNamespace(decoder_config=config)
+    spec = kbs.Spec("translation", ("source",), max_length, options=options(beams=beams))
+    assert TASK.batch_size(spec, model) == rows
+
+
+def test_rows_are_asked_about_together(translator, monkeypatch):
+    seen = []
+
+    def batches(lengths, size, windows):
+        seen.append(size)
+        return sorted_batches(lengths, size, windows)
+
+    monkeypatch.setattr(fine_tuned, "sorted_batches", batches)
+    translated(translator, SOURCES[:2])
+    translator.evaluation_of({name: values[:2] for name, values in ROWS.items()})
+    assert seen == [256, fine_tuned.BATCH_SIZE]  # a loss needs the logits of all positions
 
 
 ODD = ["rot rot rot rot", "Neu, neu", "xyz", "rot " * 30]

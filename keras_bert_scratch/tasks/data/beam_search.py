@@ -170,7 +170,7 @@ def _joined(values: tf.Tensor) -> tf.Tensor:
 
 
 def _best(some: Written, others: Written, wanted: int) -> Written:
-    """The best of two lots of texts."""
+    """The best texts of two sets."""
     tokens, lengths, scores = (tf.concat(values, axis=1) for values in zip(some, others, strict=True))
     scores, best = tf.math.top_k(scores, wanted)
     return Written(tf.gather(tokens, best, batch_dims=1), tf.gather(lengths, best, batch_dims=1), scores)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 BLOCK = 64  # values
+FEWEST_BLOCKS = 4  # for each value that is wanted; with fewer nothing is gained
 
 
 def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `tf.math.top_k` gives, four times as fast for some of many.
+    """What `tf.math.top_k` gives, faster for a few of many: three to four times for 8 of 8,000 or of 30,522.
 
     The `k` highest values lie in the `k` blocks of the highest maxima, so that only these are looked through.
 
@@ -23,7 +24,7 @@ def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
         [[[5.0, 5.0, 3.0]], [[1, 2, 3]]]
     """
     num_blocks = -(-values.shape[-1] // BLOCK)
-    if k == 1 or num_blocks <= k:
+    if k == 1 or num_blocks < FEWEST_BLOCKS * k:
         return tf.math.top_k(values, k)
     axes, shape = len(values.shape) - 1, tf.shape(values)[:-1]
     padding = [[0, 0]] * axes + [[0, num_blocks * BLOCK - values.shape[-1]]]

@@ -8,7 +8,7 @@ from keras_bert_scratch.tasks.data.top_k import BLOCK, top_k
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])
-@pytest.mark.parametrize("size", [5 * BLOCK, 9 * BLOCK, 9 * BLOCK + 1, 20 * BLOCK - 1])
+@pytest.mark.parametrize("size", [5 * BLOCK, 32 * BLOCK, 32 * BLOCK + 1, 50 * BLOCK - 1])
 @pytest.mark.parametrize("of", [4, 100_000])
 def test_values_and_places_are_those_of_tensorflow(k, size, of):
     """Of few different values many are equal; there the first counts."""
