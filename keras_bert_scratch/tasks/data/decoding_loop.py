@@ -35,8 +35,15 @@ def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], varia
     so it is optimized by itself, and multiplies matrices by oneDNN.
     """
     body = tf.function(write, autograph=False, experimental_attributes={"_noinline": True})
+
+    def one_step(*state: Any) -> Any:
+        # The loop stays one operation by this setting alone. A step under it would hold a thread while it waits for
+        # its own parts, so that with as many callers as threads none would ever end.
+        with tf.experimental.function_executor_type(""):
+            return body(*state)
+
     with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-        return tf.while_loop(goes_on, lambda *state: body(*state), variables, shape_invariants=shapes)
+        return tf.while_loop(goes_on, one_step, variables, shape_invariants=shapes)
 
 
 def growing(values: tf.Tensor) -> tf.TensorShape:
