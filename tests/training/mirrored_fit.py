@@ -117,6 +117,17 @@ def distilled(strategy: object, teacher: Path, out: Path) -> tuple[dict[str, obj
     return {"steps": run.results["steps"]}, list(read_tensors(out / "model.weights.h5").values())
 
 
+def one_way(strategy: object, records: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
+    """Some steps of a model that looks to the right alone, in packed rows."""
+    rules = kbs.ExampleRules("none", packing=True, objective="right-to-left")
+    training = kbs.TrainingOptions(steps=5, learning_rate=1e-3)
+    run = kbs.pretrain(
+        kbs.PretrainingRecords(records), CONFIG, out, rules=rules, training=training, batch_size=4, max_length=16,
+        strategy=strategy,
+    )  # fmt: skip
+    return {"steps": run.results["steps"]}, list(read_tensors(out / "model.weights.h5").values())
+
+
 def largest_difference(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(some, others, strict=True))
 
@@ -137,6 +148,11 @@ if __name__ == "__main__":
         several, several_tuned = remainder(mirrored, 4), tuned(mirrored, folder / "pretrained", folder / "several")
         several_translated = translated(mirrored, folder / "several translated")
         several_distilled = distilled(mirrored, folder / "several", folder / "several distilled")
+        lines = [" ".join(f"word{(3 * line + number) % 40}" for number in range(line % 7 + 2)) for line in range(60)]
+        (folder / "text.txt").write_text("\n".join(lines))
+        records = folder / "records"
+        kbs.build_records([folder / "text.txt"], kbs.BertTokenizer(WORDS), records)
+        several_one_way = one_way(mirrored, records, folder / "several one-way")
         results = {
             "cases": cases(mirrored, one, "float16, overflow on one replica"),
             "uneven": [uneven(mirrored)],
@@ -146,12 +162,14 @@ if __name__ == "__main__":
             alone, alone_tuned = remainder(one, 1), tuned(one, folder / "pretrained", folder / "alone")
             alone_translated = translated(one, folder / "alone translated")
             alone_distilled = distilled(one, folder / "several", folder / "alone distilled")
+            alone_one_way = one_way(one, records, folder / "alone one-way")
             results["uneven"].append(uneven(one))
     for name, of_several, of_one in (
         ("remainder", several, alone),
         ("tuned", several_tuned, alone_tuned),
         ("translated", several_translated, alone_translated),
         ("distilled", several_distilled, alone_distilled),
+        ("one-way", several_one_way, alone_one_way),
     ):
         results[name] = [of_several[0], of_one[0], largest_difference(of_several[1], of_one[1])]
     print(json.dumps(results))

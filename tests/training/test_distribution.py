@@ -45,8 +45,8 @@ def test_two_devices_train_as_one(fitted):
     check(fitted["cases"])
 
 
-@pytest.mark.parametrize("name", ["tuned", "translated", "distilled"])
-def test_two_devices_tune_as_one(fitted, name):
+@pytest.mark.parametrize("name", ["tuned", "translated", "distilled", "one-way"])
+def test_two_devices_run_as_one(fitted, name):
     several, one, difference = fitted[name]
     assert several == one
     assert difference < 1e-5
