@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from keras_bert_scratch.tasks.data.beam_search import beam_search, length_penalty
 
+pytestmark = pytest.mark.usefixtures("eagerly")  # in a graph it searches in tests/tasks/test_translation.py
+
 START, END, VOCABULARY = 0, 1, 5
 
 
