@@ -140,36 +140,45 @@ def said_of_optimizer_outside(strategy: object) -> str:
     return ""
 
 
+def runs(
+    strategy: object, given: Path, out: Path, steps_per_execution: int
+) -> dict[str, tuple[dict, list[np.ndarray]]]:
+    """The results and weights of each kind of run, by the name of its test."""
+    return {
+        "remainder": remainder(strategy, steps_per_execution),
+        "tuned": tuned(strategy, given / "pretrained", out / "tuned"),
+        "translated": translated(strategy, out / "translated"),
+        "distilled": distilled(strategy, given / "teacher", out / "distilled"),
+        "one-way": one_way(strategy, given / "records", out / "one-way"),
+    }
+
+
+def make_given(folder: Path) -> None:
+    """What the runs start from: a pretrained model, a teacher, records."""
+    backbone, tokenizer = kbs.BertBackbone(CONFIG), kbs.BertTokenizer(WORDS)
+    kbs.BertPretrainer(backbone).save_pretrained(folder / "pretrained", tokenizer)
+    spec = kbs.Spec("classification", ("text",), 16, ("even", "odd"))
+    kbs.FineTuned(kbs.BertTextClassifier(backbone, num_classes=2), tokenizer, spec).save(folder / "teacher")
+    lines = [" ".join(f"word{(3 * line + number) % 40}" for number in range(line % 7 + 2)) for line in range(60)]
+    (folder / "text.txt").write_text("\n".join(lines))
+    kbs.build_records([folder / "text.txt"], tokenizer, folder / "records")
+
+
 if __name__ == "__main__":
     mirrored, one = kbs.make_strategy("mirrored", virtual_devices=2), kbs.make_strategy("none")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        kbs.BertPretrainer(kbs.BertBackbone(CONFIG)).save_pretrained(folder / "pretrained", kbs.BertTokenizer(WORDS))
-        several, several_tuned = remainder(mirrored, 4), tuned(mirrored, folder / "pretrained", folder / "several")
-        several_translated = translated(mirrored, folder / "several translated")
-        several_distilled = distilled(mirrored, folder / "several", folder / "several distilled")
-        lines = [" ".join(f"word{(3 * line + number) % 40}" for number in range(line % 7 + 2)) for line in range(60)]
-        (folder / "text.txt").write_text("\n".join(lines))
-        records = folder / "records"
-        kbs.build_records([folder / "text.txt"], kbs.BertTokenizer(WORDS), records)
-        several_one_way = one_way(mirrored, records, folder / "several one-way")
+        make_given(folder)
+        several = runs(mirrored, folder, folder / "several", 4)
         results = {
             "cases": cases(mirrored, one, "float16, overflow on one replica"),
             "uneven": [uneven(mirrored)],
             "outside": said_of_optimizer_outside(mirrored),
         }
         with eagerly():
-            alone, alone_tuned = remainder(one, 1), tuned(one, folder / "pretrained", folder / "alone")
-            alone_translated = translated(one, folder / "alone translated")
-            alone_distilled = distilled(one, folder / "several", folder / "alone distilled")
-            alone_one_way = one_way(one, records, folder / "alone one-way")
+            alone = runs(one, folder, folder / "alone", 1)
             results["uneven"].append(uneven(one))
-    for name, of_several, of_one in (
-        ("remainder", several, alone),
-        ("tuned", several_tuned, alone_tuned),
-        ("translated", several_translated, alone_translated),
-        ("distilled", several_distilled, alone_distilled),
-        ("one-way", several_one_way, alone_one_way),
-    ):
-        results[name] = [of_several[0], of_one[0], largest_difference(of_several[1], of_one[1])]
+    for name, (found, weights) in several.items():
+        expected, expected_weights = alone[name]
+        results[name] = [found, expected, largest_difference(weights, expected_weights)]
     print(json.dumps(results))

@@ -144,8 +144,10 @@ def beam_search(
         "alive": tf.TensorShape([None, beams]),
         "past": tf.nest.map_structure(growing, past),
         "visible": tf.TensorShape([None, beams, None]),
-        "source": tf.nest.map_structure(lambda values: tf.TensorShape([None, *values.shape[1:]]), source),
-        **dict.fromkeys(("ended", "found"), tf.nest.map_structure(lambda values: values.shape, nothing)),
+        **tf.nest.map_structure(
+            lambda values: tf.TensorShape([None, *values.shape[1:]]),
+            {name: loop[name] for name in ("source", "ended", "found")},
+        ),
     }
     (loop,) = one_loop(goes_on, write, (loop,), (shapes,))
     # A search that stopped before has cut nothing off.

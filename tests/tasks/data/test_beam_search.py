@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.data.beam_search import beam_search, length_penalty
+from keras_bert_scratch.tasks.data.beam_search import Written, beam_search, length_penalty
 
-pytestmark = pytest.mark.usefixtures("eagerly")  # in a graph it searches in tests/tasks/test_translation.py
+pytestmark = pytest.mark.usefixtures("eagerly")  # but for one test
 
 START, END, VOCABULARY = 0, 1, 5
 
@@ -45,14 +45,17 @@ def step(tokens, position, past, visible, source):
 def searched(
     rows: list[int], max_tokens: int, beams: int, alpha: float, wanted: int | None = None
 ) -> list[list[tuple[tuple[int, ...], float]]]:
-    past, source, count = tf.zeros([len(rows), 1, 0], tf.int32), tf.constant(rows), tf.constant(len(rows))
-    found = beam_search(step, past, source, count, START, END, max_tokens, beams, alpha, wanted or beams)
+    @tf.function(autograph=False)
+    def search() -> Written:
+        past, source, count = tf.zeros([len(rows), 1, 0], tf.int32), tf.constant(rows), tf.constant(len(rows))
+        return beam_search(step, past, source, count, START, END, max_tokens, beams, alpha, wanted or beams)
+
     return [
         [
             (tuple(text[:length].tolist()), float(score))
             for text, length, score in zip(texts, lengths, scores, strict=True)
         ]
-        for texts, lengths, scores in zip(*(value.numpy() for value in found), strict=True)
+        for texts, lengths, scores in zip(*(value.numpy() for value in search()), strict=True)
     ]
 
 
@@ -84,6 +87,11 @@ def test_a_search_that_keeps_all_finds_what_trying_every_text_finds(alpha):
         expected = every_text(row, max_tokens, alpha)
         assert [text for text, _ in found[:30]] == [text for text, _ in expected[:30]]
         assert [score for _, score in found[:30]] == pytest.approx([score for _, score in expected[:30]], rel=1e-4)
+
+
+def test_a_graph_finds_what_trying_every_text_finds():
+    tf.config.run_functions_eagerly(False)
+    test_a_search_that_keeps_all_finds_what_trying_every_text_finds(0.6)
 
 
 def plain_search(row: int, max_tokens: int, beams: int, alpha: float) -> list[tuple[tuple[int, ...], float]]:

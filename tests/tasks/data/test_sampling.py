@@ -99,8 +99,8 @@ def test_texts_end_at_the_longest():
 
 def test_first_tokens_are_drawn_as_often_as_they_are_likely():
     """By the hashes that they are drawn by; five standard errors."""
-    found = sampled([[START]] * 1000, [str(number) for number in range(1000)], max_tokens=2, continuations=1)
-    counts = np.bincount([text[0] if text else END for (text,) in found], minlength=SIZE) / 1000
+    found = sampled([[START]] * 3000, [str(number) for number in range(3000)], max_tokens=2, continuations=1)
+    counts = np.bincount([text[0] if text else END for (text,) in found], minlength=SIZE) / 3000
     logits = logits_after((START,))
     expected = np.exp(logits) / np.exp(logits).sum()
-    assert (np.abs(counts - expected) <= 5 * np.sqrt(expected / 1000)).all()
+    assert (np.abs(counts - expected) <= 5 * np.sqrt(expected / 3000)).all()
