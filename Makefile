@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
 OUT ?= demo
+# A file at a time to each process, so that its tests share what it made; a process that dies fails its test once.
+SIDE_BY_SIDE := --numprocesses logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: demo test parity lint slow clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
 
-# A file at a time to each process, so that its tests share what it made; a process that dies fails its test once.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # A trained model more, from a package whose own requirements nothing here needs; and seqeval, whose own way of being
 # built fails with today's setuptools_scm.
@@ -23,7 +24,7 @@ parity: $(VENV)/.parity
 	$(BIN)/python -m pytest tests/parity tests/checkpoints/test_torch_pickle.py
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

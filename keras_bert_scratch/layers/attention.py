@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.configured import Configured
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, joined_product
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.layers.positions import gather_positions
 
@@ -130,16 +130,8 @@ class Attention(Configured, keras.layers.Layer):
         return ops.matmul(self.dropout(weights, training=training), value), weights
 
     def _project(self, x: Any, *layers: Dense) -> Any:
-        """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each.
-
-        One wide product is faster than several narrow ones, and adds their gradients to `x` within itself.
-        """
-        # Keras casts weights within `call`, but not where a decoder asks for a part of it.
-        kernel, bias = (
-            ops.cast(ops.concatenate(parts, axis=-1), self.compute_dtype)
-            for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
-        )
-        x = ops.matmul(ops.cast(x, self.compute_dtype), kernel) + bias
+        """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each."""
+        x = joined_product(x, layers)
         x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
 

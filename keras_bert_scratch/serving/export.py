@@ -2,66 +2,112 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.serving.signatures import SIGNATURE
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.serving import model_card
+from keras_bert_scratch.serving.endpoints import endpoints_of
+from keras_bert_scratch.serving.frozen_network import FrozenNetwork
+from keras_bert_scratch.serving.warm_up import write_warm_up
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-from keras_bert_scratch.tasks.task import Task
+from keras_bert_scratch.training.run_directory import RUN_FILE
+from keras_bert_scratch.transfer import read_text
+
+# Rows are padded to a multiple of it: oneDNN keeps what it prepares for each shape that it meets.
+LENGTH_STEP = 8
+SHORTEST = 3  # tokens of a row: [CLS], a piece, [SEP]
+BATCHING_FILE = "batching_params.pbtxt"
+# Of TensorFlow Serving, with --enable_batching and --enable_per_model_batching_parameters.
+BATCHING = """max_batch_size { value: 32 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 64 }
+pad_variable_length_inputs: true
+"""
 
 
-def export_saved_model(tuned: FineTuned, path: Path | str) -> None:
+def export_saved_model(
+    tuned: FineTuned,
+    path: Path | str,
+    row_lengths: Sequence[int] = (),
+    run: AnyPath | str | None = None,
+    warm_up: bool = True,
+) -> None:
     """Writes a fine-tuned model as a SavedModel into the new folder `path`.
 
-    Its signature `serving_default` takes the columns that the model was trained on, strings `(batch,)` each, and gives
-    what the task's `decode` gives, as `label`, strings `(batch,)`, and `scores`, float32 `(batch, classes)`. It
-    computes what `tuned.predict` computes. A task that can be asked by other columns has a signature for them too, as
-    ner has `words`. `task.json` lies beside it, for those who ask or measure it from Python.
+    It has these signatures, and computes what `tuned.predict` computes:
+
+    - `serving_default` takes the columns that the model was trained on, strings `(rows,)` each, and gives what the
+      task's `decode` gives, as `label`, strings `(rows,)`, and `scores`, float32 `(rows, classes)`; how many tokens a
+      row has, `token_count`, and whether some were cut off, `truncated`. A task that can be asked by other columns has
+      a signature for them too, as ner has `words`. A column of lists, `(rows, most)`, has their number beside it, as
+      `num_words`.
+    - `serve_examples` takes the same columns as serialized `tf.train.Example`.
+    - `serve_ids` takes `token_ids`, `segment_ids` and `padding_mask`, int32 `(rows, length)`.
+
+    Rows come first in every input and output, so a server may join requests to batches. `README.md` beside it says what
+    the model is and describes every input and output; `task.json` is for those who ask or measure it from Python; and
+    TensorFlow Serving finds requests to warm up with and settings for its batching.
 
     Args:
         tuned: FineTuned. Model, tokenizer and spec.
         path: path. Must not exist yet, or be an empty folder.
+        row_lengths: sequence of int, default the multiples of 8. Lengths that rows are padded to, the shortest that
+            holds a batch; the model's longest row is always one.
+        run: path or None, default None. The run that the model comes from, whose `run.json` tells of its training.
+        warm_up: bool, default True. Whether TensorFlow Serving is to ask the model once at each length, by each of its
+            signatures, before anybody else may. Its first answers are slow otherwise, but it is ready sooner.
 
     Raises:
-        UserError: the folder holds something, or the disk is full.
+        UserError: the folder holds something, the disk is full, or a length is longer than the model's rows.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
         >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=64)
         >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
         >>> spec = Spec("classification", ("text",), 128, ("no", "yes"))
-        >>> export_saved_model(FineTuned(model, BertTokenizer(vocabulary), spec), "exported")
+        >>> export_saved_model(FineTuned(model, BertTokenizer(vocabulary), spec), "exported", row_lengths=(16, 64))
         >>> sorted(tf.saved_model.load("exported").signatures["serving_default"](text=tf.constant(["play"])))
-        ['label', 'scores']
+        ['label', 'scores', 'token_count', 'truncated']
     """
-
-    # What the signatures use: the tokenizer's tables, and the weights. Keras's own exporter traces each function twice.
-    module = tf.Module()
-    module.tokenizer = tuned.tokenizer
-    module.weights = [weight.value for weight in tuned.model.weights]
-    signatures = {
-        "_".join(columns) if number else SIGNATURE: _serving(tuned, columns)
-        for number, columns in enumerate(tuned.task.forms(tuned.spec))
-    }
-    with atomic.write_folder(path) as temporary:
-        tf.saved_model.save(module, str(temporary), signatures=signatures)
+    tuned = dataclasses.replace(tuned, spec=_with_lengths(tuned, row_lengths))
+    endpoints = endpoints_of(tuned, FrozenNetwork(tuned.model))
+    card = model_card.model_card(tuned, endpoints, _run_of(run))
+    with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
+        # What the signatures use: the tokenizer's tables, and the weights that are no constants.
+        module = tf.Module()
+        module.tokenizer = tuned.tokenizer
+        used = {id(tensor) for endpoint in endpoints.values() for tensor in endpoint.captured_inputs}
+        module.weights = [weight.value for weight in tuned.model.weights if id(weight.value.handle) in used]
+        tuned.tokenizer.save(vocabulary)
+        module.vocabulary = [tf.saved_model.Asset(str(file)) for file in sorted(Path(vocabulary).iterdir())]
+        tf.saved_model.save(module, str(temporary), signatures=endpoints)
         tuned.spec.save(temporary)
+        (temporary / model_card.FILE).write_text(card)
+        (temporary / BATCHING_FILE).write_text(BATCHING)
+        if warm_up:
+            write_warm_up(tuned, temporary)
 
 
-def _serving(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
-    """What a signature computes; its function takes its arguments by position."""
+def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Any:
+    longest = tuned.spec.max_length
+    for length in row_lengths:
+        if not SHORTEST <= length <= longest:
+            raise UserError(f"`row_lengths`: has {length}; the model's rows have from {SHORTEST} to {longest} tokens")
+    lengths = {*(row_lengths or range(LENGTH_STEP, longest, LENGTH_STEP)), longest}
+    return dataclasses.replace(tuned.spec, row_lengths=tuple(sorted(lengths)))
 
-    def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
-        return tuned.serve(dict(zip(columns, values, strict=True)))
 
-    return tf.function(serve, input_signature=_signature(tuned.task, columns), autograph=False)
-
-
-def _signature(task: Task, columns: tuple[str, ...]) -> list[tf.TensorSpec]:
-    return [
-        tf.TensorSpec([None, None] if column in task.list_columns else [None], tf.string, name=column)
-        for column in columns
-    ]
+def _run_of(run: AnyPath | str | None) -> dict[str, Any]:
+    """What `run.json` says, of a run that is finished."""
+    file = path_of(run) / RUN_FILE if run is not None else None
+    found = json.loads(read_text(file)) if file is not None and file.exists() else {}
+    return found if "ended" in found else {}

@@ -22,8 +22,15 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_f
 from keras_bert_scratch.tasks.evaluation import plain
 from keras_bert_scratch.tasks.predictor import Answered, ignore
 
-SIGNATURE = "serving_default"
+SIGNATURE, SERVE_IDS, SERVE_EXAMPLES = "serving_default", "serve_ids", "serve_examples"
+EXAMPLES = "examples"
+IDS = ("token_ids", "segment_ids", "padding_mask")
 ROWS_AT_ONCE = 64
+
+
+def count_of(column: str) -> str:
+    """What the number of a row's strings is called, beside a column of lists."""
+    return f"num_{column}"
 
 
 class Signatures:
@@ -45,12 +52,13 @@ class Signatures:
                 f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
             ) from None
         found = self._loaded.signatures
-        # By name, the inputs of those that take nothing but strings.
+        # By name, the columns of those that take nothing but strings and their numbers.
         self._inputs = {
-            name: inputs
+            name: columns
             for name in found
-            if (inputs := found[name].structured_input_signature[1])
-            and all(spec.dtype == tf.string for spec in inputs.values())
+            if (columns := _without_counts(found[name].structured_input_signature[1]))
+            and all(spec.dtype == tf.string for spec in columns.values())
+            and set(columns) != {EXAMPLES}
         }
         if SIGNATURE not in self._inputs:
             raise UserError(
@@ -67,15 +75,20 @@ class Signatures:
         Raises:
             UserError: there is no such signature.
         """
-        signature, _ = self._taking(raw)
-        tensors = {column: as_tensor(values, tf.string) for column, values in raw.items()}
-        outputs = signature(**{column: _padded(values) for column, values in tensors.items()})
+        signature, lists, counted = self._taking(raw)
+        inputs = {column: as_tensor(values, tf.string) for column, values in raw.items()}
+        for column in lists:
+            values = inputs[column] if len(raw[column]) else tf.RaggedTensor.from_tensor(tf.zeros([0, 0], tf.string))
+            inputs[column] = values.to_tensor()
+            if column in counted:
+                inputs[count_of(column)] = tf.cast(values.row_lengths(), tf.int32)
+        outputs = signature(**inputs)
         return {output: values.numpy() for output, values in outputs.items()}
 
     def check(self, raw: Mapping[str, Sequence[Any]]) -> None:
-        """Raises `UserError` for a row that would be taken for a shorter one; names it."""
-        _, lists = self._taking(raw)
-        for column in lists:
+        """Raises `UserError` for a row that would be taken for a shorter one, where lists are not counted; names it."""
+        _, lists, counted = self._taking(raw)
+        for column in set(lists) - set(counted):
             for number, values in enumerate(raw[column], 1):
                 if len(values) and not values[-1]:
                     raise UserError(
@@ -89,7 +102,7 @@ class Signatures:
         Raises:
             UserError: `raw` has other columns, or a value is no string; names the row.
         """
-        _, lists = self._taking(raw)
+        _, lists, _ = self._taking(raw)
         texts = texts_in_memory(raw, lists)
         self.check(texts)
         outputs = self(texts)
@@ -118,14 +131,18 @@ class Signatures:
                 count(len(some))
                 yield from zip(some, outputs, strict=True)
 
-    def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str]]:
-        """The signature that takes these columns, and which of them are lists."""
+    def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str], list[str]]:
+        """The signature that takes these columns, which of them are lists, and with which it wants their numbers."""
         for name, inputs in self._inputs.items():
             if set(inputs) == set(raw):
-                return self._loaded.signatures[name], [column for column in inputs if inputs[column].shape.rank == 2]
+                signature = self._loaded.signatures[name]
+                lists = [column for column in inputs if inputs[column].shape.rank == 2]
+                given = signature.structured_input_signature[1]
+                return signature, lists, [column for column in lists if count_of(column) in given]
         taken = ", or ".join(", ".join(sorted(inputs)) for inputs in self._inputs.values())
         raise UserError(f"{self.path}: takes {taken}, not {', '.join(raw)}; give just these, or export it again")
 
 
-def _padded(values: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
-    return values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
+def _without_counts(inputs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:
+    counts = {count_of(name) for name in inputs}
+    return {name: spec for name, spec in inputs.items() if name not in counts}

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,7 @@ from keras_bert_scratch.tasks.error_analysis import Breakdown, Confusion, WrongA
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.text.packing import pack_segments, trimmed_lengths
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths, trimmed_lengths
 
 CONTEXT, CHOICES = "context", "choices"
 COLUMNS = (
@@ -42,6 +42,12 @@ class Choice(Task):
     model_class = BertMultipleChoice
     columns = (CONTEXT, CHOICES)
     list_columns = (CHOICES,)
+    outputs: ClassVar = {
+        "label": "the number of the best choice, from 0",
+        "choice": "its text",
+        "scores": "the probability of each choice",
+        "num_choices": "how many choices there are",
+    }
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         reader = _reader(source, spec, (*COLUMNS, LABEL), on_bad_row)
@@ -68,22 +74,26 @@ class Choice(Task):
     def fault(self, row: Mapping[str, Any]) -> BadRow | None:
         return None if row[CHOICES] else BadRow("no choices", "has no choices", "give at least two")
 
+    def sample(self, columns: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
+        return {CONTEXT: " ".join(words), CHOICES: [words[0], words[0]]}
+
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         choices = raw[CHOICES]
         contexts = tokenizer.tokenize(raw[CONTEXT])
         pieces = tokenizer.tokenize(choices.flat_values)  # (choices of all rows, None)
         row = choices.value_rowids()
         longest = tf.maximum(tf.math.unsorted_segment_max(_lengths(pieces), row, choices.nrows()), 0)
+        token_counts = _lengths(contexts) + longest + 3
         kept, kept_of_choice = trimmed_lengths(_lengths(contexts), longest, spec.max_length - 3)
         contexts = _cut(tf.gather(contexts, row), tf.gather(kept, row))
         pieces = _cut(pieces, tf.gather(kept_of_choice, row))
-        length = row_length(_lengths(contexts) + _lengths(pieces) + 3, spec.max_length)
+        length = row_length(packed_lengths(contexts, pieces), spec)
         packed = pack_segments(contexts, pieces, length, tokenizer.vocabulary)
 
         # Absent choices are padding alone, (rows, choices, length).
         padding = {"token_ids": tokenizer.vocabulary.pad_id, "segment_ids": 0, "padding_mask": 0}
         inputs = {name: choices.with_values(values).to_tensor(padding[name]) for name, values in packed.items()}
-        return Features(inputs, notes={"choices": choices})
+        return Features(inputs, token_counts, token_counts > spec.max_length, notes={"choices": choices})
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["label"], None
@@ -98,6 +108,12 @@ class Choice(Task):
         text = tf.gather(choices.to_tensor(), label, batch_dims=1)
         num_choices = tf.cast(choices.row_lengths(), tf.int32)
         return {"label": label, "choice": text, "scores": tf.nn.softmax(outputs), "num_choices": num_choices}
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        logits = self.ask(model, inputs)
+        num_choices = tf.reduce_sum(tf.reduce_max(inputs["padding_mask"], axis=-1), axis=-1)
+        label = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return {"label": label, "scores": tf.nn.softmax(logits), "num_choices": num_choices}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         right = decoded["label"] == np.asarray(gold["label"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +68,10 @@ class Classification(TextTask):
     best_by = ("accuracy", "max")
     problem_type = SINGLE_LABEL
     Options = ClassificationOptions
+    outputs: ClassVar = {
+        "label": "the most probable label",
+        "scores": "the probability of each label, in the order of the labels",
+    }
 
     def __init__(self, name: str = "classification", columns: tuple[str, ...] = ()) -> None:
         self.name = name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +71,12 @@ class Embed(Task):
     best_by = ("spearman", "max")
     model_class = BertTextEmbedder
     Asking = EmbedAsking
+    outputs: ClassVar = {
+        "embedding": "the vector of the text",
+        "tokens": "the tokens of the text",
+        "token_embeddings": "the vector of each token",
+        "num_tokens": "how many tokens there are",
+    }
     tunable = False
     carried = (LINE,)
 
@@ -113,10 +119,15 @@ class Embed(Task):
         if PAIR.name in raw:  # two windows of a row
             windows = tf.fill(tf.shape(texts), 2)
             texts = tf.reshape(tf.stack([texts, raw[PAIR.name]], axis=1), [-1])
-        inputs = text_features(spec, tokenizer, {TEXT.name: texts})
+        features = text_features(spec, tokenizer, {TEXT.name: texts})
+        if windows is not None:
+            token_counts = tf.reduce_sum(tf.reshape(features.token_counts, [-1, 2]), axis=1)
+            truncated = tf.reduce_any(tf.reshape(features.truncated, [-1, 2]), axis=1)
+            return Features(features.inputs, token_counts, truncated, windows)
         if spec.options["pooling"] != "none":
-            return Features(inputs, windows)
-        return Features(inputs, notes={"tokens": tf.gather(tokenizer.vocabulary.tokens, inputs["token_ids"])})
+            return features
+        tokens = tf.gather(tokenizer.vocabulary.tokens, features.inputs["token_ids"])
+        return dataclasses.replace(features, notes={"tokens": tokens})
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         raise NotImplementedError("its model has no objectives")
@@ -135,6 +146,10 @@ class Embed(Task):
         unit = tf.math.l2_normalize(outputs, axis=-1)
         return {"similarity": tf.reduce_sum(unit[0::2] * unit[1::2], axis=-1)}
 
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        name = "token_embeddings" if spec.options["pooling"] == "none" else "embedding"
+        return {name: self.ask(model, inputs)}
+
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         similarity = np.asarray(decoded["similarity"])
         if similarity.ndim == 1:
@@ -145,7 +160,7 @@ class Embed(Task):
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         if "tokens" not in row:
-            return {name: _shortest(value) for name, value in row.items()}
+            return {name: _shortest(row[name]) for name in ("embedding", "similarity") if name in row}
         number = row["num_tokens"]
         return {"tokens": row["tokens"][:number], "token_embeddings": _shortest(row["token_embeddings"][:number])}
 

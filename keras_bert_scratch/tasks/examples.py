@@ -41,10 +41,15 @@ class Features:
 
     Args:
         inputs: dict. The model's inputs, int32 `(windows, length)` each, the windows of a row one after another.
+        token_counts: int32 `(rows,)`. How many tokens each row has with the special ones, of several choices the
+            longest, before anything is cut off.
+        truncated: bool `(rows,)`. Whether something was cut off, so that the model reads only a part of the row.
         windows: int32 `(rows,)` or `None`, default `None`. How many windows each row has; `None` for one each.
         notes: mapping, default `{}`. Tensors that the task's own `targets` and `decode` need.
     """
 
     inputs: dict[str, Any]
+    token_counts: Any
+    truncated: Any
     windows: Any = None
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -7,8 +7,8 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +33,7 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_f
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
+from keras_bert_scratch.text.packing import packed_lengths
 from keras_bert_scratch.text.vocabulary import MASK, UNK, Vocabulary
 from keras_bert_scratch.training.pretraining import trained_length
 
@@ -74,6 +75,22 @@ class FillMask(Task):
     best_by = ("pseudo_perplexity", "min")
     model_class = BertMaskedLM
     Asking = FillMaskAsking
+    outputs: ClassVar = {
+        "tokens": "for each [MASK] the likeliest tokens, the likeliest first",
+        "scores": "their probabilities",
+        "num_masks": "how many [MASK] there are",
+        "fillings": "the text with all its [MASK] filled together, the likeliest first",
+        "filling_tokens": "the tokens of each filling",
+        "filling_log_scores": "the natural logarithm of each filling's probability",
+        "log_likelihood": "of a text without [MASK], the sum of the natural log-probabilities of its pieces",
+        "num_pieces": "of how many pieces",
+        "num_words": "of how many words",
+        "num_unknown": "how many pieces are unknown",
+        "target_log_scores": "for each gap the natural log-probability of each of the targets",
+        "num_gaps": "how many gaps there are",
+        "logits": "for each [MASK] the score of each token of the vocabulary",
+        "mask_positions": "where each [MASK] is",
+    }
     tunable = False
 
     def command(self, init: AnyPath | str) -> str:
@@ -97,6 +114,9 @@ class FillMask(Task):
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
         return (row.values for row in rows_without_fault(_reader(source, spec, on_bad_row), self.fault, on_bad_row))
 
+    def sample(self, columns: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
+        return super().sample(columns, [MASK, *words[1:]])
+
     def fault(self, row: Mapping[str, Any]) -> BadRow | None:
         return no_mask(row["text"])
 
@@ -109,13 +129,14 @@ class FillMask(Task):
         queries, counts = texts.queries(vocabulary)
         if chosen is not None:
             queries = queries.gathered(tf.cumsum(counts, exclusive=True) + chosen)
-        windows = hidden_windows(texts.pieces, queries, spec.max_length, vocabulary)
+        windows = hidden_windows(texts.pieces, queries, spec, vocabulary)
         notes = {"texts": texts, "queries": queries, "windows": windows, "vocabulary": vocabulary}
         if targets := target_ids(spec.options["targets"], tokenizer):
             sequences, asked, notes["num_gaps"] = with_targets(texts, targets, vocabulary)
-            notes["targets"] = hidden_windows(sequences, asked, spec.max_length, vocabulary)
+            notes["targets"] = hidden_windows(sequences, asked, spec, vocabulary)
             notes["target_of"] = asked.sequence
-        return Features(windows.inputs, counts, notes)
+        token_counts = packed_lengths(texts.pieces, None)
+        return Features(windows.inputs, token_counts, tf.zeros_like(token_counts, tf.bool), counts, notes)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         windows, vocabulary = features.notes["windows"], features.notes["vocabulary"]
@@ -195,6 +216,14 @@ class FillMask(Task):
         of_targets = tf.math.unsorted_segment_sum(of_pieces, notes["target_of"], tf.reduce_sum(num_gaps) * num_targets)
         by_gap = _by_text(tf.reshape(of_targets, [-1, num_targets]), num_gaps)
         return {**answers, "target_log_scores": by_gap, "num_gaps": num_gaps}
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """`logits` `(rows, masks, vocab_size)` at each `[MASK]`, at `mask_positions`, `num_masks` of which count."""
+        is_mask = (inputs["token_ids"] == tokenizer.vocabulary.mask_id) & tf.cast(inputs["padding_mask"], tf.bool)
+        num_masks = tf.reduce_sum(tf.cast(is_mask, tf.int32), axis=1)
+        positions = _by_text(tf.cast(tf.where(is_mask)[:, 1], tf.int32), num_masks)
+        logits = model({**inputs, "mask_positions": positions}, training=False)
+        return {"logits": logits, "mask_positions": positions, "num_masks": num_masks}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         total = float(np.sum(decoded["log_likelihood"], dtype=np.float64))

@@ -17,10 +17,10 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.objectives import by_objective
-from keras_bert_scratch.tasks.data.columns import as_tensors, in_order, without_padding
+from keras_bert_scratch.tasks.data.columns import as_tensors, in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.data.token_counter import TokenCounter
-from keras_bert_scratch.tasks.examples import Examples, Features, Raw
+from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.predictor import BATCH_SIZE, ROWS_AT_ONCE, Predictor, ignore
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.spec import Spec
@@ -75,7 +75,7 @@ class FineTuned(Predictor):
 
     @functools.cached_property
     def digest(self) -> str:
-        spec = dataclasses.replace(self.spec, header_names={}).to_dict()
+        spec = dataclasses.replace(self.spec, header_names={}, row_lengths=()).to_dict()
         both = (self.tokenizer, self.tokenizer.target)
         tokenizer = [(one.vocabulary.sha256, dataclasses.asdict(one.rules)) for one in both]
         network = [type(self.model).__name__, self.model.backbone.config.to_dict(), self.model.compute_dtype]
@@ -118,22 +118,6 @@ class FineTuned(Predictor):
         task, policy = get_task(spec.task), dtype_policy_of(directory, dtype)
         model = task.model_class.from_pretrained(directory, dtype=policy, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)
-
-    def serve(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """Answers about rows in the graph: what the exported signature computes.
-
-        Args:
-            raw: strings `(rows,)` by column; lists are padded by empty ones, `(rows, None)`.
-        """
-        lists = self.task.list_columns
-        raw = {name: without_padding(values) if name in lists else values for name, values in raw.items()}
-        return self._asked(self.task.features(self.spec, self.tokenizer, raw))[1]
-
-    def _asked(self, features: Features) -> tuple[Any, dict[str, tf.Tensor]]:
-        """The model's outputs, and what they mean."""
-        outputs = self.task.ask(self.model, features.inputs)
-        again = self.task.follow_up(self.spec, self.model, outputs, features)
-        return outputs, {**self.task.decode(self.spec, outputs, features), **again}
 
     def with_options(self, options: Mapping[str, Any]) -> FineTuned:
         model, spec = self.model, dataclasses.replace(self.spec, options=options)
@@ -186,7 +170,7 @@ class FineTuned(Predictor):
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             features = self.task.features(self.spec, self.tokenizer, raw)
-            outputs, answers = self._asked(features)
+            outputs, answers = self.task.asked(self.spec, self.model, features)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold and self.model.objectives:
                 if self.task.teacher_forced:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -21,11 +21,10 @@ from keras_bert_scratch.models.causal_lm import BertCausalLM
 from keras_bert_scratch.tasks.data.decoding_loop import never_written
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
 from keras_bert_scratch.tasks.data.sampling import sample
-from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.data.texts import packed_features
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.training.pretraining import trained_length
 
 
@@ -66,6 +65,12 @@ class Generate(Task):
     best_by = ("perplexity", "min")
     model_class = BertCausalLM
     Asking = GenerateAsking
+    outputs: ClassVar = {
+        "continuations": "what may come after the text",
+        "log_likelihood": "the sum of the natural log-probabilities of the text's pieces and its end",
+        "num_pieces": "of how many",
+        "logits": "the score of each token of the vocabulary to come next",
+    }
     tunable = False
 
     def command(self, init: AnyPath | str) -> str:
@@ -91,9 +96,8 @@ class Generate(Task):
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         pieces = tokenizer.tokenize(raw["text"])
-        length = row_length(packed_lengths(pieces, None, spec.max_length), spec.max_length)
-        inputs = pack_segments(pieces, None, length, tokenizer.vocabulary)
-        return Features(inputs, notes={"tokenizer": tokenizer, "pieces": pieces, "text": raw["text"]})
+        notes = {"tokenizer": tokenizer, "pieces": pieces, "text": raw["text"]}
+        return packed_features(spec, pieces, None, tokenizer.vocabulary, notes)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return _following(features.inputs["token_ids"]), tf.cast(
@@ -138,6 +142,13 @@ class Generate(Task):
         text, whole = (tokenizer.detokenize(ids) for ids in (last, tf.concat([last, written], axis=1)))
         new = tf.strings.substr(whole, tf.strings.length(text), tf.strings.length(whole))
         return {"continuations": tf.reshape(new, [-1, options["continuations"]])}
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """`logits` `(rows, vocab_size)` of what comes after the last token; and what `decode` tells of those before."""
+        outputs = self.ask(model, inputs)
+        last = tf.maximum(tf.reduce_sum(inputs["padding_mask"], axis=1) - 1, 0)
+        features = Features(dict(inputs), None, None)
+        return {"logits": tf.gather(outputs, last, batch_dims=1), **self.decode(spec, outputs, features)}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         pieces = int(decoded["num_pieces"].sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -61,6 +61,11 @@ class MultiLabel(TextTask):
     best_by = ("f1_micro", "max")
     problem_type = MULTI_LABEL
     Options = MultiLabelOptions
+    outputs: ClassVar = {
+        "labels": "the labels that are given, the surest first, then empty strings",
+        "num_labels": "how many are given",
+        "scores": "the probability of each label, in the order of the labels",
+    }
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABELS, on_bad_row)

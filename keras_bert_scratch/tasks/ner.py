@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -24,7 +24,7 @@ from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAns
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tagged_words import given_words, split_text
 
 NO_LABEL = -1
@@ -66,6 +66,21 @@ class Ner(Task):
     model_class = BertTokenClassifier
     Options = NerOptions
     list_columns = (WORDS,)
+    outputs: ClassVar = {
+        "words": "the words of the text",
+        "tags": "the tag of each word",
+        "num_words": "how many words there are",
+        "entities": "the entities, as the text spells them",
+        "types": "the type of each entity",
+        "starts": "the character of the text at which each entity starts, from 0",
+        "ends": "the character before which it ends",
+        "start_bytes": "the same in bytes of UTF-8",
+        "end_bytes": "the same in bytes of UTF-8",
+        "scores": "the mean probability of each entity's tags",
+        "num_entities": "how many entities there are",
+        "logits": "the score of each tag for each token, in the order of the labels, before any softmax",
+        "transitions": "of a CRF, the score of each tag (column) after each other (row)",
+    }
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         return read_tagged(source, spec, on_bad_row)
@@ -114,7 +129,7 @@ class Ner(Task):
             shown, pieces_before = filled_up(texts, *around, (which, start, limit), room)
         else:
             shown, pieces_before = slices(texts, which, start, limit), tf.zeros_like(start)
-        length = row_length(shown.row_lengths() + 2, spec.max_length)
+        length = row_length(packed_lengths(shown, None), spec)
 
         # Of each word the window that it is read in, or none, and the position of its first piece there.
         text = tf.cast(found.words.value_rowids(), tf.int32)
@@ -127,7 +142,8 @@ class Ner(Task):
             window, read = text, has_pieces & (number == tf.gather(chosen, text))
         at = tf.stack([window, 1 + first_piece - tf.gather(start - pieces_before, window)], axis=1)
         notes = {"found": found, "at": at, "read": read}
-        return Features(pack_segments(shown, None, length, tokenizer.vocabulary), windows.counts, notes)
+        inputs, token_counts = pack_segments(shown, None, length, tokenizer.vocabulary), packed_lengths(texts, None)
+        return Features(inputs, token_counts, tf.zeros_like(token_counts, tf.bool), windows.counts, notes)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         read = features.notes["read"]

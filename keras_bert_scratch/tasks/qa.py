@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +38,7 @@ from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.offsets import characters_before
-from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
 LEAST_ROOM = 16  # pieces of a passage beside a question
@@ -87,6 +87,21 @@ class Qa(Task):
     Options = QaOptions
     columns = (QUESTION, CONTEXT)
     carried = (ID,)
+    outputs: ClassVar = {
+        "answer": "the answer, as the context spells it; empty where there is none",
+        "start": "the character of the context at which it starts, from 0",
+        "end": "the character before which it ends",
+        "start_byte": "the same in bytes of UTF-8",
+        "end_byte": "the same in bytes of UTF-8",
+        "score": "the probability of the answer among the best spans, and no answer where that is possible",
+        "null_score": "the sum of the logits of no answer, the least of all windows",
+        "null_odds": "the null score less the best span's",
+        "answers": "the best spans, the best first, then empty strings",
+        "scores": "their probabilities",
+        "num_answers": "how many there are",
+        "start_logits": "the score of each token as the first of the answer",
+        "end_logits": "the score of each token as the last of the answer",
+    }
 
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
         # Who measures a model does not also tune it.
@@ -108,8 +123,12 @@ class Qa(Task):
     def is_windowed(self, spec: Spec) -> bool:
         return True
 
+    def sample(self, columns: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
+        return {QUESTION: words[0], CONTEXT: " ".join(words)}
+
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
-        questions = tokenizer.tokenize(raw[QUESTION])[:, : spec.options["max_question_length"]]
+        whole_questions = tokenizer.tokenize(raw[QUESTION])
+        questions = whole_questions[:, : spec.options["max_question_length"]]
         pieces, starts, limits = tokenizer.tokenize_with_offsets(raw[CONTEXT])
         question_lengths = tf.cast(questions.row_lengths(), tf.int32)
 
@@ -119,7 +138,7 @@ class Qa(Task):
         if chosen is not None:
             which, start, limit = windows.chosen(chosen)
         asked, shown = tf.gather(questions, which), slices(pieces, which, start, limit)
-        length = row_length(asked.row_lengths() + shown.row_lengths() + 3, spec.max_length)
+        length = row_length(packed_lengths(asked, shown), spec)
         offset = tf.gather(question_lengths, which) + 2  # where the passage begins in the row
 
         # (windows, length): the piece of the passage at each position, and whether its context is best here
@@ -138,7 +157,9 @@ class Qa(Task):
             "in_passage": in_passage,
             "may_start": in_passage & (best == number[:, None]),
         }
-        return Features(pack_segments(asked, shown, length, tokenizer.vocabulary), windows.counts, notes)
+        inputs = pack_segments(asked, shown, length, tokenizer.vocabulary)
+        truncated = whole_questions.row_lengths() > questions.row_lengths()
+        return Features(inputs, packed_lengths(whole_questions, pieces), truncated, windows.counts, notes)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         notes = features.notes
@@ -198,11 +219,16 @@ class Qa(Task):
             "start_byte": start,
             "end_byte": limit,
             "score": score,
+            "null_score": spans.null_score,
             "null_odds": spans.null_score - spans.scores[:, 0],
             "answers": texts,
             "scores": probabilities[:, :NUM_SPANS],
             "num_answers": tf.reduce_sum(tf.cast(possible, tf.int32), axis=1),
         }
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = self.ask(model, inputs)
+        return {"start_logits": outputs["start"], "end_logits": outputs["end"]}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         given = [answer.decode("utf-8", "replace") for answer in decoded["answer"]]

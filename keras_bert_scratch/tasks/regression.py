@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,7 @@ class Regression(TextTask):
     name = "regression"
     best_by = ("pearson", "max")
     problem_type = REGRESSION
+    outputs: ClassVar = {"score": "the score"}
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, SCORE, on_bad_row)

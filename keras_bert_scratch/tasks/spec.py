@@ -32,6 +32,8 @@ class Spec:
         labels: tuple of str, default `()`. What the classes are called, in the order of the outputs.
         header_names: mapping, default `{}`. What the training table called a column, where that is another name.
         options: mapping, default `{}`. The task's own options, as JSON can hold them.
+        row_lengths: tuple of int, default `()`. The lengths that rows are padded to, the shortest that holds a batch,
+            ascending up to `max_length`; `()` for any. An exported model has some.
 
     Example:
         >>> Spec("classification", ("text",), 128, ("negative", "positive")).labels
@@ -44,11 +46,14 @@ class Spec:
     labels: tuple[str, ...] = ()
     header_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    row_lengths: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as JSON can hold it."""
+        """The fields by name, as JSON can hold them."""
         values = dataclasses.asdict(self)
-        return {**values, "columns": list(self.columns), "labels": list(self.labels)}
+        if not self.row_lengths:
+            del values["row_lengths"]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def save(self, directory: AnyPath | str) -> None:
         """Writes `task.json` into `directory`."""
@@ -71,7 +76,8 @@ class Spec:
         try:
             values = json.loads(read_text(file))
             values = {"columns": ["text"], **values}  # of one text, before columns were stored
-            spec = cls(**{**values, "columns": tuple(values["columns"]), "labels": tuple(values.get("labels", ()))})
+            lists = {name: tuple(values.get(name, ())) for name in ("columns", "labels", "row_lengths")}
+            spec = cls(**{**values, **lists})
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
         _check(file, spec)
@@ -157,8 +163,9 @@ def _check(file: AnyPath, spec: Spec) -> None:
         or spec.max_length < 1
         or not isinstance(spec.options, dict)
         or not isinstance(spec.header_names, dict)
+        or not all(type(length) is int for length in spec.row_lengths)
     ):
-        raise UserError(f"{file}: is damaged (columns, labels, max_length or options are not of their kind)")
+        raise UserError(f"{file}: is damaged (columns, labels, lengths or options are not of their kind)")
     if spec.task not in TASKS:
         raise UserError(f"{file}: is of the task {spec.task!r}; known are {', '.join(TASKS)}")
 

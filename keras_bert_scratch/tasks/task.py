@@ -44,6 +44,7 @@ class Task(abc.ABC):
     )
     columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
+    outputs: ClassVar[Mapping[str, str]]  # of the exported signatures: by name what it is, for the model's card
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
     # Whether the model reads what is right, too, when it learns or its loss is told, but not when it answers.
     teacher_forced: ClassVar[bool] = False
@@ -71,6 +72,14 @@ class Task(abc.ABC):
     def optional_columns(self, spec: Spec) -> tuple[str, ...]:
         """Columns of strings that may be left out, empty then; the exported signature takes them beside the spec's."""
         return ()
+
+    def sample(self, columns: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
+        """A row to try a model with: all the words in the first column, where the longest texts are, one in others."""
+        row: dict[str, Any] = {}
+        for column in columns:
+            some = words if column == columns[0] else words[:1]
+            row[column] = list(some) if column in self.list_columns else " ".join(some)
+        return row
 
     def is_windowed(self, spec: Spec) -> bool:
         """Whether a row that is too long is read in several windows."""
@@ -172,6 +181,22 @@ class Task(abc.ABC):
     def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs for some windows."""
         return model(inputs, training=False)
+
+    def asked(self, spec: Spec, model: Any, features: Features) -> tuple[Any, dict[str, Any]]:
+        """The model's outputs for some rows, and what they mean."""
+        outputs = self.ask(model, features.inputs)
+        again = self.follow_up(spec, model, outputs, features)
+        return outputs, {**self.decode(spec, outputs, features), **again}
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a model tells about rows of tokens whose text is not known: here its outputs, the rows first in each.
+
+        Args:
+            spec, tokenizer, model: as elsewhere.
+            inputs: `token_ids`, `segment_ids`, `padding_mask`.
+        """
+        outputs = self.ask(model, inputs)
+        return dict(outputs) if isinstance(outputs, Mapping) else {"logits": outputs}
 
     def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
         """What the model is trained on: what it declares itself, unless the options say more."""

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import tensorflow as tf
+
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
@@ -40,4 +42,9 @@ class TextTask(Task):
         return texts_of(source, spec, on_bad_row)
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
-        return Features(text_features(spec, tokenizer, raw))
+        return text_features(spec, tokenizer, raw)
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        rows = tf.shape(inputs["token_ids"])[0]
+        features = Features(dict(inputs), None, None, notes={"row": tf.range(rows)})  # a row is a text
+        return self.asked(spec, model, features)[1]

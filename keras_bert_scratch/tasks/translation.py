@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,15 +17,14 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.cast_weights import CastWeights
 from keras_bert_scratch.models.objectives import classes
 from keras_bert_scratch.models.translator import BertTranslator
-from keras_bert_scratch.tasks.data.beam_search import beam_search
+from keras_bert_scratch.tasks.data.beam_search import Written, beam_search
 from keras_bert_scratch.tasks.data.decoding_loop import never_written
 from keras_bert_scratch.tasks.data.parallel_texts import read_pairs, sources_of
-from keras_bert_scratch.tasks.data.texts import row_length
+from keras_bert_scratch.tasks.data.texts import packed_features
 from keras_bert_scratch.tasks.error_analysis import WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
@@ -91,6 +90,17 @@ class Translation(Task):
     model_class = BertTranslator
     Options = TranslationOptions
     Asking = TranslationAsking
+    outputs: ClassVar = {
+        "translations": "the translations, the best first",
+        "scores": "of each the log-probability over the penalty for its length",
+        "alignment": "how much each piece of the best translation (row) looks at each of the text (column), row by row",
+        "source_pieces": "the pieces of the text",
+        "num_source": "how many there are",
+        "target_pieces": "the pieces of the best translation",
+        "num_target": "how many there are",
+        "token_ids": "the tokens of the translations, the best first",
+        "num_tokens": "how many tokens each has",
+    }
     columns = ("source",)
     learns_vocabulary = True
     teacher_forced = True
@@ -110,7 +120,7 @@ class Translation(Task):
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         pieces = tokenizer.tokenize(raw["source"])
         notes = {"tokenizer": tokenizer, "is_empty": pieces.row_lengths() == 0}
-        return Features(_packed(pieces, spec, tokenizer.vocabulary), notes=notes)
+        return packed_features(spec, pieces, None, tokenizer.vocabulary, notes)
 
     def teach(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
         tokenizer = features.notes["tokenizer"].target
@@ -124,7 +134,7 @@ class Translation(Task):
             "decoder_padding_mask": tf.ones_like(following).to_tensor(),
         }
         notes = {**features.notes, "next": following.to_tensor(vocabulary.pad_id)}
-        return Features({**features.inputs, **target}, features.windows, notes)
+        return dataclasses.replace(features, inputs={**features.inputs, **target}, notes=notes)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return features.notes["next"], None
@@ -184,16 +194,9 @@ class Translation(Task):
         With `alignment`, of the best, too: its pieces, the text's, and a matrix of them, line by line.
         """
         tokenizer, options = features.notes["tokenizer"].target, spec.options
-        vocabulary = tokenizer.vocabulary
-        beams, rows = options["beams"], tf.shape(features.notes["is_empty"])[0]
-        never = never_written(vocabulary, model.decoder_config.vocab_size)
-
-        longest = min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
-        start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
-        past, alternatives = model.empty_past(rows), options["alternatives"]
-        bias_of_tokens = model.next_token_head.bias
-        with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
-            written = beam_search(model.step, past, outputs, rows, start, end, longest, beams, alpha, alternatives)
+        rows, alternatives = tf.shape(features.notes["is_empty"])[0], options["alternatives"]
+        written = _search(spec, model, outputs, rows, tokenizer.vocabulary)
+        longest = tf.shape(written.tokens)[2]
         ids = tf.RaggedTensor.from_tensor(tf.reshape(written.tokens, [-1, longest]), tf.reshape(written.lengths, [-1]))
         texts = tf.reshape(tokenizer.detokenize(ids), [rows, alternatives])
         answers = {
@@ -204,6 +207,12 @@ class Translation(Task):
             lengths = tf.where(features.notes["is_empty"], 0, written.lengths[:, 0])
             answers |= _alignment(model, features, tf.RaggedTensor.from_tensor(written.tokens[:, 0], lengths))
         return answers
+
+    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """`token_ids` of the translations, `(rows, alternatives, length)`, `num_tokens` of them, and their `scores`."""
+        rows = tf.shape(inputs["token_ids"])[0]
+        written = _search(spec, model, self.ask(model, inputs), rows, tokenizer.target.vocabulary)
+        return {"token_ids": written.tokens, "num_tokens": written.lengths, "scores": written.scores}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         from sacrebleu.metrics import BLEU, CHRF
@@ -238,6 +247,17 @@ class Translation(Task):
         return WrongAnswer((-chrf, line["score"]), shown)
 
 
+def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vocabulary: Vocabulary) -> Written:
+    """The translations of what the encoder read, so many `rows`."""
+    options, longest = spec.options, min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
+    start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
+    beams, alternatives = options["beams"], options["alternatives"]
+    bias_of_tokens, never = model.next_token_head.bias, never_written(vocabulary, model.decoder_config.vocab_size)
+    with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
+        past = model.empty_past(rows)
+        return beam_search(model.step, past, encoded, rows, start, end, longest, beams, alpha, alternatives)
+
+
 def _alignment(model: BertTranslator, features: Features, tokens: tf.RaggedTensor) -> dict[str, tf.Tensor]:
     """What each of these tokens looked at when it was written."""
     tokenizer, source = features.notes["tokenizer"], features.inputs
@@ -262,12 +282,6 @@ def _alignment(model: BertTranslator, features: Features, tokens: tf.RaggedTenso
         "target_pieces": tf.gather(vocabulary.tokens, tokens).to_tensor(),
         "num_target": tokens.row_lengths(),
     }
-
-
-def _packed(pieces: tf.RaggedTensor, spec: Spec, vocabulary: Vocabulary) -> dict[str, tf.Tensor]:
-    """Rows `[CLS] text [SEP]` as long as the longest of them needs."""
-    length = row_length(packed_lengths(pieces, None, spec.max_length), spec.max_length)
-    return pack_segments(pieces, None, length, vocabulary)
 
 
 TASK = Translation()

@@ -28,15 +28,15 @@ def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, max_tokens: int | tf.Tensor) -> 
     return a, tf.minimum(b, max_tokens - a)
 
 
-def packed_lengths(a: tf.RaggedTensor, b: tf.RaggedTensor | None, max_length: int | tf.Tensor) -> tf.Tensor:
-    """How many tokens each row has that `pack_segments` makes of the same arguments, int32 `(batch,)`.
+def packed_lengths(a: tf.RaggedTensor, b: tf.RaggedTensor | None) -> tf.Tensor:
+    """How many tokens the rows of `pack_segments` have before they are trimmed, int32 `(batch,)`.
 
     Example:
-        >>> packed_lengths(tf.ragged.constant([[5, 6], [5] * 9]), None, max_length=8).numpy().tolist()
-        [4, 8]
+        >>> packed_lengths(tf.ragged.constant([[5, 6], [5] * 9]), None).numpy().tolist()
+        [4, 11]
     """
     lengths = a.row_lengths() + 2 if b is None else a.row_lengths() + b.row_lengths() + 3
-    return tf.minimum(tf.cast(lengths, tf.int32), max_length)
+    return tf.cast(lengths, tf.int32)
 
 
 def pack_segments(
@@ -68,7 +68,7 @@ def pack_segments(
     # Each position of a row looks up its token: [CLS] at 0, then a, [SEP], then b, [SEP].
     position = tf.range(max_length)[None, :]
     start_b = lengths_a[:, None] + 2
-    size = packed_lengths(a, b, max_length)[:, None]
+    size = tf.minimum(packed_lengths(a, b), max_length)[:, None]
     token_ids = tf.where(position < start_b - 1, _at(a, position - 1), vocabulary.sep_id)
     if b is not None:
         token_ids = tf.where((position >= start_b) & (position < size - 1), _at(b, position - start_b), token_ids)

@@ -1,5 +1,7 @@
 """Exported models: strings in, the same answers out, in a process that knows nothing of the network."""
 
+import collections
+import itertools
 import json
 import shutil
 import subprocess
@@ -10,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from serving import every_task
+from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
@@ -21,6 +25,7 @@ TEXTS = [
     "北京 ½ ß",
 ]
 LABELS = ("no", "yes", "perhaps")
+FLOAT = tf.float32.as_datatype_enum
 
 
 def fine_tuned(config, tokenizer, columns=("text",), **changes) -> kbs.FineTuned:
@@ -38,7 +43,7 @@ def tuned(config, tokenizer) -> kbs.FineTuned:
 @pytest.fixture(scope="module")
 def exported(tuned, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "model"
-    kbs.export_saved_model(tuned, path)
+    kbs.export_saved_model(tuned, path, warm_up=False)
     return path
 
 
@@ -58,30 +63,73 @@ def test_what_is_no_text_is_not_answered(exported):
         SavedModel(exported).predict({"text": ["a heron", None]})
 
 
+def numbers_in_the_graph(path: Path) -> int:
+    """How many float constants the graph has, in arrays."""
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    constants = [node.attr["value"].tensor for node in nodes if node.op == "Const"]
+    sizes = [np.prod([size.size for size in tensor.tensor_shape.dim]) for tensor in constants if tensor.dtype == FLOAT]
+    return sum(int(size) for size in sizes if size > 1)
+
+
 def test_every_weight_is_written_once(exported, tuned):
-    names = tf.train.list_variables(str(exported / "variables" / "variables"))
-    stored = sum(int(np.prod(shape)) for name, shape in names if "_CHECKPOINTABLE" not in name and len(shape) > 0)
-    assert tuned.model.count_params() <= stored < 1.02 * tuned.model.count_params() + 100
+    """As a constant, whatever the number of signatures; nothing is a variable."""
+    assert tuned.model.count_params() <= numbers_in_the_graph(exported) < 1.02 * tuned.model.count_params() + 100
+    assert not tf.train.list_variables(str(exported / "variables" / "variables"))[1:]
+
+
+def test_weights_that_are_asked_for_step_by_step_are_written_once(config, tokenizer):
+    """Those of a translator, as variables, which all its signatures and all turns of a loop share."""
+    tuned = every_task.fine_tuned("translation", config, tokenizer)
+    kbs.export_saved_model(tuned, "saved", warm_up=False)
+    stored = tf.train.list_variables("saved/variables/variables")[1:]
+    unused = tuned.model.backbone.pooler.count_params()
+    assert sum(int(np.prod(shape)) for _, shape in stored) == tuned.model.count_params() - unused
+    assert numbers_in_the_graph(Path("saved")) < 0.1 * tuned.model.count_params()
+
+
+def test_products_are_fused_with_what_follows_and_no_weights_are_copied(config, tokenizer):
+    """In the graph that TensorFlow makes of the exported one when it is asked, as its own server does."""
+    tuned = fine_tuned(config, tokenizer)
+    for weight in tuned.model.weights:
+        if len(weight.shape) == 1 and weight.dtype == "float32":  # a bias of zeros would be left out
+            weight.assign(np.linspace(0.5, 1.5, weight.shape[0]))
+    kbs.export_saved_model(tuned, "saved", warm_up=False)
+    metadata = tf.compat.v1.RunMetadata()
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        loaded = tf.compat.v1.saved_model.loader.load(session, ["serve"], "saved")
+        signature = loaded.signature_def["serving_default"]
+        session.run(
+            signature.outputs["scores"].name,
+            {signature.inputs["text"].name: TEXTS},
+            tf.compat.v1.RunOptions(output_partition_graphs=True),
+            metadata,
+        )
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    products = [node for node in nodes if node.op.endswith("MatMul")]
+    fused = collections.Counter(tuple(node.attr["fused_ops"].list.s) for node in products)
+    # Query, key and value as one, their output, and two of the feed-forward; the last query; pooler and head.
+    layers = config.num_layers
+    gelu = {(b"BiasAdd", b"GeluExact"): layers, (b"BiasAdd",): 3 * layers + 2, (b"BiasAdd", b"Tanh"): 1}
+    assert fused == gelu
+    constants = {node.name for node in nodes if node.op == "Const" and node.attr["dtype"].type == FLOAT}
+    assert not [node.name for node in nodes if node.op in ("ConcatV2", "Cast") and constants & set(node.input)]
+    assert not [node.name for node in nodes if node.op in ("VarHandleOp", "ReadVariableOp")]
 
 
 def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
     """The length that the network sees, as one more output of the signature."""
-    kind, seen = type(tuned.task), {}
-    features, decode = kind.features, kind.decode
+    kind = type(tuned.task)
+    decode = kind.decode
 
-    def features_seen(self, *arguments):
-        found = features(self, *arguments)
-        seen["token_ids"] = found.inputs["token_ids"]
-        return found
+    def decode_with_length(self, spec, outputs, features):
+        rows, length = tf.unstack(tf.shape(features.inputs["token_ids"]))
+        return {**decode(self, spec, outputs, features), "length": tf.fill([rows], length)}
 
-    def decode_with_length(self, *arguments):
-        rows, length = tf.unstack(tf.shape(seen["token_ids"]))
-        return {**decode(self, *arguments), "length": tf.fill([rows], length)}
-
-    monkeypatch.setattr(kind, "features", features_seen)
     monkeypatch.setattr(kind, "decode", decode_with_length)
     monkeypatch.setattr(kind, "answer", lambda self, spec, row: row)
-    kbs.export_saved_model(tuned, "model")
+    kbs.export_saved_model(tuned, "model", warm_up=False)
     model = SavedModel("model")
     short, long = (model.predict({"text": [text]})[0]["length"] for text in ("heron", TEXTS[2]))
     assert short <= 8
@@ -111,7 +159,12 @@ def test_the_signature_takes_the_columns_of_the_training(exported, config, token
     (inputs,) = serve.structured_input_signature[1:]
     assert {name: (spec.dtype, tuple(spec.shape)) for name, spec in inputs.items()} == {"text": (tf.string, (None,))}
     outputs = {name: (spec.dtype, tuple(spec.shape)) for name, spec in serve.structured_outputs.items()}
-    assert outputs == {"label": (tf.string, (None,)), "scores": (tf.float32, (None, 3))}
+    assert outputs == {
+        "label": (tf.string, (None,)),
+        "scores": (tf.float32, (None, 3)),
+        "token_count": (tf.int32, (None,)),
+        "truncated": (tf.bool, (None,)),
+    }
     kbs.export_saved_model(fine_tuned(config, tokenizer, ("text", "text_pair")), "pairs")
     model = SavedModel("pairs")
     assert set(model.columns) == {"text", "text_pair"}
@@ -149,7 +202,7 @@ def test_a_folder_in_use_is_kept(tuned):
     Path("model").mkdir()
     Path("model/thesis.txt").write_text("years of work")
     with pytest.raises(kbs.UserError, match="model: exists already"):
-        kbs.export_saved_model(tuned, "model")
+        kbs.export_saved_model(tuned, "model", warm_up=False)
     assert [file.name for file in Path("model").iterdir()] == ["thesis.txt"]
 
 

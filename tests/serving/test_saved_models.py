@@ -25,7 +25,7 @@ def ner(small, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
     model = kbs.BertTokenClassifier(kbs.BertBackbone(small.replace(initializer_range=1.0)), 3, TAGS)
     tuned = kbs.FineTuned(model, tokenizer, kbs.Spec("ner", ("text",), 16, TAGS, options={"overlap": 4}))
     path = tmp_path_factory.mktemp("ner") / "saved"
-    kbs.export_saved_model(tuned, path)
+    kbs.export_saved_model(tuned, path, warm_up=False)
     return tuned, path
 
 
@@ -64,11 +64,24 @@ def test_words_are_asked_as_the_file_parts_them(ner, saved, monkeypatch):
 
 def test_an_empty_string_at_the_end_of_a_list_is_not_taken_for_padding(ner, saved):
     tuned, _ = ner
-    raw = {"words": [["heron", "", "otter"], ["otter", ""]]}
-    assert len(tuned.predict(raw)[1]["words"]) == 2
+    raw = {"words": [["heron", "", "otter"], ["otter", ""], []]}
+    assert [row["words"] for row in saved.predict(raw)] == raw["words"]
+    assert [row["tags"] for row in saved.predict(raw)] == [row["tags"] for row in tuned.predict(raw)]
+
+
+def test_where_lists_are_not_counted_a_row_that_ends_in_an_empty_string_is_named(saved):
+    """As of other people's SavedModels."""
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
+    def serve(words):
+        return {"number": tf.reduce_sum(tf.cast(words != "", tf.int32), axis=1)}
+
+    tf.saved_model.save(module, "theirs", signatures=serve)
+    model = Signatures("theirs")
+    assert model.predict({"words": [["heron", "", "otter"], ["a"]]}) == [{"number": 2}, {"number": 1}]
     with pytest.raises(kbs.UserError, match="row 2 has an empty string at the end of its words"):
-        saved.predict(raw)
-    assert saved.predict({"words": raw["words"][:1]})[0]["words"] == raw["words"][0]
+        model.predict({"words": [["heron"], ["otter", ""]]})
 
 
 def test_without_task_json_only_outputs_are_known(ner):
@@ -135,7 +148,7 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     """One of another program does not tell; the data do, but what is exported is as it is."""
     spec = kbs.Spec("qa", ("question", "context"), 32, options=OPTIONS)
     model = kbs.BertQuestionAnswerer(kbs.BertBackbone(small, pooler=False))
-    kbs.export_saved_model(kbs.FineTuned(model, tokenizer, spec), "saved")
+    kbs.export_saved_model(kbs.FineTuned(model, tokenizer, spec), "saved", warm_up=False)
     rows = {"question": ["who"], "context": ["an otter"], "answers": [[{"text": "otter", "answer_start": 3}]]}
     assert kbs.evaluate("saved", rows)["examples"] == 1
     with pytest.raises(kbs.UserError, match=r"saved: was exported for other data \(unanswerable\); use the model"):

@@ -101,7 +101,7 @@ def test_bad_texts_are_named_before_the_work_begins(folder, monkeypatch):
 
 
 def test_a_saved_model_searches_too(folder):
-    kbs.export_saved_model(FineTuned.load(folder), "saved")
+    kbs.export_saved_model(FineTuned.load(folder), "saved", warm_up=False)
     assert found("saved", QUERIES, "texts.txt", index="texts.npz") == nearest(folder, 5)
     assert found("saved", QUERIES, index="texts.npz") == nearest(folder, 5)
     with pytest.raises(kbs.UserError, match=r"`pooling`: saved answers as it was exported; leave it out"):

@@ -45,7 +45,7 @@ def test_a_backbone_is_taken_for_embedding(folder, caplog):
 @pytest.mark.usefixtures("eagerly")
 def test_a_text_is_the_mean_of_its_tokens(model, folder, tokenizer):
     """`[CLS]` and `[SEP]` among them; the same as from the network's own output."""
-    inputs = text_features(model.spec, tokenizer, {"text": [TEXTS[0]]})
+    inputs = text_features(model.spec, tokenizer, {"text": [TEXTS[0]]}).inputs
     sequence = np.asarray(kbs.BertBackbone.from_pretrained(folder)(inputs)["sequence_output"])
     mean = sequence[0][np.asarray(inputs["padding_mask"])[0] > 0].mean(0)
     np.testing.assert_allclose(vectors(model, TEXTS[:1])[0], mean / np.linalg.norm(mean), atol=1e-6)
@@ -200,7 +200,7 @@ def test_files_of_glue_are_read_and_bad_rows_named(folder):
 )
 def test_the_exported_signature_embeds_as_predict_does(folder, options):
     model = kbs.FineTuned.load(folder, asking=options)
-    kbs.export_saved_model(model, "saved")
+    kbs.export_saved_model(model, "saved", warm_up=False)
     saved = SavedModel("saved")
     for ours, theirs in zip(model.predict({"text": TEXTS}), saved.predict({"text": TEXTS}), strict=True):
         assert ours.keys() == theirs.keys()

@@ -84,7 +84,7 @@ def test_what_stands_at_the_end_of_a_long_text_is_learnt(small, letters, tmp_pat
     assert found["max"] > 0.9
     model = kbs.FineTuned.load("max")
     assert model.spec.options["long_texts"] == "max"
-    kbs.export_saved_model(model, tmp_path / "saved")
+    kbs.export_saved_model(model, tmp_path / "saved", warm_up=False)
     saved = SavedModel(tmp_path / "saved").predict({"text": [*texts[:5], ""]})
     assert [answer["label"] for answer in saved] == [
         answer["label"] for answer in model.predict({"text": [*texts[:5], ""]})

@@ -101,7 +101,7 @@ def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineT
 @pytest.fixture(scope="module")
 def exported(tuned, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "model"
-    export_saved_model(tuned[0], path)
+    export_saved_model(tuned[0], path, warm_up=False)
     return path
 
 

@@ -49,7 +49,7 @@ def test_packing(a, with_b, length):
         expected = packed_by_hand(tokens, b[row] if with_b else None, length)
         for name, values in zip(("token_ids", "segment_ids", "padding_mask"), expected, strict=True):
             assert packed[name][row].numpy().tolist() == values, name
-        assert int(packed_lengths(*ragged, length)[row]) == sum(values)
+        assert min(int(packed_lengths(*ragged)[row]), length) == sum(values)
 
 
 @pytest.mark.parametrize("b", [None, [[6] * 9, [], [7]]], ids=["single", "pairs"])

@@ -315,7 +315,7 @@ def test_a_damaged_file_there_is_named_by_its_address(tiny, tokenizer, there):
 
 
 def test_export_there(tuned_here, there):
-    export_saved_model(FineTuned.load(tuned_here), there)
+    export_saved_model(FineTuned.load(tuned_here), there, warm_up=False)
     texts = {"text": ["the sky", "a film"]}
     found, expected = SavedModel(there).predict(texts), predict(tuned_here, texts)
     assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]

@@ -35,18 +35,6 @@ def as_tensors(columns: Mapping[str, Sequence[Any]], rows: Sequence[int] | None 
     return {name: as_tensor(values) for name, values in columns.items()}
 
 
-def without_padding(lists: tf.Tensor) -> tf.RaggedTensor:
-    """The lists of a table `(rows, None)` of strings, without the empty ones that its rows end in.
-
-    Example:
-        >>> without_padding(tf.constant([["a", "", "b"], ["c", "", ""]])).to_list()
-        [[b'a', b'', b'b'], [b'c']]
-    """
-    number = tf.range(1, tf.shape(lists, tf.int64)[1] + 1)
-    lengths = tf.maximum(tf.reduce_max(number * tf.cast(lists != "", tf.int64), axis=1), 0)
-    return tf.RaggedTensor.from_tensor(lists, lengths=lengths)
-
-
 def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Parts one after another along the first axis; shorter lists along the second axis are padded by
     0, or by empty strings.

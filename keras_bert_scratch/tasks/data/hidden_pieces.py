@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import slices
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.packing import pack_segments
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
@@ -48,9 +49,7 @@ class HiddenWindows:
     hidden: tf.Tensor
 
 
-def hidden_windows(
-    sequences: tf.RaggedTensor, queries: Queries, max_length: int, vocabulary: Vocabulary
-) -> HiddenWindows:
+def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, vocabulary: Vocabulary) -> HiddenWindows:
     """Rows `[CLS] ... [MASK] ... [SEP]`, the piece that is asked for amid what is around it.
 
     Of a sequence that is longer than a row, the row has as much before the piece as behind it, or at an end of the
@@ -59,23 +58,24 @@ def hidden_windows(
     Args:
         sequences: int32 ragged `(sequences, None)`. Ids without `[CLS]` and `[SEP]`.
         queries: Queries. What to ask.
-        max_length: int. Tokens of a row at most.
+        spec: Spec. With the longest row.
         vocabulary: Vocabulary. Gives the ids of the special tokens.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"))
         >>> queries = Queries(*(tf.constant([value]) for value in (0, 2, 4)))
-        >>> rows = hidden_windows(tf.ragged.constant([[5, 6, 7, 8, 9]]), queries, 6, vocabulary)
+        >>> spec = Spec("fill-mask", ("text",), max_length=6)
+        >>> rows = hidden_windows(tf.ragged.constant([[5, 6, 7, 8, 9]]), queries, spec, vocabulary)
         >>> rows.inputs["token_ids"].numpy().tolist(), rows.inputs["mask_positions"].numpy().tolist()
         ([[2, 5, 6, 4, 4, 3]], [[3]])
         >>> rows.piece.numpy().tolist()
         [[-1, 0, 1, 2, 3, -1]]
     """
-    room = max_length - 2
+    room = spec.max_length - 2
     lengths = tf.gather(tf.cast(sequences.row_lengths(), tf.int32), queries.sequence)
     start = tf.clip_by_value(queries.position - room // 2, 0, tf.maximum(lengths - room, 0))
     end = tf.minimum(start + room, lengths)
-    length = row_length(end - start + 2, max_length)
+    length = row_length(end - start + 2, spec)
     shown = slices(sequences, queries.sequence, start, end)
     inputs: dict[str, Any] = pack_segments(shown, None, length, vocabulary)
 

@@ -10,7 +10,7 @@ from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
 from keras_bert_scratch.tasks.examples import Features
 from keras_bert_scratch.tasks.spec import Spec
-from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 
 def windows_of_texts(spec: Spec, tokenizer: Any, texts: tf.Tensor, overlap: int, chosen: Any = None) -> Features:
@@ -39,6 +39,9 @@ def windows_of_texts(spec: Spec, tokenizer: Any, texts: tf.Tensor, overlap: int,
     else:
         row, start, limit = windows.chosen(chosen)
     shown = slices(pieces, row, start, limit)
-    length = row_length(tf.cast(shown.row_lengths(), tf.int32) + 2, spec.max_length)
-    inputs = pack_segments(shown, None, length, tokenizer.vocabulary)
-    return Features(inputs, windows.counts if chosen is None else None, {"row": row})
+    inputs = pack_segments(shown, None, row_length(packed_lengths(shown, None), spec), tokenizer.vocabulary)
+    token_counts = packed_lengths(pieces, None)
+    none_truncated = tf.zeros_like(token_counts, tf.bool)
+    return Features(
+        inputs, token_counts, none_truncated, windows.counts if chosen is None else None, notes={"row": row}
+    )

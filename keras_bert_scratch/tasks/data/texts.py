@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import tensorflow as tf
@@ -14,9 +15,10 @@ from keras_bert_scratch.tasks.data.bad_rows import BadRows, report_skipped, with
 from keras_bert_scratch.tasks.data.labels import unknown_label
 from keras_bert_scratch.tasks.data.named_table import NamedTable
 from keras_bert_scratch.tasks.data.tables import Column, Table, TableReader, names_in_file, read_table
-from keras_bert_scratch.tasks.examples import Raw
+from keras_bert_scratch.tasks.examples import Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
+from keras_bert_scratch.text.vocabulary import Vocabulary
 
 TEXT = Column("text", ("sentence", "sentence1"))
 PAIR = Column("text_pair", ("sentence2",), required=False, flag="pair")
@@ -89,20 +91,38 @@ def with_known_labels(table: Table, column: str, known: Sequence[str], on_bad_ro
     return table.rows(kept, bad.skipped)
 
 
-def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> dict[str, tf.Tensor]:
+def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> Features:
     """Rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, as long as the longest of them needs.
 
-    The length is rounded up to a multiple of 2, of 8 where there is a GPU or TPU, and at most `spec.max_length`; longer
-    texts are trimmed.
+    The length is rounded up, see `row_length`; texts longer than `spec.max_length` are trimmed.
     """
     first = tokenizer.tokenize(raw["text"])
     second = tokenizer.tokenize(raw["text_pair"]) if "text_pair" in spec.columns else None
-    length = row_length(packed_lengths(first, second, spec.max_length), spec.max_length)
-    return pack_segments(first, second, length, tokenizer.vocabulary)
+    return packed_features(spec, first, second, tokenizer.vocabulary)
 
 
-def row_length(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
-    """How long rows are that hold so many tokens, int32: the longest, rounded up, and at most `max_length`."""
-    step = XLA_LENGTH_STEP if any(map(tf.config.list_physical_devices, ("GPU", "TPU"))) else LENGTH_STEP
+def packed_features(
+    spec: Spec,
+    first: tf.RaggedTensor,
+    second: tf.RaggedTensor | None,
+    vocabulary: Vocabulary,
+    notes: Mapping[str, Any] = MappingProxyType({}),
+) -> Features:
+    """The rows of pieces, or pairs of pieces, `(rows, None)`; what does not fit into a row is trimmed."""
+    token_counts = packed_lengths(first, second)
+    length = row_length(token_counts, spec)
+    inputs = pack_segments(first, second, length, vocabulary)
+    return Features(inputs, token_counts, token_counts > spec.max_length, notes=notes)
+
+
+def row_length(lengths: tf.Tensor, spec: Spec) -> tf.Tensor:
+    """How long rows are that hold so many tokens, int32: the longest, rounded up, and at most `spec.max_length`.
+
+    It is rounded up to the next of `spec.row_lengths`, or without these to a multiple of 2, of 8 where there is a GPU
+    or TPU.
+    """
     longest = tf.reduce_max(tf.concat([tf.cast(lengths, tf.int32), [1]], axis=0))
-    return tf.minimum((longest + step - 1) // step * step, max_length)
+    if spec.row_lengths:
+        return tf.gather(spec.row_lengths, tf.searchsorted(tf.constant(spec.row_lengths[:-1], tf.int32), [longest])[0])
+    step = XLA_LENGTH_STEP if any(map(tf.config.list_physical_devices, ("GPU", "TPU"))) else LENGTH_STEP
+    return tf.minimum((longest + step - 1) // step * step, spec.max_length)

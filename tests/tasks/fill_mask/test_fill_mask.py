@@ -245,7 +245,7 @@ def test_one_text_is_answered_as_many_are(model, answers, monkeypatch):
 def test_the_exported_signature_answers_as_predict_does(model):
     """Of a text without mask it gives the log-likelihood, which `evaluate` takes."""
     tuned = model.asking(top_k=2, targets=["playing"])
-    kbs.export_saved_model(tuned, "exported")
+    kbs.export_saved_model(tuned, "exported", warm_up=False)
     saved = SavedModel(Path("exported"))
     texts = [*MASKED, "a " * 30 + "[MASK]"]
     for ours, theirs in zip(tuned.predict({"text": texts}), saved.predict({"text": texts}), strict=True):

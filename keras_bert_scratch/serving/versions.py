@@ -1,0 +1,61 @@
+"""Versions: the folders 1, 2, 3... of a model, as TensorFlow Serving looks for them."""
+
+from __future__ import annotations
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+
+NEXT = "next"
+CONFIG_FILE = "models.config"
+MOUNTED_AT = "/models"  # where TensorFlow Serving's images look for models
+
+
+def version_folder(base: AnyPath, version: str) -> AnyPath:
+    """The folder of a new version.
+
+    Args:
+        base: path. The model's folder, which may not exist yet.
+        version: str. A number from 1, or `"next"` for the one after the highest.
+
+    Raises:
+        UserError: it is no such number.
+
+    Example:
+        >>> from pathlib import Path
+        >>> str(version_folder(Path("models/sentiment"), "next"))
+        'models/sentiment/1'
+    """
+    if version == NEXT:
+        return base / str(1 + max(versions_of(base), default=0))
+    if not version.isascii() or not version.isdecimal() or not int(version):
+        raise UserError(f"`version`: must be a number from 1, or {NEXT}, not {version!r}")
+    return base / str(int(version))
+
+
+def versions_of(base: AnyPath) -> list[int]:
+    """The numbers of the versions in a model's folder, ascending."""
+    names = [entry.name for entry in base.iterdir() if entry.is_dir()] if base.is_dir() else []
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+
+
+def write_models_config(folder: AnyPath) -> AnyPath:
+    """Writes `models.config` beside the models of a folder, for `tensorflow_model_server --model_config_file`.
+
+    It has every model that has a version, at the path where TensorFlow Serving's images look for it.
+    """
+    from tensorflow_serving.config import model_server_config_pb2
+
+    models = [
+        model_server_config_pb2.ModelConfig(
+            name=base.name, base_path=f"{MOUNTED_AT}/{base.name}", model_platform="tensorflow"
+        )
+        for base in sorted(folder.iterdir())
+        if base.is_dir() and versions_of(base)
+    ]
+    served = model_server_config_pb2.ModelServerConfig(
+        model_config_list=model_server_config_pb2.ModelConfigList(config=models)
+    )
+    with atomic.write(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(str(served))
+    return folder / CONFIG_FILE

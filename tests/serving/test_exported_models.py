@@ -1,0 +1,163 @@
+"""What holds for the exported model of every task: no Python is needed, and a server may join requests to batches."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_text
+from serving.every_task import TASKS, asked_rows, fine_tuned
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.serving.endpoints import columns_of
+from keras_bert_scratch.serving.requests import request
+
+# What of tensorflow-text the exported graphs may use, and where it is; TensorFlow Serving's own server has it, too.
+TEXT_OPERATIONS = {
+    "FastWordpieceTokenizeWithOffsets": "_fast_wordpiece_tokenizer",
+    "NormalizeUTF8": "_normalize_ops",
+    "RegexSplitWithOffsets": "_regex_split_ops",
+}
+
+
+def joined(several: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The batch of some requests: shorter tensors are padded with their first element."""
+    batch = {}
+    for name in several[0]:
+        tensors = [request[name] for request in several]
+        sizes = np.max([tensor.shape[1:] for tensor in tensors], axis=0).astype(int) if tensors[0].ndim > 1 else []
+        batch[name] = np.concatenate(
+            [
+                np.pad(
+                    tensor,
+                    [(0, 0), *((0, most - size) for most, size in zip(sizes, tensor.shape[1:], strict=True))],
+                    constant_values=tensor.flat[0],
+                )
+                for tensor in tensors
+            ]
+        )
+    return batch
+
+
+def ask(signature, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    _, specs = signature.structured_input_signature
+    outputs = signature(**{name: tf.constant(values, specs[name].dtype) for name, values in inputs.items()})
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def clients_of(tuned: kbs.FineTuned) -> dict[str, list[dict[str, np.ndarray]]]:
+    """By signature, what some clients ask, about one row or several."""
+    return {
+        signature: [
+            {name: value.numpy() for name, value in request(tuned, signature, rows).items()}
+            for rows in asked_rows(columns)
+        ]
+        for signature, columns in columns_of(tuned).items()
+    }
+
+
+def assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], what: str) -> None:
+    assert set(ours) == set(theirs), what
+    for output, values in theirs.items():
+        if values.dtype == np.float32:
+            np.testing.assert_allclose(ours[output], values, atol=1e-4, err_msg=f"{what} {output}")
+        else:
+            assert ours[output].tolist() == values.tolist(), f"{what} {output}"
+
+
+@pytest.fixture(scope="module")
+def exported(config, tokenizer, tmp_path_factory) -> dict[str, tuple[kbs.FineTuned, Path]]:
+    """The model of each task, and what was exported of it."""
+    folder, found = tmp_path_factory.mktemp("exported"), {}
+    for name in TASKS:
+        tuned = fine_tuned(name, config, tokenizer)
+        kbs.export_saved_model(tuned, folder / name, warm_up=False)
+        found[name] = tuned, folder / name
+    return found
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_client_of_a_batch_gets_its_own_answer(exported, name):
+    tuned, path = exported[name]
+    signatures, asked = tf.saved_model.load(str(path)).signatures, clients_of(tuned)
+    assert set(signatures) == set(asked)
+    for signature, clients in asked.items():
+        alone = [ask(signatures[signature], client) for client in clients]
+        together = ask(signatures[signature], joined(clients))
+        rows = [len(next(iter(client.values()))) for client in clients]
+        assert {len(values) for values in together.values()} == {sum(rows)}, signature
+        first = np.cumsum([0, *rows])
+        for start, limit, theirs in zip(first[:-1], first[1:], alone, strict=True):
+            # Lists are padded to the longest of the batch.
+            ours = {
+                output: together[output][start:limit][tuple(slice(size) for size in values.shape)]
+                for output, values in theirs.items()
+            }
+            assert_equal(ours, theirs, signature)
+
+
+def test_only_operations_that_servers_have_are_used(exported):
+    """TensorFlow's own, as a process without tensorflow-text knows them, and some of that."""
+    used = set()
+    for _, path in exported.values():
+        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        graph = saved.meta_graphs[0].graph_def
+        functions = {function.signature.name for function in graph.library.function}
+        nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+        used |= {node.op for node in nodes} - functions
+    script = (
+        "import sys, tensorflow as tf\n"
+        "from tensorflow.python.framework import op_def_registry\n"
+        "print(*(name for name in sys.argv[1:] if op_def_registry.get(name) is None))"
+    )
+    run = subprocess.run([sys.executable, "-c", script, *used], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) == set(TEXT_OPERATIONS)
+    assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "NumpyFunc"}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Path:
+    """A C++ program that knows TensorFlow and nothing of Python."""
+    if not shutil.which("g++"):
+        pytest.skip("needs g++: apt-get install g++")
+    tensorflow, path = Path(tf.__file__).parent, tmp_path_factory.mktemp("program") / "ask_saved_models"
+    libraries = [tensorflow / name for name in ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")]
+    flags = ["-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=1", "-isystem", tensorflow / "include", f"-Wl,-rpath,{tensorflow}"]
+    source = Path(__file__).parent / "ask_saved_models.cc"
+    subprocess.run(["g++", *flags, source, "-o", path, *libraries], check=True)
+    return path
+
+
+def test_no_python_is_needed(exported, program, tmp_path):
+    """Every signature of every task, in one process of the program."""
+    pairs, clients = [], {}
+    for name, (tuned, path) in exported.items():
+        clients[name] = {signature: joined(several) for signature, several in clients_of(tuned).items()}
+        pairs += [path, tmp_path / name]
+        for signature, inputs in clients[name].items():
+            for folder in ("in", "out"):
+                (tmp_path / name / signature / folder).mkdir(parents=True)
+            for column, values in inputs.items():
+                file = tmp_path / name / signature / "in" / column
+                file.write_bytes(tf.make_tensor_proto(values).SerializeToString())
+    operations = [
+        Path(tensorflow_text.__file__).parent / "python/ops" / f"{library}.so" for library in TEXT_OPERATIONS.values()
+    ]
+    environment = {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"}
+    run = subprocess.run([program, *operations, "--", *pairs], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for name, (_, path) in exported.items():
+        signatures = tf.saved_model.load(str(path)).signatures
+        for signature, inputs in clients[name].items():
+            ours = {
+                file.name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(file.read_bytes()))
+                for file in (tmp_path / name / signature / "out").iterdir()
+            }
+            assert_equal(ours, ask(signatures[signature], inputs), f"{name} {signature}")

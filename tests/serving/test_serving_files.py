@@ -1,0 +1,115 @@
+"""What lies in an exported folder for servers and people: versions, warm-up, batching, vocabulary, the card."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from commands.calls import keras_bert, refused
+from google.protobuf import text_format
+from serving.every_task import TASKS, fine_tuned
+from tasks.conftest import tuned as fine_tuned_run
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.serving import warm_up
+from keras_bert_scratch.serving.export import export_saved_model
+from keras_bert_scratch.serving.signatures import SERVE_IDS
+from keras_bert_scratch.serving.versions import versions_of, write_models_config
+
+LENGTHS = (8, 16, 32)
+
+
+@pytest.fixture(scope="module")
+def run(small, tokenizer, documents, tmp_path_factory, eager_functions) -> Path:
+    path, texts = tmp_path_factory.mktemp("run") / "run", [sentence for document in documents for sentence in document]
+    data = {"text": texts[:8], "label": ["a", "b"] * 4}
+    with eager_functions():
+        return fine_tuned_run(small, tokenizer, data, path, data).path
+
+
+@pytest.fixture(scope="module", params=["pairs", "ner with a CRF", "qa", "choice", "fill-mask"])
+def exported(request, config, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
+    tuned, path = fine_tuned(request.param, config, tokenizer), tmp_path_factory.mktemp("exported") / "model"
+    export_saved_model(tuned, path, LENGTHS)
+    return tuned, path
+
+
+def test_a_server_warms_up_with_each_signature_at_each_length(exported):
+    """The requests are answered by the graph, and those of tokens show the lengths."""
+    _, path = exported
+    signatures = tf.saved_model.load(str(path)).signatures
+    lengths = {name: [] for name in signatures}
+    for record in tf.data.TFRecordDataset(str(path / warm_up.FILE)):
+        asked = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        name = asked.model_spec.signature_name
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in asked.inputs.items()}
+        outputs = signatures[name](**inputs)
+        lengths[name].append(inputs["token_ids"].shape[-1] if name == SERVE_IDS else outputs["token_count"].numpy()[0])
+    for name, found in lengths.items():
+        # Others are as many tokens as just fill the rows; each text of a fill-mask fits.
+        assert [min(length for length in LENGTHS if length >= size) for size in found] == list(LENGTHS), name
+
+
+def test_the_card_describes_every_input_and_output(exported):
+    tuned, path = exported
+    card = (path / "README.md").read_text()
+    for name, signature in tf.saved_model.load(str(path)).signatures.items():
+        section = re.split(rf"### {name}\n", card)[1].split("\n#")[0]
+        told = dict(re.findall(r"\| (?:in|out): (\w+) \| (.*?) \|", section))
+        named = {**signature.structured_input_signature[1], **signature.structured_outputs}
+        assert told == {key: tensor.dtype.name for key, tensor in named.items()}
+        assert not re.search(r"\| out: .*\|  \|", section)
+    for fact in (tuned.digest, "32 tokens", *tuned.spec.labels):
+        assert fact in card
+
+
+def test_the_vocabulary_goes_along(exported):
+    tuned, path = exported
+    assert kbs.Vocabulary.load(path / "assets/vocab.txt").tokens == tuned.tokenizer.vocabulary.tokens
+
+
+@pytest.mark.parametrize("lengths", [(2,), (33,), (0, 8)])
+def test_lengths_that_cannot_be_are_named(config, tokenizer, lengths):
+    with pytest.raises(kbs.UserError, match=rf"`row_lengths`: has {lengths[0]}; the model's rows have from 3 to 32"):
+        export_saved_model(fine_tuned("regression", config, tokenizer), "model", lengths)
+    assert not Path("model").exists()
+
+
+def test_rows_are_padded_to_the_lengths_that_were_asked_for(exported):
+    _, path = exported
+    assert kbs.Spec.load(path).row_lengths == LENGTHS
+    assert kbs.Spec.load(path).to_dict() == json.loads((path / "task.json").read_text())
+
+
+def test_versions_are_counted_on(run):
+    for name, version in (("sentiment", "next"), ("sentiment", "7"), ("sentiment", "next"), ("topics", "3")):
+        result = keras_bert("export", str(run), "--out", f"models/{name}", "--version", version, "--row-lengths", "8")
+        assert result.exit_code == 0, result.output
+    assert versions_of(Path("models/sentiment")) == [1, 7, 8]
+    refused("export", run, "--out", "models/sentiment", "--version", "7", saying="models/sentiment/7: exists already")
+    refused("export", run, "--out", "models/a", "--version", "0", saying="--version: must be a number from 1, or next")
+    refused("export", run, "--out", "a", "--row-lengths", "8;9", saying="--row-lengths: '8;9' are no lengths")
+    read = text_format.Parse(Path("models/models.config").read_text(), model_server_config_pb2.ModelServerConfig())
+    assert [(model.name, model.base_path) for model in read.model_config_list.config] == [
+        ("sentiment", "/models/sentiment"),
+        ("topics", "/models/topics"),
+    ]
+    card = Path("models/sentiment/7/README.md").read_text()
+    assert "| accuracy | " in card
+    assert json.loads((run / "run.json").read_text())["settings"]["examples"] in card
+
+
+def test_models_without_versions_are_not_listed():
+    Path("models/plain/variables").mkdir(parents=True)
+    write_models_config(Path("models"))
+    assert "plain" not in Path("models/models.config").read_text()
+
+
+def test_there_are_models_of_every_task():
+    """Those that other tests export."""
+    from keras_bert_scratch.tasks.registry import TASKS as KNOWN
+
+    assert {row[0] for row in TASKS.values()} == set(KNOWN) - {"pair-classification"}
