@@ -112,6 +112,7 @@ def test_mistakes_end_in_one_line(monkeypatch, capsys, records, arguments, sayin
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 def test_a_small_run_through_both_legs_and_again(monkeypatch, capsys, records, eagerly):
     small = ["--steps", "5", "--batch", "4", "--length", "16", "--second-length", "32"]

@@ -65,6 +65,7 @@ def tokens_of(directory):
     return [vocabulary.tokens[number] for documents in shards for number in documents.token_ids]
 
 
+@pytest.mark.slow
 def test_the_demo_corpus():
     call("demo_corpus", Path("out"), fraction=0.01)
     for part, records in (("train", "records"), ("held_out", "records_held_out")):

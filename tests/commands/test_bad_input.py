@@ -115,6 +115,7 @@ def test_mistyped_commands(records, argv, saying):
     refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_optimizer_and_layer_decay_belong_to_the_run(records):
     small = ["--preset", "bert-tiny", "--batch", "2", "--length", "16"]
@@ -184,6 +185,7 @@ def test_the_default_task_has_its_options(backbone):
     refused(*FINETUNE, "--class-weights", "balancd", saying="^error: --class-weights: ")
 
 
+@pytest.mark.slow
 def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
     vocabulary.save("vocab.txt")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

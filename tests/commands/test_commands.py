@@ -88,6 +88,7 @@ def test_evaluate_measures_a_pretrained_model_on_records(small, tokenizer, recor
     assert "masked lm accuracy" in result.output
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
     argv = ["pretrain", str(records), "--preset", "bert-tiny", "--steps", "250", "--batch", "2"]
     argv += ["--length", "16", "--out", "run"]

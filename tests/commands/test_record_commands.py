@@ -52,6 +52,7 @@ def test_what_is_wrong_with_the_text_is_printed(vocab):
     assert "records: 1 replaced bytes in the text" in output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_google_s_format(corpus, vocab):
     options = ["--format", "google", "--length", "32", "--dupe-factor", "2", "--shards", "2"]
@@ -104,11 +105,19 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        (["--packing"], kbs.BertPretrainer),
-        (["--pairs", "order", "--masking", "words", "--static-masks"], kbs.BertPretrainer),
-        (["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-fraction", "0.3"], kbs.BertMaskedLM),
+        pytest.param(["--packing"], kbs.BertPretrainer, id="packing", marks=pytest.mark.slow),
+        pytest.param(
+            ["--pairs", "order", "--masking", "words", "--static-masks"],
+            kbs.BertPretrainer,
+            id="order",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-fraction", "0.3"],
+            kbs.BertMaskedLM,
+            id="none",
+        ),
     ],
-    ids=["packing", "order", "none"],
 )
 def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_functions):
     monkeypatch.setattr("keras_bert_scratch.training.pretraining.EVALUATION_STEPS", 1)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands.calls import keras_bert, refused
 from tasks.answers import check_same
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands import error_tables, predict, tables
@@ -20,6 +21,7 @@ def lines_of(file: str) -> list[dict]:
     return [json.loads(line) for line in Path(file).open()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_many_labels_go_from_table_to_answers(records):
     """By commands alone, in one epoch: a run, its results, an evaluation, a file of answers, a SavedModel."""
@@ -95,9 +97,7 @@ GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice"
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize(
-    "task", [pytest.param(task, marks=pytest.mark.slow) if task == "translation" else task for task in ROADS]
-)
+@pytest.mark.parametrize("task", slow_but(["ner"], ROADS))
 def test_a_task_goes_from_file_to_answers(task, records):
     labelled, asked, flags, metric = ROADS[task]
     train = "train.conll" if task == "ner" else "train.jsonl"
@@ -277,6 +277,7 @@ def test_arrays_are_for_embeddings(small, tokenizer):
     assert not Path("a.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_translator_comes_of_two_files_alone():
     """Without a model or a vocabulary to start from, in a second; each line is answered, an empty one too."""
@@ -306,6 +307,7 @@ def test_a_translator_comes_of_two_files_alone():
         refused(*argv, *flags, saying="--init: give it alone, or --preset with --vocab")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_student_is_distilled_and_goes_on_with_labels(records):
     Path("t.csv").write_text("text,label\n" + "the heron,yes\nthe otter,no\n" * 4)

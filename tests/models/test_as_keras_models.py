@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from models.every_model import CONFIG, IDS, INPUTS, LABELS, MASK, MODELS, every_model, make, same_outputs
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 
@@ -21,7 +22,9 @@ def evaluate(model: keras.Model, x, y, **options) -> dict[str, float]:
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
 
 
-@every_model
+@pytest.mark.parametrize(
+    "name", slow_but(["pretrainer", "one label", "tag sequences", "choice", "translation"], MODELS)
+)
 @pytest.mark.usefixtures("eagerly")
 def test_a_file_brings_back_the_compiled_model(name):
     """Outputs, dtype, remat, what is frozen, the optimizer's moments, the options of `compile`."""
@@ -144,7 +147,13 @@ def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
 
 
 @pytest.mark.parametrize("optimizer", ["ours", "Keras's"])
-@pytest.mark.parametrize("name", ["one label", "labels", "tokens", "tag sequences", "answer", "choice", "masked words"])
+@pytest.mark.parametrize(
+    "name",
+    slow_but(
+        ["one label", "tag sequences", "answer"],
+        ["one label", "labels", "tokens", "tag sequences", "answer", "choice", "masked words"],
+    ),
+)
 @pytest.mark.usefixtures("eagerly")
 def test_a_negative_label_does_not_count(name, optimizer):
     """Loss and accuracy are those of the other rows alone."""

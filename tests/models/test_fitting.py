@@ -40,6 +40,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_backup_continues_to_the_same_weights():
     whole, broken, continued = make(), make(), make()
@@ -72,6 +73,7 @@ def test_a_learning_rate_is_lowered_by_a_callback():
     assert fit(make(), epochs=3, callbacks=[plateau]).history["learning_rate"] == pytest.approx([1e-2, 1e-2, 5e-3])
 
 
+@pytest.mark.slow
 def test_a_learning_rate_set_by_a_callback_counts():
     """Also in a graph that was traced with another one."""
     model, weights = make(), []
@@ -104,6 +106,7 @@ def test_results_have_names_in_their_order():
     assert dict(zip(model.metrics_names, model.evaluate(INPUTS, labels, verbose=0), strict=True)) == by_name
 
 
+@pytest.mark.slow
 def test_freezing_after_a_fit_needs_no_new_compile(eager_functions):
     """In graphs; thawing makes a new step in the same way."""
     model = make()
@@ -117,6 +120,7 @@ def test_freezing_after_a_fit_needs_no_new_compile(eager_functions):
         assert any(moved) == trainable
 
 
+@pytest.mark.slow
 def test_labels_of_another_rank_may_follow():
     model = make()
     fit(model)

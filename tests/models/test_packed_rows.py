@@ -266,6 +266,7 @@ def test_one_traced_function_takes_every_shape():
             np.testing.assert_allclose(value, packed(batch)[name], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_xla_compiles_it():
     _, packed = models()
     inputs = {name: tf.constant(value) for name, value in packed_batch()[0].items()}
@@ -284,6 +285,7 @@ def test_low_precision_is_finite(dtype):
     assert np.all(np.isfinite(np.asarray(outputs["sequence_output"], "float32")))
 
 
+@pytest.mark.slow
 def test_fit_lowers_the_loss():
     model = kbs.BertPretrainer(kbs.BertBackbone(CONFIG.replace(num_layers=1, hidden_dropout=0.1), packed=True))
     model.compile(kbs.BertAdamW(3e-3))

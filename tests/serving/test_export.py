@@ -136,6 +136,7 @@ def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
     assert long == 32
 
 
+@pytest.mark.slow
 def test_a_new_process_needs_nothing_of_the_network(exported, tuned, tmp_path):
     """Only TensorFlow and tf-text are loaded, and the folder may lie anywhere."""
     shutil.copytree(exported, tmp_path / "moved")

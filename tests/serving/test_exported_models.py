@@ -127,6 +127,21 @@ def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
             assert_equal(ours, alone, signature)
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_the_graph_computes_what_the_model_does(exported, answers, name):
+    """Rows of all lengths, also where a row is read in windows."""
+    tuned, _ = exported[name]
+    for columns in tuned.task.forms(tuned.spec):
+        rows = [row for several in asked_rows(columns) for row in several]
+        expected, _ = tuned.decoded({column: [row[column] for row in rows] for column in columns})
+        signature = next(key for key, value in columns_of(tuned).items() if value == columns)
+        _, found = answers(name)[signature]
+        assert set(found) == {*expected, "token_count", "truncated"}
+        for output, values in expected.items():
+            both = tuple(map(slice, np.minimum(values.shape, found[output].shape)))  # without what pads the batch
+            assert_equal({output: found[output][both]}, {output: values[both]}, signature)
+
+
 def test_only_operations_that_servers_have_are_used(exported):
     """TensorFlow's own, as a process without tensorflow-text knows them, and some of that."""
     used = set()

@@ -144,6 +144,7 @@ def test_a_saved_model_without_text_is_named():
         asking.load("numbers")
 
 
+@pytest.mark.slow
 def test_questions_without_answer_want_a_model_exported_for_them(small, tokenizer):
     """One of another program does not tell; the data do, but what is exported is as it is."""
     spec = kbs.Spec("qa", ("question", "context"), 32, options=OPTIONS)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, softmax
 from tasks.conftest import QUICK, run_file, tuned
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.layers.dropout import dropout_draws
@@ -148,9 +149,7 @@ LABELS = {
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize(
-    "task", [task if task in ("ner", "choice") else pytest.param(task, marks=pytest.mark.slow) for task in ROWS]
-)
+@pytest.mark.parametrize("task", slow_but(["ner"], ROWS))
 def test_every_task_that_has_logits(task, small, tokenizer):
     """Of a teacher of random weights: a student of the same size comes nearer to what it says than it began."""
     data = {**ROWS[task], **LABELS[task]}
@@ -254,6 +253,7 @@ def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
     assert np.abs(logits - student(INPUTS)).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_runs_with_layers_to_match_end_alike(small, animals, teacher):
     """In bfloat16, too."""

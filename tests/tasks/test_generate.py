@@ -85,6 +85,7 @@ def test_a_piece_goes_behind_its_text(model, tokenizer):
     assert any(new[:1] == " " for new in answers[0]["continuations"])
 
 
+@pytest.mark.slow
 def test_the_exported_model_writes_the_same(model, tmp_path):
     asked = model.asking(continuations=2, max_new_tokens=6, top_p=0.9, temperature=1.5)
     kbs.export_saved_model(asked, tmp_path / "saved", warm_up=False)
@@ -94,6 +95,7 @@ def test_the_exported_model_writes_the_same(model, tmp_path):
         assert ours["log_likelihood"] == pytest.approx(theirs["log_likelihood"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_by_commands(folder, small, tokenizer):
     result = keras_bert("predict", folder, "the heron", "--top-k", "1", "--max-new-tokens", "3")
     assert result.exit_code == 0, result.output

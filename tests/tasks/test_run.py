@@ -73,7 +73,7 @@ def test_an_undefined_result_is_never_the_best(found, best, tmp_path):
     assert run.results["best"]["pearson"] == best
 
 
-@pytest.mark.parametrize(("patience", "measured"), [(1, 3), (2, 4)])
+@pytest.mark.parametrize(("patience", "measured"), [(1, 3), pytest.param(2, 4, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("eagerly")
 def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, measured):
     accuracies = iter([0.5, 0.9, 0.7, 0.7, 0.95])
@@ -166,6 +166,7 @@ def test_accumulation_and_recomputation_change_nothing(small, tokenizer, few):
         np.testing.assert_allclose(saving[name], value, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_bfloat16_is_part_of_the_settings(small, tokenizer, few):
     tuned(small, tokenizer, few, options=kbs.RunOptions(dtype="bfloat16"))
@@ -174,6 +175,7 @@ def test_bfloat16_is_part_of_the_settings(small, tokenizer, few):
         tuned(small, tokenizer, few)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_random_weights_learn_faster_than_pretrained_ones(small, tokenizer, few):
     how = FineTuning(epochs=0.01, batch_size=8, max_length=32)

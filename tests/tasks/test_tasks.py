@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn import metrics
 from tasks.answers import check_same
 from tasks.conftest import QUICK
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.export import export_saved_model
@@ -80,13 +81,7 @@ VARIANTS = {
 }
 
 
-# Others learn and are exported in test_translation and test_task_commands; a pair is classified as a text is.
-SLOW = ("pair-classification", "multi-label", "translation", CHAINS)
-
-
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in VARIANTS]
-)
+@pytest.fixture(scope="module", params=slow_but(["classification", "ner", "qa"], VARIANTS))
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     task, options = VARIANTS[request.param]
     data = table(task, sentences[:64])  # one batch of evaluation, so one shape to trace

@@ -9,6 +9,7 @@ import sacrebleu
 import tensorflow as tf
 from scipy.special import log_softmax
 from tasks.conftest import QUICK
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
@@ -147,7 +148,7 @@ def written_without_a_cache(translator, text: str) -> str:
     )
 
 
-@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("beams", slow_but([4], [1, 4]))
 def test_what_no_text_holds_is_never_written(translator, beams):
     """However likely it is."""
     bias, vocabulary = translator.model.next_token_head.bias, translator.tokenizer.target.vocabulary
@@ -169,6 +170,7 @@ def test_as_many_rows_together_as_memory_allows(sizes, rows):
     assert TASK.batch_size(spec, model) == rows
 
 
+@pytest.mark.slow
 def test_rows_are_asked_about_together(translator, monkeypatch):
     seen = []
 
@@ -185,6 +187,7 @@ def test_rows_are_asked_about_together(translator, monkeypatch):
 ODD = ["rot rot rot rot", "Neu, neu", "xyz", "rot " * 30]
 
 
+@pytest.mark.slow
 def test_one_beam_writes_the_likeliest_token_each_time(translator):
     """With keys and values that are kept as without."""
     texts = [*SOURCES[::5], *ODD]
@@ -193,7 +196,7 @@ def test_one_beam_writes_the_likeliest_token_each_time(translator):
     assert max(map(len, found)) > 12
 
 
-@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("beams", slow_but([4], [1, 4]))
 def test_a_batch_of_one_answers_as_a_batch_of_all(translator, beams):
     asked, texts = translator.with_options(options(beams=beams)), [*SOURCES[:3], *ODD, ""]
     together = asked.predict({"source": texts})
@@ -233,6 +236,7 @@ def test_nothing_looks_at_nothing(translator):
     assert answer["alignment"] == {"source": ["[CLS]", "[SEP]"], "target": [], "weights": []}
 
 
+@pytest.mark.slow
 def test_exported_with_both_vocabularies(translator, tmp_path):
     asked = translator.with_options(options(beams=3, alternatives=2, alignment=True))
     kbs.export_saved_model(asked, tmp_path / "saved", warm_up=False)

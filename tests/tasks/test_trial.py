@@ -51,6 +51,7 @@ def topics(few) -> dict[str, list]:
     }
 
 
+@pytest.mark.slow
 def test_thresholds_are_tuned_on_dev(small, tokenizer, topics, monkeypatch):
     """After the best epoch; a run that is killed while it stores them ends as one that was not."""
     data, options = topics, {"threshold": "tuned"}

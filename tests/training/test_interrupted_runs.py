@@ -125,6 +125,7 @@ def test_only_the_newest_states_are_kept(records, small, monkeypatch):
     assert not Path("run/training_state").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phase(records, small, interrupted_after):
     settings = {

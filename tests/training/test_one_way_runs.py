@@ -14,15 +14,9 @@ from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.pretraining import evaluate_pretrained
 
 
-@pytest.mark.parametrize(
-    ("direction", "packing"),
-    [
-        pytest.param("left-to-right", False, id="left-to-right, rows", marks=pytest.mark.slow),
-        pytest.param("left-to-right", True, id="left-to-right, packed rows", marks=pytest.mark.slow),
-        pytest.param("right-to-left", False, id="right-to-left, rows", marks=pytest.mark.slow),
-        pytest.param("right-to-left", True, id="right-to-left, packed rows"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("packing", [False, True], ids=["rows", "packed rows"])
+@pytest.mark.parametrize("direction", ["left-to-right", "right-to-left"])
 def test_a_one_way_model_learns(records, small, direction, packing, interrupted_after):
     """Interrupted in between; measured again it has the same loss."""
     rules = ExampleRules("none", packing=packing, objective=direction)

@@ -60,6 +60,7 @@ def test_next_sentences_have_the_majority_beside_them(finished, records):
     assert measured["next_sentence_majority"] == pytest.approx(max(labels.mean(), 1 - labels.mean()), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_evaluation_knows_packing_masks_and_dtype(records, small):
     masks = kbs.MaskingRule(fraction=0.2, unit="words")
     rules = kbs.ExampleRules(pairs="order", masking=masks, packing=True)

@@ -65,9 +65,8 @@ def loss_of(model: kbs.BertPretrainer, results: tuple) -> float:
     return sums.result()["loss"]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "accumulate"), [("float32", 2), pytest.param("mixed_float16", 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "accumulate"), [("float32", 2), ("mixed_float16", 1)])
 def test_the_step_as_one_program_gives_what_fit_gives(dtype, accumulate):
     batch, model, plain = a_batch(), a_model(dtype, accumulate), a_model(dtype, accumulate)
     step = one_program(model)
@@ -92,6 +91,7 @@ def test_nothing_of_the_step_is_on_the_host():
     assert not [node.name for node in nodes if node.attr["dtype"].type == tf.string.as_datatype_enum]
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_are_worked_through_one_after_another():
     """Side by side they would take the memory of all."""
     function = a_model("float32", 2).make_train_function()

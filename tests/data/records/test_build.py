@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from animal_documents import write_corpus
+from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.corpus import blocks
@@ -155,7 +156,7 @@ def test_an_interrupted_build_goes_on(many_blocks, tokenizer, made):
     assert not Path(".partial-records").exists()
 
 
-@pytest.mark.parametrize("change", ["seed", "text", "vocabulary"])
+@pytest.mark.parametrize("change", slow_but(["text"], ["seed", "text", "vocabulary"]))
 def test_another_build_starts_anew(many_blocks, tokenizer, documents, change):
     build_until(many_blocks, tokenizer, 4)
     if change == "text":
@@ -206,6 +207,7 @@ def others_here(process: subprocess.Popen) -> list[str]:
     return [command for command in found if "popen_loky" in command]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="lists processes as Linux does")
 def test_the_workers_of_a_killed_build_end(many_blocks, vocabulary):
     vocabulary.save("vocab.txt")

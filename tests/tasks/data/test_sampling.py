@@ -97,6 +97,7 @@ def test_texts_end_at_the_longest():
         assert all(len(beginning) + len(text) <= max(5, len(beginning)) for text in texts)
 
 
+@pytest.mark.slow
 def test_first_tokens_are_drawn_as_often_as_they_are_likely():
     """By the hashes that they are drawn by; five standard errors."""
     found = sampled([[START]] * 3000, [str(number) for number in range(3000)], max_tokens=2, continuations=1)

@@ -242,6 +242,7 @@ def test_one_text_is_answered_as_many_are(model, answers, monkeypatch):
         check_same(model.predict({"text": [text]})[0], answers[text])
 
 
+@pytest.mark.slow
 def test_the_exported_signature_answers_as_predict_does(model):
     """Of a text without mask it gives the log-likelihood, which `evaluate` takes."""
     tuned = model.asking(top_k=2, targets=["playing"])

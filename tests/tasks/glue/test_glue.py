@@ -97,6 +97,7 @@ def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, t
     assert again["tasks"]["MNLI"] == results["tasks"]["MNLI"]
 
 
+@pytest.mark.slow
 def test_several_seeds_have_a_mean_and_a_deviation_also_of_the_mismatched_set(small, tokenizer, monkeypatch):
     """The model of the first seed says neutral to everything, that of the second contradiction."""
     write_copied(DATA, "MNLI", "0120212")
