@@ -38,7 +38,7 @@ def main(
     data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(MINILM))
     raw = list(data.examples.raw["text"][:texts])
     with tempfile.TemporaryDirectory() as folder:
-        torch_model = _one_model(data, Path(folder))
+        torch_model = one_model(data, Path(folder))
         tokenizer = transformers.AutoTokenizer.from_pretrained(MINILM)
         sides = {
             "ours, float32": _ours(Path(folder), data, "float32"),
@@ -55,7 +55,7 @@ def main(
     compare("answered", sides, lambda number: raw, rounds, len(raw))
 
 
-def _one_model(data: kbs.TaskData, folder: Path) -> Any:
+def one_model(data: kbs.TaskData, folder: Path) -> Any:
     """The same weights for all: a head from a seed, stored for ours, and as torch has it."""
     torch.manual_seed(1)
     model = transformers.BertForSequenceClassification.from_pretrained(MINILM, num_labels=2).eval()

@@ -101,6 +101,8 @@ class Address:
         """The files of the folder and of the folders below it, in order of address."""
         with self._os_errors() as gfile:
             found = [gfile.join(folder, name) for folder, _, names in gfile.walk(str(self)) for name in names]
+            # The file system in memory lists what is in `assets.extra` in `assets`, too, as the folder `.extra`.
+            found = [file for file in found if "/." not in file or gfile.exists(file)]
         yield from map(Address, sorted(found))
 
     def matching(self) -> list[Address]:

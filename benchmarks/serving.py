@@ -1,0 +1,122 @@
+"""Milliseconds from one raw text to its answer: our exported graph, transformers' pipeline, ONNX Runtime.
+
+    python benchmarks/serving.py shared/data/glue/SST-2/dev.tsv [--texts 200] [--rounds 3] [--threads 1]
+
+All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes. Each text is answered by each
+side in turn, one text a call; the fastest of the rounds counts for it, and of the texts the median and the 99th
+percentile. Ours is asked by TensorFlow's session, as TensorFlow Serving asks it, and by the function that
+`tf.saved_model.load` gives; ONNX Runtime gets what transformers' Rust tokenizer made. Needs `pip install onnx
+onnxruntime onnxscript`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnxruntime
+import tensorflow as tf
+import torch
+import transformers
+import typer
+from answering import one_model
+from finetuning import MINILM
+from rich.console import Console
+from rich.table import Table
+
+import keras_bert_scratch as kbs
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+Answer = Callable[[str], str]
+
+
+def main(
+    table: Annotated[Path, typer.Argument(help="A labelled table.")],
+    texts: Annotated[int, typer.Option(help="Texts to answer.")] = 200,
+    rounds: Annotated[int, typer.Option(help="Rounds; the fastest counts for each text.")] = 3,
+    threads: Annotated[int, typer.Option(help="Threads of each side.")] = 1,
+) -> None:
+    """Prints the milliseconds of each side, and their ratio to ours."""
+    torch.set_num_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(MINILM))
+    raw = list(data.examples.raw["text"][:texts])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = one_model(data, folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(MINILM)
+        tuned = kbs.FineTuned(kbs.BertTextClassifier.from_pretrained(folder / "model"), data.tokenizer, data.spec)
+        kbs.export_saved_model(tuned, folder / "saved")
+        sides = {
+            "ours, session": _session(folder / "saved", threads),
+            "ours, tf.saved_model.load": _function(folder / "saved"),
+            "transformers, pipeline": _pipeline(model, tokenizer),
+            "ONNX Runtime, float32": _onnx(model, tokenizer, folder / "model.onnx", threads),
+        }
+        answers = {name: [side(text) for text in raw] for name, side in sides.items()}
+        for name, given in answers.items():
+            same = np.mean([one == other for one, other in zip(given, answers["ours, session"], strict=True)])
+            print(f"{name}: {same:.1%} of {len(raw)} answers are ours")
+        times = {name: np.full(len(raw), np.inf) for name in sides}
+        for _ in range(rounds):
+            for number, text in enumerate(raw):
+                for name, side in sides.items():
+                    start = time.perf_counter()
+                    side(text)
+                    times[name][number] = min(times[name][number], 1e3 * (time.perf_counter() - start))
+    shown = Table(f"{len(raw)} texts, threads: {threads}", "ms, median", "99th percentile", "to ours")
+    for name, spent in times.items():
+        ratio = np.median(spent) / np.median(times["ours, session"])
+        shown.add_row(name, f"{np.median(spent):.2f}", f"{np.percentile(spent, 99):.2f}", f"{ratio:.2f}")
+    Console(width=110).print(shown)
+
+
+def _session(folder: Path, threads: int) -> Answer:
+    settings = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=settings)
+    with session.graph.as_default():
+        loaded = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+    signature = loaded.signature_def["serving_default"]
+    ask = session.make_callable(signature.outputs["label"].name, [signature.inputs["text"].name])
+    return lambda text: ask([text])[0].decode()
+
+
+def _function(folder: Path) -> Answer:
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return lambda text: signature(text=tf.constant([text]))["label"].numpy()[0].decode()
+
+
+def _pipeline(model: Any, tokenizer: Any) -> Answer:
+    pipeline = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
+    return lambda text: pipeline(text)[0]["label"]
+
+
+def _onnx(model: Any, tokenizer: Any, path: Path, threads: int) -> Answer:
+    inputs = tokenizer(["a text", "another text"], return_tensors="pt")
+    axes = {name: {0: "rows", 1: "tokens"} for name in INPUTS}
+    torch.onnx.export(
+        model, tuple(inputs[name] for name in INPUTS), path, input_names=list(INPUTS), output_names=["logits"],
+        dynamic_axes={**axes, "logits": {0: "rows"}}, dynamo=False,
+    )  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session, labels = onnxruntime.InferenceSession(path, options), model.config.id2label
+
+    def answered(text: str) -> str:
+        batch = tokenizer([text], truncation=True, return_tensors="np")
+        (logits,) = session.run(None, {name: batch[name] for name in INPUTS})
+        return labels[int(logits[0].argmax())]
+
+    return answered
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    typer.run(main)
