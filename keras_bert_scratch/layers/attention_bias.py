@@ -71,4 +71,4 @@ def one_way(bias: Any, direction: str) -> Any:
     key = ops.cumsum(ops.cast(ops.ones_like(bias[:, :, :1]), "int32"), axis=3)  # (batch, 1, 1, length)
     query = ops.swapaxes(key, 2, 3)
     seen = key <= query if direction == LEFT_TO_RIGHT else key >= query
-    return ops.where(seen, bias, ops.cast(MASKED_SCORE, bias.dtype))
+    return ops.where(seen, bias, MASKED_SCORE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +14,35 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 
+ONNX_OPERATIONS = 17  # the set of operations that files are written in
 # From a network's inputs to its outputs, both by name.
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
-def litert_file(function: Any, path: Path, int8: bool) -> None:
+def write_litert(function: Any, path: Path, int8: bool) -> None:
     """Writes a network for LiteRT.
 
     Args:
-        function: concrete function, from int32 tensors to a dict of tensors.
+        function: tf.function with an input signature, from int32 tensors to a dict of tensors.
         path: of the file, `.tflite`.
         int8: whether matrices are stored in 8 bits; what is multiplied with them is then rounded to 8 bits as it comes.
     """
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    concrete = function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     path.write_bytes(converter.convert())
 
 
-def litert(path: Path, threads: int = 1) -> Run:
-    """What runs a file of `litert_file`; one call at a time."""
-    runner = tf.lite.Interpreter(str(path), num_threads=threads).get_signature_runner()
-    lock = threading.Lock()
+def run_litert(path: Path, threads: int = 1) -> Run:
+    """What runs a file of `write_litert`; one call at a time.
+
+    Raises:
+        UserError: LiteRT is not installed.
+    """
+    with _installed_by("litert"):
+        from ai_edge_litert.interpreter import Interpreter
+    runner, lock = Interpreter(str(path), num_threads=threads).get_signature_runner(), threading.Lock()
 
     def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         with lock:
@@ -42,21 +51,44 @@ def litert(path: Path, threads: int = 1) -> Run:
     return run
 
 
-def onnx_file(function: Any, path: Path, int8: bool) -> None:
-    """Writes a network for ONNX Runtime; arguments as for `litert_file`, the file is an `.onnx`.
+def write_onnx(function: Any, path: Path, int8: bool) -> None:
+    """Writes a network for ONNX Runtime; arguments as for `write_litert`, the file is an `.onnx`.
 
     Raises:
         UserError: what it takes is not installed.
     """
-    try:
+    with _installed_by("onnx"):
         import onnx
         import tf2onnx
         from onnxruntime.quantization import quantize_dynamic
-    except ImportError as error:
-        raise UserError(f"`variants`: {error.name} is missing; pip install 'keras_bert_scratch[onnx]'") from None
-    names = [f"{tensor.name}:0" if ":" not in tensor.name else tensor.name for tensor in function.inputs]
-    outputs = [tensor.name for tensor in function.outputs]
-    graph, _ = tf2onnx.convert._convert_common(function.graph.as_graph_def(), input_names=names, output_names=outputs)
+    graph, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=ONNX_OPERATIONS)
     onnx.save(graph, path)
     if int8:
-        quantize_dynamic(path, path)
+        logging.disable(logging.WARNING)  # it advises a preparation that changes nothing here
+        try:
+            quantize_dynamic(path, path)
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def run_onnx(path: Path, threads: int = 1) -> Run:
+    """What runs a file of `write_onnx`.
+
+    Raises:
+        UserError: ONNX Runtime is not installed.
+    """
+    with _installed_by("onnx"):
+        import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options)
+    names = [output.name for output in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+@contextlib.contextmanager
+def _installed_by(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f"`variants`: {error.name} is missing; pip install 'keras_bert_scratch[{extra}]'") from None

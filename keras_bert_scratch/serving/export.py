@@ -17,7 +17,9 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving import model_card
 from keras_bert_scratch.serving.endpoints import endpoints_of
 from keras_bert_scratch.serving.frozen_network import FrozenNetwork
+from keras_bert_scratch.serving.variants import Measured, check_variants, write_variants
 from keras_bert_scratch.serving.warm_up import write_warm_up
+from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.training.run_directory import RUN_FILE
 from keras_bert_scratch.transfer import read_text
@@ -40,7 +42,9 @@ def export_saved_model(
     row_lengths: Sequence[int] = (),
     run: AnyPath | str | None = None,
     warm_up: bool = True,
-) -> None:
+    variants: Sequence[str] = (),
+    data: Source | None = None,
+) -> list[Measured]:
     """Writes a fine-tuned model as a SavedModel into the new folder `path`.
 
     It has these signatures, and computes what `tuned.predict` computes:
@@ -65,22 +69,29 @@ def export_saved_model(
         run: path or None, default None. The run that the model comes from, whose `run.json` tells of its training.
         warm_up: bool, default True. Whether TensorFlow Serving is to ask the model once at each length, by each of its
             signatures, before anybody else may. Its first answers are slow otherwise, but it is ready sooner.
+        variants: sequence of str, default none. Names of `VARIANTS`: files of the network alone for other engines, in
+            the folder `variants`, from tokens to the model's outputs.
+        data: path or mapping or None, default None. Labelled data to measure the variants with.
+
+    Returns: of variants, the SavedModel first, size, speed and metrics; they are in the card, too.
 
     Raises:
-        UserError: the folder holds something, the disk is full, or a length is longer than the model's rows.
+        UserError: the folder holds something, the disk is full, a length is longer than the model's rows, or there is
+            no such variant.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
         >>> config = BertConfig(vocab_size=7, num_layers=1, hidden_size=64)
         >>> model = BertTextClassifier(BertBackbone(config), num_classes=2)
         >>> spec = Spec("classification", ("text",), 128, ("no", "yes"))
-        >>> export_saved_model(FineTuned(model, BertTokenizer(vocabulary), spec), "exported", row_lengths=(16, 64))
+        >>> _ = export_saved_model(FineTuned(model, BertTokenizer(vocabulary), spec), "exported", row_lengths=(16, 64))
         >>> sorted(tf.saved_model.load("exported").signatures["serving_default"](text=tf.constant(["play"])))
         ['label', 'scores', 'token_count', 'truncated']
     """
-    tuned = dataclasses.replace(tuned, spec=_with_lengths(tuned, row_lengths))
-    endpoints = endpoints_of(tuned, FrozenNetwork(tuned.model))
-    card = model_card.model_card(tuned, endpoints, _run_of(run))
+    check_variants(tuned, variants)
+    spec = _with_lengths(tuned, row_lengths)
+    tuned = dataclasses.replace(tuned, spec=spec, network=FrozenNetwork(tuned.model))
+    endpoints = endpoints_of(tuned)
     with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
         # What the signatures use: the tokenizer's tables, and the weights that are no constants.
         module = tf.Module()
@@ -91,10 +102,13 @@ def export_saved_model(
         module.vocabulary = [tf.saved_model.Asset(str(file)) for file in sorted(Path(vocabulary).iterdir())]
         tf.saved_model.save(module, str(temporary), signatures=endpoints)
         tuned.spec.save(temporary)
-        (temporary / model_card.FILE).write_text(card)
         (temporary / BATCHING_FILE).write_text(BATCHING)
         if warm_up:
             write_warm_up(tuned, temporary)
+        measured = write_variants(tuned, temporary, variants, data) if variants else []
+        card = model_card.model_card(tuned, endpoints, _run_of(run), measured)
+        (temporary / model_card.FILE).write_text(card)
+    return measured
 
 
 def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_bert_scratch.serving.signatures import EXAMPLES, IDS, SERVE_EXAMPLES, SERVE_IDS, SIGNATURE
+from keras_bert_scratch.serving.variants import Measured
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.version import VERSION
 
@@ -30,15 +31,19 @@ MEANS = {
 }
 
 
-def model_card(tuned: FineTuned, endpoints: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+def model_card(
+    tuned: FineTuned, endpoints: Mapping[str, Any], run: Mapping[str, Any], variants: Sequence[Measured]
+) -> str:
     """The text of the card, in Markdown.
 
     Args:
         tuned: FineTuned. The exported model.
         endpoints: concrete functions, by signature.
         run: what the `run.json` of the training says; empty where there was none.
+        variants: how they compare, the SavedModel first; may be none.
     """
-    return "\n".join([*_about(tuned), *_signatures(tuned, endpoints), *_origin(run), *_limits(tuned)])
+    parts = (_about(tuned), _signatures(tuned, endpoints), _compared(variants), _origin(run), _limits(tuned))
+    return "\n".join(line for part in parts for line in part)
 
 
 def _about(tuned: FineTuned) -> Iterator[str]:
@@ -92,6 +97,20 @@ def _input(name: str) -> str:
 def _line(name: str, tensor: Any, means: str) -> str:
     shape = ", ".join("rows" if not axis else str(size or "any") for axis, size in enumerate(tensor.shape))
     return f"| {name} | {tensor.dtype.name} | ({shape}) | {means} |"
+
+
+def _compared(variants: Sequence[Measured]) -> Iterator[str]:
+    if not variants:
+        return
+    yield "\n## Variants\n"
+    yield (
+        "Files of the network alone in the folder `variants`, from tokens to its outputs, for other engines. "
+        "Milliseconds of the network on one thread, rows x tokens; metrics on the data that the export was given.\n"
+    )
+    names = list(variants[0].row)
+    yield f"| | {' | '.join(names)} |"
+    yield "|---" * (1 + len(names)) + "|"
+    yield from (f"| {one.name} | {' | '.join(str(one.row[name]) for name in names)} |" for one in variants)
 
 
 def _origin(run: Mapping[str, Any]) -> Iterator[str]:

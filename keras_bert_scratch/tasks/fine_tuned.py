@@ -36,6 +36,8 @@ class FineTuned(Predictor):
         model: of the task's `model_class`.
         tokenizer: BertTokenizer. Of the vocabulary that the model was trained with.
         spec: Spec. What it was trained for.
+        network: callable or None, default None. What answers in place of the model, as another engine does; it takes
+            and gives what the model does.
 
     Raises:
         UserError: model, vocabulary and spec do not belong together.
@@ -52,6 +54,7 @@ class FineTuned(Predictor):
     model: Any
     tokenizer: BertTokenizer
     spec: Spec
+    network: Any = None
 
     def __post_init__(self) -> None:
         expected = self.task.model_class
@@ -170,7 +173,7 @@ class FineTuned(Predictor):
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             features = self.task.features(self.spec, self.tokenizer, raw)
-            outputs, answers = self.task.asked(self.spec, self.model, features)
+            outputs, answers = self.task.asked(self.spec, self.network or self.model, features)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold and self.model.objectives:
                 if self.task.teacher_forced:

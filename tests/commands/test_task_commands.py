@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from commands.calls import keras_bert, refused
+from fast_and_slow import slow_but
 from tasks.answers import check_same
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands import error_tables, predict, tables

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from models.every_model import CONFIG, IDS, INPUTS, LABELS, MASK, MODELS, every_model, make, same_outputs
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 

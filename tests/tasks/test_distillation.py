@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from scipy.special import log_softmax, softmax
 from tasks.conftest import QUICK, run_file, tuned
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.layers.dropout import dropout_draws

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from scipy import stats
 from sklearn import metrics
 from tasks.answers import check_same
 from tasks.conftest import QUICK
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.export import export_saved_model

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import sacrebleu
 import tensorflow as tf
+from fast_and_slow import slow_but
 from scipy.special import log_softmax
 from tasks.conftest import QUICK
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint

@@ -12,9 +12,9 @@ import keras
 import keras_nlp
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from variants import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from animal_documents import write_corpus
-from variants import slow_but
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.corpus import blocks

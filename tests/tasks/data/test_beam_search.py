@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from variants import slow_but
+from fast_and_slow import slow_but
 
 from keras_bert_scratch.tasks.data.beam_search import Written, beam_search, length_penalty
 

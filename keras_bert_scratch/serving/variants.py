@@ -1,0 +1,193 @@
+"""Variants: the network of an exported model for other engines, and how each compares with the SavedModel's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.serving.engines import Run, run_litert, run_onnx, write_litert, write_onnx
+from keras_bert_scratch.tasks.data.columns import as_tensors
+from keras_bert_scratch.tasks.data.texts import Source
+from keras_bert_scratch.tasks.fine_tuned import FineTuned
+
+FOLDER = "variants"
+SAVED_MODEL = "SavedModel"
+REPEATS = 20
+SHAPES = ((1, 16), (1, 64), (16, 32))  # rows and tokens that are timed
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One form of the network.
+
+    Args:
+        file: str. What the file is called.
+        write: callable. Writes it, in 8 bits or not.
+        run: callable. What runs it.
+        int8: bool. Whether it is in 8 bits.
+    """
+
+    file: str
+    write: Callable[[Any, Path, bool], None]
+    run: Callable[[Path], Run]
+    int8: bool
+
+
+VARIANTS = {
+    "litert": Variant("network.tflite", write_litert, run_litert, False),
+    "litert-int8": Variant("network-int8.tflite", write_litert, run_litert, True),
+    "onnx": Variant("network.onnx", write_onnx, run_onnx, False),
+    "onnx-int8": Variant("network-int8.onnx", write_onnx, run_onnx, True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """How a variant compares.
+
+    Args:
+        name: str. Of `VARIANTS`, or `"SavedModel"`.
+        size: int. Bytes of its file.
+        milliseconds: mapping. Of the network alone on one thread, the median, by `(rows, tokens)`.
+        results: mapping. The task's metrics with it; empty where there was no data.
+    """
+
+    name: str
+    size: int
+    milliseconds: Mapping[tuple[int, int], float]
+    results: Mapping[str, Any]
+
+    @property
+    def size_and_times(self) -> dict[str, str]:
+        """Both as a table shows them."""
+        times = {f"ms, {rows} x {tokens}": f"{spent:.2f}" for (rows, tokens), spent in self.milliseconds.items()}
+        return {"MB": f"{self.size / 1e6:.1f}", **times}
+
+    @property
+    def row(self) -> dict[str, str | float]:
+        """The same, and those metrics that are numbers."""
+        numbers = {name: value for name, value in self.results.items() if isinstance(value, (int, float))}
+        return {**self.size_and_times, **numbers}
+
+
+def check_variants(tuned: FineTuned, names: Sequence[str]) -> None:
+    """Raises `UserError` for a variant that there is not, or not of this task."""
+    for name in names:
+        if name not in VARIANTS:
+            raise UserError(f"`variants`: {name!r} is unknown; choose from {', '.join(VARIANTS)}")
+    if names and tuned.task.teacher_forced:
+        raise UserError(f"`variants`: {tuned.spec.task} asks its network step by step; leave them out")
+
+
+def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], data: Source | None) -> list[Measured]:
+    """Writes variants into the SavedModel at `path`, and measures them beside it.
+
+    Args:
+        tuned: FineTuned. What was exported, with its `FrozenNetwork`.
+        path: the SavedModel's folder.
+        names: of `VARIANTS`.
+        data: labelled data to measure with, or None.
+    """
+    examples = None if data is None else tuned.task.read(data, tuned.spec)[1]
+
+    def measured(name: str, file: Path, run: Run, model: FineTuned) -> Measured:
+        results = {} if examples is None else model.evaluate(examples)
+        return Measured(name, file.stat().st_size, _milliseconds(tuned, run), results)
+
+    (path / FOLDER).mkdir()
+    function = _named(tuned.network)
+    found = [measured(SAVED_MODEL, path / "saved_model.pb", _eager(function), tuned)]
+    for name in names:
+        variant = VARIANTS[name]
+        file = path / FOLDER / variant.file
+        variant.write(function, file, variant.int8)
+        run = variant.run(file)
+        found.append(measured(name, file, run, dataclasses.replace(tuned, network=OnEngine(tuned.model, run))))
+    return found
+
+
+class OnEngine:
+    """A model whose outputs another engine computes; everything else is its own.
+
+    Args:
+        model: keras.Model. Of inputs by name.
+        run: callable. The engine.
+    """
+
+    def __init__(self, model: Any, run: Run) -> None:
+        self._model, self._run = model, run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> Any:
+        outputs, given = _by_name(self._model.output), list(self._model.input)
+
+        def run(*values: np.ndarray) -> list[np.ndarray]:
+            rows = len(values[0])
+            if not rows:  # LiteRT runs no empty batch
+                values = tuple(np.zeros((1, *value.shape[1:]), value.dtype) for value in values)
+            found = self._run(dict(zip(given, values, strict=True)))
+            return [found[name][:rows] for name in outputs]
+
+        values = tf.numpy_function(run, [inputs[name] for name in given], [value.dtype for value in outputs.values()])
+        for value, symbolic in zip(values, outputs.values(), strict=True):
+            value.set_shape(symbolic.shape)
+        return tf.nest.pack_sequence_as(self._model.output, values)
+
+
+def _by_name(outputs: Any) -> dict[str, Any]:
+    """A model's outputs by the names that they have in the files, in their order."""
+    flat = tf.nest.flatten(outputs)
+    names = sorted(outputs) if isinstance(outputs, Mapping) else [f"output_{number}" for number in range(len(flat))]
+    return dict(zip(names, flat, strict=True))
+
+
+def _named(network: Any) -> Any:
+    """The network as a function of its inputs in their order, whose outputs have names."""
+    specs = [tf.TensorSpec([None] * len(value.shape), value.dtype, name) for name, value in network.input.items()]
+
+    def named(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _by_name(network(dict(zip(network.input, values, strict=True))))
+
+    return tf.function(named, input_signature=specs, autograph=False)
+
+
+def _eager(function: Any) -> Run:
+    names = [spec.name for spec in function.input_signature]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        outputs = function(*(tf.constant(inputs[name]) for name in names))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return run
+
+
+def _milliseconds(tuned: FineTuned, run: Run) -> dict[tuple[int, int], float]:
+    found = {}
+    for rows, length in SHAPES:
+        length = min(length, tuned.spec.max_length)
+        inputs = _inputs(tuned, rows, length)
+        run(inputs)
+        times = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            run(inputs)
+            times.append(time.perf_counter() - start)
+        found[rows, length] = 1e3 * float(np.median(times))
+    return found
+
+
+def _inputs(tuned: FineTuned, rows: int, length: int) -> dict[str, np.ndarray]:
+    """What the network reads of so many rows of one window, of so many tokens or a little less."""
+    row = tuned.task.sample(tuned.spec.columns, ["a"] * (length - 2))
+    raw = {column: [value] for column, value in row.items()}
+    inputs = tuned.task.features(tuned.spec, tuned.tokenizer, as_tensors(raw)).inputs
+    return {name: np.repeat(inputs[name].numpy()[:1, ..., :length], rows, axis=0) for name in tuned.model.input}
