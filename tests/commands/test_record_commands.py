@@ -72,6 +72,7 @@ def test_google_s_format(corpus, vocab):
     assert "finished: foreign" in succeeds("pretrain", "examples", *SMALL, "--out", "foreign", "--vocab", vocab)
 
 
+@pytest.mark.slow
 def test_with_beam(corpus, vocab):
     made = ["tfrecords", corpus, "--vocab", vocab, "--shards", "2"]
     succeeds(*made, "--out", "records")

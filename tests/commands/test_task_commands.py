@@ -145,6 +145,7 @@ def test_an_answer_on_the_screen(answer, line):
     assert predict._line(answer) == line
 
 
+@pytest.mark.slow
 def test_a_question_is_asked_with_its_passage(small, tokenizer):
     options = {"overlap": 4, "max_question_length": 4, "max_answer_length": 3, "unanswerable": False}
     spec = kbs.Spec("qa", ("question", "context"), 32, options=options)

@@ -46,6 +46,7 @@ BUILDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
 def test_records_built_there_have_the_bytes_of_those_built_here(build, corpus, tokenizer, there):
     here = build([corpus], tokenizer, "here", num_shards=3)

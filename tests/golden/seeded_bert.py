@@ -28,7 +28,7 @@ class Case:
     @property
     def big(self) -> bool:
         """Whether it takes some seconds; smaller ones differ from it in nothing else."""
-        return self.hidden >= 512 or self.layers * self.hidden > 1024
+        return self.hidden >= 512 or self.layers * self.hidden > 512
 
     def has_no_gradient(self, tensor: str) -> bool:
         """Whether softmax takes no notice of it: a key's bias never counts; of a single position nothing does."""

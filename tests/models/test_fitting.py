@@ -51,6 +51,7 @@ def test_a_backup_continues_to_the_same_weights():
     assert_same_weights(whole, continued)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.usefixtures("eagerly")
 def test_weights_loaded_before_the_first_fit_bring_the_moments(frozen):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, encoder_shapes, model_shapes
@@ -90,7 +91,7 @@ def test_every_architecture_is_tested():
 
 
 @pytest.mark.parametrize("name", HEADS)
-@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", slow_but([None], [None, "mixed_bfloat16"]))
 def test_outputs(config, name, dtype):
     outputs = outputs_of(read_only(name, config, dtype=dtype), batch_for(name))
     assert {key: value.shape for key, value in outputs.items()} == expected_shapes(name, config)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from fast_and_slow import slow_but
 from tasks.answers import check_same
 from tasks.test_tasks import table
 
@@ -38,14 +39,14 @@ def tuned(small, tokenizer, sentences):
     return make
 
 
-@pytest.mark.parametrize("task", GOOGLE)
+@pytest.mark.parametrize("task", slow_but(["qa"], GOOGLE))
 def test_in_googles_format(tuned, task):
     rows = tuned(task)
     write_checkpoint(read_checkpoint("ours"), "theirs", "google")
     check_same(kbs.evaluate("theirs", rows), kbs.evaluate("ours", rows))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", slow_but(["classification", "ner", "choice"], TASKS))
 def test_in_hugging_faces_format(tuned, task):
     """Also without our `task.json`: labels, head and kind of outputs are in its own files."""
     rows = tuned(task)

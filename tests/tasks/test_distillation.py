@@ -93,6 +93,7 @@ def test_a_student_learns_from_texts_without_labels(teacher, small, animals, tok
     assert "logits_agreement" in log[0]
 
 
+@pytest.mark.slow
 def test_what_the_teacher_says_is_what_is_measured(teacher, animals, monkeypatch):
     model = kbs.FineTuned.load(teacher)
     said = teacher_outputs(model, {"text": animals["text"]}, "rows")

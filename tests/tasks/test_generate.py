@@ -40,6 +40,7 @@ def test_likelihoods_are_those_of_the_chain_rule(model, tokenizer):
         assert answer["num_pieces"] == row.shape[1] - 1
 
 
+@pytest.mark.slow
 def test_the_perplexity_is_that_of_all_pieces(model):
     found = model.evaluation_of({"text": TEXTS[:2]}).results
     answers = model.predict({"text": TEXTS[:2]})

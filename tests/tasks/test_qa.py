@@ -17,8 +17,8 @@ import keras_bert_scratch as kbs
         ("a bcd e", "c", ["##c"]),  # within a word
         ("é b c", "b", ["b"]),
         ("a  b\n c ", " b\n c ", ["b", "c"]),  # outer blanks and line feeds
-        ("abc", "abc", ["a", "##b", "##c"]),
-        ("x " * 14 + "y z", "y z", ["y", "z"]),
+        pytest.param("abc", "abc", ["a", "##b", "##c"], marks=pytest.mark.slow),
+        pytest.param("x " * 14 + "y z", "y z", ["y", "z"], marks=pytest.mark.slow),
         ("x " * 40 + "y z", "y z", ["y", "z"]),
         ("x " * 18 + "y z", "y z", ["y", "z"]),  # the first window holds only its beginning
     ],

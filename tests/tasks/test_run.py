@@ -146,6 +146,7 @@ def test_the_same_seed_gives_the_same_results(seeds, small, tokenizer, animals, 
         assert not np.array_equal(value, other[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_frozen_layers_stay_as_they_were(config, tokenizer, few):
     kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained("pretrained", tokenizer)
@@ -156,6 +157,7 @@ def test_frozen_layers_stay_as_they_were(config, tokenizer, few):
     assert {name.partition("/")[0] for name in moved} == {"encoder_block_1", "pooler"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_accumulation_and_recomputation_change_nothing(small, tokenizer, few):
     without_dropout = small.replace(hidden_dropout=0.0, attention_dropout=0.0)

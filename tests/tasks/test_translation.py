@@ -207,6 +207,7 @@ def test_a_batch_of_one_answers_as_a_batch_of_all(translator, beams):
     assert together[-1]["translation"] == ""
 
 
+@pytest.mark.slow
 def test_alternatives_are_others_the_best_first(translator):
     for text, one, more in zip(
         ODD, translated(translator, ODD), translated(translator, ODD, alternatives=4), strict=True
@@ -231,6 +232,7 @@ def test_a_translation_looks_at_its_source(translator):
         assert weights.std() > 0.02
 
 
+@pytest.mark.slow
 def test_nothing_looks_at_nothing(translator):
     [answer] = translated(translator, [""], alignment=True)
     assert answer["alignment"] == {"source": ["[CLS]", "[SEP]"], "target": [], "weights": []}
@@ -277,6 +279,7 @@ def test_both_start_from_a_bert(bert):
     assert all(value.std() > 0.01 for value in new)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_the_decoder_starts_from_another_bert(bert, letters, config):
     other = kbs.BertPretrainer(kbs.BertBackbone(config.replace(vocab_size=57, hidden_size=24, num_heads=3)))

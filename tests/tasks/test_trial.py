@@ -19,6 +19,7 @@ def tune(task, config, tokenizer, data, out="run", dev=None, task_options=None, 
     return kbs.finetune(task, config, data, out, dev, how, task_options=task_options, tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_label_smoothing_is_of_training_alone(small, tokenizer, few):
     """With class weights, against the formulas; the rate is so small that nothing moves. Baselines are there too."""
     still = small.replace(hidden_dropout=0.0, attention_dropout=0.0, initializer_range=0.5)

@@ -7,6 +7,7 @@ import googles_tokenizer
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from test_words import ASSIGNED, random_texts
 
 import keras_bert_scratch as kbs
@@ -22,7 +23,7 @@ def named(rules: WordRules) -> str:
     return ", ".join(name for name in ("lowercase", "strip_accents", "tokenize_chinese_chars") if getattr(rules, name))
 
 
-@pytest.mark.parametrize("rules", OTHERS, ids=named)
+@pytest.mark.parametrize("rules", slow_but(OTHERS[:2], OTHERS), ids=named)
 def test_words_are_those_of_googles_parts(rules):
     texts = [f"a{c}B {c}" for c in ASSIGNED[::3]] + random_texts(random.Random(3), 3000)
     words = split_words(tf.constant(texts), rules)

@@ -145,6 +145,7 @@ def test_a_wall_clock_budget_ends_the_run(records, small, monkeypatch):
     assert rates == pytest.approx([0.0, 8.0, 6.0, 4.0, 2.0, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, small):
     saying = (

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.data import token_counter
@@ -53,7 +54,7 @@ def packed_at_full_length(table, tokenizer, max_length):
     return rows_of(tf.data.Dataset.from_tensors((inputs, labels)).as_numpy_iterator())
 
 
-@pytest.fixture(scope="module", params=[12, 20, 64], ids=["most trimmed", "no multiple of 8", "none trimmed"])
+@pytest.fixture(scope="module", params=slow_but([20, 64], [12, 20, 64]))
 def max_length(request) -> int:
     return request.param
 

@@ -83,6 +83,7 @@ def test_the_likeliest_token_each_time():
         assert found == [[token for token in tokens[len(beginning) :] if token != END]] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_row_alone_writes_what_it_writes_among_others():
     together = sampled(BEGINNINGS, KEYS)
