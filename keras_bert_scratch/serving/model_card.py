@@ -105,7 +105,8 @@ def _compared(variants: Sequence[Measured]) -> Iterator[str]:
     yield "\n## Variants\n"
     yield (
         "Files of the network alone in the folder `variants`, from tokens to its outputs, for other engines. "
-        "Milliseconds of the network on one thread, rows x tokens; metrics on the data that the export was given.\n"
+        "Milliseconds of the network, rows x tokens, of other engines on one thread, of TensorFlow on all processors; "
+        "metrics on the data that the export was given.\n"
     )
     names = list(variants[0].row)
     yield f"| | {' | '.join(names)} |"

@@ -55,7 +55,7 @@ class Measured:
     Args:
         name: str. Of `VARIANTS`, or `"SavedModel"`.
         size: int. Bytes of its file.
-        milliseconds: mapping. Of the network alone on one thread, the median, by `(rows, tokens)`.
+        milliseconds: mapping. Of the network alone, the median, by `(rows, tokens)`; of other engines on one thread.
         results: mapping. The task's metrics with it; empty where there was no data.
     """
 

@@ -3,6 +3,8 @@
 import functools
 import itertools
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,7 @@ TEXT_OPERATIONS = {
     "RegexSplitWithOffsets": "_regex_split_ops",
 }
 
+DOCS = Path(__file__).parents[2] / "docs"
 ONE_OF_EACH_TASK = [name for name in TASKS if name not in ("pairs", "long texts", "ner", "embed tokens")]
 
 
@@ -159,6 +162,19 @@ def test_only_operations_that_servers_have_are_used(exported):
     run = subprocess.run([sys.executable, "-c", script, *used], capture_output=True, text=True, check=True)
     assert set(run.stdout.split()) == set(TEXT_OPERATIONS)
     assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "NumpyFunc"}
+
+
+@pytest.mark.slow
+def test_tensorflow_s_own_tool_asks_it(exported):
+    """By the command of docs/serving.md."""
+    command = re.search(r"    (python -c .*)\n +(--tag_set .*)\n", (DOCS / "serving.md").read_text())
+    words = shlex.split(" ".join(command.groups()).replace("\\ ", " "))
+    _, path = exported["classification"]
+    words = [sys.executable, *(str(path) if word == "saved_model" else word for word in words[1:])]
+    run = subprocess.run(words, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    answered = ask(signatures_of(path)["serving_default"], {"text": np.array([b"A joy."], object)})
+    assert f"Result for output key label:\n{answered['label']}" in run.stdout
 
 
 @pytest.fixture(scope="module")
