@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,20 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 
+LITERT, ONNX = "litert", "onnx"  # extras of this package
+MODULES = {LITERT: ("ai_edge_litert",), ONNX: ("onnx", "tf2onnx", "onnxruntime")}
 ONNX_OPERATIONS = 17  # the set of operations that files are written in
 # From a network's inputs to its outputs, both by name.
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+def check_installed(extra: str) -> None:
+    """Raises `UserError` unless what an extra brings is there."""
+    for module in MODULES[extra]:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise UserError(f"`variants`: {module} is missing; pip install 'keras_bert_scratch[{extra}]'") from None
 
 
 def write_litert(function: Any, path: Path, int8: bool) -> None:
@@ -35,13 +46,9 @@ def write_litert(function: Any, path: Path, int8: bool) -> None:
 
 
 def run_litert(path: Path, threads: int = 1) -> Run:
-    """What runs a file of `write_litert`; one call at a time.
+    """What runs a file of `write_litert`; one call at a time."""
+    from ai_edge_litert.interpreter import Interpreter
 
-    Raises:
-        UserError: LiteRT is not installed.
-    """
-    with _installed_by("litert"):
-        from ai_edge_litert.interpreter import Interpreter
     runner, lock = Interpreter(str(path), num_threads=threads).get_signature_runner(), threading.Lock()
 
     def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -52,15 +59,11 @@ def run_litert(path: Path, threads: int = 1) -> Run:
 
 
 def write_onnx(function: Any, path: Path, int8: bool) -> None:
-    """Writes a network for ONNX Runtime; arguments as for `write_litert`, the file is an `.onnx`.
+    """Writes a network for ONNX Runtime; arguments as for `write_litert`, the file is an `.onnx`."""
+    import onnx
+    import tf2onnx
+    from onnxruntime.quantization import quantize_dynamic
 
-    Raises:
-        UserError: what it takes is not installed.
-    """
-    with _installed_by("onnx"):
-        import onnx
-        import tf2onnx
-        from onnxruntime.quantization import quantize_dynamic
     graph, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=ONNX_OPERATIONS)
     onnx.save(graph, path)
     if int8:
@@ -72,23 +75,11 @@ def write_onnx(function: Any, path: Path, int8: bool) -> None:
 
 
 def run_onnx(path: Path, threads: int = 1) -> Run:
-    """What runs a file of `write_onnx`.
+    """What runs a file of `write_onnx`."""
+    import onnxruntime
 
-    Raises:
-        UserError: ONNX Runtime is not installed.
-    """
-    with _installed_by("onnx"):
-        import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options)
     names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-
-@contextlib.contextmanager
-def _installed_by(extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise UserError(f"`variants`: {error.name} is missing; pip install 'keras_bert_scratch[{extra}]'") from None

@@ -21,6 +21,7 @@ from keras_bert_scratch.serving.variants import Measured, check_variants, write_
 from keras_bert_scratch.serving.warm_up import write_warm_up
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.training.run_directory import RUN_FILE
 from keras_bert_scratch.transfer import read_text
 
@@ -76,8 +77,8 @@ def export_saved_model(
     Returns: of variants, the SavedModel first, size, speed and metrics; they are in the card, too.
 
     Raises:
-        UserError: the folder holds something, the disk is full, a length is longer than the model's rows, or there is
-            no such variant.
+        UserError: the folder holds something, the disk is full, a length is longer than the model's rows, there is no
+            such variant, or what it takes is not installed.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -90,6 +91,7 @@ def export_saved_model(
     """
     check_variants(tuned, variants)
     spec = _with_lengths(tuned, row_lengths)
+    examples = None if data is None else tuned.task.read(data, spec)[1]
     tuned = dataclasses.replace(tuned, spec=spec, network=FrozenNetwork(tuned.model))
     endpoints = endpoints_of(tuned)
     with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
@@ -105,13 +107,13 @@ def export_saved_model(
         (temporary / BATCHING_FILE).write_text(BATCHING)
         if warm_up:
             write_warm_up(tuned, temporary)
-        measured = write_variants(tuned, temporary, variants, data) if variants else []
+        measured = write_variants(tuned, temporary, variants, examples) if variants else []
         card = model_card.model_card(tuned, endpoints, _run_of(run), measured)
         (temporary / model_card.FILE).write_text(card)
     return measured
 
 
-def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Any:
+def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Spec:
     longest = tuned.spec.max_length
     for length in row_lengths:
         if not SHORTEST <= length <= longest:

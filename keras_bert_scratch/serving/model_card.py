@@ -64,7 +64,7 @@ def _about(tuned: FineTuned) -> Iterator[str]:
         "Digest of weights and settings": f"`{tuned.digest}`",
         "Made with": f"keras_bert_scratch {VERSION}, keras {keras.__version__}, tensorflow {tf.__version__}",
     }
-    yield from (f"| {name} | {value} |" for name, value in facts.items())
+    yield from (f"| {name} | {_cell(value)} |" for name, value in facts.items())
 
 
 def _lengths(lengths: tuple[int, ...]) -> str:
@@ -117,14 +117,24 @@ def _compared(variants: Sequence[Measured]) -> Iterator[str]:
 def _origin(run: Mapping[str, Any]) -> Iterator[str]:
     if not run:
         return
-    settings, results, start = run["settings"], run["results"], run["starts"][0]
+    settings, results = run["settings"], run["results"]
     yield "\n## Training\n"
-    yield f"Command: `{' '.join(start['command'])}`. Began {run['started']}, ended {run['ended']}.\n"
-    yield f"Digest of the training data: `{settings['examples']}`; seed {settings['seed']}, {results['steps']} steps.\n"
+    yield f"Command: `{' '.join(run['starts'][0]['command'])}`. Began {run['started']}, ended {run['ended']}.\n"
+    told = {
+        "digest of the training data": settings.get("examples"),
+        "seed": settings.get("seed"),
+        "steps": results.get("steps"),
+    }
+    yield "; ".join(f"{name}: `{value}`" for name, value in told.items() if value is not None) + ".\n"
     if dev := results.get("dev"):
         yield "Measured on held-out data:\n"
         yield "| metric | value |\n|---|---|"
-        yield from (f"| {name} | {json.dumps(value)} |" for name, value in dev.items())
+        yield from (f"| {name} | {_cell(json.dumps(value))} |" for name, value in dev.items())
+
+
+def _cell(text: str) -> str:
+    """A text as a table can hold it."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _limits(tuned: FineTuned) -> Iterator[str]:

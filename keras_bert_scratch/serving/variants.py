@@ -12,9 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.serving.engines import Run, run_litert, run_onnx, write_litert, write_onnx
+from keras_bert_scratch.serving.engines import (
+    LITERT,
+    ONNX,
+    Run,
+    check_installed,
+    run_litert,
+    run_onnx,
+    write_litert,
+    write_onnx,
+)
 from keras_bert_scratch.tasks.data.columns import as_tensors
-from keras_bert_scratch.tasks.data.texts import Source
+from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 FOLDER = "variants"
@@ -32,19 +41,21 @@ class Variant:
         write: callable. Writes it, in 8 bits or not.
         run: callable. What runs it.
         int8: bool. Whether it is in 8 bits.
+        extra: str. The extra of this package that brings what it takes.
     """
 
     file: str
     write: Callable[[Any, Path, bool], None]
     run: Callable[[Path], Run]
     int8: bool
+    extra: str
 
 
 VARIANTS = {
-    "litert": Variant("network.tflite", write_litert, run_litert, False),
-    "litert-int8": Variant("network-int8.tflite", write_litert, run_litert, True),
-    "onnx": Variant("network.onnx", write_onnx, run_onnx, False),
-    "onnx-int8": Variant("network-int8.onnx", write_onnx, run_onnx, True),
+    "litert": Variant("network.tflite", write_litert, run_litert, False, LITERT),
+    "litert-int8": Variant("network-int8.tflite", write_litert, run_litert, True, LITERT),
+    "onnx": Variant("network.onnx", write_onnx, run_onnx, False, ONNX),
+    "onnx-int8": Variant("network-int8.onnx", write_onnx, run_onnx, True, ONNX),
 }
 
 
@@ -78,24 +89,29 @@ class Measured:
 
 
 def check_variants(tuned: FineTuned, names: Sequence[str]) -> None:
-    """Raises `UserError` for a variant that there is not, or not of this task."""
+    """Raises `UserError` for a variant that there is not, not of this model, or whose engine is not installed."""
     for name in names:
         if name not in VARIANTS:
             raise UserError(f"`variants`: {name!r} is unknown; choose from {', '.join(VARIANTS)}")
     if names and tuned.task.teacher_forced:
         raise UserError(f"`variants`: {tuned.spec.task} asks its network step by step; leave them out")
+    if names and tuned.model.compute_dtype != "float32":
+        raise UserError(
+            f"`variants`: are made of float32, not of {tuned.model.compute_dtype}; export with that `dtype`"
+        )
+    for name in names:
+        check_installed(VARIANTS[name].extra)
 
 
-def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], data: Source | None) -> list[Measured]:
+def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], examples: Examples | None) -> list[Measured]:
     """Writes variants into the SavedModel at `path`, and measures them beside it.
 
     Args:
         tuned: FineTuned. What was exported, with its `FrozenNetwork`.
         path: the SavedModel's folder.
         names: of `VARIANTS`.
-        data: labelled data to measure with, or None.
+        examples: labelled data to measure with, or None.
     """
-    examples = None if data is None else tuned.task.read(data, tuned.spec)[1]
 
     def measured(name: str, file: Path, run: Run, model: FineTuned) -> Measured:
         results = {} if examples is None else model.evaluate(examples)

@@ -16,6 +16,7 @@ from tensorflow_serving.config import model_server_config_pb2
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving import warm_up
 from keras_bert_scratch.serving.export import export_saved_model
+from keras_bert_scratch.serving.model_card import model_card
 from keras_bert_scratch.serving.signatures import SERVE_IDS
 from keras_bert_scratch.serving.versions import versions_of, write_models_config
 
@@ -64,6 +65,18 @@ def test_the_card_describes_every_input_and_output(exported):
         assert not re.search(r"\| out: .*\|  \|", section)
     for fact in (tuned.digest, "32 tokens", *tuned.spec.labels):
         assert fact in card
+
+
+def test_the_card_of_a_run_that_told_little(config, tokenizer):
+    """As one of pretraining, whose model embeds; and a name that would break a table."""
+    labels = ("a|b", "c")
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config), 2, label_names=labels)
+    tuned = kbs.FineTuned(model, tokenizer, kbs.Spec("classification", ("text",), 32, labels, row_lengths=(8, 32)))
+    start = {"command": ["keras-bert", "pretrain"]}
+    run = {"settings": {"seed": 3}, "results": {}, "starts": [start], "started": "then", "ended": "later"}
+    card = model_card(tuned, {}, run, [])
+    assert "Command: `keras-bert pretrain`. Began then, ended later.\n\nseed: `3`.\n" in card
+    assert r"| Labels | a\|b, c |" in card
 
 
 def test_the_vocabulary_goes_along(exported):

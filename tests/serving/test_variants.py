@@ -73,11 +73,14 @@ def test_the_export_compares_them(run):
     assert sizes["litert-int8"] < sizes["litert"]  # scales weigh more than weights in an .onnx of this size
 
 
-def test_what_cannot_be_is_named(run, config, tokenizer):
-    refused(
-        "export", run, "--out", "x", "--variants", "litert,tensorrt", saying="--variants: 'tensorrt' is unknown; choose"
-    )
-    refused("export", run, "--out", "x", "--data", "dev.tsv", saying="--data: is to measure --variants with; name some")
+def test_what_cannot_be_is_named_before_the_work(run, config, tokenizer, monkeypatch):
+    monkeypatch.setattr("keras_bert_scratch.serving.export.endpoints_of", None)
+    to = ("export", run, "--out", "x")
+    refused(*to, "--variants", "litert,tensorrt", saying="--variants: 'tensorrt' is unknown; choose from litert")
+    refused(*to, "--data", "dev.tsv", saying="--data: is to measure --variants with; name some")
+    refused(*to, "--variants", "onnx", "--dtype", "bfloat16", saying="--variants: are made of float32, not of bfloat16")
+    Path("dev.tsv").write_text("text\tlabel\na\tox\n")
+    refused(*to, "--variants", "onnx", "--data", "dev.tsv", saying="has the label 'ox'")
     with pytest.raises(kbs.UserError, match="`variants`: translation asks its network step by step; leave them out"):
         kbs.export_saved_model(fine_tuned("translation", config, tokenizer), "x", variants=["onnx"])
     assert not Path("x").exists()
@@ -85,7 +88,7 @@ def test_what_cannot_be_is_named(run, config, tokenizer):
 
 @pytest.mark.parametrize(
     ("variant", "module", "extra"),
-    [("litert", "ai_edge_litert.interpreter", "litert"), ("onnx-int8", "tf2onnx", "onnx")],
+    [("litert", "ai_edge_litert", "litert"), ("onnx-int8", "tf2onnx", "onnx")],
 )
 def test_what_is_not_installed_is_named(run, monkeypatch, variant, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
