@@ -85,6 +85,7 @@ def _of_ids(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
 
     def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = dict(zip(IDS, values, strict=True))
+        tf.debugging.assert_non_negative(inputs["token_ids"], "token_ids: one is below 0")  # Keras counts from the end
         # A server that batches pads with a tensor's first element: ids with [CLS], but the mask with 1. A text does not
         # end in [CLS], so there a row is over.
         is_other = tf.cast(inputs["token_ids"] != tuned.tokenizer.vocabulary.cls_id, tf.int32)

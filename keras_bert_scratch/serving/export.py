@@ -92,7 +92,7 @@ def export_saved_model(
     check_variants(tuned, variants)
     spec = _with_lengths(tuned, row_lengths)
     examples = None if data is None else tuned.task.read(data, spec)[1]
-    tuned = dataclasses.replace(tuned, spec=spec, network=FrozenNetwork(tuned.model))
+    tuned = dataclasses.replace(tuned, spec=spec, network=FrozenNetwork(tuned.model, variable_embedding=True))
     endpoints = endpoints_of(tuned)
     with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
         # What the signatures use: the tokenizer's tables, and the weights that are no constants.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from keras_bert_scratch.layers.dense import Dense, products_by
 class FrozenNetwork:
     """A model that is asked by one function of a graph, which holds its weights as constants, once for all who ask.
 
-    As constants weights are laid out for oneDNN a single time and not at every call. What the graph optimizer merges
+    As constants, matrices are laid out for oneDNN a single time and not at every call. What the graph optimizer merges
     into one operation, a product of matrices, its bias and its activation, is written so that it finds it; the kernels
     of query, key and value are joined when the graph is made.
 
@@ -25,6 +25,9 @@ class FrozenNetwork:
 
     Args:
         model: keras.Model. Of inputs by name.
+        variable_embedding: bool, default False. Whether the token embedding, of which a text reads a few rows, stays a
+            variable where it is float32. Constants cost memory: a program that loads a graph copies them several times
+            before it answers. (In another dtype it would be cast at every call.)
 
     Example:
         >>> from keras_bert_scratch import BertBackbone, BertConfig
@@ -36,8 +39,9 @@ class FrozenNetwork:
         True
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, variable_embedding: bool = False) -> None:
         self._model = model
+        self._variables = {"token_embedding"} if variable_embedding and model.compute_dtype == "float32" else set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -54,7 +58,7 @@ class FrozenNetwork:
         }
 
         with tf.init_scope():  # not within the graph that happens to ask first
-            constants = _Constants(self._model)
+            constants = _Constants(self._model, self._variables)
 
             def network(inputs: Mapping[str, tf.Tensor]) -> Any:
                 with constants, products_by(constants.product):
@@ -64,11 +68,17 @@ class FrozenNetwork:
 
 
 class _Constants(keras.StatelessScope):
-    """Within it, a model's weights are constants of the graph that is traced, matrices in its compute dtype."""
+    """Within it, a model's weights are constants of the graph that is traced, matrices in its compute dtype.
 
-    def __init__(self, model: keras.Model) -> None:
+    Args:
+        model: keras.Model. The model.
+        variables: names of weights that stay variables.
+    """
+
+    def __init__(self, model: keras.Model, variables: Collection[str]) -> None:
         super().__init__()
-        self._values = {id(weight): np.asarray(weight.value) for weight in model.weights}
+        weights = [weight for weight in model.weights if weight.name not in variables]
+        self._values = {id(weight): np.asarray(weight.value) for weight in weights}
         self._dtype = tf.as_dtype(model.dtype_policy.compute_dtype).as_numpy_dtype
         self._read: dict[int, tf.Tensor] = {}
 

@@ -22,6 +22,7 @@ from keras_bert_scratch.serving.engines import (
     write_litert,
     write_onnx,
 )
+from keras_bert_scratch.serving.frozen_network import FrozenNetwork
 from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
@@ -65,7 +66,7 @@ class Measured:
 
     Args:
         name: str. Of `VARIANTS`, or `"SavedModel"`.
-        size: int. Bytes of its file.
+        size: int. Bytes of its files.
         milliseconds: mapping. Of the network alone, the median, by `(rows, tokens)`; of other engines on one thread.
         results: mapping. The task's metrics with it; empty where there was no data.
     """
@@ -113,19 +114,20 @@ def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], examples:
         examples: labelled data to measure with, or None.
     """
 
-    def measured(name: str, file: Path, run: Run, model: FineTuned) -> Measured:
+    def measured(name: str, files: Sequence[Path], run: Run, model: FineTuned) -> Measured:
         results = {} if examples is None else model.evaluate(examples)
-        return Measured(name, file.stat().st_size, _milliseconds(tuned, run), results)
+        return Measured(name, sum(file.stat().st_size for file in files), _milliseconds(tuned, run), results)
 
     (path / FOLDER).mkdir()
-    function = _named(tuned.network)
-    found = [measured(SAVED_MODEL, path / "saved_model.pb", _eager(function), tuned)]
+    own = [path / "saved_model.pb", *(path / "variables").iterdir()]
+    found = [measured(SAVED_MODEL, own, _eager(_named(tuned.network)), tuned)]
+    function = _named(FrozenNetwork(tuned.model))
     for name in names:
         variant = VARIANTS[name]
         file = path / FOLDER / variant.file
         variant.write(function, file, variant.int8)
         run = variant.run(file)
-        found.append(measured(name, file, run, dataclasses.replace(tuned, network=OnEngine(tuned.model, run))))
+        found.append(measured(name, [file], run, dataclasses.replace(tuned, network=OnEngine(tuned.model, run))))
     return found
 
 
