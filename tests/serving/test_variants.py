@@ -25,6 +25,7 @@ def test_a_task_answers_by_another_engine_as_by_its_own(config, tokenizer, tmp_p
     tuned = fine_tuned(name, config, tokenizer)
     frozen = dataclasses.replace(tuned, network=FrozenNetwork(tuned.model))
     (tmp_path / "saved_model.pb").touch()
+    (tmp_path / "variables").mkdir()
     write_variants(frozen, tmp_path, [variant], None)
     run = VARIANTS[variant].run(tmp_path / "variants" / VARIANTS[variant].file)
     other = dataclasses.replace(tuned, network=OnEngine(tuned.model, run))
