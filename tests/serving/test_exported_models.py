@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_text
+from fast_and_slow import slow_but
 from serving.every_task import TASKS, asked_rows, fine_tuned
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
@@ -86,14 +87,17 @@ def assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], wha
 
 
 @pytest.fixture(scope="module")
-def exported(small, tokenizer, tmp_path_factory) -> dict[str, tuple[kbs.FineTuned, Path]]:
-    """The model of each task, and what was exported of it."""
-    folder, found = tmp_path_factory.mktemp("exported"), {}
-    for name in TASKS:
+def exported(small, tokenizer, tmp_path_factory) -> Callable[[str], tuple[kbs.FineTuned, Path]]:
+    """The model of a task, and what was exported of it."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def exported(name):
         tuned = fine_tuned(name, small, tokenizer)
         kbs.export_saved_model(tuned, folder / name, warm_up=False)
-        found[name] = tuned, folder / name
-    return found
+        return tuned, folder / name
+
+    return exported
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,7 @@ def answers(exported) -> Callable[[str], dict[str, tuple[dict[str, np.ndarray], 
 
     @functools.cache
     def answers(name):
-        tuned, path = exported[name]
+        tuned, path = exported(name)
         signatures, asked = signatures_of(path), clients_of(tuned)
         assert set(signatures) == set(asked)
         batches = {signature: joined(several) for signature, several in asked.items()}
@@ -111,9 +115,9 @@ def answers(exported) -> Callable[[str], dict[str, tuple[dict[str, np.ndarray], 
     return answers
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", slow_but(ONE_OF_EACH_TASK, TASKS))
 def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
-    tuned, path = exported[name]
+    tuned, path = exported(name)
     signatures = signatures_of(path)
     for signature, clients in clients_of(tuned).items():
         _, together = answers(name)[signature]
@@ -130,10 +134,10 @@ def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
             assert_equal(ours, alone, signature)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", slow_but(ONE_OF_EACH_TASK, TASKS))
 def test_the_graph_computes_what_the_model_does(exported, answers, name):
     """Rows of all lengths, also where a row is read in windows."""
-    tuned, _ = exported[name]
+    tuned, _ = exported(name)
     for columns in tuned.task.forms(tuned.spec):
         rows = [row for several in asked_rows(columns) for row in several]
         expected, _ = tuned.decoded({column: [row[column] for row in rows] for column in columns})
@@ -148,7 +152,8 @@ def test_the_graph_computes_what_the_model_does(exported, answers, name):
 def test_only_operations_that_servers_have_are_used(exported):
     """TensorFlow's own, as a process without tensorflow-text knows them, and some of that."""
     used = set()
-    for _, path in exported.values():
+    for name in ONE_OF_EACH_TASK:
+        _, path = exported(name)
         saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
         graph = saved.meta_graphs[0].graph_def
         functions = {function.signature.name for function in graph.library.function}
@@ -169,7 +174,7 @@ def test_tensorflow_s_own_tool_asks_it(exported):
     """By the command of docs/serving.md."""
     command = re.search(r"    (python -c .*)\n +(--tag_set .*)\n", (DOCS / "serving.md").read_text())
     words = shlex.split(" ".join(command.groups()).replace("\\ ", " "))
-    _, path = exported["classification"]
+    _, path = exported("classification")
     words = [sys.executable, *(str(path) if word == "saved_model" else word for word in words[1:])]
     run = subprocess.run(words, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -194,7 +199,7 @@ def test_no_python_is_needed(exported, answers, program, tmp_path):
     """Every signature of every task, in one process of the program, gives what Python gets."""
     folders = []
     for name in ONE_OF_EACH_TASK:
-        folders += [exported[name][1], tmp_path / name]
+        folders += [exported(name)[1], tmp_path / name]
         for signature, (batch, _) in answers(name).items():
             for folder in ("in", "out"):
                 (tmp_path / name / signature / folder).mkdir(parents=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from commands.calls import keras_bert, refused
+from fast_and_slow import slow_but
 from google.protobuf import text_format
 from serving.every_task import TASKS, fine_tuned
 from tasks.conftest import tuned as fine_tuned_run
@@ -21,6 +22,7 @@ from keras_bert_scratch.serving.signatures import SERVE_IDS
 from keras_bert_scratch.serving.versions import versions_of, write_models_config
 
 LENGTHS = (8, 16, 32)
+MODELS = ["pairs", "ner with a CRF", "qa", "choice", "fill-mask"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def run(small, tokenizer, documents, tmp_path_factory, eager_functions) -> Path:
         return fine_tuned_run(small, tokenizer, data, path, data).path
 
 
-@pytest.fixture(scope="module", params=["pairs", "ner with a CRF", "qa", "choice", "fill-mask"])
+@pytest.fixture(scope="module", params=slow_but(["pairs", "choice"], MODELS))
 def exported(request, config, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
     tuned, path = fine_tuned(request.param, config, tokenizer), tmp_path_factory.mktemp("exported") / "model"
     export_saved_model(tuned, path, LENGTHS)
