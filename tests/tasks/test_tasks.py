@@ -146,20 +146,6 @@ def test_the_exported_model_is_measured_as_the_run(tuned, saved):
     check_same(json.loads(json.dumps(ours.lines)), theirs.lines)
 
 
-def test_rows_come_first_in_every_input_and_output(tuned, exported):
-    model, _ = tuned
-    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
-    columns = (*model.spec.columns, *model.task.optional_columns(model.spec))
-    for rows in (1, 3):
-        outputs = serve(
-            **{
-                name: tf.constant([["a", "heron"]] * rows if name in model.task.list_columns else ["a heron"] * rows)
-                for name in columns
-            }
-        )
-        assert {int(value.shape[0]) for value in outputs.values()} == {rows}
-
-
 def test_a_spec_is_stored_and_read(tuned):
     model, _ = tuned
     model.save("again")
