@@ -25,6 +25,7 @@ import keras_bert_scratch as kbs
 
 PIPELINE_BATCHES = (8, 32, 128)
 ONNX_BATCH = 32
+ONNX_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Answers = Callable[[list[str]], list[str]]
 
@@ -81,22 +82,28 @@ def _pipeline(model: Any, tokenizer: Any, size: int, autocast: bool = False) -> 
     return answers
 
 
-def _onnx(model: Any, tokenizer: Any, path: Path) -> Answers:
-    names = ("input_ids", "attention_mask", "token_type_ids")
+def onnx_session(model: Any, tokenizer: Any, path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """The model in ONNX Runtime; 0 threads are its own choice."""
     inputs = tokenizer(["a text", "another text"], return_tensors="pt")
-    axes = {name: {0: "rows", 1: "tokens"} for name in names}
+    axes = {name: {0: "rows", 1: "tokens"} for name in ONNX_INPUTS}
     torch.onnx.export(
-        model, tuple(inputs[name] for name in names), path, input_names=list(names), output_names=["logits"],
-        dynamic_axes={**axes, "logits": {0: "rows"}}, dynamo=False,
+        model, tuple(inputs[name] for name in ONNX_INPUTS), path, input_names=list(ONNX_INPUTS),
+        output_names=["logits"], dynamic_axes={**axes, "logits": {0: "rows"}}, dynamo=False,
     )  # fmt: skip
-    session = onnxruntime.InferenceSession(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options)
+
+
+def _onnx(model: Any, tokenizer: Any, path: Path) -> Answers:
+    session = onnx_session(model, tokenizer, path)
     labels = model.config.id2label
 
     def answered(texts: list[str]) -> list[str]:
         found: list[str] = []
         for start in range(0, len(texts), ONNX_BATCH):
             batch = tokenizer(texts[start : start + ONNX_BATCH], padding=True, truncation=True, return_tensors="np")
-            (logits,) = session.run(None, {name: batch[name] for name in names})
+            (logits,) = session.run(None, {name: batch[name] for name in ONNX_INPUTS})
             found += [labels[number] for number in logits.argmax(-1)]
         return found
 

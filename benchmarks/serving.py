@@ -19,19 +19,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime
 import tensorflow as tf
 import torch
 import transformers
 import typer
-from answering import one_model
+from answering import ONNX_INPUTS, one_model, onnx_session
 from finetuning import MINILM
 from rich.console import Console
 from rich.table import Table
 
 import keras_bert_scratch as kbs
-
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Answer = Callable[[str], str]
 
@@ -99,19 +96,11 @@ def _pipeline(model: Any, tokenizer: Any) -> Answer:
 
 
 def _onnx(model: Any, tokenizer: Any, path: Path, threads: int) -> Answer:
-    inputs = tokenizer(["a text", "another text"], return_tensors="pt")
-    axes = {name: {0: "rows", 1: "tokens"} for name in INPUTS}
-    torch.onnx.export(
-        model, tuple(inputs[name] for name in INPUTS), path, input_names=list(INPUTS), output_names=["logits"],
-        dynamic_axes={**axes, "logits": {0: "rows"}}, dynamo=False,
-    )  # fmt: skip
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session, labels = onnxruntime.InferenceSession(path, options), model.config.id2label
+    session, labels = onnx_session(model, tokenizer, path, threads), model.config.id2label
 
     def answered(text: str) -> str:
         batch = tokenizer([text], truncation=True, return_tensors="np")
-        (logits,) = session.run(None, {name: batch[name] for name in INPUTS})
+        (logits,) = session.run(None, {name: batch[name] for name in ONNX_INPUTS})
         return labels[int(logits[0].argmax())]
 
     return answered

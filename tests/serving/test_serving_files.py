@@ -93,7 +93,7 @@ def test_lengths_that_cannot_be_are_named(config, tokenizer, lengths):
     assert not Path("model").exists()
 
 
-def test_rows_are_padded_to_the_lengths_that_were_asked_for(exported):
+def test_the_lengths_are_told(exported):
     _, path = exported
     assert kbs.Spec.load(path).row_lengths == LENGTHS
     assert kbs.Spec.load(path).to_dict() == json.loads((path / "task.json").read_text())
