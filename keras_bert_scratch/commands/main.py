@@ -19,6 +19,7 @@ from keras_bert_scratch.commands import (
     predict,
     pretrain,
     search,
+    serve,
     tfrecords,
     vocab,
 )
@@ -37,6 +38,7 @@ VERBS = (
     predict,
     search,
     export,
+    serve,
     convert,
     inspect,
 )

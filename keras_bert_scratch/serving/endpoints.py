@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.serving.signatures import EXAMPLES, IDS, SERVE_EXAMPLES, SERVE_IDS, SIGNATURE, count_of
+from keras_bert_scratch.serving.signatures import (
+    CLASSIFY,
+    IDS,
+    OF_EXAMPLES,
+    REGRESS,
+    SERVE_EXAMPLES,
+    SERVE_IDS,
+    SIGNATURE,
+    count_of,
+)
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Task
 
@@ -21,32 +30,52 @@ def endpoints_of(tuned: FineTuned) -> dict[str, Any]:
     Args:
         tuned: FineTuned. With the `network` that answers.
     """
-    makers = {SERVE_EXAMPLES: _of_examples, SERVE_IDS: _of_ids}
-    return {
-        name: makers.get(name, _of_columns)(tuned, columns).get_concrete_function()
-        for name, columns in columns_of(tuned).items()
-    }
+    forms = columns_of(tuned)
+    by_ids = _of_ids(tuned, forms.pop(SERVE_IDS)).get_concrete_function()
+    return {**_of_text(tuned, forms, {CLASSIFY: _classes, REGRESS: _numbers}), SERVE_IDS: by_ids}
+
+
+def token_counters_of(tuned: FineTuned) -> dict[str, Any]:
+    """By signature of text, a concrete function of the same inputs that only tells how many tokens each row has."""
+    forms = {name: columns for name, columns in columns_of(tuned).items() if name != SERVE_IDS}
+    return _of_text(tuned, forms, dict.fromkeys(forms, _token_counts))
 
 
 def columns_of(tuned: FineTuned) -> dict[str, tuple[str, ...]]:
     """By signature the columns of text that it is asked about, or that its examples or tokens are made of."""
     first, *others = tuned.task.forms(tuned.spec)
     named = {"_".join(columns): columns for columns in others}
-    return {SIGNATURE: first, **named, SERVE_EXAMPLES: first, SERVE_IDS: first}
+    by_examples = [SERVE_EXAMPLES, tuned.task.method] if tuned.task.method else [SERVE_EXAMPLES]
+    return {SIGNATURE: first, **named, **dict.fromkeys(by_examples, first), SERVE_IDS: first}
 
 
-def _of_columns(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
+Give = Callable[[FineTuned, Mapping[str, Any]], Any]  # what is given for the columns of some rows
+
+
+def _of_text(tuned: FineTuned, forms: Mapping[str, tuple[str, ...]], give: Mapping[str, Give]) -> dict[str, Any]:
+    """`give` has by signature what it gives, where not the answers."""
+    functions = {}
+    for name, columns in forms.items():
+        given = give.get(name, _answers)
+        if name in OF_EXAMPLES:
+            functions[name] = _of_examples(tuned, columns, given, OF_EXAMPLES[name])
+        else:
+            functions[name] = _of_columns(tuned, columns, given)
+    return {name: function.get_concrete_function() for name, function in functions.items()}
+
+
+def _of_columns(tuned: FineTuned, columns: tuple[str, ...], give: Give) -> Any:
     """From strings `(rows,)` by column; lists are `(rows, None)`, and have the number of each row's strings beside."""
     inputs = [spec for column in columns for spec in _inputs(tuned.task, column)]
     lists = [column for column in columns if column in tuned.task.list_columns]
 
-    def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serve(*values: tf.Tensor) -> Any:
         given = dict(zip([spec.name for spec in inputs], values, strict=True))
         raw = {column: given[column] for column in columns}
         for column in lists:
             lengths = tf.clip_by_value(given[count_of(column)], 0, tf.shape(given[column])[1])
             raw[column] = tf.RaggedTensor.from_tensor(given[column], lengths=tf.cast(lengths, tf.int64))
-        return _answers(tuned, raw)
+        return give(tuned, raw)
 
     return tf.function(serve, input_signature=inputs, autograph=False)
 
@@ -57,7 +86,7 @@ def _inputs(task: Task, column: str) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([None, None], tf.string, column), tf.TensorSpec([None], tf.int32, count_of(column))]
 
 
-def _of_examples(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
+def _of_examples(tuned: FineTuned, columns: tuple[str, ...], give: Give, name: str) -> Any:
     """From serialized `tf.train.Example`, whose features are the columns, with one string each or several."""
     optional = tuned.task.optional_columns(tuned.spec)
     features = {
@@ -67,16 +96,30 @@ def _of_examples(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
         for column in columns
     }
 
-    def serve(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _answers(tuned, tf.io.parse_example(examples, features))
+    def serve(examples: tf.Tensor) -> Any:
+        return give(tuned, tf.io.parse_example(examples, features))
 
-    return tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, EXAMPLES)], autograph=False)
+    return tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name)], autograph=False)
 
 
 def _answers(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     features = tuned.task.features(tuned.spec, tuned.tokenizer, raw)
     _, answers = tuned.task.asked(tuned.spec, tuned.network, features)
     return {**answers, "token_count": features.token_counts, "truncated": features.truncated}
+
+
+def _classes(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """As TensorFlow Serving's Classify wants them: every row names all classes."""
+    scores = _answers(tuned, raw)["scores"]
+    return {"classes": tf.broadcast_to(tf.constant(tuned.spec.labels), tf.shape(scores)), "scores": scores}
+
+
+def _numbers(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    return {"outputs": _answers(tuned, raw)["score"]}
+
+
+def _token_counts(tuned: FineTuned, raw: Mapping[str, Any]) -> tf.Tensor:
+    return tuned.task.features(tuned.spec, tuned.tokenizer, raw).token_counts
 
 
 def _of_ids(tuned: FineTuned, columns: tuple[str, ...]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-import threading
+import queue
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ ONNX_OPERATIONS = 17  # the set of operations that files are written in
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
-def check_installed(extra: str) -> None:
-    """Raises `UserError` unless what an extra brings is there."""
+def check_installed(extra: str, argument: str = "variants") -> None:
+    """Raises `UserError`, about an argument, unless what an extra brings is there."""
     for module in MODULES[extra]:
         try:
             importlib.import_module(module)
         except ImportError:
-            raise UserError(f"`variants`: {module} is missing; pip install 'keras_bert_scratch[{extra}]'") from None
+            raise UserError(f"`{argument}`: {module} is missing; pip install 'keras_bert_scratch[{extra}]'") from None
 
 
 def write_litert(function: Any, path: Path, int8: bool) -> None:
@@ -45,15 +45,20 @@ def write_litert(function: Any, path: Path, int8: bool) -> None:
     path.write_bytes(converter.convert())
 
 
-def run_litert(path: Path, threads: int = 1) -> Run:
-    """What runs a file of `write_litert`; one call at a time."""
+def run_litert(path: Path, threads: int = 1, at_once: int = 1) -> Run:
+    """What runs a file of `write_litert`, so many calls at once; others wait."""
     from ai_edge_litert.interpreter import Interpreter
 
-    runner, lock = Interpreter(str(path), num_threads=threads).get_signature_runner(), threading.Lock()
+    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(at_once):
+        free.put(Interpreter(str(path), num_threads=threads).get_signature_runner())
 
     def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        with lock:
+        runner = free.get()
+        try:
             return runner(**inputs)
+        finally:
+            free.put(runner)
 
     return run
 

@@ -17,6 +17,7 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving import model_card
 from keras_bert_scratch.serving.endpoints import endpoints_of
 from keras_bert_scratch.serving.frozen_network import FrozenNetwork
+from keras_bert_scratch.serving.signatures import CLASSIFY, REGRESS
 from keras_bert_scratch.serving.variants import Measured, check_variants, write_variants
 from keras_bert_scratch.serving.warm_up import write_warm_up
 from keras_bert_scratch.tasks.data.texts import Source
@@ -28,6 +29,7 @@ from keras_bert_scratch.transfer import read_text
 # Rows are padded to a multiple of it: oneDNN keeps what it prepares for each shape that it meets.
 LENGTH_STEP = 8
 SHORTEST = 3  # tokens of a row: [CLS], a piece, [SEP]
+METHOD_NAMES = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 BATCHING_FILE = "batching_params.pbtxt"
 # Of TensorFlow Serving, with --enable_batching and --enable_per_model_batching_parameters.
 BATCHING = """max_batch_size { value: 32 }
@@ -57,6 +59,8 @@ def export_saved_model(
       `num_words`.
     - `serve_examples` takes the same columns as serialized `tf.train.Example`.
     - `serve_ids` takes `token_ids`, `segment_ids` and `padding_mask`, int32 `(rows, length)`.
+    - `classify`, of a task with a score for each label, or `regress`, of one with a single score, is for TensorFlow
+      Serving's methods of these names.
 
     Rows come first in every input and output, so a server may join requests to batches. `README.md` beside it says what
     the model is and describes every input and output; `task.json` is for those who ask or measure it from Python; and
@@ -103,6 +107,8 @@ def export_saved_model(
         tuned.tokenizer.save(vocabulary)
         module.vocabulary = [tf.saved_model.Asset(str(file)) for file in sorted(Path(vocabulary).iterdir())]
         tf.saved_model.save(module, str(temporary), signatures=endpoints)
+        if tuned.task.method:
+            _name_method(temporary, tuned.task.method)
         tuned.spec.save(temporary)
         (temporary / BATCHING_FILE).write_text(BATCHING)
         if warm_up:
@@ -120,6 +126,13 @@ def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Spec:
             raise UserError(f"`row_lengths`: has {length}; the model's rows have from {SHORTEST} to {longest} tokens")
     lengths = {*(row_lengths or range(LENGTH_STEP, longest, LENGTH_STEP)), longest}
     return dataclasses.replace(tuned.spec, row_lengths=tuple(sorted(lengths)))
+
+
+def _name_method(path: Path, method: str) -> None:
+    """Writes which method of TensorFlow Serving's API the signature `method` answers; TensorFlow wrote "predict"."""
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(path))
+    updater.replace_method_name(signature_key=method, method_name=METHOD_NAMES[method])
+    updater.save()
 
 
 def _run_of(run: AnyPath | str | None) -> dict[str, Any]:

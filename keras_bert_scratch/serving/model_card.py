@@ -11,7 +11,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.serving.signatures import EXAMPLES, IDS, SERVE_EXAMPLES, SERVE_IDS, SIGNATURE
+from keras_bert_scratch.serving.signatures import (
+    CLASSIFY,
+    IDS,
+    OF_EXAMPLES,
+    REGRESS,
+    SERVE_EXAMPLES,
+    SERVE_IDS,
+    SIGNATURE,
+)
 from keras_bert_scratch.serving.variants import Measured
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.version import VERSION
@@ -20,10 +28,14 @@ FILE = "README.md"
 COMMON = {
     "token_count": "how many tokens the row has with the special ones, before anything is cut off",
     "truncated": "whether something was cut off, so that the model has read only a part of the row",
+    "classes": "the labels, the same in each row",
+    "outputs": "the score",
 }
 MEANS = {
     SIGNATURE: "Strings of UTF-8, a row for each.",
     SERVE_EXAMPLES: "The same from serialized `tf.train.Example`, whose features have the names of the columns.",
+    CLASSIFY: "The same for TensorFlow Serving's method of this name.",
+    REGRESS: "The same for TensorFlow Serving's method of this name.",
     SERVE_IDS: (
         "Tokens that somebody else made: `token_ids` that begin with `[CLS]`, `segment_ids` (0 for the first text, 1 "
         "for the second) and `padding_mask` (1 for tokens, 0 behind them)."
@@ -89,7 +101,7 @@ def _signatures(tuned: FineTuned, endpoints: Mapping[str, Any]) -> Iterator[str]
 
 
 def _input(name: str) -> str:
-    if name in (EXAMPLES, *IDS):
+    if name in (*OF_EXAMPLES.values(), *IDS):
         return ""
     return f"how many {name.removeprefix('num_')} count" if name.startswith("num_") else "text"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.serving.signatures import EXAMPLES, IDS, SERVE_EXAMPLES, SERVE_IDS, count_of
+from keras_bert_scratch.serving.signatures import IDS, OF_EXAMPLES, SERVE_IDS, count_of
 from keras_bert_scratch.tasks.data.columns import as_tensor, as_tensors
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
@@ -21,8 +21,8 @@ def request(tuned: FineTuned, signature: str, rows: Sequence[Mapping[str, Any]])
         signature: str. A name in `endpoints_of(...)`.
         rows: of each column a string, or a list of strings. At least one row.
     """
-    if signature == SERVE_EXAMPLES:
-        return {EXAMPLES: tf.constant([_example(row).SerializeToString() for row in rows])}
+    if signature in OF_EXAMPLES:
+        return {OF_EXAMPLES[signature]: tf.constant([_example(row).SerializeToString() for row in rows])}
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     if signature == SERVE_IDS:
         inputs = tuned.task.features(tuned.spec, tuned.tokenizer, as_tensors(columns)).inputs

@@ -23,7 +23,10 @@ from keras_bert_scratch.tasks.evaluation import plain
 from keras_bert_scratch.tasks.predictor import Answered, ignore
 
 SIGNATURE, SERVE_IDS, SERVE_EXAMPLES = "serving_default", "serve_ids", "serve_examples"
-EXAMPLES = "examples"
+# The methods of TensorFlow Serving's API beside `predict`, and the signatures that answer them.
+CLASSIFY, REGRESS = "classify", "regress"
+# By signature of serialized `tf.train.Example`, what its input is called.
+OF_EXAMPLES = {SERVE_EXAMPLES: "examples", CLASSIFY: "inputs", REGRESS: "inputs"}
 IDS = ("token_ids", "segment_ids", "padding_mask")
 ROWS_AT_ONCE = 64
 
@@ -58,7 +61,7 @@ class Signatures:
             for name in found
             if (columns := _without_counts(found[name].structured_input_signature[1]))
             and all(spec.dtype == tf.string for spec in columns.values())
-            and set(columns) != {EXAMPLES}
+            and name not in OF_EXAMPLES
         }
         if SIGNATURE not in self._inputs:
             raise UserError(

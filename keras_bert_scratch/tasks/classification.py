@@ -66,6 +66,7 @@ class Classification(TextTask):
     """
 
     best_by = ("accuracy", "max")
+    method = "classify"
     problem_type = SINGLE_LABEL
     Options = ClassificationOptions
     outputs: ClassVar = {

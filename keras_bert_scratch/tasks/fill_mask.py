@@ -148,7 +148,7 @@ class FillMask(Task):
     def ask(self, model: Any, inputs: Mapping[str, Any]) -> tf.Tensor:
         """Logits `(rows, 1, vocab_size)`; there may be hundreds of rows of one text."""
         logits = in_parts(functools.partial(super().ask, model), inputs, ROWS_AT_ONCE)
-        return tf.ensure_shape(logits, [None, 1, model.backbone.config.vocab_size])
+        return tf.ensure_shape(logits, [None, 1, model.output.shape[-1]])
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         """`tokens` and `scores` of each mask; of a text without masks `log_likelihood`, natural, of its pieces."""

@@ -59,6 +59,7 @@ class MultiLabel(TextTask):
 
     name = "multi-label"
     best_by = ("f1_micro", "max")
+    method = "classify"
     problem_type = MULTI_LABEL
     Options = MultiLabelOptions
     outputs: ClassVar = {

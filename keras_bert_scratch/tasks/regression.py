@@ -26,6 +26,7 @@ class Regression(TextTask):
 
     name = "regression"
     best_by = ("pearson", "max")
+    method = "regress"
     problem_type = REGRESSION
     outputs: ClassVar = {"score": "the score"}
 

@@ -45,6 +45,8 @@ class Task(abc.ABC):
     columns: ClassVar[tuple[str, ...]] = ("text",)  # of a model that does not tell what it was trained on
     list_columns: ClassVar[tuple[str, ...]] = ()  # columns that have a list of strings in each row
     outputs: ClassVar[Mapping[str, str]]  # of the exported signatures: by name what it is, for the model's card
+    # Which method of TensorFlow Serving's API beside `predict` answers: `classify`, by labels and scores, or `regress`.
+    method: ClassVar[str] = ""
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
     # Whether the model reads what is right, too, when it learns or its loss is told, but not when it answers.
     teacher_forced: ClassVar[bool] = False

@@ -1,0 +1,1 @@
+"""The server behind `keras-bert serve`: exported models over HTTP and gRPC."""

@@ -1,0 +1,264 @@
+"""Batcher: rows of requests that wait at the same time, of similar length, are answered by one call of the model."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import itertools
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.serving.server.metrics import Metrics
+from keras_bert_scratch.serving.server.request_error import RequestError, bad_request
+from keras_bert_scratch.serving.server.rows import Arrays, joined, row_of
+from keras_bert_scratch.serving.server.served_model import ServedModel
+
+log = logging.getLogger(__name__)
+
+# A call costs about as much as so many more tokens: a row joins a batch if padding costs less than a call of its own.
+SIMILAR_LENGTH = 16
+# Of a text that is read in windows: what all of them together may have. Other texts are cut to the model's length.
+MOST_TOKENS = 16384
+COUNTED_FROM = 4 * MOST_TOKENS  # bytes of a row, a token has about four; shorter ones may be answered uncounted
+
+
+@dataclasses.dataclass(eq=False)
+class Pending:
+    """A request that waits for its answer.
+
+    Args:
+        model: ServedModel. Whom it asks.
+        signature: str. By which signature.
+        inputs: arrays by name, at least one row.
+        deadline: float. When the client stops waiting, by `time.monotonic`.
+    """
+
+    model: ServedModel
+    signature: str
+    inputs: Arrays
+    deadline: float
+    answer: concurrent.futures.Future = dataclasses.field(default_factory=concurrent.futures.Future)
+    parts: dict[int, Arrays] = dataclasses.field(default_factory=dict)  # the answers to its rows, by row
+    asked_at: float = dataclasses.field(default_factory=time.monotonic)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def end(self, error: Exception | None = None) -> None:
+        """Ends the waiting, by an error or, where all rows are answered, by the answers."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended already
+            if error is not None:
+                self.answer.set_exception(error)
+            elif len(self.parts) == len(self):
+                self.answer.set_result(joined([self.parts[number] for number in range(len(self))]))
+
+
+@dataclasses.dataclass(eq=False)
+class Row:
+    """A row of a request; `tokens` once they are counted."""
+
+    arrival: int
+    request: Pending
+    number: int
+    tokens: int | None = None
+
+
+class Batcher:
+    """Threads that answer requests together.
+
+    A thread that is free takes the oldest row, and of those that wait for the same signature of the same model the ones
+    of similar length, as many as the budget holds. Nobody waits for others to come. If a batch fails, its requests are
+    answered one by one, and only the one that is wrong gets the error.
+
+    Args:
+        workers: int. Calls of models at once.
+        token_budget: int. Tokens of a batch at most, padding included; a single row may have more.
+        most_waiting: int. Rows that may wait; who comes then is told to come again.
+        metrics: Metrics. Where times and sizes are counted.
+    """
+
+    def __init__(self, workers: int, token_budget: int, most_waiting: int, metrics: Metrics) -> None:
+        self._token_budget, self._most_waiting, self._metrics = token_budget, most_waiting, metrics
+        self._waiting: list[Row] = []
+        self._arrivals = itertools.count()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._seconds_per_row = 0.01  # of late
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+        metrics.waiting.set_function(lambda: len(self._waiting))
+
+    def submit(self, request: Pending) -> None:
+        """Lets a request wait for its `answer`.
+
+        Raises:
+            RequestError: it never can be answered, or too many wait.
+        """
+        if len(request) > self._most_waiting:
+            raise bad_request(f"{len(request)} rows are more than the {self._most_waiting} that may wait; ask in parts")
+        with self._changed:
+            if self._is_closed:
+                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 1)
+            if len(self._waiting) + len(request) > self._most_waiting:
+                seconds = max(1, math.ceil(len(self._waiting) * self._seconds_per_row))
+                text = f"{len(self._waiting)} rows wait already; ask again in {seconds} s"
+                raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, seconds)
+            self._waiting += [Row(next(self._arrivals), request, number) for number in range(len(request))]
+            self._changed.notify(len(request))
+
+    def close(self) -> None:
+        """Answers what waits, and ends."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while candidates := self._candidates():
+            self._count(candidates)
+            batch = self._batch_of(candidates)
+            self._put_back(set(candidates) - set(batch))
+            start = time.monotonic()
+            for row in batch:
+                self._metrics.observe("queue", row.request.model, start - row.request.asked_at)
+            self._answer(batch)
+            if batch:
+                self._seconds_per_row += 0.1 * ((time.monotonic() - start) / len(batch) - self._seconds_per_row)
+
+    def _candidates(self) -> list[Row]:
+        """The oldest row and all that may share its batch, which nobody else takes now; none when all is over."""
+        with self._changed:
+            while True:
+                self._drop_ended()
+                if self._waiting:
+                    break
+                if self._is_closed:
+                    return []
+                self._changed.wait()
+            first = self._waiting[0].request
+            key = first.model, first.signature
+            candidates = [row for row in self._waiting if (row.request.model, row.request.signature) == key]
+            self._waiting = [row for row in self._waiting if (row.request.model, row.request.signature) != key]
+            return candidates
+
+    def _drop_ended(self) -> None:
+        """Rows of requests that failed, or whose client is gone, need no answer; those too late get none."""
+        now = time.monotonic()
+        for row in self._waiting:
+            if row.request.deadline < now:
+                text = f"waited {now - row.request.asked_at:.1f} s, longer than it may"
+                row.request.end(RequestError(HTTPStatus.GATEWAY_TIMEOUT, text))
+        self._waiting = [row for row in self._waiting if not row.request.answer.done()]
+
+    def _put_back(self, rows: set[Row]) -> None:
+        with self._changed:
+            self._waiting = sorted([*self._waiting, *rows], key=lambda row: row.arrival)
+            self._changed.notify_all()
+
+    def _count(self, rows: Sequence[Row]) -> None:
+        """Counts the tokens of rows where it matters: several wait, or one may be too long."""
+        uncounted = [row for row in rows if row.tokens is None]
+        if not uncounted or (len(rows) == 1 and _bytes(rows[0]) < COUNTED_FROM):
+            return
+        request = uncounted[0].request
+        try:
+            with self._metrics.timed("tokenize", request.model):
+                counts = request.model.count_tokens(request.signature, _inputs(uncounted))
+        except Exception as error:
+            _one_by_one(self._count, uncounted, error)
+            return
+        for row, tokens in zip(uncounted, counts, strict=True):
+            row.tokens = int(tokens)
+            if row.tokens > MOST_TOKENS:
+                text = f"row {row.number + 1} has {tokens} tokens, and {MOST_TOKENS} at most are read; part the text"
+                row.request.end(bad_request(text))
+
+    def _batch_of(self, candidates: Sequence[Row]) -> list[Row]:
+        asking = [row for row in candidates if not row.request.answer.done()]
+        if len(asking) < 2:
+            return asking
+        first, *others = asking
+        length_of = first.request.model.padded_length
+        wanted = length_of(first.tokens)
+        batch, longest = [first], wanted
+        near = sorted(others, key=lambda row: abs(length_of(row.tokens) - wanted))  # of one length the oldest first
+        for row in near:
+            length = length_of(row.tokens)
+            longest = max(longest, length)
+            if abs(length - wanted) > SIMILAR_LENGTH or (len(batch) + 1) * longest > self._token_budget:
+                break
+            batch.append(row)
+        return batch
+
+    def _answer(self, batch: Sequence[Row]) -> None:
+        if not batch:
+            return
+        try:
+            self._run(batch)
+        except Exception as error:
+            _one_by_one(self._answer, batch, error)
+
+    def _run(self, batch: Sequence[Row]) -> None:
+        model, inputs = batch[0].request.model, _inputs(batch)
+        with self._metrics.timed("infer", model):
+            outputs = model.run(batch[0].request.signature, inputs)
+        if "token_count" in outputs:
+            tokens = np.minimum(outputs["token_count"], MOST_TOKENS if model.is_windowed else model.spec.max_length)
+            positions = len(batch) * model.padded_length(int(tokens.max()))
+            self._metrics.count_batch(model, len(batch), int(tokens.sum()), positions)
+        for number, row in enumerate(batch):
+            row.request.parts[row.number] = row_of(outputs, number)
+        for rows in _by_request(batch):
+            rows[0].request.end()
+
+
+def _by_request(rows: Sequence[Row]) -> list[list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(id(row.request), []).append(row)
+    return list(found.values())
+
+
+def _one_by_one(do: Callable[[Sequence[Row]], None], rows: Sequence[Row], error: Exception) -> None:
+    """What failed for all rows together, for each request by itself; the one that fails then gets the error."""
+    requests = _by_request(rows)
+    if len(requests) == 1:
+        rows[0].request.end(_as_request_error(error))
+        return
+    for rows_of_one in requests:
+        do(rows_of_one)
+
+
+def _inputs(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    return joined([row_of(row.request.inputs, row.number) for row in rows])
+
+
+def _bytes(row: Row) -> int:
+    values = [value[row.number] for value in row.request.inputs.values() if value.dtype == object]
+    return sum(len(text) for value in values for text in np.ravel(value))
+
+
+def _as_request_error(error: Exception) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError)):
+        return bad_request(_first_line(error))
+    log.error("a request failed", exc_info=error)
+    return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; the server's log says why")
+
+
+def _first_line(error: Any) -> str:
+    """What TensorFlow says, without the place in the graph."""
+    lines = [line for line in (error.message or "").splitlines() if line.strip()]
+    return lines[0].removeprefix("assertion failed: ") if lines else type(error).__name__

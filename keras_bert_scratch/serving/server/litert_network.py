@@ -1,0 +1,82 @@
+"""The network of a SavedModel as LiteRT runs it, in place of TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.serving.engines import LITERT, check_installed, run_litert
+from keras_bert_scratch.serving.variants import FOLDER, VARIANTS, OnEngine
+from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.task import Task
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What there is to know of a network without its weights: specs of its inputs by name, and of its outputs."""
+
+    input: Mapping[str, tf.TensorSpec]
+    output: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class WithNetwork:
+    """What a task answers with, as `FineTuned` is, for a network of which only the file is at hand.
+
+    Args:
+        spec: Spec. Of the exported model.
+        tokenizer: BertTokenizer. Of the model.
+        model: Network. What goes in and comes out.
+        network: callable. What answers.
+    """
+
+    spec: Spec
+    tokenizer: BertTokenizer
+    model: Network | None = None
+    network: Any = None
+
+    @property
+    def task(self) -> Task:
+        """The task that the spec names."""
+        return get_task(self.spec.task)
+
+
+def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, at_once: int) -> WithNetwork:
+    """A model whose network LiteRT runs.
+
+    Args:
+        spec, tokenizer: of the exported model.
+        path: the SavedModel's folder.
+        variant: `"litert"` or `"litert-int8"`.
+        at_once: how many calls may run at once; each takes the memory of the weights.
+
+    Raises:
+        UserError: the folder has no such variant, or LiteRT is not installed.
+    """
+    check_installed(LITERT, "engine")
+    from ai_edge_litert.interpreter import Interpreter
+
+    file = path / FOLDER / VARIANTS[variant].file
+    if not file.exists():
+        raise UserError(f"`engine`: {path} has no {FOLDER}/{file.name}; export it with `variants={variant}`")
+    details = Interpreter(str(file)).get_signature_runner()
+    inputs, outputs = (_specs(found) for found in (details.get_input_details(), details.get_output_details()))
+    unnamed = [outputs.get(f"output_{number}") for number in range(len(outputs))]
+    if None not in unnamed:
+        outputs = unnamed if len(unnamed) > 1 else unnamed[0]
+    network = Network(inputs, outputs)
+    return WithNetwork(spec, tokenizer, network, OnEngine(network, run_litert(file, at_once=at_once)))
+
+
+def _specs(details: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
+    return {
+        name: tf.TensorSpec([None if size < 0 else int(size) for size in of["shape_signature"]], of["dtype"], name)
+        for name, of in details.items()
+    }

@@ -1,0 +1,65 @@
+"""Metrics: what the server tells Prometheus of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Counters of one server, in a registry of its own.
+
+    `tokens / positions` is how full the batches are: positions are tokens and what pads them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        one = {"registry": self.registry}
+        of_model = {"labelnames": ("model", "version"), **one}
+        self._seconds = {
+            "queue": Histogram("keras_bert_queue_seconds", "A row's wait for a call", buckets=SECONDS, **of_model),
+            "tokenize": Histogram("keras_bert_tokenize_seconds", "Counting of tokens", buckets=SECONDS, **of_model),
+            "infer": Histogram("keras_bert_infer_seconds", "A call of the model", buckets=SECONDS, **of_model),
+        }
+        self._batch_rows = Histogram("keras_bert_batch_rows", "Rows of a call", buckets=ROWS, **of_model)
+        self._rows = Counter("keras_bert_rows", "Rows answered", **of_model)
+        self._tokens = Counter("keras_bert_tokens", "Tokens read", **of_model)
+        self._positions = Counter("keras_bert_positions", "Tokens and padding", **of_model)
+        self.waiting = Gauge("keras_bert_waiting_rows", "Rows that wait", **one)
+        self._requests = Counter("keras_bert_requests", "Requests", ("protocol", "status"), **one)
+        self._request_seconds = Histogram(
+            "keras_bert_request_seconds", "From a request to its answer", ("protocol",), buckets=SECONDS, **one
+        )
+
+    def count_request(self, protocol: str, status: str, seconds: float) -> None:
+        """Counts a request that is answered, well or not."""
+        self._requests.labels(protocol, status).inc()
+        self._request_seconds.labels(protocol).observe(seconds)
+
+    def count_batch(self, model: Any, rows: int, tokens: int, positions: int) -> None:
+        """Counts a call of a ServedModel."""
+        for counter, number in ((self._rows, rows), (self._tokens, tokens), (self._positions, positions)):
+            counter.labels(*model.label).inc(number)
+        self._batch_rows.labels(*model.label).observe(rows)
+
+    def observe(self, what: str, model: Any, seconds: float) -> None:
+        """Adds a time of a ServedModel: of `queue`, `tokenize` or `infer`."""
+        self._seconds[what].labels(*model.label).observe(seconds)
+
+    @contextlib.contextmanager
+    def timed(self, what: str, model: Any) -> Iterator[None]:
+        """Adds the time that its body takes, if it ends well."""
+        start = time.monotonic()
+        yield
+        self.observe(what, model, time.monotonic() - start)
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus's format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,128 @@
+"""ServedModel: one version of an exported model, loaded, with what there is to know of its signatures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.serving.endpoints import endpoints_of, token_counters_of
+from keras_bert_scratch.serving.requests import request
+from keras_bert_scratch.serving.server.litert_network import WithNetwork, with_litert
+from keras_bert_scratch.serving.signatures import SERVE_IDS, SIGNATURE
+from keras_bert_scratch.serving.warm_up import FILE as WARM_UP_FILE
+from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+
+TENSORFLOW = "tensorflow"
+ENGINES = (TENSORFLOW, "litert", "litert-int8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """What a signature takes and gives.
+
+    Args:
+        inputs: mapping. Specs by name; the rows come first.
+        outputs: mapping. The same.
+    """
+
+    inputs: Mapping[str, tf.TensorSpec]
+    outputs: Mapping[str, tf.TensorSpec]
+
+
+class ServedModel:
+    """A SavedModel of `keras-bert export`, loaded; it is asked by arrays, from any thread.
+
+    Args:
+        path: path. The SavedModel's folder.
+        engine: str, default "tensorflow". What runs the network: `"tensorflow"`, `"litert"` or `"litert-int8"`. The
+            tokenizer runs in TensorFlow in each case.
+        at_once: int, default 1. How many calls may run at once.
+        label: pair of str, default `("", "")`. What it is called, and its version, in metrics.
+
+    Raises:
+        UserError: it cannot be loaded, `keras-bert export` did not make it, or it lacks the engine's file.
+    """
+
+    def __init__(
+        self, path: AnyPath | str, engine: str = TENSORFLOW, at_once: int = 1, label: tuple[str, str] = ("", "")
+    ) -> None:
+        self.label = label
+        self.path = path_of(path)
+        if not (self.path / TASK_FILE).exists():
+            raise UserError(f"{path}: holds no {TASK_FILE}; export it again with 'keras-bert export'")
+        self.spec = Spec.load(self.path)
+        tokenizer = BertTokenizer.load(self.path / "assets")
+        if engine == TENSORFLOW:
+            model = WithNetwork(self.spec, tokenizer)
+            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
+            self._functions: Mapping[str, Any] = self._loaded.signatures
+        else:
+            model = with_litert(self.spec, tokenizer, self.path, engine, at_once)
+            self._functions = endpoints_of(model)
+        self._model, self._counters = model, token_counters_of(model)
+        self.task = model.task
+        self.signatures = {name: _signature(function) for name, function in self._functions.items()}
+
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a signature gives for some rows; `inputs` are as its `Signature` says."""
+        outputs = self._ask(self._functions[signature], signature, inputs)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def count_tokens(self, signature: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How many tokens each row has as the model reads it, int `(rows,)`."""
+        if signature == SERVE_IDS:
+            ids = next(iter(inputs.values()))
+            return np.full(len(ids), ids.shape[-1])
+        counts = self._ask(self._counters[signature], signature, inputs).numpy()
+        return counts if self.is_windowed else np.minimum(counts, self.spec.max_length)
+
+    def _ask(self, function: Any, signature: str, inputs: Mapping[str, np.ndarray]) -> Any:
+        specs = self.signatures[signature].inputs
+        values = {name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
+        positional, _ = function.structured_input_signature  # of a function that was made here; of loaded ones by name
+        return function(*(values[spec.name] for spec in positional)) if positional else function(**values)
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether long rows are read in several windows, so that there is no bound for what a row costs."""
+        return self.task.is_windowed(self.spec)
+
+    def padded_length(self, tokens: int) -> int:
+        """How long a row of so many tokens is in a batch."""
+        return next((length for length in self.spec.row_lengths if length >= tokens), tokens)
+
+    def warm_up(self) -> None:
+        """Asks what the export wrote for this purpose, or, where it wrote nothing, one row."""
+        for signature, inputs in self._warm_up_requests():
+            self.run(signature, inputs)
+
+    def _warm_up_requests(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        from tensorflow_serving.apis import prediction_log_pb2
+
+        file = self.path / WARM_UP_FILE
+        if not file.exists():
+            columns = self.task.forms(self.spec)[0]
+            inputs = request(self._model, SIGNATURE, [self.task.sample(columns, ["a"])])
+            yield SIGNATURE, {name: value.numpy() for name, value in inputs.items()}
+            return
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            asked = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            inputs = {name: tf.make_ndarray(value) for name, value in asked.inputs.items()}
+            yield asked.model_spec.signature_name, inputs
+
+
+def _signature(function: Any) -> Signature:
+    positional, named = function.structured_input_signature
+    inputs = {spec.name: spec for spec in (*positional, *named.values())}
+    outputs = {
+        name: tf.TensorSpec(value.shape, value.dtype, name) for name, value in function.structured_outputs.items()
+    }
+    return Signature(inputs, outputs)

@@ -1,0 +1,181 @@
+"""Server: loads models, listens for HTTP and gRPC, watches the folders, and stops without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import grpc
+import uvicorn
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.serving.server.batcher import Batcher
+from keras_bert_scratch.serving.server.bearer_token import GrpcBearerToken
+from keras_bert_scratch.serving.server.http_app import http_app
+from keras_bert_scratch.serving.server.metrics import Metrics
+from keras_bert_scratch.serving.server.model_store import ModelStore
+from keras_bert_scratch.serving.server.served_model import ServedModel
+from keras_bert_scratch.serving.server.service import Service
+from keras_bert_scratch.serving.server.tensorflow_serving_grpc import TensorFlowServingGrpc
+
+log = logging.getLogger(__name__)
+
+MEGABYTE = 1 << 20
+SECONDS_TO_STOP = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """How a server listens and works; the command line has the same names.
+
+    Args:
+        host: str, default "127.0.0.1". Where to listen; only this machine can ask unless it is told otherwise.
+        port: int, default 8501. Of HTTP; 0 for any that is free.
+        grpc_port: int, default 8500. Of gRPC; 0 for any that is free.
+        engine: str, default "tensorflow". What runs the networks: `"tensorflow"`, `"litert"` or `"litert-int8"`.
+        workers: int, default 2. Calls of models at once.
+        token_budget: int, default 2048. Tokens of a batch at most, padding included.
+        most_waiting: int, default 1024. Rows that may wait; who comes then gets 429.
+        timeout: float, default 30. Seconds after which a request is given up.
+        most_megabytes: float, default 8. Of a request's body.
+        keep_versions: int, default 1. How many of a model's highest versions answer.
+        poll_seconds: float, default 1. How often the folders are looked at.
+        token: str or None, default None. What clients must bring as `Authorization: Bearer ...`.
+        warm_up: bool, default True. Whether a version is asked before others may ask it.
+
+    Raises:
+        UserError: a value cannot be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int = 8500
+    engine: str = "tensorflow"
+    workers: int = 2
+    token_budget: int = 2048
+    most_waiting: int = 1024
+    timeout: float = 30
+    most_megabytes: float = 8
+    keep_versions: int = 1
+    poll_seconds: float = 1
+    token: str | None = None
+    warm_up: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "token_budget", "most_waiting", "keep_versions"):
+            if getattr(self, name) < 1:
+                raise UserError(f"`{name}`: must be at least 1, not {getattr(self, name)}")
+        for name in ("timeout", "most_megabytes", "poll_seconds"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"`{name}`: must be above 0, not {getattr(self, name)}")
+        for name in ("port", "grpc_port"):
+            if not 0 <= getattr(self, name) < 65536:
+                raise UserError(f"`{name}`: must be from 0 to 65535, not {getattr(self, name)}")
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its own handlers of signals: whoever runs the server stops gRPC, too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    folders: Mapping[str, AnyPath | str],
+    options: ServerOptions,
+    stop: asyncio.Event,
+    on_ready: Callable[[Service, int, int], None],
+) -> None:
+    """Serves models until it is told to stop; then what was asked is answered first.
+
+    Args:
+        folders: mapping. By name, the folder of a SavedModel, or of its versions 1, 2, 3...
+        options: ServerOptions. How.
+        stop: asyncio.Event. What is set to stop the server.
+        on_ready: callable. Called with the service and the ports of HTTP and gRPC when clients may ask.
+
+    Raises:
+        UserError: a model cannot be loaded, or a port is taken.
+    """
+
+    def load(path: AnyPath, name: str, number: int) -> ServedModel:
+        model = ServedModel(path, options.engine, options.workers, (name, str(number)))
+        if options.warm_up:
+            model.warm_up()
+        return model
+
+    http_socket = _socket(options.host, options.port)
+    metrics = Metrics()
+    store = ModelStore(folders, load, options.keep_versions)
+    batcher = Batcher(options.workers, options.token_budget, options.most_waiting, metrics)
+    service = Service(store, batcher, metrics, options.timeout)
+    most_bytes = int(options.most_megabytes * MEGABYTE)
+    http = _Http(
+        uvicorn.Config(
+            http_app(service, most_bytes, options.token),
+            log_config=None,
+            access_log=False,
+            loop="asyncio",
+            http="httptools",
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=SECONDS_TO_STOP,
+        )
+    )
+    rpc, grpc_port = _grpc_server(service, options, most_bytes)
+    await rpc.start()
+    listening = asyncio.create_task(http.serve([http_socket]))
+    watching = asyncio.create_task(_watch(store, options.poll_seconds))
+    on_ready(service, http_socket.getsockname()[1], grpc_port)
+    await asyncio.wait([asyncio.create_task(stop.wait()), listening], return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
+    http.should_exit = True
+    await asyncio.gather(listening, rpc.stop(SECONDS_TO_STOP))
+    await asyncio.to_thread(batcher.close)
+
+
+async def _watch(store: ModelStore, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(store.refresh)
+        except Exception:
+            log.exception("the folders could not be looked at")
+
+
+def _grpc_server(service: Service, options: ServerOptions, most_bytes: int) -> tuple[grpc.aio.Server, int]:
+    interceptors = [GrpcBearerToken(options.token)] if options.token else []
+    limits = [
+        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+    ]
+    server = grpc.aio.server(interceptors=interceptors, options=limits)
+    TensorFlowServingGrpc(service).add_to(server)
+    try:
+        return server, server.add_insecure_port(f"{options.host}:{options.grpc_port}")
+    except RuntimeError:
+        raise UserError(
+            f"`grpc_port`: {options.host}:{options.grpc_port} cannot be listened at; choose another"
+        ) from None
+
+
+def _socket(host: str, port: int) -> Any:
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        raise UserError(f"`port`: {host}:{port} cannot be listened at ({error.strerror}); choose another") from None
+    found.setblocking(False)
+    return found

@@ -1,0 +1,103 @@
+"""Service: what every protocol asks, rows in and answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import numpy as np
+
+from keras_bert_scratch.serving.server.batcher import Batcher, Pending
+from keras_bert_scratch.serving.server.metrics import Metrics
+from keras_bert_scratch.serving.server.model_store import ModelStore
+from keras_bert_scratch.serving.server.request_error import RequestError, bad_request
+from keras_bert_scratch.serving.server.rows import Arrays
+from keras_bert_scratch.serving.server.served_model import ServedModel, Signature
+from keras_bert_scratch.serving.signatures import SERVE_IDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """What answers, whatever the protocol.
+
+    Args:
+        store: ModelStore. The models.
+        batcher: Batcher. What answers requests together.
+        metrics: Metrics. What is counted.
+        timeout: float. Seconds after which a request is given up, unless its client gives up sooner.
+    """
+
+    store: ModelStore
+    batcher: Batcher
+    metrics: Metrics
+    timeout: float
+
+    async def ask(
+        self, model: ServedModel, signature: str, inputs: Arrays, timeout: float | None = None
+    ) -> dict[str, np.ndarray]:
+        """The outputs of a signature for some rows.
+
+        Args:
+            model: ServedModel. Of the store.
+            signature: str. One of its signatures.
+            inputs: arrays of the signature's dtypes and ranks, by name.
+            timeout: float or None, default None. Seconds that the client waits.
+
+        Raises:
+            RequestError: the inputs do not fit, too many wait, or it took too long.
+        """
+        check(model, signature, inputs)
+        seconds = min(self.timeout, self.timeout if timeout is None else timeout)
+        pending = Pending(model, signature, inputs, time.monotonic() + seconds)
+        self.batcher.submit(pending)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(pending.answer), seconds)
+        except TimeoutError:
+            raise RequestError(HTTPStatus.GATEWAY_TIMEOUT, f"not answered within {seconds:g} s") from None
+
+
+def signature_of(model: ServedModel, name: str) -> Signature:
+    """A signature by name.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if name not in model.signatures:
+        known = ", ".join(model.signatures)
+        raise RequestError(HTTPStatus.NOT_FOUND, f"no signature is called {name!r}; there is {known}")
+    return model.signatures[name]
+
+
+def check_names(signature: Signature, given: Mapping[str, object]) -> None:
+    """Raises `RequestError` unless just the signature's inputs are given."""
+    if set(given) != set(signature.inputs):
+        wanted, names = ", ".join(signature.inputs), ", ".join(map(str, given)) or "nothing"
+        raise bad_request(f"the inputs must be {wanted}, not {names}")
+
+
+def check(model: ServedModel, name: str, inputs: Arrays) -> None:
+    """Raises `RequestError` unless arrays fit a signature: names, ranks, dtypes, one number of rows, none too long."""
+    signature = signature_of(model, name)
+    check_names(signature, inputs)
+    for key, values in inputs.items():
+        spec = signature.inputs[key]
+        if values.ndim != spec.shape.rank:
+            raise bad_request(f"{key}: has the shape {list(values.shape)}, but must have {spec.shape.rank} dimensions")
+        expected = object if spec.dtype == "string" else spec.dtype.as_numpy_dtype
+        if values.dtype != expected:
+            raise bad_request(f"{key}: is of {values.dtype}, but must be of {spec.dtype.name}")
+    rows = {key: len(values) for key, values in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise bad_request(f"the inputs have different numbers of rows: {rows}")
+    if not next(iter(rows.values())):
+        raise bad_request("there are no rows to answer")
+    if name == SERVE_IDS:
+        shapes = {values.shape for values in inputs.values()}
+        if len(shapes) > 1:
+            raise bad_request(f"the inputs have different shapes: {sorted(shapes)}")
+        ((*_, length),) = shapes
+        if length > model.spec.max_length:
+            raise bad_request(f"rows of {length} tokens are longer than the {model.spec.max_length} that are read")

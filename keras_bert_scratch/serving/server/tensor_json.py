@@ -1,0 +1,125 @@
+"""Arrays as JSON holds them: nested lists, strings, and `{"b64": ...}` for bytes that are no text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+import tensorflow as tf
+
+from keras_bert_scratch.serving.server.request_error import bad_request
+
+BASE64 = "b64"
+
+
+def parsed(body: bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        RequestError: it is no JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"the body is no JSON: {error}") from None
+
+
+def parsed_object(body: bytes) -> dict[str, Any]:
+    """What JSON says, an object.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    found = parsed(body)
+    if not isinstance(found, dict):
+        raise bad_request("the body must be a JSON object")
+    return found
+
+
+def as_json(value: Any) -> bytes:
+    """JSON of lists, objects and NumPy's numbers, float32 in as few digits as tell it; NaN and infinity are null."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def array_of(name: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
+    """An input's array.
+
+    Args:
+        name: str. The input, for messages.
+        value: nested lists, all of one level equally long.
+        spec: what the signature says.
+
+    Raises:
+        RequestError: it does not fit.
+
+    Example:
+        >>> array_of("text", ["a", {"b64": "Yg=="}], tf.TensorSpec([None], tf.string))
+        array([b'a', b'b'], dtype=object)
+    """
+    rank = spec.shape.rank
+    shape, level = [], value
+    for depth in range(rank):
+        if not isinstance(level, list):
+            raise bad_request(f"{name}: has {depth} dimensions, but must have {rank}")
+        shape.append(len(level))
+        level = level[0] if level else []
+        if not shape[-1]:
+            shape += [0] * (rank - depth - 1)
+            break
+    leaf = _text if spec.dtype == tf.string else _whole_number
+    flat = [leaf(name, item) for item in _leaves(name, value, shape)]
+    array = np.empty(len(flat), object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
+    array[:] = flat
+    return array.reshape(shape)
+
+
+def _leaves(name: str, value: Any, shape: list[int]) -> Iterator[Any]:
+    if not shape:
+        yield value
+        return
+    if not isinstance(value, list) or len(value) != shape[0]:
+        raise bad_request(f"{name}: its lists are not equally long or deep; pad them")
+    for item in value:
+        yield from _leaves(name, item, shape[1:])
+
+
+def _text(name: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, dict) and set(value) == {BASE64} and isinstance(value[BASE64], str):
+        try:
+            return base64.b64decode(value[BASE64], validate=True)
+        except (binascii.Error, ValueError):
+            raise bad_request(f"{name}: has a {BASE64} that is no base64") from None
+    raise bad_request(f"{name}: must hold strings, not {_kind(value)}")
+
+
+def _whole_number(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise bad_request(f"{name}: must hold whole numbers, not {_kind(value)}")
+    if not -(2**31) <= value < 2**31:
+        raise bad_request(f"{name}: {value} is too large for int32")
+    return value
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", type(None): "null", bool: "a truth value", str: "a string"}
+    return kinds.get(type(value), "a number")
+
+
+def readable(array: np.ndarray) -> Any:
+    """An output as `as_json` takes it: strings as lists, and those that are not UTF-8 as `{"b64": ...}`."""
+    return _readable(array.tolist()) if array.dtype == object else array
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {BASE64: base64.b64encode(value).decode()}
