@@ -6,23 +6,18 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_bert_scratch.serving.server.metrics import Metrics
-from keras_bert_scratch.serving.server.request_error import RequestError, bad_request
+from keras_bert_scratch.serving.server.request_error import RequestError, as_request_error, bad_request
 from keras_bert_scratch.serving.server.rows import Arrays, joined, row_of
 from keras_bert_scratch.serving.server.served_model import ServedModel
-
-log = logging.getLogger(__name__)
 
 # A call costs about as much as so many more tokens: a row joins a batch if padding costs less than a call of its own.
 SIMILAR_LENGTH = 16
@@ -234,7 +229,7 @@ def _one_by_one(do: Callable[[Sequence[Row]], None], rows: Sequence[Row], error:
     """What failed for all rows together, for each request by itself; the one that fails then gets the error."""
     requests = _by_request(rows)
     if len(requests) == 1:
-        rows[0].request.end(_as_request_error(error))
+        rows[0].request.end(as_request_error(error))
         return
     for rows_of_one in requests:
         do(rows_of_one)
@@ -247,18 +242,3 @@ def _inputs(rows: Sequence[Row]) -> dict[str, np.ndarray]:
 def _bytes(row: Row) -> int:
     values = [value[row.number] for value in row.request.inputs.values() if value.dtype == object]
     return sum(len(text) for value in values for text in np.ravel(value))
-
-
-def _as_request_error(error: Exception) -> RequestError:
-    if isinstance(error, RequestError):
-        return error
-    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError)):
-        return bad_request(_first_line(error))
-    log.error("a request failed", exc_info=error)
-    return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; the server's log says why")
-
-
-def _first_line(error: Any) -> str:
-    """What TensorFlow says, without the place in the graph."""
-    lines = [line for line in (error.message or "").splitlines() if line.strip()]
-    return lines[0].removeprefix("assertion failed: ") if lines else type(error).__name__

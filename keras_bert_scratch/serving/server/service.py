@@ -74,7 +74,7 @@ def signature_of(model: ServedModel, name: str) -> Signature:
 def check_names(signature: Signature, given: Mapping[str, object]) -> None:
     """Raises `RequestError` unless just the signature's inputs are given."""
     if set(given) != set(signature.inputs):
-        wanted, names = ", ".join(signature.inputs), ", ".join(map(str, given)) or "nothing"
+        wanted, names = (", ".join(sorted(found)) or "nothing" for found in (signature.inputs, given))
         raise bad_request(f"the inputs must be {wanted}, not {names}")
 
 
