@@ -121,15 +121,24 @@ class Batcher:
 
     def _work(self) -> None:
         while candidates := self._candidates():
-            self._count(candidates)
-            batch = self._batch_of(candidates)
-            self._put_back(set(candidates) - set(batch))
-            start = time.monotonic()
-            for row in batch:
-                self._metrics.observe("queue", row.request.model, start - row.request.asked_at)
-            self._answer(batch)
-            if batch:
-                self._seconds_per_row += 0.1 * ((time.monotonic() - start) / len(batch) - self._seconds_per_row)
+            try:
+                self._serve(candidates)
+            except Exception as error:  # a mistake of ours; the thread goes on
+                for row in candidates:
+                    row.request.end(as_request_error(error))
+
+    def _serve(self, candidates: Sequence[Row]) -> None:
+        """Answers as many of the rows as make one batch; the others wait on."""
+        if len(candidates) > 1 or _bytes(candidates[0]) >= COUNTED_FROM:
+            self._count([row for row in candidates if row.tokens is None])
+        batch = self._batch_of(candidates)
+        self._put_back(set(candidates) - set(batch))
+        start = time.monotonic()
+        for row in batch:
+            self._metrics.observe("queue", row.request.model, start - row.request.asked_at)
+        self._answer(batch)
+        if batch:
+            self._seconds_per_row += 0.1 * ((time.monotonic() - start) / len(batch) - self._seconds_per_row)
 
     def _candidates(self) -> list[Row]:
         """The oldest row and all that may share its batch, which nobody else takes now; none when all is over."""
@@ -162,18 +171,16 @@ class Batcher:
             self._changed.notify_all()
 
     def _count(self, rows: Sequence[Row]) -> None:
-        """Counts the tokens of rows where it matters: several wait, or one may be too long."""
-        uncounted = [row for row in rows if row.tokens is None]
-        if not uncounted or (len(rows) == 1 and _bytes(rows[0]) < COUNTED_FROM):
+        if not rows:
             return
-        request = uncounted[0].request
+        request = rows[0].request
         try:
             with self._metrics.timed("tokenize", request.model):
-                counts = request.model.count_tokens(request.signature, _inputs(uncounted))
+                counts = request.model.count_tokens(request.signature, _inputs(rows))
         except Exception as error:
-            _one_by_one(self._count, uncounted, error)
+            _one_by_one(self._count, rows, error)
             return
-        for row, tokens in zip(uncounted, counts, strict=True):
+        for row, tokens in zip(rows, counts, strict=True):
             row.tokens = int(tokens)
             if row.tokens > MOST_TOKENS:
                 text = f"row {row.number + 1} has {tokens} tokens, and {MOST_TOKENS} at most are read; part the text"
