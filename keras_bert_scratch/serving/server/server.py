@@ -19,7 +19,7 @@ from keras_bert_scratch.serving.server.bearer_token import GrpcBearerToken
 from keras_bert_scratch.serving.server.http_app import http_app
 from keras_bert_scratch.serving.server.metrics import Metrics
 from keras_bert_scratch.serving.server.model_store import ModelStore
-from keras_bert_scratch.serving.server.served_model import ServedModel
+from keras_bert_scratch.serving.server.served_model import ENGINES, ServedModel
 from keras_bert_scratch.serving.server.service import Service
 from keras_bert_scratch.serving.server.tensorflow_serving_grpc import TensorFlowServingGrpc
 
@@ -67,6 +67,8 @@ class ServerOptions:
     warm_up: bool = True
 
     def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UserError(f"`engine`: {self.engine!r} is unknown; choose from {', '.join(ENGINES)}")
         for name in ("workers", "token_budget", "most_waiting", "keep_versions"):
             if getattr(self, name) < 1:
                 raise UserError(f"`{name}`: must be at least 1, not {getattr(self, name)}")
@@ -133,6 +135,8 @@ async def serve(
     await rpc.start()
     listening = asyncio.create_task(http.serve([http_socket]))
     watching = asyncio.create_task(_watch(store, options.poll_seconds))
+    while not http.started and not listening.done():
+        await asyncio.sleep(0.01)
     on_ready(service, http_socket.getsockname()[1], grpc_port)
     await asyncio.wait([asyncio.create_task(stop.wait()), listening], return_when=asyncio.FIRST_COMPLETED)
     watching.cancel()
