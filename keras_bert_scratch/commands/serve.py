@@ -58,13 +58,12 @@ def serve(
     """Answer over HTTP and gRPC, as TensorFlow Serving does."""
     folders = _folders(models)
     _check_installed()
-    import tensorflow as tf
-
     from keras_bert_scratch.serving.server.server import ServerOptions, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     workers = (os.cpu_count() or 1) if workers is None else workers
-    tf.config.threading.set_intra_op_parallelism_threads(1)  # several calls share the processor better than one does
+    # Several calls, each on a thread, share the processor better than one call on several does.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     options = ServerOptions(
         host=host,
         port=port,
@@ -83,20 +82,21 @@ def serve(
     if options.token is None and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"anybody who reaches {host} may ask; --token-file keeps others out", file=sys.stderr)
 
-    def on_ready(service: Any, http_port: int, rpc_port: int) -> None:
-        for name in service.store.names:
-            number, model = service.store.find(name)
-            print(f"{name}: version {number}, {model.spec.task}, takes {', '.join(model.spec.columns)}")
-        print(f"http://{host}:{http_port} answers, gRPC at {host}:{rpc_port}; Ctrl-C stops", flush=True)
-
-    print(f"loading {', '.join(folders)}...", file=sys.stderr)
-
     async def until_told() -> None:
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+        def on_ready(service: Any, http_port: int, rpc_port: int) -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):  # until now they end the process at once
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            for name in service.store.names:
+                version, model = service.store.find(name)
+                print(f"{name}: version {version}, {model.spec.task}, takes {', '.join(model.spec.columns)}")
+            print(f"http://{shown}:{http_port} answers, gRPC at {shown}:{rpc_port}; Ctrl-C stops", flush=True)
+
         await serve(folders, options, stop, on_ready)
 
+    shown = f"[{host}]" if ":" in host else host
+    print(f"loading {', '.join(folders)}...", file=sys.stderr)
     asyncio.run(until_told())
     print("stopped; what was asked is answered", file=sys.stderr)
 

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import grpc
 import uvicorn
@@ -161,19 +161,16 @@ def _grpc_server(service: Service, options: ServerOptions, most_bytes: int) -> t
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
     ]
+    host = f"[{options.host}]" if ":" in options.host else options.host
     server = grpc.aio.server(interceptors=interceptors, options=limits)
     TensorFlowServingGrpc(service).add_to(server)
     try:
-        return server, server.add_insecure_port(f"{options.host}:{options.grpc_port}")
+        return server, server.add_insecure_port(f"{host}:{options.grpc_port}")
     except RuntimeError:
-        raise UserError(
-            f"`grpc_port`: {options.host}:{options.grpc_port} cannot be listened at; choose another"
-        ) from None
+        raise UserError(f"`grpc_port`: {host}:{options.grpc_port} cannot be listened at; choose another") from None
 
 
-def _socket(host: str, port: int) -> Any:
-    import socket
-
+def _socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

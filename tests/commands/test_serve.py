@@ -1,0 +1,69 @@
+"""`keras-bert serve`: a process of its own, and what it refuses to begin with."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from commands.calls import KERAS_BERT, keras_bert, refused
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+@contextlib.contextmanager
+def serving(*argv):
+    """The process and where it answers."""
+    command = [*KERAS_BERT, "serve", *map(str, argv), "--port", "0", "--grpc-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        while not lines or "answers, gRPC" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        yield process, lines, re.search(r"http://\S+", lines[-1])[0]
+        process.kill()
+
+
+@pytest.fixture
+def saved_model(model):
+    result = keras_bert("export", model, "--out", "models/yes or no", "--version", "next", "--variants", "litert")
+    assert result.exit_code == 0, result.output
+    return Path("models/yes or no")
+
+
+def test_a_model_is_served_until_the_process_is_told_to_stop(saved_model):
+    with serving(f"yes={saved_model}", "--engine", "litert") as (process, lines, address):
+        assert lines[0] == "yes: version 1, classification, takes text\n"
+        answer = requests.post(
+            f"{address}/v1/models/yes:predict", json={"instances": ["The heron sleeps."]}, timeout=10
+        )
+        assert answer.json()["predictions"][0]["label"] in ("no", "yes")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert "stopped; what was asked is answered" in process.stderr.read()
+
+
+@pytest.mark.slow
+def test_the_smoke_test_of_deploy_passes(saved_model):
+    """As an operator calls it; the engine is TensorFlow, and the model warms up."""
+    with serving(f"yes={saved_model}") as (_, _, address):
+        url, texts = f"{address}/v1/models/yes", ["A joy.", "Ein 北京 text"]
+        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        words = [DEPLOY / "smoke.sh", url, saved_model / "1", *texts]
+        run = subprocess.run(words, capture_output=True, text=True, env=environment)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.count("same\t") == 2
+
+
+def test_what_cannot_be_served_is_said(saved_model):
+    refused("serve", saved_model, saying="'yes or no' cannot be a name; write NAME=models/yes or no")
+    refused("serve", "a=x", "a=y", saying="two are called a; give them names of their own, as in other=y")
+    refused("serve", "a=nothing", saying="nothing: holds no saved_model.pb, nor versions 1, 2... of it; export a model")
+    refused("serve", f"a={saved_model}", "--port", "70000", saying="--port: must be from 0 to 65535, not 70000")
+    refused("serve", f"a={saved_model}", "--engine", "onnx", saying="--engine: 'onnx' is unknown")
+    Path("empty").touch()
+    refused("serve", f"a={saved_model}", "--token-file", "empty", saying="--token-file: empty is empty")
+    refused("serve", f"a={saved_model}", "--token-file", "none", saying="none")

@@ -1,0 +1,96 @@
+"""The page that tries a model, in a real browser without its window."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+from serving.served import running
+
+# Where to leave pictures of each task for people to look at; nowhere by default.
+PICTURES = os.environ.get("KERAS_BERT_PICTURES")
+
+ASKED = {
+    "classification": ({"text": "The heron <b>sleeps</b>."}, "meter"),
+    "pairs": ({"text": "The heron", "text_pair": "sleeps"}, "meter"),
+    "regression": ({"text": "The heron"}, "text=Score:"),
+    "ner": ({"text": "😀 The heron and the otter cross the river 北京."}, "mark"),
+    "qa": ({"question": "Who crosses?", "context": "😀 The otter crosses the river before dawn."}, "text=Best spans"),
+    "fill-mask": ({"text": "The [MASK] crosses the [MASK]."}, "text=[MASK] 2"),
+    "embed": ({"text": "The heron"}, ".strip"),
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request, browser):
+    """A phone's screen; what goes wrong in the page, and what it asks of other hosts, fails the test."""
+    width = {"light": 390, "dark": 1100}[request.param]
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=request.param)
+    page.faults, page.hosts = [], set()
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda asked: page.hosts.add(asked.url.split("/")[2]))
+    yield page
+    page.close()
+
+
+def picture(page, name):
+    if PICTURES:
+        scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+        page.screenshot(path=str(Path(PICTURES) / f"{name}-{scheme}.png"), full_page=True)
+
+
+def test_every_model_can_be_tried_by_keyboard(server, page):
+    page.goto(server.http + "/")
+    for name, (columns, shown) in ASKED.items():
+        page.get_by_label("Model").select_option(name)
+        for column, text in columns.items():
+            page.get_by_label(column, exact=True).fill(text)
+        page.keyboard.press("Control+Enter")
+        page.locator("#answer").get_by_text("As the server says it").wait_for()
+        assert page.locator(f"#answer >> {shown}").count(), name
+        assert page.evaluate("document.activeElement.id") == "answer"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name  # no scrolling sideways
+        picture(page, name)
+    assert page.faults == []
+    assert page.hosts == {server.http.split("/")[2]}
+
+
+def test_marks_stand_where_the_server_says(server, page):
+    """Offsets count characters, also behind one that JavaScript counts twice."""
+    text = ASKED["ner"][0]["text"]
+    answer = server.post("/v1/models/ner:predict", {"instances": [text]}).json()["predictions"][0]
+    page.goto(server.http + "/?model=ner")
+    page.get_by_label("text", exact=True).fill(text)
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#answer mark").first.wait_for()
+    types = answer["types"][: answer["num_entities"]]
+    found = page.locator("#answer mark").all_inner_texts()
+    expected = [entity + kind for entity, kind in zip(answer["entities"], types, strict=False)]
+    assert [one.replace("\n", "").replace(" ", "") for one in found] == [one.replace(" ", "") for one in expected]
+
+
+def test_what_is_wrong_is_shown_and_a_token_asked_for(served_models, page):
+    _, path = served_models["classification"]
+    with running({"m": path}, warm_up=False, engine="litert", token="secret") as address:
+        page.goto(address.http + "/")
+        page.get_by_text("give the server's token").wait_for()
+        page.get_by_label("Token of the server").fill("secret")
+        page.get_by_role("button", name="Ask").click()
+        page.get_by_label("text", exact=True).fill("The heron")
+        page.get_by_role("button", name="Ask").click()
+        page.locator("#answer meter").first.wait_for()
+        picture(page, "token")
+        assert page.locator("#answer meter").count() == 3
