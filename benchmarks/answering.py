@@ -90,6 +90,11 @@ def onnx_session(model: Any, tokenizer: Any, path: Path, threads: int = 0) -> on
         model, tuple(inputs[name] for name in ONNX_INPUTS), path, input_names=list(ONNX_INPUTS),
         output_names=["logits"], dynamic_axes={**axes, "logits": {0: "rows"}}, dynamo=False,
     )  # fmt: skip
+    return onnx_file(path, threads)
+
+
+def onnx_file(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A file in ONNX Runtime; 0 threads are its own choice."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(path, options)

@@ -1,12 +1,12 @@
-"""Milliseconds from one raw text to its answer: our exported graph, transformers' pipeline, ONNX Runtime.
+"""Milliseconds from one raw text to its answer: what `keras-bert serve` asks, transformers' pipeline, ONNX Runtime.
 
     python benchmarks/serving.py shared/data/glue/SST-2/dev.tsv [--texts 200] [--rounds 3] [--threads 1]
 
 All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes. Each text is answered by each
 side in turn, one text a call; the fastest of the rounds counts for it, and of the texts the median and the 99th
-percentile. Ours is asked by TensorFlow's session, as TensorFlow Serving asks it, and by the function that
-`tf.saved_model.load` gives; ONNX Runtime gets what transformers' Rust tokenizer made. Needs `pip install onnx
-onnxruntime onnxscript`.
+percentile. Ours is `ServedModel` with each engine, as the server asks it, without HTTP; and the SavedModel asked by
+TensorFlow's session, as TensorFlow Serving asks it. ONNX Runtime gets what transformers' Rust tokenizer made. Needs
+`pip install onnx onnxruntime onnxscript`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ import tensorflow as tf
 import torch
 import transformers
 import typer
-from answering import ONNX_INPUTS, one_model, onnx_session
+from answering import ONNX_INPUTS, one_model, onnx_file, onnx_session
 from finetuning import MINILM
+from onnxruntime.quantization import quantize_dynamic
 from rich.console import Console
 from rich.table import Table
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.serving.server.served_model import ENGINES, ServedModel
+
+OURS = "ours, tensorflow"
 
 Answer = Callable[[str], str]
 
@@ -50,16 +54,19 @@ def main(
         model = one_model(data, folder)
         tokenizer = transformers.AutoTokenizer.from_pretrained(MINILM)
         tuned = kbs.FineTuned(kbs.BertTextClassifier.from_pretrained(folder / "model"), data.tokenizer, data.spec)
-        kbs.export_saved_model(tuned, folder / "saved")
+        kbs.export_saved_model(tuned, folder / "saved", warm_up=False, variants=("litert", "litert-int8"))
+        session = onnx_session(model, tokenizer, folder / "model.onnx", threads)
+        quantize_dynamic(folder / "model.onnx", folder / "int8.onnx")
         sides = {
-            "ours, session": _session(folder / "saved", threads),
-            "ours, tf.saved_model.load": _function(folder / "saved"),
+            "ours, TensorFlow's session": _session(folder / "saved", threads),
+            **{f"ours, {engine}": _served(folder / "saved", engine) for engine in ENGINES},
             "transformers, pipeline": _pipeline(model, tokenizer),
-            "ONNX Runtime, float32": _onnx(model, tokenizer, folder / "model.onnx", threads),
+            "ONNX Runtime, float32": _onnx(model, tokenizer, session),
+            "ONNX Runtime, int8": _onnx(model, tokenizer, onnx_file(folder / "int8.onnx", threads)),
         }
         answers = {name: [side(text) for text in raw] for name, side in sides.items()}
         for name, given in answers.items():
-            same = np.mean([one == other for one, other in zip(given, answers["ours, session"], strict=True)])
+            same = np.mean([one == other for one, other in zip(given, answers[OURS], strict=True)])
             print(f"{name}: {same:.1%} of {len(raw)} answers are ours")
         times = {name: np.full(len(raw), np.inf) for name in sides}
         for _ in range(rounds):
@@ -68,10 +75,13 @@ def main(
                     start = time.perf_counter()
                     side(text)
                     times[name][number] = min(times[name][number], 1e3 * (time.perf_counter() - start))
-    shown = Table(f"{len(raw)} texts, threads: {threads}", "ms, median", "99th percentile", "to ours")
+    shown = Table(
+        f"{len(raw)} texts, threads: {threads}", "ms, median", "99th percentile", "to tensorflow", "to litert"
+    )
+    medians = {name: float(np.median(spent)) for name, spent in times.items()}
     for name, spent in times.items():
-        ratio = np.median(spent) / np.median(times["ours, session"])
-        shown.add_row(name, f"{np.median(spent):.2f}", f"{np.percentile(spent, 99):.2f}", f"{ratio:.2f}")
+        ratios = [f"{medians[name] / medians[ours]:.2f}" for ours in (OURS, "ours, litert")]
+        shown.add_row(name, f"{medians[name]:.2f}", f"{np.percentile(spent, 99):.2f}", *ratios)
     Console(width=110).print(shown)
 
 
@@ -85,9 +95,9 @@ def _session(folder: Path, threads: int) -> Answer:
     return lambda text: ask([text])[0].decode()
 
 
-def _function(folder: Path) -> Answer:
-    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    return lambda text: signature(text=tf.constant([text]))["label"].numpy()[0].decode()
+def _served(folder: Path, engine: str) -> Answer:
+    model = ServedModel(folder, engine)
+    return lambda text: model.run("serving_default", {"text": np.array([text.encode()], object)})["label"][0].decode()
 
 
 def _pipeline(model: Any, tokenizer: Any) -> Answer:
@@ -95,8 +105,8 @@ def _pipeline(model: Any, tokenizer: Any) -> Answer:
     return lambda text: pipeline(text)[0]["label"]
 
 
-def _onnx(model: Any, tokenizer: Any, path: Path, threads: int) -> Answer:
-    session, labels = onnx_session(model, tokenizer, path, threads), model.config.id2label
+def _onnx(model: Any, tokenizer: Any, session: Any) -> Answer:
+    labels = model.config.id2label
 
     def answered(text: str) -> str:
         batch = tokenizer([text], truncation=True, return_tensors="np")

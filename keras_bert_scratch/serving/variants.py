@@ -148,6 +148,7 @@ class OnEngine:
     def __call__(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> Any:
         outputs, given = _by_name(self._model.output), list(self._model.input)
 
+        @tf.autograph.experimental.do_not_convert
         def run(*values: np.ndarray) -> list[np.ndarray]:
             rows = len(values[0])
             if not rows:  # LiteRT runs no empty batch

@@ -84,7 +84,7 @@ def test_a_single_row_is_not_counted_first():
         assert model.counted == []
 
 
-def test_rows_of_similar_length_share_a_call_the_oldest_first():
+def test_rows_that_are_padded_to_one_length_share_a_call_the_oldest_first():
     short, long = [b"aaaa", b"b" * 10, b"cc"], [b"d" * 60, b"e" * 64]
     with started(token_budget=1000) as (batcher, model):
         answers = [
@@ -95,7 +95,7 @@ def test_rows_of_similar_length_share_a_call_the_oldest_first():
         model.go.set()
         for answer in answers:
             answer.result(10)
-        assert model.calls[1:] == [long, [short[0], short[2], short[1]]]
+        assert model.calls[1:] == [long, [short[0], short[2]], [short[1]]]
 
 
 def test_a_batch_holds_no_more_than_the_budget():

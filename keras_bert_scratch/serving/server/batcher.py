@@ -1,4 +1,4 @@
-"""Batcher: rows of requests that wait at the same time, of similar length, are answered by one call of the model."""
+"""Batcher: rows of requests that wait at the same time, of one length, are answered by one call of the model."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from keras_bert_scratch.serving.server.request_error import RequestError, as_req
 from keras_bert_scratch.serving.server.rows import Arrays, joined, row_of
 from keras_bert_scratch.serving.server.served_model import ServedModel
 
-# A call costs about as much as so many more tokens: a row joins a batch if padding costs less than a call of its own.
-SIMILAR_LENGTH = 16
 # Of a text that is read in windows: what all of them together may have. Other texts are cut to the model's length.
 MOST_TOKENS = 16384
 COUNTED_FROM = 4 * MOST_TOKENS  # bytes of a row, a token has about four; shorter ones may be answered uncounted
@@ -71,7 +69,7 @@ class Batcher:
     """Threads that answer requests together.
 
     A thread that is free takes the oldest row, and of those that wait for the same signature of the same model the ones
-    of similar length, as many as the budget holds. Nobody waits for others to come. If a batch fails, its requests are
+    that are padded to the same length, as many as the budget holds. Nobody waits for others to come. If a batch fails, its requests are
     answered one by one, and only the one that is wrong gets the error.
 
     Args:
@@ -187,21 +185,13 @@ class Batcher:
                 row.request.end(bad_request(text))
 
     def _batch_of(self, candidates: Sequence[Row]) -> list[Row]:
+        """The oldest row and others that are padded to the same length: a call costs less than padding does."""
         asking = [row for row in candidates if not row.request.answer.done()]
         if len(asking) < 2:
             return asking
-        first, *others = asking
-        length_of = first.request.model.padded_length
-        wanted = length_of(first.tokens)
-        batch, longest = [first], wanted
-        near = sorted(others, key=lambda row: abs(length_of(row.tokens) - wanted))  # of one length the oldest first
-        for row in near:
-            length = length_of(row.tokens)
-            longest = max(longest, length)
-            if abs(length - wanted) > SIMILAR_LENGTH or (len(batch) + 1) * longest > self._token_budget:
-                break
-            batch.append(row)
-        return batch
+        lengths = [row.request.model.padded_length(row.tokens) for row in asking]
+        same = [row for row, length in zip(asking, lengths, strict=True) if length == lengths[0]]
+        return same[: max(1, self._token_budget // lengths[0])]
 
     def _answer(self, batch: Sequence[Row]) -> None:
         if not batch:
