@@ -69,8 +69,8 @@ class Batcher:
     """Threads that answer requests together.
 
     A thread that is free takes the oldest row, and of those that wait for the same signature of the same model the ones
-    that are padded to the same length, as many as the budget holds. Nobody waits for others to come. If a batch fails, its requests are
-    answered one by one, and only the one that is wrong gets the error.
+    that are padded to the same length, as many as the budget holds. Nobody waits for others to come. If a batch fails,
+    its requests are answered one by one, and only the one that is wrong gets the error.
 
     Args:
         workers: int. Calls of models at once.
