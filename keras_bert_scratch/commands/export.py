@@ -44,6 +44,9 @@ def export(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="With --variants: labelled data to measure them with.")] = None,
+    weights: Annotated[
+        str, typer.Option(help="In the graph: constants, quicker; or variables, for half of the memory.")
+    ] = "constants",
     task: UsedFor = None,
     dtype: AskedDtype = None,
 ) -> None:
@@ -61,7 +64,7 @@ def export(
     folder = base if version is None else version_folder(base, version)
     tuned = FineTuned.load(run, dtype, task, given_options(ctx))
     names = variants.split(",") if variants else ()
-    measured = export_saved_model(tuned, folder, lengths, run, warm_up, names, data)
+    measured = export_saved_model(tuned, folder, lengths, run, warm_up, names, data, weights)
     if measured:
         metric = tuned.task.best_by[0]  # the card has the others
         found = {one.name: {metric: one.results[metric]} if one.results else {} for one in measured}

@@ -51,6 +51,9 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="A file with a secret that clients must bring as 'Authorization: Bearer ...'.")
     ] = None,
+    telemetry: Annotated[
+        bool, typer.Option("--telemetry", help="Trace HTTP requests for OpenTelemetry, by its environment variables.")
+    ] = False,
     warm_up: Annotated[
         bool, typer.Option(help="Ask each version what its export wrote for it, before it answers.")
     ] = True,
@@ -77,6 +80,7 @@ def serve(
         keep_versions=keep_versions,
         poll_seconds=poll_seconds,
         token=None if token_file is None else _token(token_file),
+        telemetry=telemetry,
         warm_up=warm_up,
     )
     if options.token is None and host not in ("127.0.0.1", "localhost", "::1"):

@@ -1,9 +1,9 @@
-"""FrozenNetwork: a model as TensorFlow runs it fastest on a processor, its weights constants of the graph."""
+"""FrozenNetwork: a model as TensorFlow runs it fastest on a processor, its weights fixed."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,9 +14,10 @@ from keras_bert_scratch.layers.dense import Dense, products_by
 
 
 class FrozenNetwork:
-    """A model that is asked by one function of a graph, which holds its weights as constants, once for all who ask.
+    """A model that is asked by one function of a graph, which holds its weights once for all who ask.
 
-    As constants, matrices are laid out for oneDNN a single time and not at every call. What the graph optimizer merges
+    As constants, matrices are laid out for oneDNN a single time and not at every call; as variables, they take less
+    memory. What the graph optimizer merges
     into one operation, a product of matrices, its bias and its activation, is written so that it finds it; the kernels
     of query, key and value are joined when the graph is made.
 
@@ -28,6 +29,7 @@ class FrozenNetwork:
         variable_embedding: bool, default False. Whether the token embedding, of which a text reads a few rows, stays a
             variable where it is float32. Constants cost memory: a program that loads a graph copies them several times
             before it answers. (In another dtype it would be cast at every call.)
+        as_variables: bool, default False. Whether all the others are variables too, of its own, in `variables`.
 
     Example:
         >>> from keras_bert_scratch import BertBackbone, BertConfig
@@ -39,9 +41,10 @@ class FrozenNetwork:
         True
     """
 
-    def __init__(self, model: keras.Model, variable_embedding: bool = False) -> None:
-        self._model = model
-        self._variables = {"token_embedding"} if variable_embedding and model.compute_dtype == "float32" else set()
+    def __init__(self, model: keras.Model, variable_embedding: bool = False, as_variables: bool = False) -> None:
+        self._model, self._as_variables = model, as_variables
+        self._kept = {"token_embedding"} if variable_embedding and model.compute_dtype == "float32" else set()
+        self.variables: list[tf.Variable] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -58,44 +61,61 @@ class FrozenNetwork:
         }
 
         with tf.init_scope():  # not within the graph that happens to ask first
-            constants = _Constants(self._model, self._variables)
+            fixed = _FixedWeights(self._model, self._kept, self._fixed)
 
             def network(inputs: Mapping[str, tf.Tensor]) -> Any:
-                with constants, products_by(constants.product):
+                with fixed, products_by(fixed.product):
                     return self._model(inputs, training=False)
 
             return tf.function(network, autograph=False).get_concrete_function(specs)
 
+    def _fixed(self, value: np.ndarray) -> Any:
+        if not self._as_variables:
+            return tf.constant(value)
+        with tf.init_scope():  # outside of the graph that is traced
+            self.variables.append(tf.Variable(value, trainable=False))
+        return self.variables[-1]
 
-class _Constants(keras.StatelessScope):
-    """Within it, a model's weights are constants of the graph that is traced, matrices in its compute dtype.
+
+class _FixedWeights(keras.StatelessScope):
+    """Within it, a model's weights are fixed in the graph that is traced, matrices in its compute dtype.
 
     Args:
         model: keras.Model. The model.
-        variables: names of weights that stay variables.
+        kept: names of weights that stay the model's own.
+        fixed: callable. Makes of an array what the graph reads.
     """
 
-    def __init__(self, model: keras.Model, variables: Collection[str]) -> None:
+    def __init__(self, model: keras.Model, kept: Collection[str], fixed: Callable[[np.ndarray], Any]) -> None:
         super().__init__()
-        weights = [weight for weight in model.weights if weight.name not in variables]
+        weights = [weight for weight in model.weights if weight.name not in kept]
+        self._fixed = fixed
         self._values = {id(weight): np.asarray(weight.value) for weight in weights}
         self._dtype = tf.as_dtype(model.dtype_policy.compute_dtype).as_numpy_dtype
-        self._read: dict[int, tf.Tensor] = {}
+        self._made: dict[tuple[int, ...], Any] = {}
 
     def get_current_value(self, variable: Any) -> tf.Tensor | None:
         if id(variable) not in self._values:
             return None
-        if id(variable) not in self._read:
-            value = self._values[id(variable)]
-            self._read[id(variable)] = tf.constant(value.astype(self._dtype) if value.ndim > 1 else value)
-        return self._read[id(variable)]
+        is_matrix = self._values[id(variable)].ndim > 1
+        return self._read([variable], self._dtype if is_matrix else variable.dtype)
 
     def product(self, x: Any, layers: Sequence[Dense]) -> tf.Tensor:
         """What the layers compute, as one product of two matrices with its bias and activation behind it."""
         kernel, bias = (
-            tf.constant(np.concatenate([self._values[id(part)] for part in parts], axis=-1).astype(self._dtype))
+            self._read(parts, self._dtype)
             for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
         )
         rows = tf.reshape(tf.cast(x, kernel.dtype), [-1, kernel.shape[0]])
         outputs = layers[0].activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))
         return tf.reshape(outputs, tf.concat([tf.shape(x)[:-1], kernel.shape[-1:]], axis=0))
+
+    def _read(self, parts: Sequence[Any], dtype: Any) -> tf.Tensor:
+        """Weights side by side; made once, though a function that makes variables is traced twice."""
+        key = tuple(map(id, parts))
+        if key not in self._made:
+            whole = (
+                np.concatenate([self._values[one] for one in key], axis=-1) if len(key) > 1 else self._values[key[0]]
+            )
+            self._made[key] = self._fixed(whole.astype(dtype))
+        return tf.convert_to_tensor(self._made[key])

@@ -82,6 +82,19 @@ def test_every_weight_is_written_once(exported, tuned):
     assert rest <= constants < 1.02 * rest + 100
 
 
+def test_weights_can_all_be_variables(exported, tuned):
+    """Written once too, and the answers are the same."""
+    kbs.export_saved_model(tuned, "saved", warm_up=False, weights="variables")
+    stored = tf.train.list_variables("saved/variables/variables")[1:]
+    assert sum(int(np.prod(shape)) for _, shape in stored) == tuned.model.count_params()
+    assert numbers_in_the_graph(Path("saved")) < 100
+    for ours, theirs in zip(*(SavedModel(path).predict({"text": TEXTS}) for path in ("saved", exported)), strict=True):
+        assert ours["label"] == theirs["label"]
+        assert ours["scores"] == pytest.approx(theirs["scores"], abs=1e-5)
+    with pytest.raises(kbs.UserError, match="`weights`: 'zip' is unknown; choose from constants, variables"):
+        kbs.export_saved_model(tuned, "other", weights="zip")
+
+
 def test_weights_that_are_asked_for_step_by_step_are_written_once(config, tokenizer):
     """Those of a translator, as variables, which all its signatures and all turns of a loop share."""
     tuned = every_task.fine_tuned("translation", config, tokenizer)

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from openapi_spec_validator import validate
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from serving.served import running
 from tensorflow_serving.apis import get_model_status_pb2
@@ -181,6 +182,16 @@ def test_a_new_version_takes_over_and_no_answer_is_lost_or_mixed(served_models, 
     np.testing.assert_allclose(new, 1 / 3, atol=1e-6)
     for _, scores in answers:
         assert np.allclose(scores, old, atol=1e-5) or np.allclose(scores, new, atol=1e-5)
+
+
+def test_requests_are_traced_where_somebody_wants_it(folder, monkeypatch):
+    exporter = InMemorySpanExporter()
+    monkeypatch.setattr("opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", lambda: exporter)
+    with running({"m": folder}, warm_up=False, engine="litert", telemetry=True) as address:
+        address.post("/v1/models/m:predict", {"instances": TEXTS})
+        address.get("/nothing")
+    found = [(span.name, span.attributes["http.status_code"]) for span in exporter.get_finished_spans()]
+    assert found == [("POST /v1/models/m:predict", 200), ("GET /nothing", 404)]
 
 
 def test_what_was_asked_before_the_end_is_answered(folder):

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import grpc
 import uvicorn
@@ -21,6 +22,7 @@ from keras_bert_scratch.serving.server.metrics import Metrics
 from keras_bert_scratch.serving.server.model_store import ModelStore
 from keras_bert_scratch.serving.server.served_model import ENGINES, ServedModel
 from keras_bert_scratch.serving.server.service import Service
+from keras_bert_scratch.serving.server.telemetry import traced
 from keras_bert_scratch.serving.server.tensorflow_serving_grpc import TensorFlowServingGrpc
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class ServerOptions:
         keep_versions: int, default 1. How many of a model's highest versions answer.
         poll_seconds: float, default 1. How often the folders are looked at.
         token: str or None, default None. What clients must bring as `Authorization: Bearer ...`.
+        telemetry: bool, default False. Whether HTTP requests are traced for OpenTelemetry.
         warm_up: bool, default True. Whether a version is asked before others may ask it.
 
     Raises:
@@ -64,6 +67,7 @@ class ServerOptions:
     keep_versions: int = 1
     poll_seconds: float = 1
     token: str | None = None
+    telemetry: bool = False
     warm_up: bool = True
 
     def __post_init__(self) -> None:
@@ -78,6 +82,11 @@ class ServerOptions:
         for name in ("port", "grpc_port"):
             if not 0 <= getattr(self, name) < 65536:
                 raise UserError(f"`{name}`: must be from 0 to 65535, not {getattr(self, name)}")
+
+    @property
+    def most_bytes(self) -> int:
+        """Of a request's body."""
+        return int(self.most_megabytes * MEGABYTE)
 
 
 class _Http(uvicorn.Server):
@@ -117,10 +126,24 @@ async def serve(
     store = ModelStore(folders, load, options.keep_versions)
     batcher = Batcher(options.workers, options.token_budget, options.most_waiting, metrics)
     service = Service(store, batcher, metrics, options.timeout)
-    most_bytes = int(options.most_megabytes * MEGABYTE)
+    app = http_app(service, options.most_bytes, options.token)
+    with traced(app) if options.telemetry else contextlib.nullcontext(app) as app:
+        await _listen(app, http_socket, service, options, stop, on_ready)
+    await asyncio.to_thread(batcher.close)
+
+
+async def _listen(
+    app: Any,
+    http_socket: socket.socket,
+    service: Service,
+    options: ServerOptions,
+    stop: asyncio.Event,
+    on_ready: Callable[[Service, int, int], None],
+) -> None:
+    """Answers, and looks for new versions, until it is told to stop."""
     http = _Http(
         uvicorn.Config(
-            http_app(service, most_bytes, options.token),
+            app,
             log_config=None,
             access_log=False,
             loop="asyncio",
@@ -131,10 +154,10 @@ async def serve(
             timeout_graceful_shutdown=SECONDS_TO_STOP,
         )
     )
-    rpc, grpc_port = _grpc_server(service, options, most_bytes)
+    rpc, grpc_port = _grpc_server(service, options)
     await rpc.start()
     listening = asyncio.create_task(http.serve([http_socket]))
-    watching = asyncio.create_task(_watch(store, options.poll_seconds))
+    watching = asyncio.create_task(_watch(service.store, options.poll_seconds))
     while not http.started and not listening.done():
         await asyncio.sleep(0.01)
     on_ready(service, http_socket.getsockname()[1], grpc_port)
@@ -142,7 +165,6 @@ async def serve(
     watching.cancel()
     http.should_exit = True
     await asyncio.gather(listening, rpc.stop(SECONDS_TO_STOP))
-    await asyncio.to_thread(batcher.close)
 
 
 async def _watch(store: ModelStore, seconds: float) -> None:
@@ -154,10 +176,10 @@ async def _watch(store: ModelStore, seconds: float) -> None:
             log.exception("the folders could not be looked at")
 
 
-def _grpc_server(service: Service, options: ServerOptions, most_bytes: int) -> tuple[grpc.aio.Server, int]:
+def _grpc_server(service: Service, options: ServerOptions) -> tuple[grpc.aio.Server, int]:
     interceptors = [GrpcBearerToken(options.token)] if options.token else []
     limits = [
-        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.max_receive_message_length", options.most_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
     ]
