@@ -47,6 +47,10 @@ def export(
     weights: Annotated[
         str, typer.Option(help="In the graph: constants, quicker; or variables, for half of the memory.")
     ] = "constants",
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="Add a signature that tells who looks at whom; the page of 'serve' shows it."),
+    ] = False,
     task: UsedFor = None,
     dtype: AskedDtype = None,
 ) -> None:
@@ -64,7 +68,7 @@ def export(
     folder = base if version is None else version_folder(base, version)
     tuned = FineTuned.load(run, dtype, task, given_options(ctx))
     names = variants.split(",") if variants else ()
-    measured = export_saved_model(tuned, folder, lengths, run, warm_up, names, data, weights)
+    measured = export_saved_model(tuned, folder, lengths, run, warm_up, names, data, weights, attention)
     if measured:
         metric = tuned.task.best_by[0]  # the card has the others
         found = {one.name: {metric: one.results[metric]} if one.results else {} for one in measured}

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.serving.signatures import (
     CLASSIFY,
     IDS,
@@ -33,6 +34,20 @@ def endpoints_of(tuned: FineTuned) -> dict[str, Any]:
     forms = columns_of(tuned)
     by_ids = _of_ids(tuned, forms.pop(SERVE_IDS)).get_concrete_function()
     return {**_of_text(tuned, forms, {CLASSIFY: _classes, REGRESS: _numbers}), SERVE_IDS: by_ids}
+
+
+def attention_of(tuned: FineTuned) -> Any:
+    """A further signature of the columns: each row's tokens and, in each layer and head, how they look at each other.
+
+    Of a row that is read in windows it is about the first one.
+
+    Raises:
+        UserError: a row of the task is no single sequence of tokens.
+    """
+    if tuned.task.teacher_forced or len(tuned.model.input[IDS[0]].shape) > 2:
+        raise UserError(f"`attention`: a row of {tuned.spec.task} is no single sequence; leave it out")
+    first, *_ = tuned.task.forms(tuned.spec)
+    return _of_columns(tuned, first, _attention).get_concrete_function()
 
 
 def token_counters_of(tuned: FineTuned) -> dict[str, Any]:
@@ -116,6 +131,27 @@ def _classes(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 def _numbers(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     return {"outputs": _answers(tuned, raw)["score"]}
+
+
+def _attention(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    features = tuned.task.features(tuned.spec, tuned.tokenizer, raw)
+    inputs = {name: features.inputs[name] for name in IDS}
+    num_tokens = tf.reduce_sum(inputs["padding_mask"], axis=1)
+    if features.windows is not None:
+        has_any = features.windows > 0  # a row without windows has no tokens, whatever the window after it holds
+        firsts = tf.where(has_any, tf.cumsum(features.windows, exclusive=True), 0)
+        inputs = {name: tf.gather(values, firsts) for name, values in inputs.items()}
+        num_tokens = tf.where(has_any, tf.gather(num_tokens, firsts), 0)
+    layers = tuned.model.backbone.look_inside(inputs)["attention_weights"]
+    is_token = tf.sequence_mask(num_tokens, tf.shape(inputs["token_ids"])[1])
+    tokens = tf.gather(tf.constant(tuned.tokenizer.vocabulary.tokens), inputs["token_ids"])
+    weights = tf.where((is_token[:, :, None] & is_token[:, None])[:, None, None], tf.stack(layers, axis=1), 0)
+    return {
+        "tokens": tf.where(is_token, tokens, ""),
+        "attention": tf.cast(weights, tf.float32),
+        "num_tokens": num_tokens,
+        "token_count": features.token_counts,
+    }
 
 
 def _token_counts(tuned: FineTuned, raw: Mapping[str, Any]) -> tf.Tensor:

@@ -15,9 +15,9 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving import model_card
-from keras_bert_scratch.serving.endpoints import endpoints_of
+from keras_bert_scratch.serving.endpoints import attention_of, endpoints_of
 from keras_bert_scratch.serving.frozen_network import FrozenNetwork
-from keras_bert_scratch.serving.signatures import CLASSIFY, REGRESS
+from keras_bert_scratch.serving.signatures import ATTENTION, CLASSIFY, REGRESS
 from keras_bert_scratch.serving.variants import Measured, check_variants, write_variants
 from keras_bert_scratch.serving.warm_up import write_warm_up
 from keras_bert_scratch.tasks.data.texts import Source
@@ -49,6 +49,7 @@ def export_saved_model(
     variants: Sequence[str] = (),
     data: Source | None = None,
     weights: str = CONSTANTS,
+    attention: bool = False,
 ) -> list[Measured]:
     """Writes a fine-tuned model as a SavedModel into the new folder `path`.
 
@@ -82,12 +83,14 @@ def export_saved_model(
         weights: str, default "constants". What weights are in the graph: `"constants"`, quicker by a quarter for one
             short text; or `"variables"`, for which a program that loads them needs half of the memory, which counts for
             large models.
+        attention: bool, default False. Whether there is a signature `attention` too, by which people see who looks at
+            whom; its weights are variables, beside the constants.
 
     Returns: of variants, the SavedModel first, size, speed and metrics; they are in the card, too.
 
     Raises:
         UserError: the folder holds something, the disk is full, a length is longer than the model's rows, weights can
-            be no such thing, there is no such variant, or what it takes is not installed.
+            be no such thing, there is no such variant, what it takes is not installed, or the task shows no attention.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -105,7 +108,7 @@ def export_saved_model(
     examples = None if data is None else tuned.task.read(data, spec)[1]
     network = FrozenNetwork(tuned.model, variable_embedding=True, as_variables=weights == VARIABLES)
     tuned = dataclasses.replace(tuned, spec=spec, network=network)
-    endpoints = endpoints_of(tuned)
+    endpoints = {**endpoints_of(tuned), **({ATTENTION: attention_of(tuned)} if attention else {})}
     with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
         # What the signatures use: the tokenizer's tables, and the weights that are no constants.
         module = tf.Module()
@@ -115,7 +118,9 @@ def export_saved_model(
         module.weights = [variable for variable in held if id(variable.handle) in used]
         tuned.tokenizer.save(vocabulary)
         module.vocabulary = [tf.saved_model.Asset(str(file)) for file in sorted(Path(vocabulary).iterdir())]
-        tf.saved_model.save(module, str(temporary), signatures=endpoints)
+        # Nobody asks for gradients, and a Python process would keep a model that has some until it ends.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(temporary), signatures=endpoints, options=options)
         if tuned.task.method:
             _name_method(temporary, tuned.task.method)
         tuned.spec.save(temporary)

@@ -92,7 +92,7 @@ class _FixedWeights(keras.StatelessScope):
         self._fixed = fixed
         self._values = {id(weight): np.asarray(weight.value) for weight in weights}
         self._dtype = tf.as_dtype(model.dtype_policy.compute_dtype).as_numpy_dtype
-        self._made: dict[tuple[int, ...], Any] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
 
     def get_current_value(self, variable: Any) -> tf.Tensor | None:
         if id(variable) not in self._values:
@@ -112,10 +112,8 @@ class _FixedWeights(keras.StatelessScope):
 
     def _read(self, parts: Sequence[Any], dtype: Any) -> tf.Tensor:
         """Weights side by side; made once, though a function that makes variables is traced twice."""
-        key = tuple(map(id, parts))
+        key = (np.dtype(dtype), *map(id, parts))
         if key not in self._made:
-            whole = (
-                np.concatenate([self._values[one] for one in key], axis=-1) if len(key) > 1 else self._values[key[0]]
-            )
-            self._made[key] = self._fixed(whole.astype(dtype))
+            values = [self._values[id(part)] for part in parts]
+            self._made[key] = self._fixed((np.concatenate(values, axis=-1) if values[1:] else values[0]).astype(dtype))
         return tf.convert_to_tensor(self._made[key])

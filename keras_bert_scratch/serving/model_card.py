@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch.serving.signatures import (
+    ATTENTION,
     CLASSIFY,
     IDS,
     OF_EXAMPLES,
@@ -30,12 +31,14 @@ COMMON = {
     "truncated": "whether something was cut off, so that the model has read only a part of the row",
     "classes": "the labels, the same in each row",
     "outputs": "the score",
+    "attention": "of each layer and head, how much each token (row) looks at each other (column)",
 }
 MEANS = {
     SIGNATURE: "Strings of UTF-8, a row for each.",
     SERVE_EXAMPLES: "The same from serialized `tf.train.Example`, whose features have the names of the columns.",
     CLASSIFY: "The same for TensorFlow Serving's method of this name.",
     REGRESS: "The same for TensorFlow Serving's method of this name.",
+    ATTENTION: "The same columns, for people who want to see who looks at whom; of a long text the first window.",
     SERVE_IDS: (
         "Tokens that somebody else made: `token_ids` that begin with `[CLS]`, `segment_ids` (0 for the first text, 1 "
         "for the second) and `padding_mask` (1 for tokens, 0 behind them)."
@@ -89,7 +92,7 @@ def _lengths(lengths: tuple[int, ...]) -> str:
 def _signatures(tuned: FineTuned, endpoints: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Signatures\n"
     yield "Rows come first in every input and output. Lists are padded to the longest and have their number beside."
-    known = {**COMMON, **tuned.task.outputs}
+    known = {"tokens": "the tokens of the row", "num_tokens": "how many there are", **COMMON, **tuned.task.outputs}
     for name, endpoint in endpoints.items():
         yield f"\n### {name}\n"
         yield MEANS.get(name, MEANS[SIGNATURE]) + "\n"

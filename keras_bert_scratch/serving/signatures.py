@@ -25,6 +25,7 @@ from keras_bert_scratch.tasks.predictor import Answered, ignore
 SIGNATURE, SERVE_IDS, SERVE_EXAMPLES = "serving_default", "serve_ids", "serve_examples"
 # The methods of TensorFlow Serving's API beside `predict`, and the signatures that answer them.
 CLASSIFY, REGRESS = "classify", "regress"
+ATTENTION = "attention"  # who looks at whom; in an export that was asked for it
 # By signature of serialized `tf.train.Example`, what its input is called.
 OF_EXAMPLES = {SERVE_EXAMPLES: "examples", CLASSIFY: "inputs", REGRESS: "inputs"}
 IDS = ("token_ids", "segment_ids", "padding_mask")
@@ -61,7 +62,7 @@ class Signatures:
             for name in found
             if (columns := _without_counts(found[name].structured_input_signature[1]))
             and all(spec.dtype == tf.string for spec in columns.values())
-            and name not in OF_EXAMPLES
+            and name not in (*OF_EXAMPLES, ATTENTION)
         }
         if SIGNATURE not in self._inputs:
             raise UserError(

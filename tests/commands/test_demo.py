@@ -58,6 +58,7 @@ def world(tmp_path_factory, vocabulary, small, eager_functions) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_its_tables(world):
     shown = (world / "shown.txt").read_text()
     scores = json.loads((world / "demo" / "demo.json").read_text())["scores"]
@@ -74,6 +75,7 @@ def test_the_demo_ends_with_its_tables(world):
         assert row in shown
 
 
+@pytest.mark.slow
 def test_the_starts_differ_in_nothing_else(world):
     runs = [read_run(world / "demo" / f"order_from_{start}" / "seed-1") for start in ("random", "pretrained")]
     settings = [{**run["settings"], "start": None} for run in runs]
@@ -99,6 +101,7 @@ def test_the_verdict_is_by_two_standard_errors(random, tuned, helps):
     assert f"{100 * (statistics.mean(tuned) - statistics.mean(random)):+.1f} points" in verdict
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_what_it_names(world):
     folder = world / "demo"
     for name in ("vocab.txt", "records/manifest.json", "pretrained/model.weights.h5", "saved_model/saved_model.pb"):
@@ -110,6 +113,7 @@ def test_the_demo_leaves_what_it_names(world):
     assert {line.split()[2] for line in commands} == verbs
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_finished_demo_shows_its_table_again(world):
     with in_small(world):
@@ -121,9 +125,8 @@ def test_a_finished_demo_shows_its_table_again(world):
     assert "continue it with --minutes 0.2" in other.output
 
 
-@pytest.mark.parametrize(
-    "verb", [pytest.param(verb, marks=pytest.mark.slow) if verb == "pretrain" else verb for verb in VERBS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch, eager_functions):
     monkeypatch.chdir(world)
     example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE

@@ -117,6 +117,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
             ["--pairs", "none", "--packing", "--masking", "ngrams", "--masked-fraction", "0.3"],
             kbs.BertMaskedLM,
             id="none",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -97,7 +97,7 @@ GOLD = {"ner": [["O", "B-BIRD"], ["O", "B-ANIMAL"]], "qa": [["heron"]], "choice"
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("task", slow_but(["ner"], ROADS))
+@pytest.mark.parametrize("task", slow_but([], ROADS))
 def test_a_task_goes_from_file_to_answers(task, records):
     labelled, asked, flags, metric = ROADS[task]
     train = "train.conll" if task == "ner" else "train.jsonl"

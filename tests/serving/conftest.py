@@ -17,8 +17,8 @@ def served_models(small, tokenizer, tmp_path_factory) -> dict[str, tuple[kbs.Fin
     for name in SERVED:
         tuned, path = fine_tuned(name, small, tokenizer), folder / name
         versioned = name == "classification"
-        variants = ["litert", "litert-int8"] if versioned else []
-        kbs.export_saved_model(tuned, path / "1" if versioned else path, warm_up=False, variants=variants)
+        variants, place = (["litert", "litert-int8"], path / "1") if versioned else ([], path)
+        kbs.export_saved_model(tuned, place, warm_up=False, variants=variants, attention=name in ("pairs", "ner"))
         found[name] = tuned, path
     return found
 

@@ -33,6 +33,7 @@ TEXT_OPERATIONS = {
 }
 
 DOCS = Path(__file__).parents[2] / "docs"
+FAST = ["classification", "ner with a CRF", "qa", "translation"]
 ONE_OF_EACH_TASK = [name for name in TASKS if name not in ("pairs", "long texts", "ner", "embed tokens")]
 
 
@@ -115,7 +116,7 @@ def answers(exported) -> Callable[[str], dict[str, tuple[dict[str, np.ndarray], 
     return answers
 
 
-@pytest.mark.parametrize("name", slow_but(ONE_OF_EACH_TASK, TASKS))
+@pytest.mark.parametrize("name", slow_but(FAST, TASKS))
 def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
     tuned, path = exported(name)
     signatures = signatures_of(path)
@@ -134,7 +135,7 @@ def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
             assert_equal(ours, alone, signature)
 
 
-@pytest.mark.parametrize("name", slow_but(ONE_OF_EACH_TASK, TASKS))
+@pytest.mark.parametrize("name", slow_but(FAST, TASKS))
 def test_the_graph_computes_what_the_model_does(exported, answers, name):
     """Rows of all lengths, also where a row is read in windows."""
     tuned, _ = exported(name)
@@ -149,10 +150,11 @@ def test_the_graph_computes_what_the_model_does(exported, answers, name):
             assert_equal({output: found[output][both]}, {output: values[both]}, signature)
 
 
-def test_only_operations_that_servers_have_are_used(exported):
+@pytest.mark.parametrize("names", slow_but([FAST], [FAST, ONE_OF_EACH_TASK]), ids=["some", "all"])
+def test_only_operations_that_servers_have_are_used(exported, names):
     """TensorFlow's own, as a process without tensorflow-text knows them, and some of that."""
     used = set()
-    for name in ONE_OF_EACH_TASK:
+    for name in names:
         _, path = exported(name)
         saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
         graph = saved.meta_graphs[0].graph_def
@@ -195,10 +197,11 @@ def program(tmp_path_factory) -> Path:
     return path
 
 
-def test_no_python_is_needed(exported, answers, program, tmp_path):
+@pytest.mark.parametrize("names", slow_but([FAST], [FAST, ONE_OF_EACH_TASK]), ids=["some", "all"])
+def test_no_python_is_needed(exported, answers, program, tmp_path, names):
     """Every signature of every task, in one process of the program, gives what Python gets."""
     folders = []
-    for name in ONE_OF_EACH_TASK:
+    for name in names:
         folders += [exported(name)[1], tmp_path / name]
         for signature, (batch, _) in answers(name).items():
             for folder in ("in", "out"):
@@ -211,7 +214,7 @@ def test_no_python_is_needed(exported, answers, program, tmp_path):
     environment = {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"}
     run = subprocess.run([program, *libraries, "--", *folders], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    for name in ONE_OF_EACH_TASK:
+    for name in names:
         for signature, (_, expected) in answers(name).items():
             ours = {
                 file.name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(file.read_bytes()))

@@ -82,6 +82,24 @@ def test_marks_stand_where_the_server_says(server, page):
     assert [one.replace("\n", "").replace(" ", "") for one in found] == [one.replace(" ", "") for one in expected]
 
 
+def test_attention_is_shown_by_token_layer_and_head(server, page):
+    asked = {"text": "The heron", "text_pair": "sleeps"}
+    body = {"signature_name": "attention", "instances": [asked]}
+    found = server.post("/v1/models/pairs:predict", body).json()["predictions"][0]
+    page.goto(server.http + "/?model=pairs")
+    for column, text in asked.items():
+        page.get_by_label(column, exact=True).fill(text)
+    page.keyboard.press("Control+Enter")
+    page.locator(".tokens button").first.wait_for()
+    assert page.locator(".tokens button").all_inner_texts() == found["tokens"][: found["num_tokens"]]
+    page.get_by_label("Layer").select_option("layer 1")
+    page.get_by_label("Head").select_option("head 2")
+    page.locator(".tokens button").nth(1).focus()
+    shown = page.evaluate("[...document.querySelectorAll('.tokens button')].map(one => one.title)")
+    assert shown == [f"{100 * weight:.1f}%" for weight in found["attention"][0][1][1][: found["num_tokens"]]]
+    picture(page, "attention")
+
+
 def test_what_is_wrong_is_shown_and_a_token_asked_for(served_models, page):
     _, path = served_models["classification"]
     with running({"m": path}, warm_up=False, engine="litert", token="secret") as address:

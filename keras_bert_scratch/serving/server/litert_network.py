@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,14 @@ class WithNetwork:
         tokenizer: BertTokenizer. Of the model.
         model: Network. What goes in and comes out.
         network: callable. What answers.
+        engine: callable. What `network` asks, for as long as this object is there.
     """
 
     spec: Spec
     tokenizer: BertTokenizer
     model: Network | None = None
     network: Any = None
+    engine: Any = None
 
     @property
     def task(self) -> Task:
@@ -71,8 +74,10 @@ def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, 
     unnamed = [outputs.get(f"output_{number}") for number in range(len(outputs))]
     if None not in unnamed:
         outputs = unnamed if len(unnamed) > 1 else unnamed[0]
-    network = Network(inputs, outputs)
-    return WithNetwork(spec, tokenizer, network, OnEngine(network, run_litert(file, at_once=at_once)))
+    network, run = Network(inputs, outputs), run_litert(file, at_once=at_once)
+    # TensorFlow keeps whatever a graph calls in Python until the process ends; the engine is not to be kept by that.
+    reference = weakref.ref(run)
+    return WithNetwork(spec, tokenizer, network, OnEngine(network, lambda inputs: reference()(inputs)), run)
 
 
 def _specs(details: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:

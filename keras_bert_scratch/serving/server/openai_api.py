@@ -48,7 +48,7 @@ class OpenAiApi:
         return Route(path, answering(handler, PROTOCOL, self._service.metrics, _error), methods=[method])
 
     async def models(self, request: Request) -> dict[str, Any]:
-        """The models, each with its task, its columns and its labels."""
+        """The models, each with its task, its columns, its labels and its signatures."""
         found = [(name, self._service.store.find(name)) for name in self._service.store.names]
         return {
             "object": "list",
@@ -63,6 +63,7 @@ class OpenAiApi:
                     "columns": list(model.spec.columns),
                     "list_columns": list(model.task.list_columns),
                     "labels": list(model.spec.labels),
+                    "signatures": list(model.signatures),
                 }
                 for name, (number, model) in found
             ],
