@@ -56,20 +56,8 @@ def main(rounds: Annotated[int, typer.Option(help="Rounds; the quickest counts."
         )
         for weights in ("constants", "variables"):
             kbs.export_saved_model(tuned, folder / weights, variants=("litert",), weights=weights)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "keras_bert_scratch",
-                "convert",
-                MINILM,
-                "--to",
-                "keras-hub",
-                "--out",
-                folder / "hub",
-            ],
-            check=True,
-        )
+        hub = [sys.executable, "-m", "keras_bert_scratch", "convert", str(MINILM), str(folder / "hub")]
+        subprocess.run([*hub, "--to", "keras_hub"], check=True)
         sides: dict[str, Callable[[], Measured]] = {}
         for weights in ("constants", "variables"):
             path = str(folder / weights)
