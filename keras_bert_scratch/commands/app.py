@@ -19,6 +19,7 @@ from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refus
 
 USER_ERROR = 2
 INTERRUPTED = 130
+OF_NO_MATTER = ("triggered tf.function retracing", "unsaved custom gradients")  # in what TensorFlow warns of
 
 
 class Program(TyperGroup):
@@ -92,7 +93,8 @@ def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str
 def import_tensorflow_quietly() -> None:
     """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
 
-    It also warns of functions that are traced often, which every new model's are: a verb may make several.
+    It also warns of functions that are traced often, which every new model's are: a verb may make several. And of
+    exported models that have no gradients, which nobody asks for.
 
     Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 sees all that it says.
     """
@@ -104,15 +106,16 @@ def import_tensorflow_quietly() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        tf.get_logger().addFilter(_is_not_about_retracing)
+        for logger in (tf.get_logger(), logging.getLogger("absl")):
+            logger.addFilter(_matters)
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
 
 
-def _is_not_about_retracing(record: logging.LogRecord) -> bool:
-    return "triggered tf.function retracing" not in record.getMessage()
+def _matters(record: logging.LogRecord) -> bool:
+    return not any(part in record.getMessage() for part in OF_NO_MATTER)
 
 
 def _say(line: str) -> None:
