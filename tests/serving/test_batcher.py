@@ -157,11 +157,19 @@ def test_what_is_too_late_or_given_up_is_not_answered():
 
 def test_a_text_without_bounds_is_bounded(monkeypatch):
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
-    monkeypatch.setattr(batching, "COUNTED_FROM", 200)
     with started() as (batcher, model):
         model.go.set()
         with pytest.raises(RequestError, match="row 2 has 300 tokens, and 50 at most are read"):
             ask(batcher, model, b"a", b"b" * 300).result(10)
+
+
+def test_what_is_too_long_is_refused_whether_others_wait_or_not(monkeypatch):
+    """Also where each token is a single byte."""
+    monkeypatch.setattr(batching, "MOST_TOKENS", 50)
+    with started() as (batcher, model):
+        model.go.set()
+        with pytest.raises(RequestError, match="row 1 has 51 tokens, and 50 at most are read"):
+            ask(batcher, model, b"b" * 51).result(10)
 
 
 def test_signatures_and_models_are_not_mixed():

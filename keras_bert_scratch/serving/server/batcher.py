@@ -21,7 +21,7 @@ from keras_bert_scratch.serving.server.served_model import ServedModel
 
 # Of a text that is read in windows: what all of them together may have. Other texts are cut to the model's length.
 MOST_TOKENS = 16384
-COUNTED_FROM = 4 * MOST_TOKENS  # bytes of a row, a token has about four; shorter ones may be answered uncounted
+SPECIAL_TOKENS = 3  # of a row, [CLS] and one or two [SEP]; any other token has a byte at least
 
 
 @dataclasses.dataclass(eq=False)
@@ -127,7 +127,7 @@ class Batcher:
 
     def _serve(self, candidates: Sequence[Row]) -> None:
         """Answers as many of the rows as make one batch; the others wait on."""
-        if len(candidates) > 1 or _bytes(candidates[0]) >= COUNTED_FROM:
+        if len(candidates) > 1 or _bytes(candidates[0]) + SPECIAL_TOKENS > MOST_TOKENS:
             self._count([row for row in candidates if row.tokens is None])
         batch = self._batch_of(candidates)
         self._put_back(set(candidates) - set(batch))

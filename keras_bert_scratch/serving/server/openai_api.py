@@ -61,7 +61,6 @@ class OpenAiApi:
                     "version": number,
                     "task": model.spec.task,
                     "columns": list(model.spec.columns),
-                    "list_columns": list(model.task.list_columns),
                     "labels": list(model.spec.labels),
                     "signatures": list(model.signatures),
                 }

@@ -16,25 +16,16 @@ from keras_bert_scratch.serving.server.request_error import bad_request
 BASE64 = "b64"
 
 
-def parsed(body: bytes) -> Any:
-    """What JSON says.
-
-    Raises:
-        RequestError: it is no JSON.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"the body is no JSON: {error}") from None
-
-
 def parsed_object(body: bytes) -> dict[str, Any]:
     """What JSON says, an object.
 
     Raises:
-        RequestError: it is something else.
+        RequestError: it is something else, or no JSON.
     """
-    found = parsed(body)
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"the body is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise bad_request("the body must be a JSON object")
     return found

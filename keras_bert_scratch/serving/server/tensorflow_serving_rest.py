@@ -19,7 +19,7 @@ from keras_bert_scratch.serving.server.model_metadata import signature_defs, ver
 from keras_bert_scratch.serving.server.request_error import bad_request
 from keras_bert_scratch.serving.server.served_model import ServedModel, Signature
 from keras_bert_scratch.serving.server.service import Service, check_names, signature_of
-from keras_bert_scratch.serving.server.tensor_json import array_of, parsed_object, readable
+from keras_bert_scratch.serving.server.tensor_json import BASE64, array_of, parsed_object, readable
 from keras_bert_scratch.serving.signatures import CLASSIFY, REGRESS, SIGNATURE
 
 PROTOCOL = "tensorflow-serving-rest"
@@ -143,7 +143,7 @@ def _columns_of_rows(signature: Signature, rows: Any) -> dict[str, list[Any]]:
         raise bad_request("'instances' must be a list of rows, at least one")
     if len(signature.inputs) == 1:  # the name may be left out
         (name,) = signature.inputs
-        rows = [row if isinstance(row, dict) and set(row) != {"b64"} else {name: row} for row in rows]
+        rows = [row if isinstance(row, dict) and set(row) != {BASE64} else {name: row} for row in rows]
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise bad_request(f"row {number} must be an object with {', '.join(signature.inputs)}")
@@ -152,7 +152,7 @@ def _columns_of_rows(signature: Signature, rows: Any) -> dict[str, list[Any]]:
 
 
 def _columns(signature: Signature, columns: Any) -> dict[str, Any]:
-    if len(signature.inputs) == 1 and not (isinstance(columns, dict) and set(columns) != {"b64"}):
+    if len(signature.inputs) == 1 and not (isinstance(columns, dict) and set(columns) != {BASE64}):
         (name,) = signature.inputs
         return {name: columns}
     if not isinstance(columns, dict):
