@@ -2,10 +2,11 @@
 
     python benchmarks/serving_load.py models/sentiment shared/data/glue/SST-2/dev.tsv [--minutes 10] [--engine litert]
 
-Clients ask at random about texts of up to 500 words, made of a table's; each answer is compared with the one that the
-same text got alone at the start. 1 of 100 requests is malformed, 1 of 100 too large: they must get 400 and 413. Each
-minute a copy of the model comes as the next version, and the version before is taken away. Prints answers, their
-milliseconds and the server's resident memory minute by minute. With `--preload libjemalloc.so.2` the server runs with
+Clients ask at random about texts of 1, 2, 3... 500 words, made of a table's (a model whose `max_length` is 512 reads
+them at 500 lengths); each answer is compared with the one that the same text got alone at the start. 1 of 100 requests
+is malformed, 1 of 100 too large: they must get 400 and 413. Each minute a copy of the model comes as the next version,
+and the version before is taken away. Prints answers, their milliseconds and the server's resident memory minute by
+minute. With `--preload libjemalloc.so.2` the server runs with
 another allocator (`apt-get install libjemalloc2`).
 """
 
@@ -185,11 +186,11 @@ async def _minute(port: int, texts: Sequence[str], clients: int, base: Path, min
 
 
 def _texts(table: Path) -> list[str]:
-    """500 texts, of 1 to 500 words, most of them short."""
+    """A text of each number of words from 1 to 500."""
     with table.open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
     words, rng = " ".join(row[0] for row in rows).split(), random.Random(1)
-    lengths = [max(1, int(500 * rng.random() ** 4)) for _ in range(500)]
+    lengths = range(1, 501)
     starts = [rng.randrange(len(words) - 500) for _ in lengths]
     return [" ".join(words[start : start + length]) for start, length in zip(starts, lengths, strict=True)]
 

@@ -49,8 +49,10 @@ def test_predict(there):
 
 
 def test_export_and_ask(there):
-    assert f"{there}/saved: SavedModel, classification" in run("export", f"{there}/tuned", "--out", f"{there}/saved")
-    assert run("predict", f"{there}/saved", "the sky") == run("predict", f"{there}/tuned", "the sky")
+    output = run("export", f"{there}/tuned", "--out", f"{there}/film", "--version", "next")
+    assert f"{there}/film/1: SavedModel, classification" in output
+    assert 'base_path: "/models/film"' in path_of(f"{there}/models.config").read_text()
+    assert run("predict", f"{there}/film/1", "the sky") == run("predict", f"{there}/tuned", "the sky")
 
 
 def test_convert(there):

@@ -77,6 +77,18 @@ def test_a_version_that_cannot_be_loaded_is_tried_again_when_it_changes(base, ca
     assert store.faults == {}
 
 
+def test_a_fault_is_forgotten_with_its_version(base):
+    store = ModelStore({"m": base}, load)
+    export(base / "2", "bad")
+    for _ in range(2):
+        store.refresh()
+    assert store.faults
+    shutil.rmtree(base / "2")
+    store.refresh()
+    assert store.faults == {}
+    assert served(store) == {1: "good"}
+
+
 def test_the_step_back_is_to_take_the_newer_version_away(base):
     export(base / "2", "better")
     store = ModelStore({"m": base}, load)

@@ -99,6 +99,7 @@ class ModelStore:
 
     def _refresh(self, name: str) -> None:
         served, found = self._versions[name], self._found(name)
+        self.faults = {key: text for key, text in self.faults.items() if key[0] != name or key[1] in found}
         available: dict[int, Version] = {}
         for number, path in found.items():
             files = _files(path)
