@@ -137,6 +137,10 @@ def quick_surroundings():
         yield
 
 
+# A tenth of the suite's time went into collecting garbage, most of it in graphs that are still in use.
+gc.set_threshold(100_000, 20, 50)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def little_to_collect():
     """Graphs that TensorFlow keeps for good are not gone through again by every later collection of garbage."""

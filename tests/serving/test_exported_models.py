@@ -197,11 +197,11 @@ def program(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("names", slow_but([FAST], [FAST, ONE_OF_EACH_TASK]), ids=["some", "all"])
-def test_no_python_is_needed(exported, answers, program, tmp_path, names):
+@pytest.mark.slow
+def test_no_python_is_needed(exported, answers, program, tmp_path):
     """Every signature of every task, in one process of the program, gives what Python gets."""
     folders = []
-    for name in names:
+    for name in ONE_OF_EACH_TASK:
         folders += [exported(name)[1], tmp_path / name]
         for signature, (batch, _) in answers(name).items():
             for folder in ("in", "out"):
@@ -214,7 +214,7 @@ def test_no_python_is_needed(exported, answers, program, tmp_path, names):
     environment = {"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"}
     run = subprocess.run([program, *libraries, "--", *folders], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    for name in names:
+    for name in ONE_OF_EACH_TASK:
         for signature, (_, expected) in answers(name).items():
             ours = {
                 file.name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(file.read_bytes()))
