@@ -19,11 +19,36 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
 from keras_bert_scratch.training import pretraining, resumable
 
+# Files whose tests share what takes long to make: one process runs them all.
+TOGETHER = {
+    **dict.fromkeys(
+        (
+            *("test_load.py", "test_open_inference.py", "test_openai_api.py", "test_page.py", "test_served_model.py"),
+            *("test_server.py", "test_tensorflow_serving_grpc.py", "test_tensorflow_serving_rest.py"),
+        ),
+        "served models",
+    ),
+    **dict.fromkeys(
+        ("test_interrupted_runs.py", "test_refused_runs.py", "test_run_directory.py", "test_runs.py"), "a finished run"
+    ),
+}
 # The files that take longest: they come first, so that no process waits at the end for the last of them.
 LONGEST = (
     *("test_demo.py", "test_notebooks.py", "test_distribution.py", "test_kills.py", "test_run.py"),
-    *("test_runs.py", "test_interrupted_runs.py"),
+    *TOGETHER,
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(Path(file).name, file)
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):

@@ -39,7 +39,7 @@ def test_the_weights_are_those_of_the_backbone(small, tokenizer, weights):
         assert not found["tokens"][row, count:].any()
 
 
-@pytest.mark.parametrize("name", slow_but(["ner"], ["ner", "qa", "fill-mask", "long texts"]))
+@pytest.mark.parametrize("name", slow_but(["long texts"], ["ner", "qa", "fill-mask", "long texts"]))
 def test_of_a_text_in_windows_it_is_the_first(small, tokenizer, name):
     """Also where the row before has several windows, or none."""
     tuned = fine_tuned(name, small, tokenizer)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fast_and_slow import slow_but
 from playwright.sync_api import sync_playwright
 from serving.served import running
 
@@ -33,7 +34,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
 def page(request, browser):
     """A phone's screen; what goes wrong in the page, and what it asks of other hosts, fails the test."""
     width = {"light": 390, "dark": 1100}[request.param]

@@ -40,17 +40,17 @@ def test_a_task_answers_by_another_engine_as_by_its_own(config, tokenizer, tmp_p
 
 
 @pytest.fixture(scope="module")
-def run(small, tokenizer, documents, tmp_path_factory, eager_functions) -> Path:
+def run(small, tokenizer, documents, tmp_path_factory) -> Path:
     texts = [sentence for document in documents for sentence in document if re.search("heron|otter", sentence)][:72]
     data = {"text": texts, "label": ["otter" if "otter" in text else "heron" for text in texts]}
     path = tmp_path_factory.mktemp("run") / "run"
-    with eager_functions():
-        fine_tuned_run(small, tokenizer, data, path, data, epochs=8)
+    fine_tuned_run(small, tokenizer, data, path, data, epochs=8)
     rows = zip(data["text"], data["label"], strict=True)
     (path.parent / "dev.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
     return path
 
 
+@pytest.mark.slow
 def test_the_export_compares_them(run):
     """By size, time and the task's own metric; in the card too."""
     names, dev = ",".join(VARIANTS), run.parent / "dev.tsv"

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import tensorflow as tf
 from keras_bert_scratch.tasks.data.decoding_loop import one_loop
@@ -21,6 +23,7 @@ print(ones(tf.constant(6)).numpy())
 """
 
 
+@pytest.mark.slow
 def test_a_single_thread_is_enough():
     """A step that waits for a thread while it holds the only one would never end, as on a machine of one core."""
     threads = {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
