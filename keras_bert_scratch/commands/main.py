@@ -7,6 +7,7 @@ import os
 import sys
 
 from keras_bert_scratch.commands import (
+    attend,
     convert,
     demo,
     distill,
@@ -41,6 +42,7 @@ VERBS = (
     serve,
     convert,
     inspect,
+    attend,
 )
 for module in VERBS:
     verb = getattr(module, module.__name__.rpartition(".")[2])

@@ -1,0 +1,113 @@
+"""AttentionMaps: who looks at whom in a text, in every layer and head, and what is computed from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.models.backbone import BertBackbone
+from keras_bert_scratch.text.packing import pack_segments, packed_lengths
+from keras_bert_scratch.text.tokenizer import BertTokenizer
+
+log = logging.getLogger(__name__)
+
+MOST_TOKENS = 64  # of a page that is quick to draw and easy to read
+FEWEST_TOKENS = 5  # a token of each of two texts, [CLS] and two [SEP]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AttentionMaps:
+    """The attention of one text, or of two that are read together.
+
+    Args:
+        tokens: tuple of str. The pieces, with `[CLS]` and `[SEP]`.
+        segments: tuple of int. 0 at the tokens of the first text, 1 at those of the second.
+        weights: float32 `(layers, heads, tokens, tokens)`. Rows look, columns are looked at; each row sums to 1.
+
+    Example:
+        >>> maps = AttentionMaps(("[CLS]", "[SEP]"), (0, 0), np.full((1, 2, 2, 2), 0.5, "float32"))
+        >>> maps.entropy.tolist()
+        [[1.0, 1.0]]
+    """
+
+    tokens: tuple[str, ...]
+    segments: tuple[int, ...]
+    weights: np.ndarray
+
+    @property
+    def averages(self) -> np.ndarray:
+        """The mean of a layer's heads, float32 `(layers, tokens, tokens)`."""
+        return self.weights.mean(axis=1)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """How widely a head looks, in bits, the mean over the tokens that look, float32 `(layers, heads)`.
+
+        0: at a single token; log2(tokens): at all alike (Clark et al. 2019, "What Does BERT Look At?", section 3.3).
+        """
+        logarithms = np.log2(self.weights, out=np.zeros_like(self.weights), where=self.weights > 0)
+        return -(self.weights * logarithms).sum(axis=-1).mean(axis=-1) + 0.0
+
+    @property
+    def rollout(self) -> np.ndarray:
+        """How much of each input token is in each vector after a layer, float32 `(layers, tokens, tokens)`.
+
+        The averages, half of them the connection around the layer, multiplied layer by layer (Abnar and Zuidema 2020,
+        "Quantifying Attention Flow in Transformers", section 3).
+        """
+        reached = np.eye(len(self.tokens), dtype=np.float32)
+        found = []
+        for average in self.averages:
+            reached = (0.5 * average + 0.5 * np.eye(len(average), dtype=np.float32)) @ reached
+            found.append(reached)
+        return np.stack(found)
+
+
+def attention_maps(
+    model: AnyPath | str, text: str, pair: str | None = None, max_length: int = MOST_TOKENS
+) -> AttentionMaps:
+    """The attention of any model's encoder to a text.
+
+    Args:
+        model: path. Of a run or a model in any known format, with its vocabulary.
+        text: str. UTF-8.
+        pair: str or None, default None. The second text, of a question the passage.
+        max_length: int, default 64. Tokens at most; what is longer is cut, and logged.
+
+    Raises:
+        UserError: there is no model, or it does not take such texts.
+
+    Source: Vaswani et al. 2017, section 3.2.1: softmax(Q K^T / sqrt(d)).
+    """
+    folder = path_of(model)
+    if (folder / "saved_model.pb").exists() and (folder / TASK_FILE).exists():
+        raise UserError(f"{folder}: is a SavedModel; give the run or model that it was exported from")
+    tokenizer = BertTokenizer.load(model)
+    backbone = BertBackbone.from_pretrained(model, dtype="float32")
+    backbone.config.check_length(max_length)
+    backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
+    if pair is not None:
+        backbone.config.check_pairs()
+    if max_length < FEWEST_TOKENS:
+        raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
+    if not text.strip():
+        raise UserError("`text`: is empty; give a sentence")
+    first = tokenizer.tokenize([text])
+    second = None if pair is None else tokenizer.tokenize([pair])
+    count = int(packed_lengths(first, second)[0])
+    if count > max_length:
+        log.warning("the text has %d tokens; the first %d are shown", count, max_length)
+    inputs = pack_segments(first, second, min(count, max_length), tokenizer.vocabulary)
+    weights = backbone.look_inside(inputs)["attention_weights"]
+    tokens = tokenizer.vocabulary.tokens
+    return AttentionMaps(
+        tuple(tokens[token] for token in inputs["token_ids"][0].numpy()),
+        tuple(inputs["segment_ids"][0].numpy().tolist()),
+        tf.concat(weights, axis=0).numpy(),
+    )

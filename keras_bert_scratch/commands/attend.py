@@ -1,0 +1,40 @@
+"""`keras-bert attend`: show who looks at whom in a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import path_of
+
+EXAMPLE = 'keras-bert attend demo/pretrained "The film is a joy from start to end." --out attention.html'
+TITLE_LENGTH = 60  # characters of the text
+
+
+def attend(
+    model: Annotated[Path, typer.Argument(help="A run or model, ours or another's, with its vocabulary.")],
+    text: Annotated[str, typer.Argument(help="The text.")],
+    out: Annotated[Path, typer.Option(help="The .html to write; a .png of the same name comes beside it.")],
+    pair: Annotated[str | None, typer.Option(help="A second text that is read with it.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens to show at most.")] = 64,
+) -> None:
+    """Write a page and a picture of the attention to a text, in all layers and heads."""
+    from keras_bert_scratch import atomic
+    from keras_bert_scratch.attention.maps import attention_maps
+    from keras_bert_scratch.attention.page import write_page
+    from keras_bert_scratch.attention.picture import draw_attention
+
+    page = path_of(out)
+    if page.suffix.lower() != ".html":
+        raise UserError(f"`out`: is a page, so give it a name that ends in .html, not {page.name!r}")
+    picture = page.with_suffix(".png")
+    for file in (page, picture):
+        atomic.check_is_free(file)
+    maps = attention_maps(model, text, pair, length)
+    write_page(maps, str(model), page)
+    shown = text if len(text) <= TITLE_LENGTH else f"{text[:TITLE_LENGTH].rstrip()}…"
+    draw_attention(maps, f"{model}: {shown}", picture)
+    print(f"{page}: written, and {picture.name}")

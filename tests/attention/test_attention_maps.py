@@ -1,0 +1,82 @@
+"""What attention maps say, by the formulas of the papers."""
+
+import math
+
+import numpy as np
+import pytest
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.attention.maps import AttentionMaps, attention_maps
+
+
+@pytest.fixture(scope="module")
+def model(config, tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "model"
+    kbs.BertPretrainer(kbs.BertBackbone(config.replace(initializer_range=1.0))).save_pretrained(folder, tokenizer)
+    return folder
+
+
+def maps_of(*layers):
+    """Of weights `(heads, tokens, tokens)` by layer."""
+    weights = np.array(layers, "float32")
+    return AttentionMaps(("a",) * weights.shape[-1], (0,) * weights.shape[-1], weights)
+
+
+def test_entropy_is_that_of_the_formula():
+    sure, even, between = [[1, 0], [0, 1]], [[0.5, 0.5]] * 2, [[0.25, 0.75], [1, 0]]
+    expected = -(0.25 * math.log2(0.25) + 0.75 * math.log2(0.75)) / 2
+    np.testing.assert_allclose(maps_of([sure, even, between]).entropy, [[0, 1, expected]], rtol=1e-6)
+
+
+def test_rollout_multiplies_layer_by_layer():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(5), (3, 2, 5)).astype("float32")
+    maps = maps_of(*weights)
+    mixed = [0.5 * layer.mean(0) + 0.5 * np.eye(5) for layer in weights.astype("float64")]
+    np.testing.assert_allclose(maps.rollout[0], mixed[0], atol=1e-6)
+    np.testing.assert_allclose(maps.rollout[2], mixed[2] @ mixed[1] @ mixed[0], atol=1e-6)
+    np.testing.assert_allclose(maps.rollout.sum(-1), 1, atol=1e-6)
+
+
+def test_a_pair_is_one_sequence(model):
+    """Weights by hand, from the layer's own weights."""
+    maps = attention_maps(model, "The heron sleeps.", "An otter wakes.")
+    assert maps.tokens[0] == "[CLS]"
+    assert [at for at, token in enumerate(maps.tokens) if token == "[SEP]"] == [
+        maps.segments.index(1) - 1,
+        len(maps.tokens) - 1,
+    ]
+    backbone, tokenizer = kbs.BertBackbone.from_pretrained(model), kbs.BertTokenizer.load(model)
+    ids = np.array([[tokenizer.vocabulary.tokens.index(token) for token in maps.tokens]])
+    inputs = {"token_ids": ids, "segment_ids": np.array([maps.segments]), "padding_mask": np.ones_like(ids)}
+    x = np.array(backbone.encode_layers(inputs)[1])[0]  # what the second block gets
+    attention = backbone.encoder_blocks[1].attention
+    for head in range(2):
+        part = slice(8 * head, 8 * head + 8)
+        query, key = (
+            (x @ np.array(layer.kernel) + np.array(layer.bias))[:, part] for layer in (attention.query, attention.key)
+        )
+        expected = np.exp(query @ key.T / math.sqrt(8))
+        np.testing.assert_allclose(maps.weights[1, head], expected / expected.sum(-1, keepdims=True), atol=1e-5)
+
+
+def test_what_is_too_long_is_cut_and_said(model, caplog):
+    maps = attention_maps(model, "The heron sleeps. " * 40, max_length=16)
+    assert len(maps.tokens) == 16
+    assert maps.tokens[-1] == "[SEP]"
+    assert "the first 16 are shown" in caplog.text
+
+
+def test_what_cannot_be_is_said(model, tmp_path):
+    with pytest.raises(kbs.UserError, match="`text`: is empty"):
+        attention_maps(model, " ")
+    with pytest.raises(kbs.UserError, match="`max_length`: 65 tokens are more than the 64 positions"):
+        attention_maps(model, "a", max_length=65)
+    with pytest.raises(kbs.UserError, match="`max_length`: must be at least 5, not 0"):
+        attention_maps(model, "a", max_length=0)
+    with pytest.raises(kbs.UserError, match="none"):
+        attention_maps(tmp_path / "none", "a")
+    (tmp_path / "saved_model.pb").touch()
+    (tmp_path / "task.json").touch()
+    with pytest.raises(kbs.UserError, match="is a SavedModel; give the run or model that it was exported from"):
+        attention_maps(tmp_path, "a")
