@@ -8,9 +8,9 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.checkpoints.checkpoint import check_is_no_export
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -61,10 +61,10 @@ class AttentionMaps:
         The averages, half of them the connection around the layer, multiplied layer by layer (Abnar and Zuidema 2020,
         "Quantifying Attention Flow in Transformers", section 3).
         """
-        reached = np.eye(len(self.tokens), dtype=np.float32)
+        reached = identity = np.eye(len(self.tokens), dtype=np.float32)
         found = []
         for average in self.averages:
-            reached = (0.5 * average + 0.5 * np.eye(len(average), dtype=np.float32)) @ reached
+            reached = 0.5 * (average + identity) @ reached
             found.append(reached)
         return np.stack(found)
 
@@ -85,19 +85,17 @@ def attention_maps(
 
     Source: Vaswani et al. 2017, section 3.2.1: softmax(Q K^T / sqrt(d)).
     """
-    folder = path_of(model)
-    if (folder / "saved_model.pb").exists() and (folder / TASK_FILE).exists():
-        raise UserError(f"{folder}: is a SavedModel; give the run or model that it was exported from")
+    if max_length < FEWEST_TOKENS:
+        raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
+    if not text.strip():
+        raise UserError("`text`: is empty; give a sentence")
+    check_is_no_export(model)
     tokenizer = BertTokenizer.load(model)
     backbone = BertBackbone.from_pretrained(model, dtype="float32")
     backbone.config.check_length(max_length)
     backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
     if pair is not None:
         backbone.config.check_pairs()
-    if max_length < FEWEST_TOKENS:
-        raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
-    if not text.strip():
-        raise UserError("`text`: is empty; give a sentence")
     first = tokenizer.tokenize([text])
     second = None if pair is None else tokenizer.tokenize([pair])
     count = int(packed_lengths(first, second)[0])

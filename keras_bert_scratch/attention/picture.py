@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras_bert_scratch import atomic
 from keras_bert_scratch.attention.maps import AttentionMaps
 from keras_bert_scratch.filesystem import AnyPath
-
-DOTS_PER_INCH = 120
-PLAIN = {"parse_math": False}  # a text may have a dollar
+from keras_bert_scratch.tasks.pictures import DOTS_PER_INCH, PLAIN
 
 
 def draw_attention(maps: AttentionMaps, title: str, picture: AnyPath | str) -> None:
@@ -21,6 +21,12 @@ def draw_attention(maps: AttentionMaps, title: str, picture: AnyPath | str) -> N
     Raises:
         UserError: something is there, or the disk refuses it.
     """
+    with atomic.write(picture) as temporary:
+        figure_of(maps, title).savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+
+
+def figure_of(maps: AttentionMaps, title: str) -> Any:
+    """The same as matplotlib's figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -40,5 +46,4 @@ def draw_attention(maps: AttentionMaps, title: str, picture: AnyPath | str) -> N
     figure.supxlabel("head", fontsize=9)
     figure.supylabel("layer", fontsize=9)
     figure.suptitle(title, fontsize=9, **PLAIN)
-    with atomic.write(picture) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+    return figure

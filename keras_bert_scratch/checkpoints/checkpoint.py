@@ -12,6 +12,7 @@ import numpy as np
 from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS, Shape, model_shapes
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
@@ -19,6 +20,13 @@ TASK_FILE = "task.json"  # what a model was fine-tuned for, beside it in whateve
 
 # What a text classifier's outputs can be, in Hugging Face's words.
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def check_is_no_export(directory: AnyPath | str) -> None:
+    """Raises `UserError` for a SavedModel of `keras-bert export`, whose weights are in a graph."""
+    folder = path_of(directory)
+    if (folder / "saved_model.pb").exists() and (folder / TASK_FILE).exists():
+        raise UserError(f"{folder}: is a SavedModel; give the run or model that it was exported from")
 
 
 class Converted(Mapping[str, np.ndarray]):

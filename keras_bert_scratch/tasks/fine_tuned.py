@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.checkpoints.checkpoint import check_is_no_export
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.objectives import by_objective
 from keras_bert_scratch.tasks.data.columns import as_tensors, in_order
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
@@ -116,8 +116,7 @@ class FineTuned(Predictor):
             UserError: there is no model with a head for the task, or it is damaged.
         """
         spec = Spec.load(directory, task).asked(asking or {})
-        if (path_of(directory) / "saved_model.pb").exists() and (path_of(directory) / TASK_FILE).exists():
-            raise UserError(f"{path_of(directory)}: is a SavedModel; give the run or model that it was exported from")
+        check_is_no_export(directory)
         task, policy = get_task(spec.task), dtype_policy_of(directory, dtype)
         model = task.model_class.from_pretrained(directory, dtype=policy, **task.model_arguments(spec))
         return cls(model, BertTokenizer.load(directory), spec)

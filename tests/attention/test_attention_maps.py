@@ -7,6 +7,7 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.attention.maps import AttentionMaps, attention_maps
+from keras_bert_scratch.attention.picture import figure_of
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,13 @@ def test_a_pair_is_one_sequence(model):
         )
         expected = np.exp(query @ key.T / math.sqrt(8))
         np.testing.assert_allclose(maps.weights[1, head], expected / expected.sum(-1, keepdims=True), atol=1e-5)
+
+
+def test_the_picture_has_a_matrix_for_each_head():
+    weights = np.random.default_rng(0).dirichlet(np.ones(5), (3, 2, 5))
+    figure = figure_of(maps_of(*weights), "a text with $ and $")
+    drawn = [axes.images[0].get_array() for axes in figure.axes]
+    np.testing.assert_allclose(np.square(drawn), weights.reshape(6, 5, 5), atol=1e-6)
 
 
 def test_what_is_too_long_is_cut_and_said(model, caplog):

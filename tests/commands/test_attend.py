@@ -1,14 +1,13 @@
 """`keras-bert attend`: the page in a real browser without its window, and the picture."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from commands.calls import keras_bert, refused
 from fast_and_slow import slow_but
+from headless_browser import chromium, watched_page
 from matplotlib.image import imread
-from playwright.sync_api import sync_playwright
 
 import keras_bert_scratch as kbs
 
@@ -36,25 +35,15 @@ def written(model, tmp_path_factory) -> Path:
 
 @pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
 def page(request, written):
-    """A phone's screen in light, a wide one in dark; what goes wrong in the page fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs a Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        width = {"light": 390, "dark": 1100}[request.param]
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=request.param)
-        faults, asked = [], []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: asked.append(request.url))
+    """What goes wrong in the page, and what it asks of any host, fails the test."""
+    with chromium() as browser:
+        page, seen = watched_page(browser, request.param)
         page.goto(written.as_uri())
         yield page
         if PICTURES:
             page.screenshot(path=str(Path(PICTURES) / f"attend-{request.param}.png"), full_page=True)
-        browser.close()
-    assert not faults
-    assert all(url.startswith(("file:", "data:")) for url in asked)
+    assert not seen.faults
+    assert all(url.startswith(("file:", "data:")) for url in seen.asked)
 
 
 def test_the_page_can_be_walked_through_by_keyboard(page, model):
@@ -86,10 +75,8 @@ def test_the_page_can_be_walked_through_by_keyboard(page, model):
     assert lines == pytest.approx(tokens, abs=1)  # each line ends at its tokens
 
 
-def test_the_picture_has_a_matrix_for_each_head(written):
-    picture = imread(written.with_suffix(".png"))
-    assert picture.shape[0] > 200
-    assert picture.std() > 0.05
+def test_the_picture_is_there(written):
+    assert imread(written.with_suffix(".png")).std() > 0.05
 
 
 def test_refused(model, written):
@@ -99,5 +86,5 @@ def test_refused(model, written):
     refused(
         "attend", model, "a", "--out", "page.html", "--length", "65", saying="65 tokens are more than the 64 positions"
     )
-    refused("attend", "none", "a", "--out", "page.html", saying="none")
+    refused("attend", "none", "a", "--out", "page.html", saying="none: no such folder; check the path")
     assert not Path("page.html").exists()

@@ -1,12 +1,11 @@
 """The page that tries a model, in a real browser without its window."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from fast_and_slow import slow_but
-from playwright.sync_api import sync_playwright
+from headless_browser import chromium, watched_page
 from serving.served import running
 
 # Where to leave pictures of each task for people to look at; nowhere by default.
@@ -25,24 +24,14 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs a Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
 def page(request, browser):
     """A phone's screen; what goes wrong in the page, and what it asks of other hosts, fails the test."""
-    width = {"light": 390, "dark": 1100}[request.param]
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=request.param)
-    page.faults, page.hosts = [], set()
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda asked: page.hosts.add(asked.url.split("/")[2]))
+    page, page.seen = watched_page(browser, request.param)
     yield page
     page.close()
 
@@ -65,8 +54,8 @@ def test_every_model_can_be_tried_by_keyboard(server, page):
         assert page.evaluate("document.activeElement.id") == "answer"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name  # no scrolling sideways
         picture(page, name)
-    assert page.faults == []
-    assert page.hosts == {server.http.split("/")[2]}
+    assert page.seen.faults == []
+    assert {url.split("/")[2] for url in page.seen.asked} == {server.http.split("/")[2]}
 
 
 def test_marks_stand_where_the_server_says(server, page):
