@@ -1,12 +1,16 @@
 """What attention maps say, by the formulas of the papers."""
 
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.attention.maps import AttentionMaps, attention_maps
+from keras_bert_scratch.attention.page import write_page
 from keras_bert_scratch.attention.picture import figure_of
 
 
@@ -66,6 +70,13 @@ def test_the_picture_has_a_matrix_for_each_head():
     figure = figure_of(maps_of(*weights), "a text with $ and $")
     drawn = [axes.images[0].get_array() for axes in figure.axes]
     np.testing.assert_allclose(np.square(drawn), weights.reshape(6, 5, 5), atol=1e-6)
+
+
+def test_what_a_page_shows_cannot_end_its_data():
+    write_page(maps_of([[[1.0]]]), "</script><b>", "page.html")
+    text = Path("page.html").read_text(encoding="utf-8")
+    (data,) = re.findall('<script id="data" type="application/json">(.*?)</script>', text)
+    assert json.loads(data)["model"] == "</script><b>"
 
 
 def test_what_is_too_long_is_cut_and_said(model, caplog):
