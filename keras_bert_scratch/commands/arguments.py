@@ -91,6 +91,9 @@ Pairs = Annotated[
 ShortSeqProb = Annotated[float, typer.Option(help="How often an example aims at a random shorter length.")]
 Masking = Annotated[str, typer.Option(help="Units that are hidden: tokens, words (whole), ngrams (1-3 words).")]
 MaskedFraction = Annotated[float, typer.Option(help="Fraction of a row's tokens to hide.")]
+Replacements = Annotated[
+    str, typer.Option(help="Per cent of the hidden tokens that become [MASK] / a random token / stay.")
+]
 MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default that fraction.")]
 Strategy = Annotated[str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")]
 Workers = Annotated[str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")]
@@ -108,6 +111,14 @@ def seconds_of(duration: str, argument: str) -> float:
     if not match:
         raise UserError(f"`{argument}`: {duration!r} is no duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def replacements_of(percentages: str) -> tuple[float, ...]:
+    """`"80/10/10"` as probabilities."""
+    try:
+        return tuple(float(one) / 100 for one in percentages.split("/"))
+    except ValueError:
+        raise UserError(f"`replacements`: {percentages!r} is not readable; write three numbers, as 80/10/10") from None
 
 
 def listed(names: str) -> list[str]:

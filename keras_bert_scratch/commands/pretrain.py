@@ -21,6 +21,7 @@ from keras_bert_scratch.commands.arguments import (
     OnNonfinite,
     Out,
     Remat,
+    Replacements,
     SaveEvery,
     Seed,
     ShortSeqProb,
@@ -30,6 +31,7 @@ from keras_bert_scratch.commands.arguments import (
     Warmup,
     Workers,
     listed,
+    replacements_of,
     seconds_of,
 )
 from keras_bert_scratch.errors import UserError
@@ -94,6 +96,7 @@ def pretrain(
     short_seq_prob: ShortSeqProb = 0.1,
     masking: Masking = "tokens",
     masked_fraction: MaskedFraction = 0.15,
+    replacements: Replacements = "80/10/10",
     max_predictions: MaxPredictions = None,
     static_masks: Annotated[
         bool, typer.Option("--static-masks", help="The same masks for an example in every epoch.")
@@ -126,7 +129,7 @@ def pretrain(
     if init and preset:
         raise UserError("`init`, `preset`: give one of them, weights to go on from or a size")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
-    masks = MaskingRule(masked_fraction, masking, max_predictions)
+    masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
     pairs = pairs or ("next" if objective == "masked" else "none")
     objective = LEFT_TO_RIGHT if objective == "causal" else objective
     rules = ExampleRules(pairs, short_seq_prob, masks, static_masks, packing, objective)

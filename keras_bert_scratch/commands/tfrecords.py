@@ -17,10 +17,12 @@ from keras_bert_scratch.commands.arguments import (
     Masking,
     MaxPredictions,
     Pairs,
+    Replacements,
     Seed,
     Sentences,
     ShortSeqProb,
     TextField,
+    replacements_of,
 )
 
 FORMATS = ("documents", "google")
@@ -61,6 +63,7 @@ def tfrecords(
     short_seq_prob: ShortSeqProb = 0.1,
     masking: Masking = "tokens",
     masked_fraction: MaskedFraction = 0.15,
+    replacements: Replacements = "80/10/10",
     max_predictions: MaxPredictions = None,
 ) -> None:
     """Tokenise text into TFRecord shards with a manifest."""
@@ -91,7 +94,8 @@ def tfrecords(
         elif format == "documents":
             manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:
-            rules = ExampleRules(pairs, short_seq_prob, MaskingRule(masked_fraction, masking, max_predictions))
+            masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
+            rules = ExampleRules(pairs, short_seq_prob, masks)
             manifest = build_google_examples(
                 corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
             )

@@ -138,7 +138,7 @@ def pretrain(
         "records": records.fingerprint,
         "vocabulary": records.tokenizer.vocabulary.sha256,
         "held_out": held_out.fingerprint if held_out else None,
-        "rules": dataclasses.asdict(rules),
+        "rules": rules.to_dict(),
         "config": config.to_dict(),
         "batch_size": batch_size,
         "max_length": max_length,

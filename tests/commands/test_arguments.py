@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from keras_bert_scratch.commands.app import ends_well
-from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, seconds_of
+from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, replacements_of, seconds_of
 from keras_bert_scratch.commands.main import app
 from keras_bert_scratch.errors import UserError
 
@@ -15,6 +15,13 @@ COMMANDS = typer.main.get_command(app).commands
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2m ", 120)])
 def test_durations(text, seconds):
     assert seconds_of(text, "budget") == seconds
+
+
+def test_replacements():
+    assert replacements_of("80/10/10") == (0.8, 0.1, 0.1)
+    assert replacements_of("100/0/0") == (1.0, 0.0, 0.0)
+    with pytest.raises(UserError, match="`replacements`: 'all' is not readable; write three numbers, as 80/10/10"):
+        replacements_of("all")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_next_sentences_have_the_majority_beside_them(finished, records):
 
 @pytest.mark.slow
 def test_evaluation_knows_packing_masks_and_dtype(records, small):
-    masks = kbs.MaskingRule(fraction=0.2, unit="words")
+    masks = kbs.MaskingRule(fraction=0.2, unit="words", replacements=(1, 0, 0))
     rules = kbs.ExampleRules(pairs="order", masking=masks, packing=True)
     run = run_it(
         records,

@@ -6,7 +6,6 @@ The examples of a shard are those of its first plans, as `PretrainingRecords` ma
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
@@ -85,7 +84,7 @@ def write_google_examples(
         "max_predictions": rules.masking.num_predictions(max_length),
         "dupe_factor": dupe_factor,
         "seed": seed,
-        "rules": dataclasses.asdict(rules),
+        "rules": rules.to_dict(),
     }
     num_shards = len(documents.shards)
     names = [f"examples-{number:05d}-of-{num_shards:05d}.tfrecord" for number in range(num_shards)]

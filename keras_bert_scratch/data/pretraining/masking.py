@@ -16,7 +16,7 @@ from keras_bert_scratch.data.pretraining.masked_units import LONGEST_RUN, choose
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
-MASKED, RANDOM = 0.8, 0.1  # probability that a chosen token becomes [MASK], or a random token; else it stays
+REPLACEMENTS = (0.8, 0.1, 0.1)  # probability that a chosen token becomes [MASK], or a random token, or stays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,8 @@ class MaskingRule:
             n words with a probability proportional to 1/n (Lan et al. 2020, section 4.2, after Joshi et al. 2020). A
             run ends early at `[SEP]`, at a chosen word and at the row's limit.
         max_predictions: int, default None. At most so many tokens of a row are chosen; None sets no further limit.
+        replacements: three floats, default `(0.8, 0.1, 0.1)`. Probabilities that a chosen token becomes `[MASK]`, or a
+            random token, or stays as it is (section 3.1; appendix C.2 compares others).
 
     Raises:
         UserError: a value is out of its range.
@@ -42,14 +44,23 @@ class MaskingRule:
     fraction: float = 0.15
     unit: str = "tokens"
     max_predictions: int | None = None
+    replacements: tuple[float, float, float] = REPLACEMENTS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "replacements", tuple(self.replacements))  # a list, where it was read from a file
         if not 0 < self.fraction < 1:
             raise UserError(f"`fraction`: must be more than 0 and less than 1, not {self.fraction}")
         if self.unit not in LONGEST_RUN:
             raise UserError(f"`unit`: {self.unit!r} is unknown; choose one of {', '.join(LONGEST_RUN)}")
         if self.max_predictions is not None and self.max_predictions < 1:
             raise UserError(f"`max_predictions`: must be at least 1, not {self.max_predictions}")
+        if len(self.replacements) != 3 or not all(0 <= one <= 1 for one in self.replacements):
+            raise UserError(
+                f"`replacements`: three probabilities, of [MASK], a random token and the token itself, not "
+                f"{self.replacements}"
+            )
+        if not math.isclose(total := sum(self.replacements), 1):
+            raise UserError(f"`replacements`: the probabilities must add up to 1, not to {total:g}")
 
     def num_predictions(self, length: int) -> int:
         """The most predictions that a row of `length` tokens can have: the width of `mask_positions`."""
@@ -86,8 +97,9 @@ def mask_tokens(
 
     replacement = rng.uniform(keys[rows], "fate", positions)
     random_ids = rng.randint(len(vocabulary), keys[rows], "random token", positions)
-    new_ids = np.where(replacement < MASKED + RANDOM, random_ids, original_ids)
-    new_ids = np.where(replacement < MASKED, vocabulary.mask_id, new_ids)
+    becomes_mask, becomes_random, _ = rule.replacements
+    new_ids = np.where(replacement < becomes_mask + becomes_random, random_ids, original_ids)
+    new_ids = np.where(replacement < becomes_mask, vocabulary.mask_id, new_ids)
 
     is_prediction = np.arange(rule.num_predictions(token_ids.shape[1])) < chosen.sum(axis=1)[:, None]
     masked = {"token_ids": token_ids.astype(np.int32), "mask_weights": is_prediction.astype(np.float32)}

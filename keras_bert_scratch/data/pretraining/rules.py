@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_bert_scratch.config import LEFT_TO_RIGHT, RIGHT_TO_LEFT
-from keras_bert_scratch.data.pretraining.masking import MaskingRule
+from keras_bert_scratch.data.pretraining.masking import REPLACEMENTS, MaskingRule
 from keras_bert_scratch.errors import UserError
 
 PAIRS = ("next", "order", "none")
@@ -52,13 +52,20 @@ class ExampleRules:
         if not 0 <= self.short_seq_prob <= 1:
             raise UserError(f"`short_seq_prob`: is a probability, from 0 to 1, not {self.short_seq_prob}")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as a run or a manifest stores them; replacements only if they are not BERT's own."""
+        values = dataclasses.asdict(self)
+        if self.masking.replacements == REPLACEMENTS:  # as in runs that were made when there were no others
+            del values["masking"]["replacements"]
+        return values
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExampleRules:
-        """The rules that `dataclasses.asdict` gave, as a run or a manifest stores them.
+        """The rules that `to_dict` gave.
 
         Example:
             >>> rules = ExampleRules(pairs="order", masking=MaskingRule(unit="words"))
-            >>> ExampleRules.from_dict(dataclasses.asdict(rules)) == rules
+            >>> ExampleRules.from_dict(rules.to_dict()) == rules
             True
         """
         masking = dict(values["masking"])

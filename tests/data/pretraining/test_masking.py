@@ -103,6 +103,9 @@ def test_a_row_without_words_is_left_alone(unit, row):
         ({"fraction": math.nan}, r"`fraction`: .* not nan"),
         ({"unit": "letters"}, r"`unit`: 'letters' is unknown; choose one of tokens, words, ngrams"),
         ({"max_predictions": 0}, r"`max_predictions`: must be at least 1, not 0"),
+        ({"replacements": (0.8, 0.1)}, r"`replacements`: three probabilities, .* not \(0.8, 0.1\)"),
+        ({"replacements": (1.2, -0.2, 0.0)}, r"`replacements`: three probabilities, .* not \(1.2, -0.2, 0.0\)"),
+        ({"replacements": (0.8, 0.1, 0.0)}, r"`replacements`: the probabilities must add up to 1, not to 0.9"),
     ],
 )
 def test_a_rule_out_of_range_is_refused(values, message):
@@ -147,6 +150,21 @@ def test_eighty_ten_ten(many_rows, vocabulary, unit):
     # Every token of the vocabulary comes up as a replacement, none far more often than the others.
     often = np.bincount(replaced, minlength=words)
     assert often.max() < len(replaced) / words + 6 * np.sqrt(len(replaced) / words) + 2
+
+
+@pytest.mark.parametrize("replacements", [(1, 0, 0), (0, 0, 1), (0, 1, 0), (0.8, 0, 0.2), (0.5, 0.25, 0.25)])
+def test_other_replacements(many_rows, vocabulary, replacements):
+    """Those of the paper's appendix C.2, and one more; which tokens are chosen stays the same."""
+    ids, _ = many_rows
+    result = masked(many_rows, vocabulary, MaskingRule(replacements=replacements))
+    rows, counts = np.nonzero(result["mask_weights"])
+    positions = result["mask_positions"][rows, counts]
+    saw, original = result["token_ids"][rows, positions], ids[rows, positions]
+    becomes_mask, becomes_random, stays = replacements
+    by_chance = becomes_random / len(vocabulary)  # a random token is [MASK], or the same one
+    assert near((saw == vocabulary.mask_id).sum(), len(saw), becomes_mask + by_chance)
+    assert near((saw == original).sum(), len(saw), stays + by_chance)
+    np.testing.assert_array_equal(result["mask_positions"], masked(many_rows, vocabulary)["mask_positions"])
 
 
 def test_the_replacement_is_drawn_for_every_token():
