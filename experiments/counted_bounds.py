@@ -1,6 +1,6 @@
 """What counting reaches on masked words: the losses beside which a small pretraining's loss can be read.
 
-    python benchmarks/masked_word_bounds.py TEXT VOCAB [--positions 5000]
+    python experiments/counted_bounds.py TEXT VOCAB [--positions 5000]
 
 TEXT is a folder with `train/` and `held_out/`, as `keras-bert demo` leaves in `demo/text`. Three predictors of a hidden
 token are counted on the one and measured on the other: its frequency; the token on its left; both neighbours, as a
@@ -30,7 +30,19 @@ def main(
     positions: Annotated[int, typer.Option(help="Hidden tokens to measure on.")] = 5000,
 ) -> None:
     """Prints a row for each predictor."""
-    tokenizer = kbs.BertTokenizer(vocab)
+    print("| counted | loss | right |\n|---|---:|---:|")
+    for name, (loss, right_fraction) in bounds(text, kbs.BertTokenizer(vocab), positions).items():
+        print(f"| {name} | {loss:.2f} | {right_fraction:.1%} |")
+
+
+def bounds(text: Path, tokenizer: kbs.BertTokenizer, positions: int) -> dict[str, tuple[float, float]]:
+    """Of each predictor the mean loss of hidden tokens, and the fraction whose likeliest token is right.
+
+    Args:
+        text: Path. Folder with `train/` and `held_out/`.
+        tokenizer: BertTokenizer.
+        positions: int. Hidden tokens to measure on.
+    """
     train, held_out = (_tokens(text / part, tokenizer) for part in ("train", "held_out"))
     size = len(tokenizer.vocabulary)
     frequency = (np.bincount(train, minlength=size) + 1) / (len(train) + size)
@@ -41,15 +53,12 @@ def main(
     words = np.flatnonzero(held_out != tokenizer.vocabulary.sep_id)
     chosen = np.random.default_rng(0).choice(words, min(positions, len(words)), replace=False)
     left, hidden, right = held_out[chosen - 1], held_out[chosen], held_out[chosen + 1]
-    rows = [("frequency", -np.log(frequency[hidden]).mean(), (hidden == frequency.argmax()).mean())]
-    for name, neighbours in (("left neighbour", False), ("both neighbours", True)):
-        measured = [
-            _losses(pairs, occurrences, frequency, weight, left, hidden, right, neighbours) for weight in WEIGHTS
-        ]
-        rows.append((name, *min(measured)))
-    print("| counted | loss | right |\n|---|---:|---:|")
-    for name, loss, right_fraction in rows:
-        print(f"| {name} | {loss:.2f} | {right_fraction:.1%} |")
+    found = {"frequency": (float(-np.log(frequency[hidden]).mean()), float((hidden == frequency.argmax()).mean()))}
+    for name, both in (("left neighbour", False), ("both neighbours", True)):
+        found[name] = min(
+            _losses(pairs, occurrences, frequency, weight, left, hidden, right, both) for weight in WEIGHTS
+        )
+    return found
 
 
 def _tokens(folder: Path, tokenizer: kbs.BertTokenizer) -> np.ndarray:

@@ -1,0 +1,132 @@
+"""Why bidirectional? Table 5 of Devlin et al. 2019 (section 5.1) at the size of a laptop.
+
+    python experiments/bidirectional.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
+
+Claim: without next sentences BERT gets a little worse, from left to right alone much worse, most on tasks whose
+answers need both sides of a word; a BiLSTM on top does not make good for it, and joining two one-way models at the top,
+as ELMo does, costs twice as much and is still behind.
+
+Rows: BERT (masked words, next sentences); no NSP (masked words alone); left to right, no NSP; the same with a BiLSTM
+that is new at fine-tuning; left to right and right to left, joined. All see the same text for the same number of steps,
+and are fine-tuned in the same way: SST-2, WNUT-17, SQuAD. Hidden words: a word in the middle of each of 10,000 held-out
+rows of 64 tokens is to be found; the joined model multiplies what both networks say.
+
+Cost at scale laptop: RESULTS.md. Expect the large differences; that of NSP is small in the paper, too, and needs more
+pretraining. `--scale paper` has the paper's sizes, and wants its text.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import typer
+from corpus import Corpus, prepare
+from downstream import SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from encoders import pretrained
+from hidden_words import found, joined, said_by, words_of
+from lstm import WithBiLSTM
+from scales import Scale, scale_of
+from study import Claim, Column, Study
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
+from keras_bert_scratch.checkpoints.joining import join
+from keras_bert_scratch.commands.main import ends_well
+
+TASKS = (SST2, WNUT, SQUAD)
+RULES = {
+    "bert": kbs.ExampleRules(packing=True),
+    "no-nsp": kbs.ExampleRules("none", packing=True),
+    "left": kbs.ExampleRules("none", packing=True, objective="left-to-right"),
+    "right": kbs.ExampleRules("none", packing=True, objective="right-to-left"),
+}
+BERT, NO_NSP, LEFT, LSTM, JOINED = "BERT", "no NSP", "left to right, no NSP", "the same + BiLSTM", "two one-way, joined"
+START = {BERT: "bert", NO_NSP: "no-nsp", LEFT: "left", LSTM: "left", JOINED: "joined"}
+
+
+def claims(tasks: list[Downstream]) -> list[Claim]:
+    """The paper's, for what is measured."""
+    hidden = [
+        Claim(NO_NSP, LEFT, "hidden", "hidden words: both sides are better than the left one"),
+        Claim(NO_NSP, JOINED, "hidden", "hidden words: both sides at once are better than apart, joined"),
+    ]
+    of_tasks = [
+        (BERT, NO_NSP, "NSP helps"),
+        (NO_NSP, LEFT, "both sides are better than the left one"),
+        (NO_NSP, LSTM, "a BiLSTM does not make good for it"),
+        (LSTM, LEFT, "a BiLSTM helps (the paper: SQuAD)"),
+        (NO_NSP, JOINED, "both sides at once are better than apart, joined"),
+    ]
+    return hidden + [
+        Claim(better, worse, one.name, f"{one.name}: {text}") for one in tasks for better, worse, text in of_tasks
+    ]
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/, squad/.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
+    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+) -> None:
+    """Measures every row with every seed, and prints the table."""
+    sizes, there = scale_of(scale), at_hand(TASKS, tasks)
+    columns = {"hidden": Column("hidden words found")} | {
+        one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there
+    }
+    settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
+    study = Study(out, "Why bidirectional?", settings, columns, claims(there))
+    corpus = prepare(out, sizes, text)
+    for seed in range(seeds):
+        for row in START:
+            study.measure(row, seed, functools.partial(_row, row, seed, out, corpus, sizes, there, tasks))
+    print(f"\n{study.report()}")
+
+
+def _row(
+    row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, there: list[Downstream], tasks: Path
+) -> dict[str, float | None]:
+    """What one row gets with one seed."""
+    start = _start(START[row], seed, out, corpus, sizes)
+    measured: dict[str, float | None] = {"hidden": None}
+    if row != LSTM:  # it is new at fine-tuning, and predicts nothing before
+        measured["hidden"] = _found(row, start, corpus, sizes)
+    for one in there:
+        keras.utils.set_random_seed(seed)
+        backbone = kbs.BertBackbone.from_pretrained(start, hidden_dropout=0.1, attention_dropout=0.1)
+        encoder: Any = WithBiLSTM(backbone) if row == LSTM else backbone
+        measured[one.name] = fine_tuned(one, tasks, encoder, corpus.tokenizer, sizes, seed)
+        keras.backend.clear_session()
+    return measured
+
+
+def _start(name: str, seed: int, out: Path, corpus: Corpus, sizes: Scale) -> Path:
+    """The folder of a pretrained model; what the joined one is made of lies beside it."""
+    folder = out / "runs" / f"{name}-{seed}"
+    if name != "joined":
+        pretrained(folder, corpus, sizes, seed, RULES[name])
+    elif not folder.exists():
+        left, right = (read_checkpoint(_start(one, seed, out, corpus, sizes)) for one in ("left", "right"))
+        write_checkpoint(join(left, right), folder, "native")
+    return folder
+
+
+def _found(row: str, start: Path, corpus: Corpus, sizes: Scale) -> float:
+    told: Callable[[Path], Any] = functools.partial(said_by, records=corpus.held_out, number=sizes.hidden_words)
+    words = words_of(corpus.held_out, sizes.hidden_words)
+    if row != JOINED:
+        return found(told(start), words)
+    left, right = (told(start.with_name(start.name.replace("joined", one))) for one in ("left", "right"))
+    return found(joined(left, right, words), words)
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))

@@ -1,0 +1,102 @@
+"""Fine-tuning of a study: the tasks, the same for every encoder, by `model.fit`.
+
+A folder holds the files of the tasks as their publishers lay them out; a task whose files are not there is left out:
+
+    SST-2/train.tsv, SST-2/dev.tsv          sentence, label (GLUE)
+    wnut17/train.conll, wnut17/dev.conll    word, tag (WNUT-17)
+    squad/train.json, squad/dev.json        SQuAD 1.1
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scales import Scale
+
+import keras_bert_scratch as kbs
+
+BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Downstream:
+    """A task that encoders are fine-tuned for.
+
+    Args:
+        name: str. As tables have it.
+        task: str. Of `kbs.get_task`.
+        train, dev: str. Files, as paths in the folder of all tasks.
+        metric: str. Of `kbs.evaluate`.
+        header_names: mapping, default empty. What the files call a column.
+    """
+
+    name: str
+    task: str
+    train: str
+    dev: str
+    metric: str
+    header_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+
+
+SST2 = Downstream("SST-2", "classification", "SST-2/train.tsv", "SST-2/dev.tsv", "accuracy", {"text": "sentence"})
+WNUT = Downstream("WNUT-17", "ner", "wnut17/train.conll", "wnut17/dev.conll", "f1")
+SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
+
+
+def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
+    """The tasks whose files are in the folder; says which are not."""
+    there = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
+    if missing := [one.name for one in tasks if one not in there]:
+        print(f"left out, as --tasks names no folder with their files: {', '.join(missing)}", flush=True)
+    return there
+
+
+def fine_tuned(
+    one: Downstream,
+    folder: Path,
+    backbone: Any,
+    tokenizer: Any,
+    scale: Scale,
+    seed: int,
+    labels: int | None = None,
+) -> float:
+    """The score on the dev set after fine-tuning all of an encoder; nothing is chosen by it.
+
+    Args:
+        one: Downstream.
+        folder: Path. Of all tasks.
+        backbone: BertBackbone, or what has its parts (`lstm.py`). It is trained on.
+        tokenizer: of the encoder.
+        scale: Scale. Steps, rate, tokens of a row.
+        seed: int. Of order and dropout.
+        labels: int or None, default None. Of SST-2, how many of the first rows to learn from; `None` for all.
+    """
+    train, dev = _data(one, folder, tokenizer, scale.window)
+    if labels is not None:
+        raw, gold = (
+            {name: values[:labels] for name, values in columns.items()}
+            for columns in (train.examples.raw, train.examples.gold)
+        )
+        train = dataclasses.replace(train, examples=dataclasses.replace(train.examples, raw=raw, gold=gold))
+    task = train.task
+    model = task.model_class(backbone, **task.model_arguments(train.spec))
+    model.objectives = task.objectives(train.spec, model)
+    schedule = kbs.LinearWarmupDecay(peak=scale.tuning_rate, steps=scale.tuning_steps, warmup=0.1)
+    model.compile(kbs.BertAdamW(schedule, bias_correction=scale.bias_correction))
+    batches = train.training_batches(BATCH, seed=seed)
+    model.fit(batches, steps_per_epoch=scale.tuning_steps, epochs=1, shuffle=False, verbose=0)
+    return kbs.FineTuned(model, tokenizer, train.spec).evaluate(dev.examples)[one.metric]
+
+
+@functools.cache
+def _data(one: Downstream, folder: Path, tokenizer: Any, window: int) -> tuple[kbs.TaskData, kbs.TaskData]:
+    """The rows to learn from and those to measure on; read once, as every row of a study needs them."""
+    task = kbs.get_task(one.task)
+    options = {**vars(task.Options()), **vars(task.Asking())}
+    spec = kbs.Spec(one.task, (), window, options=options, header_names=one.header_names)
+    train = kbs.TaskData(task, *task.read(folder / one.train, spec), tokenizer)
+    return train, kbs.TaskData.read(one.task, folder / one.dev, tokenizer, like=train)

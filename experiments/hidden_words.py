@@ -1,0 +1,127 @@
+"""How often a hidden word is found by looking to the left, to the right, at both apart, and at both together.
+
+    keras-bert pretrain records --preset bert-mini --pairs none --steps N ... --out both
+    keras-bert pretrain records --preset bert-mini --objective causal --steps N ... --out left
+    keras-bert pretrain records --preset bert-mini --objective right-to-left --steps N ... --out right
+    python experiments/hidden_words.py both left right HELD_OUT_RECORDS [--number 10000] [--length 64]
+
+A token in the middle of a row is hidden, one in each row. The two-way model sees the row with `[MASK]` in its place;
+the left-to-right model what is before it, the other what is after it; their join is the product of what both say,
+divided by what is said before anything is read (by Bayes, if left and right were independent given the word): the
+frequencies of the words that the batches hide.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from scipy.special import log_softmax
+
+import keras_bert_scratch as kbs
+
+SHORTEST = 8  # tokens of a row that is asked about
+
+
+@dataclasses.dataclass(frozen=True)
+class Hidden:
+    """Rows of which a token each is hidden.
+
+    Args:
+        inputs: dict of int32 `(rows, length)`. As they are, nothing is hidden in them.
+        positions: int `(rows,)`. Of the hidden token, in the middle half of the row.
+        words: int `(rows,)`. The hidden tokens.
+    """
+
+    inputs: dict[str, np.ndarray]
+    positions: np.ndarray
+    words: np.ndarray
+
+
+def hide(records: kbs.PretrainingRecords, number: int, batch: int = 32, length: int = 64) -> Iterator[Hidden]:
+    """Yields batches with `number` hidden tokens in all, the same ones in every call."""
+    rules = kbs.ExampleRules("none", short_seq_prob=0.0, objective="left-to-right")
+    draws = np.random.default_rng(0)
+    found = 0
+    for inputs, _, _ in records.batches(batch, length, rules=rules).as_numpy_iterator():
+        sizes = inputs["padding_mask"].sum(axis=1)
+        kept = np.flatnonzero(sizes >= SHORTEST)[: number - found]
+        inputs, sizes = {name: values[kept] for name, values in inputs.items()}, sizes[kept]
+        positions = draws.integers(sizes // 4, 3 * sizes // 4)
+        yield Hidden(inputs, positions, inputs["token_ids"][np.arange(len(kept)), positions])
+        found += len(kept)
+        if found >= number:
+            return
+
+
+def words_of(records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
+    """The hidden tokens, int `(number,)`."""
+    return np.concatenate([hidden.words for hidden in hide(records, number, **sizes)])
+
+
+def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
+    """What a pretrained model says each hidden token is: log probabilities `(number, vocab_size)`.
+
+    Args:
+        run: Path. Of a model that looks in any direction; one that looks in one is asked at the neighbour.
+        records, number, sizes: as of `hide`.
+    """
+    direction = kbs.BertBackbone.from_pretrained(run).config.direction
+    two_way = direction == "both"
+    model = (kbs.BertMaskedLM if two_way else kbs.BertCausalLM).from_pretrained(run)
+    told = []
+    for hidden in hide(records, number, **sizes):
+        rows = np.arange(len(hidden.words))
+        if two_way:
+            token_ids = hidden.inputs["token_ids"].copy()
+            token_ids[rows, hidden.positions] = records.tokenizer.vocabulary.mask_id
+            positions = hidden.positions[:, None].astype("int32")
+            logits = np.asarray(model({**hidden.inputs, "token_ids": token_ids, "mask_positions": positions}))[:, 0]
+        else:
+            neighbour = hidden.positions + (1 if direction == "right-to-left" else -1)
+            logits = np.asarray(model(hidden.inputs))[rows, neighbour]
+        told.append(log_softmax(logits, axis=-1).astype("float32"))
+    return np.concatenate(told)
+
+
+def joined(left: np.ndarray, right: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """What both one-way models say together, by Bayes; not normalised."""
+    frequency = np.log(np.bincount(words, minlength=left.shape[1]) + 1.0)
+    return left + right - frequency
+
+
+def found(told: np.ndarray, words: np.ndarray) -> float:
+    """The fraction of hidden tokens that are the likeliest."""
+    return float((told.argmax(axis=-1) == words).mean())
+
+
+def main(
+    both: Annotated[Path, typer.Argument(help="A run of masked words without pairs.")],
+    left: Annotated[Path, typer.Argument(help="A run of --objective causal.")],
+    right: Annotated[Path, typer.Argument(help="A run of --objective right-to-left.")],
+    records: Annotated[Path, typer.Argument(help="Held-out records.")],
+    number: Annotated[int, typer.Option(help="Words to hide.")] = 10_000,
+    batch: Annotated[int, typer.Option(help="Rows of a batch.")] = 32,
+    length: Annotated[int, typer.Option(help="Tokens of a row.")] = 64,
+) -> None:
+    """Prints the fraction of hidden words that are found, and its standard error."""
+    data, sizes = kbs.PretrainingRecords(records), {"batch": batch, "length": length}
+    words = words_of(data, number, **sizes)
+    told = {
+        name: said_by(run, data, number, **sizes)
+        for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
+    }
+    told["both one-way, joined"] = joined(told["left to right"], told["right to left"], words)
+    print(f"| {len(words):,} hidden words | found | standard error |\n|---|---:|---:|")
+    for name, log_probs in told.items():
+        right_fraction = found(log_probs, words)
+        error = np.sqrt(right_fraction * (1 - right_fraction) / len(words))
+        print(f"| {name} | {right_fraction:.1%} | {error:.1%} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,50 @@
+"""The tables of RESULTS.md, from what studies measured.
+
+    python experiments/report.py [OUT...]
+
+Each OUT is the folder of a study: what it measured is copied to `results/`, by the name of its script. Then every
+table of RESULTS.md is written again from there; the text around the tables stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from study import FILE, report
+
+from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.errors import UserError
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "results", HERE / "RESULTS.md"
+TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def main(
+    studies: Annotated[list[Path] | None, typer.Argument(help="Folders of studies, named for their scripts.")] = None,
+) -> None:
+    """Copies what was measured, and writes the tables."""
+    for folder in studies or ():
+        if not (HERE / f"{folder.name}.py").exists():
+            raise UserError(f"{folder}: should have the name of the study's script, such as bidirectional")
+        shutil.copy(folder / FILE, RESULTS / f"{folder.name}.json")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_tables(page: str) -> str:
+    """The page with each table as the file in `results/` has it."""
+    return TABLE.sub(lambda found: f"{found[1]}{_table(found[2])}{found[3]}", page)
+
+
+def _table(name: str) -> str:
+    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return f"{content['machine']}\n\n{report(content)}"
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))

@@ -1,0 +1,126 @@
+"""Does size help? Table 6 of Devlin et al. 2019 (section 5.2) at the size of a laptop.
+
+    python experiments/size.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
+
+Claim: with the same text and the same steps, a larger network predicts masked words better and is better on every task
+that it is fine-tuned for, along its layers L and its width H.
+
+Rows: networks of L layers of width H. All take the same steps; the peak of the rate falls with the width, as 1/H, and
+random weights have a standard deviation of sqrt(0.46 / H), which is 0.06 for the width of 128 (at the paper's scale
+both stay as published). Columns: parameters without the token embeddings; operations of a step beside the first
+row's; the held-out perplexity of masked words, as in the table; tasks after fine-tuning.
+
+Cost at scale laptop: RESULTS.md. `--scale paper` has six sizes of the paper's table, and wants its text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import typer
+from corpus import Corpus, prepare
+from downstream import SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from encoders import config_of, pretrained
+from scales import Scale, scale_of
+from study import Claim, Column, Study
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
+from keras_bert_scratch.training.flops import step_flops
+
+TASKS = (SST2, WNUT, SQUAD)
+RULES = kbs.ExampleRules(packing=True)
+SIZES = {  # layers, width
+    "smoke": [(1, 32), (2, 64)],
+    "laptop": [(2, 64), (2, 128), (4, 128), (2, 256), (4, 256)],
+    "paper": [(3, 768), (6, 768), (12, 768), (12, 1024), (24, 1024)],
+}
+WIDTH = 128  # that the rates of the scale laptop are meant for
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/, squad/.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
+    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+) -> None:
+    """Measures every row with every seed, and prints the table."""
+    sizes, there = scale_of(scale), at_hand(TASKS, tasks)
+    columns = {
+        "parameters": Column("parameters, millions", ".2f"),
+        "operations": Column("operations", ".2g"),
+        "perplexity": Column("perplexity", ".1f", "low"),
+    } | {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there}
+    rows = SIZES[scale]
+    smallest, largest = _name(*rows[0]), _name(*rows[-1])
+    claims = [Claim(largest, smallest, "perplexity", "the largest predicts better than the smallest")]
+    claims += [
+        Claim(largest, smallest, one.name, f"{one.name}: the largest is better than the smallest") for one in there
+    ]
+    settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
+    study = Study(out, "Does size help?", settings, columns, claims)
+    corpus = prepare(out, sizes, text)
+    for seed in range(seeds):
+        for layers, width in rows:
+            run = functools.partial(_row, layers, width, seed, out, corpus, scale, there, tasks)
+            study.measure(_name(layers, width), seed, run)
+    print(f"\n{study.report()}")
+
+
+def _name(layers: int, width: int) -> str:
+    return f"L={layers}, H={width}"
+
+
+def _row(
+    layers: int, width: int, seed: int, out: Path, corpus: Corpus, scale: str, there: list[Downstream], tasks: Path
+) -> dict[str, float]:
+    """What one row gets with one seed."""
+    sizes = scale_of(scale)
+    if scale != "paper":
+        wider = width / WIDTH
+        sizes = dataclasses.replace(
+            sizes,
+            learning_rate=sizes.learning_rate / wider,
+            initializer_range=sizes.initializer_range / math.sqrt(wider),
+        )
+    config = _config(layers, width, sizes, corpus)
+    run = out / "runs" / f"l{layers}-h{width}-{seed}"
+    results = pretrained(run, corpus, sizes, seed, RULES, config)
+    backbone = kbs.BertBackbone.from_pretrained(run)
+    measured = {
+        "parameters": (backbone.count_params() - config.vocab_size * width) / 1e6,
+        "operations": _operations(config, sizes) / _operations(_config(*SIZES[scale][0], sizes, corpus), sizes),
+        "perplexity": math.exp(results["held_out_after"]["masked_lm_loss"]),
+    }
+    for one in there:
+        keras.utils.set_random_seed(seed)
+        backbone = kbs.BertBackbone.from_pretrained(run, hidden_dropout=0.1, attention_dropout=0.1)
+        measured[one.name] = fine_tuned(one, tasks, backbone, corpus.tokenizer, sizes, seed)
+        keras.backend.clear_session()
+    return measured
+
+
+def _config(layers: int, width: int, sizes: Scale, corpus: Corpus) -> kbs.BertConfig:
+    heads = max(1, width // 64)
+    return config_of(sizes, corpus, num_layers=layers, hidden_size=width, num_heads=heads, intermediate_size=4 * width)
+
+
+def _operations(config: kbs.BertConfig, sizes: Scale) -> float:
+    """Of the matrix products of a step of the first part of pretraining."""
+    predictions, examples = RULES.masking.num_predictions(sizes.length), max_examples_of(sizes.length, RULES)
+    return step_flops(config, sizes.batch, sizes.length, predictions, examples)
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))

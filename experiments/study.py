@@ -1,0 +1,192 @@
+"""Study: the rows of a table, each measured with several seeds; what was measured is kept, so that a study goes on.
+
+A study's folder holds `measured.json`: what was asked for, the metrics of every row and seed, and the claims of the
+paper that the rows are to show. `report.py` makes the tables of RESULTS.md of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch import atomic
+
+CONFIDENCE = 0.95
+FILE = "measured.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A metric as the table shows it.
+
+    Args:
+        heading: str. Its title.
+        form: str, default ".1%". Of one value, as `format` takes it.
+        wanted: str, default "high". Whether `"high"` or `"low"` values are better.
+    """
+
+    heading: str
+    form: str = ".1%"
+    wanted: str = "high"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What a study is to show: that `better` has a better `metric` than `worse`, both names of rows.
+
+    Args:
+        text: str. The claim in words, and who makes it.
+    """
+
+    better: str
+    worse: str
+    metric: str
+    text: str
+
+
+class Study:
+    """A table that is measured row by row and seed by seed.
+
+    Args:
+        out: path. Its folder, where whatever the rows train may lie, too.
+        title: str. What the table is called.
+        settings: mapping. What was asked for; a study is continued with the same only.
+        columns: mapping of `Column` by metric.
+        claims: list of `Claim`.
+
+    Raises:
+        UserError: the folder holds a study with other settings.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        title: str,
+        settings: Mapping[str, Any],
+        columns: Mapping[str, Column],
+        claims: list[Claim],
+    ) -> None:
+        self._file = out / FILE
+        self.content: dict[str, Any] = {
+            "title": title,
+            "machine": machine(),
+            "settings": dict(settings),
+            "columns": {name: dataclasses.asdict(column) for name, column in columns.items()},
+            "claims": [dataclasses.asdict(claim) for claim in claims],
+            "rows": {},
+        }
+        if self._file.exists():
+            stored = atomic.read_json(self._file, "delete the folder to start anew")
+            if stored["settings"] != self.content["settings"]:
+                raise kbs.UserError(
+                    f"{out}: holds a study with {stored['settings']}; ask for the same to continue it, or choose "
+                    "another folder"
+                )
+            self.content["rows"] = stored["rows"]
+
+    def measure(self, row: str, seed: int, run: Callable[[], Mapping[str, float | None]]) -> None:
+        """Calls `run` for the metrics of a row with a seed, unless they are known; they are kept at once.
+
+        A metric that has no meaning for the row is `None`.
+        """
+        seeds = self.content["rows"].setdefault(row, {})
+        if str(seed) in seeds:
+            return
+        print(f"\n== {row}, seed {seed}", flush=True)
+        began = time.perf_counter()
+        found = run()
+        seeds[str(seed)] = {name: value if value is None else round(float(value), 5) for name, value in found.items()}
+        atomic.write_json(self._file, self.content)
+        shown = ", ".join(f"{name} {value}" for name, value in seeds[str(seed)].items())
+        print(f"== {row}, seed {seed}: {shown}; {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
+
+    def report(self) -> str:
+        """The table and what became of the claims, as Markdown."""
+        return report(self.content)
+
+
+def report(content: Mapping[str, Any]) -> str:
+    """The table of a study and what became of its claims, as Markdown.
+
+    Args:
+        content: what `measured.json` holds.
+    """
+    columns, rows = content["columns"], content["rows"]
+    seeds = sorted({seed for measured in rows.values() for seed in measured}, key=int)
+    lines = [
+        f"| {len(seeds)} seed{'s' * (len(seeds) != 1)} | "
+        + " | ".join(one["heading"] for one in columns.values())
+        + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for name, measured in rows.items():
+        cells = (_cell(_values(measured, metric).values(), column["form"]) for metric, column in columns.items())
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    if claims := [_outcome(claim, content) for claim in content["claims"]]:
+        lines += ["", "| claim | difference | |", "|---|---:|---|", *claims]
+    return "\n".join(lines)
+
+
+def _values(measured: Mapping[str, Mapping[str, float | None]], metric: str) -> dict[str, float]:
+    """A metric of a row by seed, where it has one."""
+    found = {seed: values.get(metric) for seed, values in measured.items()}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _cell(values: Any, form: str) -> str:
+    """Mean and standard deviation."""
+    values = list(values)
+    if not values:
+        return ""
+    mean = format(statistics.fmean(values), form)
+    return mean if len(values) < 2 else f"{mean} ± {format(statistics.stdev(values), form).removesuffix('%')}"
+
+
+def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
+    """The row of a claim: the difference of means over the seeds that both rows have, and what it shows.
+
+    Seeds are pairs: rows with the same seed share what is drawn by it. The interval is Student's t for paired
+    differences; the claim is shown, or its contrary is, where the interval leaves out 0.
+    """
+    column, rows = content["columns"][claim["metric"]], content["rows"]
+    better, worse = (_values(rows.get(claim[side], {}), claim["metric"]) for side in ("better", "worse"))
+    differences = [better[seed] - worse[seed] for seed in better if seed in worse]
+    if len(differences) < 2:
+        return f"| {claim['text']} | | not measured with two seeds |"
+    mean = statistics.fmean(differences)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
+    half *= statistics.stdev(differences) / math.sqrt(len(differences))
+    gain = mean if column["wanted"] == "high" else -mean
+    outcome = "not shown" if abs(mean) <= half else "shown" if gain > 0 else "**contradicted**"
+    form = column["form"]
+    percent = form.endswith("%")
+    texts = [
+        format(100 * one if percent else one, sign + form.replace("%", "f")) for sign, one in (("+", mean), ("", half))
+    ]
+    return f"| {claim['text']} | {texts[0]} ± {texts[1]}{' points' * percent} | {outcome} |"
+
+
+def machine() -> str:
+    """The processor, how many cores this process may use, and the versions that matter."""
+    information = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("tensorflow", "keras"))
+    return f"{named[1] if named else platform.processor()}, {cores} core{'s' * (cores != 1)}, {versions}"
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

@@ -1,0 +1,139 @@
+"""When does pretraining start to pay? Masked words beside what counting reaches, and SST-2, over the minutes.
+
+    python experiments/when_it_pays.py OUT [--tasks FOLDER] [--minutes 10,30,60,120] [--seeds 3] [--scale laptop]
+        [--text FOLDER]
+
+Claim: a network first learns how frequent words are, and stays there for a while (the plateau); then it finds that
+neighbours matter, and within some hundred steps the loss drops below what counting one neighbour reaches (the drop).
+A task gains from pretraining only after that. Devlin et al. 2019, appendix C.1, show the same question at 0.2 to 1
+million steps.
+
+Rows: what counting reaches (`counted_bounds.py`); random weights; networks of 4 layers of 256 that were pretrained
+for so many minutes each, the whole schedule of the rate within them. Columns: loss and fraction right of held-out
+masked words; SST-2 after fine-tuning on 1,000 labels, and on as many as fit in the scale's steps. Each start, random
+weights too, has the better of two rates on the dev set. `curves.png` in OUT has the loss over time.
+
+Cost: the minutes, for each seed, and about 3 for fine-tuning each row. Run nothing beside it: the clock decides.
+`--scale paper --minutes 10000` is at the paper's size, with its text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import numpy as np
+import typer
+from corpus import Corpus, prepare
+from counted_bounds import bounds
+from downstream import SST2, at_hand, fine_tuned
+from encoders import config_of, pretrained
+from scales import Scale, scale_of
+from study import Claim, Column, Study
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.main import ends_well
+
+RULES = kbs.ExampleRules(packing=True)
+RANDOM = "random weights"
+FEW = 1000
+RATES = (0.3, 1.0)  # times the scale's rate of fine-tuning
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/.")] = None,
+    minutes: Annotated[str, typer.Option(help="Of pretraining, a row for each.")] = "10,30,60,120",
+    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
+    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+) -> None:
+    """Measures every row with every seed, prints the table and draws the curves."""
+    sizes, there = scale_of(scale), at_hand((SST2,), tasks)
+    if scale == "laptop":
+        sizes = dataclasses.replace(sizes, preset="bert-mini", learning_rate=1e-3, initializer_range=0.05)
+    columns = {"loss": Column("masked words: loss", ".2f", "low"), "right": Column("right")}
+    if there:
+        columns |= {"few": Column("SST-2, 1,000 labels"), "many": Column("SST-2, all labels")}
+    budgets = {f"{number} minutes": 60 * float(number) for number in minutes.split(",")}
+    claims = [
+        Claim(row, RANDOM, metric, f"SST-2, {labels}: {row} of pretraining are worth more than none")
+        for row in budgets
+        for metric, labels in (("few", "1,000 labels"), ("many", "all labels"))
+        if there
+    ]
+    settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
+    study = Study(out, "When does pretraining start to pay?", settings, columns, claims)
+    corpus = prepare(out, sizes, text)
+    counted = functools.cache(lambda: bounds(corpus.text, corpus.tokenizer, sizes.hidden_words))
+    for row in ("frequency", "left neighbour", "both neighbours"):
+        study.measure(f"counted: {row}", 0, lambda row=row: dict(zip(("loss", "right"), counted()[row], strict=True)))
+    for seed in range(seeds):
+        for row, seconds in {RANDOM: None, **budgets}.items():
+            run = functools.partial(_row, seconds, seed, out, corpus, sizes, tasks if there else None)
+            study.measure(row, seed, run)
+    print(f"\n{study.report()}")
+    _draw({row: out / "runs" / f"{seconds:.0f}s-0" for row, seconds in budgets.items()}, counted(), out / "curves.png")
+
+
+def _row(
+    seconds: float | None, seed: int, out: Path, corpus: Corpus, sizes: Scale, tasks: Path | None
+) -> dict[str, float | None]:
+    """What one row gets with one seed."""
+    measured: dict[str, float | None] = {"loss": None, "right": None}
+    run = None
+    if seconds is not None:
+        run = out / "runs" / f"{seconds:.0f}s-{seed}"
+        after = pretrained(run, corpus, sizes, seed, RULES, seconds=seconds)["held_out_after"]
+        measured = {"loss": after["masked_lm_loss"], "right": after["masked_lm_accuracy"]}
+    if tasks:
+        for name, labels in (("few", FEW), ("many", None)):
+            measured[name] = max(_tuned(run, rate, labels, seed, corpus, sizes, tasks) for rate in RATES)
+    return measured
+
+
+def _tuned(
+    run: Path | None, rate: float, labels: int | None, seed: int, corpus: Corpus, sizes: Scale, tasks: Path
+) -> float:
+    keras.utils.set_random_seed(seed)
+    dropout = {"hidden_dropout": 0.1, "attention_dropout": 0.1}
+    if run is None:
+        backbone = kbs.BertBackbone(config_of(sizes, corpus, **dropout))
+    else:
+        backbone = kbs.BertBackbone.from_pretrained(run, **dropout)
+    sizes = dataclasses.replace(sizes, tuning_rate=rate * sizes.tuning_rate)
+    score = fine_tuned(SST2, tasks, backbone, corpus.tokenizer, sizes, seed, labels)
+    keras.backend.clear_session()
+    return score
+
+
+def _draw(runs: Mapping[str, Path], counted: Mapping[str, tuple[float, float]], picture: Path) -> None:
+    """The loss of masked words over the minutes of each budget, with what counting reaches as lines across."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes: Any = figure.subplots()
+    for row, run in runs.items():
+        log = np.genfromtxt(run / "metrics.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+        axes.plot(log["seconds"] / 60, log["masked_lm_loss"], linewidth=1, label=row)
+    for name, (loss, _) in counted.items():
+        axes.axhline(loss, color="grey", linestyle="--", linewidth=1)
+        axes.annotate(
+            f"counted: {name}", (1, loss), xycoords=("axes fraction", "data"), ha="right", va="bottom", size=8
+        )
+    axes.set(xlabel="minutes of pretraining", ylabel="training loss of masked words, nats")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=120)
+
+
+if __name__ == "__main__":
+    typer.run(ends_well(main))
