@@ -29,8 +29,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
-from encoders import pretrained
+from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from encoders import backbone_of, pretrained
 from hidden_words import found, joined, said_by, words_of
 from lstm import WithBiLSTM
 from scales import Scale, scale_of
@@ -101,7 +101,7 @@ def _row(
         measured["hidden"] = _found(row, start, corpus, sizes)
     for one in there:
         keras.utils.set_random_seed(seed)
-        backbone = kbs.BertBackbone.from_pretrained(start, hidden_dropout=0.1, attention_dropout=0.1)
+        backbone = backbone_of(start, DROPOUT)
         encoder: Any = WithBiLSTM(backbone) if row == LSTM else backbone
         measured[one.name] = fine_tuned(one, tasks, encoder, corpus.tokenizer, sizes, seed)
         keras.backend.clear_session()

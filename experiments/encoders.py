@@ -61,3 +61,9 @@ def pretrained(
         rules,
         SecondPhase(scale.second_length, scale.second_fraction, scale.second_batch),
     ).results
+
+
+def backbone_of(run: Path, dropout: float) -> kbs.BertBackbone:
+    """The encoder of a pretrained model with a pooler, a new one where pretraining had none."""
+    rates = {"hidden_dropout": dropout, "attention_dropout": dropout}
+    return kbs.BertTextClassifier.from_pretrained(run, num_classes=2, **rates).backbone

@@ -27,8 +27,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import SST2, WNUT, Downstream, at_hand, fine_tuned
-from encoders import pretrained
+from downstream import DROPOUT, SST2, WNUT, Downstream, at_hand, fine_tuned
+from encoders import backbone_of, pretrained
 from hidden_words import found, said_by, words_of
 from lstm import WithBiLSTM
 from scales import Scale, scale_of
@@ -95,12 +95,12 @@ def _row(
     measured = {"hidden": found(said_by(run, corpus.held_out, sizes.hidden_words), words)}
     for one in there:
         keras.utils.set_random_seed(seed)
-        backbone = kbs.BertBackbone.from_pretrained(run, hidden_dropout=0.1, attention_dropout=0.1)
+        backbone = backbone_of(run, DROPOUT)
         measured[one.name] = fine_tuned(one, tasks, backbone, corpus.tokenizer, sizes, seed)
         keras.backend.clear_session()
     if WNUT in there:
         keras.utils.set_random_seed(seed)
-        backbone = kbs.BertBackbone.from_pretrained(run, hidden_dropout=0.0, attention_dropout=0.0)
+        backbone = backbone_of(run, 0.0)
         backbone.trainable = False
         measured[FEATURES] = fine_tuned(WNUT, tasks, WithBiLSTM(backbone), corpus.tokenizer, sizes, seed)
         keras.backend.clear_session()

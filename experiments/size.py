@@ -28,8 +28,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
-from encoders import config_of, pretrained
+from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from encoders import backbone_of, config_of, pretrained
 from scales import Scale, scale_of
 from study import Claim, Column, Study
 
@@ -105,7 +105,7 @@ def _row(
     }
     for one in there:
         keras.utils.set_random_seed(seed)
-        backbone = kbs.BertBackbone.from_pretrained(run, hidden_dropout=0.1, attention_dropout=0.1)
+        backbone = backbone_of(run, DROPOUT)
         measured[one.name] = fine_tuned(one, tasks, backbone, corpus.tokenizer, sizes, seed)
         keras.backend.clear_session()
     return measured

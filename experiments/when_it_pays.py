@@ -34,8 +34,8 @@ import numpy as np
 import typer
 from corpus import Corpus, prepare
 from counted_bounds import bounds
-from downstream import SST2, at_hand, fine_tuned
-from encoders import config_of, pretrained
+from downstream import DROPOUT, SST2, at_hand, fine_tuned
+from encoders import backbone_of, config_of, pretrained
 from scales import Scale, scale_of
 from study import Claim, Column, Study
 
@@ -104,11 +104,10 @@ def _tuned(
     run: Path | None, rate: float, labels: int | None, seed: int, corpus: Corpus, sizes: Scale, tasks: Path
 ) -> float:
     keras.utils.set_random_seed(seed)
-    dropout = {"hidden_dropout": 0.1, "attention_dropout": 0.1}
     if run is None:
-        backbone = kbs.BertBackbone(config_of(sizes, corpus, **dropout))
+        backbone = kbs.BertBackbone(config_of(sizes, corpus, hidden_dropout=DROPOUT, attention_dropout=DROPOUT))
     else:
-        backbone = kbs.BertBackbone.from_pretrained(run, **dropout)
+        backbone = backbone_of(run, DROPOUT)
     sizes = dataclasses.replace(sizes, tuning_rate=rate * sizes.tuning_rate)
     score = fine_tuned(SST2, tasks, backbone, corpus.tokenizer, sizes, seed, labels)
     keras.backend.clear_session()

@@ -42,7 +42,6 @@ class Program(TyperGroup):
 app = typer.Typer(
     name="keras-bert",
     cls=Program,
-    help="BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Annotated
+
+import typer
 
 from keras_bert_scratch.commands import (
     attend,
@@ -25,6 +28,23 @@ from keras_bert_scratch.commands import (
     vocab,
 )
 from keras_bert_scratch.commands.app import app, ends_well
+from keras_bert_scratch.version import WRITTEN_BY
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(WRITTEN_BY)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    """BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve."""
+
 
 VERBS = (
     demo,

@@ -28,6 +28,11 @@ def test_help_lists_every_verb():
     assert all(verb in shown for verb in NAMES)
 
 
+def test_the_version():
+    result = keras_bert("--version")
+    assert (result.exit_code, result.output) == (0, f"keras_bert_scratch {kbs.__version__}\n")
+
+
 def test_inspect_tells_what_things_are(model, records, corpus):
     keras_bert("vocab", corpus, "--size", "150", "--out", "vocab.txt")
     for path, expected in (
