@@ -28,10 +28,10 @@ MINIATURES = {
 }
 PRESET_NAMES = (*NAMED_SIZES, *MINIATURES)
 
-# "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" changes nothing.
 # Which other positions a position attends to: all, as in BERT; those before it, as in GPT; those after it; or, in two
 # networks side by side, those before it and those after it, as in ELMo.
 BOTH, LEFT_TO_RIGHT, RIGHT_TO_LEFT, JOINED = DIRECTIONS = ("both", "left-to-right", "right-to-left", "joined")
+# "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" changes nothing.
 ACTIVATIONS = ("gelu", "gelu_tanh", "linear", "relu", "silu", "tanh")
 # The fields that fix the weights' shapes, or (heads) what they mean: a trained model cannot be given others.
 SIZES = (

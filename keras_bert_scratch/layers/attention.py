@@ -75,13 +75,33 @@ class Attention(Configured, keras.layers.Layer):
     ) -> Any:
         if query_positions is None and encoded is None:
             query, key, value = self._project(x, self.query, self.key, self.value)
-        else:
+        else:  # some positions ask, or a decoder asks the encoder
             query = self.queries(x if query_positions is None else gather_positions(x, query_positions))
             key, value = self.keys_and_values(x if encoded is None else encoded)
             if query_positions is not None and bias.shape[2] != 1:  # the bias depends on the query
                 bias = ops.expand_dims(gather_positions(ops.squeeze(bias, 1), query_positions), 1)
         output, weights = self.attend(query, key, value, bias, training)
         return (output, weights) if return_weights else output
+
+    def _project(self, x: Any, *layers: Dense) -> Any:
+        """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each."""
+        x = joined_product(x, layers)  # (batch, length, layers * hidden_size)
+        x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
+        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
+
+    def attend(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
+        """What the queries find, `(batch, queries, hidden_size)`, and the weights `(batch, heads, queries, keys)`."""
+        scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.swapaxes(key, -2, -1))
+        weights = ops.softmax(scores + bias, axis=-1)
+        context = ops.matmul(self.dropout(weights, training=training), value)  # (batch, heads, queries, head_size)
+        return self.output_projection(self._join_heads(context)), weights
+
+    def _join_heads(self, x: Any) -> Any:
+        """`(batch, heads, length, head_size)` to `(batch, length, hidden_size)`."""
+        x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (-1, _length(x), self.config.hidden_size))
+
+    # --- Parts of it, for decoders and for texts that are being written ---
 
     def queries(self, x: Any) -> Any:
         """The queries of `x`, `(batch, heads, length, head_size)`."""
@@ -92,11 +112,6 @@ class Attention(Configured, keras.layers.Layer):
         """The keys and values of `x`, `(batch, heads, length, head_size)` each."""
         key, value = self._project(x, self.key, self.value)
         return key, value
-
-    def attend(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
-        """What the queries find, `(batch, queries, hidden_size)`, and the weights `(batch, heads, queries, keys)`."""
-        context, weights = self._context(query, key, value, bias, training)  # (batch, heads, queries, head_size)
-        return self.output_projection(self._join_heads(context)), weights
 
     def empty_past(self, batch: Any) -> tuple[Any, Any]:
         """The keys and values of no position, as `step` takes them."""
@@ -123,27 +138,10 @@ class Attention(Configured, keras.layers.Layer):
         key, value = (ops.concatenate(parts, axis=2) for parts in zip(past, new, strict=True))
         return self.attend(query, key, value, bias)[0], (key, value)
 
-    def _context(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
-        """softmax(Q K^T / sqrt(d) + bias) V over the last two axes, and the softmax."""
-        scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.swapaxes(key, -2, -1))
-        weights = ops.softmax(scores + bias, axis=-1)
-        return ops.matmul(self.dropout(weights, training=training), value), weights
-
-    def _project(self, x: Any, *layers: Dense) -> Any:
-        """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each."""
-        x = joined_product(x, layers)
-        x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
-        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
-
     def _split_heads(self, x: Any) -> Any:
         """`(batch, length, hidden_size)` to `(batch, heads, length, head_size)`."""
         x = ops.reshape(x, (-1, _length(x), self.config.num_heads, self.head_size))
         return ops.transpose(x, (0, 2, 1, 3))
-
-    def _join_heads(self, x: Any) -> Any:
-        """`(batch, heads, length, head_size)` to `(batch, length, hidden_size)`."""
-        x = ops.transpose(x, (0, 2, 1, 3))
-        return ops.reshape(x, (-1, _length(x), self.config.hidden_size))
 
 
 def _length(x: Any) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+
+from keras_bert_scratch.training.gradients import local_replicas
 
 
 class Signals:
@@ -30,3 +34,10 @@ class Signals:
     def all_terminate(self) -> bool:
         """Whether a worker got SIGTERM before the last step."""
         return bool(self.reduced[3] > 0)
+
+
+def once_per_worker(sent: Any) -> Any:
+    """What this replica adds to the sum over all replicas: of each worker only the first one sends."""
+    replica = tf.distribute.get_replica_context()
+    number = tf.cast(replica.replica_id_in_sync_group, tf.int64)
+    return tf.where(number % local_replicas(replica.strategy) == 0, sent, tf.zeros_like(sent))

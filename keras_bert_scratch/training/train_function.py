@@ -21,9 +21,9 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.dropout import dropout_draws
-from keras_bert_scratch.training.gradients import dense, global_norm, local_replicas, sum_over_replicas
+from keras_bert_scratch.training.gradients import dense, global_norm, sum_over_replicas
 from keras_bert_scratch.training.loss_scale import LossScale
-from keras_bert_scratch.training.signals import Signals
+from keras_bert_scratch.training.signals import Signals, once_per_worker
 from keras_bert_scratch.training.step_function import StepFunction
 
 log = logging.getLogger(__name__)
@@ -64,48 +64,48 @@ class TrainFunction(StepFunction):
     def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._unpack(batch)
         optimizer, scale = self.model.optimizer, self._scale.value()
-        replica = tf.distribute.get_replica_context()
-        number = tf.cast(replica.replica_id_in_sync_group, tf.int64)
-        # Of each worker only the first replica sends signals.
-        sends = number % local_replicas(replica.strategy) == 0
-        sent = tf.where(sends, arguments[0], tf.zeros_like(arguments[0]))
+        # Sums over the rows of all replicas: the divisors of the losses, and what workers tell each other.
         total_weights = tf.stack([tf.reduce_sum(weight) for weight in weights.values()])
-        total_weights, tokens, signals = sum_over_replicas([total_weights, self._count_tokens(inputs), sent])
+        total_weights, tokens, signals = sum_over_replicas(
+            [total_weights, self._count_tokens(inputs), once_per_worker(*arguments)]
+        )
 
-        parts = self.model.accumulate
-        first_draw = (tf.cast(optimizer.iterations, tf.int64) * replica.num_replicas_in_sync + number) * parts
         grads, sums = [], tf.zeros((3, len(self.model.objectives)))
-        for part in range(parts):
-            batch = keras.tree.map_structure(
-                lambda rows, part=part: _rows_of_part(rows, part, parts), (inputs, labels, weights)
-            )
-            # The parts must run one after another; the graph would run them at once, with the memory of all.
-            with tf.control_dependencies([gradient for gradient in grads if gradient is not None]):
-                batch = keras.tree.map_structure(tf.identity, batch)
-            arguments = (*batch, total_weights, scale, first_draw + part)
-            # Compiled apart from the step around it: an all-reduce cannot be XLA-compiled on a CPU.
-            gradients = self._graph(
-                self._part_gradients, arguments, autograph=False, jit_compile=self.model.jit_compile
-            )
-            part_grads, part_sums = gradients(*arguments)
+        for part in range(self.model.accumulate):
+            part_grads, part_sums = self._compiled_part(part, (inputs, labels, weights), total_weights, scale, grads)
             grads = [_add(a, b) for a, b in zip(grads, part_grads, strict=True)] if grads else part_grads
             sums = sums + part_sums
 
-        *grads, sums = sum_over_replicas([*grads, sums])
+        *grads, sums = sum_over_replicas([*grads, sums])  # from here on the same in all replicas
         grads = self._scale.unscaled(grads, scale)
         norm = global_norm(grads)
         finite = tf.math.is_finite(norm)
-        rate = tf.where(signals[1] > 0, signals[0], tf.cast(optimizer.learning_rate, tf.float32))
+        clock_rate, by_clock, *_ = tf.unstack(signals)
+        rate = tf.where(by_clock > 0, clock_rate, tf.cast(optimizer.learning_rate, tf.float32))
         tf.cond(finite, lambda: optimizer.update(self._variables, grads, norm, rate), lambda: tf.constant(0))
         optimizer.count_step()
         self._scale.update(finite)
-        counted = tf.where(finite, sums, tf.zeros_like(sums))
-        return counted, tokens, tf.cast(~finite, tf.int32), signals
+        return tf.where(finite, sums, tf.zeros_like(sums)), tokens, tf.cast(~finite, tf.int32), signals
+
+    def _compiled_part(self, part: int, batch: Any, total_weights: Any, scale: Any, after: list[Any]) -> Any:
+        """`_part_gradients` of some of the rows, once the gradients `after`, of the parts before, are there."""
+        parts, replica = self.model.accumulate, tf.distribute.get_replica_context()
+        batch = keras.tree.map_structure(lambda rows: _rows_of_part(rows, part, parts), batch)
+        # The parts must run one after another; the graph would run them at once, with the memory of all.
+        with tf.control_dependencies([gradient for gradient in after if gradient is not None]):
+            batch = keras.tree.map_structure(tf.identity, batch)
+        # Another number for every forward pass decides what is dropped.
+        step = tf.cast(self.model.optimizer.iterations, tf.int64)
+        number = step * replica.num_replicas_in_sync + tf.cast(replica.replica_id_in_sync_group, tf.int64)
+        arguments = (*batch, total_weights, scale, number * parts + part)
+        # Compiled apart from the step around it: an all-reduce cannot be XLA-compiled on a CPU.
+        gradients = self._graph(self._part_gradients, arguments, autograph=False, jit_compile=self.model.jit_compile)
+        return gradients(*arguments)
 
     def _part_gradients(
         self, inputs: Any, labels: Any, weights: Any, total_weights: Any, scale: Any, draw: Any
     ) -> tuple[list[Any], Any]:
-        """The gradients of this part's share of the loss, times `scale`, and its sums."""
+        """The gradients of this part's share of the loss, times `scale`; and its sums of losses, scores and weights."""
         variables = [variable.value for variable in self._variables]
         with dropout_draws(draw):  # around the backward pass too, in which remat computes a block again
             with tf.GradientTape() as tape:

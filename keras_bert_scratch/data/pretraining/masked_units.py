@@ -11,7 +11,7 @@ LONGEST_RUN = {"tokens": 1, "words": 1, "ngrams": 3}  # units that are chosen to
 
 def choose_units(
     maskable: np.ndarray,
-    joined: np.ndarray,
+    continues: np.ndarray,
     priority: np.ndarray,
     limits: np.ndarray,
     longest_run: int,
@@ -19,12 +19,13 @@ def choose_units(
 ) -> np.ndarray:
     """Chooses runs of units in the order of their priority, each as long as it fits into the row's limit.
 
-    A unit is a maskable token with those behind it that are joined to it. A run has one unit or several neighbouring
-    ones; it is cut short at the end of a segment, at a unit that is already chosen, and at the limit.
+    A unit is a maskable token with the maskable ones right behind it that continue its word. A run has one unit or
+    several neighbouring ones; it is cut short at the end of a segment, at a unit that is already chosen, and at the
+    limit.
 
     Args:
         maskable: bool `(rows, length)`. Which tokens may be chosen.
-        joined: bool `(rows, length)`. Which of them belong to the unit of the token before.
+        continues: bool `(rows, length)`. Which tokens continue the word of the token before them, as `##ing` does.
         priority: uint64 `(rows, length)`. Units are visited in the ascending order of their first token's.
         limits: int64 `(rows,)`. How many tokens of a row are chosen at most.
         longest_run: int. Units of a run at most.
@@ -33,12 +34,14 @@ def choose_units(
     Returns: bool `(rows, length)`, which tokens are chosen.
 
     Example:
-        >>> ones, joined = np.ones((1, 3), bool), np.array([[False, True, False]])
+        >>> ones, continues = np.ones((1, 3), bool), np.array([[False, True, False]])
         >>> priority = np.array([[1, 2, 3]], np.uint64)
-        >>> choose_units(ones, joined, priority, np.array([2]), 1, rng.random_hash("a key", [0])).tolist()
+        >>> choose_units(ones, continues, priority, np.array([2]), 1, rng.random_hash("a key", [0])).tolist()
         [[True, True, False]]
     """
     length, rows = maskable.shape[1], np.arange(len(maskable))
+    joined = np.zeros_like(maskable)  # to the token before, as a piece of the same unit
+    joined[:, 1:] = continues[:, 1:] & maskable[:, 1:] & maskable[:, :-1]
     starts = maskable & ~joined
     next_unit = _unit_ends(starts, joined)
     visits = np.argsort(np.where(starts, priority, rng.LAST), axis=1)[:, : starts.sum(axis=1).max(initial=0)]

@@ -1,7 +1,8 @@
 """The masking rule: which tokens are masked, and what the network sees in their place.
 
 All random numbers come from one key per row (`data/rng.py`). So the masks of a row depend on its key and its tokens
-alone, not on the other rows of the batch or on who makes them.
+alone, not on the other rows of the batch or on who makes them. Strings such as "fate" are part of the hash: they keep
+the numbers of one purpose apart from those of another.
 """
 
 from __future__ import annotations
@@ -95,11 +96,10 @@ def mask_tokens(
     rows, positions = np.nonzero(chosen)
     original_ids = token_ids[rows, positions]
 
-    replacement = rng.uniform(keys[rows], "fate", positions)
+    draw = rng.uniform(keys[rows], "fate", positions)
     random_ids = rng.randint(len(vocabulary), keys[rows], "random token", positions)
-    becomes_mask, becomes_random, _ = rule.replacements
-    new_ids = np.where(replacement < becomes_mask + becomes_random, random_ids, original_ids)
-    new_ids = np.where(replacement < becomes_mask, vocabulary.mask_id, new_ids)
+    masks, randoms, _ = rule.replacements
+    new_ids = np.select([draw < masks, draw < masks + randoms], [vocabulary.mask_id, random_ids], original_ids)
 
     is_prediction = np.arange(rule.num_predictions(token_ids.shape[1])) < chosen.sum(axis=1)[:, None]
     masked = {"token_ids": token_ids.astype(np.int32), "mask_weights": is_prediction.astype(np.float32)}
@@ -128,6 +128,4 @@ def _choose(
         chosen = np.zeros_like(maskable)
         np.put_along_axis(chosen, by_priority, np.arange(length) < limits[:, None], axis=1)
         return chosen & maskable
-    joined = np.zeros_like(maskable)  # to the token before, as a piece of the same word
-    joined[:, 1:] = vocabulary.continues_word[token_ids[:, 1:]] & maskable[:, 1:] & maskable[:, :-1]
-    return choose_units(maskable, joined, priority, limits, LONGEST_RUN[rule.unit], keys)
+    return choose_units(maskable, vocabulary.continues_word[token_ids], priority, limits, LONGEST_RUN[rule.unit], keys)

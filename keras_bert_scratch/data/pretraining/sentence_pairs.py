@@ -85,7 +85,8 @@ def _next_pairs(
     targets = _targets(len(ends) - 1, max_tokens, short_seq_prob, key)
     document, a_stop, stop = _chunks(ends, first, targets, key)
     sentences = np.arange(len(ends) - 1)
-    is_random = (stop == sentences + 1) | (uniform("is random", *key, sentences) < 0.5)
+    has_no_next = stop == sentences + 1  # the chunk is a single sentence, which is A
+    is_random = has_no_next | (uniform("is random", *key, sentences) < 0.5)
     chunks = _walk(np.where(is_random, a_stop, stop))  # the sentences that a random B replaced begin the next chunk
 
     start_a, end_a, end_b = ends[chunks], ends[a_stop[chunks]], ends[stop[chunks]]
