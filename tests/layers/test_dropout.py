@@ -1,4 +1,4 @@
-"""What is dropped is another each time: in each layer and in each draw."""
+"""Where values are dropped, and that they are others each time: in each layer and in each draw."""
 
 import numpy as np
 
@@ -15,3 +15,27 @@ def test_layers_and_draws_drop_different_values(small):
             dropped += [tuple(np.asarray(layer(np.ones(200, "float32"), training=True)) == 0) for layer in layers]
     assert len(layers) == 4
     assert len(set(dropped)) == 12
+
+
+def test_values_are_dropped_in_all_layers(small):
+    """A tenth (Devlin et al. 2019, appendix A.2) of embeddings, attention weights and each sub-layer."""
+    backbone = kbs.BertBackbone(small)
+    [block] = backbone.encoder_blocks
+    layers = (
+        backbone.embeddings.dropout,
+        block.attention.dropout,
+        block.attention_dropout,
+        block.feed_forward_dropout,
+    )
+    assert {layer.rate for layer in layers} == {0.1}
+    for layer in layers:
+        layer.rate = 0.0
+    ones = np.ones((2, 9), "int32")
+    inputs = {"token_ids": 7 * ones, "segment_ids": 0 * ones, "padding_mask": ones}
+    whole = np.asarray(backbone(inputs)["sequence_output"])
+    np.testing.assert_array_equal(backbone(inputs, training=True)["sequence_output"], whole)
+    for number, layer in enumerate(layers):
+        layer.rate = 0.5
+        dropped = np.asarray(backbone(inputs, training=True)["sequence_output"])
+        assert np.abs(dropped - whole).max() > 1e-4, number
+        layer.rate = 0.0

@@ -40,6 +40,17 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_every_weight_is_trained():
+    """All parameters are fine-tuned (Devlin et al. 2019, section 3.2), not the head alone."""
+    model = make()
+    before = {variable.path: np.array(variable) for variable in model.trainable_variables}
+    fit(model)
+    still = {variable.path for variable in model.trainable_variables if np.array_equal(variable, before[variable.path])}
+    # A bias of the keys adds one number to all scores of a query, which the softmax takes out: it has no gradient.
+    assert still <= {name for name in before if name.endswith("attention/key/bias")}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_backup_continues_to_the_same_weights():

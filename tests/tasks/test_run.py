@@ -220,6 +220,7 @@ def test_fine_tuning_starts_from_the_pretrained_weights(small, tokenizer, animal
     tuned_backbone = FineTuned.load("run").model.backbone
     for before, after in zip(pretrainer.backbone.weights, tuned_backbone.weights, strict=True):
         np.testing.assert_allclose(np.asarray(before), np.asarray(after), atol=1e-6)
+    assert tuned_backbone.config == small  # with its dropout
 
 
 # --- what is refused

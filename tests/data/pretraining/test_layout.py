@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining.layout import lay_out_rows
+from keras_bert_scratch.data.pretraining.sentence_pairs import IN_ORDER, NOT_IN_ORDER
 from keras_bert_scratch.text.packing import pack_segments
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 
 PER_ROW = [np.array([1, 1, 1]), np.array([2, 0, 1]), np.array([3])]
 
@@ -42,6 +45,25 @@ def test_rows_are_laid_out_example_by_example(vocabulary, sizes, with_b):
         assert rows["labels"][number].tolist() == mine[:, 4].tolist() + [0] * (4 - size)
         assert rows["label_weights"][number].tolist() == [1.0] * size + [0.0] * (4 - size)
     assert {array.dtype.name for array in rows.values()} == {"int32", "float32"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "label"),
+    [
+        ("the man went to [MASK] store", "he bought a gallon [MASK] milk", IN_ORDER),
+        ("the man [MASK] to the store", "penguin [MASK] are flight ##less birds", NOT_IN_ORDER),
+    ],
+)
+def test_the_papers_pairs(a, b, label):
+    """The two inputs of Devlin et al. 2019, appendix A.1."""
+    a, b = a.split(), b.split()
+    vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *sorted({*a, *b} - {"[MASK]"})))
+    ids = np.array([vocabulary.id(token) for token in a + b])
+    rows = lay_out_rows(ids, np.array([[0, 6, 6, 12, label]]), np.array([0, 1]), 15, 1, vocabulary)
+    tokens = [vocabulary.tokens[number] for number in rows["token_ids"][0]]
+    assert tokens == ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+    assert rows["segment_ids"][0].tolist() == [0] * 8 + [1] * 7
+    assert rows["labels"].tolist() == [[label]]
 
 
 def test_one_example_a_row_is_what_fine_tuning_sees(vocabulary):

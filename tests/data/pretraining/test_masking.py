@@ -12,6 +12,7 @@ from bert import create_pretraining_data as google
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data import rng
 from keras_bert_scratch.data.pretraining.masking import MaskingRule, mask_tokens
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 
 DEVIATIONS = 5
 UNITS = ("tokens", "words", "ngrams")
@@ -167,6 +168,21 @@ def test_other_replacements(many_rows, vocabulary, replacements):
     np.testing.assert_array_equal(result["mask_positions"], masked(many_rows, vocabulary)["mask_positions"])
 
 
+def test_the_papers_sentence():
+    """my dog is hairy (Devlin et al. 2019, appendix A.1): hairy is always asked for, and seen as in the paper."""
+    words = kbs.Vocabulary((*SPECIAL_TOKENS, "my", "dog", "is", "hairy", *(f"apple{n}" for n in range(91))))
+    sentence = [words.id(token) for token in ("[CLS]", "my", "dog", "is", "hairy", "[SEP]")]
+    result = masked(repeated(sentence, 40000), words)
+    asked = result["mask_positions"][:, 0] == 4  # one token of four, alike often
+    assert near(asked.sum(), 40000, 1 / 4)
+    assert set(result["mask_ids"][asked, 0].tolist()) == {words.id("hairy")}
+    assert (result["token_ids"][asked, :4] == sentence[:4]).all()
+    seen = collections.Counter(words.tokens[number] for number in result["token_ids"][asked, 4].tolist())
+    assert near(seen["[MASK]"], asked.sum(), 0.8 + 0.1 / len(words))
+    assert near(seen["hairy"], asked.sum(), 0.1 + 0.1 / len(words))
+    assert near(sum(count for token, count in seen.items() if token.startswith("apple")), asked.sum(), 0.1 * 0.91)
+
+
 def test_the_replacement_is_drawn_for_every_token():
     """The two pieces of a word are hidden both, or one, or none, as two throws would have it."""
     rows = repeated([2, 5, 6, 3], 20000)
@@ -185,6 +201,13 @@ def test_every_place_is_equally_likely(vocabulary):
     often = np.bincount(result["mask_positions"][result["mask_weights"] == 1], minlength=12)
     assert often[0] == often[-1] == 0
     assert all(near(count, 20000, 2 / 10) for count in often[1:-1])
+
+
+def test_the_pieces_of_a_word_are_chosen_one_by_one():
+    """The paper's rule gives partial words no special consideration: of a word of two pieces one is asked for."""
+    came = collections.Counter(chosen_in(masked(repeated([2, 5, 6, 5, 3], 20000), WORDS)))
+    assert set(came) == {(1,), (2,), (3,)}
+    assert all(near(count, 20000, 1 / 3) for count in came.values())
 
 
 def words_of(ids: np.ndarray, vocabulary: kbs.Vocabulary) -> list[list[int]]:
