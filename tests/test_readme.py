@@ -28,7 +28,8 @@ def test_links_lead_somewhere(document):
         path, _, anchor = target.partition("#")
         file = document.parent / path if path else document
         assert file.exists(), target
-        assert not anchor or anchor in headings(file.read_text(encoding="utf-8")), target
+        if anchor and file.suffix == ".md":
+            assert anchor in headings(file.read_text(encoding="utf-8")), target
 
 
 def test_the_reading_list_is_as_long_as_it_says():

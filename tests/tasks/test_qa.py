@@ -35,6 +35,15 @@ def test_the_pieces_of_an_answer_are_learnt(letters, context, text, pieces):
     assert tuple(pieces) in {tuple(span) for span in spans}
 
 
+def test_the_question_is_a_and_the_passage_is_b(letters):
+    """Devlin et al. 2019, section 3.2: as the sentence pairs of pretraining."""
+    spec, examples = read({"question": ["a b"], "context": ["c de"], "answers": [[{"text": "c", "answer_start": 0}]]})
+    x, _ = next(iter(kbs.TaskData(TASK, spec, examples, letters).evaluation_batches(1)))
+    ids, segments = (x[name].numpy()[0, :8].tolist() for name in ("token_ids", "segment_ids"))
+    assert " ".join(letters.vocabulary.tokens[number] for number in ids) == "[CLS] a b [SEP] c d ##e [SEP]"
+    assert segments == [0] * 4 + [1] * 4
+
+
 def test_no_answer_is_the_first_position(letters):
     spec, examples = read({"question": ["a"], "context": ["b c"], "answers": [[]]})
     assert spec.options["unanswerable"]
