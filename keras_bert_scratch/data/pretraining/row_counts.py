@@ -19,6 +19,7 @@ from keras_bert_scratch.version import VERSION
 
 FOLDER = ".row_counts"
 WORTH_SAVING_SECONDS = 0.1  # counts that are made again in less time are not worth a file
+COUNTS_AT_ONCE = 1000  # with more counts, which take longer to write, the file is written more seldom
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class RowCounts:
             return
         self._counts[name] = count
         self._unsaved_seconds += seconds
-        if self._unsaved_seconds >= WORTH_SAVING_SECONDS:
+        if self._unsaved_seconds >= WORTH_SAVING_SECONDS * (1 + len(self._counts) / COUNTS_AT_ONCE):
             self._unsaved_seconds = 0.0
             self._save()
 
@@ -88,4 +89,4 @@ def _write(file: AnyPath, content: dict[str, Any]) -> None:
     if isinstance(file, Address):
         file.write_bytes(json.dumps(content).encode())
     else:
-        atomic.write_json(file, content)
+        atomic.write_text(file, json.dumps(content))  # indented, a million counts would take three times as long

@@ -75,7 +75,7 @@ def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[V
         >>> next(visits_from(13, shards, seed=0)).start
         12
     """
-    first_epoch, start = _epoch_of(first_row, shards)
+    first_epoch, start = _epoch_of(first_row, shards, seed)
     for epoch in itertools.count(first_epoch):
         rows_before = start
         for shard in permutation(shards.count, "shards", seed, epoch).tolist():
@@ -91,19 +91,63 @@ def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[V
             raise UserError(f"{shards.name}: gives no example at all; make the records again from more text")
 
 
-def _epoch_of(row: int, shards: Shards[Any]) -> tuple[int, int]:
-    """The epoch that contains position `row`, and the position of that epoch's first row."""
+def _epoch_of(row: int, shards: Shards[Any], seed: int) -> tuple[int, int]:
+    """The epoch that contains position `row`, and the position of that epoch's first row.
+
+    The shards are counted in the order in which they are read, up to `row`: what a run has not read before it is
+    resumed need not be counted.
+    """
     epoch = start = 0
-    while row > 0:
-        size = sum(shards.num_rows(shard, epoch) for shard in range(shards.count))
-        if size == 0 or start + size > row:
+    while row > start:
+        end = start
+        for shard in permutation(shards.count, "shards", seed, epoch).tolist():
+            end += shards.num_rows(shard, epoch)
+            if end > row:
+                return epoch, start
+        if end == start:
             break
-        start += size
-        epoch += 1
+        epoch, start = epoch + 1, end
         if epoch == shards.period:  # from here on the epochs repeat these sizes
             cycles = row // start
             epoch, start = cycles * shards.period, cycles * start
     return epoch, start
+
+
+def first_row_of(batch_size: int, first_step: int, worker: int, num_workers: int) -> int:
+    """The position in the stream of the first row of a worker's slice of the batch of `first_step`.
+
+    Raises:
+        UserError: the workers cannot share a batch equally.
+    """
+    return first_step * batch_size + worker * rows_of_each(batch_size, num_workers)
+
+
+def slices_of(
+    visits: Iterator[Visit[Source]], first_row: int, batch_size: int, rows: int
+) -> Iterator[list[tuple[Source, np.ndarray]]]:
+    """Step after step, the rows that a worker takes: of each batch `rows`, the first time from `first_row` on.
+
+    Args:
+        visits: from `visits_from(first_row, ...)`.
+        first_row: int. Position in the stream.
+        batch_size: int. Rows from the beginning of one slice to that of the next.
+        rows: int. Of a slice.
+
+    Example:
+        >>> visits = iter([Visit(0, "a", np.arange(3)), Visit(3, "b", np.arange(9))])
+        >>> next(slices_of(visits, 2, 4, 2))
+        [('a', array([2])), ('b', array([0]))]
+    """
+    visit = next(visits)
+    for start in itertools.count(first_row, batch_size):
+        taken = []
+        at = start
+        while at < start + rows:
+            while at >= visit.end:
+                visit = next(visits)
+            taken.append((visit.source, visit.order[at - visit.start : start + rows - visit.start]))
+            at += len(taken[-1][1])
+        yield taken
 
 
 def batches_of(
@@ -139,31 +183,21 @@ def batches_of(
         >>> next(iter(batches_of(shards, 0, numbers, 4, 2, 0, 1))).numpy().tolist()
         [22, 30, 31, 32]
     """
-    rows_of_worker = rows_of_each(batch_size, num_workers)
-    first_row = first_step * batch_size + worker * rows_of_worker
-    steps_at_once = max(1, ROWS_AT_ONCE // rows_of_worker)
+    rows = rows_of_each(batch_size, num_workers)
+    first_row = first_row_of(batch_size, first_step, worker, num_workers)
+    steps_at_once = max(1, ROWS_AT_ONCE // rows)
 
     def generate() -> Iterator[Any]:
         with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-            coming = _one_ahead(visits_from(first_row, shards, seed), ahead)
-            visit = next(coming)
-            taken = []
-            for step, start in enumerate(itertools.count(first_row, batch_size), 1):
-                missing = rows_of_worker
-                while missing:
-                    while start + rows_of_worker - missing >= visit.end:
-                        visit = next(coming)
-                    at = start + rows_of_worker - missing - visit.start
-                    taken.append((visit.source, visit.order[at : at + missing]))
-                    missing -= len(taken[-1][1])
-                if step % steps_at_once == 0:
-                    yield tf.nest.map_structure(
-                        lambda array: array.reshape(steps_at_once, rows_of_worker, *array.shape[1:]), make_batch(taken)
-                    )
-                    taken = []
+            slices = slices_of(_one_ahead(visits_from(first_row, shards, seed), ahead), first_row, batch_size, rows)
+            while True:
+                taken = list(itertools.chain.from_iterable(itertools.islice(slices, steps_at_once)))
+                yield tf.nest.map_structure(
+                    lambda array: array.reshape(steps_at_once, rows, *array.shape[1:]), make_batch(taken)
+                )
 
     signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((steps_at_once, rows_of_worker, *array.shape[1:]), array.dtype), make_batch([])
+        lambda array: tf.TensorSpec((steps_at_once, rows, *array.shape[1:]), array.dtype), make_batch([])
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1).unbatch().prefetch(PREFETCH)
 

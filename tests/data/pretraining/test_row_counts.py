@@ -118,6 +118,17 @@ def test_little_work_leaves_no_file(monkeypatch):
     assert len(list(Path("records/.row_counts").iterdir())) == 1
 
 
+def test_many_counts_are_written_seldom(monkeypatch):
+    monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
+    writes = []
+    monkeypatch.setattr(row_counts, "_write", lambda file, content: writes.append(len(content["counts"])))
+    counts = RowCounts(Path("records"), {"seed": 0})
+    for number in range(20_000):
+        counts.add(str(number), 1, seconds=0.1)
+    assert sum(writes) < row_counts.COUNTS_AT_ONCE * 20_000  # in proportion to the counts, not to their square
+    assert writes[-1] > 0.99 * 20_000
+
+
 def test_two_processes_add_to_the_same_file(monkeypatch):
     monkeypatch.setattr(row_counts, "WORTH_SAVING_SECONDS", 0.1)
     first, second = (RowCounts(Path("records"), {"seed": 0}) for _ in range(2))

@@ -45,6 +45,21 @@ def test_the_stream_from_any_row_is_the_rest_of_the_whole_stream(first_row):
     assert [visit.start for visit in found[1:]] == [visit.end for visit in found[:-1]]
 
 
+@pytest.mark.parametrize("first_row", range(12))
+def test_what_was_not_read_before_is_not_counted(first_row):
+    """A run that is resumed early in a large corpus must not plan all of it first."""
+    counted = set()
+
+    def num_rows(shard, epoch):
+        counted.add((epoch, shard))
+        return SIZES[epoch % 2][shard]
+
+    next(visits_from(first_row, SHARDS._replace(num_rows=num_rows), seed=5))
+    read = [number // 10 for number in by_hand(3)[: first_row + 1]]
+    empty = {(0, 1)}  # which gives no row
+    assert counted - empty <= {(number // 10, number % 10) for number in read}
+
+
 @pytest.mark.parametrize("rows_at_once", [1, 6, 512])
 @pytest.mark.parametrize(("first_step", "num_workers"), [(0, 1), (0, 4), (1, 2), (2, 4), (9, 1), (9, 2)])
 def test_workers_take_equal_slices_of_every_batch(first_step, num_workers, rows_at_once, monkeypatch):
