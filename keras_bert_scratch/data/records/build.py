@@ -28,13 +28,13 @@ from keras_bert_scratch.data.records.folder import continued_records, new_file
 from keras_bert_scratch.data.records.parts import PART_FORMAT, make_part, read_index
 from keras_bert_scratch.data.records.schema import Manifest
 from keras_bert_scratch.data.records.shards import (
-    Index,
+    TEXT,
     buckets_of_shards,
     finish_records,
     num_shards_of,
     options_of,
-    shard_name,
-    write_shard,
+    totals_of,
+    write_shards,
 )
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address
@@ -116,17 +116,14 @@ def build_records(
 
         paths: list[Path] = []  # of all parts, in the order of the text
         _run(_missing_parts(folder, files, form, paths, on_progress), form, workers, finish_part)
-        indexes = [read_index(path) for path in paths]
-        if not any(index["buckets"] for index, _ in indexes):
+        totals = totals_of(map(read_index, paths))
+        if totals.keys() <= {TEXT}:
             shutil.rmtree(folder)  # nothing worth keeping
-        shards = buckets_of_shards((index for index, _ in indexes), num_shards, corpus)
+        shards = buckets_of_shards(totals, num_shards, corpus)
         for stale in records.glob("*.tfrecord"):
             stale.unlink()  # of a build that was stopped here, perhaps before the corpus was changed
-        written = [
-            write_shard(records / shard_name(number, len(shards)), _copied(paths, indexes, buckets))
-            for number, buckets in enumerate(shards)
-        ]
-        return finish_records(records, tokenizer, written, shards, [index for index, _ in indexes], options)
+        written = write_shards(records, paths, shards)
+        return finish_records(records, tokenizer, written, shards, totals, options)
 
 
 def _missing_parts(
@@ -184,14 +181,3 @@ def _run(
                     future.result()
         for future in concurrent.futures.as_completed(waiting):
             future.result()
-
-
-def _copied(paths: Sequence[Path], indexes: Sequence[tuple[Index, int]], buckets: Sequence[int]) -> Iterator[bytes]:
-    """The records of `buckets`, from one part after another."""
-    for path, (index, offset) in zip(paths, indexes, strict=True):
-        with path.open("rb") as file:
-            for bucket, facts in index["buckets"].items():
-                if int(bucket) in buckets:
-                    file.seek(offset)
-                    yield file.read(facts["bytes"])
-                offset += facts["bytes"]

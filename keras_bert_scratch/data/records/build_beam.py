@@ -1,6 +1,6 @@
 """Building records on many machines: the local builder's steps as an Apache Beam pipeline, and the same bytes.
 
-    groups of files → blocks → parts ┬→ indexes → which buckets make up each shard
+    groups of files → blocks → parts ┬→ counts, added up by bucket → which buckets make up each shard
                                      └→ records, grouped by shard → shard files → manifest.json, vocab.txt
 
 Beam runs steps in any order, and may run a step again, or twice at the same time. The result is the same: a part
@@ -31,12 +31,15 @@ from keras_bert_scratch.data.records.folder import check_is_free
 from keras_bert_scratch.data.records.parts import Part, make_part
 from keras_bert_scratch.data.records.schema import Manifest
 from keras_bert_scratch.data.records.shards import (
-    Index,
+    Totals,
+    added,
     buckets_of_shards,
+    counts_of,
     finish_records,
     num_shards_of,
     options_of,
     shard_name,
+    shard_of,
     write_shard,
 )
 from keras_bert_scratch.errors import UserError, user_error_within
@@ -122,8 +125,13 @@ def build_records_with_beam(
             | "Spread blocks" >> beam.Reshuffle()  # one worker reads a big file, but many can work on it
             | "Make parts" >> beam.Map(steps.part)
         )
-        indexes = parts | "Take indexes" >> beam.Map(_index) | "Gather indexes" >> beam.combiners.ToList()
-        shards = indexes | "Assign buckets to shards" >> beam.Map(
+        totals = (
+            parts
+            | "Take counts" >> beam.FlatMap(_counts)
+            | "Add up counts" >> beam.CombinePerKey(added)
+            | "Gather counts" >> beam.combiners.ToDict()
+        )
+        shards = totals | "Assign buckets to shards" >> beam.Map(
             buckets_of_shards, num_buckets, list(map(str, listed(corpus)))
         )
         written = (
@@ -133,7 +141,7 @@ def build_records_with_beam(
             | "Write shards" >> beam.Map(steps.write_shard, beam.pvalue.AsSingleton(shards))
             | "Gather files" >> beam.combiners.ToList()
         )
-        known = (beam.pvalue.AsSingleton(shards), beam.pvalue.AsSingleton(indexes))
+        known = (beam.pvalue.AsSingleton(shards), beam.pvalue.AsSingleton(totals))
         _ = written | "Finish" >> beam.Map(steps.finish, *known)
         try:
             running = pipeline.run()
@@ -202,10 +210,10 @@ class _Steps:
         (attempt / name).replace(self.folder / name)
         return number, file
 
-    def finish(self, written: list[tuple[int, dict[str, Any]]], shards: list[list[int]], indexes: list[Index]) -> None:
+    def finish(self, written: list[tuple[int, dict[str, Any]]], shards: list[list[int]], totals: Totals) -> None:
         files = [file for _, file in sorted(written, key=lambda numbered: numbered[0])]
         options = options_of(self.num_buckets, self.seed, self.form)
-        finish_records(self.folder, self._tokenizer(), files, shards, indexes, options)
+        finish_records(self.folder, self._tokenizer(), files, shards, totals, options)
 
     def _tokenizer(self) -> BertTokenizer:
         return _tokenizer(self.vocabulary, self.rules)
@@ -217,16 +225,15 @@ def _tokenizer(vocabulary: Vocabulary, rules: WordRules) -> BertTokenizer:
     return BertTokenizer(vocabulary, **dataclasses.asdict(rules))
 
 
-def _index(made: tuple[Position, Part]) -> Index:
-    return made[1].index()
+def _counts(made: tuple[Position, Part]) -> Iterator[tuple[str, dict[str, int]]]:
+    return counts_of(made[1].index())
 
 
 def _records(made: tuple[Position, Part], shards: list[list[int]]) -> Iterator[tuple[int, Record]]:
     """The records of a part, each with the number of its shard."""
     position, part = made
-    shard_of = {bucket: number for number, buckets in enumerate(shards) for bucket in buckets}
     for bucket, framed in part.buckets.items():
-        yield shard_of[bucket], (position, bucket, framed)
+        yield shard_of(bucket, shards), (position, bucket, framed)
 
 
 @contextlib.contextmanager

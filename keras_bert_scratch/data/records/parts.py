@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,22 @@ def _by_bucket(documents: Documents, assigned: np.ndarray) -> dict[int, Document
     return buckets
 
 
-def read_index(path: Path) -> tuple[dict[str, Any], int]:
-    """A part's index, and the position in the file where its buckets' records begin."""
+def read_index(path: Path) -> dict[str, Any]:
+    """The index of a part that is a file."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(12)[:8], "little")
-        return json.loads(file.read(length)), length + 16
+        return json.loads(file.read(_index_end(file.read(12)) - 12))
+
+
+def read_buckets(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The buckets of a part that is a file, each with its framed record."""
+    content = path.read_bytes()
+    end = _index_end(content)
+    offset = end + 4
+    for bucket, facts in json.loads(content[12:end])["buckets"].items():
+        yield int(bucket), content[offset : offset + facts["bytes"]]
+        offset += facts["bytes"]
+
+
+def _index_end(head: bytes) -> int:
+    """Where the index ends, which is the first record of the file; its frame has 12 bytes before and 4 behind."""
+    return 12 + int.from_bytes(head[:8], "little")

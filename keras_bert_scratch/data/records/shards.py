@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import bisect
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.records.folder import new_file
-from keras_bert_scratch.data.records.parts import TEXT_COUNTS
+from keras_bert_scratch.data.records.parts import TEXT_COUNTS, read_buckets
 from keras_bert_scratch.data.records.schema import COUNTS, Manifest
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, listed
@@ -23,6 +24,11 @@ SHARD_TEXT_BYTES = 64e6  # a shard is in memory as a whole when it is read: some
 
 # What `Part.index()` gives.
 Index = Mapping[str, Any]
+# Sums over parts: under the name of each bucket its records, documents, sentences and tokens; under `TEXT` facts about
+# the text. So their size is that of the buckets, however many parts there are.
+Totals = Mapping[str, Mapping[str, int]]
+TEXT = "text"
+AT_ONCE_BYTES = 64 << 20  # of records, which wait in memory to be added to their shards
 
 
 def num_shards_of(files: Iterable[SourceFile], asked: int | None) -> int:
@@ -34,9 +40,41 @@ def num_shards_of(files: Iterable[SourceFile], asked: int | None) -> int:
     return asked
 
 
-def buckets_of_shards(
-    indexes: Iterable[Index], num_buckets: int, corpus: str | Path | Sequence[str | Path]
-) -> list[list[int]]:
+def counts_of(index: Index) -> Iterator[tuple[str, dict[str, int]]]:
+    """What a part adds to the `Totals`, by name."""
+    yield TEXT, index["text"]
+    for bucket, facts in index["buckets"].items():
+        yield bucket, {"records": 1} | {name: facts[name] for name in COUNTS}
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sums by name.
+
+    Example:
+        >>> added([{"documents": 1}, {"documents": 2, "tokens": 7}])
+        {'documents': 3, 'tokens': 7}
+    """
+    sums: dict[str, int] = {}
+    for some in counts:
+        _add(some, sums)
+    return sums
+
+
+def totals_of(indexes: Iterable[Index]) -> Totals:
+    """The sums over these parts, of which one at a time is in memory."""
+    totals: collections.defaultdict[str, dict[str, int]] = collections.defaultdict(dict)
+    for index in indexes:
+        for name, counts in counts_of(index):
+            _add(counts, totals[name])
+    return totals
+
+
+def _add(counts: Mapping[str, int], sums: dict[str, int]) -> None:
+    for name, count in counts.items():  # a `Counter` takes ten times as long for so few names
+        sums[name] = sums.get(name, 0) + count
+
+
+def buckets_of_shards(totals: Totals, num_buckets: int, corpus: str | Path | Sequence[str | Path]) -> list[list[int]]:
     """Which buckets make up each shard: one, or several if one has fewer than two documents.
 
     The random second segment of a pair comes from another document of the same shard, so a shard needs two.
@@ -45,14 +83,12 @@ def buckets_of_shards(
         UserError: there is no document in `corpus`.
 
     Example:
-        >>> buckets = {bucket: {"documents": count} for bucket, count in (("0", 1), ("2", 1), ("3", 2), ("4", 1))}
-        >>> buckets_of_shards([{"buckets": buckets}], 5, ["text.txt"])
+        >>> totals = {bucket: {"documents": count} for bucket, count in (("0", 1), ("2", 1), ("3", 2), ("4", 1))}
+        >>> buckets_of_shards(totals, 5, ["text.txt"])
         [[0, 1, 2], [3, 4]]
     """
-    documents: collections.Counter[int] = collections.Counter()
-    for index in indexes:
-        documents.update({int(bucket): facts["documents"] for bucket, facts in index["buckets"].items()})
-    if not documents:
+    documents = [totals.get(str(bucket), {}).get("documents", 0) for bucket in range(num_buckets)]
+    if not any(documents):
         raise UserError(f"{', '.join(map(str, listed(corpus)))}: holds no text; give files with text in them")
     shards: list[list[int]] = []
     waiting: list[int] = []
@@ -65,6 +101,54 @@ def buckets_of_shards(
         return [waiting]
     shards[-1] += waiting
     return shards
+
+
+def shard_of(bucket: int, shards: Sequence[Sequence[int]]) -> int:
+    """The number of the shard that a bucket is in; each shard has a run of buckets.
+
+    Example:
+        >>> shard_of(3, [[0, 1, 2], [3, 4]])
+        1
+    """
+    return bisect.bisect_right(shards, bucket, key=lambda buckets: buckets[0]) - 1
+
+
+def write_shards(folder: Path, parts: Iterable[Path], shards: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """Copies the records of parts to their shards, part after part, with some `AT_ONCE_BYTES` in memory.
+
+    Args:
+        folder: Path. Of the shards; none of them is there yet.
+        parts: paths. In the order of the text.
+        shards: list of lists. The buckets of each shard.
+
+    Returns: for each shard the file's name, bytes and sha256, as `write_shard` does.
+    """
+    paths = [folder / shard_name(number, len(shards)) for number in range(len(shards))]
+    digests, sizes = [hashlib.sha256() for _ in shards], [0] * len(shards)
+    waiting: collections.defaultdict[int, list[bytes]] = collections.defaultdict(list)
+    waiting_bytes = 0
+
+    def add_to_shards() -> None:
+        for number, records in waiting.items():
+            content = b"".join(records)
+            with paths[number].open("ab") as file:
+                file.write(content)
+            digests[number].update(content)
+            sizes[number] += len(content)
+        waiting.clear()
+
+    for part in parts:
+        for bucket, record in read_buckets(part):
+            waiting[shard_of(bucket, shards)].append(record)
+            waiting_bytes += len(record)
+        if waiting_bytes >= AT_ONCE_BYTES:
+            add_to_shards()
+            waiting_bytes = 0
+    add_to_shards()
+    return [
+        {"file": path.name, "bytes": size, "sha256": digest.hexdigest()}
+        for path, size, digest in zip(paths, sizes, digests, strict=True)
+    ]
 
 
 def write_shard(path: AnyPath, records: Iterable[bytes]) -> dict[str, Any]:
@@ -88,7 +172,7 @@ def finish_records(
     tokenizer: BertTokenizer,
     files: Sequence[Mapping[str, Any]],
     shards: Sequence[Sequence[int]],
-    indexes: Sequence[Index],
+    totals: Totals,
     options: Mapping[str, Any],
 ) -> Manifest:
     """Writes the vocabulary and, last, the manifest of shards that are already there.
@@ -98,19 +182,17 @@ def finish_records(
         tokenizer: `BertTokenizer`. It made the ids.
         files: list of dicts. What `write_shard` returned for each shard.
         shards: list of lists. The buckets of each shard.
-        indexes: list of dicts. Of all parts.
+        totals: dict of dicts. Of all parts.
         options: dict. From `options_of`.
     """
-    counts = [_counts(indexes, buckets) for buckets in shards]
-    text: collections.Counter[str] = collections.Counter(dict.fromkeys(TEXT_COUNTS, 0))
-    for index in indexes:
-        text.update(index["text"])
+    none = dict.fromkeys(("records", *COUNTS), 0)
+    counts = [added([none, *(totals.get(str(bucket), none) for bucket in buckets)]) for buckets in shards]
     manifest = Manifest(
         vocabulary_sha256=tokenizer.vocabulary.sha256,
         vocab_size=len(tokenizer.vocabulary),
         lowercase=tokenizer.lowercase,
         shards=[{**file, **count} for file, count in zip(files, counts, strict=True)],
-        text=dict(text),
+        text=added([dict.fromkeys(TEXT_COUNTS, 0), totals[TEXT]]),
         options=dict(options),
         written_by=WRITTEN_BY,
         word_rules=tokenizer.rules.differences(),
@@ -123,13 +205,3 @@ def finish_records(
 def options_of(num_shards: int, seed: int, form: CorpusForm) -> dict[str, Any]:
     """The arguments of the build that the manifest records."""
     return {"num_shards": num_shards, "seed": seed, **dataclasses.asdict(form)}
-
-
-def _counts(indexes: Sequence[Index], buckets: Sequence[int]) -> dict[str, int]:
-    """Records, documents, sentences and tokens that `buckets` hold in all parts together."""
-    found: collections.Counter[str] = collections.Counter(dict.fromkeys(("records", *COUNTS), 0))
-    for index in indexes:
-        for bucket in buckets:
-            if facts := index["buckets"].get(str(bucket)):
-                found.update(records=1, **{name: facts[name] for name in COUNTS})
-    return dict(found)
