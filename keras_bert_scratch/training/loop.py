@@ -78,7 +78,7 @@ def train(
     with strategy.scope():
         model.compile(training.optimizer_at(rate), accumulate=options.accumulate)
     model.make_train_function()
-    first_step = from_chief(strategy, run.newest_state())
+    first_step = from_chief(strategy, run.newest_state() if chief else 0)  # it reads a whole state
     state = run.restore_state(model, first_step)
 
     clock = None

@@ -144,7 +144,7 @@ class PretrainingRecords:
         self.check(max_length, rules)
 
         return batches_of(
-            self._rows(max_length, seed, rules),
+            self.rows(max_length, seed, rules),
             seed,
             lambda taken: self._batch(taken, max_length, rules),
             batch_size,
@@ -191,7 +191,7 @@ class PretrainingRecords:
         ends = np.concatenate([[0], np.cumsum(documents.sentence_lengths)])
         return np.diff(ends[np.concatenate([[0], np.cumsum(documents.document_lengths)])])
 
-    def _rows(self, max_length: int, seed: int, rules: ExampleRules) -> Shards[_Source]:
+    def rows(self, max_length: int, seed: int, rules: ExampleRules) -> Shards[_Source]:
         """The stream of all rows; a shard is one visit."""
 
         def visits(shard: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[_Source]]:
