@@ -32,6 +32,7 @@ from keras_bert_scratch.data.pretraining.row_stream import Shards, first_row_of,
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan
 from keras_bert_scratch.data.records.schema import Documents, Manifest
+from keras_bert_scratch.errors import UserError
 
 LENGTH = 128
 LONG_STEPS = 200_000  # of the run that is compared with the formula
@@ -238,15 +239,17 @@ def compared(workers: int, times: Times, seed: int) -> str:
 def main(
     workers: Annotated[str, typer.Option(help="How many, at the first start, the second and so on.")] = "10,5",
     shards: Annotated[int, typer.Option(help="Of the records.", min=1)] = 100,
-    batch: Annotated[int, typer.Option(help="Rows a step, a multiple of each number of workers.")] = 40,
-    epochs: Annotated[float, typer.Option(help="How many to train.")] = 2.5,
-    first_epoch: Annotated[int, typer.Option(help="Where to begin; the plans come again after ten.")] = 0,
+    batch: Annotated[int, typer.Option(help="Rows a step, a multiple of each number of workers.", min=1)] = 40,
+    epochs: Annotated[float, typer.Option(help="How many to train.", min=0.5)] = 2.5,
+    first_epoch: Annotated[int, typer.Option(help="Where to begin; the plans come again after ten.", min=0)] = 0,
     packing: Annotated[bool, typer.Option("--packing", help="Several examples a row.")] = False,
-    worker_hours: Annotated[float, typer.Option(help="Fake hours until a worker is lost, in the mean.")] = 20.0,
+    worker_hours: Annotated[float, typer.Option(help="Fake hours until a worker is lost, in the mean.", min=1)] = 20.0,
     seed: Annotated[int, typer.Option(help="Of order, pairs and losses.")] = 0,
 ) -> None:
     """Simulate and print."""
-    numbers = [int(number) for number in workers.split(",")]
+    numbers = [int(number) for number in workers.split(",") if number.isdecimal() and int(number)]
+    if len(numbers) < len(workers.split(",")):
+        raise UserError(f"`workers`: {workers!r} are no numbers from 1 on; write them like 10,5")
     times = Times(step=600.0, interval=3600.0, saving=60.0, restart=300.0, between=worker_hours * 3600)
     outcome = simulate(numbers, shards, batch, epochs, first_epoch, times, seed, ExampleRules(packing=packing))
     print(*report(outcome, batch), sep="\n")
