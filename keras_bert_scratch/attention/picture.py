@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_bert_scratch import atomic
 from keras_bert_scratch.attention.maps import AttentionMaps
-from keras_bert_scratch.filesystem import AnyPath
-from keras_bert_scratch.tasks.pictures import DOTS_PER_INCH, PLAIN
+from keras_bert_scratch.figures import finished, new_figure
 
 
-def draw_attention(maps: AttentionMaps, title: str, picture: AnyPath | str) -> None:
-    """Draws the matrices, layers from the top, heads from the left.
+def figure_of(maps: AttentionMaps, title: str) -> Any:
+    """A matplotlib figure of the matrices, layers from the top, heads from the left.
 
     Args:
         maps: AttentionMaps. What is drawn.
         title: str.
-        picture: path. The PNG; must not exist yet.
-
-    Raises:
-        UserError: something is there, or the disk refuses it.
     """
-    with atomic.write(picture) as temporary:
-        figure_of(maps, title).savefig(temporary, dpi=DOTS_PER_INCH, format="png")
-
-
-def figure_of(maps: AttentionMaps, title: str) -> Any:
-    """The same as matplotlib's figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     layers, heads = maps.weights.shape[:2]
-    figure = Figure(figsize=(max(4.0, 1.0 + 0.8 * heads), 1.0 + 0.8 * layers), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(4.0, 1.0 + 0.8 * heads), 1.0 + 0.8 * layers)
     grid = figure.subplots(layers, heads, squeeze=False)
     for layer, row in enumerate(grid):
         for head, axes in enumerate(row):
@@ -45,5 +29,4 @@ def figure_of(maps: AttentionMaps, title: str) -> Any:
                 axes.set_ylabel(f"{layer + 1}", fontsize=8)
     figure.supxlabel("head", fontsize=9)
     figure.supylabel("layer", fontsize=9)
-    figure.suptitle(title, fontsize=9, **PLAIN)
-    return figure
+    return finished(figure, title)

@@ -22,10 +22,10 @@ def attend(
     length: Annotated[int, typer.Option(help="Tokens to show at most.")] = 64,
 ) -> None:
     """Write a page and a picture of the attention to a text, in all layers and heads."""
-    from keras_bert_scratch import atomic
+    from keras_bert_scratch import atomic, figures
     from keras_bert_scratch.attention.maps import attention_maps
     from keras_bert_scratch.attention.page import write_page
-    from keras_bert_scratch.attention.picture import draw_attention
+    from keras_bert_scratch.attention.picture import figure_of
 
     page = path_of(out)
     if page.suffix.lower() != ".html":
@@ -36,5 +36,5 @@ def attend(
     maps = attention_maps(model, text, pair, length)
     write_page(maps, str(model), page)
     shown = text if len(text) <= TITLE_LENGTH else f"{text[:TITLE_LENGTH].rstrip()}…"
-    draw_attention(maps, f"{model}: {shown}", picture)
+    figures.write(figure_of(maps, f"{model}: {shown}"), picture)
     print(f"{page}: written, and {picture.name}")

@@ -27,7 +27,7 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
 
     Below them, where the task has such a table: how often each label was taken for which, or found and missed.
     """
-    from keras_bert_scratch.tasks.error_analysis import ByLabel, Confusion
+    from keras_bert_scratch.tasks.error_analysis import ByGroup, ByLabel, Confusion
 
     errors = evaluation.errors()
     shown = errors[:number]
@@ -41,6 +41,8 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
         console.print(_confusion(evaluation.breakdown, console.width))
     elif isinstance(evaluation.breakdown, ByLabel):
         console.print(grid_of("label", evaluation.breakdown.table))
+    elif isinstance(evaluation.breakdown, ByGroup):
+        console.print(grid_of(evaluation.breakdown.groups, evaluation.breakdown.table))
 
 
 def _confusion(breakdown: Confusion, width: int) -> Table:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch import atomic
+from keras_bert_scratch import atomic, figures
 from keras_bert_scratch.commands.arguments import (
     AskedDtype,
     LabelColumn,
@@ -68,21 +68,23 @@ def evaluate(
     from keras_bert_scratch.commands.error_tables import print_errors
     from keras_bert_scratch.commands.json_lines import write_lines
     from keras_bert_scratch.serving import asking
-    from keras_bert_scratch.tasks import pictures
+    from keras_bert_scratch.tasks.pictures import figure_of
 
     if out is not None:
         atomic.check_is_free(out)
     if picture is not None:
-        pictures.check_name(picture)
+        figures.check_name(picture)
     names = header_names(text_column, pair_column, label_column)
-    found = asking.evaluation(run, data, names, on_bad_row, task, dtype, **given_options(ctx))
+    model = asking.load_to_measure(run, task, given_options(ctx), dtype)
+    model.task.check_shows(errors is not None, picture is not None)
+    found = model.evaluation_of(data, names, on_bad_row)
     print_results(title, found.results)
     if out is not None:
         write_lines(found.lines, out)
     if errors is not None:
         print_errors(found, errors)
     if picture is not None:
-        if found.breakdown is None:
-            raise UserError(f"`picture`: the task {found.task.name} has none; leave it out")
-        pictures.draw(found.breakdown, f"{path_of(run).name} on {path_of(data).name}", picture)
+        rows = f"{len(found.examples):,} row{'s' * (len(found.examples) != 1)}"
+        title = f"{path_of(run).name} on {path_of(data).name}, {rows}"
+        figures.write(figure_of(found.breakdown, title), picture)
         print(f"{path_of(picture)}: written")

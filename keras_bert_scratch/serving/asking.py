@@ -11,7 +11,6 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.serving.signatures import Signatures
 from keras_bert_scratch.tasks.data.texts import Source
-from keras_bert_scratch.tasks.evaluation import Evaluation
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -51,20 +50,15 @@ def load(
     return saved.asking(**asking)
 
 
-def evaluation(
+def load_to_measure(
     run: AnyPath | str,
-    data: Source,
-    header_names: Mapping[str, str] | None = None,
-    on_bad_row: str = "fail",
     task: str | None = None,
+    asking: Mapping[str, Any] | None = None,
     dtype: str | None = None,
-    **asking: Any,
-) -> Evaluation:
-    """Answers about labelled data beside what is right; arguments as for `evaluate`."""
+) -> FineTuned | SavedModel:
+    """As `load`, but raises `UserError` for what answers without a task that could measure it."""
     model = load(run, task, asking, dtype)
-    if isinstance(model, Signatures):
-        model = SavedModel(run)  # says what it lacks
-    return model.evaluation_of(data, header_names, on_bad_row)
+    return SavedModel(run) if isinstance(model, Signatures) else model  # it says what it lacks
 
 
 def evaluate(
@@ -101,7 +95,7 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    return evaluation(run, data, header_names, on_bad_row, task, dtype, **asking).results
+    return load_to_measure(run, task, asking, dtype).evaluation_of(data, header_names, on_bad_row).results
 
 
 def predict(

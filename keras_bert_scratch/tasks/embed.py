@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from keras_bert_scratch.layers.text_pooling import POOLINGS
 from keras_bert_scratch.models.text_embedder import BertTextEmbedder
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
 from keras_bert_scratch.tasks.data.texts import PAIR, TEXT, read_texts, text_features
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, Scatter
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.regression import SCORE, correlations
 from keras_bert_scratch.tasks.spec import Spec
@@ -157,6 +158,14 @@ class Embed(Task):
         numbers = EmbedAsking(**spec.options).layer_numbers or range(similarity.shape[1])
         columns = zip(map(str, numbers), similarity.T, strict=True)
         return {"by_layer": {number: correlations(gold[SCORE.name], column) for number, column in columns}}
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        """Cosines beside scores; of several layers their correlations."""
+        gold, given = [line["gold"] for line in lines], np.array([line["similarity"] for line in lines])
+        if given.ndim == 1:
+            return Scatter(gold, given.tolist())
+        by_layer = self.score(spec, {"similarity": given}, {SCORE.name: gold})["by_layer"]
+        return ByGroup("layer", {number: {"rows": len(lines), **by_layer[number]} for number in by_layer}, 1.0)
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         if "tokens" not in row:

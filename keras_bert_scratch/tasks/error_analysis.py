@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,12 +106,61 @@ class Scatter:
     given: Sequence[float]
 
 
-Breakdown = Confusion | ByLabel | Scatter
+@dataclasses.dataclass(frozen=True)
+class ByGroup:
+    """The metrics of some groups of the rows, each measured alone.
+
+    Args:
+        groups: str. What the groups are, such as `"words of the source"`.
+        table: mapping. By group `rows`, how many it has, and its metrics; one that is undefined is `None`.
+        highest: float, default 100. What the metrics can be at most.
+    """
+
+    groups: str
+    table: Mapping[str, Mapping[str, float | None]]
+    highest: float = 100.0
+
+    def __post_init__(self) -> None:
+        rounded = {group: {name: _rounded(value) for name, value in row.items()} for group, row in self.table.items()}
+        object.__setattr__(self, "table", rounded)
+
+    @classmethod
+    def by_length(
+        cls, what: str, lengths: Sequence[int], measure: Callable[[list[int]], Mapping[str, float | None]]
+    ) -> ByGroup:
+        """Rows of 0, 1, 2, 3 to 4, 5 to 8... of something together.
+
+        Args:
+            what: str. What the lengths count.
+            lengths: sequence of int. Of each row.
+            measure: called with the numbers of a group's rows for their metrics.
+
+        Example:
+            >>> ByGroup.by_length("words", [1, 4, 3], lambda rows: {"score": 10.0 * rows[0]}).table
+            {'1': {'rows': 1, 'score': 0.0}, '3 to 4': {'rows': 2, 'score': 10.0}}
+        """
+        groups: dict[int, list[int]] = collections.defaultdict(list)
+        for row, length in enumerate(lengths):
+            groups[(length - 1).bit_length() if length else -1].append(row)
+        return cls(what, {_doubling(n): {"rows": len(groups[n]), **measure(groups[n])} for n in sorted(groups)})
+
+
+Breakdown = Confusion | ByLabel | Scatter | ByGroup
+
+
+def _doubling(number: int) -> str:
+    """The lengths of a group: none, or up to 2 to this power."""
+    last = 2**number if number >= 0 else 0
+    return f"{last // 2 + 1:,} to {last:,}" if last > 2 else str(last)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _ratios(right: int, missed: int, spurious: int) -> dict[str, float]:
     def ratio(part: float, whole: float) -> float:
-        return round(part / whole, 4) if whole else 0.0
+        return _rounded(part / whole) if whole else 0.0
 
     return {
         "right": right,

@@ -3,68 +3,38 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch import atomic
-from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
-from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, Confusion, Scatter
+from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, ByLabel, Confusion, Scatter
 
 NAME_LENGTH = 28  # characters of a label
 MOST_COUNTED = 30  # labels up to which a confusion matrix has numbers in its cells
 LEAST_HEIGHT, MOST_HEIGHT = 3.0, 40.0  # inches
-DOTS_PER_INCH = 120
-PLAIN = {"parse_math": False}  # a label or a file may have a dollar in its name
 NUM_SOLID_POINTS = 500  # of so many each is well seen; of more they are made transparent
 
 
-def draw(breakdown: Breakdown, title: str, picture: AnyPath | str) -> None:
-    """Draws `breakdown` to the PNG `picture`.
+def figure_of(breakdown: Breakdown, title: str) -> Any:
+    """A matplotlib figure of what a task's `breakdown` gave.
 
     Args:
-        breakdown: what a task's `breakdown` gave.
-        title: str.
-        picture: path or address. Must not exist yet.
-
-    Raises:
-        UserError: something is there, or the disk refuses it.
+        breakdown: Breakdown. What is drawn; its kind begins the title.
+        title: str. Which model on which data.
     """
-    atomic.check_is_free(picture)
-    figure = figure_of(breakdown, title)
-    with atomic.write(picture) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
-
-
-def figure_of(breakdown: Breakdown, title: str) -> Any:
-    """The same as matplotlib's figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    _draw(breakdown, figure, figure.subplots())
-    characters = int(figure.get_size_inches()[0] * 10)
-    figure.suptitle("\n".join(textwrap.wrap(title, characters)), fontsize=10, **PLAIN)
-    return figure
-
-
-def check_name(picture: AnyPath | str) -> None:
-    """Raises `UserError` unless `picture` can be written and is called as what it will be."""
-    if path_of(picture).suffix.lower() != ".png":
-        raise UserError(f"`picture`: is a PNG, so give it a name that ends in .png, not {path_of(picture).name!r}")
-    atomic.check_is_free(picture)
+    figure = new_figure(5.0, 4.0)
+    return finished(figure, f"{_draw(breakdown, figure, figure.subplots())}: {title}")
 
 
 @functools.singledispatch
-def _draw(breakdown: Any, figure: Any, axes: Any) -> None:
+def _draw(breakdown: Any, figure: Any, axes: Any) -> str:
+    """Draws it and tells what it is."""
     raise TypeError(f"{type(breakdown).__name__} has no picture")
 
 
 @_draw.register
-def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> None:
+def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
     """Colours are fractions of a row, so that a rare label's errors are as well seen as a frequent one's; and by their
     root, so that a few errors are seen beside many right answers."""
     from matplotlib.colors import PowerNorm
@@ -94,31 +64,51 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> None:
             axes.text(
                 column, row, count, ha="center", va="center", color=colour, fontsize=size - max(0, len(count) - 3)
             )
+    return "What was taken for what"
 
 
 @_draw.register
-def _by_label(breakdown: ByLabel, figure: Any, axes: Any) -> None:
-    table = breakdown.table
-    figure.set_size_inches(7.0, float(np.clip(0.42 * len(table) + 1.6, LEAST_HEIGHT, MOST_HEIGHT)))
-    at = np.arange(len(table))
-    for number, (name, colour) in enumerate((("precision", "#9ecae1"), ("recall", "#4292c6"), ("f1", "#08306b"))):
-        values = [scores[name] for scores in table.values()]
-        told = "f1, at the right" if name == "f1" else name
-        axes.barh(at + 0.25 * (number - 1), values, height=0.24, color=colour, label=told)
-    there = [scores["right"] + scores["missed"] for scores in table.values()]
-    names = [f"{_short(label)} ({number:,})" for label, number in zip(table, there, strict=True)]
-    axes.set_yticks(at, names, fontsize=9, **PLAIN)
-    for row, scores in enumerate(table.values()):
-        axes.text(1.01, row, f"{scores['f1']:.2f}", va="center", fontsize=9)
-    axes.set_ylim(len(table) - 0.5, -0.5)  # the first on top
-    axes.set_xlim(0.0, 1.0)
+def _by_label(breakdown: ByLabel, figure: Any, axes: Any) -> str:
+    rows = breakdown.table.values()
+    names = [f"{_short(label)} ({scores['right'] + scores['missed']:,})" for label, scores in breakdown.table.items()]
+    bars = {name: [scores[name] for scores in rows] for name in ("precision", "recall", "f1")}
+    _grouped_bars(figure, axes, names, bars, 1.0)
     axes.set_ylabel("label (in gold)")
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return "Precision, recall and F1"
 
 
 @_draw.register
-def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> None:
+def _by_group(breakdown: ByGroup, figure: Any, axes: Any) -> str:
+    metrics = [name for name in next(iter(breakdown.table.values())) if name != "rows"]
+    bars = {name.replace("_", " "): [row[name] for row in breakdown.table.values()] for name in metrics}
+    names = [f"{_short(group)} ({row['rows']:,})" for group, row in breakdown.table.items()]
+    _grouped_bars(figure, axes, names, bars, breakdown.highest)
+    axes.set_ylabel(f"{breakdown.groups} (rows)")
+    return f"{' and '.join(bars)} by {breakdown.groups}"
+
+
+def _grouped_bars(
+    figure: Any, axes: Any, names: list[str], bars: dict[str, list[float | None]], highest: float
+) -> None:
+    """Of each name a bar in each of up to three measures, and the last measure as a number at the right."""
+    figure.set_size_inches(7.0, float(np.clip(0.42 * len(names) + 1.6, LEAST_HEIGHT, MOST_HEIGHT)))
+    at, last = np.arange(len(names)), list(bars)[-1]
+    for number, ((name, values), colour) in enumerate(zip(bars.items(), SHADES[-len(bars) :], strict=True)):
+        told = f"{name}, at the right" if name == last else name
+        middle = at + 0.25 * (number - (len(bars) - 1) / 2)
+        axes.barh(middle, [value or 0.0 for value in values], height=0.24, color=colour, label=told)
+    for row, value in enumerate(bars[last]):
+        told = "-" if value is None else f"{value:.2f}" if highest == 1.0 else f"{value:.1f}"
+        axes.text(1.01, row, told, va="center", fontsize=9, transform=axes.get_yaxis_transform())
+    axes.set_yticks(at, names, fontsize=9, **PLAIN)
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
+    axes.set_xlim(min(0.0, *(value or 0.0 for values in bars.values() for value in values)), highest)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=len(bars), fontsize=9)
+
+
+@_draw.register
+def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     figure.set_size_inches(5.5, 5.2)
     alpha = max(0.1, min(0.7, 0.7 * NUM_SOLID_POINTS / len(breakdown.true)))
     axes.scatter(breakdown.true, breakdown.given, s=14, alpha=alpha, linewidths=0)
@@ -126,6 +116,7 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> None:
     axes.set_xlabel("gold")
     axes.set_ylabel("answer")
     axes.grid(alpha=0.3)
+    return "Answers over gold"
 
 
 def _short(label: str) -> str:

@@ -33,7 +33,7 @@ from keras_bert_scratch.tasks.data.squad import (
 )
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
-from keras_bert_scratch.tasks.error_analysis import WrongAnswer
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
@@ -301,6 +301,16 @@ class Qa(Task):
         right = " / ".join(dict.fromkeys(line["gold"])) or "none"
         shown = {"gold": right, "answer": line["answer"] or "none", "score": line["score"], "f1": scores["f1"]}
         return WrongAnswer((-scores["f1"], line["score"]), shown)
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        """By the words of the shortest right answer: longer ones have more to get wrong. Without any it has 0."""
+
+        def measure(rows: list[int]) -> dict[str, float]:
+            scores = _scores(spec, [lines[row]["answer"] for row in rows], [lines[row]["gold"] for row in rows])
+            return {name: scores[name] for name in ("exact_match", "f1")}
+
+        lengths = [min((len(answer.split()) for answer in line["gold"]), default=0) for line in lines]
+        return ByGroup.by_length("words of the answer", lengths, measure)
 
 
 def _scores(spec: Spec, given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:

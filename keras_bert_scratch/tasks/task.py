@@ -255,8 +255,16 @@ class Task(abc.ABC):
             spec: of the model.
             line: a row's columns, its answer, and as `gold` what `gold_of` gave.
         """
-        raise UserError(f"`errors`: the task {self.name} has no list of them; leave it out")
+        self.check_shows(errors=True, picture=False)
+        return None
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown | None:
         """What was taken for what over all lines, each as for `wrong`; `None` where there is no such table."""
         return None
+
+    def check_shows(self, errors: bool, picture: bool) -> None:
+        """Raises `UserError` if the task has no list of errors, or no `breakdown` to draw, and one is asked for."""
+        if errors and type(self).wrong is Task.wrong:
+            raise UserError(f"`errors`: the task {self.name} has no list of them; leave it out")
+        if picture and type(self).breakdown is Task.breakdown:
+            raise UserError(f"`picture`: the task {self.name} has none; leave it out")

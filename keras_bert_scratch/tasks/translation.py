@@ -21,7 +21,7 @@ from keras_bert_scratch.tasks.data.beam_search import Written, beam_search
 from keras_bert_scratch.tasks.data.decoding_loop import never_written
 from keras_bert_scratch.tasks.data.parallel_texts import read_pairs, sources_of
 from keras_bert_scratch.tasks.data.texts import packed_features
-from keras_bert_scratch.tasks.error_analysis import WrongAnswer
+from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
@@ -215,15 +215,7 @@ class Translation(Task):
         return {"token_ids": written.tokens, "num_tokens": written.lengths, "scores": written.scores}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
-        from sacrebleu.metrics import BLEU, CHRF
-
-        written, references = [text.decode() for text in decoded["translations"][:, 0]], [list(gold["target"])]
-        bleu, chrf = BLEU(), CHRF()
-        return {
-            "bleu": bleu.corpus_score(written, references).score,
-            "chrf": chrf.corpus_score(written, references).score,
-            "signature": str(bleu.get_signature()),
-        }
+        return _scores([text.decode() for text in decoded["translations"][:, 0]], list(gold["target"]))
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         found = {"translation": row["translations"][0], "score": row["scores"][0]}
@@ -245,6 +237,27 @@ class Translation(Task):
         chrf = CHRF().sentence_score(line["translation"], [line["gold"]]).score
         shown = {"gold": line["gold"], "answer": line["translation"], "score": line["score"], "chrf": chrf}
         return WrongAnswer((-chrf, line["score"]), shown)
+
+    def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
+        """By the words of the source: attention finds its way in short texts first."""
+
+        def measure(rows: list[int]) -> dict[str, float]:
+            scores = _scores([lines[row]["translation"] for row in rows], [lines[row]["gold"] for row in rows])
+            return {name: scores[name] for name in ("bleu", "chrf")}
+
+        return ByGroup.by_length("words of the source", [len(line["source"].split()) for line in lines], measure)
+
+
+def _scores(written: list[str], references: list[str]) -> dict[str, Any]:
+    """BLEU and chrF of a corpus, from 0 to 100."""
+    from sacrebleu.metrics import BLEU, CHRF
+
+    bleu, chrf = BLEU(), CHRF()
+    return {
+        "bleu": bleu.corpus_score(written, [references]).score,
+        "chrf": chrf.corpus_score(written, [references]).score,
+        "signature": str(bleu.get_signature()),
+    }
 
 
 def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vocabulary: Vocabulary) -> Written:

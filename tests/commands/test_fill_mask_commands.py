@@ -53,6 +53,9 @@ def test_what_does_not_go_is_said_in_flags(small, tokenizer):
     refused("predict", "pretrained", "[MASK]", "--target", "北", saying="--target: '北' has a piece")
     refused("predict", "pretrained", "[MASK]", "--top-k", "0", saying="--top-k: must be at least 1")
     refused("export", "pretrained", "--out", "x", "--top-k", "0", saying="--top-k: must be at least 1")
+    for asked in (["--picture", "a.png"], ["--errors", "3"]):  # before the data are read
+        argv = ["evaluate", "pretrained", "--data", "none.csv", "--task", "fill-mask", *asked]
+        refused(*argv, saying=f"{asked[0]}: the task fill-mask has (none|no list of them); leave it out")
     kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier", tokenizer)
     refused("predict", "classifier", "a", "--top-k", "3", saying="--top-k: is no option of classification")
     for argv in (["predict", "classifier", "[MASK]"], ["export", "classifier", "--out", "x"]):

@@ -4,17 +4,19 @@ import dataclasses
 import json
 import math
 import random
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sacrebleu
 from sklearn import metrics
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.error_analysis import ByLabel, Confusion
 from keras_bert_scratch.tasks.evaluation import Evaluation
 from keras_bert_scratch.tasks.examples import Examples
-from keras_bert_scratch.tasks.registry import get_task
+from keras_bert_scratch.tasks.registry import TASKS, get_task
 
 LABELS = ("a", "b", "c")
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -309,6 +311,78 @@ def test_choices_are_confused_by_their_number():
 def test_numbers_stand_beside_their_answers():
     found = get_task("regression").breakdown(spec_of("regression"), [{"gold": 1.0, "score": 2.5}])
     assert (found.true, found.given) == ([1.0], [2.5])
+
+
+def test_questions_are_measured_by_the_words_of_their_shortest_answer():
+    lines = [
+        answered("otter", ["otter", "the old otter"], 0.9),
+        answered("heron", ["otter"], 0.9),
+        answered("old otter", ["the very old otter"], 0.9),
+        answered("grey heron", ["a grey heron swims"], 0.9),
+    ]
+    found = get_task("qa").breakdown(spec_of("qa"), lines)
+    assert found.groups == "words of the answer"
+    assert found.table == {
+        "1": {"rows": 2, "exact_match": 50.0, "f1": 50.0},
+        "3 to 4": {"rows": 2, "exact_match": 0.0, "f1": 80.0},
+    }
+    unanswerable = spec_of("qa", unanswerable=True)
+    lines = [answered("", [], 0.9), answered("heron", [], 0.9), answered("", ["otter"], 0.9)]
+    assert get_task("qa").breakdown(unanswerable, lines).table == {
+        "0": {"rows": 2, "exact_match": 50.0, "f1": 50.0},
+        "1": {"rows": 1, "exact_match": 0.0, "f1": 0.0},
+    }
+
+
+def test_translations_are_measured_by_the_words_of_the_source():
+    draws = random.Random(0)
+    lines = [
+        {
+            "source": " ".join("abcdefghij"[: draws.randint(1, 9)]),
+            "translation": " ".join(draws.choices("abc", k=8)),
+            "gold": " ".join(draws.choices("abc", k=8)),
+        }
+        for _ in range(60)
+    ]
+    table = get_task("translation").breakdown(spec_of("translation"), lines).table
+    assert list(table) == ["1", "2", "3 to 4", "5 to 8", "9 to 16"]
+    some = [line for line in lines if 5 <= len(line["source"].split()) <= 8]
+    written, references = ([line[name] for line in some] for name in ("translation", "gold"))
+    assert table["5 to 8"] == {
+        "rows": len(some),
+        "bleu": pytest.approx(sacrebleu.corpus_bleu(written, [references]).score, abs=1e-4),
+        "chrf": pytest.approx(sacrebleu.corpus_chrf(written, [references]).score, abs=1e-4),
+    }
+
+
+def test_similarities_stand_beside_their_scores_and_layers_beside_each_other():
+    gold, by_layer = [0.0, 1.0, 2.0], [[0.1, 0.9], [0.2, 0.8], [0.3, 0.1]]
+    task, spec = get_task("embed"), spec_of("embed", layers="-2,-1")
+    found = task.breakdown(
+        spec, [{"gold": score, "similarity": some[0]} for score, some in zip(gold, by_layer, strict=True)]
+    )
+    assert (found.true, found.given) == (gold, [0.1, 0.2, 0.3])
+    found = task.breakdown(
+        spec, [{"gold": score, "similarity": some} for score, some in zip(gold, by_layer, strict=True)]
+    )
+    assert {layer: (row["rows"], row["spearman"]) for layer, row in found.table.items()} == {
+        "-2": (3, 1.0),
+        "-1": (3, -1.0),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_has_a_picture_or_refuses_one_beforehand(name):
+    """Those that have a breakdown are tested above; `evaluate` asks before it measures."""
+    task, none = get_task(name), {"fill-mask", "generate"}
+    with pytest.raises(kbs.UserError, match=f"`picture`: the task {name} has none") if name in none else nullcontext():
+        task.check_shows(errors=False, picture=True)
+    with (
+        pytest.raises(kbs.UserError, match=f"`errors`: the task {name} has no list")
+        if name in none | {"embed"}
+        else nullcontext()
+    ):
+        task.check_shows(errors=True, picture=False)
 
 
 def test_what_does_not_count_is_no_ratio():

@@ -1,16 +1,13 @@
 """Pictures of an evaluation: written, and legible whatever the labels are called."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import pictures
-from keras_bert_scratch.tasks.error_analysis import ByLabel, Confusion, Scatter
+from keras_bert_scratch.tasks.error_analysis import ByGroup, ByLabel, Confusion, Scatter
 
-PNG = b"\x89PNG\r\n\x1a\n"
 LONG = tuple(f"a_rather_long_name_of_the_label_{number}" for number in range(20))
 
 
@@ -65,10 +62,35 @@ def test_cells_have_numbers_unless_there_are_too_many(number, shown):
     assert [text.get_text() for text in axes.texts] == ["7"] * shown
 
 
-def test_a_picture_is_written_once():
-    pictures.draw(confusion("no", "yes"), "run", "errors.png")
-    assert Path("errors.png").read_bytes().startswith(PNG)
-    with pytest.raises(kbs.UserError, match=r"errors\.png: exists already"):
-        pictures.check_name("errors.png")
-    with pytest.raises(kbs.UserError, match=r"`picture`: is a PNG, so give it a name that ends in \.png, not 'a\.pdf'"):
-        pictures.check_name("a.pdf")
+def bars_of(figure) -> dict[str, list[float]]:
+    """The lengths of the bars by what the legend calls them."""
+    return {bars.get_label(): [bar.get_width() for bar in bars] for bars in figure.axes[0].containers}
+
+
+def test_bars_are_precision_recall_and_f1():
+    true = [{"a", "b"}, {"a"}, {"a"}, {"b"}]
+    given = [{"a"}, {"a", "b"}, set(), {"b"}]
+    figure = pictures.figure_of(ByLabel.of(("a", "b"), true, given), "run on dev.csv, 4 rows")
+    assert bars_of(figure) == {
+        "precision": [1.0, 0.5],
+        "recall": pytest.approx([2 / 3, 0.5], abs=1e-4),
+        "f1, at the right": pytest.approx([0.8, 0.5], abs=1e-4),
+    }
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a (3)", "b (2)"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.80", "0.50"]
+    assert figure._suptitle.get_text() == "Precision, recall and F1: run on dev.csv, 4 rows"
+
+
+def test_groups_of_rows_have_a_bar_in_each_metric():
+    table = {"1": {"rows": 3, "exact_match": 50.0, "f1": 60.0}, "2": {"rows": 1000, "exact_match": 0.0, "f1": None}}
+    figure = pictures.figure_of(ByGroup("words of the answer", table), "run on dev.json, 1,003 rows")
+    assert bars_of(figure) == {"exact match": [50.0, 0.0], "f1, at the right": [60.0, 0.0]}
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1 (3)", "2 (1,000)"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["60.0", "-"]
+    assert figure.axes[0].get_xlim() == (0.0, 100.0)
+    assert figure._suptitle.get_text().startswith("exact match and f1 by words of the answer: run on dev.json")
+
+
+def test_the_highest_correlation_is_1_and_a_negative_one_is_seen():
+    breakdown = ByGroup("layer", {"0": {"rows": 2, "spearman": 0.5}, "1": {"rows": 2, "spearman": -0.2}}, highest=1.0)
+    assert pictures.figure_of(breakdown, "run").axes[0].get_xlim() == (-0.2, 1.0)

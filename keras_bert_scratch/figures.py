@@ -1,0 +1,146 @@
+"""Figures: what all pictures share, from an empty one to the PNG, with a font that has their characters.
+
+Nothing here touches matplotlib's own settings or its window system: a caller's figures stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import textwrap
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_bert_scratch import atomic
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, path_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 120
+CHARACTERS_PER_INCH = 10  # of a title
+PLAIN = {"parse_math": False}  # a label or a file may have a dollar in its name
+TITLE_SIZE = 10
+# From dark to light, told apart in grey and by the colour-blind (Okabe and Ito, 2008, without yellow).
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+SHADES = ("#9ecae1", "#4292c6", "#08306b")  # of one thing in three measures, light to dark
+# Of several fonts with the characters that are wanted these come first: plain ones, for text.
+PREFERRED = ("noto sans", "source han sans", "wenquanyi", "pingfang", "hiragino", "microsoft yahei", "simhei", "arial")
+PLACEHOLDERS = "last resort"  # a font of matplotlib's with a box for each script
+SHOWN_CHARACTERS = 8
+
+log = logging.getLogger(__name__)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, for files and notebooks."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def finished(figure: Figure, title: str) -> Figure:
+    """The figure with its title, in lines as long as it is wide, and with fonts that have its characters."""
+    width = int(figure.get_size_inches()[0] * CHARACTERS_PER_INCH)
+    lines = [line for part in title.splitlines() for line in textwrap.wrap(part, width)]
+    figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE, **PLAIN)
+    _choose_fonts(figure)
+    return figure
+
+
+def check_name(picture: AnyPath | str, argument: str = "picture") -> None:
+    """Raises `UserError` unless `picture` can be written and is called as what it will be."""
+    if path_of(picture).suffix.lower() != ".png":
+        raise UserError(f"`{argument}`: is a PNG, so give it a name that ends in .png, not {path_of(picture).name!r}")
+    atomic.check_is_free(picture)
+
+
+def write(figure: Figure, picture: AnyPath | str) -> None:
+    """Writes the figure as a PNG; raises `UserError` if the disk refuses it."""
+    with atomic.write(picture) as temporary, _missing_glyphs_were_told():
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+
+
+@contextlib.contextmanager
+def _missing_glyphs_were_told() -> Iterator[None]:
+    """Without matplotlib's warning for each character that no font has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        yield
+
+
+def _choose_fonts(figure: Figure) -> None:
+    """Adds installed fonts for the characters that matplotlib's own lacks; one line in the log if there are none."""
+    from matplotlib.text import Text
+
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    wanted = {character for text in texts for character in text.get_text() if not character.isspace()}
+    own = texts[0].get_fontfamily()
+    lacking = {ord(character) for character in wanted} - _characters_of(_file_of(own))
+    if not lacking:
+        return
+    families = []
+    for family, file in _installed():
+        if found := lacking & _characters_of(file):
+            families.append(family)
+            lacking -= found
+        if not lacking:
+            break
+    for text in texts:
+        text.set_fontfamily([*own, *families])
+    if lacking:
+        shown = " ".join(map(chr, sorted(lacking)[:SHOWN_CHARACTERS])) + " …" * (len(lacking) > SHOWN_CHARACTERS)
+        log.warning("no installed font has %s, so boxes stand there; install one that has, %s", shown, _advice(lacking))
+
+
+def _advice(lacking: set[int]) -> str:
+    """A font by its name, where the script is a frequent one."""
+    if any("CJK" in unicodedata.name(chr(code), "") for code in lacking):
+        return "such as Noto Sans CJK (on Debian and Ubuntu the package fonts-noto-cjk)"
+    return "such as Noto Sans for their script"
+
+
+def _installed() -> list[tuple[str, Path]]:
+    """Family and file of every upright font of normal weight, also of those installed since matplotlib last looked."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    for file in font_manager.findSystemFonts():
+        if file not in known:
+            with contextlib.suppress(Exception):  # a font that matplotlib cannot read, such as one of bitmaps
+                manager.addfont(file)
+    fonts = {
+        entry.name: Path(entry.fname)
+        for entry in manager.ttflist
+        if entry.style == "normal" and entry.weight in (400, "normal", "regular")
+    }
+
+    def rank(name: str) -> tuple[int, str]:
+        places = (number for number, start in enumerate(PREFERRED) if name.lower().startswith(start))
+        return next(places, len(PREFERRED)), name
+
+    return [(name, fonts[name]) for name in sorted(fonts, key=rank) if not name.lower().startswith(PLACEHOLDERS)]
+
+
+def _file_of(families: list[str]) -> Path:
+    from matplotlib import font_manager
+
+    return Path(font_manager.findfont(font_manager.FontProperties(family=families)))
+
+
+def _characters_of(file: Path) -> set[int]:
+    """The code points that a font has; none of one that cannot be read."""
+    from matplotlib import font_manager
+
+    try:
+        return set(font_manager.get_font(file).get_charmap())
+    except (OSError, RuntimeError):
+        return set()
