@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
+    from keras_bert_scratch.training.curves import plot_curves as plot_curves
     from keras_bert_scratch.training.lamb import Lamb as Lamb
     from keras_bert_scratch.training.optimizers import BertAdamW as BertAdamW
     from keras_bert_scratch.training.options import RunOptions as RunOptions
@@ -101,6 +102,7 @@ _MODULES = {
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
     "open_records": "data.google.reader",
+    "plot_curves": "training.curves",
     "predict": "serving.asking",
     "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",

@@ -133,6 +133,7 @@ PARAMETERS = {
     "labels_column": "label_column",
     "layer_numbers": "layers",
     "max_length": "length",
+    "metrics": "metric",
     "num_shards": "shards",
     "save_seconds": "save_every",
     "score_column": "label_column",

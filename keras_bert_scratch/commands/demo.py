@@ -221,9 +221,7 @@ class _Demonstration:
             "word order, pretrained": "order_from_pretrained/seed-0",
             "sentiment": "sentiment",
         }
-        plot_curves(
-            {title: self.out / folder / "metrics.csv" for title, folder in runs.items()}, self.out / "curves.png"
-        )
+        plot_curves({title: self.out / folder for title, folder in runs.items()}, self.out / "curves.png")
 
     def _report(self) -> None:
         from keras_bert_scratch.commands.demo_report import print_report

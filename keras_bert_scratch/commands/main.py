@@ -12,6 +12,7 @@ import typer
 from keras_bert_scratch.commands import (
     attend,
     convert,
+    curves,
     demo,
     distill,
     evaluate,
@@ -62,6 +63,7 @@ VERBS = (
     serve,
     convert,
     inspect,
+    curves,
     attend,
 )
 for module in VERBS:

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.errors import writing_to
+from keras_bert_scratch.errors import UserError, writing_to
+from keras_bert_scratch.filesystem import AnyPath, reading
 from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
@@ -26,7 +27,8 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 class MetricsLog(keras.callbacks.Callback):
     """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
 
-    Beside loss and scores: `learning_rate`; `tokens_per_second` while steps are made, padding not counted;
+    Beside loss and scores: `learning_rate`; `tokens`, how many were read so far, padding not counted, and as many
+    `tokens_per_second` while steps are made;
     `non_padding_fraction` of the positions; `mfu`, the fraction of the machine's measured matrix peak that the matrix
     products of the steps reach, where their number is known; `eta_seconds`; `skipped`, how many steps so far changed
     nothing because their gradient was not finite.
@@ -37,6 +39,7 @@ class MetricsLog(keras.callbacks.Callback):
         log_every: steps between rows.
         first_step: where this process takes the run up.
         skipped: how many steps before it changed nothing.
+        tokens: how many were read before it.
         peak: operations per second of matrix products at the machine's best.
         left: called for the fraction of the run that is still to come.
         writes: whether this process writes; of several workers only the chief does.
@@ -48,6 +51,7 @@ class MetricsLog(keras.callbacks.Callback):
         log_every: int,
         first_step: int = 0,
         skipped: int = 0,
+        tokens: float = 0.0,
         peak: float = float("inf"),
         left: Callable[[], float] = lambda: 0.0,
         writes: bool = True,
@@ -63,6 +67,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._peak = peak
         self._left = left
         self.skipped = skipped
+        self._tokens = tokens  # up to the last row
         self._started = time.monotonic()
         self._stepping = 0.0  # seconds since the last row that went to steps, not to measuring or keeping
         self._first_left: float | None = None
@@ -87,6 +92,12 @@ class MetricsLog(keras.callbacks.Callback):
         if self._step != self._logged:
             self._log(self._unlogged)
 
+    @property
+    def tokens(self) -> float:
+        """How many tokens were read so far, without padding."""
+        since = self.model.train_function.metric_sums.tokens if self._step != self._logged else 0.0
+        return self._tokens + since
+
     def close(self) -> None:
         """Ends TensorBoard's file."""
         if self._writer is not None:
@@ -94,6 +105,7 @@ class MetricsLog(keras.callbacks.Callback):
 
     def _log(self, logs: dict[str, Any]) -> None:
         now = time.monotonic()
+        self._tokens = self.tokens
         steps, seconds = self._step - self._logged, max(self._stepping, 1e-9)
         self._logged, self._stepping = self._step, 0.0
         function = self.model.train_function
@@ -111,6 +123,7 @@ class MetricsLog(keras.callbacks.Callback):
             "seconds": round(self._seconds_before + now - self._started, 2),
             "learning_rate": float(function.rate),
             **{name: float(value) for name, value in logs.items()},
+            "tokens": int(self._tokens),
             **self.latest,
             "eta_seconds": round(eta, 1),
             "skipped": self.skipped,
@@ -129,13 +142,27 @@ class MetricsLog(keras.callbacks.Callback):
                     tf.summary.scalar(name, value)
 
 
-def read_metrics(file: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.csv`, `step` an int; none where there is no such file."""
+def read_metrics(file: AnyPath) -> list[dict[str, float]]:
+    """The rows of a `metrics.csv`, `step` an int; none where there is no such file.
+
+    Raises:
+        UserError: a line is damaged.
+    """
     if not file.exists():
         return []
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
-    return [{**row, "step": int(row["step"])} for row in rows]
+    with reading(file):
+        table = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    heading, rows = next(table, []), []
+    for cells in table:
+        try:
+            # What a row has no value of is an empty cell.
+            row = {name: float(cell) for name, cell in zip(heading, cells, strict=True) if cell}
+            rows.append({**row, "step": int(row["step"])})
+        except (ValueError, KeyError):
+            raise UserError(
+                f"{file}: line {table.line_num} is damaged, it should be {len(heading)} numbers; remove it"
+            ) from None
+    return rows
 
 
 class StateKeeper(keras.callbacks.Callback):

@@ -1,51 +1,201 @@
-"""`curves.png`: what `metrics.csv` tells, as pictures."""
+"""Curves: what runs logged while they trained, and what was measured apart from it, as one figure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from keras_bert_scratch import atomic
-from keras_bert_scratch.training.callbacks import read_metrics
+import numpy as np
 
-LABELS = {
-    "loss": "loss",
-    "masked_lm_accuracy": "masked words right",
-    "next_sentence_accuracy": "next sentences right",
-    "accuracy": "labels right",
-}
+from keras_bert_scratch import figures
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.training.callbacks import METRICS_FILE
+from keras_bert_scratch.training.logged_runs import LoggedRun, by_task, cautions, differing_settings, read_logged_runs
 
-
-def plot_curves(runs: Mapping[str, Path], picture: Path) -> None:
-    """Draws the metrics of each run's `metrics.csv`, a row of panels per run, to `picture`.
-
-    Args:
-        runs: title to `metrics.csv`.
-        picture: the PNG to write.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    tables = {title: rows for title, file in runs.items() if (rows := read_metrics(file))}
-    panels = [[name for name in LABELS if name in rows[0]] for rows in tables.values()]
-    if not tables:
-        return
-    columns = max(map(len, panels))
-    figure = Figure(figsize=(4.2 * columns, 3.0 * len(tables)), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(tables), columns, squeeze=False)
-    for axes, names, (title, rows) in zip(grid, panels, tables.items(), strict=True):
+BY = ("steps", "tokens", "time")
+LABELS = {
+    "masked_lm_accuracy": "masked words right",
+    "next_sentence_accuracy": "next sentences right",
+    "learning_rate": "learning rate",
+}
+UNITS = ((2 * 3600.0, 3600.0, "hours"), (120.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
+MARKERS = "os^DvPX*"
+TRAINING, HELD_OUT = "-", "--"
+MARKS = 8  # on a line of many points
+FEW_POINTS = 24  # up to which each has its mark
+MOST_IN_LEGEND = 2  # settings that differ
+PANEL = (4.0, 2.8)  # inches
+LEGEND_LINE, LEGEND_MARK, CHARACTERS = 0.22, 0.6, 12  # inches of a line, of a mark; characters of a name in an inch
+
+
+def plot_curves(
+    runs: Any, picture: AnyPath | str | None = None, metrics: Sequence[str] = (), by: str = "steps"
+) -> Figure:
+    """Draws losses, accuracies and learning rate of some runs: a row of panels to a task, a line to a run.
+
+    What was measured on the training data is a solid line, what was measured on held-out data a dashed one. The
+    legend names the runs as short as tells them apart, with the settings that differ where these are one or two.
+
+    Args:
+        runs: path, list of paths, or mapping of name to path. Folders of runs, finished or not; or folders that hold
+            runs, of several seeds, of a search, of GLUE.
+        picture: path or None, default None. The PNG to write, if any; one that is there is overwritten.
+        metrics: sequence of str, default (). What to draw, by the names of `metrics.csv` and of `evaluations` in
+            `run.json`; without any, the loss, each score, the metric that picks the best model, the learning rate.
+        by: str, default "steps". What goes to the right: `"steps"`, `"tokens"` without padding, or `"time"`.
+
+    Returns: a matplotlib `Figure`, which a notebook shows.
+
+    Raises:
+        UserError: a folder holds no run, a file is damaged, no run has a metric, or `by` is unknown.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_bert_scratch.training.run_directory import RunDirectory
+        >>> for name, rate in (("slow", 1e-4), ("fast", 1e-3)):
+        ...     RunDirectory(name, {"task": "pretraining", "training": {"learning_rate": rate}}).close()
+        ...     _ = Path(name, "metrics.csv").write_text("step,loss\\n20,9.0\\n40,8.5\\n")
+        >>> figure = plot_curves(["slow", "fast"], metrics=["loss"])
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['slow (learning rate 0.0001)', 'fast (learning rate 0.001)']
+    """
+    logged = read_logged_runs(runs)
+    if by not in BY:
+        raise UserError(f"`by`: {by!r} is unknown; choose one of {', '.join(BY)}")
+    tasks = by_task(logged)
+    panels = {task: panels_of(some, metrics) for task, some in tasks.items()}
+    _check_there(panels, metrics, logged)
+    rows = {task: names for task, names in panels.items() if names}
+    columns = max(map(len, rows.values()))
+
+    logged = [run for task in rows for run in tasks[task]]
+    labels = [label for task in rows for label in legend_labels(tasks[task])]
+    width = PANEL[0] * max(columns, 1.5)
+    in_legend = max(1, int(width / (LEGEND_MARK + max(map(len, [*labels, "training"])) / CHARACTERS)))
+    legend_lines = -(-(len(labels) + 2) // in_legend)
+    figure = figures.new_figure(width, PANEL[1] * len(rows) + LEGEND_LINE * (legend_lines + 2))
+    unit = _unit_of(logged) if by == "time" else (1.0, by)
+    numbers = {id(run): number for number, run in enumerate(logged)}
+    for axes, (task, names) in zip(figure.subplots(len(rows), columns, squeeze=False), rows.items(), strict=True):
         for axis in axes[len(names) :]:
             axis.set_visible(False)
         for axis, name in zip(axes, names, strict=False):
-            axis.plot(
-                [row["step"] for row in rows],
-                [row[name] for row in rows],
-                linewidth=1.4,
-                marker="." if len(rows) < 20 else "",
-            )
-            axis.set_title(f"{title}: {LABELS[name]}", fontsize=10)
-            axis.set_xlabel("step")
+            for run in tasks[task]:
+                _draw_run(axis, run, name, _look(numbers[id(run)]), by, unit[0])
+            axis.set_title(f"{task}: {LABELS.get(name, name.replace('_', ' '))}", fontsize=10, **figures.PLAIN)
+            _label_steps(axis, by, unit[1])
+            axis.ticklabel_format(axis="y", scilimits=(-3, 5))
             axis.grid(alpha=0.3)
-    with atomic.write(picture) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    _add_legend(figure, labels, any(run.held_out for run in logged), in_legend)
+    figures.finished(figure, "\n".join([_title(logged), *(line for task in rows for line in cautions(tasks[task]))]))
+    if picture is not None:
+        figures.write(figure, picture)
+    return figure
+
+
+def panels_of(runs: Sequence[LoggedRun], metrics: Sequence[str] = ()) -> list[str]:
+    """What to draw of runs of one task: of `metrics` those that it has, or what tells most."""
+    if metrics:
+        return [name for name in metrics if any(run.trained(name) or run.measured(name) for run in runs)]
+    scores = dict.fromkeys(name for run in runs for name in [*run.scores, *filter(None, [run.best_by])])
+    return [*scores, *["learning_rate"] * any(run.trained("learning_rate") for run in runs)]
+
+
+def legend_labels(runs: Sequence[LoggedRun]) -> list[str]:
+    """The runs' names, with the settings that differ unless these are many or stand in the name already."""
+    differing = differing_settings(runs)
+    if not 0 < len(differing) <= MOST_IN_LEGEND:
+        return [run.name for run in runs]
+    labels = []
+    for number, run in enumerate(runs):
+        told = [(name.rpartition(".")[2], values[number]) for name, values in differing.items()]
+        left = [f"{name.replace('_', ' ')} {value}" for name, value in told if not _is_told(run.name, name, value)]
+        labels.append(f"{run.name} ({', '.join(left)})" if left else run.name)
+    return labels
+
+
+def _is_told(run: str, name: str, value: str) -> bool:
+    return f"{name}={value}" in run or f"{name}-{value}" in run
+
+
+def _check_there(panels: Mapping[str, Sequence[str]], metrics: Sequence[str], runs: Sequence[LoggedRun]) -> None:
+    for name in metrics:
+        if not any(name in names for names in panels.values()):
+            known = {key for run in runs for key in [*run.rows[-1], *(run.held_out[-1] if run.held_out else ())]}
+            told = ", ".join(sorted(known - {"step", "examples"}))
+            raise UserError(f"`metrics`: no run has {name!r}; they have {told}")
+
+
+def _look(number: int) -> dict[str, str]:
+    """Colour and mark of a run's lines; 56 differ."""
+    return {"color": figures.COLOURS[number % len(figures.COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _draw_run(axis: Any, run: LoggedRun, name: str, look: Mapping[str, str], by: str, unit: float) -> None:
+    """What was measured on the training data, and over it what was on held-out data."""
+    for points, style, face in ((run.trained(name), TRAINING, "white"), (run.measured(name), HELD_OUT, look["color"])):
+        if not points:
+            continue
+        steps, values = zip(*points, strict=True)
+        axis.plot(
+            _reached(run, steps, by) / unit,
+            values,
+            linestyle=style,
+            **look,
+            linewidth=1.3,
+            markersize=4.5,
+            markerfacecolor=face,
+            markevery=1 if len(points) <= FEW_POINTS else len(points) // MARKS,
+        )
+
+
+def _reached(run: LoggedRun, steps: Sequence[int], by: str) -> np.ndarray:
+    """How far the run was after these steps; between two rows of its log by straight lines."""
+    if by == "steps":
+        return np.asarray(steps, np.float64)
+    column = "seconds" if by == "time" else by
+    logged = run.trained(column)
+    if len(logged) < len(run.rows):
+        raise UserError(f"`by`: {run.path / METRICS_FILE} has no {column}; choose another one of {', '.join(BY)}")
+    return np.interp(steps, *zip((0, 0.0), *logged, strict=True))
+
+
+def _unit_of(runs: Sequence[LoggedRun]) -> tuple[float, str]:
+    longest = max((run.rows[-1].get("seconds", 0.0) for run in runs), default=0.0)
+    return next((unit, name) for least, unit, name in UNITS if longest >= least)
+
+
+def _label_steps(axis: Any, by: str, unit: str) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axis.set_xlabel({"steps": "step", "tokens": "tokens read"}.get(by, unit))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    if by != "time":
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_xlim(left=0.0)
+
+
+def _add_legend(figure: Figure, labels: Sequence[str], with_held_out: bool, columns: int) -> None:
+    """The runs by colour and mark, then what solid and dashed lines are."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], **_look(number), label=label) for number, label in enumerate(labels)]
+    handles.append(
+        Line2D([], [], color="grey", linestyle=TRAINING, markerfacecolor="white", marker="o", label="training")
+    )
+    if with_held_out:
+        handles.append(Line2D([], [], color="grey", linestyle=HELD_OUT, marker="o", label="held out"))
+    legend = figure.legend(handles=handles, loc="outside lower left", fontsize=9, ncols=min(columns, len(handles)))
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _title(runs: Sequence[LoggedRun]) -> str:
+    examples = {entry["examples"] for run in runs for entry in run.held_out if "examples" in entry}
+    rows = f", held out: {' and '.join(f'{number:,}' for number in sorted(examples))} rows" if examples else ""
+    names = f"{len(runs)} runs" if len(runs) > 1 else runs[0].name
+    return f"Training of {names}{rows}"

@@ -17,7 +17,7 @@ from keras_bert_scratch.training.training_state import steps_taken
 class PeriodicEvaluation(keras.callbacks.Callback):
     """Measures every so many steps, adds it to the run's results, and keeps the best model in `best/`.
 
-    `results` of `run.json` gets `evaluations`, one entry each, and `best`, the best of them.
+    `results` of `run.json` gets `evaluations`, one entry each, `best`, the best of them, and `best_by`.
 
     Args:
         run: RunDirectory. Where the results go.
@@ -92,7 +92,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
             if self._writes:
                 self._save(self._run.folder / BEST_FOLDER)
             best = results
-        self._run.note(evaluations=[*evaluations, results], best=best)
+        self._run.note(evaluations=[*evaluations, results], best=best, best_by=list(self._best_by))
         if self._writes:
             numbers = {name: value for name, value in results.items() if isinstance(value, float)}
             line = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

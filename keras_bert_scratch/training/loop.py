@@ -95,7 +95,7 @@ def train(
 
     def state_beside_model() -> dict[str, Any]:
         spent = {"seconds_spent": clock.spent} if clock else {}
-        return {"phase_starts": phase_starts, "skipped": metrics.skipped, **spent}
+        return {"phase_starts": phase_starts, "skipped": metrics.skipped, "tokens": metrics.tokens, **spent}
 
     peak = peak_of_all(strategy, options.dtype)
     run.tell_start(
@@ -105,9 +105,8 @@ def train(
         matrix_peak_gflops=round(peak / 1e9, 1),
     )
     keeper = StateKeeper(run, state_beside_model, options.save_seconds)
-    metrics = MetricsLog(
-        run.folder, LOG_EVERY, first_step, state.get("skipped", 0), peak, lambda: 1 - done() / total, chief
-    )
+    counted = (state.get("skipped", 0), state.get("tokens", 0.0))
+    metrics = MetricsLog(run.folder, LOG_EVERY, first_step, *counted, peak, lambda: 1 - done() / total, chief)
     progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
     stop = CoordinatedStop(clock, chief)
     patience_spent = False

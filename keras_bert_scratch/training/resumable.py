@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch.filesystem import AnyPath
-from keras_bert_scratch.training.callbacks import METRICS_FILE
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase, train
@@ -48,7 +47,7 @@ def run_training(
         options: what surrounds the steps.
         seed: of weights and dropout.
         strategy: from `make_strategy`.
-        title: what progress line and picture call it.
+        title: what the progress line calls it.
 
     Returns: the finished run.
 
@@ -67,8 +66,10 @@ def run_training(
             model = build()
         evaluation = prepare(run, model)
         steps = train(model, phases, run, training, options, title, evaluation)
+        results = {"steps": steps, **complete(run, model, steps)}
         if chief:
-            plot_curves({title: run.folder / METRICS_FILE}, run.folder / CURVES_FILE)
-        run.finish({"steps": steps, **complete(run, model, steps)})
+            run.note(**results)  # of what was measured at the end there is a point, too
+            plot_curves({run.path.name: run.folder}, run.folder / CURVES_FILE)
+        run.finish(results)
         from_chief(strategy, steps)  # a barrier: a chief that is killed while it writes finds the others still there
     return run

@@ -56,6 +56,8 @@ def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrup
     for name, value in straight.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
     assert Path("run/metrics.csv").read_text().count("\n") == 4
+    read, read_straight = (read_metrics(run / "metrics.csv")[-1]["tokens"] for run in (Path("run"), finished))
+    assert read == read_straight
     starts = json.loads(Path("run/run.json").read_text())["starts"]
     assert [start["step"] for start in starts] == [0, *steps]
 

@@ -56,6 +56,7 @@ def test_rates_are_of_the_time_in_steps_alone(model, clock):
     assert [row["tokens_per_second"] for row in rows] == [160 / 4, 160 / 2]
     assert [row["mfu"] for row in rows] == [2 * 500 / 4 / 1000, 2 * 500 / 2 / 1000]
     assert [row["non_padding_fraction"] for row in rows] == [0.8, 0.8]
+    assert [row["tokens"] for row in rows] == [160, 320]
     assert rows[0]["seconds"] == 13  # but the run has lasted as long as it has
 
 
@@ -65,6 +66,18 @@ def test_where_a_steps_products_are_not_known_there_is_no_mfu(model, clock):
     step(model, log, clock, 1.0)
     assert "mfu" not in log.latest
     assert "mfu" not in read_metrics(Path("metrics.csv"))[0]
+
+
+def test_tokens_are_counted_on_also_between_two_rows(model, clock):
+    log = MetricsLog(Path(), log_every=2, tokens=1000.0)
+    log.set_model(model)
+    told = []
+    for _ in range(3):
+        step(model, log, clock, 1.0)
+        told.append(log.tokens)
+    log.on_train_end()
+    assert told == [1080, 1160, 1240]
+    assert [row["tokens"] for row in read_metrics(Path("metrics.csv"))] == [1160, 1240]
 
 
 def test_the_loss_is_the_mean_of_all_places_by_the_outputs_shares():

@@ -1,0 +1,96 @@
+"""`keras-bert curves`: compare runs, on the screen and as a picture."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_bert_scratch import figures
+from keras_bert_scratch.filesystem import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+
+    from keras_bert_scratch.training.logged_runs import LoggedRun
+
+EXAMPLE = "keras-bert curves demo/pretrained demo/order_from_pretrained --out curves.png"
+MOST_COLUMNS = 6  # runs beside each other on the screen
+
+
+def curves(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, finished or not, or of several seeds, a search, GLUE.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="The .png to draw.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="What to compare, of metrics.csv and run.json; by default what tells most.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="What the picture has to the right: steps, tokens or time.")] = "steps",
+) -> None:
+    """Compare runs: what each measured at best, the settings that differ, and the curves as a picture."""
+    from rich.console import Console
+
+    from keras_bert_scratch.training.curves import panels_of, plot_curves
+    from keras_bert_scratch.training.logged_runs import by_task, cautions, differing_settings, read_logged_runs
+
+    if out is not None:
+        figures.check_name(out, "out")
+    figure = plot_curves(runs, metrics=metric or (), by=by)
+    console = Console()
+    for task, some in by_task(read_logged_runs(runs)).items():
+        names = [name for name in panels_of(some, metric or ()) if name != "learning_rate"]
+        with_held_out = any(run.held_out for run in some)
+        print(f"{task}: {'the best on held-out data, and at which step' if with_held_out else 'the last step'}")
+        console.print(_measured(some, names, with_held_out))
+        if differing := differing_settings(some):
+            console.print(_differing([run.name for run in some], differing))
+        for line in cautions(some):
+            console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+    if out is not None:
+        figures.write(figure, out)
+        print(f"{path_of(out)}: written")
+
+
+def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bool) -> Table:
+    """How far each run of a task is, and what it came to."""
+    rows: dict[str, list[Any]] = {"run": [], "state": [], "step": [], "time": [], **{name: [] for name in names}}
+    for run in runs:
+        seconds = run.rows[-1].get("seconds")
+        time = None if seconds is None else str(datetime.timedelta(seconds=round(seconds)))
+        for name, value in zip(rows, (run.name, run.status, f"{run.rows[-1]['step']:,}", time), strict=False):
+            rows[name].append(value)
+        for name in names:
+            rows[name].append(_point(run.best(name)) if with_held_out else _point(*run.trained(name)[-1:]))
+    rows = {name: values for name, values in rows.items() if any(values)}
+    return _table([name.replace("_", " ") for name in rows], zip(*rows.values(), strict=True))
+
+
+def _differing(runs: Sequence[str], settings: dict[str, list[str]]) -> Table:
+    """The settings below each other and the runs beside each other, or the other way round where there are many."""
+    last = [name.rpartition(".")[2] for name in settings]
+    names = [short if last.count(short) == 1 else name for name, short in zip(settings, last, strict=True)]
+    lines = [[name.replace("_", " "), *values] for name, values in zip(names, settings.values(), strict=True)]
+    if len(runs) <= MOST_COLUMNS:
+        return _table(["differs", *runs], lines)
+    heading, *values = zip(["differs", *runs], *lines, strict=True)
+    return _table(heading, values)
+
+
+def _table(heading: Iterable[str], lines: Iterable[Iterable[str | None]]) -> Table:
+    """With names that are broken, not cut, where the screen is narrow."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table(*(Column(Text(name), overflow="fold") for name in heading))
+    for cells in lines:
+        table.add_row(*(Text(cell or "-") for cell in cells))
+    return table
+
+
+def _point(point: tuple[int, float] | None = None) -> str | None:
+    return None if point is None else f"{point[1]:.4g} at {point[0]:,}"

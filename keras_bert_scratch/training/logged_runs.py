@@ -1,0 +1,231 @@
+"""Runs as their folders tell of them, finished or not: names, settings that differ, what was measured and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
+from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RUN_FILE, read_run
+from keras_bert_scratch.training.training_state import STATES_FOLDER
+
+NO_RUNS = (BEST_FOLDER, STATES_FOLDER)  # in the folder of a run
+DEEPEST = 3  # folders between one that is named and its runs, as of the seeds of a search
+RANDOM = "random weights"
+OF_WORDS = ("pretraining", "translation")  # tasks whose loss is one over the vocabulary
+QUESTIONS = ("rules.objective", "rules.pairs", "rules.masking")
+LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "distance")
+# Of metrics.csv what is no loss or score.
+BOOKKEEPING = (
+    *("step", "seconds", "learning_rate", "tokens", "tokens_per_second", "non_padding_fraction", "mfu"),
+    *("eta_seconds", "skipped"),
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggedRun:
+    """One run, as far as it is.
+
+    Args:
+        path: path. Its folder.
+        name: str. What tells it from the runs beside it.
+        task: str. Such as `"pretraining"`.
+        status: str. `"running"` (or stopped on the way) or `"finished"`.
+        settings: mapping. What was asked for, one value to a name such as `"training.steps"`.
+        rows: list of dict. Of `metrics.csv`; of each some `steps` that lie before its `step`.
+        held_out: list of dict. What was measured apart from the training data, each at a `step`.
+        best_by: str. The metric that decided which model is the best; empty where nothing was measured.
+    """
+
+    path: AnyPath
+    name: str
+    task: str
+    status: str
+    settings: Mapping[str, Any]
+    rows: list[dict[str, float]]
+    held_out: list[dict[str, Any]]
+    best_by: str
+
+    @property
+    def scores(self) -> list[str]:
+        """What was measured while it trained: `loss` first, the parts of a sum of losses left out."""
+        names = dict.fromkeys(name for row in self.rows for name in row if name not in BOOKKEEPING)
+        return sorted((name for name in names if not name.endswith("_loss")), key=lambda name: name != "loss")
+
+    def trained(self, name: str) -> list[tuple[int, float]]:
+        """Step and value of a metric on the training data."""
+        return [(row["step"], row[name]) for row in self.rows if name in row]
+
+    def measured(self, name: str) -> list[tuple[int, float]]:
+        """Step and value of a metric on the held-out data."""
+        return [(entry["step"], entry[name]) for entry in self.held_out if _is_number(entry.get(name))]
+
+    def best(self, name: str) -> tuple[int, float] | None:
+        """Step and value of the best that was measured on the held-out data; the first of equals."""
+        found = [(step, value) for step, value in self.measured(name) if value == value]
+        sign = 1 if name.endswith(LOWER_IS_BETTER) else -1
+        return min(found, key=lambda point: sign * point[1], default=None)
+
+
+def read_logged_runs(runs: Any) -> list[LoggedRun]:
+    """The runs in some folders.
+
+    Args:
+        runs: path, list of paths, or mapping of name to path. Each is a run's folder, or one that holds runs: of
+            several seeds, of a search, of GLUE. A run there that has logged nothing yet is left out; the log says so.
+
+    Raises:
+        UserError: a folder holds no run, a run has logged nothing yet, or a file is damaged.
+    """
+    if isinstance(runs, Mapping):
+        return [_read(path_of(path), name) for name, path in runs.items()]
+    folders = dict.fromkeys(folder for path in listed(runs) for folder in _folders_of_runs(path_of(path)))
+    names = short_names([str(folder if isinstance(folder, Address) else folder.absolute()) for folder in folders])
+    return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """What is left of paths without the folders that all begin and end with.
+
+    Example:
+        >>> short_names(["/runs/a/seed-0", "/runs/b/seed-0"]), short_names(["/runs/a"])
+        (['a', 'b'], ['a'])
+    """
+    parts = [path.rstrip("/").split("/") for path in paths]
+    for end in (0, -1):
+        while all(len(some) > 1 for some in parts) and len({some[end] for some in parts}) == 1:
+            if end == -1 and len(parts) == 1:
+                break
+            for some in parts:
+                del some[end]
+    return ["/".join(some) for some in parts]
+
+
+def by_task(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
+    """The runs that can be compared with each other, by the name of their task."""
+    tasks: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        tasks.setdefault(run.task, []).append(run)
+    return tasks
+
+
+def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[str]]:
+    """The settings in which runs of one task differ, each with the value of every run.
+
+    Data and vocabularies are told by the first letters of their hash.
+    """
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    shown = {name: [_shown(run.settings.get(name)) for run in runs] for name in names}
+    # The sizes of random weights do not matter beside those that were pretrained.
+    some_pretrained = any(run.settings.get("start", RANDOM) != RANDOM for run in runs)
+    left_out = [name for name in names if some_pretrained and name.startswith("start.")]
+    return {name: values for name, values in shown.items() if len(set(values)) > 1 and name not in left_out}
+
+
+def cautions(runs: Sequence[LoggedRun]) -> list[str]:
+    """Why some numbers of runs of one task cannot be compared, a line for each reason."""
+    task, found = runs[0].task, []
+    if task in OF_WORDS and _num_values(runs, "vocabulary") > 1:
+        found.append(f"{task}: the vocabularies differ, so losses and accuracies cannot be compared")
+    if any(_num_values(runs, name) > 1 for name in ("held_out", "dev")):
+        found.append(f"{task}: the held-out data differ, so what was measured on them cannot be compared")
+    if asked := [name for name in differing_settings(runs) if name.startswith(QUESTIONS)]:
+        found.append(f"{task}: what is asked differs ({', '.join(asked)}), so losses and accuracies cannot be compared")
+    return found
+
+
+def _num_values(runs: Iterable[LoggedRun], setting: str) -> int:
+    values = (run.settings.get(setting) for run in runs)
+    return len({_shown(value) for value in values if value is not None})
+
+
+def _folders_of_runs(path: AnyPath) -> list[AnyPath]:
+    """The folder, or the folders of runs below it; those that are named first have logged nothing."""
+    with reading(path):
+        if not path.exists():
+            raise UserError(f"{path}: no such folder; check the path")
+        if not path.is_dir():
+            raise UserError(f"{path}: is no run's folder; give that")
+        if (path / RUN_FILE).exists() and (path / METRICS_FILE).exists():
+            return [path]
+        found = list(_below(path, DEEPEST))
+        logged = [folder for folder in found if (folder / METRICS_FILE).exists()]
+    for folder in found:
+        if folder not in logged:
+            log.warning("%s: left out, it has logged nothing yet", folder)
+    if not logged:
+        if (path / RUN_FILE).exists():
+            raise UserError(f"{path}: has logged nothing yet; a run does after its first steps")
+        raise UserError(f"{path}: is no run, and no folder of runs; give what was the `out` of a training")
+    return logged
+
+
+def _below(folder: AnyPath, depth: int) -> Iterable[AnyPath]:
+    """The runs in a folder that have none in themselves, in the order of their names; seed-2 before seed-10."""
+    inner = [path for path in folder.iterdir() if path.name not in NO_RUNS and path.is_dir()]
+    for path in sorted(
+        inner, key=lambda path: [(int(n or 0), text) for n, text in re.findall(r"(\d*)(\D*)", path.name)]
+    ):
+        runs = list(_below(path, depth - 1)) if depth > 1 else []
+        if runs or not (path / RUN_FILE).exists():
+            yield from runs
+        else:
+            yield path
+
+
+def _read(path: AnyPath, name: str) -> LoggedRun:
+    content = read_run(path)
+    if content is None:
+        raise UserError(f"{path}: is no run; give what was the `out` of a training")
+    rows = read_metrics(path / METRICS_FILE)
+    if not rows:
+        raise UserError(f"{path / METRICS_FILE}: has no row yet; a run writes one after its first steps")
+    results, settings = content.get("results", {}), content["settings"]
+    last = rows[-1]["step"] if content["status"] != "finished" else results.get("steps", rows[-1]["step"])
+    held_out = [
+        *[{"step": 0, **results[when]} for when in ("held_out_before",) if when in results],
+        *results.get("evaluations", []),
+        *[{"step": last, **results[when]} for when in ("held_out_after",) if when in results],
+    ]
+    best_by = results.get("best_by", ["loss" if held_out else ""])[0]
+    task = settings.get("task", "training")
+    return LoggedRun(path, name, task, content["status"], dict(_flat(settings)), rows, held_out, best_by)
+
+
+def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in settings.items():
+        if outer + name == "start" and isinstance(value, Mapping):
+            yield "start", RANDOM
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{outer}{name}.")
+        else:
+            yield outer + name, value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list) and value and all(map(_is_hash, value)):
+        value = hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    if _is_hash(value):
+        return value[:6]
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "-" if value in (None, "") else str(value)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
