@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from keras_bert_scratch import figures
+from keras_bert_scratch.commands.answer_bars import most_probable, print_bars, shows_bars
 from keras_bert_scratch.commands.arguments import AskedDtype, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
 from keras_bert_scratch.commands.json_lines import write_lines
 from keras_bert_scratch.commands.task_options import AskingCommand, given_options
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.filesystem import AnyPath, path_of
 
+MOST_PICTURED = 20
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
 COMMAND = AskingCommand
 
@@ -44,12 +49,22 @@ def predict(
     on_bad_row: OnBadRow = "fail",
     task: UsedFor = None,
     dtype: AskedDtype = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Of texts: the .png to draw, with what each answer was chosen among.")
+    ] = None,
 ) -> None:
-    """Print the answer about each text, or write them for a file."""
+    """Print the answer about each text, or write them for a file.
+
+    On a terminal the probabilities of what a label, a word or an answer was chosen among are bars.
+    """
     if bool(text) == (data is not None):
         raise UserError("`text`, `data`: give texts or a table")
     if out is not None and data is None:
         raise UserError("`out`: is for `data`; texts are answered on the screen")
+    if picture is not None:
+        if data is not None or len(text) > MOST_PICTURED:
+            raise UserError(f"`picture`: is for `text`, of at most {MOST_PICTURED}; leave it out, or give fewer")
+        figures.check_name(picture)
     from keras_bert_scratch.serving.asking import load
     from keras_bert_scratch.serving.signatures import Signatures
     from keras_bert_scratch.tasks import embedding_files
@@ -70,10 +85,40 @@ def predict(
             f"`text`: nothing in {model} says what its inputs {', '.join(asked.columns)} are; give a table "
             "with these columns as `data`"
         )
+    has_bars = not isinstance(asked, Signatures) and asked.task.has_candidates
+    if picture is not None and not has_bars:
+        raise UserError(f"`picture`: {model} gives no probabilities of several answers; leave it out")
     columns = asked.columns if len(asked.columns) > 1 else (*asked.columns, "text_pair")
     raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
-    for *row, answer in zip(*raw.values(), asked.predict(raw), strict=True):
-        print(f"{_line(answer)}\t" + "\t".join(row))
+    rows = list(zip(*raw.values(), strict=True))
+    answers = asked.predict(raw)
+    candidates = [asked.task.candidates(answer) for answer in answers] if has_bars else []
+    if has_bars and shows_bars():
+        for row, some in zip(rows, candidates, strict=True):
+            print_bars(row, some, Console())
+    else:
+        for row, answer in zip(rows, answers, strict=True):
+            print(f"{_line(answer)}\t" + "\t".join(row))
+    if picture is not None:
+        _draw(rows, candidates, path_of(model), picture)
+
+
+def _draw(
+    rows: Sequence[Sequence[str]],
+    candidates: Sequence[Mapping[str, Mapping[str, float]]],
+    model: AnyPath,
+    picture: Path,
+) -> None:
+    from keras_bert_scratch.tasks.pictures import figure_of_candidates
+
+    panels = [
+        (f"{group}: {' | '.join(row)}" if group else " | ".join(row), most_probable(probabilities))
+        for row, some in zip(rows, candidates, strict=True)
+        for group, probabilities in some.items()
+    ]
+    title = f"Answers of {model.name} about {len(rows)} text{'s' * (len(rows) != 1)}"
+    figures.write(figure_of_candidates(panels, title), picture)
+    print(f"{path_of(picture)}: written", file=sys.stderr)  # what a program reads is answers alone
 
 
 def _line(answer: Mapping[str, Any]) -> str:

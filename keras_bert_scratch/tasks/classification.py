@@ -154,6 +154,9 @@ class Classification(TextTask):
         scores = dict(zip(spec.labels, map(float, row["scores"]), strict=True))
         return {"label": row["label"], "score": max(scores.values()), "scores": scores}
 
+    def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        return {"": answer["scores"]}
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> str:
         return spec.labels[gold["label"]]
 

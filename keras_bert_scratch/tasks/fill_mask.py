@@ -259,6 +259,11 @@ class FillMask(Task):
             ]
         return answer
 
+    def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        if gaps := answer.get("targets"):
+            return {f"gap {number}" if len(gaps) > 1 else "": gap for number, gap in enumerate(gaps, 1)}
+        return {"": {" ".join(found["tokens"]): found["score"] for found in answer["fillings"]}}
+
 
 def _log_probs(outputs: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
     """Of each row and token, float32 `(rows, len(vocabulary))`; a model may have more, which pad its embedding."""

@@ -144,6 +144,9 @@ class MultiLabel(TextTask):
         labels = list(row["labels"][: row["num_labels"]])
         return {"labels": labels, "scores": dict(zip(spec.labels, map(float, row["scores"]), strict=True))}
 
+    def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        return {"": answer["scores"]}
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return [label for label, given in zip(spec.labels, gold["labels"], strict=True) if given]
 

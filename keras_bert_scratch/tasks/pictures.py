@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, ByLabel, Confusion, Scatter
 
 NAME_LENGTH = 28  # characters of a label
+MOST_OF_A_TEXT = 90  # characters
 MOST_COUNTED = 30  # labels up to which a confusion matrix has numbers in its cells
 LEAST_HEIGHT, MOST_HEIGHT = 3.0, 40.0  # inches
 NUM_SOLID_POINTS = 500  # of so many each is well seen; of more they are made transparent
@@ -117,6 +120,30 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     axes.set_ylabel("answer")
     axes.grid(alpha=0.3)
     return "Answers over gold"
+
+
+def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str) -> Any:
+    """A matplotlib figure of what answers were chosen among: a panel of bars to each.
+
+    Args:
+        panels: pairs of a text and the probability of each candidate, in the order of the bars.
+        title: str.
+    """
+    heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
+    figure = new_figure(7.0, sum(heights) + 0.7)
+    grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
+    for [axes], (text, probabilities) in zip(grid, panels, strict=True):
+        at = range(len(probabilities))
+        axes.barh(at, probabilities.values(), color=SHADES[1])
+        axes.set_yticks(at, map(_short, probabilities), fontsize=9, **PLAIN)
+        axes.set_ylim(len(probabilities) - 0.5, -0.5)  # the first on top
+        for row, probability in enumerate(probabilities.values()):
+            axes.text(1.01, row, f"{probability:.3g}", va="center", fontsize=9)
+        axes.set_xlim(0.0, 1.0)
+        axes.set_title(textwrap.shorten(text, MOST_OF_A_TEXT, placeholder=" …"), fontsize=9, loc="left", **PLAIN)
+        axes.grid(axis="x", alpha=0.3)
+    grid[-1][0].set_xlabel("probability")
+    return finished(figure, title)
 
 
 def _short(label: str) -> str:

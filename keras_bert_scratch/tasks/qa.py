@@ -290,6 +290,9 @@ class Qa(Task):
             "n_best": [{"answer": text, "score": score} for text, score in others.items()],
         }
 
+    def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        return {"": {span["answer"]: span["score"] for span in answer["n_best"]}}
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return list(gold["answers"])
 

@@ -243,6 +243,13 @@ class Task(abc.ABC):
         """One row of decoded outputs as JSON can hold it."""
         return dict(row)
 
+    def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        """What the answer was chosen among, with probabilities; in groups, such as the gaps of a text.
+
+        Empty where there are no such things. A single group needs no name: `""`.
+        """
+        return {}
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> Any:
         """What is right for one row as the files write it, of a row of `Examples.gold`; here its only value."""
         (value,) = gold.values()
@@ -261,6 +268,11 @@ class Task(abc.ABC):
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown | None:
         """What was taken for what over all lines, each as for `wrong`; `None` where there is no such table."""
         return None
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether there are `candidates` of its answers."""
+        return type(self).candidates is not Task.candidates
 
     def check_shows(self, errors: bool, picture: bool) -> None:
         """Raises `UserError` if the task has no list of errors, or no `breakdown` to draw, and one is asked for."""

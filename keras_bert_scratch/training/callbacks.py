@@ -96,7 +96,7 @@ class MetricsLog(keras.callbacks.Callback):
     def tokens(self) -> float:
         """How many tokens were read so far, without padding."""
         since = self.model.train_function.metric_sums.tokens if self._step != self._logged else 0.0
-        return self._tokens + since
+        return self._tokens + float(since)
 
     def close(self) -> None:
         """Ends TensorBoard's file."""

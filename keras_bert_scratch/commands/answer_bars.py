@@ -1,0 +1,39 @@
+"""Answers for a person at a terminal: what each was chosen among, as bars. Programs that read the output get lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+MOST_BARS = 10
+WIDTH = 40
+INDENT = "  "
+
+
+def shows_bars() -> bool:
+    """Whether the output goes to a terminal that can show them."""
+    return sys.stdout.isatty() and str(sys.stdout.encoding).lower().startswith("utf")
+
+
+def print_bars(texts: Sequence[str], candidates: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    """The texts that were asked about, and below them the candidates of each group, the most probable first."""
+    console.print(Text(" | ".join(texts)))
+    for group, probabilities in candidates.items():
+        if group:
+            console.print(Text(f"{INDENT}{group}"))
+        table = Table.grid(padding=(0, 1))
+        for name, probability in most_probable(probabilities).items():
+            table.add_row(INDENT, Text(name), Bar(1.0, 0.0, probability, width=WIDTH), f"{probability:.3g}")
+        console.print(table)
+        if (left := len(probabilities) - MOST_BARS) > 0:
+            console.print(f"{INDENT} and {left:,} less probable ones", highlight=False)
+
+
+def most_probable(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """As many as are shown, sorted."""
+    return dict(sorted(probabilities.items(), key=lambda item: -item[1])[:MOST_BARS])

@@ -1,0 +1,121 @@
+"""Answers at a terminal are bars; what is piped stays as it was."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from commands.calls import keras_bert, refused
+from matplotlib.colors import to_hex
+from rich.console import Console
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch.commands import predict
+from keras_bert_scratch.commands.answer_bars import MOST_BARS, most_probable, print_bars, shows_bars
+from keras_bert_scratch.figures import SHADES
+from keras_bert_scratch.tasks.pictures import figure_of_candidates
+from keras_bert_scratch.tasks.registry import get_task
+
+LABELS = {"no": 0.25, "yes": 0.75}
+
+
+def printed(texts, candidates) -> list[str]:
+    screen = io.StringIO()
+    print_bars(texts, candidates, Console(file=screen, width=80, color_system=None))
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+def test_a_bar_is_as_long_as_the_probability():
+    lines = printed(["An [otter]."], {"": LABELS})
+    assert lines == [
+        "An [otter].",
+        f"   yes {'█' * 30}           0.75",
+        f"   no  {'█' * 10}                               0.25",
+    ]
+
+
+def test_of_many_candidates_the_most_probable_are_shown():
+    probabilities = {f"l{number}": number / 100 for number in range(13)}
+    lines = printed(["a", "b"], {"gap 1": probabilities, "gap 2": LABELS})
+    assert lines[:2] == ["a | b", "  gap 1"]
+    assert [line.split()[0] for line in lines[2:12]] == [f"l{number}" for number in range(12, 2, -1)]
+    assert lines[12:14] == ["   and 3 less probable ones", "  gap 2"]
+    assert len(most_probable(probabilities)) == MOST_BARS
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "encoding", "bars"), [(True, "utf-8", True), (False, "utf-8", False), (True, "ascii", False)]
+)
+def test_bars_are_for_terminals_that_have_them(monkeypatch, is_terminal, encoding, bars):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(screen, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr("sys.stdout", screen)
+    assert shows_bars() is bars
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "candidates"),
+    [
+        ("classification", {"label": "yes", "scores": LABELS}, {"": LABELS}),
+        ("pair-classification", {"label": "yes", "scores": LABELS}, {"": LABELS}),
+        ("multi-label", {"labels": ["yes"], "scores": LABELS}, {"": LABELS}),
+        ("qa", {"answer": "a", "n_best": [{"answer": "a", "score": 0.5}]}, {"": {"a": 0.5}}),
+        ("fill-mask", {"fillings": [{"tokens": ["the", "##m"], "score": 0.5}]}, {"": {"the ##m": 0.5}}),
+        ("fill-mask", {"fillings": [], "targets": [LABELS]}, {"": LABELS}),
+        ("fill-mask", {"fillings": [], "targets": [LABELS, LABELS]}, {"gap 1": LABELS, "gap 2": LABELS}),
+    ],
+)
+def test_what_an_answer_was_chosen_among(task, answer, candidates):
+    assert get_task(task).candidates(answer) == candidates
+
+
+@pytest.mark.parametrize("task", ["ner", "regression", "choice", "embed", "translation", "generate"])
+def test_other_answers_have_no_bars(task):
+    assert not get_task(task).has_candidates
+    assert get_task(task).candidates({}) == {}
+
+
+def test_a_picture_has_a_panel_of_bars_for_each_text():
+    figure = figure_of_candidates([("An $otter$.", most_probable(LABELS)), ("b", {"a": 0.5})], "Answers of run")
+    first, second = figure.axes
+    assert [bar.get_width() for bar in first.patches] == [0.75, 0.25]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["yes", "no"]
+    assert [text.get_text() for text in first.texts] == ["0.75", "0.25"]
+    assert first.get_title(loc="left") == "An $otter$."
+    assert to_hex(second.patches[0].get_facecolor()) == SHADES[1]
+    assert first.get_ylim() == (1.5, -0.5)  # the first on top
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_predict_shows_bars_to_people_and_lines_to_programs(model, monkeypatch):
+    lines = keras_bert("predict", model, "The heron.", "An otter.")
+    assert lines.exit_code == 0, lines.output
+    told = [re.fullmatch(r"(no|yes)\t(0\.\d{3})\t(.+)", line).groups() for line in lines.stdout.splitlines()]
+    assert [text for *_, text in told] == ["The heron.", "An otter."]
+
+    pictured = keras_bert("predict", model, "The heron.", "An otter.", "--picture", "bars.png")
+    assert pictured.stdout == lines.stdout
+    assert "bars.png: written" in pictured.stderr
+    assert Path("bars.png").read_bytes().startswith(b"\x89PNG")
+
+    monkeypatch.setattr(predict, "shows_bars", lambda: True)
+    bars = keras_bert("predict", model, "The heron.", "An otter.").stdout.splitlines()
+    assert [bars[0], bars[3]] == ["The heron.", "An otter."]
+    for line, (label, score, _) in zip((bars[1], bars[4]), told, strict=True):
+        assert line.split()[0] == label
+        assert float(line.split()[-1]) == pytest.approx(float(score), abs=1e-3)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_what_has_no_bars_is_refused_before_it_is_asked(model, small, tokenizer, monkeypatch):
+    spec = kbs.Spec("regression", ("text",), 32)
+    regressor = kbs.BertTextClassifier(kbs.BertBackbone(small), 1, problem_type="regression")
+    kbs.FineTuned(regressor, tokenizer, spec).save("scores")
+    monkeypatch.setattr(kbs.FineTuned, "predict", lambda *arguments: 1 / 0)
+    refused(
+        "predict", "scores", "a", "--picture", "a.png", saying="--picture: scores gives no probabilities of several"
+    )
+    few = "--picture: is for TEXT, of at most 20; leave it out, or give fewer"
+    refused("predict", "none", "--data", "t.csv", "--picture", "a.png", saying=few)
+    refused("predict", "none", *["a"] * 21, "--picture", "a.png", saying=few)
+    refused("predict", "none", "a", "--picture", "a.gif", saying="--picture: is a PNG")
