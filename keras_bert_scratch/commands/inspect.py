@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_bert_scratch import figures
+
 if TYPE_CHECKING:
     from keras_bert_scratch.filesystem import AnyPath
 
@@ -15,6 +17,9 @@ EXAMPLE = "keras-bert inspect demo/records"
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A run, model (ours or another's), records, SavedModel or vocabulary.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Of records: the .png to draw, of lengths, padding and masks.")
+    ] = None,
 ) -> None:
     """Tell what a run, anybody's BERT, records, a SavedModel or a vocabulary is."""
     from keras_bert_scratch.commands.show_records import show_records
@@ -24,6 +29,8 @@ def inspect(
     from keras_bert_scratch.filesystem import path_of, reading
 
     where = path_of(path)
+    if picture is not None:
+        figures.check_name(picture)
     is_pattern = "*" in where.name  # of the files of records
     with reading(where):
         if not is_pattern and not where.exists():
@@ -31,8 +38,10 @@ def inspect(
         is_folder = where.is_dir()
         files = list(where.iterdir()) if is_folder else [where]
     if is_pattern or any(map(looks_like_records, files)):
-        show_records(where)
+        show_records(where, picture)
         return
+    if picture is not None:
+        raise UserError(f"`picture`: is for records, and {where} holds none; leave it out")
     if not is_folder:
         what, facts = _vocabulary(where)
     elif (where / "saved_model.pb").exists():

@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keras_bert_scratch import figures
 from keras_bert_scratch.commands.tables import print_results
+from keras_bert_scratch.filesystem import path_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from keras_bert_scratch.data.google.reader import GoogleRecords
     from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
     from keras_bert_scratch.filesystem import AnyPath
@@ -25,8 +29,8 @@ MASKED, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black
 PAIR_LABELS = ("B follows A", "B is from elsewhere")
 
 
-def show_records(path: AnyPath) -> None:
-    """Prints facts about the records at `path`, whoever made them, and some of their examples."""
+def show_records(path: AnyPath, picture: Path | None = None) -> None:
+    """Prints facts about the records at `path`, whoever made them, and some of their examples; draws a `picture`."""
     from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
     from keras_bert_scratch.data.pretraining.rules import ExampleRules
 
@@ -42,6 +46,12 @@ def show_records(path: AnyPath) -> None:
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
     _print_histogram(f"tokens of {unit}, in the first shard", records.lengths())
     _print_examples(records, max_length)
+    if picture is not None:
+        from keras_bert_scratch.data.record_pictures import figure_of
+        from keras_bert_scratch.data.record_sample import sample_records
+
+        figures.write(figure_of(sample_records(records, max_length), path.name), picture)
+        print(f"{path_of(picture)}: written")
 
 
 def _facts(records: PretrainingRecords | GoogleRecords) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""A sample of records in numbers: how long their texts and rows are, and what is masked in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_bert_scratch.data.google.reader import GoogleRecords
+from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
+from keras_bert_scratch.data.pretraining.rules import ExampleRules
+
+ROWS, BATCH_SIZE = 1024, 32
+UNPACKED, PACKED = "one example a row", "packed"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecordSample:
+    """What some rows of records look like when they are read, by the rules of BERT.
+
+    Args:
+        max_length: int. Positions of a row.
+        texts: mapping. By what they are, such as `"documents"`, the tokens of each in the first shard.
+        rows: mapping. By how they are made, such as `"packed"`, the tokens of each row; the rest is padding.
+        masks_per_row: int `(rows,)`. Of the first kind of rows, as all that follows.
+        masked_fraction: float `(max_length,)`. At each position, of the tokens that are not special the fraction that
+            is masked; not a number where there are none.
+        shown_as: mapping. What the network sees in place of a masked token: how often `[MASK]`, another token, itself.
+        masked_tokens: mapping. How often each token is masked, the most frequent first.
+        all_tokens: mapping. How often each token is there that is not special, masked or not.
+    """
+
+    max_length: int
+    texts: Mapping[str, np.ndarray]
+    rows: Mapping[str, np.ndarray]
+    masks_per_row: np.ndarray
+    masked_fraction: np.ndarray
+    shown_as: Mapping[str, int]
+    masked_tokens: Mapping[str, int]
+    all_tokens: Mapping[str, int]
+
+    def padding(self, kind: str) -> float:
+        """The fraction of positions that hold none, of rows of this kind."""
+        return 1.0 - float(self.rows[kind].mean()) / self.max_length
+
+
+def sample_records(records: PretrainingRecords | GoogleRecords, max_length: int) -> RecordSample:
+    """Looks at the first rows of a training; those of a small corpus come again, with other masks.
+
+    Args:
+        records: from `open_records`.
+        max_length: int. Positions of a row.
+    """
+    texts, rows = {"examples": records.lengths()}, {}
+    if isinstance(records, PretrainingRecords):
+        texts = {"documents": records.lengths(), "sentences": records.documents(0).sentence_lengths}
+        packed = records.batches(BATCH_SIZE, max_length, rules=ExampleRules(packing=True)).take(ROWS // BATCH_SIZE)
+        rows[PACKED] = np.concatenate([inputs["padding_mask"].sum(1) for inputs, _, _ in packed.as_numpy_iterator()])
+    batches = list(records.batches(BATCH_SIZE, max_length).take(ROWS // BATCH_SIZE).as_numpy_iterator())
+    names = ("token_ids", "padding_mask", "mask_positions")
+    seen, mask, positions = (np.concatenate([inputs[name] for inputs, _, _ in batches]) for name in names)
+    masked_ids, counts = (
+        np.concatenate([batch[number]["masked_lm"] for batch in batches]) for number in (1, 2)
+    )  # (rows, predictions)
+    row, column = np.nonzero(counts)
+    position, token = positions[row, column], masked_ids[row, column]
+
+    vocabulary = records.tokenizer.vocabulary
+    original = seen.copy()
+    original[row, position] = token
+    special = np.isin(original, [vocabulary.cls_id, vocabulary.sep_id])
+    is_token = (mask == 1) & ~special
+    is_masked = np.zeros_like(is_token)
+    is_masked[row, position] = True
+    there = is_token.sum(axis=0)
+    fraction = np.divide(is_masked.sum(axis=0), there, out=np.full(len(there), np.nan), where=there > 0)
+
+    shown = seen[row, position]
+
+    def counted(ids: np.ndarray) -> dict[str, int]:
+        numbers = np.bincount(ids, minlength=len(vocabulary))
+        order = np.argsort(-numbers, kind="stable")[: np.count_nonzero(numbers)]
+        return {vocabulary.tokens[number]: int(numbers[number]) for number in order}
+
+    return RecordSample(
+        max_length,
+        texts,
+        {UNPACKED: mask.sum(axis=1), **rows},
+        counts.astype(bool).sum(axis=1),
+        fraction,
+        {
+            "[MASK]": int((shown == vocabulary.mask_id).sum()),
+            "another token": int(((shown != vocabulary.mask_id) & (shown != token)).sum()),
+            "itself": int(((shown != vocabulary.mask_id) & (shown == token)).sum()),
+        },
+        counted(token),
+        counted(original[is_token]),
+    )
