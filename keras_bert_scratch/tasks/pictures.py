@@ -27,7 +27,7 @@ def figure_of(breakdown: Breakdown, title: str) -> Any:
         title: str. Which model on which data.
     """
     figure = new_figure(5.0, 4.0)
-    return finished(figure, f"{_draw(breakdown, figure, figure.subplots())}: {title}")
+    return finished(figure, f"{_draw(breakdown, figure, figure.subplots())}\n{title}")
 
 
 @functools.singledispatch

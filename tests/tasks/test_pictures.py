@@ -78,7 +78,7 @@ def test_bars_are_precision_recall_and_f1():
     }
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a (3)", "b (2)"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.80", "0.50"]
-    assert figure._suptitle.get_text() == "Precision, recall and F1: run on dev.csv, 4 rows"
+    assert figure._suptitle.get_text() == "Precision, recall and F1\nrun on dev.csv, 4 rows"
 
 
 def test_groups_of_rows_have_a_bar_in_each_metric():
@@ -88,7 +88,7 @@ def test_groups_of_rows_have_a_bar_in_each_metric():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1 (3)", "2 (1,000)"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["60.0", "-"]
     assert figure.axes[0].get_xlim() == (0.0, 100.0)
-    assert figure._suptitle.get_text().startswith("exact match and f1 by words of the answer: run on dev.json")
+    assert figure._suptitle.get_text().startswith("exact match and f1 by words of the answer\nrun on dev.json")
 
 
 def test_the_highest_correlation_is_1_and_a_negative_one_is_seen():
