@@ -173,7 +173,7 @@ def _label_steps(axis: Any, by: str, unit: str) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axis.set_xlabel({"steps": "step", "tokens": "tokens read"}.get(by, unit))
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=by != "time"))
     if by != "time":
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlim(left=0.0)

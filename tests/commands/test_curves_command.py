@@ -48,4 +48,4 @@ def test_what_is_no_run_and_no_metric_is_said_in_flags():
     refused("curves", "none", saying="none: no such folder")
     refused("curves", "run", "--metric", "bleu", saying="--metric: no run has 'bleu'; they have accuracy")
     refused("curves", "run", "--by", "days", saying="--by: 'days' is unknown")
-    refused("curves", saying="Missing argument 'RUNS...'")
+    refused("curves", saying="Missing argument 'runs'")

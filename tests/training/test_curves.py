@@ -42,16 +42,16 @@ def test_solid_lines_are_the_log_and_dashed_ones_what_was_held_out():
 @pytest.mark.parametrize(
     ("by", "seconds", "label", "right", "held_out"),
     [
-        ("steps", 36.0, "step", [20, 40], [30]),
-        ("tokens", 36.0, "tokens read", [500, 1000], [750]),
-        ("time", 36.0, "seconds", [36, 72], [54]),
-        ("time", 360.0, "minutes", [6, 12], [9]),
-        ("time", 7200.0, "hours", [2, 4], [3]),
+        ("steps", 36.0, "step", [20, 40], [10, 20, 30]),
+        ("tokens", 36.0, "tokens read", [500, 1000], [250, 500, 750]),
+        ("time", 36.0, "seconds", [36, 72], [18, 36, 54]),
+        ("time", 360.0, "minutes", [6, 12], [3, 6, 9]),
+        ("time", 7200.0, "hours", [2, 4], [1, 2, 3]),
     ],
 )
 def test_what_goes_to_the_right_is_interpolated_between_rows(by, seconds, label, right, held_out):
     rows = [(step, seconds * step / 20, 0.1, 0.1, 9.0, 25 * step) for step in (20, 40)]
-    a_run("run", rows, results=measured(8.5, every=30))
+    a_run("run", rows, results=measured(8.7, 8.6, 8.5, every=10))
     axes = kbs.plot_curves("run", metrics=["loss"], by=by).axes[0]
     found = lines_of(axes)
     assert found["-", "o"][0] == pytest.approx(right)

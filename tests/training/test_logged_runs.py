@@ -79,7 +79,7 @@ def test_what_is_no_run_is_refused(path, said):
 
 
 def test_the_best_is_the_lowest_loss_the_highest_score_and_never_undefined():
-    results = measured(3.0, math.nan, 2.5, 2.5)
+    results = measured(math.nan, 3.0, 2.5, 2.5)
     for entry, bleu in zip(results["evaluations"], (1.0, 7.0, None, 4.0), strict=True):
         entry["bleu"] = bleu
     before = {"held_out_before": {"loss": 9.0}, "best_by": ["bleu", "max"]}
