@@ -82,10 +82,10 @@ def test_the_best_is_the_lowest_loss_the_highest_score_and_never_undefined():
     results = measured(math.nan, 3.0, 2.5, 2.5)
     for entry, bleu in zip(results["evaluations"], (1.0, 7.0, None, 4.0), strict=True):
         entry["bleu"] = bleu
-    before = {"held_out_before": {"loss": 9.0}, "best_by": ["bleu", "max"]}
+    before = {"held_out_before": {"loss": math.nan}, "best_by": ["bleu", "max"]}
     [run] = read_logged_runs(a_run("run", results=results | before))
     assert (run.best("loss"), run.best("bleu"), run.best("f1")) == ((60, 2.5), (40, 7.0), None)
-    assert run.measured("loss")[0] == (0, 9.0)
+    assert [step for step, _ in run.measured("loss")] == [0, 20, 40, 60, 80]
     assert run.best_by == "bleu"
 
 
