@@ -128,6 +128,8 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
 def check_is_free(path: AnyPath | str, besides: Collection[str] = ()) -> None:
     """Raises `UserError` if something is at `path`, other than an empty folder or one of nothing but `besides`."""
     path = path_of(path)
+    if isinstance(path, Address):
+        path.check_can_be_written()
     if path.exists() and (not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another place")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from keras_bert_scratch.address import Address, Status
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, AnyPath, Status, files_below, path_of, reading, writing
+from keras_bert_scratch.filesystem import AnyPath, files_below, path_of, reading, writing
+from keras_bert_scratch.hub.address import HubAddress
 
 COPIED_BYTES = 8 << 20
 # By these files a reader recognises a model, records or a SavedModel. They leave first and come last, so that a folder
@@ -23,6 +25,7 @@ def upload_file(source: Path, target: Address) -> None:
     Raises:
         UserError: the address cannot be written.
     """
+    target.check_can_be_written()
     partial = target.parent / f".partial-{target.name}"
     with writing(target):
         target.parent.mkdir()
@@ -53,6 +56,7 @@ def upload_folder(folder: Path, target: Address) -> None:
 @contextlib.contextmanager
 def folder_for(target: Address) -> Iterator[Path]:
     """Yields a folder of this machine to fill; its files go to `target` when the block ends without an error."""
+    target.check_can_be_written()
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
         upload_folder(Path(folder), target)
@@ -90,14 +94,16 @@ def files_at(address: Address, folders: Collection[str] = ()) -> dict[str, Statu
 
 
 @contextlib.contextmanager
-def local_copy(path: str | Path | Address, folders: Collection[str] = ()) -> Iterator[Path]:
+def local_copy(path: str | Path | Address, files: Callable[[AnyPath], Collection[str]] = files_at) -> Iterator[Path]:
     """Yields a folder of this machine with the files of the folder `path`: itself, or while the block runs, a copy.
 
-    A `UserError` of the block that names a file of the copy names the one at the address instead.
+    What comes from a hub lies in its cache, and stays there. A `UserError` of the block that names a file of the copy
+    names the one at the address instead.
 
     Args:
         path: str, Path or Address. The folder.
-        folders: str of each, default none. The subfolders that the block reads.
+        files: function, by default all that are directly in it. From a folder to the names of the files that the block
+            reads; others are not copied.
 
     Raises:
         UserError: there is no such folder, or it cannot be read.
@@ -112,18 +118,27 @@ def local_copy(path: str | Path | Address, folders: Collection[str] = ()) -> Ite
     if isinstance(source, Path):
         yield source
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        there: dict[str, Status] | None = None
-        while there != (now := files_at(source, folders)):  # again, if another process replaced files meanwhile
-            there = now
-            shutil.rmtree(temporary)
-            Path(temporary).mkdir()
-            for name in there:
-                download_file(source / name, Path(temporary) / name)
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, HubAddress):
+            copy = source.fetch(files(source))
+        else:
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            there: dict[str, Status] | None = None
+            while there != (now := _statuses(source, files)):  # again, if another process replaced files meanwhile
+                there = now
+                shutil.rmtree(copy)
+                copy.mkdir()
+                for name in there:
+                    download_file(source / name, copy / name)
         try:
-            yield Path(temporary)
+            yield copy
         except UserError as error:
-            raise type(error)(str(error).replace(temporary, str(source))) from error
+            raise type(error)(str(error).replace(str(copy), str(source))) from error
+
+
+def _statuses(source: Address, files: Callable[[AnyPath], Collection[str]]) -> dict[str, Status]:
+    with reading(source):
+        return {name: (source / name).stat() for name in files(source)}
 
 
 def read_text(path: AnyPath) -> str:

@@ -12,12 +12,13 @@ from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath, names_in, path_of
 from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_target_vocabulary, read_vocabulary
 from keras_bert_scratch.transfer import local_copy
 
-# Each is a file beside this one with `read`, and `write` if it can; imported when asked for, as some need TensorFlow.
+# Each is a file beside this one with `files`, the names of what `read` reads, and `write` if it can; imported when
+# asked for, as some need TensorFlow.
 FORMATS = {
     "native": "keras_bert_scratch",
     "huggingface": "Hugging Face",
@@ -25,8 +26,8 @@ FORMATS = {
     "model_garden": "TensorFlow Model Garden",
     "keras_hub": "KerasHub preset",
 }
-SUBFOLDERS = ("variables", "assets")  # of a model's folder: a SavedModel's and KerasHub's
 WITHOUT_HEADS = ("keras_hub",)
+HEADS_FILE = "task.weights.h5"  # of KerasHub's
 WRITABLE = ("huggingface", "google", "keras_hub", "native")
 
 
@@ -51,7 +52,7 @@ def recognise(path: AnyPath | str) -> str:
         return "model_garden" if any(graph in file.read_bytes() for file in indices) else "google"
     raise UserError(
         f"{path}: holds no model: neither config.json (ours, Hugging Face's, KerasHub's) nor bert_config.json "
-        f"(Google's) nor saved_model.pb; give the folder that does"
+        f"(Google's) nor saved_model.pb, but {names_in(path)}; give the folder that does"
     )
 
 
@@ -76,9 +77,11 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
         UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
     """
     path = path_of(path)
-    with local_copy(path, SUBFOLDERS) as folder:
+    with local_copy(path, files_to_read) as folder:
         written_by = recognise(folder)
         checkpoint = _module(written_by).read(folder)
+    if written_by in WITHOUT_HEADS and (path / HEADS_FILE).exists():
+        checkpoint.notes.append(f"the task's head ({HEADS_FILE}) is left out; only the backbone is read")
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
     if (task := current_file(path, TASK_FILE)).exists():
         checkpoint.task = task.read_bytes()
@@ -102,6 +105,11 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
         except SettingRefused as refusal:
             checkpoint.notes.append(f"{refusal}; how it embeds texts is left out")
     return checkpoint
+
+
+def files_to_read(path: AnyPath) -> list[str]:
+    """The names of the files that hold the model in the folder `path`: those of one format, its config and weights."""
+    return [name for name in _module(recognise(path)).files(path) if (path / name).exists()]
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> None:

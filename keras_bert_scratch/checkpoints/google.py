@@ -20,6 +20,7 @@ from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others,
 from keras_bert_scratch.checkpoints.config_fields import GOOGLE_CONFIG
 from keras_bert_scratch.checkpoints.names import google_names, renamed
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.word_rules import GOOGLES_MAX_WORD_LENGTH
 
 CONFIG_FILE = "bert_config.json"
@@ -29,6 +30,12 @@ LAYER_NORM_EPSILON = 1e-12  # fixed in Google's code
 
 # What a training keeps beside the weights.
 NO_WEIGHTS = re.compile(r"(/adam_[mv]|^global_step|(^|/)(good_steps|loss_scale))$")
+
+
+def files(path: AnyPath) -> list[str]:
+    """The names of the files that `read` reads in the folder `path`, of each checkpoint in it."""
+    names = [entry.name for entry in path.iterdir()]
+    return [CONFIG_FILE, *(name for name in names if name.endswith(".index") or ".data-" in name)]
 
 
 def read(path: Path) -> Checkpoint:

@@ -31,6 +31,7 @@ from keras_bert_scratch.checkpoints.sentence_transformers import write_embedding
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT, BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath, names_in
 from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH, TARGET, write_vocabulary
 
 CONFIG_FILE = "config.json"
@@ -61,6 +62,12 @@ TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
+
+
+def files(path: AnyPath) -> list[str]:
+    """The names of the files that `read` reads in the folder `path`."""
+    origin, names = _weight_files(path)
+    return list(dict.fromkeys([CONFIG_FILE, origin, *names]))
 
 
 def read(path: Path) -> Checkpoint:
@@ -241,22 +248,26 @@ def _architecture(file: Path, description: Mapping[str, Any], held: Mapping[str,
 
 def _read_files(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
     """The file that was read, and its tensors by torch's names."""
-    for name in (SAFETENSORS_FILE, TORCH_FILE):
-        index = path / f"{name}.index.json"
+    origin, names = _weight_files(path)
+    read_file = READERS[origin.removesuffix(INDEX_SUFFIX)]
+    held: dict[str, np.ndarray] = {}
+    for name in names:
+        held |= read_file(path / name)
+    return path / origin, held
+
+
+def _weight_files(path: AnyPath) -> tuple[str, list[str]]:
+    """The file of the weights or the index of its shards, and the files that hold them."""
+    for name in READERS:
         if (path / name).exists():
-            origin, files = path / name, [path / name]
-        elif index.exists():
-            weight_map = atomic.read_json(index).get("weight_map", {})
-            origin, files = index, [path / Path(file).name for file in sorted(set(weight_map.values()))]
-        else:
-            continue
-        held: dict[str, np.ndarray] = {}
-        for file in files:
-            held |= _read_safetensors(file) if name == SAFETENSORS_FILE else read_torch_tensors(file)
-        return origin, held
-    if (path / TENSORFLOW_FILE).exists():
-        return path / TENSORFLOW_FILE, huggingface_tf.read_tensors(path / TENSORFLOW_FILE)
-    raise UserError(f"{path}: holds no {SAFETENSORS_FILE}, {TORCH_FILE} or {TENSORFLOW_FILE}; copy the weights there")
+            return name, [name]
+        if name != TENSORFLOW_FILE and (path / f"{name}{INDEX_SUFFIX}").exists():
+            weight_map = atomic.read_json(path / f"{name}{INDEX_SUFFIX}").get("weight_map", {})
+            return f"{name}{INDEX_SUFFIX}", [Path(file).name for file in sorted(set(weight_map.values()))]
+    raise UserError(
+        f"{path}: holds no {SAFETENSORS_FILE}, {TORCH_FILE} or {TENSORFLOW_FILE}, but {names_in(path)}; copy the "
+        f"weights there"
+    )
 
 
 def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
@@ -264,6 +275,15 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
         return safetensors.numpy.load_file(file)
     except (OSError, safetensors.SafetensorError, KeyError) as error:
         raise UserError(f"{file}: is missing, damaged or cut short ({error}); copy it again") from None
+
+
+# By the names of the files with weights; the first that is there is read.
+READERS = {
+    SAFETENSORS_FILE: _read_safetensors,
+    TORCH_FILE: read_torch_tensors,
+    TENSORFLOW_FILE: huggingface_tf.read_tensors,
+}
+INDEX_SUFFIX = ".index.json"  # of the file that tells which shard holds a tensor
 
 
 def _todays_name(name: str) -> str:

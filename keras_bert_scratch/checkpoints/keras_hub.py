@@ -19,6 +19,7 @@ from keras_bert_scratch.checkpoints.config_fields import KERAS_HUB_CONFIG, KERAS
 from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
@@ -67,6 +68,11 @@ NAMES = templates(
 )
 
 
+def files(path: AnyPath) -> tuple[str, ...]:
+    """The names of the files that `read` reads in the folder `path`."""
+    return CONFIG_FILE, WEIGHTS_FILE
+
+
 def read(path: Path) -> Checkpoint:
     """Reads a preset's backbone."""
     file = path / CONFIG_FILE
@@ -96,10 +102,7 @@ def read(path: Path) -> Checkpoint:
         ),
     )
     refuse_others(path / WEIGHTS_FILE, held, map(_theirs_name, shapes))
-    checkpoint = Checkpoint("BertBackbone", config, weights, notes=notes)
-    if (path / "task.weights.h5").exists():
-        checkpoint.notes.append("the task's head (task.weights.h5) is left out; only the backbone is read")
-    return checkpoint
+    return Checkpoint("BertBackbone", config, weights, notes=notes)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints import google
 from keras_bert_scratch.checkpoints.architectures import model_shapes, pretraining_architecture
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
@@ -22,9 +23,11 @@ from keras_bert_scratch.checkpoints.google import CONFIG_FILE, checkpoint_prefix
 from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.word_rules import WordRules
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+SAVED_MODEL_FILE = "saved_model.pb"
 SAVED_VARIABLES = Path("variables") / "variables"
 LOWERCASE = "Variable"  # the full name of a SavedModel's variable `do_lower_case`
 
@@ -96,9 +99,17 @@ class NoEncoderError(UserError):
     """The SavedModel is whole as far as one can see, but no encoder of the Model Garden."""
 
 
+def files(path: AnyPath) -> list[str]:
+    """The names of the files that `read` reads in the folder `path`."""
+    if not (path / SAVED_MODEL_FILE).exists():
+        return google.files(path)
+    held = (path / SAVED_VARIABLES.parent.name).iterdir() if (path / SAVED_VARIABLES.parent.name).exists() else ()
+    return [SAVED_MODEL_FILE, CONFIG_FILE, *(f"{SAVED_VARIABLES.parent.name}/{entry.name}" for entry in held)]
+
+
 def read(path: Path) -> Checkpoint:
     """Reads a folder with a checkpoint and its `bert_config.json`, or a SavedModel."""
-    saved_model = (path / "saved_model.pb").exists()
+    saved_model = (path / SAVED_MODEL_FILE).exists()
     prefix = path / SAVED_VARIABLES if saved_model else checkpoint_prefix(path)
     held = _by_full_name(prefix)
     lowercase = bool(held.pop(LOWERCASE)) if LOWERCASE in held else None

@@ -28,6 +28,11 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
 
 
+def files(path: AnyPath) -> tuple[str, ...]:
+    """The names of the files that `read` reads in the folder `path`, where they are there."""
+    return CONFIG_FILE, WEIGHTS_FILE, TASK_FILE
+
+
 def read(path: Path) -> Checkpoint:
     """Reads what `write` wrote."""
     config_file = current_file(path, CONFIG_FILE)

@@ -34,7 +34,7 @@ def attend(
     for file in (page, picture):
         atomic.check_is_free(file)
     maps = attention_maps(model, text, pair, length)
-    write_page(maps, str(model), page)
+    write_page(maps, str(path_of(model)), page)
     shown = text if len(text) <= TITLE_LENGTH else f"{text[:TITLE_LENGTH].rstrip()}…"
-    figures.write(figure_of(maps, f"{model}: {shown}"), picture)
+    figures.write(figure_of(maps, f"{path_of(model)}: {shown}"), picture)
     print(f"{page}: written, and {picture.name}")

@@ -27,6 +27,7 @@ def inspect(
     from keras_bert_scratch.data.google.files import looks_like_records
     from keras_bert_scratch.errors import UserError
     from keras_bert_scratch.filesystem import path_of, reading
+    from keras_bert_scratch.hub.address import HubAddress
 
     where = path_of(path)
     if picture is not None:
@@ -37,7 +38,8 @@ def inspect(
             raise UserError(f"{where}: no such file or folder; check the path")
         is_folder = where.is_dir()
         files = list(where.iterdir()) if is_folder else [where]
-    if is_pattern or any(map(looks_like_records, files)):
+    # What is on a hub is a model: to look into each of its files would download them.
+    if is_pattern or (not isinstance(where, HubAddress) and any(map(looks_like_records, files))):
         show_records(where, picture)
         return
     if picture is not None:

@@ -13,7 +13,8 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.hub.address import HubAddress
 from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.tasks.data.bad_rows import with_report
 from keras_bert_scratch.tasks.data.columns import as_tensor
@@ -21,6 +22,7 @@ from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, texts_in_memo
 from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_file
 from keras_bert_scratch.tasks.evaluation import plain
 from keras_bert_scratch.tasks.predictor import Answered, ignore
+from keras_bert_scratch.transfer import files_at
 
 SIGNATURE, SERVE_IDS, SERVE_EXAMPLES = "serving_default", "serve_ids", "serve_examples"
 # The methods of TensorFlow Serving's API beside `predict`, and the signatures that answer them.
@@ -30,6 +32,7 @@ ATTENTION = "attention"  # who looks at whom; in an export that was asked for it
 OF_EXAMPLES = {SERVE_EXAMPLES: "examples", CLASSIFY: "inputs", REGRESS: "inputs"}
 IDS = ("token_ids", "segment_ids", "padding_mask")
 ROWS_AT_ONCE = 64
+SUBFOLDERS = ("variables", "assets")
 
 
 def count_of(column: str) -> str:
@@ -49,8 +52,11 @@ class Signatures:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
+        folder = path_of(path)
+        if isinstance(folder, HubAddress):
+            folder = folder.fetch(files_at(folder, SUBFOLDERS))
         try:
-            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
+            self._loaded = tf.saved_model.load(str(folder))  # keeps the weights alive
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"

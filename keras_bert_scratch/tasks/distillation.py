@@ -28,7 +28,7 @@ from keras_bert_scratch.tasks.teacher_outputs import CHOICES, ROWS, teacher_outp
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import RunDirectory, as_begun
 
 DEFAULTS, SOFT, PLAIN = FineTuning(), Distillation(), RunOptions()
 
@@ -96,7 +96,7 @@ def distill(
     spec = dataclasses.replace(first.spec.renamed(header_names or {}), max_length=how.max_length)
     raw = _texts(task, text, spec, on_bad_row)
 
-    start: Any = student
+    start = student = as_begun(student, out)
     if isinstance(student, BertConfig):
         own = tokenizer or first.tokenizer
         start, how = student.replace(vocab_size=len(own.vocabulary)), how.for_random_weights(student)

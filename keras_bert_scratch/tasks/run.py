@@ -24,7 +24,7 @@ from keras_bert_scratch.tasks.spec import Spec, as_json, options_of
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import RunDirectory
+from keras_bert_scratch.training.run_directory import RunDirectory, as_begun
 
 PLAIN = RunOptions()
 
@@ -98,6 +98,7 @@ def finetune(
         how = how.for_random_weights(init)
     if search and dev is None:
         raise UserError("`search`: needs `dev`, data to choose the best by")
+    init = as_begun(init, out)
     if not isinstance(init, BertConfig):
         recognise(init)  # before the data are read
     found, strategy = get_task(task), strategy or tf.distribute.get_strategy()

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.evaluation import rounded
@@ -24,7 +24,7 @@ from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.options import RunOptions
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory, described_start
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 
@@ -55,10 +55,10 @@ class Trial:
     @property
     def settings(self) -> dict[str, Any]:
         """What a run of this trial is continued with."""
-        init, dev, how = self.init, self.dev, self.how
+        dev, how = self.dev, self.how
         return {
             "task": self.task.name,
-            "start": init.to_dict() if isinstance(init, BertConfig) else str(path_of(init)),
+            **described_start(self.init),
             "vocabulary": self.train.tokenizer.vocabulary.sha256,
             "spec": self.train.spec.to_dict(),
             "examples": self.train.examples.digest,

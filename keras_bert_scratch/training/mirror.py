@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
+from keras_bert_scratch.address import Address, Status
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import Address, Status, files_below, reading, writing
+from keras_bert_scratch.filesystem import files_below, reading, writing
 from keras_bert_scratch.transfer import download_file, files_at, upload_file
 
 

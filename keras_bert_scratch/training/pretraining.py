@@ -28,7 +28,7 @@ from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions, dtype_policy_of
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import RunDirectory, read_run
+from keras_bert_scratch.training.run_directory import RunDirectory, as_begun, described_start, read_run
 from keras_bert_scratch.training.strategies import check_batch, distributed, is_chief
 
 EVALUATION_STEPS = 40
@@ -122,6 +122,7 @@ def pretrain(
         1
     """
     strategy = strategy or tf.distribute.get_strategy()
+    init = as_begun(init, out)
     config = init if isinstance(init, BertConfig) else _config_of(init, records)
     if rules.is_one_way:
         config = config.replace(direction=rules.objective)
@@ -145,7 +146,7 @@ def pretrain(
         "second_phase": dataclasses.asdict(second_phase) if second_phase else None,
     }
     if not isinstance(init, BertConfig):
-        settings["start"] = str(path_of(init))
+        settings |= described_start(init)
 
     def build() -> Any:
         model_class = _model_class(rules)

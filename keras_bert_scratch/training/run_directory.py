@@ -17,8 +17,10 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.filesystem import AnyPath, cache_folder, path_of
+from keras_bert_scratch.hub.address import HubAddress
 from keras_bert_scratch.lock import Lock
 from keras_bert_scratch.training import training_state
 from keras_bert_scratch.training.mirror import Mirror
@@ -193,6 +195,7 @@ def _local_folder(path: AnyPath, writes: bool) -> tuple[Path, Mirror | None]:
     """Where a process writes the run at `path`, or reads its states; and what copies it, for a run at an address."""
     if isinstance(path, Path):
         return path, None
+    path.check_can_be_written()
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     folder = cache_folder() / "runs" / (name if writes else f"{name}-{os.getpid()}")
     return folder, Mirror(folder, path, (LOCK_FILE,), (training_state.STATE_FILE, RUN_FILE))
@@ -211,6 +214,36 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     if not isinstance(content.get("settings"), dict) or "status" not in content:
         raise UserError(f"{file}: is not a run's; restore it or delete the run")
     return content
+
+
+def described_start(init: AnyPath | str | BertConfig) -> dict[str, Any]:
+    """Of what a run starts from, what its settings say: the sizes of random weights, or the path; of a hub the commit.
+
+    Example:
+        >>> described_start("pretrained")
+        {'start': 'pretrained'}
+    """
+    if isinstance(init, BertConfig):
+        return {"start": init.to_dict()}
+    path = path_of(init)
+    commit = {"start_commit": path.commit} if isinstance(path, HubAddress) else {}
+    return {"start": str(path), **commit}
+
+
+def as_begun(init: Any, *runs: AnyPath | str) -> Any:
+    """What a run starts from, of a hub at the commit that a run of `runs` began with, whatever its branch means now.
+
+    Args:
+        init: path or BertConfig.
+        runs: paths. Folders of runs, which need not be there.
+    """
+    path = init if isinstance(init, BertConfig) else path_of(init)
+    if isinstance(path, HubAddress):
+        for run in runs:
+            settings = (read_run(run) or {}).get("settings", {})
+            if settings.get("start") == str(path) and "start_commit" in settings:
+                return path.at(settings["start_commit"])
+    return init
 
 
 def _differences(held: Any, asked: Any, name: str = "") -> list[str]:

@@ -1,0 +1,96 @@
+"""What the errors of `huggingface_hub` mean for who gave the address, in one line with the mend."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from keras_bert_scratch.errors import UserError, writing_to
+
+LOGIN = "set HF_TOKEN to a token of yours, or run 'hf auth login'"
+
+
+@contextlib.contextmanager
+def refusals(address: str) -> Iterator[None]:
+    """Turns what `huggingface_hub` raises into a `UserError` that names the address.
+
+    Args:
+        address: str. As the user gave it.
+
+    Raises:
+        UserError: there is no such thing on the hub, it may not be read, the hub cannot be reached, a download broke
+            off, or the disk refuses it.
+    """
+    from huggingface_hub import constants
+
+    with writing_to(constants.HF_HUB_CACHE):
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if (reason := _reason(error)) is None:
+                raise
+            raise UserError(f"{address}: {reason}") from error
+
+
+def _reason(error: Exception) -> str | None:
+    """What is wrong and how to mend it; `None` for an error that is not the hub's."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.HFValidationError):
+        return "is no name of a repository; write hf://owner/name"
+    if isinstance(error, errors.GatedRepoError):
+        return f"is gated; accept its terms on its page of the hub, then {LOGIN}"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"the hub shows no such repository; check the name, or if it is private {LOGIN}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "the repository has no such revision; name a branch, a tag or a commit that its page shows"
+    if isinstance(error, errors.HfHubHTTPError):
+        return _status(error.response.status_code)
+    if isinstance(error, (errors.RevisionResolutionError, errors.LocalEntryNotFoundError)):
+        if is_offline(error):
+            return f"is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set; unset it to download it"
+        cause = error.__cause__
+        if isinstance(cause, errors.HfHubHTTPError):
+            return _status(cause.response.status_code)
+        return _unreachable(cause or error)
+    if isinstance(error, errors.HTTPError) or is_offline(error):  # of the HTTP library: no connection, or it broke off
+        return _unreachable(error)
+    if "Consistency check failed" in str(error):
+        return "the download broke off; run again"
+    if isinstance(error, errors.FileMetadataError):
+        return f"{_first_line(error)}; check HF_ENDPOINT"
+    return None
+
+
+def _status(code: int) -> str:
+    if code == 401:
+        return f"the hub does not accept the token; {LOGIN}"
+    if code == 403:
+        return f"the hub forbids it (403); {LOGIN} that may read it"
+    if code == 404:
+        return "the hub has no such file (404); check the address"
+    if code == 429:
+        return f"the hub was asked too often (429); wait some minutes, or {LOGIN}"
+    return f"the hub answers with an error ({code}); try again later"
+
+
+def _unreachable(error: BaseException) -> str:
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    return (
+        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and the cache does not hold it; "
+        f"check the network and HF_ENDPOINT"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")
+
+
+def is_offline(error: BaseException | None) -> bool:
+    """Whether the reason is that `HF_HUB_OFFLINE` is set."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    return error is not None and (isinstance(error, OfflineModeIsEnabled) or is_offline(error.__cause__))

@@ -1,0 +1,193 @@
+"""Snapshot: the files of a repository on the Hugging Face Hub at one commit, and bringing them to this machine."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.hub.refusals import is_offline, refusals
+from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.version import VERSION
+
+LIBRARY = {"library_name": "keras_bert_scratch", "library_version": VERSION}
+SHA256 = re.compile("[0-9a-f]{64}")
+
+log = logging.getLogger(__name__)
+
+
+def _library() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise UserError(
+            "hf:// addresses are read by huggingface_hub, which is missing; pip install 'keras_bert_scratch[hub]'"
+        ) from None
+    return huggingface_hub
+
+
+def snapshot_of(repository: str, revision: str | None) -> Snapshot:
+    """The repository at the commit that the revision means; looked up once in a process.
+
+    Args:
+        repository: str. `owner/name`.
+        revision: str or None. A branch, tag or commit; `None` for the default branch.
+    """
+    return _snapshot_of(repository, revision, os.environ.get("HF_ENDPOINT"))
+
+
+@functools.cache
+def _snapshot_of(repository: str, revision: str | None, endpoint: str | None) -> Snapshot:
+    return Snapshot(repository, revision, endpoint)
+
+
+class Snapshot:
+    """The files of a repository at one commit.
+
+    Args:
+        repository: str. `owner/name`.
+        revision: str or None. A branch, tag or commit; `None` for the default branch.
+        endpoint: str or None. Of the hub; `None` for that of `huggingface_hub`.
+
+    Attributes:
+        commit: str. The hash.
+        files: dict. Of each file, by its path, the size in bytes.
+        is_partly_known: bool. Whether the hub could not be asked, so that `files` are those in the cache.
+
+    Raises:
+        UserError: there is no such repository or revision, it may not be read, or the hub cannot be reached and the
+            cache does not hold it.
+    """
+
+    def __init__(self, repository: str, revision: str | None, endpoint: str | None) -> None:
+        self._hub = _library()
+        self._repository, self._endpoint = repository, endpoint
+        self._title = f"hf://{repository}{f'@{revision}' if revision else ''}"
+        api = self._hub.HfApi(endpoint=endpoint, **LIBRARY)
+        with refusals(self._title):
+            self.commit = api.resolve_revision(repository, revision=revision).resolved
+            try:
+                tree = api.list_repo_tree(repository, recursive=True, revision=self.commit)
+                self.files = {entry.path: entry.size for entry in tree if isinstance(entry, self._hub.RepoFile)}
+                self.is_partly_known = False
+            except Exception as error:
+                if (folder := self._cached_folder()) is None:
+                    raise
+                if not is_offline(error):
+                    log.warning("%s: the hub gives no list (%s); the cache is used", self._title, type(error).__name__)
+                found = [file for file in folder.rglob("*") if file.is_file()]
+                self.files = {file.relative_to(folder).as_posix(): file.stat().st_size for file in found}
+                self.is_partly_known = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the cache has the files that were downloaded."""
+        folder = self._cached_folder()
+        assert folder is not None, "asked for before anything was downloaded"
+        return folder
+
+    def _cached_folder(self) -> Path | None:
+        errors = self._hub.errors
+        try:
+            found = self._hub.snapshot_download(self._repository, revision=self.commit, local_files_only=True)
+        except errors.IncompleteSnapshotError as error:  # it need not hold all files
+            found = error.snapshot_path
+        except errors.LocalEntryNotFoundError:
+            return None
+        return Path(found)
+
+    def file(self, name: str) -> Path:
+        """The file `name` on this machine."""
+        return self._downloaded(name, lambda count: None)
+
+    def download(self, names: Collection[str]) -> None:
+        """Brings the files to this machine that are not there; the bytes are shown on stderr."""
+        missing = {name: self.files.get(name, 0) for name in names if self._cached(name) is None}
+        total = sum(missing.values())
+        self._check_space(total)
+        if not missing:
+            return
+        with ProgressBar(self._title) as bar:
+            add = bar.counter(total)
+            for name in missing:
+                self._downloaded(name, add)
+
+    def _cached(self, name: str) -> Path | None:
+        """The file in the cache, if it is whole as far as its size tells."""
+        found = self._hub.try_to_load_from_cache(self._repository, name, revision=self.commit)
+        whole = isinstance(found, str) and Path(found).stat().st_size == self.files.get(name)
+        return Path(found) if whole else None
+
+    def _downloaded(self, name: str, add: Callable[[int], None]) -> Path:
+        if (cached := self._cached(name)) is not None:
+            return cached
+        with refusals(f"{self._title}: {name}"):
+            found = self._hub.hf_hub_download(
+                self._repository,
+                name,
+                revision=self.commit,
+                endpoint=self._endpoint,
+                tqdm_class=_counting(add),
+                # What is there nevertheless is of another size.
+                force_download=bool(self._hub.try_to_load_from_cache(self._repository, name, revision=self.commit)),
+                **LIBRARY,
+            )
+        self._check_hash(Path(found), name)
+        return Path(found)
+
+    def _check_hash(self, file: Path, name: str) -> None:
+        """Raises `UserError` unless a large file has the hash that the cache names it by."""
+        if not file.is_symlink():  # a cache on a disk without links
+            return
+        blob = file.parent / file.readlink()
+        if not SHA256.fullmatch(blob.name):  # small files are named otherwise
+            return
+        with blob.open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() == blob.name:
+                return
+        file.unlink()
+        blob.unlink()
+        raise UserError(f"{self._title}: {name} came damaged, its SHA-256 is not the hub's; run again")
+
+    def _check_space(self, size: int) -> None:
+        cache = Path(self._hub.constants.HF_HUB_CACHE)
+        there = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+        if (free := shutil.disk_usage(there).free) < size:
+            raise UserError(
+                f"{self._title}: needs {size / 1e6:,.0f} MB, and the disk of {cache} has {free / 1e6:,.0f} MB left; "
+                f"free some space, or name a folder on another disk by HF_HUB_CACHE"
+            )
+
+
+def _counting(add: Callable[[int], None]) -> type:
+    """What `huggingface_hub` takes for a bar of tqdm's: it hands the bytes on."""
+
+    class Counting:
+        def __init__(self, *args: Any, initial: int = 0, **kwargs: Any) -> None:
+            add(initial)
+
+        def update(self, count: int = 1) -> None:
+            add(count)
+
+        def update_transfer(self, count: int) -> None:
+            """Bytes on the network, which `update` counts once they are written."""
+
+        def set_postfix_str(self, text: str, refresh: bool = False) -> None:
+            """The speed, which our bar tells itself."""
+
+        set_transfer_postfix_str = set_postfix_str
+
+        def __enter__(self) -> Counting:
+            return self
+
+        def __exit__(self, *error: Any) -> None:
+            pass
+
+    return Counting
