@@ -132,9 +132,6 @@ class Address:
         with self.open("wb") as file:
             file.write(content)
 
-    def check_can_be_written(self) -> None:
-        """Raises `UserError` for what is only read here."""
-
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
         """Makes the folder and those above it, where the file system has folders."""
         with self._os_errors() as gfile:

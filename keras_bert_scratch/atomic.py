@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError, writing_to
-from keras_bert_scratch.filesystem import Address, AnyPath, path_of
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of, path_to_write
 from keras_bert_scratch.lock import Lock
 from keras_bert_scratch.transfer import folder_for, read_text, upload_file
 
@@ -45,7 +45,7 @@ def write(path: AnyPath | str) -> Iterator[Path]:
         >>> with write("notes.txt") as temporary:
         ...     _ = temporary.write_text("whole or absent")
     """
-    path = path_of(path)
+    path = path_to_write(path)
     if isinstance(path, Address):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / path.name
@@ -74,7 +74,7 @@ def write_folder(path: AnyPath | str) -> Iterator[Path]:
     Raises:
         UserError: something is at `path`, another process writes it, or the disk or the address refuses it.
     """
-    path = path_of(path)
+    path = path_to_write(path)
     if isinstance(path, Address):
         check_is_free(path)
         with folder_for(path) as temporary:
@@ -127,9 +127,7 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
 
 def check_is_free(path: AnyPath | str, besides: Collection[str] = ()) -> None:
     """Raises `UserError` if something is at `path`, other than an empty folder or one of nothing but `besides`."""
-    path = path_of(path)
-    if isinstance(path, Address):
-        path.check_can_be_written()
+    path = path_to_write(path)
     if path.exists() and (not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another place")
 

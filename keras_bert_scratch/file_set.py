@@ -17,7 +17,7 @@ from pathlib import Path
 
 from keras_bert_scratch.atomic import to_disk
 from keras_bert_scratch.errors import writing_to
-from keras_bert_scratch.filesystem import Address, AnyPath, path_of
+from keras_bert_scratch.filesystem import Address, AnyPath, path_of, path_to_write
 from keras_bert_scratch.transfer import folder_for
 
 STAGED, COMMITTED = ".staged", ".committed"
@@ -39,7 +39,7 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
         >>> current_file("model", "config.json").read_text()
         '{}'
     """
-    directory = path_of(directory)
+    directory = path_to_write(directory)
     if isinstance(directory, Address):
         with folder_for(directory) as staged:
             yield staged

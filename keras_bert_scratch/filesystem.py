@@ -44,10 +44,24 @@ def path_of(path: str | os.PathLike[str] | Address) -> AnyPath:
     text = os.fspath(path)
     if "://" in text:
         return _address(text)
+    if text == f"{SCHEME}:":  # to be refused as what it was
+        return _address(f"{SCHEME}://")
     found = _ADDRESS_AS_PATH.fullmatch(text)
     if found and not Path(text).exists():
         return _address(f"{found[1]}://{'/' * (found[1] == 'file')}{found[2]}")
     return Path(text)
+
+
+def path_to_write(path: str | os.PathLike[str] | Address) -> AnyPath:
+    """The same of what is to be written.
+
+    Raises:
+        UserError: it is on a hub, which is only read here.
+    """
+    found = path_of(path)
+    if isinstance(found, HubAddress):
+        found.refuse_writing()
+    return found
 
 
 def _address(text: str) -> Address:

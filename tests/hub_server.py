@@ -34,7 +34,7 @@ class HubServer:
             def do_GET(self):
                 hub.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *args):
                 pass
@@ -94,9 +94,8 @@ class HubServer:
             if name in self.gated and not opened:
                 return self.send(request, 403, **{"X-Error-Code": "GatedRepo"})
             return self.send_file(request, files.get(urllib.parse.unquote(file)), file, commit)
-        if kind == "tree":
-            return self.send(request, 200, json.dumps([entry(path, data) for path, data in files.items()]).encode())
-        about = {"id": name, "sha": commit, "siblings": [{"rfilename": path} for path in files]}
+        siblings = [{"rfilename": path, "size": len(data)} for path, data in files.items()]
+        about = {"id": name, "sha": commit, "siblings": siblings}
         return self.send(request, 200, json.dumps(about).encode())
 
     def send_file(self, request, content, name, commit):
@@ -136,9 +135,9 @@ def folder_content(folder):
 
 
 def split(path):
-    """Name, kind of question and the rest, of `owner/name/tree/main`, whether there is an owner or not."""
+    """Name, kind of question and the rest, of `owner/name/revision/main`, whether there is an owner or not."""
     words = path.split("/")
-    for kind in ("revision", "tree", "resolve"):
+    for kind in ("revision", "resolve"):
         if kind in words:
             at = words.index(kind)
             return "/".join(words[:at]), kind, "/".join(words[at + 1 :])
@@ -151,10 +150,3 @@ def digest(content):
 
 def git_digest(content):
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def entry(path, content):
-    found = {"type": "file", "path": path, "size": len(content), "oid": git_digest(content)}
-    if path.endswith(LARGE):
-        found["lfs"] = {"oid": digest(content), "size": len(content), "pointerSize": 134}
-    return found

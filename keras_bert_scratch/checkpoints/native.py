@@ -19,7 +19,7 @@ from keras_bert_scratch.checkpoints.checkpoint import (
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.filesystem import AnyPath, path_to_write
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.text.vocabulary_files import TARGET, has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
@@ -88,6 +88,7 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
             the checkpoint brings none, has more tokens than the model. Nothing is replaced then.
     """
     checkpoint.check()
+    path = path_to_write(path)
     if checkpoint.vocabulary is not None:
         checkpoint.config.check_vocabulary(len(checkpoint.vocabulary), checkpoint.vocabulary.origin)
     elif has_vocabulary(path):

@@ -7,7 +7,7 @@ import errno
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from keras_bert_scratch.address import BUFFER_BYTES, Address, Status
 from keras_bert_scratch.errors import UserError
@@ -112,17 +112,18 @@ class HubAddress(Address):
 
     def open(self, mode: str = "rb", buffering: int = BUFFER_BYTES) -> BinaryIO:
         if mode != "rb":
-            self.check_can_be_written()
+            self.refuse_writing()
         if self._inside not in self._snapshot.files:
             raise self._not_found()
         return self._snapshot.file(self._inside).open("rb", max(1, buffering))
 
-    def check_can_be_written(self) -> None:
+    def refuse_writing(self) -> NoReturn:
+        """Raises `UserError`, as an address of a hub is only read."""
         raise UserError(f"{self}: a hub is only read here; write into a folder, and upload that with 'hf upload'")
 
     @contextlib.contextmanager
     def _os_errors(self) -> Iterator[Any]:
-        self.check_can_be_written()  # what is not defined above writes
+        self.refuse_writing()  # what is not defined above writes
         yield
 
     def _not_found(self) -> FileNotFoundError:

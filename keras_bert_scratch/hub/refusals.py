@@ -50,13 +50,13 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, errors.HfHubHTTPError):
         return _status(error.response.status_code)
     if isinstance(error, (errors.RevisionResolutionError, errors.LocalEntryNotFoundError)):
-        if is_offline(error):
+        if constants.is_offline_mode():
             return f"is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set; unset it to download it"
         cause = error.__cause__
         if isinstance(cause, errors.HfHubHTTPError):
             return _status(cause.response.status_code)
         return _unreachable(cause or error)
-    if isinstance(error, errors.HTTPError) or is_offline(error):  # of the HTTP library: no connection, or it broke off
+    if isinstance(error, errors.HTTPError):  # of the HTTP library: there is no connection, or it broke off
         return _unreachable(error)
     if "Consistency check failed" in str(error):
         return "the download broke off; run again"
@@ -87,10 +87,3 @@ def _unreachable(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0].rstrip(".")
-
-
-def is_offline(error: BaseException | None) -> bool:
-    """Whether the reason is that `HF_HUB_OFFLINE` is set."""
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    return error is not None and (isinstance(error, OfflineModeIsEnabled) or is_offline(error.__cause__))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.hub.refusals import is_offline, refusals
+from keras_bert_scratch.hub.refusals import refusals
 from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.version import VERSION
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 def _library() -> Any:
     try:
-        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
     except ImportError:
         raise UserError(
             "hf:// addresses are read by huggingface_hub, which is missing; pip install 'keras_bert_scratch[hub]'"
@@ -72,15 +73,17 @@ class Snapshot:
         self._title = f"hf://{repository}{f'@{revision}' if revision else ''}"
         api = self._hub.HfApi(endpoint=endpoint, **LIBRARY)
         with refusals(self._title):
-            self.commit = api.resolve_revision(repository, revision=revision).resolved
+            offline = self._hub.constants.is_offline_mode()
+            self.commit = api.resolve_revision(repository, revision=revision, local_files_only=offline).resolved
             try:
-                tree = api.list_repo_tree(repository, recursive=True, revision=self.commit)
-                self.files = {entry.path: entry.size for entry in tree if isinstance(entry, self._hub.RepoFile)}
+                # `list_repo_tree` tries again for half a minute where there is no network.
+                told = api.model_info(repository, revision=self.commit, files_metadata=True)
+                self.files = {file.rfilename: file.size or 0 for file in told.siblings or ()}
                 self.is_partly_known = False
             except Exception as error:
                 if (folder := self._cached_folder()) is None:
                     raise
-                if not is_offline(error):
+                if not offline:
                     log.warning("%s: the hub gives no list (%s); the cache is used", self._title, type(error).__name__)
                 found = [file for file in folder.rglob("*") if file.is_file()]
                 self.files = {file.relative_to(folder).as_posix(): file.stat().st_size for file in found}

@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras_bert_scratch import atomic
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError, writing_to
-from keras_bert_scratch.filesystem import AnyPath, cache_folder, path_of
+from keras_bert_scratch.filesystem import AnyPath, cache_folder, path_of, path_to_write
 from keras_bert_scratch.hub.address import HubAddress
 from keras_bert_scratch.lock import Lock
 from keras_bert_scratch.training import training_state
@@ -60,7 +60,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: AnyPath | str, settings: dict[str, Any], writes: bool = True) -> None:
-        self.path = path_of(path)
+        self.path = path_to_write(path)
         self.folder, self._mirror = _local_folder(self.path, writes)
         self._writes = writes
         self._lock: Lock | None = None
@@ -195,7 +195,6 @@ def _local_folder(path: AnyPath, writes: bool) -> tuple[Path, Mirror | None]:
     """Where a process writes the run at `path`, or reads its states; and what copies it, for a run at an address."""
     if isinstance(path, Path):
         return path, None
-    path.check_can_be_written()
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     folder = cache_folder() / "runs" / (name if writes else f"{name}-{os.getpid()}")
     return folder, Mirror(folder, path, (LOCK_FILE,), (training_state.STATE_FILE, RUN_FILE))
@@ -240,7 +239,7 @@ def as_begun(init: Any, *runs: AnyPath | str) -> Any:
     path = init if isinstance(init, BertConfig) else path_of(init)
     if isinstance(path, HubAddress):
         for run in runs:
-            settings = (read_run(run) or {}).get("settings", {})
+            settings = (read_run(path_to_write(run)) or {}).get("settings", {})
             if settings.get("start") == str(path) and "start_commit" in settings:
                 return path.at(settings["start_commit"])
     return init

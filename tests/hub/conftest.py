@@ -1,8 +1,8 @@
 """A hub, and a cache of its files, of this test alone."""
 
-import huggingface_hub
 import pytest
 from hub_server import HubServer
+from huggingface_hub import constants
 
 from keras_bert_scratch.hub import snapshot
 
@@ -10,7 +10,6 @@ from keras_bert_scratch.hub import snapshot
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     server = HubServer()
-    constants = huggingface_hub.constants
     monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

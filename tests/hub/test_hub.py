@@ -5,12 +5,12 @@ import logging
 import shutil
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.numpy
 from commands.calls import keras_bert, refused
 from hub_server import folder_content
+from huggingface_hub import constants
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import files_to_read, read_checkpoint, write_checkpoint
@@ -160,7 +160,7 @@ def test_a_second_load_asks_for_no_file_and_one_without_a_network_for_nothing(hu
     assert len(asked) == 2
     assert all(path.startswith("/api/models/google/tiny") for path in asked)
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     snapshot._snapshot_of.cache_clear()
     before = len(hub.requests)
     _, arrays = weights_of(TINY)
@@ -180,9 +180,7 @@ def test_without_the_hub_the_cache_answers_and_says_so(hub, folders, monkeypatch
     with caplog.at_level(logging.WARNING):
         assert kbs.BertTokenizer.load(TINY).vocabulary.sha256
     assert "the cache is used" in caplog.text
-    with pytest.raises(
-        UserError, match=r"holds no model: .* but .*vocab.txt in the cache, and the hub cannot be asked"
-    ):
+    with pytest.raises(UserError, match=r"holds no model: .*vocab\.txt in the cache, and the hub cannot be asked"):
         read_checkpoint(f"{TINY}@{commit}")
 
 
@@ -202,12 +200,17 @@ def test_a_token_is_sent_only_if_there_is_one_and_never_to_the_other_host(hub, f
         monkeypatch.setenv("HF_TOKEN", token)
         hub.tokens["google/tiny"] = token
     read_checkpoint(TINY)
-    sent = {path.startswith("/cdn/"): headers.get("Authorization") for _, path, headers in hub.requests}
+    sent = {
+        path.startswith("/cdn/"): headers.get("Authorization")
+        for _, path, headers in hub.requests
+        if "/api/agent" not in path
+    }
     assert sent == {True: None, False: token and f"Bearer {token}"}
 
 
 def test_a_body_that_breaks_off_is_continued(hub, folders, monkeypatch):
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
     hub.put("google/tiny", folders / "huggingface")
     hub.cut_bodies = 2
     _, arrays = weights_of(TINY)
@@ -247,10 +250,10 @@ def test_a_broken_download_leaves_nothing_that_is_read(hub, folders, monkeypatch
         ("hf://google/other", "holds no model: .* but model_index.json, unet; give the folder that does"),
         (
             "hf://google/flax",
-            r"holds no model\.safetensors, .* but config\.json, flax_model\.msgpack; copy the weights",
+            r"holds no model\.safetensors, .* but config\.json, flax_model\.msgpack; copy",
         ),
         ("hf://google/roberta", r"/config\.json: model_type .*roberta"),
-        ("hf://google/shards", r"model-00002-of-00002\.safetensors: the hub has no such file \(404\)"),
+        ("hf://google/shards", r"/model-00002-of-00002\.safetensors: is missing, damaged or cut short"),
         ("hf://google/busy", r"the hub was asked too often \(429\); wait some minutes, or set HF_TOKEN"),
         ("hf://google/forbidden", r"the hub forbids it \(403\)"),
     ],
@@ -293,9 +296,8 @@ def test_a_full_disk(hub, folders, monkeypatch):
 
 def test_a_disk_that_fills_while_it_is_written(hub, folders, small_disk, monkeypatch):
     hub.put("google/tiny", {**folder_content(folders / "huggingface"), "model.safetensors": bytes(1 << 20)})
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(small_disk / "hub"))
-    usage = shutil.disk_usage(".")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)  # it was free when it was asked
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small_disk / "hub"))
+    monkeypatch.setattr(snapshot.Snapshot, "_check_space", lambda self, size: None)  # it was free when it was asked
     with pytest.raises(UserError, match="the disk is full"):
         read_checkpoint(TINY)
 
@@ -325,9 +327,7 @@ def test_a_hub_is_not_written(hub, folders, small):
         lambda: (path_of(TINY) / "config.json").write_bytes(b""),
         lambda: (path_of(TINY) / "config.json").open("wb"),
     ):
-        with pytest.raises(
-            UserError, match="a hub is only read here; write into a folder, and upload that with 'hf up"
-        ):
+        with pytest.raises(UserError, match="a hub is only read here; write into a folder, and upload"):
             write()
     assert not [method for method, _, _ in hub.requests if method not in ("GET", "HEAD")]
 
