@@ -40,7 +40,7 @@ class HubServer:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -71,7 +71,7 @@ class HubServer:
 
     def answer(self, request):
         path = urllib.parse.urlsplit(request.path).path
-        self.requests.append((request.command, path, dict(request.headers)))
+        self.requests.append((request.command, path, request.headers))
         for part, status in self.status.items():
             if part in path:
                 return self.send(request, status)

@@ -164,7 +164,7 @@ class Snapshot:
         there = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
         if (free := shutil.disk_usage(there).free) < size:
             raise UserError(
-                f"{self._title}: needs {size / 1e6:,.0f} MB, and the disk of {cache} has {free / 1e6:,.0f} MB left; "
+                f"{self._title}: needs {size / 1e6:,.2f} MB, and the disk of {cache} has {free / 1e6:,.2f} MB left; "
                 f"free some space, or name a folder on another disk by HF_HUB_CACHE"
             )
 
