@@ -25,6 +25,7 @@ class Architecture:
         num_classes: size of the task's head where it is always the same.
         has_labels: whether its classes have names.
         decodes: whether a decoder stands beside the encoder, which the head then belongs to.
+        pipeline: what a hub calls the task; empty if it has no name for it.
     """
 
     heads: tuple[str, ...]
@@ -35,27 +36,47 @@ class Architecture:
     num_classes: int | None = None
     has_labels: bool = False
     decodes: bool = False
+    pipeline: str = ""
 
 
 # By the name of the class in `models`. A new head is a new row; of two with the same tensors the first is the likelier.
 ARCHITECTURES = {
-    "BertBackbone": Architecture((), False, "BertModel"),
-    "BertTextEmbedder": Architecture((), False, "BertModel"),
-    "BertPretrainer": Architecture(("masked_lm", "next_sentence"), True, "BertForPreTraining"),
-    "BertMaskedLM": Architecture(("masked_lm",), False, "BertForMaskedLM"),
+    "BertBackbone": Architecture((), False, "BertModel", pipeline="feature-extraction"),
+    "BertTextEmbedder": Architecture((), False, "BertModel", pipeline="sentence-similarity"),
+    "BertPretrainer": Architecture(("masked_lm", "next_sentence"), True, "BertForPreTraining", pipeline="fill-mask"),
+    "BertMaskedLM": Architecture(("masked_lm",), False, "BertForMaskedLM", pipeline="fill-mask"),
     "BertNextSentencePredictor": Architecture(("next_sentence",), True, "BertForNextSentencePrediction"),
     "BertTextClassifier": Architecture(
-        ("logits",), True, "BertForSequenceClassification", "classifier", "output", has_labels=True
+        ("logits",),
+        True,
+        "BertForSequenceClassification",
+        "classifier",
+        "output",
+        has_labels=True,
+        pipeline="text-classification",
     ),
     "BertTokenClassifier": Architecture(
-        ("logits",), False, "BertForTokenClassification", "classifier", has_labels=True
+        ("logits",),
+        False,
+        "BertForTokenClassification",
+        "classifier",
+        has_labels=True,
+        pipeline="token-classification",
     ),
     "BertQuestionAnswerer": Architecture(
-        ("logits",), False, "BertForQuestionAnswering", "qa_outputs", "cls/squad/output", 2
+        ("logits",),
+        False,
+        "BertForQuestionAnswering",
+        "qa_outputs",
+        "cls/squad/output",
+        2,
+        pipeline="question-answering",
     ),
-    "BertMultipleChoice": Architecture(("logits",), True, "BertForMultipleChoice", "classifier", num_classes=1),
-    "BertCausalLM": Architecture(("masked_lm",), False, "BertLMHeadModel"),
-    "BertTranslator": Architecture(("masked_lm",), False, "EncoderDecoderModel", decodes=True),
+    "BertMultipleChoice": Architecture(
+        ("logits",), True, "BertForMultipleChoice", "classifier", num_classes=1, pipeline="multiple-choice"
+    ),
+    "BertCausalLM": Architecture(("masked_lm",), False, "BertLMHeadModel", pipeline="text-generation"),
+    "BertTranslator": Architecture(("masked_lm",), False, "EncoderDecoderModel", decodes=True, pipeline="translation"),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS, Shape, model_shapes
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
@@ -17,6 +18,7 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
 TASK_FILE = "task.json"  # what a model was fine-tuned for, beside it in whatever format
+RUN_FILE = "run.json"  # how it was trained
 
 # What a text classifier's outputs can be, in Hugging Face's words.
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -27,6 +29,13 @@ def check_is_no_export(directory: AnyPath | str) -> None:
     folder = path_of(directory)
     if (folder / "saved_model.pb").exists() and (folder / TASK_FILE).exists():
         raise UserError(f"{folder}: is a SavedModel; give the run or model that it was exported from")
+
+
+def finished_run(directory: AnyPath | str) -> dict[str, Any]:
+    """What `run.json` in the folder says, of a run that is finished; else nothing."""
+    file = path_of(directory) / RUN_FILE
+    found = atomic.read_json(file, "restore it or delete it") if file.exists() else {}
+    return found if "ended" in found and {"settings", "results", "started"} <= found.keys() else {}
 
 
 class Converted(Mapping[str, np.ndarray]):
@@ -109,6 +118,7 @@ class Checkpoint:
         target_vocabulary, target_rules: as `vocabulary` and `rules`, default `None`. Of the texts that a decoder
             writes, where they are others.
         task: bytes or `None`, default `None`. The `task.json` that lay beside it: what the model was fine-tuned for.
+        run: mapping, default empty. What the `run.json` beside it says, of a training that is finished.
         notes: list of str. What a reader of the conversion should know, a sentence each.
     """
 
@@ -125,6 +135,7 @@ class Checkpoint:
     target_vocabulary: Vocabulary | None = None
     target_rules: WordRules | None = None
     task: bytes | None = None
+    run: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
-from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint, finished_run
 from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
@@ -85,6 +85,7 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
     if (task := current_file(path, TASK_FILE)).exists():
         checkpoint.task = task.read_bytes()
+    checkpoint.run = finished_run(path)
     if has_vocabulary(path):
         try:
             files = read_vocabulary(path)

@@ -23,6 +23,7 @@ from keras_bert_scratch.checkpoints.architectures import (
     pretraining_architecture,
 )
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
+from keras_bert_scratch.checkpoints.card import CARD_FILE, TRANSFORMERS, card_of
 from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
 from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
 from keras_bert_scratch.checkpoints.labels import read_label_names
@@ -128,6 +129,7 @@ def _read_translator(path: Path, file: Path, description: Mapping[str, Any]) -> 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a folder that `transformers` loads, heads included."""
+    (path / CARD_FILE).write_text(card_of(checkpoint, TRANSFORMERS), encoding="utf-8")
     if checkpoint.architecture == "BertTranslator":
         _write_translator(checkpoint, path)
         return

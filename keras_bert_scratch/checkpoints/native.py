@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes
+from keras_bert_scratch.checkpoints.card import CARD_FILE, LIBRARY, card_of, is_ours
 from keras_bert_scratch.checkpoints.checkpoint import (
     PROBLEM_TYPES,
     TASK_FILE,
     Checkpoint,
     Embedding,
+    finished_run,
     refuse_others,
     take_tensors,
 )
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
-from keras_bert_scratch.filesystem import AnyPath, path_to_write
+from keras_bert_scratch.filesystem import AnyPath, path_of, path_to_write
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.text.vocabulary_files import TARGET, has_vocabulary, read_vocabulary, write_vocabulary
 from keras_bert_scratch.version import WRITTEN_BY
@@ -37,23 +42,28 @@ def read(path: Path) -> Checkpoint:
     """Reads what `write` wrote."""
     config_file = current_file(path, CONFIG_FILE)
     described = atomic.read_json(config_file)
-    checkpoint = _read(path, config_file, described)
+    checkpoint = _outline(config_file, described, current_file(path, TASK_FILE))
+    weights_file = current_file(path, WEIGHTS_FILE)
+    if not weights_file.exists():
+        raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
+    held = read_tensors(weights_file)
+    shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
+    checkpoint.weights = take_tensors(weights_file, shapes, str, held)
+    refuse_others(weights_file, held, shapes)
     # Another process may have replaced the folder's files meanwhile.
     if atomic.read_json(current_file(path, CONFIG_FILE)) != described:
         return read(path)
     return checkpoint
 
 
-def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoint:
+def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath) -> Checkpoint:
+    """What `config.json` says; the weights have their shapes, but take no memory."""
     architecture = described.get("architecture")
     if architecture not in tuple(ARCHITECTURES):
         raise UserError(
             f"{config_file}: names no architecture of this library but {architecture!r}; "
             f"it knows {', '.join(ARCHITECTURES)}"
         )
-    weights_file = current_file(path, WEIGHTS_FILE)
-    if not weights_file.exists():
-        raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
     try:
         config = BertConfig.from_dict(described["config"], str(config_file))
         pooler, num_classes = described["pooler"], described["num_classes"] or 0
@@ -62,14 +72,12 @@ def _read(path: Path, config_file: Path, described: dict[str, Any]) -> Checkpoin
         decoder = decoder and BertConfig.from_dict(decoder, f"{config_file}: decoder")
     except KeyError as error:
         raise UserError(f"{config_file}: lacks {error}; write the model again") from None
-    label_names = described.get("label_names") or _tasks_labels(current_file(path, TASK_FILE))
+    label_names = described.get("label_names") or _tasks_labels(task_file)
     problem_type = described.get("problem_type")
     if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
-    held = read_tensors(weights_file)
     shapes = model_shapes(config, architecture, bool(pooler), num_classes, crf, decoder)
-    weights = take_tensors(weights_file, shapes, str, held)
-    refuse_others(weights_file, held, shapes)
+    weights = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     names = tuple(map(str, label_names))
     embedding = _embedding(config_file, described.get("embedding"))
     return Checkpoint(
@@ -116,6 +124,31 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
             write_vocabulary(staged, checkpoint.target_vocabulary, checkpoint.target_rules, TARGET)
         atomic.write_json(staged / CONFIG_FILE, described)
         write_tensors(staged / WEIGHTS_FILE, checkpoint.weights)
+        if is_ours(path):
+            (staged / CARD_FILE).write_text(card_of(checkpoint, LIBRARY), encoding="utf-8")
+
+
+def renew_card(path: AnyPath | str, place: AnyPath | str | None = None) -> None:
+    """Writes the card of the model in the folder `path` anew, with what was written since: task and training.
+
+    Args:
+        path: the model's folder.
+        place: where its files will lie, if elsewhere. A card that a person wrote or changed there stays.
+    """
+    place = path_of(path if place is None else place)
+    if not is_ours(place):
+        with contextlib.suppress(FileNotFoundError):
+            if place != path_of(path):
+                (path_of(path) / CARD_FILE).unlink()
+        return
+    config_file, task = current_file(path, CONFIG_FILE), current_file(path, TASK_FILE)
+    checkpoint = _outline(config_file, atomic.read_json(config_file), task)
+    checkpoint.task = task.read_bytes() if task.exists() else None
+    checkpoint.run = finished_run(place)
+    if has_vocabulary(path):
+        files = read_vocabulary(path)
+        checkpoint.vocabulary, checkpoint.rules = files.vocabulary, files.word_rules()
+    atomic.write_text(path_of(path) / CARD_FILE, card_of(checkpoint, LIBRARY))
 
 
 def _embedding(file: AnyPath, told: Any) -> Embedding | None:

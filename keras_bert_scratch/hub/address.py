@@ -22,6 +22,16 @@ _ADDRESS = re.compile(
 OTHER_KINDS = ("datasets", "spaces", "kernels", "buckets")
 
 
+def repository_of(address: str) -> str | None:
+    """The repository that an address names, `owner/name`; of other paths `None`.
+
+    Example:
+        >>> repository_of("hf://google/electra-small@main"), repository_of("gs://bucket/model")
+        ('google/electra-small', None)
+    """
+    return HubAddress(address)._repository if address.startswith(f"{SCHEME}://") else None
+
+
 class HubAddress(Address):
     """A file or folder of a model's repository on the Hugging Face Hub, which is only read.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints.card import CARD_FILE
+from keras_bert_scratch.checkpoints.checkpoint import finished_run
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.serving import model_card
 from keras_bert_scratch.serving.endpoints import attention_of, endpoints_of
 from keras_bert_scratch.serving.frozen_network import FrozenNetwork
@@ -23,8 +23,6 @@ from keras_bert_scratch.serving.warm_up import write_warm_up
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.spec import Spec
-from keras_bert_scratch.training.run_directory import RUN_FILE
-from keras_bert_scratch.transfer import read_text
 
 # Rows are padded to a multiple of it: oneDNN keeps what it prepares for each shape that it meets.
 LENGTH_STEP = 8
@@ -128,8 +126,8 @@ def export_saved_model(
         if warm_up:
             write_warm_up(tuned, temporary)
         measured = write_variants(tuned, temporary, variants, examples) if variants else []
-        card = model_card.model_card(tuned, endpoints, _run_of(run), measured)
-        (temporary / model_card.FILE).write_text(card)
+        card = model_card.model_card(tuned, endpoints, {} if run is None else finished_run(run), measured)
+        (temporary / CARD_FILE).write_text(card)
     return measured
 
 
@@ -147,10 +145,3 @@ def _name_method(path: Path, method: str) -> None:
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(path))
     updater.replace_method_name(signature_key=method, method_name=METHOD_NAMES[method])
     updater.save()
-
-
-def _run_of(run: AnyPath | str | None) -> dict[str, Any]:
-    """What `run.json` says, of a run that is finished."""
-    file = path_of(run) / RUN_FILE if run is not None else None
-    found = json.loads(read_text(file)) if file is not None and file.exists() else {}
-    return found if "ended" in found else {}

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints.card import LIMIT, cell, origin
 from keras_bert_scratch.serving.signatures import (
     ATTENTION,
     CLASSIFY,
@@ -25,7 +26,6 @@ from keras_bert_scratch.serving.variants import Measured
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.version import VERSION
 
-FILE = "README.md"
 COMMON = {
     "token_count": "how many tokens the row has with the special ones, before anything is cut off",
     "truncated": "whether something was cut off, so that the model has read only a part of the row",
@@ -57,7 +57,8 @@ def model_card(
         run: what the `run.json` of the training says; empty where there was none.
         variants: how they compare, the SavedModel first; may be none.
     """
-    parts = (_about(tuned), _signatures(tuned, endpoints), _compared(variants), _origin(run), _limits(tuned))
+    told = origin(run) if run else ()
+    parts = (_about(tuned), _signatures(tuned, endpoints), _compared(variants), told, _limits(tuned))
     return "\n".join(line for part in parts for line in part)
 
 
@@ -79,7 +80,7 @@ def _about(tuned: FineTuned) -> Iterator[str]:
         "Digest of weights and settings": f"`{tuned.digest}`",
         "Made with": f"keras_bert_scratch {VERSION}, keras {keras.__version__}, tensorflow {tf.__version__}",
     }
-    yield from (f"| {name} | {_cell(value)} |" for name, value in facts.items())
+    yield from (f"| {name} | {cell(value)} |" for name, value in facts.items())
 
 
 def _lengths(lengths: tuple[int, ...]) -> str:
@@ -129,36 +130,9 @@ def _compared(variants: Sequence[Measured]) -> Iterator[str]:
     yield from (f"| {one.name} | {' | '.join(str(one.row[name]) for name in names)} |" for one in variants)
 
 
-def _origin(run: Mapping[str, Any]) -> Iterator[str]:
-    if not run:
-        return
-    settings, results = run["settings"], run["results"]
-    yield "\n## Training\n"
-    yield f"Command: `{' '.join(run['starts'][0]['command'])}`. Began {run['started']}, ended {run['ended']}.\n"
-    told = {
-        "digest of the training data": settings.get("examples"),
-        "seed": settings.get("seed"),
-        "steps": results.get("steps"),
-    }
-    yield "; ".join(f"{name}: `{value}`" for name, value in told.items() if value is not None) + ".\n"
-    if dev := results.get("dev"):
-        yield "Measured on held-out data:\n"
-        yield "| metric | value |\n|---|---|"
-        yield from (f"| {name} | {_cell(json.dumps(value))} |" for name, value in dev.items())
-
-
-def _cell(text: str) -> str:
-    """A text as a table can hold it."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 def _limits(tuned: FineTuned) -> Iterator[str]:
     yield "\n## Limits\n"
-    yield (
-        "- The model answers whatever it is asked; of text unlike its training data nothing is known. What its "
-        "training data and its pretraining text prefer, it prefers, too: measure it on your own data, by group, before "
-        "it decides anything about people."
-    )
+    yield f"- {LIMIT}"
     yield "- Characters that are not in the vocabulary are read as `[UNK]`."
     if not tuned.task.is_windowed(tuned.spec):
         yield f"- Of a row of more than {tuned.spec.max_length} tokens the rest is not read; `truncated` says so."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.checkpoints import native
 from keras_bert_scratch.checkpoints.checkpoint import check_is_no_export
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
@@ -92,6 +93,7 @@ class FineTuned(Predictor):
         with replaced_together(directory) as staged:
             self.model.save_pretrained(staged, self.tokenizer)
             self.spec.save(staged)
+            native.renew_card(staged, directory)
 
     @classmethod
     def load(

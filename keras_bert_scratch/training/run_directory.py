@@ -17,6 +17,8 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch import atomic
+from keras_bert_scratch.checkpoints import native
+from keras_bert_scratch.checkpoints.checkpoint import RUN_FILE
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.filesystem import AnyPath, cache_folder, path_of, path_to_write
@@ -26,7 +28,6 @@ from keras_bert_scratch.training import training_state
 from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.version import VERSION
 
-RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
 BEST_FOLDER = "best"
 
@@ -164,6 +165,8 @@ class RunDirectory:
         self.note(**results)
         if self._writes:
             shutil.rmtree(self.folder / training_state.STATES_FOLDER, ignore_errors=True)
+            if (self.folder / native.CONFIG_FILE).exists():
+                native.renew_card(self.folder)
             self._upload()
         self.close()
 

@@ -139,5 +139,6 @@ def test_other_files_of_the_folder_stay():
     Path("model/run.json").write_text("{}")
     saved(kbs.BertTextClassifier, ("no", "yes"))
     saved(kbs.BertTextClassifier, ("a", "b", "c"))
-    assert {file.name for file in Path("model").iterdir()} == {"run.json", "config.json", "model.weights.h5"}
+    names = {file.name for file in Path("model").iterdir()}
+    assert names == {"README.md", "run.json", "config.json", "model.weights.h5"}
     assert kbs.BertTextClassifier.from_pretrained("model").num_classes == 3
