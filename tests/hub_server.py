@@ -25,6 +25,7 @@ class HubServer:
         self.requests = []  # method, path, headers
         self.status = {}  # part of a path -> the answer's status
         self.cut_bodies = 0  # so many bodies end in their middle
+        self.short = False  # the CDN answers with something else of a few bytes, as a proxy does
         self.damaged = False  # the CDN changes a byte of every body
         hub = self
 
@@ -111,6 +112,8 @@ class HubServer:
     def send_content(self, request, wanted):
         content = next(c for files in self.commits.values() for c in files.values() if digest(c) == wanted)
         first = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        if self.short:
+            content = b"<html>"
         if self.damaged:
             content = content[:-1] + bytes([content[-1] ^ 1])
         cut = self.cut_bodies > 0

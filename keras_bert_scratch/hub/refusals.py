@@ -56,8 +56,8 @@ def _reason(error: Exception) -> str | None:
         if isinstance(cause, errors.HfHubHTTPError):
             return _status(cause.response.status_code)
         return _unreachable(cause or error)
-    if isinstance(error, errors.HTTPError):  # of the HTTP library: there is no connection, or it broke off
-        return _unreachable(error)
+    if isinstance(error, errors.HTTPError):  # of the HTTP library
+        return _unreachable(error) if "Connect" in type(error).__name__ else "the download broke off; run again"
     if "Consistency check failed" in str(error):
         return "the download broke off; run again"
     if isinstance(error, errors.FileMetadataError):

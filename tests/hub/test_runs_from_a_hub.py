@@ -51,6 +51,7 @@ def test_a_run_is_continued_from_the_commit_that_it_began_with(hub, folder, monk
     assert len(hub.requests) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_several_seeds_start_from_one_commit_and_another_revision_is_another_run(hub, folder):
     first = hub.put("google/tiny", folder, revision="v1")

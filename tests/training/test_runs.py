@@ -24,7 +24,7 @@ from keras_bert_scratch.training.train_function import TrainFunction
 def test_a_finished_run_describes_itself(finished):
     names = {entry.name for entry in finished.iterdir()}
     assert names == {
-        *("config.json", "vocab.txt", "tokenizer_config.json", "model.weights.h5"),
+        *("config.json", "vocab.txt", "tokenizer_config.json", "model.weights.h5", "README.md"),
         *("run.json", "metrics.csv", "curves.png", "tensorboard", "best"),
     }
     described = json.loads((finished / "run.json").read_text())
