@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from keras_bert_scratch.address import BUFFER_BYTES, Address, Status
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.hub.snapshot import Snapshot, snapshot_of
+from keras_bert_scratch.hub.snapshot import DEFAULT_BRANCH, Snapshot, snapshot_of
 
 SCHEME = "hf"
 FORM = "hf://owner/name, hf://owner/name@revision or hf://owner/name@revision/folder"
@@ -92,7 +92,7 @@ class HubAddress(Address):
     def __truediv__(self, name: str) -> HubAddress:
         # Without an owner and a revision, a name behind the repository would be taken for it.
         plain = "/" not in self._repository and not self._revision
-        return HubAddress(f"{self}{'@main' * plain}/{name}", self._commit)
+        return HubAddress(f"{self}{f'@{DEFAULT_BRANCH}' * plain}/{name}", self._commit)
 
     def exists(self) -> bool:
         return self._inside in self._snapshot.files or self.is_dir()

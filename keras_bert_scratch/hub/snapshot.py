@@ -18,6 +18,7 @@ from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.version import VERSION
 
 LIBRARY = {"library_name": "keras_bert_scratch", "library_version": VERSION}
+DEFAULT_BRANCH = "main"
 SHA256 = re.compile("[0-9a-f]{64}")
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,11 @@ def snapshot_of(repository: str, revision: str | None) -> Snapshot:
         repository: str. `owner/name`.
         revision: str or None. A branch, tag or commit; `None` for the default branch.
     """
-    return _snapshot_of(repository, revision, os.environ.get("HF_ENDPOINT"))
+    return _snapshot_of(repository, revision or DEFAULT_BRANCH, os.environ.get("HF_ENDPOINT"))
 
 
 @functools.cache
-def _snapshot_of(repository: str, revision: str | None, endpoint: str | None) -> Snapshot:
+def _snapshot_of(repository: str, revision: str, endpoint: str | None) -> Snapshot:
     return Snapshot(repository, revision, endpoint)
 
 
@@ -54,7 +55,7 @@ class Snapshot:
 
     Args:
         repository: str. `owner/name`.
-        revision: str or None. A branch, tag or commit; `None` for the default branch.
+        revision: str. A branch, tag or commit.
         endpoint: str or None. Of the hub; `None` for that of `huggingface_hub`.
 
     Attributes:
@@ -67,10 +68,10 @@ class Snapshot:
             cache does not hold it.
     """
 
-    def __init__(self, repository: str, revision: str | None, endpoint: str | None) -> None:
+    def __init__(self, repository: str, revision: str, endpoint: str | None) -> None:
         self._hub = _library()
         self._repository, self._endpoint = repository, endpoint
-        self._title = f"hf://{repository}{f'@{revision}' if revision else ''}"
+        self._title = f"hf://{repository}{f'@{revision}' * (revision != DEFAULT_BRANCH)}"
         api = self._hub.HfApi(endpoint=endpoint, **LIBRARY)
         with refusals(self._title):
             offline = self._hub.constants.is_offline_mode()

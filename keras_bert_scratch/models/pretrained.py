@@ -20,7 +20,7 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
 from keras_bert_scratch.models.inputs import NamedInputs
 from keras_bert_scratch.models.trainable import HasObjectives
@@ -108,7 +108,8 @@ class Pretrained:
         random numbers is listed in the log (`logging`, level WARNING), as is every setting that was not obeyed.
 
         Args:
-            path: str, Path or an address such as `"gs://bucket/model"`. The folder.
+            path: str, Path or an address such as `"gs://bucket/model"` or `"hf://google-bert/bert-base-uncased"`. The
+                folder.
             dtype: Keras dtype policy of the layers, default Keras's own. Files of other types are read as float32.
             packed: bool, default `False`. Whether a row holds several examples; see `BertBackbone`.
             remat: bool, default `False`. Whether training recomputes activations to save memory; see `BertBackbone`.
@@ -125,7 +126,7 @@ class Pretrained:
         if config is not None:
             changes = {**config.to_dict(), **changes}
         checkpoint.config = checkpoint.config.override(**changes)
-        return model_from_checkpoint(checkpoint, cls, path, dtype, packed, remat, **arguments)
+        return model_from_checkpoint(checkpoint, cls, path_of(path), dtype, packed, remat, **arguments)
 
 
 class OnBackbone(NamedInputs, HasObjectives, Pretrained):

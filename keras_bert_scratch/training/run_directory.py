@@ -245,6 +245,7 @@ def as_begun(init: Any, *runs: AnyPath | str) -> Any:
             settings = (read_run(path_to_write(run)) or {}).get("settings", {})
             if settings.get("start") == str(path) and "start_commit" in settings:
                 return path.at(settings["start_commit"])
+        return path
     return init
 
 
