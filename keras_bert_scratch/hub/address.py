@@ -29,7 +29,7 @@ def repository_of(address: str) -> str | None:
         >>> repository_of("hf://google/electra-small@main"), repository_of("gs://bucket/model")
         ('google/electra-small', None)
     """
-    return HubAddress(address)._repository if address.startswith(f"{SCHEME}://") else None
+    return HubAddress(address).repository if address.startswith(f"{SCHEME}://") else None
 
 
 class HubAddress(Address):
@@ -42,6 +42,9 @@ class HubAddress(Address):
         address: str. `hf://owner/name`, with a branch, tag or commit `hf://owner/name@revision`, and perhaps a folder
             or file behind it. Models of the hub's first days have no owner: `hf://bert-base-uncased`.
         commit: str or None, default None. The commit to read, instead of the one that the revision means now.
+
+    Attributes:
+        repository: str. `owner/name`.
 
     Raises:
         UserError: it is no such address; at the first look at its content, there is no such repository or revision,
@@ -57,14 +60,14 @@ class HubAddress(Address):
         found = _ADDRESS.fullmatch(str(self).partition("://")[2])
         if found is None:
             raise UserError(f"{address}: is no address of a model; write {FORM}")
-        self._repository, self._revision, self._inside = found["repository"], found["revision"], found["inside"] or ""
-        if (kind := self._repository.partition("/")[0]) in OTHER_KINDS:
+        self.repository, self._revision, self._inside = found["repository"], found["revision"], found["inside"] or ""
+        if (kind := self.repository.partition("/")[0]) in OTHER_KINDS:
             raise UserError(f"{address}: is of {kind}, and only models are read from a hub; write {FORM}")
         self._commit = commit
 
     @property
     def _snapshot(self) -> Snapshot:
-        return snapshot_of(self._repository, self._commit or self._revision)
+        return snapshot_of(self.repository, self._commit or self._revision)
 
     @property
     def commit(self) -> str:
@@ -91,7 +94,7 @@ class HubAddress(Address):
 
     def __truediv__(self, name: str) -> HubAddress:
         # Without an owner and a revision, a name behind the repository would be taken for it.
-        plain = "/" not in self._repository and not self._revision
+        plain = "/" not in self.repository and not self._revision
         return HubAddress(f"{self}{f'@{DEFAULT_BRANCH}' * plain}/{name}", self._commit)
 
     def exists(self) -> bool:

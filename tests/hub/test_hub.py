@@ -73,10 +73,10 @@ def weights_of(path):
 def test_an_address_is_read(given, meant):
     found = path_of(given)
     assert isinstance(found, HubAddress)
-    assert (found._repository, found._revision, found._inside) == meant
+    assert (found.repository, found._revision, found._inside) == meant
     child = found / "config.json"
     again = path_of(str(child))
-    assert (again._repository, again._inside) == (meant[0], f"{meant[2]}/config.json".lstrip("/"))
+    assert (again.repository, again._inside) == (meant[0], f"{meant[2]}/config.json".lstrip("/"))
     assert (again.name, str(again)) == ("config.json", str(child))
 
 
