@@ -7,7 +7,7 @@ OUT ?= demo
 # A file at a time to each process, so that its tests share what it made; a process that dies fails its test once.
 SIDE_BY_SIDE := --numprocesses logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: demo test parity lint slow clean
+.PHONY: demo test parity lint slow docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-bert demo --minutes $(MINUTES) --out $(OUT)
@@ -25,6 +25,12 @@ parity: $(VENV)/.parity
 
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
+
+# The documents as a site, to read in a browser from the disk; a warning ends it. Then its pages are looked at.
+docs: $(VENV)/.docs
+	rm -rf build/site docs/reference
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs . build/site
+	$(BIN)/python -m pytest tests/site
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -23,9 +23,9 @@ class TaskCommand(TyperCommand):
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         asks_for_help = not {"-h", "--help"}.isdisjoint(args)
         if name := _value_of("--task", args):
-            self.params = [*self.params, *_task_options([name], self.kind)]
+            self.params = [*self.params, *task_options([name], self.kind)]
         elif not asks_for_help:
-            self.params = [*self.params, *_task_options(self.unnamed(), self.kind)]
+            self.params = [*self.params, *task_options(self.unnamed(), self.kind)]
         return super().parse_args(ctx, args)
 
     def unnamed(self) -> Sequence[str]:
@@ -60,7 +60,7 @@ def _value_of(flag: str, args: Sequence[str]) -> str | None:
     return found
 
 
-def _task_options(names: Sequence[str], kind: str) -> list[Any]:
+def task_options(names: Sequence[str], kind: str) -> list[Any]:
     """The fields of these tasks' `kind` as options of the command line; those given go to the context."""
     from keras_bert_scratch.tasks.registry import TASKS, get_task
 

@@ -12,15 +12,15 @@ from keras_bert_scratch.training.optimizers import MomentOptimizer
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class Lamb(MomentOptimizer):
-    """LAMB, for large batches (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2).
+    """LAMB, for large batches (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2)::
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
         u = (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay w
         w = w - learning_rate |w| / |u| u      with 1 for |w| / |u| where one of them is 0
 
-    Biases and LayerNorm weights are neither decayed nor scaled by |w| / |u|, as in Google's code (ALBERT's
+    Biases and LayerNorm weights are neither decayed nor scaled by `|w| / |u|`, as in Google's code (ALBERT's
     `lamb_optimizer.py`). That code leaves out the bias correction; the paper has it, and so has this.
-    `keras.optimizers.Lamb` takes the decay off the weights before, outside |u|, and spares no weight the scaling.
+    `keras.optimizers.Lamb` takes the decay off the weights before, outside `|u|`, and spares no weight the scaling.
 
     Args: those of `BertAdamW`, without `bias_correction`.
 

@@ -1,0 +1,65 @@
+"""What documents link to besides each other, code and folders of it, becomes a page of the site too."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".json": "json", ".cc": "cpp"}
+FOLDER = "source"
+wanted: set[Path] = set()
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.add_transform(LinksToSource)
+    app.connect("html-collect-pages", pages)
+    return {"parallel_read_safe": False}
+
+
+class LinksToSource(SphinxTransform):
+    """Links to files and folders of the repository lead to their pages."""
+
+    default_priority = 5
+
+    def apply(self, **kwargs: Any) -> None:
+        """Called by Sphinx for each document."""
+        for kind in (addnodes.download_reference, addnodes.pending_xref):
+            for node in list(self.document.findall(kind)):
+                if node.get("reftype") != "myst" or node.get("refdomain"):
+                    continue
+                _, path = self.env.relfn2path(node["reftarget"], self.env.docname)
+                if Path(path).exists():
+                    wanted.add(Path(path))
+                    uri = self.app.builder.get_relative_uri(self.env.docname, _page(self.app, Path(path)))
+                    node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=uri))
+
+
+def pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The pages: a file's text, or a folder's list."""
+    for path in sorted(wanted | {file for folder in wanted for file in _files(folder)}):
+        name = path.relative_to(app.srcdir).as_posix()
+        if path.is_dir():
+            here = _page(app, path)
+            links = ((app.builder.get_relative_uri(here, _page(app, file)), file.name) for file in _files(path))
+            body = "".join(f'<li><a href="{uri}">{html.escape(name)}</a></li>' for uri, name in links)
+            body = f"<ul>{body}</ul>"
+        else:
+            language = LANGUAGES.get(path.suffix, "none")
+            body = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), language)
+        yield _page(app, path), {"title": name, "body": f"<h1>{html.escape(name)}</h1>{body}"}, "page.html"
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that a folder's page lists."""
+    return sorted(path for path in folder.iterdir() if path.suffix in LANGUAGES) if folder.is_dir() else []
+
+
+def _page(app: Any, path: Path) -> str:
+    return f"{FOLDER}/{path.relative_to(app.srcdir).as_posix()}"
