@@ -29,7 +29,7 @@ slow: $(VENV)/.test
 # The documents as a site, to read in a browser from the disk; a warning ends it. Then its pages are looked at.
 docs: $(VENV)/.docs
 	rm -rf build/site docs/reference
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs . build/site
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs . build/site
 	$(BIN)/python -m pytest tests/site
 
 lint: $(VENV)/.test

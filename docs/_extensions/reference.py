@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.app import import_tensorflow_quietly
 from keras_bert_scratch.commands.main import VERBS, app
 from keras_bert_scratch.commands.task_options import AskingCommand, TaskCommand, task_options
 from keras_bert_scratch.tasks.registry import TASKS, get_task
@@ -37,6 +38,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 def write_pages(app: Any) -> None:
     """Writes docs/reference, which git ignores."""
+    import_tensorflow_quietly()
     folder = Path(app.srcdir, "docs", "reference")
     folder.mkdir(exist_ok=True)
     (folder / "commands.md").write_text("\n\n".join(_commands()) + "\n", encoding="utf-8")
