@@ -39,6 +39,8 @@ napoleon_use_rtype = False
 default_role = "code"
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "keras_bert_scratch"
 html_copy_source = False
 html_show_search_summary = False  # which a page that is opened from the disk may not fetch
