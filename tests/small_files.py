@@ -100,8 +100,7 @@ def write_models(folder: Path, known: kbs.Vocabulary, corpus: Path) -> None:
     tokenizer = kbs.BertTokenizer(vocabulary)
     vocabulary.save(folder / "vocab.txt")
     kbs.build_records([corpus], tokenizer, folder / "records", num_shards=2)
-    for name in ("held_out", "task-records", "wikipedia/records"):
-        shutil.copytree(folder / "records", folder / name)
+    shutil.copytree(folder / "records", folder / "wikipedia" / "records")
     sizes = {"num_layers": 1, "hidden_size": 16, "num_heads": 2, "max_position_embeddings": 128}
     backbone = kbs.BertBackbone(kbs.BertConfig(vocab_size=len(vocabulary), **sizes))
     for name in ("pretrained", "bert-base-uncased", "bert-base", "bert-l2-h128"):

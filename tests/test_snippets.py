@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 import keras_bert_scratch as kbs
 from keras_bert_scratch import tasks
 from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.commands.task_options import task_options
 from keras_bert_scratch.tasks import registry
 
 # The one rule by which a snippet becomes small: each pattern is replaced in its text, everything else stays.
@@ -78,7 +79,11 @@ MADE = {
     "README.md": ("vocab.txt", "records", "pretrained", "tuned"),
     "docs/tasks/README.md": ("tuned",),
     "docs/tutorial.md": ("vocab.txt", "records", "pretrained", "train.csv", "dev.csv"),
-    "docs/how-to/own-corpus.md": ("vocab.txt", "records", "held_out", "pretrained"),
+    "docs/how-to/own-corpus.md": ("vocab.txt", "records", "pretrained"),
+}
+# What a page takes for granted, made by the vocabulary that the page has until then.
+GRANTED = {
+    name: ["tfrecords", "my-text/", "--vocab", "vocab.txt", "--out", name] for name in ("task-records", "held_out")
 }
 # Pages whose Python shows once more what their commands do: it runs in a folder of its own.
 SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
@@ -131,6 +136,31 @@ def test_commands_parse(document):
                 check_parses(words)
             except TyperException as error:
                 pytest.fail(f"{snippet}\n{error.format_message()}")
+
+
+# Flags in the documents that are none of `keras-bert`, by whose they are.
+OTHERS_FLAGS = {
+    "Typer": "--help",
+    "scripts here": "--corpus --engines --kinds --most --sustained",
+    "hf, tensorboard": "--local-dir --logdir",
+    "Slurm": "--ntasks --signal --kill-on-bad-exit",
+    "Beam": "--runner --service_port --job_endpoint --environment_type --environment_config",
+    "Dask": "--nworkers --nthreads --dask_client_address --dask_partition_size",
+    "TensorFlow Serving": "--enable_batching --enable_per_model_batching_parameters",
+    "saved_model_cli": "--all --dir --tag_set --signature_def --input_exprs",
+}
+
+
+def test_every_flag_that_is_named_is_there():
+    """Also in tables and sentences."""
+    params = [param for command in PROGRAM.commands.values() for param in command.params]
+    for task in registry.TASKS:
+        params += [*task_options([task], "Options"), *task_options([task], "Asking")]
+    known = {flag for param in params for flag in (*param.opts, *param.secondary_opts)}
+    known |= {flag for flags in OTHERS_FLAGS.values() for flag in flags.split()}
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]*", document.read_text(encoding="utf-8")))
+        assert named <= known, (document.name, named - known)
 
 
 def test_targets_and_extras_are_there():
@@ -209,6 +239,8 @@ def run(words: list[str], snippet: str, monkeypatch) -> None:
         if flag in ("--out", "--picture"):  # a page shows several ways to make the same
             shutil.rmtree(value, ignore_errors=True)
             Path(value).unlink(missing_ok=True)
+        elif value in GRANTED and not Path(value).exists():
+            assert keras_bert(*GRANTED[value]).exit_code == 0
     if program == "keras-bert":
         result = keras_bert(*arguments)
         assert result.exit_code == 0, f"{snippet}\n{result.output}\n{result.exception!r}"
