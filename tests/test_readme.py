@@ -7,7 +7,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PATTERNS = ("*.md", "docs/**/*.md", "tfrecords/*.md", "recipes/*.md", "deploy/*.md", "benchmarks/*.md")
+PATTERNS = (
+    "*.md",
+    "docs/**/*.md",
+    "tfrecords/*.md",
+    "recipes/*.md",
+    "deploy/*.md",
+    "benchmarks/*.md",
+    "experiments/*.md",
+)
 MADE = "docs/reference"  # by `make docs`
 DOCUMENTS = [
     path
@@ -15,7 +23,7 @@ DOCUMENTS = [
     for path in sorted(ROOT.glob(pattern))
     if not path.relative_to(ROOT).as_posix().startswith(MADE)
 ]
-FOLDERS = "keras_bert_scratch|tests|docs|benchmarks|recipes|tfrecords|deploy|notebooks"
+FOLDERS = "keras_bert_scratch|experiments|tests|docs|benchmarks|recipes|tfrecords|deploy|notebooks"
 
 
 def headings(text: str) -> set[str]:

@@ -66,7 +66,10 @@ NOT_RUN = {
     r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
     r"--variants": "needs graphs, which run eagerly here: tests/serving/test_variants.py",
     r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
-    r"^make |^pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
+    r"^make |^(python -m )?pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
+    r"^python experiments/": "takes minutes: tests/test_experiments.py",
+    r"^(\$ )?python recipes/scale": "tests/test_scale.py runs it",
+    r"^cat ": "is the shell's",
     r"^python recipes/pretraining": "takes days: tests/test_pretraining_recipes.py",
     r"^python benchmarks/distribution": "takes minutes: tests/training/test_distribution.py compares the same",
     r"^python -c .*saved_model_cli": "tests/serving/test_exported_models.py runs it",
@@ -89,7 +92,7 @@ GRANTED = {
 SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
 # The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
 FAST = ("README.md", "docs/tutorial.md", "docs/how-to/own-task.md")
-TAKES_SECONDS = re.compile(r"--seeds|--search|--task (regression|ner|qa|translation)")
+TAKES_SECONDS = re.compile(r"--seeds|--out untrained|--search|--task (regression|ner|qa|translation)")
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)
 EVERY = [snippet for of_document in SNIPPETS.values() for snippet in of_document]
@@ -141,7 +144,7 @@ def test_commands_parse(document):
 # Flags in the documents that are none of `keras-bert`, by whose they are.
 OTHERS_FLAGS = {
     "Typer": "--help",
-    "scripts here": "--corpus --engines --kinds --most --sustained",
+    "scripts here": "--corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
     "hf, tensorboard": "--local-dir --logdir",
     "Slurm": "--ntasks --signal --kill-on-bad-exit",
     "Beam": "--runner --service_port --job_endpoint --environment_type --environment_config",

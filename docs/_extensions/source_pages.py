@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,22 @@ from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".json": "json", ".cc": "cpp"}
+LINES = re.compile(r"\]\(([^)\s#]+)#(L\d+)(?:-L\d+)?\)")
 FOLDER = "source"
 wanted: set[Path] = set()
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
+    app.connect("source-read", keep_lines)
     app.add_transform(LinksToSource)
     app.connect("html-collect-pages", pages)
     return {"parallel_read_safe": False}
+
+
+def keep_lines(app: Any, document: str, source: list[str]) -> None:
+    """Writes the first line that a link to code names, as in `masking.py#L20-L41`, into the link's title."""
+    source[0] = LINES.sub(r'](\1 "\2")', source[0])
 
 
 class LinksToSource(SphinxTransform):
@@ -37,7 +45,9 @@ class LinksToSource(SphinxTransform):
                 _, path = self.env.relfn2path(node["reftarget"], self.env.docname)
                 if Path(path).exists():
                     wanted.add(Path(path))
+                    line = re.fullmatch(r"L(\d+)", node.get("reftitle", ""))
                     uri = self.app.builder.get_relative_uri(self.env.docname, _page(self.app, Path(path)))
+                    uri += f"#L-{line[1]}" if line else ""
                     node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=uri))
 
 
@@ -52,7 +62,7 @@ def pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
             body = f"<ul>{body}</ul>"
         else:
             language = LANGUAGES.get(path.suffix, "none")
-            body = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), language)
+            body = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), language, linespans="L")
         yield _page(app, path), {"title": name, "body": f"<h1>{html.escape(name)}</h1>{body}"}, "page.html"
 
 
