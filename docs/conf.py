@@ -14,7 +14,7 @@ include_patterns = [
     "tfrecords/README.md",
     "recipes/README.md",
     "deploy/README.md",
-    "experiments/README.md",
+    "experiments/*.md",
     "benchmarks/RESULTS.md",
     "notebooks/*.ipynb",
 ]
