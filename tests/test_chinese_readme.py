@@ -76,7 +76,7 @@ def test_names_in_backticks_are_the_same(english, chinese):
 def test_links_are_the_same(english, chinese):
     translated = {
         f"#{anchor(one)}": f"#{anchor(other)}" for one, other in zip(titles(ENGLISH), titles(CHINESE), strict=True)
-    }
+    } | {"README.zh.md": "README.md"}
     found = Counter(LINK.findall(english)), Counter(LINK.findall(chinese))
     assert Counter(translated.get(target, target) for target in found[0].elements()) == found[1]
 
