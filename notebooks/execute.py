@@ -1,0 +1,29 @@
+"""Executes notebooks and writes them back with what they show: `python notebooks/execute.py notebooks/*.ipynb`."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+
+def execute(file: Path) -> None:
+    """Runs the notebook from top to bottom, in an empty folder, and replaces the file."""
+    notebook = nbformat.read(file, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        # Times of execution would make a new file of every run.
+        client = NotebookClient(notebook, timeout=None, record_timing=False, resources={"metadata": {"path": folder}})
+        client.execute()
+    for cell in notebook.cells:
+        if "outputs" in cell:  # without warnings and logs, which are of this machine
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    notebook.metadata["language_info"] = {"name": "python"}
+    nbformat.write(notebook, file)
+
+
+if __name__ == "__main__":
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    for name in sys.argv[1:]:
+        execute(Path(name))
