@@ -27,7 +27,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # The parameters of each notebook for a run of seconds. `stand_in` is an encoder in place of the real one.
 SMALL = {
     "01_pretrain_finetune_serve.ipynb": """
-share = 0.02
+share = 0.005
 vocab_size = 500
 preset = "bert-tiny"
 pretraining_steps = 2
@@ -54,6 +54,7 @@ many_rows = 100
 pair_rows = 100
 steps = 2
 batch_size = 8
+row_length = 16
 """,
     "07_looking_inside.ipynb": """
 folder = Path("looking_inside")
