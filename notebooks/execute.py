@@ -13,9 +13,9 @@ def execute(file: Path) -> None:
     """Runs the notebook from top to bottom, in an empty folder, and replaces the file."""
     notebook = nbformat.read(file, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        # Times of execution would make a new file of every run.
-        client = NotebookClient(notebook, timeout=None, record_timing=False, resources={"metadata": {"path": folder}})
-        client.execute()
+        # Times of execution, or where a printed text was cut, would make a new file of every run.
+        how = {"timeout": None, "record_timing": False, "coalesce_streams": True}
+        NotebookClient(notebook, **how, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         if "outputs" in cell:  # without warnings and logs, which are of this machine
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]

@@ -3,6 +3,7 @@
 import ast
 import csv
 import linecache
+import logging
 import os
 import re
 import subprocess
@@ -32,10 +33,11 @@ vocab_size = 500
 preset = "bert-tiny"
 pretraining_steps = 2
 pretraining_epochs = 1
-labelled_reviews = 32
+phases = [(1.0, 8, 16)]
+labelled_sentences = 64
 finetuning_epochs = 1
-max_length = 32
-batch_size = 16
+max_length = 16
+batch_size = 32
 folder = Path("notebook_demo")
 """,
     "02_from_embeddings_to_logits.ipynb": """
@@ -120,9 +122,12 @@ def stand_in(tmp_path_factory):
 def nothing_left_behind():
     """Whatever a notebook sets is as before when it has run; seeds and folder are new in every test anyway."""
     devices = tf.config.list_logical_devices()
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("absl", "tensorflow"))}
     with mock.patch.dict(os.environ), plt.rc_context(), warnings.catch_warnings():
         yield
     plt.close("all")
+    for logger, level in levels.items():
+        logger.setLevel(level)
     assert tf.config.list_logical_devices() == devices
 
 
