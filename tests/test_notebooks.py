@@ -16,10 +16,12 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import tensorflow as tf
+from animal_documents import document
 from commands.calls import keras_bert
 from nbclient import NotebookClient
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.commands import demo_text
 from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
 from keras_bert_scratch.commands.demo_text import REVIEWS_TABLE
 from keras_bert_scratch.data.corpus.files import package_folder
@@ -28,7 +30,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # The parameters of each notebook for a run of seconds. `stand_in` is an encoder in place of the real one.
 SMALL = {
     "01_pretrain_finetune_serve.ipynb": """
-share = 0.005
+share = 0.01
 vocab_size = 500
 preset = "bert-tiny"
 pretraining_steps = 2
@@ -119,6 +121,16 @@ def stand_in(tmp_path_factory):
 
 
 @pytest.fixture
+def our_reviews(tmp_path, monkeypatch):
+    """A table of reviews that is quick to read, in the place of the package's."""
+    (tmp_path / "reviews" / REVIEWS_TABLE.parent).mkdir(parents=True)
+    with (tmp_path / "reviews" / REVIEWS_TABLE).open("w", newline="") as file:
+        rows = [(" ".join(document(number)), number % 2, demo_text.SENTENCES_SOURCE) for number in range(64)]
+        csv.writer(file).writerows([("text", "label", "source"), *rows])
+    monkeypatch.setattr(demo_text, "package_folder", lambda name: tmp_path / "reviews")
+
+
+@pytest.fixture
 def nothing_left_behind():
     """Whatever a notebook sets is as before when it has run; seeds and folder are new in every test anyway."""
     devices = tf.config.list_logical_devices()
@@ -143,7 +155,7 @@ def test_the_small_parameters_are_those_of_the_notebook(name):
     assert assigned(SMALL[name]) == assigned(cell.source)
 
 
-@pytest.mark.usefixtures("nothing_left_behind", "eagerly")
+@pytest.mark.usefixtures("our_reviews", "nothing_left_behind", "eagerly")
 @pytest.mark.parametrize("name", SMALL)
 def test_notebook_runs_in_small(name, stand_in, monkeypatch):
     """In this process: a kernel would import TensorFlow once more."""
