@@ -60,6 +60,7 @@ SHOWN = "is no code: a picture, a formula, or the shape of an answer"
 NOT_RUN = {
     r"tfds:|^python tfrecords/wikipedia": ELSEWHERE,
     r"FlinkRunner|gs://|--strategy multiworker": ELSEWHERE,
+    r"hf://|^hf ": "wants the Hugging Face Hub: tests/hub has one of its own",
     r"#SBATCH|^apiVersion|ray\.train": ELSEWHERE,
     r"^(git|pip|curl|\.|python -m venv) ": ELSEWHERE,
     r"^keras-bert serve": "does not end: tests/commands/test_serve.py starts it",

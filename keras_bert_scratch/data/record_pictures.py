@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch.data.pretraining.masking import MASKED, RANDOM
+from keras_bert_scratch.data.pretraining.masking import REPLACEMENTS
 from keras_bert_scratch.data.record_sample import RecordSample
 from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure
 
-RULE = (MASKED, RANDOM, 1.0 - MASKED - RANDOM)  # in the order of `RecordSample.shown_as`
 STYLES = ("-", "--")
 BINS = 32
 MOST_TOKENS = 12
@@ -85,7 +84,7 @@ def _draw_shown(axes: Any, sample: RecordSample) -> None:
     shares = [count / total for count in sample.shown_as.values()]
     at = np.arange(len(shares))
     axes.bar(at, shares, color=SHADES[1], label="counted")
-    axes.plot(at, RULE, linestyle="", marker="D", color="black", label="rule of the paper")
+    axes.plot(at, REPLACEMENTS, linestyle="", marker="D", color="black", label="rule of the paper")
     for place, share in zip(at, shares, strict=True):
         axes.text(place, share + 0.03, f"{share:.1%}", ha="center", fontsize=9)
     axes.set_xticks(at, sample.shown_as, **PLAIN)

@@ -157,7 +157,7 @@ def test_a_folder_brings_back_the_same_model(name, tmp_path):
     assert loaded.backbone.config == model.backbone.config
     assert kbs.BertTokenizer.load("model").vocabulary == tokenizer.vocabulary
     names = {file.name for file in (tmp_path / "model").iterdir()}
-    assert names == {"config.json", "model.weights.h5", "vocab.txt", "tokenizer_config.json"}
+    assert names == {"README.md", "config.json", "model.weights.h5", "vocab.txt", "tokenizer_config.json"}
 
 
 def test_a_backbone_is_saved_alone(config):
