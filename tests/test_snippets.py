@@ -92,7 +92,7 @@ GRANTED = {
 # Pages whose Python shows once more what their commands do: it runs in a folder of its own.
 SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
 # The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
-FAST = ("README.md", "docs/tutorial.md", "docs/how-to/own-task.md")
+FAST = ("README.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(r"--seeds|--out untrained|--search|--task (regression|ner|qa|translation)")
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)

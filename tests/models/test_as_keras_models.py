@@ -150,7 +150,7 @@ def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
 @pytest.mark.parametrize(
     "name",
     slow_but(
-        ["one label", "tag sequences", "answer"],
+        ["one label", "tag sequences"],
         ["one label", "labels", "tokens", "tag sequences", "answer", "choice", "masked words"],
     ),
 )
@@ -203,11 +203,13 @@ def test_the_last_steps_of_an_execution_count_too(trained):
     assert_all_steps_count(trained)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_the_last_steps_of_an_execution_count_without_a_graph():
     assert_all_steps_count(trained_in_executions(run_eagerly=True))
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_exported(trained):
     trained.export("exported", verbose=False)
     exported = tf.saved_model.load("exported")

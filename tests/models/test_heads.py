@@ -99,7 +99,12 @@ def test_outputs(config, name, dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "pooler"), [*((name, True) for name in HEADS), *((name, False) for name in ON_SEQUENCE)]
+    ("name", "pooler"),
+    [
+        pytest.param(name, pooler, marks=() if name in ("BertPretrainer", "BertTokenClassifier") else pytest.mark.slow)
+        for name in HEADS
+        for pooler in ((True, False) if name in ON_SEQUENCE else (True,))
+    ],
 )
 def test_weights_have_the_names_of_the_checkpoints(config, name, pooler):
     model = read_only(name, config, pooler)

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
@@ -222,7 +223,7 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", slow_but(["BertTextClassifier", "BertMaskedLM"], HEADS))
 def test_heads_of_a_joined_model_are_stored_and_read(name, tmp_path):
     pooled = name in ("BertTextClassifier", "BertNextSentencePredictor")
     model = getattr(kbs, name)(kbs.BertBackbone(JOINED, pooler=pooled), **HEADS[name])

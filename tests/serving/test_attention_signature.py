@@ -55,7 +55,7 @@ def test_of_a_text_in_windows_it_is_the_first(small, tokenizer, name):
         np.testing.assert_allclose(together["attention"][row, ..., :count, :count], theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["choice", "translation"])
+@pytest.mark.parametrize("name", slow_but(["choice"], ["choice", "translation"]))
 def test_what_is_no_single_sequence_is_refused(small, tokenizer, name):
     tuned = fine_tuned(name, small, tokenizer)
     with pytest.raises(kbs.UserError, match=f"`attention`: a row of {tuned.spec.task} is no single sequence"):

@@ -95,6 +95,7 @@ def test_weights_can_all_be_variables(exported, tuned):
         kbs.export_saved_model(tuned, "other", weights="zip")
 
 
+@pytest.mark.slow
 def test_weights_that_are_asked_for_step_by_step_are_written_once(config, tokenizer):
     """Those of a translator, as variables, which all its signatures and all turns of a loop share."""
     tuned = every_task.fine_tuned("translation", config, tokenizer)

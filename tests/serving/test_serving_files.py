@@ -33,7 +33,7 @@ def run(small, tokenizer, documents, tmp_path_factory, eager_functions) -> Path:
         return fine_tuned_run(small, tokenizer, data, path, data).path
 
 
-@pytest.fixture(scope="module", params=slow_but(["pairs", "choice"], MODELS))
+@pytest.fixture(scope="module", params=slow_but(["pairs"], MODELS))
 def exported(request, config, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
     tuned, path = fine_tuned(request.param, config, tokenizer), tmp_path_factory.mktemp("exported") / "model"
     export_saved_model(tuned, path, LENGTHS)

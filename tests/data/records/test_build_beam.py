@@ -48,8 +48,8 @@ def test_the_mixed_corpus_has_many_files(mixed_corpus):
     ("num_shards", "seed", "form"),
     [
         (1, 0, CorpusForm()),
-        (3, 7, CorpusForm()),
-        (None, 0, CorpusForm(documents="files", sentences="lines")),
+        pytest.param(3, 7, CorpusForm(), marks=pytest.mark.slow),
+        pytest.param(None, 0, CorpusForm(documents="files", sentences="lines"), marks=pytest.mark.slow),
         (100, 0, CorpusForm()),  # buckets of one document each make a shard, the later bucket first in the text
     ],
 )
