@@ -29,6 +29,7 @@ def main(
     studies: Annotated[list[Path] | None, typer.Argument(help="Folders of studies, named for their scripts.")] = None,
 ) -> None:
     """Copies what was measured, and writes the tables."""
+    RESULTS.mkdir(exist_ok=True)
     for folder in studies or ():
         if not (HERE / f"{folder.name}.py").exists():
             raise UserError(f"{folder}: should have the name of the study's script, such as bidirectional")

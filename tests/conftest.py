@@ -34,7 +34,7 @@ TOGETHER = {
 }
 # The files that take longest: they come first, so that no process waits at the end for the last of them.
 LONGEST = (
-    *("test_demo.py", "test_notebooks.py", "test_distribution.py", "test_kills.py", "test_run.py"),
+    *("test_snippets.py", "test_notebooks.py", "test_demo.py", "test_distribution.py", "test_kills.py", "test_run.py"),
     *TOGETHER,
 )
 

@@ -130,6 +130,7 @@ def check_fuzzed(address, count, seed):
     assert statuses[400]
 
 
+@pytest.mark.slow
 def test_bodies_that_nobody_would_send(server):
     check_fuzzed(server, 400, seed=1)
 

@@ -77,6 +77,7 @@ def teacher(tmp_path_factory, small, tokenizer, animals) -> Path:
 HOW = kbs.FineTuning(**{**QUICK, "epochs": 6.0, "learning_rate": 1e-2})
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_texts_without_labels(teacher, small, animals, tokenizer):
     """Of a model's answers: labels play no part, not even wrong ones in the table."""
     taught = kbs.evaluate(teacher, animals)

@@ -84,6 +84,7 @@ def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, mea
     assert run.results["steps"] == 2 * measured + 1  # all workers learn of it with the step after
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_in_the_same_weights(finished, small, tokenizer, animals, monkeypatch):
     kept = StateKeeper.on_train_batch_end
 

@@ -249,6 +249,7 @@ def finetune_it(tiny, tokenizer, out, **changes) -> RunDirectory:
     return finetune("classification", tiny, ROWS, out, dev=ROWS, how=how, tokenizer=tokenizer, **changes)
 
 
+@pytest.mark.slow
 def test_fine_tuning_there(tiny, tokenizer, tuned_here, there):
     run = finetune_it(tiny, tokenizer, there, seeds=2)
     assert without_events(files(f"{there}/seed-0")) == without_events(files(tuned_here))
