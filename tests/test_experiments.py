@@ -205,6 +205,7 @@ def run(monkeypatch, name, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_and_goes_on(name, monkeypatch, task_files, capsys):
     given = {"features": ("--conll", task_files), "when_it_pays": ("--tasks", task_files, "--minutes", "0.05")}
