@@ -17,6 +17,7 @@ include_patterns = [
     "experiments/*.md",
     "benchmarks/RESULTS.md",
     "notebooks/*.ipynb",
+    "notebooks/README.md",
 ]
 exclude_patterns = [".*", "build", "*.egg-info", "keras_bert_scratch", "tests"]
 extensions = [
