@@ -106,7 +106,7 @@ max_length = 16
 batch_size = 20
 """,
 }
-LONG = {"04_fine_tuning.ipynb", "06_serving.ipynb"}  # many models, or a server
+LONG = {"01_pretrain_finetune_serve.ipynb", "04_fine_tuning.ipynb", "06_serving.ipynb"}  # many models, or a server
 LARGEST_BYTES = 400_000
 WORDS_IN_A_ROW = 8  # of a review that an output may not have
 

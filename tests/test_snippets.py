@@ -67,6 +67,7 @@ NOT_RUN = {
     r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
     r"--variants": "needs graphs, which run eagerly here: tests/serving/test_variants.py",
     r"^keras-bert curves (pretrained --out|run-a|tuned|glue)": "wants runs: tests/commands/test_curves_command.py",
+    r"plot_curves": "wants runs: tests/training/test_curves.py",
     r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
     r"^make |^(python -m )?pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
     r"^python experiments/": "takes minutes: tests/test_experiments.py",
@@ -95,7 +96,8 @@ SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
 # The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
 FAST = ("README.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(
-    r"--seeds|--out untrained|--search|--task |--preset bert-base|--strategy mirrored|--objective causal|task-records"
+    r"--seeds|--out untrained|--search|--task (class|multi|regr|ner|qa|trans)|--preset bert-base|--strategy mirrored"
+    r"|--objective causal|task-records"
 )
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)

@@ -42,6 +42,7 @@ def picture(page, name):
         page.screenshot(path=str(Path(PICTURES) / f"{name}-{scheme}.png"), full_page=True)
 
 
+@pytest.mark.slow
 def test_every_model_can_be_tried_by_keyboard(server, page):
     page.goto(server.http + "/")
     for name, (columns, shown) in ASKED.items():

@@ -4,6 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from serving.every_task import asked_rows
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -42,7 +43,7 @@ def stubs(server):
         yield both
 
 
-@pytest.mark.parametrize("name", ["classification", "ner", "qa"])
+@pytest.mark.parametrize("name", slow_but(["qa"], ["classification", "ner", "qa"]))
 def test_every_signature_answers(server, stubs, served_models, name):
     tuned, _ = served_models[name]
     _, model = server.service.store.find(name)

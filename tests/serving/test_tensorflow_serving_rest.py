@@ -43,7 +43,7 @@ def assert_same(ours, theirs, what) -> None:
         assert ours == theirs, what
 
 
-@pytest.mark.parametrize("name", slow_but(["pairs", "ner", "embed"], SERVED))
+@pytest.mark.parametrize("name", slow_but(["ner", "embed"], SERVED))
 def test_every_signature_answers_in_rows_and_in_columns(server, served_models, name):
     """By what the graph itself gives; what a request says of each row comes back in that row."""
     tuned, _ = served_models[name]

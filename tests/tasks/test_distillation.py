@@ -116,6 +116,7 @@ def test_what_the_teacher_says_is_what_is_measured(teacher, animals, monkeypatch
         teacher_outputs(kbs.FineTuned(model.model, model.tokenizer, model.spec), {"text": animals["text"]}, "rows")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_logits_of_several_teachers_are_averaged(teacher, small, animals, tokenizer):
     other = small.replace(initializer_range=0.3)

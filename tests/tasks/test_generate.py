@@ -61,6 +61,7 @@ def test_what_no_text_holds_is_never_written(model, tokenizer):
     assert [row["continuations"] for row in found] == [row["continuations"] for row in expected]
 
 
+@pytest.mark.slow
 def test_continuations_do_not_depend_on_the_batch(model):
     asked = model.asking(continuations=3, max_new_tokens=6)
     together = asked.predict({"text": TEXTS})

@@ -19,7 +19,7 @@ import keras_bert_scratch as kbs
         ("a  b\n c ", " b\n c ", ["b", "c"]),  # outer blanks and line feeds
         pytest.param("abc", "abc", ["a", "##b", "##c"], marks=pytest.mark.slow),
         pytest.param("x " * 14 + "y z", "y z", ["y", "z"], marks=pytest.mark.slow),
-        ("x " * 40 + "y z", "y z", ["y", "z"]),
+        pytest.param("x " * 40 + "y z", "y z", ["y", "z"], marks=pytest.mark.slow),
         ("x " * 18 + "y z", "y z", ["y", "z"]),  # the first window holds only its beginning
     ],
 )
