@@ -11,8 +11,8 @@ that is new at fine-tuning; left to right and right to left, joined. All see the
 and are fine-tuned in the same way: SST-2, WNUT-17, SQuAD. Hidden words: a word in the middle of each of 10,000 held-out
 rows of 64 tokens is to be found; the joined model multiplies what both networks say.
 
-Cost at scale laptop: RESULTS.md. Expect the large differences; that of NSP is small in the paper, too, and needs more
-pretraining. `--scale paper` has the paper's sizes, and wants its text.
+Cost at scale laptop: not measured yet. Expect the large differences; that of NSP is small in the paper, too, and
+needs more pretraining. `--scale paper` has the paper's sizes, and wants its text.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from typing import Annotated, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, columns_of, scores_of
 from encoders import backbone_of, pretrained
 from hidden_words import found, joined, said_by, words_of
 from lstm import WithBiLSTM
@@ -79,9 +78,7 @@ def main(
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand(TASKS, tasks)
-    columns = {"hidden": Column("hidden words found")} | {
-        one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there
-    }
+    columns = {"hidden": Column("hidden words found")} | columns_of(there)
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
     study = Study(out, "Why bidirectional?", settings, columns, claims(there))
     corpus = prepare(out, sizes, text)
@@ -99,13 +96,12 @@ def _row(
     measured: dict[str, float | None] = {"hidden": None}
     if row != LSTM:  # it is new at fine-tuning, and predicts nothing before
         measured["hidden"] = _found(row, start, corpus, sizes)
-    for one in there:
-        keras.utils.set_random_seed(seed)
+
+    def encoder() -> Any:
         backbone = backbone_of(start, DROPOUT)
-        encoder: Any = WithBiLSTM(backbone) if row == LSTM else backbone
-        measured[one.name] = fine_tuned(one, tasks, encoder, corpus.tokenizer, sizes, seed)
-        keras.backend.clear_session()
-    return measured
+        return WithBiLSTM(backbone) if row == LSTM else backbone
+
+    return measured | scores_of(there, tasks, encoder, corpus.tokenizer, sizes, seed)
 
 
 def _start(name: str, seed: int, out: Path, corpus: Corpus, sizes: Scale) -> Path:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 from scales import Scale
+from study import Column
 
 import keras_bert_scratch as kbs
 
@@ -54,6 +56,23 @@ def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstre
     if missing := [one.name for one in tasks if one not in there]:
         print(f"left out, as --tasks names no folder with their files: {', '.join(missing)}", flush=True)
     return there
+
+
+def columns_of(there: list[Downstream]) -> dict[str, Column]:
+    """The columns of these tasks in a study's table."""
+    return {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there}
+
+
+def scores_of(
+    there: list[Downstream], folder: Path, encoder: Callable[[], Any], tokenizer: Any, scale: Scale, seed: int
+) -> dict[str, float]:
+    """The score of each task, each from a new encoder; arguments as of `fine_tuned`."""
+    scores = {}
+    for one in there:
+        keras.utils.set_random_seed(seed)
+        scores[one.name] = fine_tuned(one, folder, encoder(), tokenizer, scale, seed)
+        keras.backend.clear_session()
+    return scores
 
 
 def fine_tuned(

@@ -11,7 +11,7 @@ Rows: six replacements of the table; 25 and 40% in place of 15% (Wettig et al. 2
 in held-out rows, a `[MASK]` in the place of each; SST-2 and WNUT-17 after fine-tuning; WNUT-17 by a new BiLSTM on the
 vectors of the encoder as it is (the paper's feature-based column).
 
-Cost at scale laptop: RESULTS.md. `--scale paper` has the paper's sizes, and wants its text.
+Cost at scale laptop: not measured yet. `--scale paper` has the paper's sizes, and wants its text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import DROPOUT, SST2, WNUT, Downstream, at_hand, fine_tuned
+from downstream import DROPOUT, SST2, WNUT, Downstream, at_hand, columns_of, fine_tuned, scores_of
 from encoders import backbone_of, pretrained
 from hidden_words import found, said_by, words_of
 from lstm import WithBiLSTM
@@ -68,9 +68,7 @@ def main(
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand((SST2, WNUT), tasks)
-    columns = {"hidden": Column("hidden words found")} | {
-        one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there
-    }
+    columns = {"hidden": Column("hidden words found")} | columns_of(there)
     if WNUT in there:
         columns[FEATURES] = Column("WNUT-17 F1, features")
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
@@ -93,11 +91,7 @@ def _row(
     pretrained(run, corpus, sizes, seed, rules)
     words = words_of(corpus.held_out, sizes.hidden_words)
     measured = {"hidden": found(said_by(run, corpus.held_out, sizes.hidden_words), words)}
-    for one in there:
-        keras.utils.set_random_seed(seed)
-        backbone = backbone_of(run, DROPOUT)
-        measured[one.name] = fine_tuned(one, tasks, backbone, corpus.tokenizer, sizes, seed)
-        keras.backend.clear_session()
+    measured |= scores_of(there, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
     if WNUT in there:
         keras.utils.set_random_seed(seed)
         backbone = backbone_of(run, 0.0)

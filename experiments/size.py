@@ -10,7 +10,7 @@ random weights have a standard deviation of sqrt(0.46 / H), which is 0.06 for th
 both stay as published). Columns: parameters without the token embeddings; operations of a step beside the first
 row's; the held-out perplexity of masked words, as in the table; tasks after fine-tuning.
 
-Cost at scale laptop: RESULTS.md. `--scale paper` has six sizes of the paper's table, and wants its text.
+Cost at scale laptop: not measured yet. `--scale paper` has six sizes of the paper's table, and wants its text.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from typing import Annotated
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-import keras
 import typer
 from corpus import Corpus, prepare
-from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, fine_tuned
+from downstream import DROPOUT, SQUAD, SST2, WNUT, Downstream, at_hand, columns_of, scores_of
 from encoders import backbone_of, config_of, pretrained
 from scales import Scale, scale_of
 from study import Claim, Column, Study
@@ -61,7 +60,7 @@ def main(
         "parameters": Column("parameters, millions", ".2f"),
         "operations": Column("operations", ".2g"),
         "perplexity": Column("perplexity", ".1f", "low"),
-    } | {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there}
+    } | columns_of(there)
     rows = SIZES[scale]
     smallest, largest = _name(*rows[0]), _name(*rows[-1])
     claims = [Claim(largest, smallest, "perplexity", "the largest predicts better than the smallest")]
@@ -103,12 +102,7 @@ def _row(
         "operations": _operations(config, sizes) / _operations(_config(*SIZES[scale][0], sizes, corpus), sizes),
         "perplexity": math.exp(results["held_out_after"]["masked_lm_loss"]),
     }
-    for one in there:
-        keras.utils.set_random_seed(seed)
-        backbone = backbone_of(run, DROPOUT)
-        measured[one.name] = fine_tuned(one, tasks, backbone, corpus.tokenizer, sizes, seed)
-        keras.backend.clear_session()
-    return measured
+    return measured | scores_of(there, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
 
 
 def _config(layers: int, width: int, sizes: Scale, corpus: Corpus) -> kbs.BertConfig:
