@@ -26,7 +26,8 @@ class TrainingOptions:
         steps: int or None, default None. Optimizer steps; `None` to go by `seconds`.
         seconds: float or None, default None. Wall-clock budget; `None` to go by `steps`.
         learning_rate: float, default 1e-4. The peak.
-        warmup: float, default 0.1. Fraction of the training in which the rate rises to the peak.
+        warmup: float, default 0.01. Fraction of the training in which the rate rises to the peak; the paper has 10,000
+            steps of 1,000,000.
         bias_correction: bool, default False. Whether to correct Adam's bias. Google's code does not; short runs do
             better with it. LAMB always does.
         optimizer: str, default "adamw". `"adamw"`, with which BERT was trained, or `"lamb"`, for large batches.
@@ -38,13 +39,13 @@ class TrainingOptions:
 
     Example:
         >>> TrainingOptions(steps=1000, learning_rate=1e-4).warmup
-        0.1
+        0.01
     """
 
     steps: int | None = None
     seconds: float | None = None
     learning_rate: float = 1e-4
-    warmup: float = 0.1
+    warmup: float = 0.01
     bias_correction: bool = False
     optimizer: str = "adamw"
     layer_decay: float = 1.0

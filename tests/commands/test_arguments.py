@@ -1,12 +1,19 @@
 """What the command line makes of words: durations of its own, flags of the library's arguments."""
 
+import dataclasses
+import inspect
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
+import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.app import ends_well
 from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, replacements_of, seconds_of
+from keras_bert_scratch.commands.distill import distill
+from keras_bert_scratch.commands.finetune import finetune
 from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.commands.pretrain import pretrain
 from keras_bert_scratch.errors import UserError
 
 COMMANDS = typer.main.get_command(app).commands
@@ -63,3 +70,16 @@ def test_a_script_of_its_own_ends_like_a_verb():
     script.command()(ends_well(build))
     ended = CliRunner().invoke(script, ["--num-shards", "4"])
     assert (ended.exit_code, ended.stderr) == (2, "error: --num-shards: must be more than 4\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "options"), [(pretrain, kbs.TrainingOptions), (finetune, kbs.FineTuning), (distill, kbs.FineTuning)]
+)
+def test_command_and_library_have_the_same_defaults(command, options):
+    """So that a run by the command and one by Python, both without settings, are the same run."""
+    asked = inspect.signature(command).parameters
+    shared = [field for field in dataclasses.fields(options) if field.name in asked]
+    assert len(shared) > 3
+    assert {field.name: asked[field.name].default for field in shared} == {
+        field.name: field.default for field in shared
+    }
