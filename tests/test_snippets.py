@@ -97,7 +97,7 @@ SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
 FAST = ("README.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(
     r"--seeds|--out untrained|--search|--task (class|multi|regr|ner|qa|trans)|--preset bert-base|--strategy mirrored"
-    r"|--objective causal|task-records"
+    r"|--objective causal|task-records|^keras-bert distill|--packing"
 )
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)

@@ -77,6 +77,7 @@ def test_word_order_is_no_matter_of_single_words(text):
         assert abs(shares[0] - shares[1]) < 5 * math.sqrt(sum(shares) / min(totals.values()))
 
 
+@pytest.mark.slow
 def test_the_split_is_fixed(text):
     write_demo_text(Path("again"), fraction=0.03, num_labelled=50, num_order=200)
     for file in text.rglob("*.*"):

@@ -52,9 +52,11 @@ def make(name: str, optimizer: str = "ours") -> keras.Model:
         *(("text", False, call, optimizer) for call in ("fit", "train_on_batch") for optimizer in OPTIMIZERS),
         *(
             (name, column, call, optimizer)
-            for name, column in (("tokens", False), ("tokens", True), ("masked", False))
+            for name, column in (("tokens", False), ("masked", False))
             for call, optimizer in (("fit", "ours"), ("train_on_batch", "Keras's"))
         ),
+        pytest.param("tokens", True, "fit", "ours", marks=pytest.mark.slow),
+        pytest.param("tokens", True, "train_on_batch", "Keras's", marks=pytest.mark.slow),
     ],
 )
 def test_class_weights_count_at_every_position(name, column, call, optimizer):

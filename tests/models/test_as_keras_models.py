@@ -22,9 +22,7 @@ def evaluate(model: keras.Model, x, y, **options) -> dict[str, float]:
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
 
 
-@pytest.mark.parametrize(
-    "name", slow_but(["pretrainer", "one label", "tag sequences", "choice", "translation"], MODELS)
-)
+@pytest.mark.parametrize("name", slow_but(["pretrainer", "tag sequences", "translation"], MODELS))
 @pytest.mark.usefixtures("eagerly")
 def test_a_file_brings_back_the_compiled_model(name):
     """Outputs, dtype, remat, what is frozen, the optimizer's moments, the options of `compile`."""
@@ -146,7 +144,7 @@ def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
     assert np.isnan(found["loss"])
 
 
-@pytest.mark.parametrize("optimizer", ["ours", "Keras's"])
+@pytest.mark.parametrize("optimizer", slow_but(["ours"], ["ours", "Keras's"]))
 @pytest.mark.parametrize(
     "name",
     slow_but(

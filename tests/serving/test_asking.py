@@ -51,6 +51,7 @@ def test_a_model_that_is_no_run_computes_in_float32_unless_told(in_bfloat16, few
     np.testing.assert_allclose(ours, rounded, atol=0.02)
 
 
+@pytest.mark.slow
 def test_an_exported_model_keeps_its_dtype(in_bfloat16, few):
     keras_bert("export", in_bfloat16, "--out", "exact", "--dtype", "float32")
     texts = {"text": few["text"]}

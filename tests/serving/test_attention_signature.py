@@ -14,7 +14,7 @@ def asked(path, columns):
     return {key: value.numpy() for key, value in signature(**{c: tf.constant(v) for c, v in columns.items()}).items()}
 
 
-@pytest.mark.parametrize("weights", ["constants", "variables"])
+@pytest.mark.parametrize("weights", slow_but(["variables"], ["constants", "variables"]))
 def test_the_weights_are_those_of_the_backbone(small, tokenizer, weights):
     """Each row's are those that it has alone; behind its end there is nothing."""
     tuned = fine_tuned("classification", small, tokenizer)
@@ -39,7 +39,7 @@ def test_the_weights_are_those_of_the_backbone(small, tokenizer, weights):
         assert not found["tokens"][row, count:].any()
 
 
-@pytest.mark.parametrize("name", slow_but(["long texts"], ["ner", "qa", "fill-mask", "long texts"]))
+@pytest.mark.parametrize("name", slow_but([], ["ner", "qa", "fill-mask", "long texts"]))
 def test_of_a_text_in_windows_it_is_the_first(small, tokenizer, name):
     """Also where the row before has several windows, or none."""
     tuned = fine_tuned(name, small, tokenizer)

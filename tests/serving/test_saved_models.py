@@ -84,6 +84,7 @@ def test_where_lists_are_not_counted_a_row_that_ends_in_an_empty_string_is_named
         model.predict({"words": [["heron"], ["otter", ""]]})
 
 
+@pytest.mark.slow
 def test_without_task_json_only_outputs_are_known(ner):
     """As of other people's SavedModels."""
     shutil.copytree(ner[1], "theirs")

@@ -104,6 +104,7 @@ def test_the_lengths_are_told(exported):
     assert kbs.Spec.load(path).to_dict() == json.loads((path / "task.json").read_text())
 
 
+@pytest.mark.slow
 def test_versions_are_counted_on(run):
     for name, version in (("sentiment", "next"), ("sentiment", "7"), ("sentiment", "next"), ("topics", "3")):
         options = ("--version", version, "--row-lengths", "8", "--no-warm-up")

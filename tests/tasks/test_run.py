@@ -191,6 +191,7 @@ def test_random_weights_learn_faster_than_pretrained_ones(small, tokenizer, few)
     assert [training["bias_correction"] for training in found] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_one_trace_serves_batches_of_all_lengths(small, tokenizer, animals, monkeypatch):
     traced = []
     step = TrainFunction._replica_step

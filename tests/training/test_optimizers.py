@@ -93,7 +93,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("layer_decay", [1.0, 0.8])
+@pytest.mark.parametrize("layer_decay", slow_but([0.8], [1.0, 0.8]))
 @pytest.mark.parametrize("clip", slow_but([1.0], [1.0, None]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_weight_follows_the_formula_for_100_steps(kind, clip, layer_decay):

@@ -139,7 +139,7 @@ def test_a_wall_clock_budget_ends_the_run(records, small, monkeypatch):
 
     monkeypatch.setattr(schedules, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     monkeypatch.setattr(TrainFunction, "_replica_step", ten_seconds)
-    run = run_it(records, small, "run", training=TrainingOptions(seconds=50.0, learning_rate=9.0))
+    run = run_it(records, small, "run", training=TrainingOptions(seconds=50.0, learning_rate=9.0, warmup=0.1))
     assert run.finished
     assert run.results["steps"] == 6
     assert rates == pytest.approx([0.0, 8.0, 6.0, 4.0, 2.0, 0.0])

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.corpus import blocks, sources
@@ -84,9 +85,10 @@ def test_several_workers_write_the_same(corpus, tokenizer, records, mode):
     assert content("beam") == content(records)
 
 
-@pytest.mark.parametrize(
-    "workers", [[], ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]], ids=["one", "two"]
-)
+TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+
+
+@pytest.mark.parametrize("workers", slow_but([TWO_THREADS], [[], TWO_THREADS]), ids=["one", "two"])
 @pytest.mark.parametrize(
     ("text", "form", "line"),
     [
