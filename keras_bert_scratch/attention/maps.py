@@ -76,7 +76,7 @@ def attention_maps(
 
     Args:
         model: path. Of a run or a model in any known format, with its vocabulary.
-        text: str. UTF-8.
+        text: str. UTF-8; `[MASK]` in it is the token.
         pair: str or None, default None. The second text, of a question the passage.
         max_length: int, default 64. Tokens at most; what is longer is cut, and logged.
 
@@ -89,6 +89,9 @@ def attention_maps(
         raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
     if not text.strip():
         raise UserError("`text`: is empty; give a sentence")
+    for argument, given in (("text", text), ("pair", pair or "")):
+        if "[SEP]" in given:
+            raise UserError(f"`{argument}`: has [SEP], which is put between `text` and `pair`; give the two apart")
     check_is_no_export(model)
     tokenizer = BertTokenizer.load(model)
     backbone = BertBackbone.from_pretrained(model, dtype="float32")
@@ -96,8 +99,8 @@ def attention_maps(
     backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
     if pair is not None:
         backbone.config.check_pairs()
-    first = tokenizer.tokenize([text])
-    second = None if pair is None else tokenizer.tokenize([pair])
+    first = tokenizer.tokenize([text], special_tokens=True)
+    second = None if pair is None else tokenizer.tokenize([pair], special_tokens=True)
     count = int(packed_lengths(first, second)[0])
     if count > max_length:
         log.warning("the text has %d tokens; the first %d are shown", count, max_length)

@@ -43,6 +43,14 @@ def test_rollout_multiplies_layer_by_layer():
     np.testing.assert_allclose(maps.rollout.sum(-1), 1, atol=1e-6)
 
 
+def test_a_mask_is_the_token_and_a_separator_is_refused(model):
+    tokens = attention_maps(model, "The [MASK] sleeps.", "An [MASK].").tokens
+    assert tokens.count("[MASK]") == 2
+    for texts, argument in ((("A heron. [SEP] An otter.",), "text"), (("A heron.", "a [SEP]"), "pair")):
+        with pytest.raises(kbs.UserError, match=f"`{argument}`: has \\[SEP\\], which is put between `text` and `pair`"):
+            attention_maps(model, *texts)
+
+
 def test_a_pair_is_one_sequence(model):
     """Weights by hand, from the layer's own weights."""
     maps = attention_maps(model, "The heron sleeps.", "An otter wakes.")
