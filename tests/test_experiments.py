@@ -160,7 +160,11 @@ def test_features_leave_the_encoder_as_it_is(small, eagerly):
         on_top = features.Features(backbone, layers_of, how)
         model = kbs.BertTokenClassifier(on_top, num_classes=2)
         seen = []
-        on_top.lstm.call = lambda vectors, mask=None, seen=seen, **_: (seen.append(np.asarray(vectors)), vectors)[1]
+        assert {id(weight) for one in on_top.lstms for weight in one.weights} <= {
+            id(weight) for weight in model.trainable_weights
+        }
+        for one in on_top.lstms:
+            one.call = lambda vectors, mask=None, seen=seen, **_: (seen.append(np.asarray(vectors)), vectors)[1]
         on_top(inputs)
         chosen = layers[layers_of]
         expected = np.mean(chosen, axis=0) if how == "weighted" else np.concatenate(chosen, axis=-1)

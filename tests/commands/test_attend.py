@@ -86,7 +86,9 @@ def test_refused(model, written):
     refused("attend", model, "a", "--out", "page.png", saying="--out: is a page, so give it a name that ends in .html")
     refused("attend", model, "a", "--out", written, saying="attention.html: exists already")
     refused("attend", model, " ", "--out", "page.html", saying="TEXT: is empty; give a sentence")
-    refused("attend", model, "a [SEP] b", "--out", "page.html", saying="has .SEP., which is put between TEXT and --pair")
+    refused(
+        "attend", model, "a [SEP] b", "--out", "page.html", saying="has .SEP., which is put between TEXT and --pair"
+    )
     refused(
         "attend", model, "a", "--out", "page.html", "--length", "65", saying="65 tokens are more than the 64 positions"
     )
