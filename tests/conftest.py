@@ -29,8 +29,13 @@ TOGETHER = {
         "served models",
     ),
     **dict.fromkeys(
-        ("test_interrupted_runs.py", "test_refused_runs.py", "test_run_directory.py", "test_runs.py"), "a finished run"
+        (
+            *("test_interrupted_runs.py", "test_one_way_runs.py", "test_refused_runs.py", "test_run_directory.py"),
+            "test_runs.py",
+        ),
+        "a finished run",
     ),
+    **dict.fromkeys(("test_fine_tuned.py", "test_run.py"), "a fine-tuned run"),
 }
 # The files that take longest: they come first, so that no process waits at the end for the last of them.
 LONGEST = (

@@ -183,6 +183,7 @@ def test_damaged_records_are_named_while_training(corpus, tokenizer, small):
         run_it("records", small, "run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_bfloat16_runs(records, small):
     run = run_it(records, small, "run", training=TrainingOptions(steps=5), options=RunOptions(dtype="bfloat16"))
