@@ -81,8 +81,9 @@ def main(
     columns = {"hidden": Column("hidden words found")} | columns_of(there)
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
     study = Study(out, "Why bidirectional?", settings, columns, claims(there))
-    corpus = prepare(out, sizes, text)
-    for seed in range(seeds):
+    with study.alone():
+        corpus = prepare(out, sizes, text)
+    for seed in study.seeds(seeds):
         for row in START:
             study.measure(row, seed, functools.partial(_row, row, seed, out, corpus, sizes, there, tasks))
     print(f"\n{study.report()}")

@@ -134,7 +134,7 @@ def main(
         keras.backend.clear_session()
         return {"f1": score}
 
-    for seed in range(seeds):
+    for seed in study.seeds(seeds):
         for name in (TUNED, *LAYERS):
             study.measure(name, seed, functools.partial(row, name, seed))
     print(f"\n{study.report()}")

@@ -74,8 +74,9 @@ def main(
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
     claims = [claim for claim in CLAIMS if claim.metric in columns]
     study = Study(out, "Which masking?", settings, columns, claims)
-    corpus = prepare(out, sizes, text)
-    for seed in range(seeds):
+    with study.alone():
+        corpus = prepare(out, sizes, text)
+    for seed in study.seeds(seeds):
         for row in RULES:
             study.measure(row, seed, functools.partial(_row, row, seed, out, corpus, sizes, there, tasks))
     print(f"\n{study.report()}")

@@ -53,7 +53,7 @@ class Scale:
 LAPTOP = Scale(
     preset="bert-l2-h128",
     vocab_size=8000,
-    steps=2000,
+    steps=3000,
     batch=128,
     length=16,
     second_batch=24,

@@ -69,8 +69,9 @@ def main(
     ]
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
     study = Study(out, "Does size help?", settings, columns, claims)
-    corpus = prepare(out, sizes, text)
-    for seed in range(seeds):
+    with study.alone():
+        corpus = prepare(out, sizes, text)
+    for seed in study.seeds(seeds):
         for layers, width in rows:
             run = functools.partial(_row, layers, width, seed, out, corpus, scale, there, tasks)
             study.measure(_name(layers, width), seed, run)

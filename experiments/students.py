@@ -67,7 +67,8 @@ def main(
     sizes = dataclasses.replace(scale_of(scale), preset="bert-tiny")
     settings = {"scale": scale, "text": str(text or "packages"), "sentences": sentences, "teacher": str(teacher)}
     study = Study(out, "Well-read students", settings, {"accuracy": Column("SST-2 accuracy")}, CLAIMS)
-    corpus = prepare(out, sizes, text)
+    with study.alone():
+        corpus = prepare(out, sizes, text)
     labelled, dev = (tables.read_table(tasks / file, COLUMNS).columns for file in (SST2.train, SST2.dev))
     if scale == "smoke":
         labelled, sentences = {name: values[:64] for name, values in labelled.items()}, 64
@@ -78,10 +79,13 @@ def main(
     def how(epochs: float, rate: float) -> kbs.FineTuning:
         return kbs.FineTuning(epochs, 64, 64, rate, bias_correction=True)
 
-    if teacher is None:
-        teacher = out / "teacher"
-        kbs.finetune("classification", package_folder(REAL_PACKAGE) / REAL_WEIGHTS, labelled, teacher, how=how(1, 1e-4))
-    study.measure("teacher", 0, lambda: {"accuracy": kbs.evaluate(teacher, dev)["accuracy"]})
+    with study.alone():
+        if teacher is None:
+            teacher = out / "teacher"
+            kbs.finetune(
+                "classification", package_folder(REAL_PACKAGE) / REAL_WEIGHTS, labelled, teacher, how=how(1, 1e-4)
+            )
+        study.measure("teacher", 0, lambda: {"accuracy": kbs.evaluate(teacher, dev)["accuracy"]})
     rate = 7e-4 if scale != "paper" else 5e-5
     epochs = 4 if scale != "smoke" else 1
 
@@ -104,7 +108,7 @@ def main(
             kbs.finetune("classification", taught, labelled, run, how=how(1, rate / 3.5), seed=seed)
         return {"accuracy": kbs.evaluate(run, dev)["accuracy"]}
 
-    for seed in range(seeds):
+    for seed in study.seeds(seeds):
         for start, way in itertools.product(STARTS, WAYS):
             study.measure(f"{start}, {way}", seed, functools.partial(row, start, way, seed))
     print(f"\n{study.report()}")

@@ -1,7 +1,8 @@
 """Study: the rows of a table, each measured with several seeds; what was measured is kept, so that a study goes on.
 
 A study's folder holds `measured.json`: what was asked for, the metrics of every row and seed, and the claims of the
-paper that the rows are to show. `report.py` makes the tables of RESULTS.md of it.
+paper that the rows are to show. `report.py` makes the tables of RESULTS.md of it. Several processes may measure one
+study, each a seed of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 from scipy import stats
 
 import keras_bert_scratch as kbs
@@ -77,6 +79,7 @@ class Study:
         columns: Mapping[str, Column],
         claims: list[Claim],
     ) -> None:
+        out.mkdir(parents=True, exist_ok=True)
         self._file = out / FILE
         self.content: dict[str, Any] = {
             "title": title,
@@ -86,29 +89,57 @@ class Study:
             "claims": [dataclasses.asdict(claim) for claim in claims],
             "rows": {},
         }
+        self._read()
+
+    def _read(self) -> None:
+        """Takes what is measured so far, by other processes too."""
         if self._file.exists():
             stored = atomic.read_json(self._file, "delete the folder to start anew")
             if stored["settings"] != self.content["settings"]:
                 raise kbs.UserError(
-                    f"{out}: holds a study with {stored['settings']}; ask for the same to continue it, or choose "
-                    "another folder"
+                    f"{self._file.parent}: holds a study with {stored['settings']}; ask for the same to continue it, "
+                    "or choose another folder"
                 )
             self.content["rows"] = stored["rows"]
+
+    def _lock(self, name: str) -> filelock.FileLock:
+        """A lock that ends with this process, however it ends."""
+        return filelock.FileLock(self._file.with_name(f".{name}.lock"))
+
+    def alone(self) -> filelock.FileLock:
+        """A context for what all seeds share: the second process waits, and finds it made."""
+        return self._lock("shared")
+
+    def seeds(self, number: int) -> Iterator[int]:
+        """Yields the seeds below `number` that no other process is measuring."""
+        for seed in range(number):
+            lock = self._lock(f"seed-{seed}")
+            try:
+                lock.acquire(blocking=False)
+            except filelock.Timeout:
+                print(f"seed {seed}: another process measures it", flush=True)
+                continue
+            try:
+                yield seed
+            finally:
+                lock.release()
 
     def measure(self, row: str, seed: int, run: Callable[[], Mapping[str, float | None]]) -> None:
         """Calls `run` for the metrics of a row with a seed, unless they are known; they are kept at once.
 
         A metric that has no meaning for the row is `None`.
         """
-        seeds = self.content["rows"].setdefault(row, {})
-        if str(seed) in seeds:
+        self._read()
+        if str(seed) in self.content["rows"].get(row, {}):
             return
         print(f"\n== {row}, seed {seed}", flush=True)
         began = time.perf_counter()
-        found = run()
-        seeds[str(seed)] = {name: value if value is None else round(float(value), 5) for name, value in found.items()}
-        atomic.write_json(self._file, self.content)
-        shown = ", ".join(f"{name} {value}" for name, value in seeds[str(seed)].items())
+        metrics = {name: value if value is None else round(float(value), 5) for name, value in run().items()}
+        with self._lock("writing"):
+            self._read()
+            self.content["rows"].setdefault(row, {})[str(seed)] = metrics
+            atomic.write_json(self._file, self.content)
+        shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
         print(f"== {row}, seed {seed}: {shown}; {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 
     def report(self) -> str:

@@ -72,11 +72,12 @@ def main(
     ]
     settings = {"scale": scale, "text": str(text or "packages"), "tasks": [one.name for one in there]}
     study = Study(out, "When does pretraining start to pay?", settings, columns, claims)
-    corpus = prepare(out, sizes, text)
+    with study.alone():
+        corpus = prepare(out, sizes, text)
     counted = functools.cache(lambda: bounds(corpus.text, corpus.tokenizer, sizes.hidden_words))
     for row in ("frequency", "left neighbour", "both neighbours"):
         study.measure(f"counted: {row}", 0, lambda row=row: dict(zip(("loss", "right"), counted()[row], strict=True)))
-    for seed in range(seeds):
+    for seed in study.seeds(seeds):
         for row, seconds in {RANDOM: None, **budgets}.items():
             run = functools.partial(_row, seconds, seed, out, corpus, sizes, tasks if there else None)
             study.measure(row, seed, run)

@@ -96,6 +96,20 @@ def test_what_is_measured_is_kept(study):
         made(study, size=2)
 
 
+def test_processes_share_a_study_by_its_seeds(study, capsys):
+    """Each `Study` has locks of its own, as each process has."""
+    one, other = made(study), made(study)
+    seeds = one.seeds(2)
+    assert next(seeds) == 0
+    assert list(other.seeds(2)) == [1]
+    assert "seed 0: another process measures it" in capsys.readouterr().out
+    other.measure("one", 1, lambda: {"right": 0.5, "loss": 1.0})
+    one.measure("one", 0, lambda: {"right": 0.7, "loss": 1.0})
+    assert "| one | 60.0% ± 14.1 |" in one.report()
+    seeds.close()  # or the end of its process
+    assert list(other.seeds(2)) == [0, 1]
+
+
 # --- what is measured
 
 
