@@ -163,7 +163,7 @@ class Embed(Task):
         """Cosines beside scores; of several layers their correlations."""
         gold, given = [line["gold"] for line in lines], np.array([line["similarity"] for line in lines])
         if given.ndim == 1:
-            return Scatter(gold, given.tolist())
+            return Scatter(gold, given.tolist(), answer="cosine", same_scale=False)
         by_layer = self.score(spec, {"similarity": given}, {SCORE.name: gold})["by_layer"]
         return ByGroup("layer", {number: {"rows": len(lines), **by_layer[number]} for number in by_layer}, 1.0)
 

@@ -100,10 +100,14 @@ class Scatter:
 
     Args:
         true, given: sequences of float, one of each per row.
+        answer: str, default "answer". What the answers are.
+        same_scale: bool, default True. Whether a right answer is the number itself; else only their order counts.
     """
 
     true: Sequence[float]
     given: Sequence[float]
+    answer: str = "answer"
+    same_scale: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

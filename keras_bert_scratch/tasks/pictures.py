@@ -87,7 +87,8 @@ def _by_group(breakdown: ByGroup, figure: Any, axes: Any) -> str:
     names = [f"{_short(group)} ({row['rows']:,})" for group, row in breakdown.table.items()]
     _grouped_bars(figure, axes, names, bars, breakdown.highest)
     axes.set_ylabel(f"{breakdown.groups} (rows)")
-    return f"{' and '.join(bars)} by {breakdown.groups}"
+    named = " and ".join(bars)
+    return f"{named[:1].upper()}{named[1:]} by {breakdown.groups}"
 
 
 def _grouped_bars(
@@ -115,11 +116,12 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     figure.set_size_inches(5.5, 5.2)
     alpha = max(0.1, min(0.7, 0.7 * NUM_SOLID_POINTS / len(breakdown.true)))
     axes.scatter(breakdown.true, breakdown.given, s=14, alpha=alpha, linewidths=0)
-    axes.axline((0.0, 0.0), slope=1.0, color="grey", linewidth=1.0, zorder=0)
+    if breakdown.same_scale:
+        axes.axline((0.0, 0.0), slope=1.0, color="grey", linewidth=1.0, zorder=0)
     axes.set_xlabel("gold")
-    axes.set_ylabel("answer")
+    axes.set_ylabel(breakdown.answer)
     axes.grid(alpha=0.3)
-    return "Answers over gold"
+    return f"{breakdown.answer.capitalize()}s over gold"
 
 
 def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str) -> Any:

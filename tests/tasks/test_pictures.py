@@ -50,6 +50,13 @@ def test_numbers_are_points(true, given):
     assert points.get_offsets().tolist() == [list(pair) for pair in zip(true, given, strict=True)]
 
 
+def test_the_line_of_right_answers_is_there_where_both_have_one_scale():
+    scores, cosines = Scatter([1.0, 5.0], [1.5, 4.0]), Scatter([1.0, 5.0], [0.1, 0.9], "cosine", same_scale=False)
+    of_scores, of_cosines = (pictures.figure_of(one, "run").axes[0] for one in (scores, cosines))
+    assert [len(of_scores.lines), len(of_cosines.lines)] == [1, 0]
+    assert [of_scores.get_ylabel(), of_cosines.get_ylabel()] == ["answer", "cosine"]
+
+
 def test_long_names_differ_where_they_are_cut():
     assert len({pictures._short(label) for label in LONG}) == len(LONG)
     assert max(len(pictures._short(label)) for label in LONG) < 30
@@ -88,7 +95,7 @@ def test_groups_of_rows_have_a_bar_in_each_metric():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1 (3)", "2 (1,000)"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["60.0", "-"]
     assert figure.axes[0].get_xlim() == (0.0, 100.0)
-    assert figure._suptitle.get_text().startswith("exact match and f1 by words of the answer\nrun on dev.json")
+    assert figure._suptitle.get_text().startswith("Exact match and f1 by words of the answer\nrun on dev.json")
 
 
 def test_the_highest_correlation_is_1_and_a_negative_one_is_seen():
