@@ -22,6 +22,7 @@ from keras_bert_scratch.tasks.answer_scores import (
 )
 from keras_bert_scratch.tasks.data.answer_counts import answer_counts, in_words
 from keras_bert_scratch.tasks.data.columns import as_tensors
+from keras_bert_scratch.tasks.data.span_bytes import marks_behind, pieces_between, values_at
 from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
 from keras_bert_scratch.tasks.data.squad import (
     CONTEXT,
@@ -43,7 +44,6 @@ from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
 LEAST_ROOM = 16  # pieces of a passage beside a question
 THRESHOLD_DIGITS = 4
-MOST_MARK_BYTES = 64  # of marks behind a word
 ROWS_AT_ONCE = 1024  # whose answers are counted in one call; bounds its memory
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Qa(Task):
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         notes = features.notes
-        first, last = _pieces_of(notes["starts"], notes["limits"], gold["start"], gold["limit"])
+        first, last = pieces_between(notes["starts"], notes["limits"], gold["start"], gold["limit"])
         first, last = tf.gather(first, notes["which"]), tf.gather(last, notes["which"])
         begin, end = first - notes["first_piece"], last - notes["first_piece"]
         in_passage = notes["in_passage"]
@@ -196,10 +196,10 @@ class Qa(Task):
             NUM_SPANS,
         )
         possible = spans.scores > IMPOSSIBLE
-        first_byte = tf.where(possible, _at(notes["starts"], spans.start), 0)
-        limit_byte = tf.where(possible, _at(notes["limits"], spans.end), 0)
+        first_byte = tf.where(possible, values_at(notes["starts"], spans.start), 0)
+        limit_byte = tf.where(possible, values_at(notes["limits"], spans.end), 0)
         contexts = tf.repeat(notes["context"][:, None], NUM_SPANS, axis=1)
-        limit_byte = tf.where(possible, limit_byte + _marks_behind(contexts, limit_byte), 0)
+        limit_byte = tf.where(possible, limit_byte + marks_behind(contexts, limit_byte), 0)
         texts = tf.strings.substr(contexts, first_byte, limit_byte - first_byte)
         scores = spans.scores
         if may_lack_answer(spec):
@@ -265,7 +265,7 @@ class Qa(Task):
             features = self.features(spec, tokenizer, raw)
             labels, _ = self.targets(spec, features, gold, training=True)
             notes = features.notes
-            first, last = _pieces_of(notes["starts"], notes["limits"], gold["start"], gold["limit"])
+            first, last = pieces_between(notes["starts"], notes["limits"], gold["start"], gold["limit"])
             learnt = tf.cast(labels["start"] > 0, tf.int32)  # of each window
             shown = tf.math.unsorted_segment_sum(learnt, notes["which"], tf.size(first))
             return last - first + 1, features.windows, shown
@@ -319,33 +319,6 @@ class Qa(Task):
 def _scores(spec: Spec, given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
     """Those of SQuAD 2.0 where a question may lack an answer, else those of 1.1."""
     return (answer_scores_with_none if may_lack_answer(spec) else answer_scores)(given, answers)
-
-
-def _pieces_of(
-    starts: tf.RaggedTensor, limits: tf.RaggedTensor, start: tf.Tensor, limit: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first and the last piece that have a byte between `start` and `limit`, of each row."""
-    row = starts.value_rowids()
-    before = tf.cast(limits.flat_values <= tf.gather(start, row), tf.int32)
-    begun = tf.cast(starts.flat_values < tf.gather(limit, row), tf.int32)
-    first = tf.math.unsorted_segment_sum(before, row, starts.nrows())
-    return first, tf.math.unsorted_segment_sum(begun, row, starts.nrows()) - 1
-
-
-def _marks_behind(texts: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
-    """How many bytes of combining marks follow, which belong to the word although no piece has them.
-
-    An uncased tokenizer removes them (Unicode's category Mn): accents that stand alone, vowel signs of Devanagari.
-    """
-    behind = tf.strings.substr(texts, limit, tf.fill(tf.shape(limit), MOST_MARK_BYTES))
-    return tf.strings.length(behind) - tf.strings.length(tf.strings.regex_replace(behind, r"^(?:\p{Cf}*\p{Mn})+", ""))
-
-
-def _at(values: tf.RaggedTensor, index: tf.Tensor) -> tf.Tensor:
-    """Of each row its values at `index` `(rows, n)`; where there are none, any."""
-    flat = tf.concat([values.flat_values, [0]], axis=0)
-    first = tf.cast(values.row_starts(), tf.int32)[:, None]
-    return tf.gather(flat, tf.clip_by_value(first + index, 0, tf.size(flat) - 1))
 
 
 TASK = Qa()
