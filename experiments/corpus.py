@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import filelock
 from scales import Scale
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.demo_text import write_demo_text
 from keras_bert_scratch.progress import ProgressBar
+
+TELLING = 30  # letters from which a sentence is taken for the same one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Corpus:
         return self.records.tokenizer
 
 
-def prepare(out: Path, scale: Scale, text: Path | None) -> Corpus:
+def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = ()) -> Corpus:
     """Learns a vocabulary and builds records in `out/corpus`, where they are not yet.
 
     Args:
@@ -39,22 +45,63 @@ def prepare(out: Path, scale: Scale, text: Path | None) -> Corpus:
         scale: Scale. Size of the vocabulary.
         text: Path or None. A folder with `train/` and `held_out/`, in any form that `keras-bert tfrecords` reads;
             `None` for the speeches and film reviews of the extra `demo`.
+        unseen: strings, default none. Texts that a task is measured on: of the packages' text no document is learned
+            from that has one of them.
     """
     folder = out / "corpus"
-    if text is None:
-        text = folder / "packages" / "text"
-        if not text.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_demo_text(folder / "packages", scale.text_fraction, 0)
-    if not (text / "train").is_dir() or not (text / "held_out").is_dir():
-        raise kbs.UserError(f"{text}: needs two folders, train and held_out; name a folder that has them by `text`")
-    vocabulary = folder / "vocab.txt"
-    if not vocabulary.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        sentences = itertools.chain.from_iterable(kbs.read_documents([text / "train"]))
-        kbs.learn_vocabulary(sentences, scale.vocab_size).save(vocabulary)
-    for part in ("train", "held_out"):
-        if not (folder / part).exists():
-            with ProgressBar(part) as bar:
-                kbs.build_records([text / part], kbs.BertTokenizer(vocabulary), folder / part, on_progress=bar.update)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):  # a second process waits, and finds it made
+        if text is None:
+            text = folder / "text"
+            if not text.exists():
+                if not (folder / "packages").exists():
+                    write_demo_text(folder / "packages", scale.text_fraction, 0)
+                with atomic.write_folder(text) as made:
+                    for part, hidden in (("train", unseen), ("held_out", ())):
+                        documents = kbs.read_documents([folder / "packages" / "text" / part])
+                        _write(without(documents, hidden), made / part / "text.txt")
+        if not (text / "train").is_dir() or not (text / "held_out").is_dir():
+            raise kbs.UserError(f"{text}: needs two folders, train and held_out; name a folder that has them by `text`")
+        vocabulary = folder / "vocab.txt"
+        if not vocabulary.exists():
+            sentences = itertools.chain.from_iterable(kbs.read_documents([text / "train"]))
+            kbs.learn_vocabulary(sentences, scale.vocab_size).save(vocabulary)
+        for part in ("train", "held_out"):
+            _build([text / part], vocabulary, folder / part)
     return Corpus(text, *(kbs.PretrainingRecords(folder / part) for part in ("train", "held_out")))
+
+
+def small_part(corpus: Corpus, out: Path, every: int) -> Corpus:
+    """One document of `every` to learn from, so that a run goes through them again and again; all else the same."""
+    folder = out / "corpus"
+    with filelock.FileLock(folder / ".lock"):
+        text = folder / "small.txt"
+        if not text.exists():
+            _write(itertools.islice(kbs.read_documents([corpus.text / "train"]), 0, None, every), text)
+        _build([text], folder / "vocab.txt", folder / "small")
+    return dataclasses.replace(corpus, records=kbs.PretrainingRecords(folder / "small"))
+
+
+def without(documents: Iterable[list[str]], hidden: Sequence[str]) -> Iterable[list[str]]:
+    """The documents in which none of these texts stands; spaces, marks and case do not count, nor do short texts."""
+    telling = [letters for letters in map(_letters, hidden) if len(letters) > TELLING]
+    for document in documents:
+        letters = _letters(" ".join(document))
+        if not any(one in letters for one in telling):
+            yield document
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())
+
+
+def _write(documents: Iterable[list[str]], file: Path) -> None:
+    """A sentence a line, an empty line between documents."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(file, "\n\n".join("\n".join(document) for document in documents) + "\n")
+
+
+def _build(paths: list[Path], vocabulary: Path, records: Path) -> None:
+    if not records.exists():
+        with ProgressBar(records.name) as bar:
+            kbs.build_records(paths, kbs.BertTokenizer(vocabulary), records, on_progress=bar.update)

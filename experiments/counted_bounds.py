@@ -30,29 +30,37 @@ def main(
     positions: Annotated[int, typer.Option(help="Hidden tokens to measure on.")] = 5000,
 ) -> None:
     """Prints a row for each predictor."""
+    tokenizer = kbs.BertTokenizer(vocab)
+    train, held_out = (_tokens(text / part, tokenizer) for part in ("train", "held_out"))
+    words = np.flatnonzero(held_out != tokenizer.vocabulary.sep_id)
+    chosen = np.random.default_rng(0).choice(words, min(positions, len(words)), replace=False)
+    asked = [held_out[chosen + step] for step in (-1, 0, 1)]
     print("| counted | loss | right |\n|---|---:|---:|")
-    for name, (loss, right_fraction) in bounds(text, kbs.BertTokenizer(vocab), positions).items():
-        print(f"| {name} | {loss:.2f} | {right_fraction:.1%} |")
+    for name, (loss, right) in bounds(train, train[:-1], train[1:], *asked, len(tokenizer.vocabulary)).items():
+        print(f"| {name} | {loss:.2f} | {right:.1%} |")
 
 
-def bounds(text: Path, tokenizer: kbs.BertTokenizer, positions: int) -> dict[str, tuple[float, float]]:
+def bounds(
+    tokens: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    left: np.ndarray,
+    hidden: np.ndarray,
+    right: np.ndarray,
+    size: int,
+) -> dict[str, tuple[float, float]]:
     """Of each predictor the mean loss of hidden tokens, and the fraction whose likeliest token is right.
 
     Args:
-        text: Path. Folder with `train/` and `held_out/`.
-        tokenizer: BertTokenizer.
-        positions: int. Hidden tokens to measure on.
+        tokens: int `(tokens,)`. To count frequencies in.
+        before, after: int `(pairs,)`. Neighbours, to count pairs in.
+        left, hidden, right: int `(positions,)`. What is measured on: tokens with both their neighbours.
+        size: int. Of the vocabulary.
     """
-    train, held_out = (_tokens(text / part, tokenizer) for part in ("train", "held_out"))
-    size = len(tokenizer.vocabulary)
-    frequency = (np.bincount(train, minlength=size) + 1) / (len(train) + size)
+    frequency = (np.bincount(tokens, minlength=size) + 1) / (len(tokens) + size)
     pairs = np.zeros((size, size), np.float32)
-    np.add.at(pairs, (train[:-1], train[1:]), 1)
+    np.add.at(pairs, (before, after), 1)
     occurrences = pairs.sum(axis=1)
-
-    words = np.flatnonzero(held_out != tokenizer.vocabulary.sep_id)
-    chosen = np.random.default_rng(0).choice(words, min(positions, len(words)), replace=False)
-    left, hidden, right = held_out[chosen - 1], held_out[chosen], held_out[chosen + 1]
     found = {"frequency": (float(-np.log(frequency[hidden]).mean()), float((hidden == frequency.argmax()).mean()))}
     for name, both in (("left neighbour", False), ("both neighbours", True)):
         found[name] = min(

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+from corpus import Corpus
 from scales import Scale
 from study import Column
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.data import tables
 
 BATCH = 32
 DROPOUT = 0.1  # of encoders that are fine-tuned
+SENTENCES = [tables.Column("text", ("sentence",)), tables.Column("label", kind="label")]  # of SST-2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +56,30 @@ SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
 
 def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
     """The tasks whose files are in the folder; says which are not."""
+    if folder and not folder.is_dir():
+        raise kbs.UserError(f"{folder}: no such folder; `tasks` names one with the files of {tasks[0].name}")
     there = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
     if missing := [one.name for one in tasks if one not in there]:
         print(f"left out, as --tasks names no folder with their files: {', '.join(missing)}", flush=True)
     return there
+
+
+def texts_of_dev(there: list[Downstream], folder: Path | None) -> list[str]:
+    """The sentences that SST-2 is measured on: they were taken from film reviews, as is text to pretrain on."""
+    return tables.read_table(folder / SST2.dev, SENTENCES).columns["text"] if folder and SST2 in there else []
+
+
+def settings_of(
+    name: str, sizes: Scale, corpus: Corpus, there: list[Downstream], folder: Path | None
+) -> dict[str, Any]:
+    """What a study's results depend on: its scale, the records, and the files of the tasks by their checksums."""
+    files = {one.name: [folder / one.train, folder / one.dev] for one in there} if folder else {}
+    return {
+        "scale": name,
+        "sizes": dataclasses.asdict(sizes),
+        "records": zlib.crc32("".join(corpus.records.fingerprint).encode()),
+        "tasks": {task: [zlib.crc32(file.read_bytes()) for file in paths] for task, paths in files.items()},
+    }
 
 
 def columns_of(there: list[Downstream]) -> dict[str, Column]:

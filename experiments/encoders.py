@@ -63,6 +63,43 @@ def pretrained(
     ).results
 
 
+def pretrained_in_two_runs(
+    out: Path,
+    name: str,
+    corpus: Corpus,
+    scale: Scale,
+    seed: int,
+    short: kbs.ExampleRules,
+    long: kbs.ExampleRules,
+) -> Path:
+    """Pretrains on short rows, then goes on with long ones by rules of their own; returns the second run's folder.
+
+    Each run has the whole schedule of the rate.
+
+    Args:
+        out: Path. The folder of runs.
+        name: str. Of the second run. The first is named for its rules: varieties that share them share it.
+        corpus, scale, seed: of the study.
+        short, long: ExampleRules. Those of the first and of the second run.
+    """
+    fraction = 1 - scale.second_fraction
+    parts = (
+        (f"short-rows-{short.objective}-{seed}", short, fraction, scale.batch, scale.length),
+        (f"{name}-{seed}", long, 1 - fraction, scale.second_batch, scale.second_length),
+    )
+    start: Path | kbs.BertConfig = config_of(scale, corpus)
+    for folder, rules, part, batch, length in parts:
+        how = kbs.TrainingOptions(
+            steps=round(part * scale.steps),
+            learning_rate=scale.learning_rate,
+            warmup=scale.warmup,
+            bias_correction=scale.bias_correction,
+        )
+        run = kbs.pretrain(corpus.records, start, out / folder, how, batch, length, seed, corpus.held_out, rules)
+        start = run.path
+    return start
+
+
 def backbone_of(run: Path, dropout: float) -> kbs.BertBackbone:
     """The encoder of a pretrained model with a pooler, a new one where pretraining had none."""
     rates = {"hidden_dropout": dropout, "attention_dropout": dropout}

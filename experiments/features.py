@@ -40,6 +40,7 @@ from keras_bert_scratch.data.corpus.files import package_folder
 
 CONLL = Downstream("CoNLL-2003", "ner", "train.txt", "valid.txt", "f1")
 TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
+RATE = 1e-3  # of a new BiLSTM
 # The layers of each row, by their number from the end, and how they become one.
 LAYERS: dict[str, tuple[slice, str]] = {
     EMBEDDINGS: (slice(0, 1), "alone"),
@@ -128,7 +129,7 @@ def main(
             rate = 1e-4 if scale != "paper" else sizes.tuning_rate
         else:
             backbone = kbs.BertBackbone.from_pretrained(encoder, hidden_dropout=0.0, attention_dropout=0.0)
-            backbone, rate = Features(backbone, *LAYERS[name]), 1e-3
+            backbone, rate = Features(backbone, *LAYERS[name]), RATE
         tuning = dataclasses.replace(sizes, tuning_rate=rate)
         score = fine_tuned(CONLL, conll, backbone, tokenizer, tuning, seed)
         keras.backend.clear_session()

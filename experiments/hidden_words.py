@@ -3,17 +3,18 @@
     keras-bert pretrain records --preset bert-mini --pairs none --steps N ... --out both
     keras-bert pretrain records --preset bert-mini --objective causal --steps N ... --out left
     keras-bert pretrain records --preset bert-mini --objective right-to-left --steps N ... --out right
-    python experiments/hidden_words.py both left right HELD_OUT_RECORDS [--number 10000] [--length 64]
+    python experiments/hidden_words.py both left right records HELD_OUT_RECORDS [--number 10000] [--length 64]
 
 A token in the middle of a row is hidden, one in each row. The two-way model sees the row with `[MASK]` in its place;
 the left-to-right model what is before it, the other what is after it; their join is the product of what both say,
 divided by what is said before anything is read (by Bayes, if left and right were independent given the word): the
-frequencies of the words that the batches hide.
+frequencies of words in the records that the models learned from.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,7 @@ from scipy.special import log_softmax
 import keras_bert_scratch as kbs
 
 SHORTEST = 8  # tokens of a row that is asked about
+COUNTED = 200_000  # words whose frequencies stand for those of the records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,18 @@ def hide(records: kbs.PretrainingRecords, number: int, batch: int = 32, length: 
             return
 
 
+def rows_of(records: kbs.PretrainingRecords, number: int, length: int = 64) -> Iterator[np.ndarray]:
+    """Yields the words of `number` rows, without special tokens."""
+    rules = kbs.ExampleRules("none", short_seq_prob=0.0, objective="left-to-right")
+    batches = records.batches(256, length, rules=rules).as_numpy_iterator()
+    rows = (
+        ids[1 : mask.sum() - 1]
+        for inputs, _, _ in batches
+        for ids, mask in zip(inputs["token_ids"], inputs["padding_mask"], strict=True)
+    )
+    yield from itertools.islice(rows, number)
+
+
 def words_of(records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
     """The hidden tokens, int `(number,)`."""
     return np.concatenate([hidden.words for hidden in hide(records, number, **sizes)])
@@ -88,10 +102,14 @@ def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: in
     return np.concatenate(told)
 
 
-def joined(left: np.ndarray, right: np.ndarray, words: np.ndarray) -> np.ndarray:
+def frequencies(records: kbs.PretrainingRecords) -> np.ndarray:
+    """How often each word of the vocabulary stands where words are hidden, float64 `(vocab_size,)`; none has 0."""
+    return np.bincount(words_of(records, COUNTED, batch=512), minlength=records.vocab_size) + 0.5
+
+
+def joined(left: np.ndarray, right: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """What both one-way models say together, by Bayes; not normalised."""
-    frequency = np.log(np.bincount(words, minlength=left.shape[1]) + 1.0)
-    return left + right - frequency
+    return left + right - np.log(frequency)
 
 
 def found(told: np.ndarray, words: np.ndarray) -> float:
@@ -103,19 +121,21 @@ def main(
     both: Annotated[Path, typer.Argument(help="A run of masked words without pairs.")],
     left: Annotated[Path, typer.Argument(help="A run of --objective causal.")],
     right: Annotated[Path, typer.Argument(help="A run of --objective right-to-left.")],
-    records: Annotated[Path, typer.Argument(help="Held-out records.")],
+    records: Annotated[Path, typer.Argument(help="The records that they learned from.")],
+    held_out: Annotated[Path, typer.Argument(help="Held-out records.")],
     number: Annotated[int, typer.Option(help="Words to hide.")] = 10_000,
     batch: Annotated[int, typer.Option(help="Rows of a batch.")] = 32,
     length: Annotated[int, typer.Option(help="Tokens of a row.")] = 64,
 ) -> None:
     """Prints the fraction of hidden words that are found, and its standard error."""
-    data, sizes = kbs.PretrainingRecords(records), {"batch": batch, "length": length}
+    data, sizes = kbs.PretrainingRecords(held_out), {"batch": batch, "length": length}
     words = words_of(data, number, **sizes)
     told = {
         name: said_by(run, data, number, **sizes)
         for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
     }
-    told["both one-way, joined"] = joined(told["left to right"], told["right to left"], words)
+    frequency = frequencies(kbs.PretrainingRecords(records))
+    told["both one-way, joined"] = joined(told["left to right"], told["right to left"], frequency)
     print(f"| {len(words):,} hidden words | found | standard error |\n|---|---:|---:|")
     for name, log_probs in told.items():
         right_fraction = found(log_probs, words)

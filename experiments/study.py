@@ -110,9 +110,14 @@ class Study:
         """A context for what all seeds share: the second process waits, and finds it made."""
         return self._lock("shared")
 
-    def seeds(self, number: int) -> Iterator[int]:
-        """Yields the seeds below `number` that no other process is measuring."""
-        for seed in range(number):
+    def seeds(self, number: int, first: int = 0) -> Iterator[int]:
+        """Yields those of `number` seeds that no other process is measuring.
+
+        Args:
+            number: int.
+            first: int, default 0. 1 where what came of seed 0 chose a setting: it must not judge the claims, too.
+        """
+        for seed in range(first, first + number):
             lock = self._lock(f"seed-{seed}")
             try:
                 lock.acquire(blocking=False)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import re
 import runpy
 import sys
@@ -154,14 +155,53 @@ def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, 
 def test_two_one_way_models_are_joined_by_bayes(hidden_words):
     """Where left and right are independent given the word, the join is the posterior of both."""
     draws = np.random.default_rng(0)
-    words = draws.integers(0, 3, 10_000)
-    prior = np.bincount(words, minlength=3) + 1
+    prior = np.array([1.0, 4.0, 20.0])
     left, right = draws.dirichlet(np.ones(4), 3), draws.dirichlet(np.ones(5), 3)  # of a neighbour, given the word
     posterior = prior[:, None, None] * left[:, :, None] * right[:, None, :]
     of_left, of_right = (prior[:, None] * one / (prior[:, None] * one).sum(0) for one in (left, right))
     for at_left in range(4):
-        told = hidden_words.joined(np.log(of_left[:, [at_left] * 5].T), np.log(of_right.T), words)
+        told = hidden_words.joined(np.log(of_left[:, [at_left] * 5].T), np.log(of_right.T), prior)
         np.testing.assert_array_equal(told.argmax(1), posterior[:, at_left].argmax(0))
+
+
+def test_frequencies_are_those_of_the_words_in_rows(hidden_words, records, monkeypatch):
+    monkeypatch.setattr(hidden_words, "COUNTED", 300)
+    data = kbs.PretrainingRecords(records)
+    found = hidden_words.frequencies(data)
+    assert found.min() == 0.5
+    assert found.sum() == pytest.approx(300 + 0.5 * data.vocab_size)
+    rows = list(hidden_words.rows_of(data, 40))
+    assert len(rows) == 40
+    assert not {0, 2, 3, 4} & {int(word) for row in rows for word in row}  # special tokens
+    assert not found[[0, 2, 3, 4]].max() > 0.5
+
+
+def test_counting_reaches_what_its_formulas_say():
+    """Of three words: 0 1 0 1 2 0 1."""
+    counted, tokens = importlib.import_module("counted_bounds"), np.array([0, 1, 0, 1, 2, 0, 1])
+    left, hidden, right = np.array([0, 1]), np.array([1, 2]), np.array([2, 0])
+    found = counted.bounds(tokens, tokens[:-1], tokens[1:], left, hidden, right, 3)
+    frequency = np.array([4, 4, 2]) / 10
+    pairs = np.array([[0, 3, 0], [1, 0, 1], [1, 0, 0]])
+
+    def losses(weight, both):
+        for one, word, other in zip(left, hidden, right, strict=True):
+            scores = (pairs[one] + weight * frequency) / (pairs[one].sum() + weight)
+            if both:
+                scores = scores * (pairs[:, other] + weight * frequency[other]) / (pairs.sum(1) + weight)
+            yield -math.log(scores[word] / scores.sum())
+
+    best = [min(np.mean(list(losses(weight, both))) for weight in counted.WEIGHTS) for both in (False, True)]
+    expected = [-np.log(frequency[hidden]).mean(), *best]
+    assert [loss for loss, _ in found.values()] == pytest.approx(expected, rel=1e-5)
+    assert found["left neighbour"][1] == 0.5
+
+
+def test_what_a_task_is_measured_on_is_not_learned_from():
+    corpus = importlib.import_module("corpus")
+    seen = "A film that is as long as it is good, or nearly so."
+    documents = [["One.", "A Film, that is as long", "as it is good, or nearly so; yes."], ["Two."], ["Good film."]]
+    assert list(corpus.without(documents, [seen, "Good film."])) == documents[1:]
 
 
 def test_features_leave_the_encoder_as_it_is(small, eagerly):
