@@ -103,7 +103,7 @@ class Features:
             vectors = chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1)
         for lstm in self.lstms:
             vectors = lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))
-        return {"sequence_output": vectors}
+        return {"sequence_output": ops.copy(vectors)}  # without the mask, which heads do not ask for
 
 
 def main(

@@ -32,7 +32,8 @@ class WithBiLSTM:
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         vectors = self.backbone(inputs)["sequence_output"]
-        return {"sequence_output": self.lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))}
+        vectors = self.lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))
+        return {"sequence_output": ops.copy(vectors)}  # without the mask, which heads do not ask for
 
     def encode_pooled(self, inputs: Mapping[str, Any]) -> Any:
         position = self.backbone.towers[0].summary_positions(inputs)
