@@ -35,6 +35,7 @@ def main(
             raise UserError(f"{folder}: should have the name of the study's script, such as bidirectional")
         shutil.copy(folder / FILE, RESULTS / f"{folder.name}.json")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"{PAGE}: written")
 
 
 def with_tables(page: str) -> str:
@@ -43,7 +44,10 @@ def with_tables(page: str) -> str:
 
 
 def _table(name: str) -> str:
-    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    file = RESULTS / f"{name}.json"
+    if not file.exists():
+        return "Not measured yet."
+    content = json.loads(file.read_text(encoding="utf-8"))
     return f"{content['machine']}\n\n{report(content)}"
 
 

@@ -62,7 +62,7 @@ NOT_RUN = {
     r"FlinkRunner|gs://|--strategy multiworker": ELSEWHERE,
     r"hf://|^hf ": "wants the Hugging Face Hub: tests/hub has one of its own",
     r"#SBATCH|^apiVersion|ray\.train": ELSEWHERE,
-    r"^(git|pip|curl|\.|python -m venv) ": ELSEWHERE,
+    r"^(git|pip|curl|\.|python3? -m venv) ": ELSEWHERE,
     r"^keras-bert serve": "does not end: tests/commands/test_serve.py starts it",
     r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
     r"--variants": "needs graphs, which run eagerly here: tests/serving/test_variants.py",
@@ -150,7 +150,7 @@ def test_commands_parse(document):
 # Flags in the documents that are none of `keras-bert`, by whose they are.
 OTHERS_FLAGS = {
     "Typer": "--help",
-    "scripts here": "--corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
+    "scripts here": "--conll --corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
     "hf, tensorboard": "--local-dir --logdir",
     "Slurm": "--ntasks --signal --kill-on-bad-exit",
     "Beam": "--runner --service_port --job_endpoint --environment_type --environment_config",
