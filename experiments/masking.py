@@ -75,6 +75,8 @@ CLAIMS = [
     Claim(BERT, RANDOM_ALONE, FEATURES, "random tokens alone are worse for features"),
     Claim(BERT, RANDOM_ALONE, WNUT.name, "random tokens alone are worse for fine-tuning"),
     Claim(BERT, MASKS_ALONE, WNUT.name, "[MASK] alone is worse for fine-tuning (the paper: hardly)"),
+    Claim(BERT, "40%", "hidden", "hidden words: for a small network 15% is better than 40%"),
+    Claim("whole words", BERT, WNUT.name, "whole words are better for fine-tuning"),
     Claim(SMALL, SMALL_STATIC, "hidden", "hidden words: new masks are better than masks that come again"),
 ]
 
