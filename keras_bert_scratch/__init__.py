@@ -13,6 +13,7 @@ from keras_bert_scratch import version
 __version__ = version.VERSION
 
 if TYPE_CHECKING:
+    from keras_bert_scratch.attention.maps import attention_maps as attention_maps
     from keras_bert_scratch.config import BertConfig as BertConfig
     from keras_bert_scratch.data.corpus.form import CorpusForm as CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_documents as read_documents
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.registry import get_task as get_task
     from keras_bert_scratch.tasks.run import finetune as finetune
     from keras_bert_scratch.tasks.spec import Spec as Spec
+    from keras_bert_scratch.text.packing import pack_segments as pack_segments
     from keras_bert_scratch.text.tokenizer import BertTokenizer as BertTokenizer
     from keras_bert_scratch.text.vocabulary import Vocabulary as Vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary as learn_vocabulary
@@ -91,6 +93,7 @@ _MODULES = {
     "TrainingOptions": "training.options",
     "UserError": "errors",
     "Vocabulary": "text.vocabulary",
+    "attention_maps": "attention.maps",
     "build_records": "data.records.build",
     "distill": "tasks.distillation",
     "distributed": "training.strategies",
@@ -102,6 +105,7 @@ _MODULES = {
     "learn_vocabulary": "text.vocabulary_learning",
     "make_strategy": "training.strategies",
     "open_records": "data.google.reader",
+    "pack_segments": "text.packing",
     "plot_curves": "training.curves",
     "predict": "serving.asking",
     "pretrain": "training.pretraining",

@@ -83,6 +83,14 @@ def attention_maps(
     Raises:
         UserError: there is no model, or it does not take such texts.
 
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> model = BertMaskedLM(BertBackbone(BertConfig(vocab_size=7, num_layers=1, hidden_size=16, num_heads=2)))
+        >>> model.save_pretrained("model", BertTokenizer(vocabulary))
+        >>> maps = attention_maps("model", "Playing [MASK]")
+        >>> maps.tokens, maps.weights.shape
+        (('[CLS]', 'play', '##ing', '[MASK]', '[SEP]'), (1, 2, 5, 5))
+
     Source: Vaswani et al. 2017, section 3.2.1: softmax(Q K^T / sqrt(d)).
     """
     if max_length < FEWEST_TOKENS:
