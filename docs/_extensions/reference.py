@@ -24,6 +24,7 @@ PAGES = {
     "training": "Training",
     "tasks": "Tasks",
     "serving": "Serving",
+    "attention": "Attention",
     "errors": "Errors",
 }
 
