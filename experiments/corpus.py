@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from keras_bert_scratch.commands.demo_text import write_demo_text
 from keras_bert_scratch.progress import ProgressBar
 
 TELLING = 30  # letters from which a sentence is taken for the same one
+ASKED = "asked.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +49,23 @@ def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = 
             `None` for the speeches and film reviews of the extra `demo`.
         unseen: strings, default none. Texts that a task is measured on: of the packages' text no document is learned
             from that has one of them.
+
+    Raises:
+        UserError: the folder's corpus was made of other text or for other sizes.
     """
     folder = out / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
+    asked = {
+        "text": str(text.resolve()) if text else "packages",
+        "unseen": 0 if text else zlib.crc32("\n".join(unseen).encode()),
+        "fraction": scale.text_fraction,
+        "vocab_size": scale.vocab_size,
+    }
     with filelock.FileLock(folder / ".lock"):  # a second process waits, and finds it made
+        if not (folder / ASKED).exists():
+            atomic.write_json(folder / ASKED, asked)
+        if (stored := atomic.read_json(folder / ASKED, "delete the folder to start anew")) != asked:
+            raise kbs.UserError(f"{folder}: was made for {stored}, not for {asked}; choose another folder")
         if text is None:
             text = folder / "text"
             if not text.exists():

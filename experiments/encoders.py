@@ -84,7 +84,7 @@ def pretrained_in_two_runs(
     """
     fraction = 1 - scale.second_fraction
     parts = (
-        (f"short-rows-{short.objective}-{seed}", short, fraction, scale.batch, scale.length),
+        (f"short-rows-{short.pairs}-{short.objective}-{seed}", short, fraction, scale.batch, scale.length),
         (f"{name}-{seed}", long, 1 - fraction, scale.second_batch, scale.second_length),
     )
     start: Path | kbs.BertConfig = config_of(scale, corpus)

@@ -28,7 +28,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import typer
-from downstream import Downstream, fine_tuned
+from downstream import Downstream, checksums, fine_tuned
 from keras import ops
 from scales import scale_of
 from study import Claim, Column, Study
@@ -118,7 +118,8 @@ def main(
     sizes = scale_of(scale)
     sizes = dataclasses.replace(sizes, tuning_steps=steps or sizes.tuning_steps)
     encoder = init or str(package_folder(REAL_PACKAGE) / REAL_WEIGHTS)
-    settings = {"scale": scale, "init": init or REAL_WEIGHTS.name, "steps": sizes.tuning_steps}
+    settings = {"scale": scale, "init": init or REAL_WEIGHTS.name, "sizes": dataclasses.asdict(sizes)}
+    settings["conll"] = checksums([conll / CONLL.train, conll / CONLL.dev])
     study = Study(out, "Features instead of fine-tuning", settings, {"f1": Column("dev F1")}, CLAIMS)
     tokenizer = kbs.BertTokenizer.load(encoder)
 

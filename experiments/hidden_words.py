@@ -102,9 +102,9 @@ def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: in
     return np.concatenate(told)
 
 
-def frequencies(records: kbs.PretrainingRecords) -> np.ndarray:
+def frequencies(records: kbs.PretrainingRecords, length: int = 64) -> np.ndarray:
     """How often each word of the vocabulary stands where words are hidden, float64 `(vocab_size,)`; none has 0."""
-    return np.bincount(words_of(records, COUNTED, batch=512), minlength=records.vocab_size) + 0.5
+    return np.bincount(words_of(records, COUNTED, batch=512, length=length), minlength=records.vocab_size) + 0.5
 
 
 def joined(left: np.ndarray, right: np.ndarray, frequency: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ def main(
         name: said_by(run, data, number, **sizes)
         for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
     }
-    frequency = frequencies(kbs.PretrainingRecords(records))
+    frequency = frequencies(kbs.PretrainingRecords(records), length)
     told["both one-way, joined"] = joined(told["left to right"], told["right to left"], frequency)
     print(f"| {len(words):,} hidden words | found | standard error |\n|---|---:|---:|")
     for name, log_probs in told.items():

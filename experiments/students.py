@@ -5,11 +5,12 @@
 Claim: a small network gains from pretraining and from a teacher, and the two add up: pretrain it first, then let it
 learn what a large fine-tuned model says of texts without labels.
 
-Rows: a student of random weights or one that was pretrained on masked words; fine-tuned on SST-2 alone, or taught what
-the teacher says of the same sentences and of 60,000 of the corpus, for as many steps, or taught and then fine-tuned for
-an epoch. TEACHER is a fine-tuned classifier of sentences; by default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned
-on SST-2 here. The accuracy on the dev set is that after the last step. No document of the packages' text that has a
-sentence of the dev set is learned from.
+Rows: a student of random weights or one that was pretrained on masked words; fine-tuned on SST-2 alone, or taught
+what the teacher says of the same sentences and of 60,000 of the corpus, for as many steps, or taught and then
+fine-tuned for an epoch. Random weights are of 0.02, which serves SST-2 better than the 0.06 that pretraining starts
+from; the rate is 7e-4, and 2e-4 in the epoch after a teacher. TEACHER is a fine-tuned classifier of sentences; by
+default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned on SST-2 here. The accuracy on the dev set is that after the
+last step. No document of the packages' text that has a sentence of the dev set is learned from.
 
 Cost at scale laptop: not measured yet. `--scale paper` pretrains the student, bert-tiny, as published.
 """
@@ -28,7 +29,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import typer
 from corpus import Corpus, prepare
-from downstream import DROPOUT, SENTENCES, SST2, at_hand, settings_of, texts_of_dev
+from downstream import DROPOUT, RANDOM_RANGE, SENTENCES, SST2, at_hand, checksums, settings_of, texts_of_dev
 from encoders import config_of, pretrained
 from scales import Scale, scale_of
 from study import Claim, Column, Study
@@ -42,9 +43,9 @@ from keras_bert_scratch.tasks.data import tables
 
 RULES = kbs.ExampleRules("none", packing=True)
 LAPTOP_STEPS = 12_000  # after 2,400 a network of this size is worth no more to SST-2 than random weights
-RANDOM_RANGE = 0.02  # random weights as wide as those that pretraining starts from serve SST-2 less well
+FIRST_SEED = 5  # those before chose the settings, on the same dev set (benchmarks/RESULTS.md)
 BATCH = 64
-LAPTOP_TUNING = 6000  # steps of each row, with a teacher or without
+TUNING_STEPS = 6000  # of each row, with a teacher or without
 WORDS_OF_A_SENTENCE = range(3, 40)
 STARTS, WAYS = ("random weights", "pretrained"), ("alone", "taught", "taught, then fine-tuned")
 CLAIMS = [
@@ -72,9 +73,13 @@ def main(
     if scale == "smoke":
         sentences = 64
     there = at_hand((SST2,), tasks)
+    if not there:
+        raise kbs.UserError(f"{tasks}: lacks {SST2.train} or {SST2.dev}, which this study is about")
     corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
     settings = settings_of(scale, sizes, corpus, there, tasks)
-    settings |= {"sentences": sentences, "teacher": teacher.name if teacher else REAL_WEIGHTS.name}
+    settings |= {"sentences": sentences, "tuning_steps": TUNING_STEPS, "teacher": REAL_WEIGHTS.name}
+    if teacher:
+        settings["teacher"] = checksums(sorted(teacher.glob("*.safetensors")))
     study = Study(out, "Well-read students", settings, {"accuracy": Column("SST-2 accuracy")}, CLAIMS)
     labelled, dev = (tables.read_table(tasks / file, SENTENCES).columns for file in (SST2.train, SST2.dev))
     more = (sentence.lower() for sentence in read_sentences([corpus.text / "train"]))
@@ -85,13 +90,13 @@ def main(
         return kbs.FineTuning(steps * BATCH / len(texts), BATCH, 64, rate, bias_correction=True)
 
     epoch = len(labelled["text"]) / BATCH
-    with study.alone():
+    with study.shared_work():
         if teacher is None:
             teacher, start = out / "teacher", package_folder(REAL_PACKAGE) / REAL_WEIGHTS
             kbs.finetune("classification", start, labelled, teacher, how=how(epoch, labelled["text"], 1e-4))
         study.measure("teacher", 0, lambda: {"accuracy": kbs.evaluate(teacher, dev)["accuracy"]})
     rate = 7e-4 if scale != "paper" else 5e-5
-    steps = LAPTOP_TUNING if scale != "smoke" else 2
+    steps = TUNING_STEPS if scale != "smoke" else 2
 
     def row(start: str, way: str, seed: int) -> dict[str, float]:
         own: dict[str, Any] = {}
@@ -114,7 +119,7 @@ def main(
             kbs.finetune("classification", taught, labelled, run, how=after, seed=seed)
         return {"accuracy": kbs.evaluate(run, dev)["accuracy"]}
 
-    for seed in study.seeds(seeds):
+    for seed in study.seeds(seeds, FIRST_SEED):
         for start, way in itertools.product(STARTS, WAYS):
             study.measure(f"{start}, {way}", seed, functools.partial(row, start, way, seed))
     print(f"\n{study.report()}")

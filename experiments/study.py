@@ -106,7 +106,7 @@ class Study:
         """A lock that ends with this process, however it ends."""
         return filelock.FileLock(self._file.with_name(f".{name}.lock"))
 
-    def alone(self) -> filelock.FileLock:
+    def shared_work(self) -> filelock.FileLock:
         """A context for what all seeds share: the second process waits, and finds it made."""
         return self._lock("shared")
 

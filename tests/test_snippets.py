@@ -70,7 +70,7 @@ NOT_RUN = {
     r"plot_curves": "wants runs: tests/training/test_curves.py",
     r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
     r"^make |^(python -m )?pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
-    r"^python experiments/": "takes minutes: tests/test_experiments.py",
+    r"^python experiments/": "takes minutes: tests/experiments",
     r"^(\$ )?python recipes/scale": "tests/test_scale.py runs it",
     r"^cat ": "is the shell's",
     r"^python recipes/pretraining": "takes days: tests/test_pretraining_recipes.py",

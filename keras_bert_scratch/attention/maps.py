@@ -98,8 +98,11 @@ def attention_maps(
     if not text.strip():
         raise UserError("`text`: is empty; give a sentence")
     for argument, given in (("text", text), ("pair", pair or "")):
-        if "[SEP]" in given:
-            raise UserError(f"`{argument}`: has [SEP], which is put between `text` and `pair`; give the two apart")
+        for token in ("[CLS]", "[SEP]", "[PAD]"):
+            if token in given:
+                raise UserError(
+                    f"`{argument}`: has {token}, which is put around `text` and `pair`; give these without it"
+                )
     check_is_no_export(model)
     tokenizer = BertTokenizer.load(model)
     backbone = BertBackbone.from_pretrained(model, dtype="float32")

@@ -43,11 +43,15 @@ def test_rollout_multiplies_layer_by_layer():
     np.testing.assert_allclose(maps.rollout.sum(-1), 1, atol=1e-6)
 
 
-def test_a_mask_is_the_token_and_a_separator_is_refused(model):
+def test_a_mask_is_the_token_and_others_are_refused(model):
     tokens = attention_maps(model, "The [MASK] sleeps.", "An [MASK].").tokens
     assert tokens.count("[MASK]") == 2
-    for texts, argument in ((("A heron. [SEP] An otter.",), "text"), (("A heron.", "a [SEP]"), "pair")):
-        with pytest.raises(kbs.UserError, match=f"`{argument}`: has \\[SEP\\], which is put between `text` and `pair`"):
+    for texts, said in (
+        (("A heron. [SEP] An otter.",), r"`text`: has \[SEP\], which is put around `text` and `pair`"),
+        (("A heron.", "[CLS] a"), r"`pair`: has \[CLS\]"),
+        (("A heron [PAD]",), r"`text`: has \[PAD\]"),
+    ):
+        with pytest.raises(kbs.UserError, match=said):
             attention_maps(model, *texts)
 
 

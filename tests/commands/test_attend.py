@@ -87,7 +87,12 @@ def test_refused(model, written):
     refused("attend", model, "a", "--out", written, saying="attention.html: exists already")
     refused("attend", model, " ", "--out", "page.html", saying="TEXT: is empty; give a sentence")
     refused(
-        "attend", model, "a [SEP] b", "--out", "page.html", saying="has .SEP., which is put between TEXT and --pair"
+        "attend",
+        model,
+        "a [SEP] b",
+        "--out",
+        "page.html",
+        saying="TEXT: has .SEP., which is put around TEXT and --pair",
     )
     refused(
         "attend", model, "a", "--out", "page.html", "--length", "65", saying="65 tokens are more than the 64 positions"

@@ -23,7 +23,7 @@ def named(rules: WordRules) -> str:
     return ", ".join(name for name in ("lowercase", "strip_accents", "tokenize_chinese_chars") if getattr(rules, name))
 
 
-@pytest.mark.parametrize("rules", slow_but(OTHERS[:2], OTHERS), ids=named)
+@pytest.mark.parametrize("rules", slow_but([OTHERS[0], OTHERS[-1]], OTHERS), ids=named)
 def test_words_are_those_of_googles_parts(rules):
     texts = [f"a{c}B {c}" for c in ASSIGNED[::3]] + random_texts(random.Random(3), 3000)
     words = split_words(tf.constant(texts), rules)
@@ -36,7 +36,7 @@ def test_words_are_those_of_googles_parts(rules):
 LETTERS = "aeouAEOUéÉèüÜñçÇ̈́北京ß–—'.,"
 
 
-@pytest.mark.parametrize("rules", slow_but(EVERY[:3], EVERY), ids=named)
+@pytest.mark.parametrize("rules", slow_but([EVERY[0], EVERY[3], EVERY[-1]], EVERY), ids=named)
 def test_the_quick_way_gives_the_same_tokens(rules):
     vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, *LETTERS, *(f"##{letter}" for letter in LETTERS)))
     settings = {"strip_accents": rules.strip_accents, "tokenize_chinese_chars": rules.tokenize_chinese_chars}
