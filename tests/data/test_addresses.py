@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.google.reader import GoogleRecords
@@ -57,7 +58,7 @@ def test_records_built_there_have_the_bytes_of_those_built_here(build, corpus, t
         build([corpus], tokenizer, there, num_shards=3)
 
 
-@pytest.mark.parametrize("step", [0, 1000])
+@pytest.mark.parametrize("step", slow_but([1000], [0, 1000]))
 @pytest.mark.parametrize("as_given", [str, Path, Address], ids=["str", "Path", "Address"])
 def test_records_there_give_the_batches_of_those_here(records, there, step, as_given):
     upload(records, there)

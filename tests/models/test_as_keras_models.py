@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from fast_and_slow import slow_but
-from models.every_model import CONFIG, IDS, INPUTS, LABELS, MASK, MODELS, every_model, make, same_outputs
+from models.every_model import CONFIG, IDS, INPUTS, LABELS, MASK, MODELS, make, same_outputs
 
 import keras_bert_scratch as kbs
 
@@ -65,7 +65,7 @@ def test_the_loss_scale_of_float16_is_part_of_the_file():
     assert {"loss_scale", "good_steps"} <= names
 
 
-@every_model
+@pytest.mark.parametrize("name", slow_but(["pretrainer", "one label", "tag sequences", "translation"], MODELS))
 def test_a_clone_and_its_layers(name):
     """A clone has the same layers, tied as in the original; every layer can be described and made again."""
     inputs, model = MODELS[name][2], make(name)

@@ -224,7 +224,11 @@ def test_the_answers_head_drops_nothing(config):
 
 
 @pytest.mark.parametrize(
-    ("name", "pooler"), [*((name, True) for name in HEADS), *((name, False) for name in ON_SEQUENCE)]
+    ("name", "pooler"),
+    [
+        *((name, True) for name in HEADS),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in ON_SEQUENCE),
+    ],
 )
 def test_keras_can_save_it(config, name, pooler):
     model, batch = read_only(name, config, pooler), batch_for(name)

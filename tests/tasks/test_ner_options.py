@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from tasks.test_ner import LABELS, TASK, read, spec_of
 
 import keras_bert_scratch as kbs
@@ -18,7 +19,7 @@ from keras_bert_scratch.tasks.data.document_context import surroundings
 @pytest.mark.parametrize(
     "words", [["a"] * 5, ["a"] * 16, ["abc", "\u200b", "a", "", "b", "a", "abcdefghij"], ["\u200b"]]
 )
-@pytest.mark.parametrize("overlap", [0, 64])
+@pytest.mark.parametrize("overlap", slow_but([64], [0, 64]))
 def test_a_crf_tags_a_sentence_as_one_chain(letters, words, overlap):
     """Whatever the windows that its words are read in; words without pieces are no part of it."""
     spec = spec_of(overlap=overlap, crf=True)
