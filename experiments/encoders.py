@@ -47,13 +47,7 @@ def pretrained(
         corpus.records,
         config or config_of(scale, corpus),
         folder,
-        kbs.TrainingOptions(
-            steps=None if seconds else scale.steps,
-            seconds=seconds,
-            learning_rate=scale.learning_rate,
-            warmup=scale.warmup,
-            bias_correction=scale.bias_correction,
-        ),
+        _options(scale, steps=None if seconds else scale.steps, seconds=seconds),
         scale.batch,
         scale.length,
         seed,
@@ -89,15 +83,17 @@ def pretrained_in_two_runs(
     )
     start: Path | kbs.BertConfig = config_of(scale, corpus)
     for folder, rules, part, batch, length in parts:
-        how = kbs.TrainingOptions(
-            steps=round(part * scale.steps),
-            learning_rate=scale.learning_rate,
-            warmup=scale.warmup,
-            bias_correction=scale.bias_correction,
-        )
+        how = _options(scale, steps=round(part * scale.steps))
         run = kbs.pretrain(corpus.records, start, out / folder, how, batch, length, seed, corpus.held_out, rules)
         start = run.path
     return start
+
+
+def _options(scale: Scale, **until: Any) -> kbs.TrainingOptions:
+    """The scale's rates, for so many steps or seconds."""
+    return kbs.TrainingOptions(
+        learning_rate=scale.learning_rate, warmup=scale.warmup, bias_correction=scale.bias_correction, **until
+    )
 
 
 def backbone_of(run: Path, dropout: float) -> kbs.BertBackbone:

@@ -79,7 +79,8 @@ def main(
     settings = settings_of(scale, sizes, corpus, there, tasks)
     settings |= {"sentences": sentences, "tuning_steps": TUNING_STEPS, "teacher": REAL_WEIGHTS.name}
     if teacher:
-        settings["teacher"] = checksums(sorted(teacher.glob("*.safetensors")))
+        weights = [file for file in sorted(teacher.iterdir()) if file.suffix in (".h5", ".safetensors", ".bin")]
+        settings["teacher"] = checksums(weights)
     study = Study(out, "Well-read students", settings, {"accuracy": Column("SST-2 accuracy")}, CLAIMS)
     labelled, dev = (tables.read_table(tasks / file, SENTENCES).columns for file in (SST2.train, SST2.dev))
     more = (sentence.lower() for sentence in read_sentences([corpus.text / "train"]))

@@ -115,7 +115,7 @@ class Study:
 
         Args:
             number: int.
-            first: int, default 0. 1 where what came of seed 0 chose a setting: it must not judge the claims, too.
+            first: int, default 0. More where what came of lower seeds chose a setting: they must not judge it, too.
         """
         for seed in range(first, first + number):
             lock = self._lock(f"seed-{seed}")

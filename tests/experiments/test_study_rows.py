@@ -89,7 +89,12 @@ def test_students_learn_for_equal_steps_with_equal_dropout(task_files, text, rec
         lambda task, init, rows, out, how, **_: None if "taught" in str(init) else learn(rows, init, out, how),
     )
     monkeypatch.setattr(kbs, "distill", lambda teacher, init, rows, out, how, **_: learn(rows, init, out, how))
+    Path("teacher").mkdir()
+    Path("teacher/model.weights.h5").write_bytes(b"one")
     study.main(Path("out"), task_files, teacher=Path("teacher"), sentences=30, seeds=1)
     rows = {f"{start}-{way}" for start in ("random-weights", "pretrained") for way in ("alone", "taught")}
     assert steps == dict.fromkeys(rows, study.TUNING_STEPS)
     assert dropout == dict.fromkeys(rows, (0.1, 0.1))
+    Path("teacher/model.weights.h5").write_bytes(b"another")
+    with pytest.raises(kbs.UserError, match="out: holds a study with"):
+        study.main(Path("out"), task_files, teacher=Path("teacher"), sentences=30, seeds=1)
