@@ -1,0 +1,99 @@
+"""What goes wrong between a hub and this machine: one line that names the mend, and nothing broken is read."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hub_server import folder_content
+from huggingface_hub import constants
+
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.hub import snapshot
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CLASSIFIER = GOLDEN / "huggingface/BertForSequenceClassification"
+TINY = "hf://google/tiny"
+
+
+@pytest.mark.parametrize(
+    ("fault", "saying"),
+    [
+        ({"cut_bodies": 99}, r"model\.safetensors: the download broke off; run again"),
+        ({"short": True}, r"model\.safetensors: the download broke off; run again"),
+        ({"damaged": True}, r"model\.safetensors came damaged, its SHA-256 is not the hub's; run again"),
+    ],
+)
+def test_a_broken_download_leaves_nothing_that_is_read(hub, folders, monkeypatch, fault, saying):
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    hub.put("google/tiny", folders / "huggingface")
+    vars(hub).update(fault)
+    with pytest.raises(UserError, match=rf"^{TINY}: {saying}"):
+        read_checkpoint(TINY)
+    vars(hub).update(cut_bodies=0, damaged=False, short=False)
+    assert read_checkpoint(TINY).architecture == "BertTextClassifier"
+
+
+@pytest.mark.parametrize(
+    ("address", "saying"),
+    [
+        ("hf://google/none", "the hub shows no such repository; check the name, or if it is private set HF_TOKEN"),
+        ("hf://none", "the hub shows no such repository"),
+        ("hf://google/private", "the hub shows no such repository"),
+        ("hf://google/gated", "is gated; accept its terms on its page of the hub, then set HF_TOKEN"),
+        ("hf://google/tiny@v9", "the repository has no such revision; name a branch, a tag or a commit"),
+        ("hf://google/tiny/v9", "no such folder"),
+        ("hf://google/a--b..c", "is no name of a repository"),
+        ("hf://google/other", "holds no model: .* but model_index.json, unet; give the folder that does"),
+        (
+            "hf://google/flax",
+            r"holds no model\.safetensors, .* but config\.json, flax_model\.msgpack; copy",
+        ),
+        ("hf://google/roberta", r"/config\.json: model_type .*roberta"),
+        ("hf://google/shards", r"/model-00002-of-00002\.safetensors: is missing, damaged or cut short"),
+        ("hf://google/busy", r"the hub was asked too often \(429\); wait some minutes, or set HF_TOKEN"),
+        ("hf://google/forbidden", r"the hub forbids it \(403\)"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_with_the_mend(hub, folders, address, saying):
+    config = (CLASSIFIER / "config.json").read_bytes()
+    hub.put("google/tiny", folders / "huggingface")
+    hub.put("google/gated", folders / "huggingface")
+    hub.put("google/private", folders / "huggingface")
+    hub.put("google/other", {"model_index.json": b"{}", "unet/config.json": b"{}"})
+    hub.put("google/flax", {"config.json": config, "flax_model.msgpack": b"flax"})
+    hub.put("google/roberta", {**folder_content(CLASSIFIER), "config.json": b'{"model_type": "roberta"}'})
+    shards = folder_content(folders / "sharded")
+    hub.put("google/shards", {name: data for name, data in shards.items() if "00002-of" not in name})
+    hub.put("google/busy", {})
+    hub.put("google/forbidden", {})
+    hub.tokens = {"google/private": "hf_other", "google/gated": "hf_other"}
+    hub.gated = {"google/gated"}
+    hub.status = {"google/busy": 429, "google/forbidden": 403}
+    with pytest.raises(UserError, match=saying) as refusal:
+        read_checkpoint(address)
+    assert str(refusal.value).startswith("hf://")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_hub_that_is_not_there(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"hf://google/tiny: http://127.0.0.1:9 cannot be reached .*check the network"):
+        read_checkpoint(TINY)
+
+
+def test_a_full_disk(hub, folders, monkeypatch):
+    hub.put("google/tiny", folders / "huggingface")
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=20_000))
+    with pytest.raises(UserError, match=r"needs 0.03 MB, and the disk of .*/hub has 0.02 MB left; .*HF_HUB_CACHE"):
+        read_checkpoint(TINY)
+    assert "model.safetensors" not in hub.bodies
+
+
+def test_a_disk_that_fills_while_it_is_written(hub, folders, small_disk, monkeypatch):
+    hub.put("google/tiny", {**folder_content(folders / "huggingface"), "model.safetensors": bytes(1 << 20)})
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small_disk / "hub"))
+    monkeypatch.setattr(snapshot.Snapshot, "_check_space", lambda self, size: None)  # it was free when it was asked
+    with pytest.raises(UserError, match="the disk is full"):
+        read_checkpoint(TINY)
