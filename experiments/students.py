@@ -29,7 +29,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import typer
 from corpus import Corpus, prepare
-from downstream import DROPOUT, RANDOM_RANGE, SENTENCES, SST2, at_hand, checksums, settings_of, texts_of_dev
+from downstream import DROPOUT, RANDOM_RANGE, SENTENCES, SST2, check_has, checksums, settings_of, texts_of_dev
 from encoders import config_of, pretrained
 from scales import Scale, scale_of
 from study import Claim, Column, Study
@@ -72,11 +72,9 @@ def main(
         sizes = dataclasses.replace(sizes, steps=LAPTOP_STEPS)
     if scale == "smoke":
         sentences = 64
-    there = at_hand((SST2,), tasks)
-    if not there:
-        raise kbs.UserError(f"{tasks}: lacks {SST2.train} or {SST2.dev}, which this study is about")
-    corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
-    settings = settings_of(scale, sizes, corpus, there, tasks)
+    check_has(SST2, tasks)
+    corpus = prepare(out, sizes, text, texts_of_dev([SST2], tasks))
+    settings = settings_of(scale, sizes, corpus, [SST2], tasks)
     settings |= {"sentences": sentences, "tuning_steps": TUNING_STEPS, "teacher": REAL_WEIGHTS.name}
     if teacher:
         weights = [file for file in sorted(teacher.iterdir()) if file.suffix in (".h5", ".safetensors", ".bin")]

@@ -150,7 +150,7 @@ def test_commands_parse(document):
 # Flags in the documents that are none of `keras-bert`, by whose they are.
 OTHERS_FLAGS = {
     "Typer": "--help",
-    "scripts here": "--conll --corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
+    "scripts here": "--corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
     "hf, tensorboard": "--local-dir --logdir",
     "Slurm": "--ntasks --signal --kill-on-bad-exit",
     "Beam": "--runner --service_port --job_endpoint --environment_type --environment_config",

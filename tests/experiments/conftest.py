@@ -38,7 +38,7 @@ def text(documents):
 @pytest.fixture
 def task_files():
     """Files as the publishers' are, of a few rows that we wrote."""
-    for folder in ("SST-2", "wnut17", "squad"):
+    for folder in ("SST-2", "wnut17", "squad", "conll2003"):
         Path("tasks", folder).mkdir(parents=True)
     for part in ("train", "dev"):
         rows = "".join(f"the {kind} film number {number}\t{number % 2}\n" for number in range(20) for kind in ("good",))
@@ -52,5 +52,5 @@ def task_files():
         page = {"title": "Anna", "paragraphs": [{"context": context, "qas": questions}]}
         Path("tasks/squad", f"{part}.json").write_text(json.dumps({"version": "1.1", "data": [page]}))
     for part in ("train", "valid"):
-        Path("tasks", f"{part}.txt").write_text("Anna NNP I-NP B-PER\nlives VBZ I-VP O\n\n" * 20)
+        Path("tasks/conll2003", f"{part}.txt").write_text("Anna NNP I-NP B-PER\nlives VBZ I-VP O\n\n" * 20)
     return Path("tasks")
