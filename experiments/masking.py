@@ -14,7 +14,9 @@ rows, a `[MASK]` in the place of each (a network that never saw `[MASK]` is not 
 fine-tuning; CoNLL-2003 by a new BiLSTM on the last four blocks of the encoder as it is, side by side (the paper's
 feature-based column; where it has two, on both).
 
-Cost at scale laptop: not measured yet. `--scale paper` has the paper's sizes, and wants its text.
+Cost at scale laptop: not measured yet. The rate was chosen by seed 0: at a peak of 2e-3, which suits the paper's rule,
+a network that never meets a chosen token as it is still knew frequencies alone after 6,000 steps; at 1e-3 it learned
+more. So all rows have 1e-3, and the seeds begin at 1. `--scale paper` has the paper's sizes, and wants its text.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ RULES = {  # as the library has them: a mask, a random token, the same
     SMALL: {},
     SMALL_STATIC: {},
 }
+LAPTOP_STEPS, LAPTOP_RATE, FIRST_SEED = 4000, 1e-3, 1
 PART = 100  # documents, of which the small text has one
 FEATURES = "CoNLL-2003 features"
 CLAIMS = [
@@ -90,6 +93,8 @@ def main(
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand((SST2, CONLL), tasks)
+    if scale == "laptop":
+        sizes = dataclasses.replace(sizes, steps=LAPTOP_STEPS, learning_rate=LAPTOP_RATE)
     columns = {"hidden": Column("hidden words found")} | columns_of(there)
     if CONLL in there:
         columns[FEATURES] = Column("CoNLL-2003 F1, features")
@@ -97,7 +102,7 @@ def main(
     corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
     small = small_part(corpus, out, PART)
     study = Study(out, "Which masking?", settings_of(scale, sizes, corpus, there, tasks), columns, claims)
-    for seed in study.seeds(seeds):
+    for seed in study.seeds(seeds, FIRST_SEED):
         for row in RULES:
             learned = small if row in (SMALL, SMALL_STATIC) else corpus
             study.measure(row, seed, functools.partial(_row, row, seed, out, learned, sizes, there, tasks))
