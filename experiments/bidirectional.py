@@ -73,7 +73,7 @@ def claims(tasks: list[Downstream]) -> list[Claim]:
         Claim(NO_NSP, JOINED, "hidden", "hidden words: both sides at once are better than apart, joined"),
     ]
     of_tasks = [
-        (BERT, NO_NSP, "NSP helps"),
+        (BERT, NO_NSP, "NSP helps, in the second part of pretraining"),
         (NO_NSP, LEFT, "both sides are better than the left one"),
         (NO_NSP, LSTM, "a BiLSTM does not make up for it"),
         (LSTM, LEFT, "a BiLSTM helps (in the paper on SQuAD alone)"),

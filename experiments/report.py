@@ -2,8 +2,8 @@
 
     python experiments/report.py [OUT...]
 
-Each OUT is the folder of a study: what it measured is copied to `results/`, by the name of its script. Then every
-table of RESULTS.md is written again from there; the text around the tables stays.
+Each OUT is the folder of a study: what it measured, and its pictures, are copied to `results/`, by the name of its
+script. Then every table of RESULTS.md is written again from there; the text around the tables stays.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def main(
         if not (HERE / f"{folder.name}.py").exists():
             raise UserError(f"{folder}: should have the name of the study's script, such as bidirectional")
         shutil.copy(folder / FILE, RESULTS / f"{folder.name}.json")
+        for picture in folder.glob("*.png"):
+            shutil.copy(picture, RESULTS / f"{folder.name}_{picture.name}")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{PAGE}: written")
 

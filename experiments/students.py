@@ -53,7 +53,12 @@ CLAIMS = [
     Claim("pretrained, taught", "random weights, taught", "accuracy", "pretraining helps with a teacher"),
     Claim("random weights, taught", "random weights, alone", "accuracy", "a teacher helps random weights"),
     Claim("pretrained, taught", "pretrained, alone", "accuracy", "a teacher helps the pretrained"),
-    Claim("pretrained, taught, then fine-tuned", "pretrained, taught", "accuracy", "labels help after the teacher"),
+    Claim(
+        "pretrained, taught, then fine-tuned",
+        "pretrained, taught",
+        "accuracy",
+        "labels help after the teacher (an epoch more)",
+    ),
 ]
 
 

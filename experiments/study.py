@@ -80,16 +80,19 @@ class Study:
         claims: list[Claim],
     ) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self._file = out / FILE
+        self._file, self._here = out / FILE, machine()
         self.content: dict[str, Any] = {
             "title": title,
-            "machine": machine(),
+            "machine": self._here,
             "settings": dict(settings),
             "columns": {name: dataclasses.asdict(column) for name, column in columns.items()},
             "claims": [dataclasses.asdict(claim) for claim in claims],
             "rows": {},
         }
-        self._read()
+        with self._lock("writing"):
+            self._read()
+            if self.content["rows"]:  # with the title, headings and claims of now
+                atomic.write_json(self._file, self.content)
 
     def _read(self) -> None:
         """Takes what is measured so far, by other processes too."""
@@ -100,7 +103,7 @@ class Study:
                     f"{self._file.parent}: holds a study with {stored['settings']}; ask for the same to continue it, "
                     "or choose another folder"
                 )
-            self.content["rows"] = stored["rows"]
+            self.content |= {"rows": stored["rows"], "machine": stored["machine"]}
 
     def _lock(self, name: str) -> filelock.FileLock:
         """A lock that ends with this process, however it ends."""
@@ -142,6 +145,8 @@ class Study:
         metrics = {name: value if value is None else round(float(value), 5) for name, value in run().items()}
         with self._lock("writing"):
             self._read()
+            if self._here not in self.content["machine"]:
+                self.content["machine"] += f"; {self._here}"
             self.content["rows"].setdefault(row, {})[str(seed)] = metrics
             atomic.write_json(self._file, self.content)
         shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
@@ -159,19 +164,22 @@ def report(content: Mapping[str, Any]) -> str:
         content: what `measured.json` holds.
     """
     columns, rows = content["columns"], content["rows"]
-    seeds = sorted({seed for measured in rows.values() for seed in measured}, key=int)
+    seeds = max(map(len, rows.values()), default=0)
     lines = [
-        f"| {len(seeds)} seed{'s' * (len(seeds) != 1)} | "
-        + " | ".join(one["heading"] for one in columns.values())
-        + " |",
+        f"| {_number_of_seeds(seeds)} | " + " | ".join(one["heading"] for one in columns.values()) + " |",
         "|---|" + "---:|" * len(columns),
     ]
     for name, measured in rows.items():
+        fewer = f" ({_number_of_seeds(len(measured))})" if len(measured) < seeds else ""
         cells = (_cell(_values(measured, metric).values(), column["form"]) for metric, column in columns.items())
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name}{fewer} | " + " | ".join(cells) + " |")
     if claims := [_outcome(claim, content) for claim in content["claims"]]:
         lines += ["", "| claim | difference | |", "|---|---:|---|", *claims]
     return "\n".join(lines)
+
+
+def _number_of_seeds(number: int) -> str:
+    return f"{number} seed{'s' * (number != 1)}"
 
 
 def _values(measured: Mapping[str, Mapping[str, float | None]], metric: str) -> dict[str, float]:

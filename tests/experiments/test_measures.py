@@ -124,3 +124,12 @@ def test_features_leave_the_encoder_as_it_is(small, eagerly):
     with_lstm = lstm.WithBiLSTM(backbone)
     assert tuple(kbs.BertTextClassifier(with_lstm, num_classes=3)(inputs).shape) == (2, 3)
     assert with_lstm(inputs)["sequence_output"].shape == (2, 6, small.hidden_size)
+
+
+def test_the_drop_is_where_three_readings_are_below_what_counting_reaches(tmp_path):
+    losses = [7.0, 4.0, 7.0, 5.0, 5.0, 4.9, 4.0, 6.0]  # one low reading is chance
+    rows = [f"{number},{60 * number},{loss}" for number, loss in enumerate(losses)]
+    (tmp_path / "metrics.csv").write_text("\n".join(["step,seconds,loss", *rows]))
+    drop = importlib.import_module("when_it_pays")._drop
+    assert drop(tmp_path, 5.0) == 5.0
+    assert drop(tmp_path, 4.5) is None

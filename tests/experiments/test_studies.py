@@ -1,5 +1,6 @@
 """Each study at a smoke size, what its docstring says, and the page of results."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -66,3 +67,11 @@ def test_the_tables_of_results_are_what_was_measured():
     assert {name for _, name, _ in report.TABLE.findall(page)} == set(STUDIES)
     assert {file.stem for file in report.RESULTS.glob("*.json")} <= set(STUDIES)
     assert report.with_tables(page) == page
+
+
+@pytest.mark.parametrize("file", sorted((EXPERIMENTS / "results").glob("*.json")), ids=lambda file: file.stem)
+def test_what_was_measured_can_be_continued(file):
+    """It has the sizes that a scale has now."""
+    scale = importlib.import_module("scales").Scale
+    sizes = json.loads(file.read_text())["settings"]["sizes"]
+    assert sizes.keys() == {field.name for field in dataclasses.fields(scale)}

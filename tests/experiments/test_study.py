@@ -1,5 +1,6 @@
 """The table of a study: means, deviations, claims by a paired test, and what is kept of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_a_table_has_means_and_deviations(study):
     asked.measure("once", 0, lambda: {"right": 0.25, "loss": None})
     lines = asked.report().split("\n")
     assert lines[0] == "| 3 seeds | right | loss |"
-    assert lines[2:] == ["| one | 60.0% ± 10.0 | 2.50 ± 0.50 |", "| once | 25.0% |  |"]
+    assert lines[2:] == ["| one | 60.0% ± 10.0 | 2.50 ± 0.50 |", "| once (1 seed) | 25.0% |  |"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,17 @@ def test_what_is_measured_is_kept(study):
     assert "| one | 50.0% | 1.00 |" in again.report()
     with pytest.raises(kbs.UserError, match=r"out: holds a study with \{'size': 1\}; ask for the same"):
         made(study, size=2)
+
+
+def test_a_study_goes_on_elsewhere_and_says_so(study, monkeypatch):
+    for seed, place in enumerate(("here", "here", "there")):
+        monkeypatch.setattr(study, "machine", lambda place=place: place)
+        made(study).measure("one", seed, lambda: {"right": 0.5, "loss": 1.0})
+    claim = study.Claim("one", "two", "right", "one is better")
+    made(study, [claim])  # nothing is measured, but more is claimed
+    kept = json.loads(Path("out", study.FILE).read_text())
+    assert (kept["machine"], len(kept["rows"]["one"])) == ("here; there", 3)
+    assert [one["text"] for one in kept["claims"]] == ["one is better"]
 
 
 def test_processes_share_a_study_by_its_seeds(study, capsys):
