@@ -47,13 +47,13 @@ from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
 
 RULES = kbs.ExampleRules("none", packing=True)
 RANDOM = "random weights"
 COUNTED = ("frequency", "left neighbour", "both neighbours")
 DROP = "left neighbour"  # a loss below what counting it reaches is the drop
 COUNTED_ROWS = 150_000  # of 64 tokens
-LOG = "metrics.csv"
 FEW = 1000
 RATES = (0.3, 1.0)  # times the scale's rate of fine-tuning
 
@@ -100,7 +100,7 @@ def main(
     print(f"\n{study.report()}")
     runs = {name: out / "runs" / f"{seconds:.0f}s-0" for name, seconds in budgets.items()}
     lines = {name: study.content["rows"][f"counted: {name}"]["0"]["loss"] for name in COUNTED}
-    _draw({name: run for name, run in runs.items() if (run / LOG).exists()}, lines, out / "curves.png")
+    _draw(runs, lines, out / "curves.png")
 
 
 def _counted(corpus: Corpus, number: int) -> dict[str, tuple[float, float]]:
@@ -145,14 +145,11 @@ def _row(
 
 def _drop(run: Path, bound: float) -> float | None:
     """The minute at which three readings of the training loss have a mean below `bound`; `None` if they never have."""
-    log = _log(run)
-    means = np.convolve(log["loss"], np.ones(3) / 3, "valid")
-    below = np.flatnonzero(means < bound)
-    return float(log["seconds"][below[0] + 2] / 60) if len(below) else None
-
-
-def _log(run: Path) -> Any:
-    return np.genfromtxt(run / LOG, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    log = read_metrics(run / METRICS_FILE)
+    readings = zip(log, log[1:], log[2:], strict=False)
+    return next(
+        (last["seconds"] / 60 for a, b, last in readings if a["loss"] + b["loss"] + last["loss"] < 3 * bound), None
+    )
 
 
 def _tuned(
@@ -177,8 +174,8 @@ def _draw(runs: Mapping[str, Path], counted: Mapping[str, float], picture: Path)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes: Any = figure.subplots()
     for row, run in runs.items():
-        log = _log(run)
-        axes.plot(log["seconds"] / 60, log["loss"], linewidth=1, label=row)
+        log = read_metrics(run / METRICS_FILE)
+        axes.plot([one["seconds"] / 60 for one in log], [one["loss"] for one in log], linewidth=1, label=row)
     for name, loss in counted.items():
         axes.axhline(loss, color="grey", linestyle="--", linewidth=1)
         axes.annotate(

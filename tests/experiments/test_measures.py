@@ -133,3 +133,5 @@ def test_the_drop_is_where_three_readings_are_below_what_counting_reaches(tmp_pa
     drop = importlib.import_module("when_it_pays")._drop
     assert drop(tmp_path, 5.0) == 5.0
     assert drop(tmp_path, 4.5) is None
+    (tmp_path / "metrics.csv").write_text("step,seconds,loss\n20,1.0,4.0\n")
+    assert drop(tmp_path, 5.0) is None
