@@ -174,7 +174,7 @@ def losses() -> str:
         yield from (f"`{name}`", f"{hosts:,}", f"{between / 3600:,.1f}")
         yield from (f"{young(saving, between):,.0f}", f"{best:,.0f}")
         for interval in (best, SAVE_SECONDS, 3600.0):
-            yield f"{24 * lost_fraction(interval, saving, RESTART.value, between):.2f}"
+            yield f"{24 * lost_fraction(interval, saving, RESTART.value + hosts * saving, between):.2f}"
 
     return markdown(
         (*headings, *names), (row(name, hosts) for name in ("bert-base", "bert-large") for hosts in WORKERS)
@@ -186,7 +186,7 @@ def limits() -> str:
     base, large = (BertConfig.preset(name) for name in ("bert-base", "bert-large"))
     huge = shards_of(CORPORA["10 TB"])
     tokens = CORPUS.value / TEXT_BYTES.value
-    read = BATCH * STEPS * ((1 - SECOND_FRACTION) * LENGTH + SECOND_FRACTION * SECOND_LENGTH)
+    read = BATCH * STEPS * ((1 - SECOND_FRACTION) * (LENGTH - 3) + SECOND_FRACTION * (SECOND_LENGTH - 3))
     ratio = COPIES.value * GOOGLE_BYTES.value / RECORD_BYTES.value
     slowest = min(NETWORKS.values())
     efficient = all_reduce_seconds(4 * num_weights(base), 100, slowest, LATENCY.value)
@@ -204,8 +204,8 @@ def limits() -> str:
         ),
         (
             "a worker takes a slice of every batch, so all plan every shard",
-            f"{planned_rows():,.0f} rows/s of all workers: {planned_rows() / rows_per_second(base):,.0f} GPUs of "
-            f"bert-base, {planned_rows() / rows_per_second(large):,.0f} of bert-large",
+            f"{planned_rows():,.0f} rows/s of all workers: {math.ceil(planned_rows() / rows_per_second(base)):,} GPUs "
+            f"of bert-base outrun it, {math.ceil(planned_rows() / rows_per_second(large)):,} of bert-large",
             "batches of rows from many shards, each worker with shards of its own",
         ),
         (

@@ -102,7 +102,7 @@ NVLINK = Fact(450e9, "450 GB/s each way between GPUs of a host", "published", "t
 TPU_HOST = Fact(4 * 275e12, "4 x 275 TFLOP/s of a TPU v4 host", "published", "Jouppi et al. 2023 (TPU v4)")
 INTERRUPTED = Fact(
     16_384 * 54 * 24 / 419,
-    "419 unexpected interruptions of 16,384 H100 in 54 days: one in 50,676 hours of a GPU",
+    "419 unexpected interruptions of 16,384 H100 in 54 days: one in 50,677 hours of a GPU",
     "published",
     "Grattafiori et al. 2024 (Llama 3), 3.3.4",
 )
@@ -110,6 +110,6 @@ INTERRUPTED = Fact(
 LATENCY = Fact(10e-6, "10 us for a message between hosts", "assumed", "")
 DISK = Fact(1e9, "1 GB/s to the disk or store of the states", "assumed", "")
 REQUEST = Fact(20e-3, "20 ms to ask an object store about a file", "assumed", "")
-RESTART = Fact(120, "120 s until all workers step again after a loss", "assumed", "")
+RESTART = Fact(120, "120 s until all workers run again after a loss; then every host reads the state", "assumed", "")
 
 FACTS = [fact for fact in list(globals().values()) if isinstance(fact, Fact)]

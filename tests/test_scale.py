@@ -50,13 +50,31 @@ def test_the_page_has_the_tables_that_are_computed(recipes_folder, capsys):
     assert len(re.findall(r"^\| ?---", PAGE, re.MULTILINE)) == len(tables)
 
 
+def numbers(text: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\.?\d*", text)]
+
+
 def test_what_is_said_to_be_measured_stands_in_the_results(recipes_folder):
-    facts = importlib.import_module("scale_facts").FACTS
+    """The words of RESULTS have the number that is told, and it is the one that is computed with."""
+    scale_facts = importlib.import_module("scale_facts")
+    facts = scale_facts.FACTS
     results = " ".join((ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").split())
     measured = [fact for fact in facts if fact.kind == "measured"]
     assert len(measured) > 8
+    derived = {
+        scale_facts.TEXT_BYTES: 22 * 45.0e6 / numbers(scale_facts.TEXT_BYTES.quoted)[1],
+        scale_facts.ROW_TOKENS: numbers(scale_facts.ROW_TOKENS.quoted)[0] / 100 * 128 - 3,
+        scale_facts.PLAN: (numbers(scale_facts.PLAN.quoted)[1] - numbers(scale_facts.PLAN.quoted)[0]) / (16 * 10),
+    }
     for fact in measured:
         assert fact.quoted in results
+        if fact in derived:
+            assert fact.value == pytest.approx(derived[fact])
+        else:
+            assert numbers(fact.text)[0] in numbers(fact.quoted), fact
+            assert fact.value in [pytest.approx(numbers(fact.text)[0] * unit) for unit in (1e-3, 1, 1e6)], fact
+    losses, gpus, _, days, hours = numbers(scale_facts.INTERRUPTED.text)
+    assert round(scale_facts.INTERRUPTED.value) == hours == round(gpus * days * 24 / losses)
     assert {fact.kind for fact in facts} == {"measured", "published", "assumed"}
     assert all(fact.where for fact in facts if fact.kind != "assumed")
 
