@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.checkpoints.checkpoint import check_is_no_export
+from keras_bert_scratch.config import JOINED
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.backbone import BertBackbone
@@ -70,7 +71,7 @@ class AttentionMaps:
 
 
 def attention_maps(
-    model: AnyPath | str, text: str, pair: str | None = None, max_length: int = MOST_TOKENS
+    model: AnyPath | str, text: str, pair: str | None = None, max_length: int | None = None
 ) -> AttentionMaps:
     """The attention of any model's encoder to a text.
 
@@ -78,10 +79,11 @@ def attention_maps(
         model: path. Of a run or a model in any known format, with its vocabulary.
         text: str. UTF-8; `[MASK]` in it is the token.
         pair: str or None, default None. The second text, of a question the passage.
-        max_length: int, default 64. Tokens at most; what is longer is cut, and logged.
+        max_length: int or None, default None. Tokens at most; what is longer is cut, and logged. `None` for 64, or as
+            many as the model has positions for.
 
     Raises:
-        UserError: there is no model, or it does not take such texts.
+        UserError: there is no model, it does not take such texts, or it is two one-way encoders, joined.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -93,10 +95,8 @@ def attention_maps(
 
     Source: Vaswani et al. 2017, section 3.2.1: softmax(Q K^T / sqrt(d)).
     """
-    if max_length < FEWEST_TOKENS:
+    if max_length is not None and max_length < FEWEST_TOKENS:
         raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
-    if not text.strip():
-        raise UserError("`text`: is empty; give a sentence")
     for argument, given in (("text", text), ("pair", pair or "")):
         for token in ("[CLS]", "[SEP]", "[PAD]"):
             if token in given:
@@ -106,12 +106,20 @@ def attention_maps(
     check_is_no_export(model)
     tokenizer = BertTokenizer.load(model)
     backbone = BertBackbone.from_pretrained(model, dtype="float32")
+    if backbone.config.direction == JOINED:
+        raise UserError(
+            f"{model}: is two one-way models, joined, whose heads never look at one text; show each by itself"
+        )
+    max_length = max_length or min(MOST_TOKENS, backbone.config.max_position_embeddings)
     backbone.config.check_length(max_length)
     backbone.config.check_vocabulary(len(tokenizer.vocabulary), tokenizer.vocabulary.origin)
     if pair is not None:
         backbone.config.check_pairs()
     first = tokenizer.tokenize([text], special_tokens=True)
     second = None if pair is None else tokenizer.tokenize([pair], special_tokens=True)
+    for argument, pieces in (("text", first), ("pair", second)):
+        if pieces is not None and not pieces.row_lengths()[0]:
+            raise UserError(f"`{argument}`: is empty; give a sentence")
     count = int(packed_lengths(first, second)[0])
     if count > max_length:
         log.warning("the text has %d tokens; the first %d are shown", count, max_length)

@@ -11,7 +11,6 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
 EXAMPLE = 'keras-bert attend demo/pretrained "The film is a joy from start to end." --out attention.html'
-TITLE_LENGTH = 60  # characters of the text
 
 
 def attend(
@@ -19,7 +18,7 @@ def attend(
     text: Annotated[str, typer.Argument(help="The text.")],
     out: Annotated[Path, typer.Option(help="The .html to write; a .png of the same name comes beside it.")],
     pair: Annotated[str | None, typer.Option(help="A second text that is read with it.")] = None,
-    length: Annotated[int, typer.Option(help="Tokens to show at most.")] = 64,
+    length: Annotated[int | None, typer.Option(help="Tokens to show at most; else 64.")] = None,
 ) -> None:
     """Write a page and a picture of the attention to a text, in all layers and heads."""
     from keras_bert_scratch import atomic, figures
@@ -35,6 +34,5 @@ def attend(
         atomic.check_is_free(file)
     maps = attention_maps(model, text, pair, length)
     write_page(maps, str(path_of(model)), page)
-    shown = text if len(text) <= TITLE_LENGTH else f"{text[:TITLE_LENGTH].rstrip()}…"
-    figures.write(figure_of(maps, f"{path_of(model)}: {shown}"), picture)
+    figures.write(figure_of(maps, str(path_of(model))), picture)
     print(f"{page}: written, and {picture.name}")

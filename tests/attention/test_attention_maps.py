@@ -1,5 +1,6 @@
 """What attention maps say, by the formulas of the papers."""
 
+import dataclasses
 import json
 import math
 import re
@@ -79,9 +80,11 @@ def test_a_pair_is_one_sequence(model):
 
 def test_the_picture_has_a_matrix_for_each_head():
     weights = np.random.default_rng(0).dirichlet(np.ones(5), (3, 2, 5))
-    figure = figure_of(maps_of(*weights), "a text with $ and $")
-    drawn = [axes.images[0].get_array() for axes in figure.axes]
-    np.testing.assert_allclose(np.square(drawn), weights.reshape(6, 5, 5), atol=1e-6)
+    maps = maps_of(*weights)
+    figure = figure_of(dataclasses.replace(maps, tokens=("[CLS]", "$", "a", "$", "[SEP]")), "a/model")
+    drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    np.testing.assert_allclose(drawn, weights.reshape(6, 5, 5), atol=1e-6)
+    assert figure.get_suptitle() == "a/model\n[CLS] $ a $ [SEP]"
 
 
 def test_what_a_page_shows_cannot_end_its_data():
@@ -105,6 +108,16 @@ def test_what_cannot_be_is_said(model, tmp_path):
         attention_maps(model, "a", max_length=65)
     with pytest.raises(kbs.UserError, match="`max_length`: must be at least 5, not 0"):
         attention_maps(model, "a", max_length=0)
+    few = kbs.BertConfig(
+        vocab_size=len(kbs.BertTokenizer.load(model).vocabulary), num_layers=1, hidden_size=16, num_heads=2
+    )
+    few = few.replace(max_position_embeddings=12)
+    kbs.BertMaskedLM(kbs.BertBackbone(few)).save_pretrained("few", kbs.BertTokenizer.load(model))
+    assert len(attention_maps("few", "a heron " * 9).tokens) == 12
+    kbs.BertMaskedLM(kbs.BertBackbone(few.replace(direction="joined"))).save_pretrained("joined")
+    kbs.BertTokenizer.load(model).save("joined")
+    with pytest.raises(kbs.UserError, match="joined: is two one-way models, joined"):
+        attention_maps("joined", "a heron")
     with pytest.raises(kbs.UserError, match="none"):
         attention_maps(tmp_path / "none", "a")
     (tmp_path / "saved_model.pb").touch()

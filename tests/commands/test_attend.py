@@ -1,12 +1,16 @@
 """`keras-bert attend`: the page in a real browser without its window, and the picture."""
 
+import itertools
+import math
 import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands.calls import keras_bert, refused
 from fast_and_slow import slow_but
-from headless_browser import chromium, watched_page
+from headless_browser import WIDTHS, chromium, watched_page
 from matplotlib.image import imread
 
 import keras_bert_scratch as kbs
@@ -18,7 +22,7 @@ TEXT = "The heron sleeps </script><b>$x$ 北京"
 
 @pytest.fixture(scope="module")
 def model(config, tokenizer, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "model"
+    folder = tmp_path_factory.mktemp("model") / "_".join(["a_name_without_a_blank_that_a_phone_has_no_room_for"] * 3)
     backbone = kbs.BertBackbone(config.replace(initializer_range=1.0))
     kbs.BertTextClassifier(backbone, num_classes=2).save_pretrained(folder, tokenizer)
     return folder
@@ -46,36 +50,94 @@ def page(request, written):
     assert all(url.startswith(("file:", "data:")) for url in seen.asked)
 
 
-def test_the_page_can_be_walked_through_by_keyboard(page, model):
-    from keras_bert_scratch.attention.maps import attention_maps
+@pytest.fixture(scope="module")
+def maps(model):
+    return kbs.attention_maps(model, TEXT, "An otter wakes.")
 
-    maps = attention_maps(model, TEXT, "An otter wakes.")
+
+def strengths(canvas) -> np.ndarray:
+    """What a canvas shows, as weights: colours are as strong as their square roots."""
+    pixels = "one.getContext('2d').getImageData(0, 0, one.width, one.height).data"
+    alpha = np.array(canvas.evaluate(f"one => Array.from({pixels})"))[3::4]
+    return (alpha.reshape(math.isqrt(len(alpha)), -1) / 255) ** 2
+
+
+def contrast(element) -> float:
+    """Of its text with the page's background, as WCAG 2.1 has it."""
+    colours = element.evaluate(
+        "one => [one, document.body].map((of, i) => getComputedStyle(of)[['color', 'backgroundColor'][i]])"
+    )
+    channels = np.array([re.findall(r"\d+", colour)[:3] for colour in colours], float) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_page_can_be_walked_through_by_keyboard(page, maps):
     assert page.locator("#looks button").all_text_contents() == list(maps.tokens)
-    assert page.locator("#model button").count() == maps.weights.shape[0] * maps.weights.shape[1]
     for layer, name, of_head in (
-        ("layer 1", "head 2", maps.weights[0, 1]),
-        ("layer 2", "head 1", maps.weights[1, 0]),
-        ("layer 1", "average of the heads", maps.averages[0]),
-        ("layer 2", "rollout up to it", maps.rollout[1]),
+        ("Layer 1", "head 2", maps.weights[0, 1]),
+        ("Layer 2", "head 1", maps.weights[1, 0]),
+        ("Layer 1", "average of the heads", maps.averages[0]),
+        ("Layer 2", "rollout up to it", maps.rollout[1]),
     ):
-        page.get_by_role("combobox", name="Layer").select_option(layer)
-        page.get_by_role("combobox", name="Of it").select_option(name)
+        page.get_by_role("combobox", name="Layer").select_option(layer.lower())
+        page.get_by_role("combobox", name="Head").select_option(name)
+        says = page.locator("#says")
+        assert says.inner_text() == f"{layer}, {name}."
+        shown(page, of_head, slice(None))
         page.locator("#looks button").nth(1).focus()
         page.keyboard.press("Enter")
         best = of_head[1].argmax()
-        assert (
-            f"looks most at “{maps.tokens[best]}” {100 * of_head[1].max():.1f}%" in page.locator("#says").inner_text()
-        )
+        sentence = f"looks most at “{maps.tokens[best]}” {100 * of_head[1].max():.1f}%"
+        assert sentence in says.inner_text()
+        shown(page, of_head, slice(1, 2))
         page.keyboard.press("Enter")
-        assert page.locator("#says").inner_text() == ""
+        assert says.inner_text() == f"{layer}, {name}."
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.get_by_role("button", name="layer 2, head 1").focus()
     page.keyboard.press("Space")
-    assert page.get_by_role("combobox", name="Of it").input_value() == "0"
+    assert page.get_by_role("combobox", name="Head").input_value() == "0"
     assert page.get_by_role("combobox", name="Layer").input_value() == "layer 2"
-    assert f"{maps.entropy[1, 1]:.2f}" in page.locator("#widths tr").nth(2).inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    lines, last = (page.locator(part).last.bounding_box() for part in ("#lines", "#looks li"))
-    assert lines["y"] + lines["height"] == pytest.approx(last["y"] + last["height"], abs=1)  # lines end at their tokens
+    assert says.inner_text() == "Layer 2, head 1."
+    box = says.bounding_box()
+    assert 0 <= box["y"] <= 800 - box["height"]  # the heads come into sight
+
+
+def shown(page, weights, looking: slice) -> None:
+    """Lines, colours and numbers are those of the tokens that look."""
+    chosen = np.round(weights[looking].astype("float64") * 65535) / 65535  # as the page has them
+    opacities = [float(line.get_attribute("stroke-opacity")) for line in page.locator("#lines line").all()]
+    np.testing.assert_allclose(sorted(opacities), np.sort(chosen[chosen >= 0.01]), atol=1e-3)
+    seen = page.locator("#seen li")
+    strength = [float(at) for at in seen.evaluate_all("all => all.map(one => one.style.getPropertyValue('--weight'))")]
+    np.testing.assert_allclose(strength, 0.75 * chosen.mean(axis=0), atol=2e-3)
+    numbers = [f"{100 * weight:.1f}%" for weight in chosen[0]] if len(chosen) == 1 else [""] * len(strength)
+    assert seen.locator("span").all_text_contents() == numbers
+    np.testing.assert_allclose(strengths(page.locator("#matrix")), weights, atol=0.01)
+
+
+def test_each_small_matrix_is_that_of_its_head(page, maps):
+    layers, heads = maps.weights.shape[:2]
+    assert page.locator("#model button").count() == layers * heads
+    for layer, head in np.ndindex(layers, heads):
+        button = page.get_by_role("button", name=f"layer {layer + 1}, head {head + 1}")
+        np.testing.assert_allclose(strengths(button.locator("canvas")), maps.weights[layer, head], atol=0.01)
+        cell = page.locator("#widths tr").nth(1 + layer).locator("td").nth(head)
+        assert cell.inner_text() == f"{maps.entropy[layer, head]:.2f}"
+
+
+def test_the_page_can_be_read_on_a_phone_and_a_wide_screen_in_dark_and_light(page):
+    assert "width=device-width" in page.locator("meta[name=viewport]").get_attribute("content")
+    for width, scheme in itertools.product(WIDTHS.values(), WIDTHS):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        for part in ("#about", "#says", "#looks button >> nth=0", "#looks button.second >> nth=0", "#seen li >> nth=0"):
+            assert contrast(page.locator(part)) >= 4.5, (part, scheme)
+        lines, last = (page.locator(part).last.bounding_box() for part in ("#lines", "#looks li"))
+        assert lines["y"] + lines["height"] == pytest.approx(last["y"] + last["height"], abs=1)  # lines end at tokens
 
 
 def test_the_picture_is_there(written):
@@ -86,6 +148,7 @@ def test_refused(model, written):
     refused("attend", model, "a", "--out", "page.png", saying="--out: is a page, so give it a name that ends in .html")
     refused("attend", model, "a", "--out", written, saying="attention.html: exists already")
     refused("attend", model, " ", "--out", "page.html", saying="TEXT: is empty; give a sentence")
+    refused("attend", model, "a", "--pair", "\u200b", "--out", "page.html", saying="--pair: is empty; give a sentence")
     refused(
         "attend",
         model,
