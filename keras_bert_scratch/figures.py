@@ -32,6 +32,7 @@ SHADES = ("#9ecae1", "#4292c6", "#08306b")  # of one thing in three measures, li
 PREFERRED = ("noto sans", "source han sans", "wenquanyi", "pingfang", "hiragino", "microsoft yahei", "simhei", "arial")
 PLACEHOLDERS = "last resort"  # a font of matplotlib's with a box for each script
 SHOWN_CHARACTERS = 8
+SEEN_BESIDE_1 = 0.1  # a bar of so much is seen where a full one is 1
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def whole_bar(most: float) -> float:
+    """The probability that a bar of full length stands for: 1, or the greatest of all, `most`, where all are small."""
+    return 1.0 if most >= SEEN_BESIDE_1 else most
 
 
 def finished(figure: Figure, title: str) -> Figure:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keras_bert_scratch.figures import whole_bar
+
 MOST_BARS = 10
 WIDTH = 40
 INDENT = "  "
@@ -26,10 +28,12 @@ def print_bars(texts: Sequence[str], candidates: Mapping[str, Mapping[str, float
     for group, probabilities in candidates.items():
         if group:
             console.print(Text(f"{INDENT}{group}"))
-        table = Table.grid(padding=(0, 1))
+        table, whole = Table.grid(padding=(0, 1)), whole_bar(max(probabilities.values(), default=1.0))
         for name, probability in most_probable(probabilities).items():
-            table.add_row(INDENT, Text(name), Bar(1.0, 0.0, probability, width=WIDTH), f"{probability:.3g}")
+            table.add_row(INDENT, Text(name), Bar(whole, 0.0, probability, width=WIDTH), f"{probability:.3g}")
         console.print(table)
+        if whole < 1.0:
+            console.print(f"{INDENT} a bar of full length is {whole:.3g}", highlight=False)
         if (left := len(probabilities) - MOST_BARS) > 0:
             console.print(f"{INDENT} and {left:,} less probable ones", highlight=False)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure
+from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure, whole_bar
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, ByLabel, Confusion, Scatter
+from keras_bert_scratch.text.vocabulary import MASK
 
 NAME_LENGTH = 28  # characters of a label
 MOST_OF_A_TEXT = 90  # characters
@@ -132,6 +133,7 @@ def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], titl
         title: str.
     """
     heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
+    whole = whole_bar(max((value for _, some in panels for value in some.values()), default=1.0))
     figure = new_figure(7.0, sum(heights) + 0.7)
     grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
     for [axes], (text, probabilities) in zip(grid, panels, strict=True):
@@ -140,12 +142,21 @@ def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], titl
         axes.set_yticks(at, map(_short, probabilities), fontsize=9, **PLAIN)
         axes.set_ylim(len(probabilities) - 0.5, -0.5)  # the first on top
         for row, probability in enumerate(probabilities.values()):
-            axes.text(1.01, row, f"{probability:.3g}", va="center", fontsize=9)
-        axes.set_xlim(0.0, 1.0)
-        axes.set_title(textwrap.shorten(text, MOST_OF_A_TEXT, placeholder=" …"), fontsize=9, loc="left", **PLAIN)
+            told = f"{probability:.3g}"
+            axes.text(1.01, row, told, va="center", fontsize=9, transform=axes.get_yaxis_transform())
+        axes.set_xlim(0.0, whole)
+        axes.set_title(_excerpt(text), fontsize=9, loc="left", **PLAIN)
         axes.grid(axis="x", alpha=0.3)
     grid[-1][0].set_xlabel("probability")
     return finished(figure, title)
+
+
+def _excerpt(text: str) -> str:
+    """So much of a text as there is room for: its beginning, or what is around its first `[MASK]`."""
+    at = text.find(MASK)
+    start = max(0, at - MOST_OF_A_TEXT // 2) if at > MOST_OF_A_TEXT - len(MASK) else 0
+    shown = textwrap.shorten(text[start:], MOST_OF_A_TEXT, placeholder=" …")
+    return f"… {shown}" if start else shown
 
 
 def _short(label: str) -> str:

@@ -84,6 +84,19 @@ def test_a_picture_has_a_panel_of_bars_for_each_text():
     assert first.get_title(loc="left") == "An $otter$."
     assert to_hex(second.patches[0].get_facecolor()) == SHADES[1]
     assert first.get_ylim() == (1.5, -0.5)  # the first on top
+    assert first.get_xlim() == (0.0, 1.0)
+
+
+def test_small_probabilities_have_bars_too(capsys):
+    fillings = {"an otter": 0.004, "a heron": 0.001}
+    text = f"{'It sleeps in the reeds, as ever. ' * 5}It is [MASK] [MASK]. {'It sleeps in the reeds, as ever. ' * 5}"
+    (axes,) = figure_of_candidates([(text, fillings)], "").axes
+    assert axes.get_xlim() == (0.0, 0.004)
+    assert "It is [MASK] [MASK]." in axes.get_title(loc="left")
+    print_bars([text], {"": fillings}, Console())
+    full, quarter, said = (line for line in capsys.readouterr().out.splitlines()[-3:])
+    assert (full.count("█"), quarter.count("█")) == (40, 10)
+    assert said.strip() == "a bar of full length is 0.004"
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -62,6 +62,14 @@ def test_long_names_differ_where_they_are_cut():
     assert max(len(pictures._short(label)) for label in LONG) < 30
 
 
+def test_a_row_of_a_confusion_is_what_is_right_and_a_column_what_was_answered():
+    axes = pictures.figure_of(Confusion(("no", "yes"), np.array([[6, 2], [0, 3]])), "").axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0.0, 1.0]])
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "6", (1, 0): "2", (1, 1): "3"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["no (8)", "yes (3)"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "gold (rows)")
+
+
 @pytest.mark.parametrize(("number", "shown"), [(2, 4), (30, 900), (31, 0)])
 def test_cells_have_numbers_unless_there_are_too_many(number, shown):
     counts = np.full((number, number), 7)
