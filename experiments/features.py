@@ -10,8 +10,8 @@ embeddings; the second-to-last layer; the last; a weighted sum of the last four,
 side by side; a weighted sum of all layers. MODEL is any encoder that `from_pretrained` reads; by default
 all-MiniLM-L6-v2 of the extra `demo`: 6 layers of 384, uncased, where the paper's is cased.
 
-Cost at scale laptop: about 45 minutes for each seed, on one core. `--init bert-base-cased --scale paper` has the
-paper's sizes.
+Cost at scale laptop: about 45 minutes for each seed, on one core. `--init hf://google-bert/bert-base-cased
+--scale paper` has the paper's sizes.
 """
 
 from __future__ import annotations

@@ -61,3 +61,28 @@ def test_the_reading_is_as_long_as_it_says():
     for claim in claims:
         assert int(lines.replace(",", "")) == pytest.approx(int(claim.replace(",", "")), rel=0.05)
     assert f"lines in {stops} stops" in README
+
+
+NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)( million)?")
+
+
+def numbers(text: str) -> list[tuple[float, float]]:
+    """Each number, and half of its last digit."""
+    found = ((match[1].replace(",", ""), 1e6 if match[2] else 1.0) for match in NUMBER.finditer(text))
+    return [(float(digits) * unit, 0.5 * unit * 10.0 ** -len(digits.partition(".")[2])) for digits, unit in found]
+
+
+def test_the_table_of_numbers_is_of_the_results():
+    """Each number stands, perhaps with more digits or in thousands, in a section that names its script."""
+    sections = re.split(r"^(?=## )", (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = re.findall(r"^\|(.+)\| `(\w+\.py)` \|$", README, re.MULTILINE)
+    rows = [([cell.strip() for cell in cells.split("|")], script) for cells, script in lines]
+    assert len(rows) > 20
+    for (what, ours, peer, ratio, _), script in rows:
+        measured = [value for section in sections if script in section for value, _ in numbers(section)]
+        for value, half in numbers(f"{ours}; {peer}"):
+            near = (abs(one / unit - value) <= 1.001 * half for one in measured for unit in (1.0, 1e3))
+            assert any(near), (what, value)
+        if ratio:
+            (one, _), (other, _) = numbers(ours)[0], numbers(peer)[0]
+            assert float(ratio) in (pytest.approx(one / other, rel=0.05), pytest.approx(other / one, rel=0.05)), what
