@@ -1,5 +1,6 @@
 """Executes notebooks and writes them back with what they show: `python notebooks/execute.py notebooks/*.ipynb`."""
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -7,6 +8,12 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+
+def digest_of(notebook: nbformat.NotebookNode) -> str:
+    """Of the code behind the cell that installs: it tells whether the outputs are of another one."""
+    _, *code = (cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def execute(file: Path) -> None:
@@ -19,7 +26,7 @@ def execute(file: Path) -> None:
     for cell in notebook.cells:
         if "outputs" in cell:  # without warnings and logs, which are of this machine
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata |= {"language_info": {"name": "python"}, "executed": digest_of(notebook)}
     nbformat.write(notebook, file)
 
 

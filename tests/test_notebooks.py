@@ -6,6 +6,7 @@ import linecache
 import logging
 import os
 import re
+import runpy
 import subprocess
 import warnings
 from pathlib import Path
@@ -107,6 +108,11 @@ batch_size = 20
 """,
 }
 LONG = {"01_pretrain_finetune_serve.ipynb", "04_fine_tuning.ipynb", "06_serving.ipynb"}  # many models, or a server
+# Printed differences between two ways to the same numbers, which are those of rounding.
+NEAR = {
+    "02_from_embeddings_to_logits.ipynb": r"largest difference (\d.*)",
+    "05_several_devices.ipynb": r"dropout 0.0: largest difference of a weight (.+), of a loss",
+}
 LARGEST_BYTES = 400_000
 WORDS_IN_A_ROW = 8  # of a review that an output may not have
 
@@ -193,7 +199,7 @@ def test_the_small_parameters_are_those_of_the_notebook(name):
 
 @pytest.mark.usefixtures("our_reviews", "nothing_left_behind", "eagerly")
 @pytest.mark.parametrize("name", slow_but(SMALL.keys() - LONG, SMALL))
-def test_notebook_runs_in_small(name, stand_in, monkeypatch):
+def test_notebook_runs_in_small(name, stand_in, monkeypatch, capsys):
     """In this process: a kernel would import TensorFlow once more."""
     monkeypatch.setattr(subprocess, "run", run_here)
     variables = {"__name__": "__main__"}
@@ -202,6 +208,8 @@ def test_notebook_runs_in_small(name, stand_in, monkeypatch):
         linecache.cache[file] = len(cell.source), None, cell.source.splitlines(keepends=True), file  # for tracebacks
         exec(compile(cell.source, file, "exec"), variables)
     assert len(plt.get_fignums()) == len(pictures(read(name)))
+    if "subprocesses = False" not in SMALL[name]:
+        check_differences(name, capsys.readouterr().out)
 
 
 @pytest.mark.slow
@@ -212,6 +220,15 @@ def test_notebook_runs_in_jupyter(name, tmp_path):
         cell.source = cell.source.replace("subprocesses = False", "subprocesses = True")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert len(pictures(notebook)) == len(pictures(read(name)))
+    check_differences(name, text_of(notebook))
+
+
+def check_differences(name, text):
+    """Those that are printed are of rounding, and as many as in the committed notebook."""
+    if name in NEAR:
+        found = re.findall(NEAR[name], text)
+        assert len(found) == len(re.findall(NEAR[name], text_of(read(name)))) > 0
+        assert max(map(float, found)) < 1e-5
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -224,7 +241,11 @@ def test_notebook_is_committed_as_it_ran(name):
     assert {output.name for output in outputs(notebook) if output.output_type == "stream"} == {"stdout"}
     assert not re.search(r"site-packages|/home/|/root/|/tmp/", text_of(notebook))
     assert pictures(notebook)
+    execute = runpy.run_path(str(NOTEBOOKS / "execute.py"))
+    assert notebook.metadata["executed"] == execute["digest_of"](notebook), "execute it again: its code has changed"
+    assert re.search(r"(?i)you will see\b.*minutes? on two cores", notebook.cells[0].source.replace("\n", " ")), name
     assert (NOTEBOOKS / name).stat().st_size < LARGEST_BYTES
+    check_differences(name, text_of(notebook))
 
 
 def text_of(notebook):

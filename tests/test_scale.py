@@ -2,10 +2,13 @@
 
 import importlib
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fast_and_slow import slow_but
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -182,6 +185,14 @@ def test_a_wrong_order_would_be_found(simulation, clock, monkeypatch, wrong):
         assert_each_once(outcome_of(simulation, clock, [4, 2], 12, 12, 2.2, 0, 10.0, 0), 12)
 
 
-def test_the_page_has_what_the_small_simulation_prints(simulation, capsys):
-    simulation.main()
-    assert capsys.readouterr().out.strip() in PAGE.replace("\n    ", "\n")
+OUTPUTS = dict(re.findall(r"^    \$ python recipes/scale_simulation.py ?(.*)\n((?:    .+\n)+)", PAGE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("arguments", slow_but([""], OUTPUTS))
+def test_the_page_has_what_the_simulation_prints(recipes_folder, arguments, monkeypatch, capsys):
+    """Thousands of workers take minutes."""
+    monkeypatch.setattr(sys, "argv", ["scale_simulation.py", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "recipes/scale_simulation.py"), run_name="__main__")
+    assert not ended.value.code
+    assert capsys.readouterr().out.split() == OUTPUTS[arguments].split()

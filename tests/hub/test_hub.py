@@ -16,6 +16,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.hub import snapshot
 from keras_bert_scratch.hub.address import HubAddress
+from keras_bert_scratch.progress import ProgressBar
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSIFIER = GOLDEN / "huggingface/BertForSequenceClassification"
@@ -171,6 +172,21 @@ def test_a_cached_file_that_is_too_short_is_downloaded_again(hub, folders):
     assert (folder / "model.safetensors").read_bytes() == content
 
 
+def test_bytes_are_shown_as_they_come(hub, folders, monkeypatch):
+    shown = []
+    monkeypatch.setattr(ProgressBar, "update", lambda bar, done, total, text="": shown.append((done, total)))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
+    hub.put("google/tiny", folders / "huggingface")
+    read_checkpoint(TINY)
+    sizes = {name: (folders / "huggingface" / name).stat().st_size for name in set(hub.bodies)}
+    done, (total, *others) = [at for at, _ in shown], {of for _, of in shown}
+    assert not others
+    assert sizes["model.safetensors"] <= total <= sum(sizes.values())  # small files may have been read before
+    assert done == sorted(done)
+    assert done[-1] == total
+    assert len(shown) > 10  # the weights come in parts
+
+
 @pytest.mark.parametrize("token", [None, "hf_secret"])
 def test_a_token_is_sent_only_if_there_is_one_and_never_to_the_other_host(hub, folders, monkeypatch, token):
     hub.put("google/tiny", folders / "huggingface")
@@ -235,6 +251,32 @@ def test_commands_take_addresses(hub, folders):
     refused("predict", "hf://", "text", saying="hf://: is no address of a model")
     Path("new.csv").write_text("text,label\na cat,yes\na dog,no\n")
     refused("finetune", "--init", TINY, "--train", "new.csv", "--out", "hf://me/new", saying="a hub is only read here")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", TINY, "A heron sleeps."),
+        ("evaluate", TINY, "--data", "new.csv"),
+        ("attend", TINY, "A heron sleeps.", "--out", "made.html"),
+        ("finetune", "--init", TINY, "--train", "new.csv", "--out", "made", "--length", "16", "--epochs", "1"),
+        ("distill", "--teacher", TINY, "--student", TINY, "--text", "new.csv", "--out", "made", "--length", "16"),
+        ("search", TINY, "a heron", "--data", "new.csv"),
+        ("export", TINY, "--out", "made", "--row-lengths", "16"),
+        ("tfrecords", "new.txt", "--vocab", f"{TINY}/vocab.txt", "--out", "made"),
+        ("pretrain", "records", "--init", TINY, "--steps", "1", "--batch", "8", "--length", "16", "--out", "made"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_each_command_takes_an_address(hub, folders, tokenizer, documents, arguments):
+    hub.put("google/tiny", folders / "huggingface")
+    Path("new.csv").write_text("text,label\n" + "a cat,yes\na dog,no\n" * 4)
+    Path("new.txt").write_text("\n\n".join("\n".join(document) for document in documents))
+    kbs.build_records(["new.txt"], tokenizer, "records")
+    result = keras_bert(*arguments)
+    assert result.exit_code == 0, result.output
+    assert hub.bodies
 
 
 @pytest.mark.slow
