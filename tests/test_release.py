@@ -30,7 +30,10 @@ def test_the_citation_names_this_version():
 
 
 def test_the_container_makes_what_the_makefile_has():
+    """With a Python that the package is for; the image itself is not built here."""
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    version = container["image"].partition("python:")[2]
+    assert f"Programming Language :: Python :: {version}" in (ROOT / "pyproject.toml").read_text()
     target = container["postCreateCommand"].removeprefix("make ")
     assert re.search(
         rf"^test: .*{re.escape(target.replace('.venv', '$(VENV)'))}", (ROOT / "Makefile").read_text(), re.M
