@@ -37,15 +37,21 @@ def written(model, tmp_path_factory) -> Path:
     return out
 
 
-@pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
-def page(request, written):
-    """What goes wrong in the page, and what it asks of any host, fails the test."""
+@pytest.fixture(scope="module")
+def browser():
     with chromium() as browser:
-        page, seen = watched_page(browser, request.param)
-        page.goto(written.as_uri())
-        yield page
-        if PICTURES:
-            page.screenshot(path=str(Path(PICTURES) / f"attend-{request.param}.png"), full_page=True)
+        yield browser
+
+
+@pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
+def page(request, written, browser):
+    """What goes wrong in the page, and what it asks of any host, fails the test."""
+    page, seen = watched_page(browser, request.param)
+    page.goto(written.as_uri())
+    yield page
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"attend-{request.param}.png"), full_page=True)
+    page.close()
     assert not seen.faults
     assert all(url.startswith(("file:", "data:")) for url in seen.asked)
 
