@@ -70,7 +70,7 @@ def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstre
 def check_has(one: Downstream, folder: Path) -> None:
     """Refuses a folder without the files of the one task that a study is about."""
     if missing := [file for file in (one.train, one.dev) if not (folder / file).exists()]:
-        raise kbs.UserError(f"{folder}: lacks {' and '.join(missing)}, which this study is about; `tasks` names it")
+        raise kbs.UserError(f"`tasks`: {folder} lacks {' and '.join(missing)}, which this study is about")
 
 
 def texts_of_dev(there: list[Downstream], folder: Path | None) -> list[str]:

@@ -15,7 +15,8 @@ last step. No document of the packages' text that has a sentence of the dev set 
 Expected: each corner is ahead of those with less, by 2 to 5 points; labels after the teacher add nothing.
 
 Cost at scale laptop, on one core: about 35 minutes a seed, and once 25 for the teacher and its answers (the sum of
-the parts; the rows of RESULTS.md ran beside other work and took longer). `--scale paper` pretrains the student, bert-tiny, as published.
+the parts; the rows of RESULTS.md ran beside other work and took longer). `--scale paper` pretrains the student,
+bert-tiny, as published.
 """
 
 from __future__ import annotations

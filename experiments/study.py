@@ -145,7 +145,7 @@ class Study:
         metrics = {name: value if value is None else round(float(value), 5) for name, value in run().items()}
         with self._lock("writing"):
             self._read()
-            if self._here not in self.content["machine"]:
+            if self._here not in self.content["machine"].split("; "):
                 self.content["machine"] += f"; {self._here}"
             self.content["rows"].setdefault(row, {})[str(seed)] = metrics
             atomic.write_json(self._file, self.content)

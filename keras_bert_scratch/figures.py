@@ -10,7 +10,7 @@ import logging
 import textwrap
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ SHADES = ("#9ecae1", "#4292c6", "#08306b")  # of one thing in three measures, li
 PREFERRED = ("noto sans", "source han sans", "wenquanyi", "pingfang", "hiragino", "microsoft yahei", "simhei", "arial")
 PLACEHOLDERS = "last resort"  # a font of matplotlib's with a box for each script
 SHOWN_CHARACTERS = 8
-SEEN_BESIDE_1 = 0.1  # a bar of so much is seen where a full one is 1
+LEAST_SEEN = 0.1  # shorter bars are hardly seen where a whole one stands for 1
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,10 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def whole_bar(most: float) -> float:
-    """The probability that a bar of full length stands for: 1, or the greatest of all, `most`, where all are small."""
-    return 1.0 if most >= SEEN_BESIDE_1 else most
+def whole_bar(probabilities: Collection[float]) -> float:
+    """The probability that a bar of full length stands for: 1, or the greatest of all where all are small."""
+    most = max(probabilities, default=1.0)
+    return most if 0.0 < most < LEAST_SEEN else 1.0
 
 
 def finished(figure: Figure, title: str) -> Figure:

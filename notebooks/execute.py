@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 
 def digest_of(notebook: nbformat.NotebookNode) -> str:
-    """Of the code behind the cell that installs: it tells whether the outputs are of another one."""
+    """A hash of the code, without the first cell, which installs: outputs under another hash are of other code."""
     _, *code = (cell.source for cell in notebook.cells if cell.cell_type == "code")
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
 

@@ -8,7 +8,7 @@ from typing import Any
 from keras_bert_scratch.attention.maps import AttentionMaps
 from keras_bert_scratch.figures import finished, new_figure
 
-TITLE_LENGTH = 160  # characters of the tokens
+TITLE_LENGTH = 120  # characters of the tokens
 TICKS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -17,12 +17,12 @@ def figure_of(maps: AttentionMaps, model: str) -> Any:
 
     Args:
         maps: AttentionMaps. What is drawn; its tokens are in the title.
-        model: str. What the title says of whose attention it is.
+        model: str. Its name, for the title.
     """
     from matplotlib.colors import PowerNorm
 
     layers, heads = maps.weights.shape[:2]
-    figure = new_figure(max(5.0, 1.8 + 0.8 * heads), 1.6 + 0.8 * layers)
+    figure = new_figure(max(6.0, 1.8 + 0.8 * heads), max(3.0, 1.8 + 0.8 * layers))
     grid = figure.subplots(layers, heads, squeeze=False)
     for layer, row in enumerate(grid):
         for head, axes in enumerate(row):
@@ -33,7 +33,7 @@ def figure_of(maps: AttentionMaps, model: str) -> Any:
                 axes.set_title(f"{head + 1}", fontsize=8)
             if head == 0:
                 axes.set_ylabel(f"{layer + 1}", fontsize=8)
-    figure.colorbar(image, ax=grid, ticks=TICKS, shrink=0.8, label="attention of a row's token to a column's")
-    figure.supxlabel("head", fontsize=9)
+    figure.colorbar(image, ax=grid, ticks=TICKS, shrink=0.8, label="attention")
+    figure.supxlabel("head (rows look, columns are looked at)", fontsize=9)
     figure.supylabel("layer", fontsize=9)
     return finished(figure, f"{model}\n{textwrap.shorten(' '.join(maps.tokens), TITLE_LENGTH, placeholder=' …')}")

@@ -28,7 +28,7 @@ def print_bars(texts: Sequence[str], candidates: Mapping[str, Mapping[str, float
     for group, probabilities in candidates.items():
         if group:
             console.print(Text(f"{INDENT}{group}"))
-        table, whole = Table.grid(padding=(0, 1)), whole_bar(max(probabilities.values(), default=1.0))
+        table, whole = Table.grid(padding=(0, 1)), whole_bar(probabilities.values())
         for name, probability in most_probable(probabilities).items():
             table.add_row(INDENT, Text(name), Bar(whole, 0.0, probability, width=WIDTH), f"{probability:.3g}")
         console.print(table)

@@ -18,7 +18,9 @@ def attend(
     text: Annotated[str, typer.Argument(help="The text.")],
     out: Annotated[Path, typer.Option(help="The .html to write; a .png of the same name comes beside it.")],
     pair: Annotated[str | None, typer.Option(help="A second text that is read with it.")] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens to show at most; else 64.")] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens to show at most; else 64, or the model's positions if fewer.")
+    ] = None,
 ) -> None:
     """Write a page and a picture of the attention to a text, in all layers and heads."""
     from keras_bert_scratch import atomic, figures

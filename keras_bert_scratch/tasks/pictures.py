@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,7 +132,7 @@ def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], titl
         title: str.
     """
     heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
-    whole = whole_bar(max((value for _, some in panels for value in some.values()), default=1.0))
+    whole = whole_bar([value for _, some in panels for value in some.values()])
     figure = new_figure(7.0, sum(heights) + 0.7)
     grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
     for [axes], (text, probabilities) in zip(grid, panels, strict=True):
@@ -155,7 +154,8 @@ def _excerpt(text: str) -> str:
     """So much of a text as there is room for: its beginning, or what is around its first `[MASK]`."""
     at = text.find(MASK)
     start = max(0, at - MOST_OF_A_TEXT // 2) if at > MOST_OF_A_TEXT - len(MASK) else 0
-    shown = textwrap.shorten(text[start:], MOST_OF_A_TEXT, placeholder=" …")
+    cut = " ".join(text[start:].split())
+    shown = cut if len(cut) <= MOST_OF_A_TEXT else f"{cut[:MOST_OF_A_TEXT].rstrip()} …"
     return f"… {shown}" if start else shown
 
 

@@ -93,6 +93,9 @@ def test_small_probabilities_have_bars_too(capsys):
     (axes,) = figure_of_candidates([(text, fillings)], "").axes
     assert axes.get_xlim() == (0.0, 0.004)
     assert "It is [MASK] [MASK]." in axes.get_title(loc="left")
+    (axes,) = figure_of_candidates([("水獭睡在芦苇里。" * 20, {"no": 0.0})], "").axes
+    assert axes.get_title(loc="left").startswith("水獭睡在芦苇里。水獭")
+    assert axes.get_xlim() == (0.0, 1.0)
     print_bars([text], {"": fillings}, Console())
     full, quarter, said = (line for line in capsys.readouterr().out.splitlines()[-3:])
     assert (full.count("█"), quarter.count("█")) == (40, 10)
