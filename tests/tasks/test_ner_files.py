@@ -18,8 +18,8 @@ SPEC = kbs.Spec("ner", ("text",), 8, ("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), 
 CONLL = "-DOCSTART- -X- O\n\nPeter NNP B-PER\nin IN O\nRome NNP B-LOC\n\nParis NNP I-LOC\n"
 
 
-def read(source, spec: kbs.Spec | None = None, on_bad_row: str = "fail", **names):
-    options = {"overlap": 64, "document_context": False}
+def read(source, spec: kbs.Spec | None = None, on_bad_row: str = "fail", document_context: bool = False, **names):
+    options = {"overlap": 64, "document_context": document_context}
     spec = spec or kbs.Spec("ner", (), 8, header_names=names, options=options)
     return TASK.read(source, spec, on_bad_row)
 

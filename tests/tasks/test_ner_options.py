@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from fast_and_slow import slow_but
-from tasks.test_ner import LABELS, TASK, read, spec_of
+from tasks.test_ner import LABELS, TASK, spec_of
+from tasks.test_ner_files import read
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.layers.crf import best_tags, tag_probabilities
