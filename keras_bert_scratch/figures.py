@@ -47,10 +47,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def whole_bar(probabilities: Collection[float]) -> float:
-    """The probability that a bar of full length stands for: 1, or the greatest of all where all are small."""
+def whole_bar(probabilities: Collection[float], one_is_right: bool) -> float:
+    """The probability that a bar of full length stands for: 1, or the greatest of all where all are small.
+
+    Where none needs to be right it is 1: a long bar would say that one is likely.
+    """
     most = max(probabilities, default=1.0)
-    return most if 0.0 < most < LEAST_SEEN else 1.0
+    return most if one_is_right and 0.0 < most < LEAST_SEEN else 1.0
 
 
 def finished(figure: Figure, title: str) -> Figure:

@@ -95,17 +95,18 @@ def predict(
     candidates = [asked.task.candidates(answer) for answer in answers] if has_bars else []
     if has_bars and shows_bars():
         for row, some in zip(rows, candidates, strict=True):
-            print_bars(row, some, Console())
+            print_bars(row, some, asked.task.one_candidate_is_right, Console())
     else:
         for row, answer in zip(rows, answers, strict=True):
             print(f"{_line(answer)}\t" + "\t".join(row))
     if picture is not None:
-        _draw(rows, candidates, path_of(model), picture)
+        _draw(rows, candidates, asked.task.one_candidate_is_right, path_of(model), picture)
 
 
 def _draw(
     rows: Sequence[Sequence[str]],
     candidates: Sequence[Mapping[str, Mapping[str, float]]],
+    one_is_right: bool,
     model: AnyPath,
     picture: Path,
 ) -> None:
@@ -117,7 +118,7 @@ def _draw(
         for group, probabilities in some.items()
     ]
     title = f"Answers of {model.name} about {len(rows)} text{'s' * (len(rows) != 1)}"
-    figures.write(figure_of_candidates(panels, title), picture)
+    figures.write(figure_of_candidates(panels, title, one_is_right), picture)
     print(f"{path_of(picture)}: written", file=sys.stderr)  # what a program reads is answers alone
 
 

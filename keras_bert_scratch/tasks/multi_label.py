@@ -61,6 +61,7 @@ class MultiLabel(TextTask):
     best_by = ("f1_micro", "max")
     method = "classify"
     problem_type = MULTI_LABEL
+    one_candidate_is_right = False
     Options = MultiLabelOptions
     outputs: ClassVar = {
         "labels": "the labels that are given, the surest first, then empty strings",

@@ -48,6 +48,7 @@ class Task(abc.ABC):
     # Which method of TensorFlow Serving's API beside `predict` answers: `classify`, by labels and scores, or `regress`.
     method: ClassVar[str] = ""
     carried: ClassVar[tuple[str, ...]] = ()  # columns that only go along to the answers of `predict`
+    one_candidate_is_right: ClassVar[bool] = True  # else each of the `candidates` is given or not by itself
     # Whether the model reads what is right, too, when it learns or its loss is told, but not when it answers.
     teacher_forced: ClassVar[bool] = False
 

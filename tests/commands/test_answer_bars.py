@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands.calls import keras_bert, refused
 from matplotlib.colors import to_hex
@@ -19,9 +20,9 @@ from keras_bert_scratch.tasks.registry import get_task
 LABELS = {"no": 0.25, "yes": 0.75}
 
 
-def printed(texts, candidates) -> list[str]:
+def printed(texts, candidates, one_is_right=True) -> list[str]:
     screen = io.StringIO()
-    print_bars(texts, candidates, Console(file=screen, width=80, color_system=None))
+    print_bars(texts, candidates, one_is_right, Console(file=screen, width=80, color_system=None))
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
@@ -96,10 +97,39 @@ def test_small_probabilities_have_bars_too(capsys):
     (axes,) = figure_of_candidates([("水獭睡在芦苇里。" * 20, {"no": 0.0})], "").axes
     assert axes.get_title(loc="left").startswith("水獭睡在芦苇里。水獭")
     assert axes.get_xlim() == (0.0, 1.0)
-    print_bars([text], {"": fillings}, Console())
+    print_bars([text], {"": fillings}, True, Console())
     full, quarter, said = (line for line in capsys.readouterr().out.splitlines()[-3:])
     assert (full.count("█"), quarter.count("█")) == (40, 10)
     assert said.strip() == "a bar of full length is 0.004"
+
+
+def test_bars_of_labels_that_are_all_unlikely_stay_short():
+    unlikely = {"yes": 0.05, "no": 0.025}
+    assert printed(["a"], {"": unlikely}, one_is_right=False) == [
+        "a",
+        f"   yes {'██':<40} 0.05",
+        f"   no  {'█':<40} 0.025",
+    ]
+    (axes,) = figure_of_candidates([("a", unlikely)], "", one_is_right=False).axes
+    assert axes.get_xlim() == (0.0, 1.0)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize(
+    ("task", "options", "longest"), [("multi-label", {"threshold": 0.5}, 1), ("classification", {}, 40)]
+)
+def test_the_task_says_whether_one_label_must_be_right(task, options, longest, small, tokenizer, monkeypatch):
+    labels = tuple(f"label {number}" for number in range(30))
+    problem = {"problem_type": "multi_label_classification"} if task == "multi-label" else {}
+    model = kbs.BertTextClassifier(kbs.BertBackbone(small), len(labels), label_names=labels, **problem)
+    kernel, bias = model.trainable_variables[-2:]
+    kernel.assign(0.0 * kernel)
+    bias.assign(np.full(len(labels), -3.0))  # 0.047 by itself, 1/30 among 30
+    kbs.FineTuned(model, tokenizer, kbs.Spec(task, ("text",), 32, labels, options=options)).save("unsure")
+    monkeypatch.setattr(predict, "shows_bars", lambda: True)
+    shown = keras_bert("predict", "unsure", "a heron")
+    assert shown.exit_code == 0, shown.output
+    assert max(line.count("█") for line in shown.stdout.splitlines()) == longest
 
 
 @pytest.mark.usefixtures("eagerly")
