@@ -1,4 +1,4 @@
-"""A file of Google's records in windows: the examples that are in memory, and permuted, together."""
+"""A file of Google's records in windows: the examples that are in memory and permuted together."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from keras_bert_scratch.data.google.schema import (
     size_of,
 )
 from keras_bert_scratch.data.records.schema import token_dtype
-from keras_bert_scratch.data.records.tfrecord import read_records, refuse_damage
+from keras_bert_scratch.data.records.tfrecord import numbered_records, refuse_damage
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.text.vocabulary import Vocabulary
 
 PARSED_AT_ONCE = 1024
-PARTS = 64  # of a window
+PARTS = 64  # of each window
 WINDOW = PARTS * PARSED_AT_ONCE
 
 # Called with a file and its records that were left out, each with the reason.
@@ -36,11 +36,11 @@ def read_windows(
 
     Args:
         path: path. The file, plain or gzip.
-        size: `ExampleSize`. Of every example.
-        vocabulary: `Vocabulary`. That made the ids.
-        on_left_out: function, default None. Called at the end of the file with the records that were damaged or no such
-            examples; a window holds that many fewer. Without it they are an error.
-        first: int, default 0. The first window to give; those before it are not parsed.
+        size: `ExampleSize`. The size of every example.
+        vocabulary: `Vocabulary`. The one that made the ids.
+        on_left_out: function, default None. Called at the end of the file with the records that were damaged or not
+            examples; the windows hold that many fewer. Without it, such a record is an error.
+        first: int, default 0. The first window to yield; those before it are not parsed.
 
     Raises:
         UserError: a record is damaged, of another schema or size, or made with another vocabulary; names it.
@@ -65,17 +65,17 @@ def find_size(paths: Sequence[AnyPath], skip_damage: bool) -> ExampleSize:
     """The size of the first example in the files.
 
     Raises:
-        UserError: the first record is none, or with `skip_damage` no record.
+        UserError: the first record is not an example, or with `skip_damage` no record is one.
     """
     on_damage, on_fault = (_ignore, _ignore) if skip_damage else (refuse_damage, _refuse_fault)
     for path in paths:
-        for number, record in enumerate(read_records(path, on_damage)):
+        for number, record in numbered_records(path, on_damage):
             try:
                 return size_of(record)
             except ValueError as error:
                 on_fault(path, number, str(error))
     names = ", ".join(map(str, paths[:3])) + ", ..." * (len(paths) > 3)
-    raise UserError(f"{names}: no example is in these files; name whole files of Google's records")
+    raise UserError(f"{names}: these files contain no examples; give complete files in Google's format")
 
 
 def _ignore(path: AnyPath, record: int, how: str) -> None:
@@ -84,25 +84,26 @@ def _ignore(path: AnyPath, record: int, how: str) -> None:
 
 def _refuse_fault(path: AnyPath, record: int, how: str) -> None:
     raise UserError(
-        f"{path}: record {record} {how}; name only files of Google's records of one size, or give `on_corrupt='skip'`"
+        f"{path}: record {record} {how}; give only files in Google's format with examples of one size, or give "
+        f"`on_corrupt='skip'`"
     )
 
 
 def _parts(
     path: AnyPath, size: ExampleSize, vocabulary: Vocabulary, on_left_out: OnLeftOut | None, first_record: int
 ) -> Iterator[Examples]:
-    """The examples from a record on, `PARSED_AT_ONCE` at a time."""
+    """The examples from `first_record` on, `PARSED_AT_ONCE` at a time."""
     left_out: list[str] = []
 
     def leave_out(path: AnyPath, record: int, how: str) -> None:
         left_out.append(f"record {record} ({how})")
 
     on_damage, on_fault = (leave_out, leave_out) if on_left_out else (refuse_damage, _refuse_fault)
-    records = itertools.islice(enumerate(read_records(path, on_damage)), first_record, None)
+    records = itertools.islice(numbered_records(path, on_damage), first_record, None)
     while part := dict(itertools.islice(records, PARSED_AT_ONCE)):
         try:
             examples = decode_examples(list(part.values()), size)
-        except ValueError:  # some are not such examples: find out which
+        except ValueError:  # some records are not such examples: find out which
             faults = {number: fault for number, record in part.items() if (fault := fault_of(record, size))}
             for number, fault in faults.items():
                 on_fault(path, number, fault)
@@ -120,9 +121,9 @@ def _check_vocabulary(path: AnyPath, numbers: Sequence[int], examples: Examples,
     if other.any():
         row = int(other.argmax())
         raise UserError(
-            f"{path}: record {numbers[row]} was made with another vocabulary than {vocabulary.origin}, whose "
-            f"{len(vocabulary)} tokens have [CLS] at {vocabulary.cls_id}: it begins with {ids[row, 0]} and holds ids "
-            f"up to {ids[row].max()}; give `vocab`, the one that made it"
+            f"{path}: record {numbers[row]} was made with another vocabulary than {vocabulary.origin} "
+            f"({len(vocabulary)} tokens, [CLS] is {vocabulary.cls_id}): it begins with {ids[row, 0]} and has ids up to "
+            f"{ids[row].max()}; set `vocab` to the one that it was made with"
         )
 
 

@@ -11,7 +11,7 @@ from keras_bert_scratch.data.pretraining.packing import pack_rows
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.sentence_pairs import Examples, plan_examples
 from keras_bert_scratch.data.records.schema import COUNTS, Documents, decode_documents
-from keras_bert_scratch.data.records.tfrecord import read_records, refuse_damage
+from keras_bert_scratch.data.records.tfrecord import numbered_records, refuse_damage
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 
@@ -19,7 +19,7 @@ TOKENS_PER_EXAMPLE = 16  # a packed row of 128 holds at most 8 examples
 
 
 def max_examples_of(max_length: int, rules: ExampleRules) -> int:
-    """How many examples a row may hold at most."""
+    """The maximum number of examples in a row."""
     return max(2, max_length // TOKENS_PER_EXAMPLE) if rules.packing else 1
 
 
@@ -43,7 +43,7 @@ class ShardPlan:
 
     @classmethod
     def make(cls, documents: Documents, max_length: int, rules: ExampleRules, *key: Any) -> ShardPlan:
-        """The plan for this key; it has no row where there are too few documents for pairs."""
+        """The plan for this key; it has no rows if there are too few documents for pairs."""
         if len(documents.document_lengths) < (2 if rules.pairs == "next" else 1):
             documents = Documents(*(array[:0] for array in documents))
             examples = np.zeros((0, 5), np.int64)
@@ -58,7 +58,7 @@ class ShardPlan:
 
     @property
     def num_rows(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return len(self.row_splits) - 1
 
     @property
@@ -79,9 +79,9 @@ def read_shard(path: AnyPath, dtype: np.dtype, expected: dict[str, Any], skip_da
 
     Args:
         path: path. The shard.
-        dtype: `np.dtype`. Of its ids.
-        expected: dict. What the manifest says of it.
-        skip_damage: bool. Whether to leave out what is damaged or missing; else that is an error.
+        dtype: `np.dtype`. The dtype of its ids.
+        expected: dict. What the manifest says about it.
+        skip_damage: bool. Whether to leave out what is damaged or missing; otherwise it is an error.
 
     Raises:
         UserError: the shard is damaged, or holds other counts than the manifest says; names shard and record.
@@ -97,7 +97,7 @@ def read_shard(path: AnyPath, dtype: np.dtype, expected: dict[str, Any], skip_da
     if skip_damage and not path.exists():
         damaged.append("the file (missing)")
     else:
-        for number, record in enumerate(read_records(path, on_damage)):
+        for number, record in numbered_records(path, on_damage):
             try:
                 found.append(decode_documents(record, dtype))
             except ValueError as error:
@@ -109,8 +109,8 @@ def read_shard(path: AnyPath, dtype: np.dtype, expected: dict[str, Any], skip_da
         return documents, ""
     if not skip_damage:
         raise UserError(
-            f"{path}: holds {counts}, but the manifest says { ({name: expected[name] for name in COUNTS}) }; "
-            f"copy it or make the records again"
+            f"{path}: contains {counts}, but the manifest says { ({name: expected[name] for name in COUNTS}) }; "
+            f"copy it again or rebuild the records"
         )
     missing = ", ".join(f"{expected[name] - counts[name]:,} {name}" for name in COUNTS)
-    return documents, f"{'; '.join(damaged) or 'what is missing'}: {missing}"
+    return documents, f"{'; '.join(damaged) or 'missing records'}: {missing}"

@@ -1,8 +1,8 @@
 """TFRecord files, record by record: every checksum is verified, and a damaged record can be skipped.
 
-TensorFlow's own reader ends at the first damaged record. A record has four fields: the length (8 bytes), the length's
-checksum (4), the content, the content's checksum (4). A checksum is a CRC-32C, rotated and with a constant added: the
-checksum of data that contain checksums is still useful then (tensorflow/core/lib/io/record_writer.h, crc32c.h).
+TensorFlow's own reader stops at the first damaged record. A record has four fields: the length (8 bytes), the length's
+checksum (4), the content, the content's checksum (4). A checksum is a CRC-32C that is rotated and added to a
+constant, which keeps checksums of checksummed data useful (tensorflow/core/lib/io/record_writer.h, crc32c.h).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ OnDamage = Callable[[AnyPath, int, str], None]
 
 
 def refuse_damage(path: AnyPath, record: int, how: str) -> None:
-    """Ends the reading with a `UserError` that names the file and the record."""
+    """Raises a `UserError` that names the file and the record."""
     raise UserError(
-        f"{path}: record {record} is damaged ({how}); copy or make the file again, or give `on_corrupt='skip'`"
+        f"{path}: record {record} is damaged ({how}); copy the file again or rebuild it, or give `on_corrupt='skip'`"
     )
 
 
@@ -45,7 +45,20 @@ def framed(record: bytes) -> bytes:
 
 
 def read_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage) -> Iterator[bytes]:
-    """Yields the records of a TFRecord file, plain or gzip (told by its first bytes), one at a time.
+    """Yields the records of a TFRecord file without their numbers; arguments as for `numbered_records`.
+
+    Example:
+        >>> _ = Path("one.tfrecord").write_bytes(framed(b"content"))
+        >>> list(read_records("one.tfrecord"))
+        [b'content']
+    """
+    return (record for _, record in numbered_records(path, on_damage))
+
+
+def numbered_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage) -> Iterator[tuple[int, bytes]]:
+    """Yields number and content of each record of a TFRecord file, plain or gzip (detected by its first bytes).
+
+    Damaged records that are skipped count too, so a number tells where in the file the record is.
 
     Args:
         path: str or path. The file, on this machine or at an address.
@@ -54,12 +67,12 @@ def read_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage
 
     Example:
         >>> _ = Path("one.tfrecord").write_bytes(framed(b"content"))
-        >>> list(read_records("one.tfrecord"))
-        [b'content']
+        >>> list(numbered_records("one.tfrecord"))
+        [(0, b'content')]
     """
     path = path_of(path)
     with reading(path), path.open("rb") as plain:
-        start = plain.read(_HEADER_BYTES)  # of a plain file, it may look like gzip by coincidence
+        start = plain.read(_HEADER_BYTES)  # a plain file's header may look like gzip by coincidence
         compressed = start.startswith(_GZIP_MAGIC) and not _is_header(start)
         plain.seek(0)
         stream = gzip.GzipFile(fileobj=plain) if compressed else plain
@@ -84,11 +97,11 @@ def read_records(path: str | Path | Address, on_damage: OnDamage = refuse_damage
                 elif checksum != _checksum(record):
                     on_damage(path, index, "its checksum is wrong")
                 else:
-                    yield record
+                    yield index, record
                 index += 1
         except (OSError, EOFError, zlib.error) as error:
             if getattr(error, "errno", None) is not None:
-                raise  # of the disk or the network: nothing is known about the record
+                raise  # an error of the disk or the network says nothing about the record
             on_damage(path, index, str(error))
 
 
@@ -102,7 +115,7 @@ def _is_header(header: bytes) -> bool:
 
 
 def _seek_header(stream: BinaryIO, start: int) -> bool:
-    """Moves to the next valid header from `start` on; whether there is one."""
+    """Moves to the next valid header from `start` on; returns whether there is one."""
     stream.seek(start)
     rest = stream.read()
     for offset in range(len(rest) - _HEADER_BYTES + 1):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from keras_bert_scratch.data.records.tfrecord import framed, read_records
+from keras_bert_scratch.data.records.tfrecord import framed, numbered_records, read_records
 from keras_bert_scratch.errors import UserError
 
 RECORDS = [b"first", b"", b"third" * 1000, bytes(range(256))]
@@ -80,6 +80,12 @@ def test_damage_is_named_or_left_out(file, damage, record, how, rest):
     damages = []
     assert list(read_records(file, lambda *damage: damages.append(damage))) == [RECORDS[index] for index in rest]
     assert [(path, number) for path, number, _ in damages] == [(file, record)]
+
+
+def test_a_record_behind_a_damaged_one_keeps_its_number(file):
+    file.write_bytes(flipped(file.read_bytes(), THIRD + 500))
+    numbered = numbered_records(file, lambda *damage: None)
+    assert list(numbered) == [(index, RECORDS[index]) for index in (0, 1, 3)]
 
 
 def test_a_damaged_gzip_is_named(file):
