@@ -1,4 +1,4 @@
-"""The entry that older tools look for; everything it could say stands in pyproject.toml."""
+"""Entry point for older build tools; all metadata is in pyproject.toml."""
 
 from setuptools import setup
 

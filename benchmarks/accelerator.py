@@ -1,13 +1,13 @@
-"""BERT on one GPU: our layers on Keras's JAX backend beside Hugging Face's on torch, in bfloat16.
+"""BERT on one GPU: our layers on Keras's JAX backend compared with Hugging Face's on torch, in bfloat16.
 
     pip install 'keras_bert_scratch[parity]' 'jax[cuda13]'
     KERAS_BACKEND=jax python benchmarks/accelerator.py
 
 A training step is forward, backward and AdamW's update for both losses, dropout 0.1; weights and moments are float32,
-products bfloat16. Inference gives the encoder's last states; all weights are bfloat16. All rows are full: no padding.
-The same sizes, and batches that are on the device already. The sides take turns in one process; the best round of each
-counts. The fraction of the peak is that of the products which the task needs (`step_flops`: the masked-word head at the
-masked positions alone) against the fastest matrix product of 8192 x 8192 that torch reaches here.
+matrix products bfloat16. Inference computes the encoder's last hidden states; all weights are bfloat16. Rows are full:
+no padding. Both sides have the same sizes, and their batches are on the device already. They take turns in one process;
+the best round of each counts. The fraction of the peak compares the products that the task needs (`step_flops`: the
+masked-word head at the masked positions only) with the fastest matrix product of 8192 x 8192 that torch reaches here.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.training.flops import step_flops
 
 RATE, DECAY = 1e-4, 0.01
-CALLS = 10  # of a round
+CALLS = 10  # per round
 
-Step = Callable[[], Any]  # does the work once; what it gives is ready when `wait` says so
+Step = Callable[[], Any]  # does the work once; its result is ready after `wait`
 
 
 class Size(NamedTuple):
-    """A batch: rows, their length, and the masked positions of each (of training alone)."""
+    """A batch: rows, their length, and the masked positions of each (for training only)."""
 
     rows: int
     length: int
@@ -66,7 +66,7 @@ def batch(config: kbs.BertConfig, size: Size) -> dict[str, np.ndarray]:
 
 
 def values(variables: list) -> list:
-    """Copies on the device, which a step may overwrite."""
+    """Returns copies on the device, which a step may overwrite."""
     return [jax.numpy.array(variable.value) for variable in variables]
 
 
@@ -112,7 +112,7 @@ def ours_inference(config: kbs.BertConfig, rows: dict[str, np.ndarray]) -> Step:
 
 
 def torch_config(config: kbs.BertConfig) -> transformers.BertConfig:
-    """The same sizes."""
+    """Returns the same sizes for transformers."""
     return transformers.BertConfig(
         vocab_size=config.vocab_size,
         num_hidden_layers=config.num_layers,
@@ -123,13 +123,13 @@ def torch_config(config: kbs.BertConfig) -> transformers.BertConfig:
 
 
 def torch_inputs(rows: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The same rows, by Hugging Face's names."""
+    """Returns the same rows, by Hugging Face's names."""
     names = {"token_ids": "input_ids", "segment_ids": "token_type_ids", "padding_mask": "attention_mask"}
     return {name: torch.tensor(rows[ours], dtype=torch.long, device="cuda") for ours, name in names.items()}
 
 
 def torch_training(compiled: bool) -> Callable[[kbs.BertConfig, dict[str, np.ndarray]], Step]:
-    """`BertForPreTraining` as it comes, under autocast, with the fused AdamW."""
+    """`BertForPreTraining` unchanged, under autocast, with the fused AdamW."""
 
     def make(config: kbs.BertConfig, rows: dict[str, np.ndarray]) -> Step:
         model = transformers.BertForPreTraining(torch_config(config)).cuda().train()
@@ -155,7 +155,7 @@ def torch_training(compiled: bool) -> Callable[[kbs.BertConfig, dict[str, np.nda
 
 
 def torch_inference(compiled: bool) -> Callable[[kbs.BertConfig, dict[str, np.ndarray]], Step]:
-    """`BertModel` as it comes."""
+    """`BertModel` unchanged."""
 
     def make(config: kbs.BertConfig, rows: dict[str, np.ndarray]) -> Step:
         model = transformers.BertModel(torch_config(config), add_pooling_layer=False).cuda().eval().to(torch.bfloat16)
@@ -172,12 +172,12 @@ def torch_inference(compiled: bool) -> Callable[[kbs.BertConfig, dict[str, np.nd
 
 
 def wait(result: Any) -> None:
-    """Returns when the device has done all work."""
+    """Returns when the device has finished all work."""
     jax.block_until_ready(result) if not isinstance(result, torch.Tensor) else torch.cuda.synchronize()
 
 
 def seconds_of(step: Step) -> float:
-    """Seconds of a call, the mean over a round."""
+    """Returns the mean seconds per call over a round."""
     start = time.perf_counter()
     for _ in range(CALLS):
         result = step()
@@ -186,7 +186,7 @@ def seconds_of(step: Step) -> float:
 
 
 def matrix_peak(size: int = 8192) -> float:
-    """The most operations per second of a product in bfloat16."""
+    """Returns the highest operations per second of a matrix product in bfloat16."""
     factor = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
     wait(factor @ factor)
     return 2.0 * size**3 / min(seconds_of(lambda: factor @ factor) for _ in range(5))
@@ -207,8 +207,8 @@ CONTENDERS: dict[str, dict[str, Callable[[kbs.BertConfig, dict[str, np.ndarray]]
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="Which size of BERT.")] = "bert-base",
-    rounds: Annotated[int, typer.Option(help="How often each side has its turn.")] = 5,
+    preset: Annotated[str, typer.Option(help="Size of BERT.")] = "bert-base",
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 5,
 ) -> None:
     """Prints a table of times, ratios and fractions of the matrix peak."""
     config = kbs.BertConfig.preset(preset)

@@ -1,10 +1,10 @@
-"""How many texts a second are answered: ours, transformers' pipeline, ONNX Runtime.
+"""Texts per second in classification: ours, transformers' pipeline, ONNX Runtime.
 
     python benchmarks/answering.py shared/data/glue/SST-2/train.tsv [--texts 10000] [--rounds 2]
 
-All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes, get strings and give labels; in
-every round each takes its turn, and the best round counts. Ours is `FineTuned.predict`; the pipeline gets the texts
-sorted by length, at several batch sizes; ONNX Runtime the same in batches of 32, each padded to its longest by
+All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes, take strings and return labels;
+they take turns in every round, and the best round counts. Ours is `FineTuned.predict`; the pipeline gets the texts
+sorted by length, at several batch sizes; ONNX Runtime gets the same in batches of 32, each padded to its longest row by
 transformers' tokenizer. Needs `pip install onnx onnxruntime onnxscript`.
 """
 
@@ -32,8 +32,8 @@ Answers = Callable[[list[str]], list[str]]
 
 def main(
     table: Annotated[Path, typer.Argument(help="A labelled table.")],
-    texts: Annotated[int, typer.Option(help="Texts to answer.")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.")] = 2,
+    texts: Annotated[int, typer.Option(help="Number of texts to classify.")] = 10_000,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 2,
 ) -> None:
     """Prints texts per second, and ours as a multiple of the others."""
     data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(MINILM))
@@ -52,12 +52,12 @@ def main(
         expected = sides["ours, float32"](some)
         for name, side in sides.items():
             same = sum(one == other for one, other in zip(side(some), expected, strict=True)) / len(some)
-            print(f"{name}: {same:.1%} of {len(some)} answers are those of ours in float32")
+            print(f"{name}: {same:.1%} of {len(some)} answers equal ours in float32")
     compare("answered", sides, lambda number: raw, rounds, len(raw))
 
 
 def one_model(data: kbs.TaskData, folder: Path) -> Any:
-    """The same weights for all: a head from a seed, stored for ours, and as torch has it."""
+    """Makes the weights that all share, with a head from a seed: stored for ours, and returned as torch's model."""
     torch.manual_seed(1)
     model = transformers.BertForSequenceClassification.from_pretrained(MINILM, num_labels=2).eval()
     model.config.id2label = dict(enumerate(data.spec.labels))
@@ -83,7 +83,7 @@ def _pipeline(model: Any, tokenizer: Any, size: int, autocast: bool = False) -> 
 
 
 def onnx_session(model: Any, tokenizer: Any, path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """The model in ONNX Runtime; 0 threads are its own choice."""
+    """Exports the model to ONNX and loads it in ONNX Runtime; with 0 threads ONNX Runtime chooses their number."""
     inputs = tokenizer(["a text", "another text"], return_tensors="pt")
     axes = {name: {0: "rows", 1: "tokens"} for name in ONNX_INPUTS}
     torch.onnx.export(
@@ -94,7 +94,7 @@ def onnx_session(model: Any, tokenizer: Any, path: Path, threads: int = 0) -> on
 
 
 def onnx_file(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A file in ONNX Runtime; 0 threads are its own choice."""
+    """Loads a file in ONNX Runtime; with 0 threads ONNX Runtime chooses their number."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(path, options)
@@ -116,7 +116,7 @@ def _onnx(model: Any, tokenizer: Any, path: Path) -> Answers:
 
 
 def _sorted_by_length(texts: list[str], answered: Answers) -> list[str]:
-    """The answers in the texts' order, asked in the order of their lengths."""
+    """Answers the texts in the order of their lengths; returns the answers in the order of the texts."""
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     given = answered([texts[number] for number in order])
     return [answer for _, answer in sorted(zip(order, given, strict=True))]

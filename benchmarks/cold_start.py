@@ -1,10 +1,10 @@
-"""From the start of a process to its first answer: seconds, most memory, and what lies on disk.
+"""From the start of a process to its first answer: seconds, peak memory, and size on disk.
 
     python benchmarks/cold_start.py [--rounds 3]
 
 A classifier of all-MiniLM-L6-v2's sizes (22.7 million weights) with random weights in its head: `keras-bert serve` with
-each engine, warm, by its first answer over HTTP; Python that loads our SavedModel; Python that loads KerasHub's
-classifier from a preset, with its own tokenizer. In turns; the quickest round counts, and its memory.
+each engine and warm-up, to its first answer over HTTP; Python that loads our SavedModel; Python that loads KerasHub's
+classifier from a preset, with its tokenizer. They take turns; the fastest round counts, with its memory.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ model = keras_hub.models.BertTextClassifier.from_preset(sys.argv[1], num_classes
 print(model.predict(["A joy from start to end."], verbose=0), flush=True)
 sys.stdin.read()
 """
-Measured = tuple[float, int]  # seconds, and megabytes at most
+Measured = tuple[float, int]  # seconds, and megabytes at the peak
 
 
-def main(rounds: Annotated[int, typer.Option(help="Rounds; the quickest counts.")] = 3) -> None:
+def main(rounds: Annotated[int, typer.Option(help="Number of rounds; the fastest one counts.")] = 3) -> None:
     """Prints seconds, megabytes of memory and of disk."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -2,8 +2,8 @@
 
     python benchmarks/digests.py
 
-Run it before and after a rebuilding and compare the lines. Tokens, records, batches and weights are the same on every
-machine; losses only on one machine, since products of matrices add in another order on another processor.
+Run it before and after a refactoring and compare the lines. Tokens, records, batches and weights are the same on every
+machine; losses only on the same one, since matrix products sum in another order on another processor.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ STEPS = 12
 
 
 def sentences(number: int) -> list[str]:
-    """A document of some sentences about one animal and one place."""
+    """Returns a document of six sentences about one animal and one place."""
     animal, place = ANIMALS[number % 8], PLACES[number // 8 % 8]
     return [f"Day {day}: the {animal} {DEEDS[(number + day) % 8]} the old {place} before dawn." for day in range(6)]
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of all parts."""
+    """Returns the first 16 hexadecimal digits of the SHA-256 of all parts."""
     total = hashlib.sha256()
     for part in parts:
         total.update(part)
@@ -54,7 +54,7 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def arrays(structure: Any) -> Iterator[bytes]:
-    """The bytes of every array of a batch, and its shape."""
+    """Yields dtype, shape and bytes of every array of a batch."""
     for array in keras.tree.flatten(structure):
         array = np.ascontiguousarray(array)
         yield f"{array.dtype}{array.shape}".encode()
@@ -62,7 +62,7 @@ def arrays(structure: Any) -> Iterator[bytes]:
 
 
 def weights(path: Path, name: str) -> Iterator[bytes]:
-    """Names and bytes of all weights of the model in the folder `path`, as the class `name`."""
+    """Yields names and bytes of all weights of the model in the folder `path`, loaded as the class `name`."""
     model = getattr(kbs, name).from_pretrained(path)
     for variable in sorted(model.variables, key=lambda variable: variable.path):
         if "seed" not in variable.path:
@@ -71,7 +71,7 @@ def weights(path: Path, name: str) -> Iterator[bytes]:
 
 
 def losses(model: Any, batches: tf.data.Dataset, **options: Any) -> list[str]:
-    """The loss after each step, exactly."""
+    """Trains, and returns the loss after each step, exactly."""
     found = []
 
     def note(batch: int, logs: dict[str, float]) -> None:
@@ -84,7 +84,7 @@ def losses(model: Any, batches: tf.data.Dataset, **options: Any) -> list[str]:
 
 
 def pretraining_losses(records: Any, rules: Any, dtype: str, **options: Any) -> list[str]:
-    """Losses of a small pretrainer with dropout."""
+    """Returns losses of a small pretrainer with dropout."""
     keras.utils.set_random_seed(3)
     config = kbs.BertConfig(vocab_size=records.vocab_size, num_layers=2, hidden_size=32, num_heads=2)
     backbone = kbs.BertBackbone(config, dtype=dtype, packed=rules.packing)
@@ -92,7 +92,7 @@ def pretraining_losses(records: Any, rules: Any, dtype: str, **options: Any) -> 
 
 
 def classification_losses(**options: Any) -> list[str]:
-    """Losses of a small classifier with dropout on fixed rows."""
+    """Returns losses of a small classifier with dropout on fixed rows."""
     keras.utils.set_random_seed(4)
     draws = np.random.default_rng(0)
     token_ids = draws.integers(5, 90, (8 * STEPS, 24)).astype("int32")

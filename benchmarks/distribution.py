@@ -1,12 +1,12 @@
-"""Does training on several replicas give what one device gives? Ours and plain Keras's, case by case.
+"""Does training on several replicas give the same result as on one device? Ours and plain Keras's, case by case.
 
     python benchmarks/distribution.py
     python benchmarks/distribution.py --cases clipping,accumulation --kinds mirrored --engines ours
 
 Every case trains the same small network on the same global batches: on one device, on two virtual devices of this
-processor (mirrored), and in two processes (two workers). Printed is the largest difference from one device of any
+processor (mirrored), and in two processes (two workers). The table shows the largest difference from one device, of any
 weight and of any step's loss. "Keras" is the same network with `keras.optimizers.AdamW` (LAMB: `keras.optimizers.Lamb`)
-and Keras's own step. Each kind is a process of its own, so that what fails there fails alone.
+and Keras's own step. Each kind runs in a separate process, so that a failure stops no other kind.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SECONDS = 560
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is switched on."""
+    """The options of a case."""
 
     dtype: str = "float32"
     clip: float | None = None
@@ -75,7 +75,7 @@ CASES = {
 
 
 def data(case: Case) -> tuple[Any, Any, Any]:
-    """Inputs, labels and weights; the weights of a replica's rows are never those of another's."""
+    """Returns inputs, labels and loss weights; the replicas get different loss weights."""
     rng = np.random.default_rng(0)
     shape = (case.rows, LENGTH)
     inputs = {
@@ -93,7 +93,7 @@ def data(case: Case) -> tuple[Any, Any, Any]:
         "masked_lm": rng.random((case.rows, PREDICTIONS)) < 0.6,
         "next_sentence": np.ones(examples),
     }
-    if case.overflow:  # only the second replica has a gradient at the first steps, where the scale is too high
+    if case.overflow:  # only the second replica has a gradient in the first steps, in which the loss scale is too high
         first_half = np.arange(case.rows) % ROWS < ROWS // 2
         for weight in weights.values():
             weight[first_half & (np.arange(case.rows) < 4 * ROWS)] = 0
@@ -109,7 +109,7 @@ def _as_type(arrays: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]
 
 
 def compiled(case: Case, engine: str) -> keras.Model:
-    """The network, with the case's optimizer."""
+    """Returns the network, compiled with the case's optimizer."""
     config = kbs.BertConfig(
         vocab_size=VOCABULARY,
         num_layers=LAYERS,
@@ -132,7 +132,7 @@ def compiled(case: Case, engine: str) -> keras.Model:
 
 
 class Overflow(keras.callbacks.Callback):
-    """A float16 scale that is far too high for three steps, and then one that is not."""
+    """Sets a float16 loss scale that is far too high for three steps, and then one that is not."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if batch in (0, 3):
@@ -141,7 +141,7 @@ class Overflow(keras.callbacks.Callback):
 
 
 class Losses(keras.callbacks.Callback):
-    """The loss of every step so far, as Keras shows it, and how many steps of ours changed nothing."""
+    """Records the loss so far that Keras reports after every step, and how many steps of ours were skipped."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.found: list[float] = []
@@ -153,7 +153,7 @@ class Losses(keras.callbacks.Callback):
 
 
 def trained(case: Case, engine: str, strategy: tf.distribute.Strategy) -> dict[str, np.ndarray]:
-    """Losses and final weights."""
+    """Trains, and returns losses and final weights."""
     keras.utils.set_random_seed(0)
     batches = tf.data.Dataset.from_tensor_slices(data(case)).batch(ROWS)
     workers = strategy.cluster_resolver.cluster_spec().num_tasks("worker") if strategy.cluster_resolver else 1
@@ -180,7 +180,7 @@ def trained(case: Case, engine: str, strategy: tf.distribute.Strategy) -> dict[s
 
 
 def work(kind: str, cases: list[str], engines: list[str], workers: str, index: int | None, out: Path) -> None:
-    """Trains all cases in this process, and writes what came out."""
+    """Trains all cases in this process, and writes the results."""
     if kind == "two workers":
         strategy = make_strategy("multiworker", workers.split(","), index)
     elif kind == "mirrored":
@@ -198,7 +198,7 @@ def work(kind: str, cases: list[str], engines: list[str], workers: str, index: i
 
 
 def measure(kinds: list[str], cases: list[str], engines: list[str]) -> dict[str, dict[str, Any]]:
-    """Per engine, kind and case the differences from one device, or the error."""
+    """Returns for each engine, kind and case the differences from one device, or the error."""
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -228,23 +228,23 @@ def measure(kinds: list[str], cases: list[str], engines: list[str]) -> dict[str,
 
 
 def compare(one: Path, several: Path) -> dict[str, Any]:
-    """The largest differences, or what went wrong."""
+    """Returns the largest differences, or what went wrong."""
     for file in (one, several):
         if not Path(f"{file}.npz").exists():
             report = file.with_suffix(".txt")
-            return {"error": report.read_text() if report.exists() else "no result: it hung or was brought down"}
+            return {"error": report.read_text() if report.exists() else "no result: the process hung or was killed"}
     expected, found = np.load(f"{one}.npz"), np.load(f"{several}.npz")
     size = min(len(expected["losses"]), len(found["losses"]))
     losses = [of["losses"][:size] for of in (expected, found)]
-    if not np.array_equal(*np.isnan(losses)):  # as long as every step was skipped there is none
-        return {"error": "other steps were skipped"}
+    if not np.array_equal(*np.isnan(losses)):  # the loss is NaN until the first step that was not skipped
+        return {"error": "different steps were skipped"}
     loss = np.nanmax(np.abs(losses[0] - losses[1]))
     weight = max(np.abs(expected[name] - found[name]).max() for name in expected.files if "/" in name)
     return {"weight": float(weight), "loss": float(loss), "skipped": int(found["skipped"])}
 
 
 def free_ports() -> list[int]:
-    """Two ports that nobody listens on."""
+    """Returns two free ports."""
     with socket.socket() as a, socket.socket() as b:
         for one in (a, b):
             one.bind(("localhost", 0))
@@ -252,22 +252,22 @@ def free_ports() -> list[int]:
 
 
 def shown(result: dict[str, Any]) -> str:
-    """A cell of the table."""
+    """Formats a cell of the table."""
     return result["error"][:60] if "error" in result else f"{result['weight']:.1e} / {result['loss']:.1e}"
 
 
 def main(
-    cases: Annotated[str, typer.Option(help="Which cases, by comma; all by default.")] = "",
+    cases: Annotated[str, typer.Option(help="Cases, separated by commas; default: all.")] = "",
     kinds: Annotated[str, typer.Option()] = ",".join(KINDS),
     engines: Annotated[str, typer.Option()] = ",".join(ENGINES),
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers instead of the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     work_kind: Annotated[str, typer.Option("--work", hidden=True)] = "",
     workers: Annotated[str, typer.Option(hidden=True)] = "",
     index: Annotated[int | None, typer.Option(hidden=True)] = None,
     out: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
     """Measure and print the table."""
-    # A case's name may hold a comma.
+    # Not split at commas: the name of a case may contain one.
     names = [name for name in CASES if not cases or name in cases]
     if work_kind:
         work(work_kind, names, engines.split(","), workers, index, out)

@@ -1,14 +1,14 @@
-"""How many examples a second are learnt: ours, transformers on torch, KerasHub.
+"""Training examples per second in fine-tuning: ours, transformers on torch, KerasHub.
 
     python benchmarks/finetuning.py classification shared/data/glue/SST-2/train.tsv [--steps 30] [--rounds 4]
     python benchmarks/finetuning.py ner shared/data/wnut17/train.conll
     python benchmarks/finetuning.py qa shared/data/squad/train.json --length 384 --batch 16
 
-All sides have the sizes of all-MiniLM-L6-v2 (6 layers of 384) and train by AdamW with dropout; in every round each side
-takes its turn, with the same examples, and the best round counts. transformers gets batches of similar length, padded
-to their longest, which are ours; and, as its example scripts have it, batches in random order: padded to their longest
-for tags, to the whole length for questions. KerasHub, which has a head for classes only, pads to 64. An example of
-questions is a window of a passage.
+All sides have the sizes of all-MiniLM-L6-v2 (6 layers of 384) and train with AdamW and dropout; they take turns in each
+round, with the same examples, and the best round counts. transformers gets our batches, whose rows have similar lengths
+and are padded to the longest; and, as in its example scripts, batches in random order, padded to the longest row for
+tags and to the full length for questions. KerasHub, which has a head for classes only, pads to 64. For questions, an
+example is a window of a passage.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ Batches = list[dict[str, np.ndarray]]
 def main(
     task: Annotated[str, typer.Argument(help="classification, ner or qa.")],
     table: Annotated[Path, typer.Argument(help="Labelled data.")],
-    steps: Annotated[int, typer.Option(help="Training steps of each side in a round.")] = 30,
-    rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.")] = 4,
-    batch: Annotated[int, typer.Option(help="Examples of a step.")] = 32,
-    length: Annotated[int, typer.Option(help="Tokens of a row at most.")] = 128,
+    steps: Annotated[int, typer.Option(help="Training steps of each library in a round.")] = 30,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 4,
+    batch: Annotated[int, typer.Option(help="Examples per step.")] = 32,
+    length: Annotated[int, typer.Option(help="Maximum tokens per row.")] = 128,
 ) -> None:
     """Prints examples per second, and ours as a multiple of the others."""
     data = kbs.TaskData.read(task, table, kbs.BertTokenizer.load(MINILM), length)
@@ -74,7 +74,7 @@ def main(
 def compare(
     what: str, sides: dict[str, Callable[[Any], Any]], given: Callable[[int], Any], rounds: int, examples: int
 ) -> None:
-    """Runs the sides in turns; the first round is not counted."""
+    """Runs the sides in turns; the first round does not count."""
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, side in sides.items():
@@ -91,7 +91,7 @@ def compare(
 
 
 def _batches(data: kbs.TaskData, size: int, steps: int, first: int) -> Batches:
-    """The batches from step `first` on, as arrays with their labels."""
+    """Returns the batches from step `first` on, as arrays with their labels."""
     found = []
     for inputs, labels in data.training_batches(size, seed=1, first_step=first).take(steps):
         labels = labels if isinstance(labels, dict) else {"labels": labels}
@@ -100,7 +100,7 @@ def _batches(data: kbs.TaskData, size: int, steps: int, first: int) -> Batches:
 
 
 def _in_random_order(batches: Batches, length: int | None) -> Batches:
-    """The same examples in other batches, padded to the longest of each or to a length."""
+    """Returns the same examples in other batches, each padded to its longest row or to `length`."""
     size = len(batches[0]["token_ids"])
     rows = [{name: value[row] for name, value in batch.items()} for batch in batches for row in range(size)]
     order = np.random.default_rng(1).permutation(len(rows))

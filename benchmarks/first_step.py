@@ -1,11 +1,11 @@
-"""How long it takes from `keras-bert pretrain` to the end of the first step: imports, network, tracing, the step.
+"""Time from the start of `keras-bert pretrain` to the end of the first step: imports, network, tracing, the step.
 
     python benchmarks/first_step.py RECORDS
     python benchmarks/first_step.py RECORDS --preset bert-base --batch 8
 
-A process of its own each time; what ends the measurement is the first kept state, which holds weights and moments, so
-that writing it is counted too. "Again" is the same command, which goes on from that state. "A step" is what a step
-takes once all is traced.
+Each measurement is a separate process. It ends with the first saved state, which holds weights and moments, so that it
+includes the time of saving. "Again" is the same command, which resumes from that state. "A step" is the time of a step
+once everything is traced.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import typer
 from keras_bert_scratch.training.callbacks import read_metrics
 
 POLL_SECONDS = 0.01
-STEPS = 60  # the third row of metrics.csv is of steps that hold no tracing
+STEPS = 60  # the third row of metrics.csv covers steps without tracing
 
 
 def seconds_to_next_state(command: list[str], out: Path) -> float:
-    """Starts the command, and ends it when it has kept one more state."""
+    """Starts the command, and ends it when it has saved one more state."""
     before = set(out.glob("training_state/step-*"))
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -42,11 +42,11 @@ def seconds_to_next_state(command: list[str], out: Path) -> float:
 
 
 def main(
-    records: Annotated[Path, typer.Argument(help="Made by keras-bert tfrecords.")],
+    records: Annotated[Path, typer.Argument(help="Records, built by keras-bert tfrecords.")],
     preset: Annotated[str, typer.Option()] = "bert-mini",
     batch: Annotated[int, typer.Option()] = 32,
     length: Annotated[int, typer.Option()] = 128,
-    rounds: Annotated[int, typer.Option(help="The best of these counts.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 3,
 ) -> None:
     """Measure and print."""
     run = [sys.executable, "-m", "keras_bert_scratch", "pretrain", str(records), "--preset", preset]

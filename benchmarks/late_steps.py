@@ -1,11 +1,11 @@
-"""How long the first batch takes, at step 0 and at a late step: of records that were never read, and again.
+"""Time to the first batch, at step 0 and at a late step: of records that were never read, and again.
 
     keras-bert tfrecords $(yes shared/data/books/train | head -22) --documents files --vocab vocab.txt --out records
     python benchmarks/late_steps.py records
 
-Every measurement is a process of its own, timed from the opening of the records to the first batch, imports not
-included. The counts of rows are removed before (`.row_counts`), then made by the first late step, once for a length, a
-seed and a rule; a run that trains from step 0 makes them as it goes.
+Every measurement is a separate process, timed from the opening of the records to the first batch, without imports. The
+stored row counts (`.row_counts`) are removed before, then computed by the first late step, once for each length, seed
+and rule; a run that trains from step 0 computes them along the way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def first_batch_seconds(records: Path, length: int, packing: bool, step: int) -> float:
-    """From the opening of the records to the batch of `step`."""
+    """Returns the seconds from the opening of the records to the batch of `step`."""
     import keras_bert_scratch as kbs
     from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
 
@@ -37,12 +37,10 @@ def first_batch_seconds(records: Path, length: int, packing: bool, step: int) ->
 
 
 def main(
-    records: Annotated[Path, typer.Argument(help="Made by keras-bert tfrecords.")],
+    records: Annotated[Path, typer.Argument(help="Records, built by keras-bert tfrecords.")],
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 128,
     step: Annotated[int, typer.Option(help="The late step.")] = 1_000_000,
-    rounds: Annotated[
-        int, typer.Option(help="The best of these counts, but for the counting, which is done once.")
-    ] = 3,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts. Rows are counted once.")] = 3,
 ) -> None:
     """Measure and print."""
     from keras_bert_scratch.data.records.schema import Manifest

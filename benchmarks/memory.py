@@ -1,12 +1,12 @@
-"""How much memory a training step takes, and how many rows fit in 12 GB: BERT's README has such a table for a GPU.
+"""Memory of a training step, and how many rows fit in 12 GB: BERT's README has such a table for a GPU.
 
     python benchmarks/memory.py
     python benchmarks/memory.py --preset bert-large --length 512
 
-Each case is a process of its own that makes a pretrainer and takes one step on made-up rows, dropout on, all
-positions full, a vocabulary of 30,522. What counts is the most memory that was resident, TensorFlow itself included
-(some 0.7 GB). Two numbers of rows give a straight line; where it crosses 12 GB is computed. Weights, two moments and
-the gradient are 16 bytes a parameter, whatever the rows: 5.4 GB for bert-large.
+Each case is a separate process that makes a pretrainer and runs one step on made-up rows, with dropout, no padding and
+a vocabulary of 30,522. It reports the peak resident memory, including TensorFlow itself (about 0.7 GB). Two numbers of
+rows define a straight line, from which the number of rows at 12 GB is computed. Weights, two moments and the gradient
+take 16 bytes per parameter, for any number of rows: 5.4 GB for bert-large.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rich.table import Table
 import keras_bert_scratch as kbs
 
 VOCAB_SIZE, BOUND = 30_522, 12e9
-OF_A_ROW_AT_LEAST = 30e6  # what is less is noise
+OF_A_ROW_AT_LEAST = 30e6  # anything less is noise
 ROWS = {"bert-base": (2, 6), "bert-large": (1, 3)}
 OPTIONS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -43,7 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def work(preset: str, length: int, rows: int, remat: bool = False, one_by_one: bool = False, dtype: Any = None) -> None:
-    """Takes a step; prints the peak in bytes and the seconds."""
+    """Runs a step; prints the peak in bytes and the seconds."""
     keras.utils.set_random_seed(0)
     config = kbs.BertConfig.preset(preset, vocab_size=VOCAB_SIZE)
     model = kbs.BertPretrainer(kbs.BertBackbone(config, dtype=dtype, remat=remat))
@@ -61,14 +61,14 @@ def work(preset: str, length: int, rows: int, remat: bool = False, one_by_one: b
 
 
 def measured(**case: Any) -> dict[str, float]:
-    """What a case's own process found."""
+    """Runs a case in a separate process and returns what it measured."""
     command = [sys.executable, __file__, "--only", json.dumps(case)]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(ran.stdout.splitlines()[-1])
 
 
 def main(
-    preset: Annotated[list[str] | None, typer.Option(help="Which sizes.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Sizes of BERT; can be repeated.")] = None,
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 512,
     only: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:

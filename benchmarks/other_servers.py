@@ -1,8 +1,8 @@
-"""Servers of other people's making for one model, which benchmarks/serving_clients.py compares with ours.
+"""Third-party servers for one model, which benchmarks/serving_clients.py compares with ours.
 
     python benchmarks/other_servers.py mosec|litserve|plain-onnx|plain-pipeline FOLDER PORT
 
-FOLDER holds `torch`, a model with its tokenizer for transformers, and `model.onnx`, the same for ONNX Runtime.
+FOLDER holds `torch`, a model and its tokenizer for transformers, and `model.onnx`, the same model for ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Answers = Callable[[list[str]], list[str]]
 
 
 def onnx_answers(folder: Path) -> Answers:
-    """By ONNX Runtime on one thread and the Rust tokenizer; a batch is padded to its longest."""
+    """Answers by ONNX Runtime on one thread and the Rust tokenizer; a batch is padded to its longest row."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "torch")
     labels = transformers.AutoConfig.from_pretrained(folder / "torch").id2label
     options = onnxruntime.SessionOptions()
@@ -39,7 +39,7 @@ def onnx_answers(folder: Path) -> Answers:
 
 
 def pipeline_answers(folder: Path) -> Answers:
-    """By transformers' pipeline on one thread."""
+    """Answers by transformers' pipeline on one thread."""
     import torch
 
     torch.set_num_threads(1)
@@ -71,31 +71,31 @@ class LitServeModel(litserve.LitAPI):
     """https://lightning.ai/docs/litserve"""
 
     def setup(self, device: str) -> None:
-        """In each process."""
+        """Loads the model, in each process."""
         self._answers = onnx_answers(Path(sys.argv[2]))
 
     def decode_request(self, request: dict[str, str]) -> str:
-        """The text."""
+        """Returns the text."""
         return request["text"]
 
     def predict(self, texts: list[str]) -> list[str]:
-        """The labels of a batch."""
+        """Returns the labels of a batch."""
         return self._answers(texts)
 
     def encode_response(self, label: str) -> dict[str, str]:
-        """The answer about one text."""
+        """Returns the answer for one text."""
         return {"label": label}
 
 
 def run_litserve(port: int) -> None:
-    """Its own server."""
+    """LitServe's own server."""
     api = LitServeModel(max_batch_size=BATCH, batch_timeout=SECONDS_TO_WAIT)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=PROCESSES)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 
 
 def run_plain(answers: Callable[[Path], Answers], folder: Path, port: int) -> None:
-    """uvicorn in two processes on one socket; each answers a request after another, without batches."""
+    """uvicorn in two processes on one socket; each answers one request after another, without batches."""
     import os
     import socket
 

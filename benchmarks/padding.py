@@ -1,10 +1,10 @@
-"""What rounding up the length of rows costs and saves in fine-tuning and in prediction.
+"""Cost and benefit of rounding up the length of rows, in fine-tuning and in prediction.
 
     python benchmarks/padding.py TABLE MODEL [--steps 40] [--rounds 3]
 
-TABLE is a labelled table, such as SST-2's train.tsv; MODEL a folder with a BERT and its vocabulary. Rows are padded to
-the longest of their batch, rounded up to a multiple of 1, 2, 4, 8, 16 or 32, or to the whole length. The multiples take
-turns; the first round also shows what shapes cost that are met for the first time.
+TABLE is a labelled table, such as SST-2's train.tsv; MODEL is a folder with a BERT and its vocabulary. Rows are padded
+to the longest of their batch, rounded up to a multiple of 1, 2, 4, 8, 16 or 32, or to the full length. The multiples
+take turns; the first round also shows the cost of shapes that are seen for the first time.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ BATCH_SIZE, MAX_LENGTH = 32, 128
 
 def main(
     table: Annotated[Path, typer.Argument(help="A labelled table.")],
-    folder: Annotated[Path, typer.Argument(help="A BERT and its vocabulary.")],
-    steps: Annotated[int, typer.Option(help="Training steps for each multiple and round.")] = 40,
-    rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.")] = 3,
+    folder: Annotated[Path, typer.Argument(help="Folder with a BERT and its vocabulary.")],
+    steps: Annotated[int, typer.Option(help="Training steps per multiple and round.")] = 40,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 3,
 ) -> None:
     """Prints a row for each multiple."""
     data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(folder), MAX_LENGTH)
@@ -45,7 +45,7 @@ def main(
     some = {"text": list(data.examples.raw["text"][: BATCH_SIZE * steps])}
     for _ in range(rounds):
         for multiple in MULTIPLES:
-            texts.LENGTH_STEP = multiple  # read when the graph of a pipeline is made
+            texts.LENGTH_STEP = multiple  # read when the graph of a pipeline is built
             batches = list(data.training_batches(BATCH_SIZE, seed=1).take(steps))
             masks = [np.asarray(inputs["padding_mask"]) for inputs, _ in batches]
             fractions[multiple] = sum(mask.sum() for mask in masks) / sum(mask.size for mask in masks)
@@ -54,7 +54,7 @@ def main(
             for batch in batches:
                 model.train_function(iter([batch]))
             training[multiple].append(BATCH_SIZE * steps / (time.perf_counter() - start))
-            tuned = kbs.FineTuned(model, data.tokenizer, data.spec)  # a graph of its own
+            tuned = kbs.FineTuned(model, data.tokenizer, data.spec)  # it builds a new graph
             tuned.predict({"text": some["text"][:1]})
             start = time.perf_counter()
             tuned.predict(some)

@@ -1,11 +1,11 @@
-"""What pretraining is worth to a task: a pretrained model beside the same network from random weights.
+"""What a task gains from pretraining: a pretrained model compared with the same network from random weights.
 
     python benchmarks/pretrained_or_random.py PRETRAINED TRAIN DEV [--labels 10000] [--seeds 5]
         [--rates 2e-4,7e-4,2e-3] [--epochs 2] [--starts pretrained,0.02,0.06]
 
-PRETRAINED is a run of `keras-bert pretrain`, as `demo/pretrained`; TRAIN and DEV are tables of `text` (or `sentence`)
-and `label`. A cell is the mean accuracy on DEV and its standard deviation over the seeds, after the last step of each
-run.
+PRETRAINED is a run of `keras-bert pretrain`, such as `demo/pretrained`; TRAIN and DEV are tables of `text` (or
+`sentence`) and `label`. A cell is the mean accuracy on DEV and its standard deviation over the seeds, after the last
+step of each run.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from keras_bert_scratch.tasks.data.tables import Column, read_table
 
 def main(
     pretrained: Annotated[Path, typer.Argument(help="A pretrained run.")],
-    train: Annotated[Path, typer.Argument(help="Labelled table to learn from.")],
-    dev: Annotated[Path, typer.Argument(help="Labelled table to measure on.")],
-    labels: Annotated[int, typer.Option(help="Training rows, the first of the table; 0: all.")] = 10_000,
-    seeds: Annotated[int, typer.Option(help="Runs of each setting.")] = 5,
-    rates: Annotated[str, typer.Option(help="Learning rates.")] = "2e-4,7e-4,2e-3",
-    epochs: Annotated[str, typer.Option(help="Epochs.")] = "2",
+    train: Annotated[Path, typer.Argument(help="Labelled table to train on.")],
+    dev: Annotated[Path, typer.Argument(help="Labelled table to evaluate on.")],
+    labels: Annotated[int, typer.Option(help="Number of training rows, from the top of the table; 0: all.")] = 10_000,
+    seeds: Annotated[int, typer.Option(help="Number of runs per setting.")] = 5,
+    rates: Annotated[str, typer.Option(help="Learning rates, separated by commas.")] = "2e-4,7e-4,2e-3",
+    epochs: Annotated[str, typer.Option(help="Epochs, separated by commas.")] = "2",
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 40,
-    starts: Annotated[str, typer.Option(help="pretrained, and standard deviations of random weights.")] = (
+    starts: Annotated[str, typer.Option(help="`pretrained` and standard deviations of random weights.")] = (
         "pretrained,0.02,0.06"
     ),
 ) -> None:

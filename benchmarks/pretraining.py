@@ -1,17 +1,17 @@
-"""How fast pretraining goes, in real tokens per second: ours, KerasHub's and Hugging Face's, all of the same size.
+"""Speed of pretraining, in real tokens per second: ours, KerasHub's and Hugging Face's, all of the same size.
 
     pip install 'keras_bert_scratch[parity,test]'
     python benchmarks/pretraining.py TEXT --vocab vocab.txt --hidden 256 --curves curves.png
 
-TEXT is a folder of text files, each a document, a paragraph to a line. All train four layers in float32, dropout 0.1,
-on batches of 32 rows of 128 tokens with at most 20 predictions a row, with AdamW at a constant rate of 1e-4, decay 0.01
-and a global norm of 1. Each contender is a process of its own; they take turns, one works while the others wait. What
-counts is the best round's mean time of a step, reading the data included; padding is no token.
+TEXT is a folder of text files, each a document with one paragraph per line. All train four layers in float32 with
+dropout 0.1, on batches of 32 rows of 128 tokens with at most 20 predictions per row, with AdamW at a constant learning
+rate of 1e-4, weight decay 0.01 and a global norm of 1. Each contender is a separate process; they take turns, and the
+others wait. The best round's mean time per step counts, including reading the data; padding does not count as tokens.
 
-KerasHub's natural way is its own preprocessor over the paragraphs, one to a row, with `fit` as it comes. "Our rows" are
-our packed batches; KerasHub and Hugging Face know no attention that keeps a row's examples apart and get a padding mask
-instead. Hugging Face gets them from memory, as tensors. "Tuned" is without XLA and with oneDNN's products, which
-TensorFlow leaves off on some processors and `keras-bert` turns on. The losses are those of the masked words.
+KerasHub's natural way is its own preprocessor on the paragraphs, one per row, with its `fit` unchanged. "Our rows" are
+our packed batches; KerasHub and Hugging Face have no attention mask that separates the examples of a row, and get a
+padding mask instead. Hugging Face gets the batches from memory, as tensors. "Tuned" is without XLA and with oneDNN,
+which TensorFlow leaves off on some processors and `keras-bert` turns on. The losses are those of the masked words.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from keras_bert_scratch.training.matrix_peak import matrix_peak
 
 BATCH, LENGTH, PREDICTIONS, LAYERS = 32, 128, 20, 4
 RATE, DECAY, EPSILON = 1e-4, 0.01, 1e-6
-# Keras adds epsilon before the second moment's bias is corrected: over the first 60 steps its 1e-6 works like 4e-6 to
-# 3e-5 would here, and the loss falls more slowly.
+# Keras adds epsilon before it corrects the bias of the second moment: over the first 60 steps, 1e-6 in Keras acts like
+# 4e-6 to 3e-5 here, and the loss falls more slowly.
 EPSILON_OF_KERAS = 1e-7
 PACKED = kbs.ExampleRules(packing=True)
 KEPT, SMOOTH = 128, 8
@@ -55,7 +55,7 @@ ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 class Corpus(NamedTuple):
-    """What all train on."""
+    """The data that all contenders train on."""
 
     text: Path
     vocab: Path
@@ -64,15 +64,15 @@ class Corpus(NamedTuple):
 
     @property
     def tokenizer(self) -> kbs.BertTokenizer:
-        """Ours, by which the records were made."""
+        """Our tokenizer, with which the records were made."""
         return kbs.BertTokenizer(self.vocab, self.lowercase)
 
     def packed(self) -> tf.data.Dataset:
-        """Our batches, endless."""
+        """Returns our batches, without end."""
         return kbs.PretrainingRecords(self.records, self.tokenizer).batches(BATCH, LENGTH, rules=PACKED)
 
     def natural(self) -> tf.data.Dataset:
-        """Paragraphs through KerasHub's own preprocessor, one to a row, endless."""
+        """Returns batches of KerasHub's own preprocessor, one paragraph per row, without end."""
         import keras_hub
 
         preprocessor = keras_hub.models.BertMaskedLMPreprocessor(
@@ -86,17 +86,17 @@ class Corpus(NamedTuple):
         return batches.map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-# Trains without end; gives the masked words' loss of every step, and waits until it is asked for the next.
+# Trains without end: yields the masked words' loss of every step, and waits until the next one is requested.
 Steps = Iterator[float]
 
 
 class Contender(NamedTuple):
-    """Who trains, and how.
+    """An implementation, and how it is run.
 
     Args:
-        steps: makes the training.
-        batches: makes what it reads, for the tokens in it.
-        environment: what else is set for its process.
+        steps: starts the training.
+        batches: makes the batches to train on; their tokens are counted.
+        environment: further environment variables of its process.
     """
 
     steps: Callable[[kbs.BertConfig, tf.data.Dataset], Steps]
@@ -105,7 +105,7 @@ class Contender(NamedTuple):
 
 
 def by_fit(model: keras.Model, batches: tf.data.Dataset, loss: str) -> Steps:
-    """Trains by one `model.fit`, in a thread that waits after each step."""
+    """Trains with one `model.fit`, in a thread that waits after each step."""
     done: queue.Queue[float] = queue.Queue()
     more = threading.Semaphore(0)
 
@@ -121,7 +121,7 @@ def by_fit(model: keras.Model, batches: tf.data.Dataset, loss: str) -> Steps:
         try:
             model.fit(batches, steps_per_epoch=1 << 40, verbose=0, callbacks=[Turns()], shuffle=False)
         finally:
-            os._exit(1)  # it has no end but an error's
+            os._exit(1)  # it ends only by an error
 
     threading.Thread(target=fit, daemon=True).start()
     while True:
@@ -130,14 +130,14 @@ def by_fit(model: keras.Model, batches: tf.data.Dataset, loss: str) -> Steps:
 
 
 def ours(config: kbs.BertConfig, batches: tf.data.Dataset) -> Steps:
-    """Our pretrainer with both losses, as it comes."""
+    """Our pretrainer with both losses, unchanged."""
     model = kbs.BertPretrainer(kbs.BertBackbone(config, packed=True))
     model.compile(kbs.BertAdamW(RATE, weight_decay=DECAY, epsilon=EPSILON, bias_correction=True))
     return by_fit(model, batches, "masked_lm_loss")
 
 
 def keras_hub_fit(config: kbs.BertConfig, batches: tf.data.Dataset, jit_compile: Any = "auto") -> Steps:
-    """KerasHub's masked words."""
+    """KerasHub's masked-word model."""
     import keras_hub
 
     backbone = keras_hub.models.BertBackbone(
@@ -190,13 +190,13 @@ def hugging_face(config: kbs.BertConfig, batches: tf.data.Dataset, compiled: boo
 
 
 def without_packing(inputs: Any, labels: Any, weights: Any) -> Any:
-    """Our rows as KerasHub's model takes them."""
+    """Converts our rows to the inputs of KerasHub's model."""
     names = ("token_ids", "segment_ids", "padding_mask", "mask_positions")
     return {name: inputs[name] for name in names}, labels["masked_lm"], weights["masked_lm"]
 
 
 def same_rows(corpus: Corpus) -> tf.data.Dataset:
-    """Our batches for KerasHub."""
+    """Returns our batches for KerasHub."""
     return corpus.packed().map(without_packing)
 
 
@@ -211,7 +211,7 @@ CONTENDERS = {
 
 
 def work(name: str, hidden: int, corpus: Corpus) -> None:
-    """A contender's process: for each number of steps that is asked for, a line with what came out."""
+    """Runs in a contender's process: reads numbers of steps, trains for each, and prints a line with the results."""
     keras.utils.set_random_seed(0)
     contender = CONTENDERS[name]
     config = kbs.BertConfig(vocab_size=len(corpus.tokenizer.vocabulary), num_layers=LAYERS, hidden_size=hidden)
@@ -233,11 +233,11 @@ def work(name: str, hidden: int, corpus: Corpus) -> None:
         print(
             json.dumps({**results, "losses": losses, "seconds": (time.perf_counter() - start) / int(line)}), flush=True
         )
-    os._exit(0)  # what trains waits for ever
+    os._exit(0)  # the training thread waits for ever
 
 
 class Process:
-    """A contender's process, as seen from here."""
+    """A handle of a contender's process."""
 
     def __init__(self, name: str, arguments: list[str]) -> None:
         environment = {**os.environ, **CONTENDERS[name].environment}
@@ -249,7 +249,7 @@ class Process:
         self.results: dict[str, Any] = {}
 
     def train(self, steps: int) -> None:
-        """Has it train for so many steps more."""
+        """Has the process train for `steps` more steps."""
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         for line in self._process.stdout:
@@ -261,13 +261,13 @@ class Process:
         raise RuntimeError(f"ended with {self._process.wait()}")
 
     def end(self) -> None:
-        """Ends it."""
+        """Ends the process."""
         self._process.stdin.close()
         self._process.wait()
 
 
 def plot(curves: dict[str, tuple[float, list[float]]], file: Path) -> None:
-    """Losses over tokens read, each the mean of eight steps."""
+    """Draws losses over tokens read, each the mean of eight steps."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -284,13 +284,13 @@ def plot(curves: dict[str, tuple[float, list[float]]], file: Path) -> None:
 
 
 def main(
-    text: Annotated[Path, typer.Argument(help="A folder of text files, each a document.")],
-    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all use.")],
-    hidden: Annotated[int, typer.Option(help="The hidden size, 64 to a head.")] = 256,
+    text: Annotated[Path, typer.Argument(help="Folder of text files, each a document.")],
+    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all contenders use.")],
+    hidden: Annotated[int, typer.Option(help="The hidden size; each head has 64.")] = 256,
     cased: Annotated[bool, typer.Option("--cased")] = False,
-    rounds: Annotated[int, typer.Option(help="The best of these counts.")] = 5,
-    steps: Annotated[int, typer.Option(help="Steps of each in a round.")] = 12,
-    curves: Annotated[Path | None, typer.Option(help="Where to draw the losses.")] = None,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 5,
+    steps: Annotated[int, typer.Option(help="Training steps of each contender in a round.")] = 12,
+    curves: Annotated[Path | None, typer.Option(help="File for a plot of the losses.")] = None,
     records: Annotated[Path | None, typer.Option(hidden=True)] = None,
     only: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -304,7 +304,7 @@ def main(
         processes = {name: Process(name, [*shared, *(["--cased"] if cased else [])]) for name in CONTENDERS}
         for process in processes.values():
             process.train(1)
-            process.seconds.clear()  # the first step holds the compiling
+            process.seconds.clear()  # the first step includes compilation
         for _ in range(rounds):
             for process in processes.values():
                 process.train(steps)

@@ -1,14 +1,14 @@
-"""How fast stored text becomes masked batches of 32 rows of 128 tokens, ours against KerasHub's and the Model Garden's.
+"""Speed of making masked batches of 32 rows of 128 tokens from text, ours, KerasHub's and the Model Garden's.
 
     pip install 'keras_bert_scratch[parity,test]'
     python benchmarks/pretraining_input.py TEXT --vocab vocab.txt
     python benchmarks/pretraining_input.py TEXT --vocab vocab.txt --profile 200
 
-TEXT is a folder of text files, each a document, a paragraph to a line. All contenders take turns in one process, some
-seconds each after a second to warm up; the best of several rounds counts. Ours reads records from the disk, draws pairs
-and shuffles whole shards. The others hold the text, or its ids, in memory and take paragraphs at random: KerasHub's one
-to a row, the Model Garden's one with its successor, by the operations of its `pretrain_text_dataloader.py`, whole
-batches at a time and without its next-sentence labels. Rows differ in how full they are: compare the tokens.
+TEXT is a folder of text files, each a document with one paragraph per line. All contenders take turns in one process,
+some seconds each after one second of warm-up; the best of several rounds counts. Ours reads records from disk, draws
+pairs and shuffles whole shards. The others hold the text, or its ids, in memory and draw random paragraphs: KerasHub's
+one per row; the Model Garden's one with its successor, with the operations of its `pretrain_text_dataloader.py`, on
+whole batches and without its next-sentence labels. Rows differ in how full they are: compare the tokens.
 
 With `--profile N` a bert-mini is trained for N steps on our batches and on one batch repeated from memory.
 """
@@ -36,7 +36,7 @@ import keras_bert_scratch as kbs
 
 BATCH, LENGTH, PREDICTIONS = 32, 128, 20
 MASKED_FRACTION = 0.15
-WARM_UP = 1.0  # seconds, in which tf.data finds its number of threads, too
+WARM_UP = 1.0  # seconds, in which tf.data also tunes its number of threads
 OURS = "keras_bert_scratch, pairs"
 RULES = {
     OURS: kbs.ExampleRules(),
@@ -44,12 +44,12 @@ RULES = {
     "keras_bert_scratch, pairs, whole words": kbs.ExampleRules(masking=kbs.MaskingRule(unit="words")),
     "keras_bert_scratch, no pairs, packing": kbs.ExampleRules(pairs="none", packing=True),
 }
-# A batch begins with its inputs, a dict with a padding mask in it.
+# The first element of a batch is its inputs, a dict that contains a padding mask.
 Batch = tuple[Any, ...]
 
 
 def chosen(num_items: int, make: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
-    """Batches made of the numbers of items that are drawn at random, on all cores."""
+    """Returns batches that `make` builds, on all cores, from randomly drawn numbers of items."""
     numbers = tf.data.Dataset.range(num_items).shuffle(num_items).repeat().batch(BATCH, drop_remainder=True)
     return numbers.map(make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -64,7 +64,7 @@ def keras_hub_from_text(paragraphs: tf.Tensor, vocab: Path, lowercase: bool) -> 
 
 
 def keras_hub_from_ids(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) -> tf.data.Dataset:
-    """KerasHub's parts of it behind the tokenizer."""
+    """The parts of KerasHub's preprocessor that follow the tokenizer."""
     packer = keras_hub.layers.StartEndPacker(
         LENGTH, start_value=vocabulary.cls_id, end_value=vocabulary.sep_id, pad_value=vocabulary.pad_id
     )
@@ -91,7 +91,7 @@ def keras_hub_from_ids(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) 
 
 
 def model_garden(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) -> tf.data.Dataset:
-    """The operations that the Model Garden's loader calls behind the tokenizer."""
+    """The operations that the Model Garden's loader runs after the tokenizer."""
     trimmer = tensorflow_text.WaterfallTrimmer(LENGTH - 3)
     selector = tensorflow_text.RandomItemSelector(
         PREDICTIONS, selection_rate=MASKED_FRACTION, unselectable_ids=[vocabulary.cls_id, vocabulary.sep_id]
@@ -116,14 +116,14 @@ def model_garden(paragraphs: tf.RaggedTensor, vocabulary: kbs.Vocabulary) -> tf.
 
 
 class Speed(NamedTuple):
-    """What was read, per second."""
+    """Rows and tokens read per second."""
 
     rows: float
     tokens: float
 
 
 def read(batches: tf.data.Dataset, seconds: float) -> Speed:
-    """Reads batches for some seconds."""
+    """Reads batches for `seconds`, after the warm-up."""
     iterator = iter(batches)
     for _ in _until(WARM_UP):
         next(iterator)
@@ -138,14 +138,14 @@ def read(batches: tf.data.Dataset, seconds: float) -> Speed:
 
 
 def _until(seconds: float) -> Iterator[None]:
-    """Goes on until the time is over."""
+    """Yields until the time is over."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         yield
 
 
 def compare(contenders: dict[str, tf.data.Dataset], rounds: int, seconds: float) -> Table:
-    """The table of speeds."""
+    """Returns the table of speeds."""
     best = dict.fromkeys(contenders, Speed(0.0, 0.0))
     for _ in range(rounds):
         for name, batches in contenders.items():
@@ -162,7 +162,7 @@ def compare(contenders: dict[str, tf.data.Dataset], rounds: int, seconds: float)
 
 
 class StepTimes(keras.callbacks.Callback):
-    """When each step ended."""
+    """Records when each step ended."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.ends: list[float] = []
@@ -172,7 +172,7 @@ class StepTimes(keras.callbacks.Callback):
 
 
 def profile(batches: tf.data.Dataset, vocab_size: int, steps: int, rounds: int) -> Table:
-    """The table of times per step of a bert-mini: on our batches, and on one batch that is there already."""
+    """Returns the table of times per step of a bert-mini: on our batches, and on one batch in memory."""
     model = kbs.BertPretrainer(kbs.BertBackbone(kbs.BertConfig.preset("bert-mini", vocab_size=vocab_size)))
     model.compile(kbs.BertAdamW(1e-4))
     sources = {"our batches": batches, "one batch, repeated from memory": batches.take(1).cache().repeat()}
@@ -197,7 +197,7 @@ def profile(batches: tf.data.Dataset, vocab_size: int, steps: int, rounds: int) 
 
 
 def wait(model: keras.Model, batches: tf.data.Dataset, steps: int) -> float:
-    """The seconds per step, after the first, that a training loop waits for its batch."""
+    """Returns the seconds per step, after the first, that a training loop waits for its batch."""
     iterator = iter(batches)
     model.train_on_batch(*next(iterator))
     waited = 0.0
@@ -210,13 +210,13 @@ def wait(model: keras.Model, batches: tf.data.Dataset, steps: int) -> float:
 
 
 def main(
-    text: Annotated[Path, typer.Argument(help="A folder of text files, each a document.")],
-    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all use.")],
+    text: Annotated[Path, typer.Argument(help="Folder of text files, each a document.")],
+    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all contenders use.")],
     cased: Annotated[bool, typer.Option("--cased")] = False,
-    rounds: Annotated[int, typer.Option(help="The best of these counts.")] = 5,
-    seconds: Annotated[float, typer.Option(help="How long each is read in a round.")] = 4.0,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds for which each contender is read in a round.")] = 4.0,
     profile_steps: Annotated[
-        int | None, typer.Option("--profile", min=2, help="Measure so many training steps instead.")
+        int | None, typer.Option("--profile", min=2, help="Measure this number of training steps instead.")
     ] = None,
 ) -> None:
     """Measure and print the table."""

@@ -1,16 +1,16 @@
-"""How fast raw text becomes records for pretraining, and in how much memory: ours, Google's script, and the others.
+"""Speed and memory of turning raw text into records for pretraining: ours, Google's script, and the others.
 
     pip install 'keras_bert_scratch[parity,test]' datasets psutil
     python benchmarks/records.py TEXT --vocab vocab.txt
     python benchmarks/records.py TEXT --vocab vocab.txt --repeated-to 1000
 
-TEXT is a folder of text files, each a document, a paragraph to a line. Every job is a process of its own, timed from
-its start to its end; they take turns, several rounds; the best time of each counts, and the most memory. Each also runs
-on a few kilobytes: that is its start (imports, graphs), and its rate is what more text costs beyond it. Google's script
+TEXT is a folder of text files, each a document with one paragraph per line. Every job is a separate process, timed from
+start to end; they take turns for several rounds; the best time and the highest memory of each count. Each also runs on
+a few kilobytes: this measures its start (imports, graphs), which its rate on more text leaves out. Google's script
 (`create_pretraining_data.py`, from the package bert-tensorflow) gets less text, split into sentences beforehand. The
-jobs of Hugging Face and KerasHub are what their own guides do: they know no sentence pairs, and KerasHub's cuts
-paragraphs at 128 tokens. With `--repeated-to N` our jobs alone run: on the text, and on N megabytes of it over and
-over, for the memory of both. Nothing else may hold TensorFlow meanwhile, for memory is shared with it.
+jobs of Hugging Face and KerasHub follow their own guides: they make no sentence pairs, and KerasHub's truncates
+paragraphs at 128 tokens. With `--repeated-to N` only our jobs run: on the text, and on the text repeated to N
+megabytes, to compare their memory. No other process may have TensorFlow loaded meanwhile, as it would share memory.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-# The libraries are imported in the jobs, whose time they are part of. These settings are inherited.
+# The jobs import the libraries, so that their time includes the imports. They inherit these settings.
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 LENGTH, PREDICTIONS = 128, 20
 START_MEGABYTES = 0.005  # in each of four files
 SAMPLE_EVERY = 0.1  # seconds
 SPAWN = multiprocessing.get_context("spawn")
-RECORDS = "records"  # the folder in which a job leaves its result; what it puts beside is not counted
+RECORDS = "records"  # the folder for a job's result; what the job writes beside it is not counted
 
-# Makes records in a folder: of a folder of text, with a vocab.txt, lower-casing or not.
+# Makes records in a folder, from a folder of text, with a vocab.txt, with lower-casing or without.
 Job = Callable[[Path, Path, bool, Path], None]
 
 
 def ours_documents(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
-    """Our documents: pairs and masks are made later, when they are read."""
+    """Our documents: pairs and masks are made later, at reading time."""
     _build_documents(text, vocab, lowercase, out / RECORDS)
 
 
 def ours_google(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
-    """Our documents, and of them finished examples in Google's schema."""
+    """Our documents, and from them finished examples in Google's schema."""
     from keras_bert_scratch.data.google.writer import write_google_examples
 
     _build_documents(text, vocab, lowercase, out / "documents")
@@ -65,7 +65,7 @@ def _build_documents(text: Path, vocab: Path, lowercase: bool, directory: Path) 
 
 
 def google(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
-    """Google's script, as it is; the text is in its form already."""
+    """Google's script, unchanged; the text is already in its format."""
     from absl import flags
     from bert import create_pretraining_data
 
@@ -85,7 +85,7 @@ def google(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
 
 
 def hugging_face(text: Path, vocab: Path, lowercase: bool, out: Path) -> None:
-    """Blocks of 128 tokens in Arrow files, by the steps of transformers' example `run_mlm.py`."""
+    """Blocks of 128 tokens in Arrow files, with the steps of transformers' example `run_mlm.py`."""
     import datasets
     import transformers
 
@@ -144,7 +144,7 @@ JOBS: dict[str, Job] = OURS | {
 
 
 class Corpus(NamedTuple):
-    """Text that jobs read: the folder, and of the raw text the bytes and tokens."""
+    """Text that jobs read: the folder, and the number of bytes and tokens of the raw text."""
 
     folder: Path
     num_bytes: int
@@ -152,11 +152,11 @@ class Corpus(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a job took; memory is the most that there was at any time, in bytes.
+    """What a job needed; memory is the peak, in bytes.
 
     Args:
         seconds: from the start of its process to the end.
-        memory: of all its processes together, where what they share is counted once (PSS).
+        memory: of all its processes together; shared memory is counted once (PSS).
         largest: of the largest process (RSS).
         disk: bytes of the result.
     """
@@ -168,7 +168,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(job: Job, text: Path, vocab: Path, lowercase: bool) -> Cost:
-    """Runs a job in a process of its own."""
+    """Runs a job in a separate process."""
     with tempfile.TemporaryDirectory() as out:
         process = SPAWN.Process(target=job, args=(text, vocab, lowercase, Path(out)))
         start = time.perf_counter()
@@ -188,7 +188,7 @@ def cost_of(job: Job, text: Path, vocab: Path, lowercase: bool) -> Cost:
 
 
 def _watched(root: int, done: threading.Event) -> Iterator[tuple[int, int]]:
-    """The memory of a process with all that it started, time and again: together (PSS), and the largest one's (RSS)."""
+    """Yields samples of the memory of a process and its children: together (PSS), and of the largest one (RSS)."""
     while not done.wait(SAMPLE_EVERY):
         try:
             tree = [root, *(child.pid for child in psutil.Process(root).children(recursive=True))]
@@ -200,7 +200,7 @@ def _watched(root: int, done: threading.Event) -> Iterator[tuple[int, int]]:
 
 
 def _memory(pid: int) -> dict[str, int]:
-    """The sums of `/proc/PID/smaps_rollup` in bytes; empty when the process has ended."""
+    """Returns the sums in `/proc/PID/smaps_rollup`, in bytes; empty if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
@@ -213,7 +213,7 @@ def _num_bytes(folder: Path) -> int:
 
 
 def write_text(files: Iterable[Path], folder: Path, megabytes: float) -> None:
-    """Copies so much of the files, as valid UTF-8; the last one is cut at the end of a line."""
+    """Copies so many megabytes of the files, as valid UTF-8; the last file is cut at the end of a line."""
     folder.mkdir()
     left = int(megabytes * 1e6)
     for number, file in enumerate(files):
@@ -227,7 +227,7 @@ def write_text(files: Iterable[Path], folder: Path, megabytes: float) -> None:
 
 
 def write_sentences(text: Path, folder: Path) -> None:
-    """Writes text as Google's script wants it: a sentence to a line, a blank line between documents."""
+    """Writes text in the format of Google's script: one sentence per line, a blank line between documents."""
     import keras_bert_scratch as kbs
 
     folder.mkdir()
@@ -236,13 +236,13 @@ def write_sentences(text: Path, folder: Path) -> None:
 
 
 def count_tokens(text: Path, vocab: Path, lowercase: bool) -> int:
-    """How many tokens our tokenizer finds."""
+    """Returns how many tokens our tokenizer finds."""
     with tempfile.TemporaryDirectory() as folder:
         return _build_documents(text, vocab, lowercase, Path(folder) / RECORDS).total("tokens")
 
 
 def table(runs: list[tuple[str, Corpus]], found: list[Cost], starts: dict[str, float], standard: str) -> Table:
-    """All that was measured, and each rate as a multiple of the first one of the name `standard`."""
+    """Returns all measurements, with each rate as a multiple of the first one that is called `standard`."""
     rates = [corpus.num_bytes / (cost.seconds - starts[name]) for (name, corpus), cost in zip(runs, found, strict=True)]
     unit = rates[[name for name, _ in runs].index(standard)]
     printed = Table("job", title=f"times: the rate of {standard}")
@@ -258,17 +258,19 @@ def table(runs: list[tuple[str, Corpus]], found: list[Cost], starts: dict[str, f
 
 
 def main(
-    text: Annotated[Path, typer.Argument(help="A folder of text files, each a document.")],
-    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all use.")],
+    text: Annotated[Path, typer.Argument(help="Folder of text files, each a document.")],
+    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all contenders use.")],
     cased: Annotated[bool, typer.Option("--cased")] = False,
-    megabytes: Annotated[float, typer.Option(help="How much text to take at most.")] = 45.0,
-    google_megabytes: Annotated[float, typer.Option(help="How much of it Google's script gets.")] = 3.0,
-    repeated_to: Annotated[float | None, typer.Option(help="Compare our memory with that for so much text.")] = None,
-    rounds: Annotated[int, typer.Option(help="The best of these counts.")] = 3,
+    megabytes: Annotated[float, typer.Option(help="Maximum megabytes of text.")] = 45.0,
+    google_megabytes: Annotated[float, typer.Option(help="Megabytes of it for Google's script.")] = 3.0,
+    repeated_to: Annotated[
+        float | None, typer.Option(help="Measure only our memory, also on this many megabytes.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 3,
 ) -> None:
     """Measure and print the table."""
     files = sorted(text.rglob("*.txt"))
-    # What is done beforehand is done in processes that end: none stands beside the jobs.
+    # The preparation runs in processes that end, so that none runs beside the jobs.
     pool = ProcessPoolExecutor(1, SPAWN, max_tasks_per_child=1)
     with tempfile.TemporaryDirectory() as temporary, pool:
 

@@ -1,8 +1,8 @@
-"""What saving takes in memory, beside the model itself: a training state, and a model's folder.
+"""Memory that saving takes, in addition to the model itself: of a training state, and of a model's folder.
 
     python benchmarks/saving.py [--preset bert-small]
 
-Each is saved in a process of its own; the difference of its peak before and after is printed beside the file's size.
+Each is saved in a separate process; the increase of its peak memory is printed, together with the file's size.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ KINDS = ("state", "model")
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="Sizes of the network.")] = "bert-small",
-    kind: Annotated[str | None, typer.Option(help="Of a process that this one starts: what to save.")] = None,
+    preset: Annotated[str, typer.Option(help="Size of the network.")] = "bert-small",
+    kind: Annotated[str | None, typer.Option(help="Used internally by child processes: what to save.")] = None,
 ) -> None:
     """Prints a line for each kind."""
     if kind is None:

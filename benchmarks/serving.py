@@ -1,12 +1,12 @@
-"""Milliseconds from one raw text to its answer: what `keras-bert serve` asks, transformers' pipeline, ONNX Runtime.
+"""Milliseconds from one raw text to its answer: the model as `keras-bert serve` runs it, transformers, ONNX Runtime.
 
     python benchmarks/serving.py shared/data/glue/SST-2/dev.tsv [--texts 200] [--rounds 3] [--threads 1]
 
-All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes. Each text is answered by each
-side in turn, one text a call; the fastest of the rounds counts for it, and of the texts the median and the 99th
-percentile. Ours is `ServedModel` with each engine, as the server asks it, without HTTP; and the SavedModel asked by
-TensorFlow's session, as TensorFlow Serving asks it. ONNX Runtime gets what transformers' Rust tokenizer made. Needs
-`pip install onnx onnxruntime onnxscript`.
+All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes. Each side answers each text in
+turn, one text per call. For each text the fastest round counts; the table shows the median and the 99th percentile over
+the texts. Ours is `ServedModel` with each engine, as the server calls it, without HTTP; and the SavedModel in a
+TensorFlow session, as TensorFlow Serving calls it. transformers is its pipeline; ONNX Runtime gets the output of
+transformers' Rust tokenizer. Needs `pip install onnx onnxruntime onnxscript`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Answer = Callable[[str], str]
 
 def main(
     table: Annotated[Path, typer.Argument(help="A labelled table.")],
-    texts: Annotated[int, typer.Option(help="Texts to answer.")] = 200,
-    rounds: Annotated[int, typer.Option(help="Rounds; the fastest counts for each text.")] = 3,
-    threads: Annotated[int, typer.Option(help="Threads of each side.")] = 1,
+    texts: Annotated[int, typer.Option(help="Number of texts to classify.")] = 200,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the fastest one counts for each text.")] = 3,
+    threads: Annotated[int, typer.Option(help="Number of threads of each contender.")] = 1,
 ) -> None:
     """Prints the milliseconds of each side, and their ratio to ours."""
     torch.set_num_threads(threads)
@@ -67,7 +67,7 @@ def main(
         answers = {name: [side(text) for text in raw] for name, side in sides.items()}
         for name, given in answers.items():
             same = np.mean([one == other for one, other in zip(given, answers[OURS], strict=True)])
-            print(f"{name}: {same:.1%} of {len(raw)} answers are ours")
+            print(f"{name}: {same:.1%} of {len(raw)} answers equal ours")
         times = {name: np.full(len(raw), np.inf) for name in sides}
         for _ in range(rounds):
             for number, text in enumerate(raw):

@@ -1,12 +1,12 @@
-"""Answers a second and their milliseconds with many clients: `keras-bert serve` and other servers of one model.
+"""Answers per second and their latency with many clients: `keras-bert serve` and other servers of one model.
 
     python benchmarks/serving_clients.py shared/data/glue/SST-2/dev.tsv [--clients 32] [--seconds 10] [--rounds 3]
 
-All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes, run on this machine, and are
-asked in turn over HTTP by clients that each wait for their answer before they ask again; the best round counts. The
-others are as their documentation advises (benchmarks/other_servers.py): mosec and LitServe join requests to batches
-and run ONNX Runtime in two processes; a plain server, of starlette and uvicorn, answers each request by itself, by ONNX
-Runtime or by transformers' pipeline, in two processes. Needs `pip install mosec litserve onnx onnxruntime onnxscript`.
+All have the weights of all-MiniLM-L6-v2 (6 layers of 384) with a head for two classes, run on this machine, and get
+requests over HTTP in turn, from clients that each wait for the answer before the next request; the best round counts.
+The others follow their documentation (benchmarks/other_servers.py): mosec and LitServe batch requests and run ONNX
+Runtime in two processes; a plain server, of starlette and uvicorn, answers each request alone, with ONNX Runtime or
+with transformers' pipeline, in two processes. Needs `pip install mosec litserve onnx onnxruntime onnxscript`.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ SECONDS_TO_START = 180
 
 def main(
     table: Annotated[Path, typer.Argument(help="A labelled table.")],
-    clients: Annotated[int, typer.Option(help="Clients at once.")] = 32,
-    seconds: Annotated[float, typer.Option(help="Of a round.")] = 10,
-    rounds: Annotated[int, typer.Option(help="Rounds; the best counts.")] = 3,
-    int8: Annotated[bool, typer.Option("--int8", help="ONNX Runtime and LiteRT in 8 bits.")] = False,
+    clients: Annotated[int, typer.Option(help="Number of concurrent clients.")] = 32,
+    seconds: Annotated[float, typer.Option(help="Seconds per round.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 3,
+    int8: Annotated[bool, typer.Option("--int8", help="Run ONNX Runtime and LiteRT in 8 bits.")] = False,
 ) -> None:
     """Prints answers per second of each server, and ours as a multiple of it."""
     data = kbs.TaskData.read("classification", table, kbs.BertTokenizer.load(MINILM))
@@ -67,7 +67,7 @@ def main(
         expected = _answers(servers[f"ours, {engines[0]}"], texts[:100])
         for name, server in servers.items():
             same = np.mean([one == other for one, other in zip(_answers(server, texts[:100]), expected, strict=True)])
-            print(f"{name}: {same:.0%} of 100 answers are ours")
+            print(f"{name}: {same:.0%} of 100 answers equal ours")
         best: dict[str, tuple[float, np.ndarray]] = {}
         for _ in range(rounds):
             for name, server in servers.items():
@@ -83,25 +83,25 @@ def main(
 
 
 class Server:
-    """Where one listens, and how it is asked.
+    """The address of a server, and the form of its requests.
 
     Args:
-        port: int. Of this machine.
+        port: int. On this machine.
         path: str. Of the request.
-        ours: bool. Whether it speaks TensorFlow Serving's protocol; others take `{"text": ...}`, give `{"label": ...}`.
+        ours: bool. Whether it has TensorFlow Serving's protocol; others take `{"text": ...}`, return `{"label": ...}`.
     """
 
     def __init__(self, port: int, path: str, ours: bool) -> None:
         self.port, self._path, self._ours = port, path, ours
 
     def request(self, text: str) -> bytes:
-        """The bytes that ask about a text."""
+        """Returns the bytes of a request with a text."""
         body = json.dumps({"instances": [text]} if self._ours else {"text": text}).encode()
         head = f"POST {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     def label(self, body: bytes) -> str:
-        """What an answer says."""
+        """Returns the label in an answer."""
         found = json.loads(body)
         return found["predictions"][0]["label"] if self._ours else found["label"]
 
@@ -172,7 +172,7 @@ async def _ask(reader: Any, writer: Any, server: Server, text: str) -> bytes:
 
 
 async def _load(server: Server, texts: list[str], clients: int, seconds: float) -> tuple[float, np.ndarray]:
-    """Answers a second, and the seconds of each."""
+    """Returns the answers per second, and the seconds of each answer."""
     spent: list[float] = []
     end = time.perf_counter() + seconds
 

@@ -1,13 +1,12 @@
-"""`keras-bert serve` under load for minutes: is every answer right, is none lost, does memory stay?
+"""`keras-bert serve` under load for minutes: is every answer right, is none lost, is memory constant?
 
     python benchmarks/serving_load.py models/sentiment shared/data/glue/SST-2/dev.tsv [--minutes 10] [--engine litert]
 
-Clients ask at random about texts of 1, 2, 3... 500 words, made of a table's (a model whose `max_length` is 512 reads
+Clients send random texts of 1, 2, 3... 500 words, made from a table's texts (a model whose `max_length` is 512 reads
 them at 500 lengths); each answer is compared with the one that the same text got alone at the start. 1 of 100 requests
-is malformed, 1 of 100 too large: they must get 400 and 413. Each minute a copy of the model comes as the next version,
-and the version before is taken away. Prints answers, their milliseconds and the server's resident memory minute by
-minute. With `--preload libjemalloc.so.2` the server runs with
-another allocator (`apt-get install libjemalloc2`).
+is malformed, 1 of 100 too large: they must get 400 and 413. Each minute a copy of the model is added as the next
+version, and the previous version is removed. Prints answers, their milliseconds and the server's resident memory minute
+by minute. With `--preload libjemalloc.so.2` the server runs with another allocator (`apt-get install libjemalloc2`).
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-SHARE_OF_BAD = 0.01  # malformed, and as many too large
+SHARE_OF_BAD = 0.01  # of malformed requests, and the same of those that are too large
 TOLERANCE = 1e-4
-MOST_BYTES = 8 << 20  # what the server takes unless it is told otherwise
+MOST_BYTES = 8 << 20  # the server's default limit
 
 
 @dataclasses.dataclass
 class Report:
-    """What came of some requests.
+    """The outcomes of some requests.
 
     Args:
-        outcomes: Counter. `right`, `refused` as it should be, or what was wrong.
+        outcomes: Counter. `right`, correctly `refused`, or what was wrong.
         seconds: list of float. Of each right answer.
-        memory: list of int. The server's megabytes, in turn.
+        memory: list of int. The server's megabytes over time.
     """
 
     outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -54,7 +53,7 @@ class Report:
 
     @property
     def faults(self) -> dict[str, int]:
-        """Outcomes that should not be."""
+        """Outcomes that must not occur."""
         return {name: count for name, count in self.outcomes.items() if name not in ("right", "refused")}
 
 
@@ -67,16 +66,16 @@ async def load(
     most_bytes: int = MOST_BYTES,
     seed: int = 1,
 ) -> Report:
-    """Asks a server of TensorFlow Serving's protocol for some time.
+    """Sends requests to a server with TensorFlow Serving's protocol for some time.
 
     Args:
-        port: int. Of this machine.
+        port: int. On this machine.
         path: str. Of requests, such as `/v1/models/m:predict`.
-        texts: to ask about.
-        seconds: float. How long.
-        clients: int. At once; each waits for its answer.
-        most_bytes: int. What the server takes.
-        seed: int, default 1. Of what is asked when.
+        texts: to send.
+        seconds: float. Duration.
+        clients: int. Concurrent clients; each waits for its answer.
+        most_bytes: int. The server's limit for a request.
+        seed: int, default 1. Of the order of requests.
     """
     report, rng = Report(), random.Random(seed)
     expected = {text: json.loads((await _ask(port, path, _body(text)))[1])["predictions"][0] for text in texts}
@@ -121,11 +120,11 @@ def _judged(status: int, answer: bytes, expected: Mapping[str, Any]) -> str:
 
 
 async def _ask(port: int, path: str, body: bytes, connection: Any = None) -> tuple[int, bytes]:
-    """Status and body of an answer; on a connection of its own where none is given."""
+    """Returns status and body of an answer; opens a new connection if none is given."""
     reader, writer = connection or await asyncio.open_connection("127.0.0.1", port)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
-    if len(body) < 1 << 20:  # a server may refuse what is too large before it comes
+    if len(body) < 1 << 20:  # a server may refuse a body that is too large before it arrives
         writer.write(body)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     size = int(re.search(rb"content-length: (\d+)", head)[1])
@@ -137,13 +136,13 @@ async def _ask(port: int, path: str, body: bytes, connection: Any = None) -> tup
 
 def main(
     model: Annotated[Path, typer.Argument(help="A SavedModel for classification.")],
-    table: Annotated[Path, typer.Argument(help="A table whose first column has texts.")],
-    minutes: Annotated[int, typer.Option(help="How long.")] = 10,
-    clients: Annotated[int, typer.Option(help="Clients at once.")] = 16,
-    engine: Annotated[str, typer.Option(help="Of the server.")] = "litert",
-    preload: Annotated[str, typer.Option(help="A library that the server is to load first.")] = "",
+    table: Annotated[Path, typer.Argument(help="A table with texts in the first column.")],
+    minutes: Annotated[int, typer.Option(help="Duration in minutes.")] = 10,
+    clients: Annotated[int, typer.Option(help="Number of concurrent clients.")] = 16,
+    engine: Annotated[str, typer.Option(help="Engine of the server.")] = "litert",
+    preload: Annotated[str, typer.Option(help="A library for the server to preload (LD_PRELOAD).")] = "",
 ) -> None:
-    """Prints what came of it, minute by minute."""
+    """Prints the outcomes, minute by minute."""
     texts = _texts(table)
     with tempfile.TemporaryDirectory() as name:
         base = Path(name) / "m"
@@ -169,11 +168,13 @@ def main(
             server.send_signal(signal.SIGTERM)
             assert server.wait(60) == 0
     spent = 1e3 * np.percentile(total.seconds, [50, 99])
-    print(f"in all: {dict(total.outcomes)}, ms {spent[0]:.0f} (99th percentile {spent[1]:.0f}); faults: {total.faults}")
+    print(
+        f"in total: {dict(total.outcomes)}, ms {spent[0]:.0f} (99th percentile {spent[1]:.0f}); errors: {total.faults}"
+    )
 
 
 async def _minute(port: int, texts: Sequence[str], clients: int, base: Path, minute: int, seed: int) -> Report:
-    """One minute, in whose middle the next version takes over."""
+    """Runs the load for one minute, in the middle of which the next version replaces the current one."""
 
     async def reload() -> None:
         await asyncio.sleep(20)
@@ -186,7 +187,7 @@ async def _minute(port: int, texts: Sequence[str], clients: int, base: Path, min
 
 
 def _texts(table: Path) -> list[str]:
-    """A text of each number of words from 1 to 500."""
+    """Returns a text of each number of words from 1 to 500."""
     with table.open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
     words, rng = " ".join(row[0] for row in rows).split(), random.Random(1)

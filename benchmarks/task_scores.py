@@ -1,18 +1,18 @@
-"""What our tasks score beside transformers on torch with the same recipe, seed by seed, and whether they differ.
+"""Scores of our tasks and of transformers on torch with the same recipe, seed by seed, and whether they differ.
 
     python benchmarks/task_data.py shared/data DATA
     python benchmarks/task_scores.py train DATA SCORES --tasks sst-2 --seeds 3 [--sides ours,bfloat16]
     python benchmarks/task_scores.py table SCORES [--sides bfloat16,ours]
 
 DATA is a folder with the sets of `SETS`; a side is ours, ours in bfloat16, or torch. `train` writes one file for each
-task, side and seed into SCORES, the answers about each example of the dev set, and passes over those that are there.
+task, side and seed into SCORES, with the answers for each example of the dev set, and skips files that exist.
 `table` prints for each task the mean and the standard deviation of two sides, and the probability of so large a
-difference if both were alike: the answers about an example change sides at random, 10,000 times (approximate
-randomisation; Noreen 1989).
+difference if both were equal: the answers for an example are swapped between the sides at random, 10,000 times
+(approximate randomisation; Noreen 1989).
 
 Both sides start from all-MiniLM-L6-v2, see the same examples in the same order, padded to the longest of a batch, and
-train by AdamW as BERT's: rate rising over a tenth of the steps and falling to 0, weight decay 0.01 but for biases and
-LayerNorms, gradients clipped at 1, Adam's bias corrected. The model at the end is measured.
+train with AdamW as BERT does: linear warmup over a tenth of the steps, then linear decay to 0, weight decay 0.01 except
+for biases and LayerNorms, gradients clipped at 1, Adam's bias corrected. The final model is measured.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ SETS = {
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder with the sets.")],
+    data: Annotated[Path, typer.Argument(help="Folder with the data sets.")],
     scores: Annotated[Path, typer.Argument(help="Folder for the answers.")],
-    tasks: Annotated[str, typer.Option(help="Names of sets, parted by commas.")] = ",".join(SETS),
-    seeds: Annotated[int, typer.Option(help="How many.")] = 3,
-    sides: Annotated[str, typer.Option(help="Of ours, bfloat16 and torch, parted by commas.")] = SIDES,
+    tasks: Annotated[str, typer.Option(help="Names of sets, separated by commas.")] = ",".join(SETS),
+    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    sides: Annotated[str, typer.Option(help="ours, bfloat16 or torch, separated by commas.")] = SIDES,
 ) -> None:
-    """Trains and writes the answers about the dev sets."""
+    """Trains and writes the answers for the dev sets."""
     scores.mkdir(parents=True, exist_ok=True)
     for name in tasks.split(","):
         for seed in range(seeds):
@@ -121,7 +121,7 @@ def _ours(recipe: Recipe, data: Path, out: Path, seed: int, dtype: str) -> dict[
 
 
 def _sums(recipe: Recipe, answers: dict[str, Any]) -> np.ndarray:
-    """Of each example the numbers that the metric is made of, added up over the examples."""
+    """Returns for each example the numbers whose sums over all examples determine the metric."""
     pairs = list(zip(answers["gold"], answers["given"], strict=True))
     if recipe.metric == "accuracy":
         return np.array([[gold == given, 1] for gold, given in pairs], float)
@@ -141,7 +141,7 @@ def _sums(recipe: Recipe, answers: dict[str, Any]) -> np.ndarray:
 
 
 def _metric(recipe: Recipe, sums: np.ndarray) -> Any:
-    """The metric in percent of sums `(..., numbers)`."""
+    """Computes the metric in percent from sums `(..., numbers)`."""
     parts = np.moveaxis(sums, -1, 0)
     if recipe.metric == "accuracy":
         return 100 * parts[0] / parts[1]
@@ -157,10 +157,10 @@ def _metric(recipe: Recipe, sums: np.ndarray) -> Any:
 
 
 def table(
-    scores: Annotated[Path, typer.Argument(help="What `train` wrote.")],
-    sides: Annotated[str, typer.Option(help="Which two, parted by a comma.")] = SIDES,
+    scores: Annotated[Path, typer.Argument(help="The folder that `train` wrote.")],
+    sides: Annotated[str, typer.Option(help="Two sides, separated by a comma.")] = SIDES,
 ) -> None:
-    """Prints what two sides score."""
+    """Prints the scores of two sides."""
     both = sides.split(",")
     shown = Table("set", "metric", "seeds", both[0], "sd", both[1], "sd", "difference", "p")
     for name, recipe in SETS.items():

@@ -1,9 +1,9 @@
-"""The other side of `task_scores.py`: the tasks by transformers on torch.
+"""The other side of `task_scores.py`: the tasks with transformers on torch.
 
-Batches are those of our side, so that both see the same examples in the same order. Where the libraries' own recipes
-differ (order, windows), this follows transformers' examples: tags on first pieces, sentences cut at the row's length;
-windows of a passage that overlap, the answer's positions by offsets, the best valid pair of the 20 likeliest starts
-and ends.
+The batches are those of our side, so that both see the same examples in the same order. Where the libraries' own
+recipes differ (order, windows), this follows transformers' examples: tags on first tokens, sentences truncated at the
+row's length; overlapping windows of a passage, the answer's positions by offsets, the best valid pair of the 20 most
+probable starts and ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IGNORED = -100
 
 
 def answers_of(recipe: Any, data: Any, seed: int) -> dict[str, Any]:
-    """Trains with a seed, and answers about the dev set."""
+    """Trains with a seed, and answers the dev set."""
     from task_scores import MINILM
 
     torch.manual_seed(seed)
@@ -75,7 +75,7 @@ def _padded(rows: list[dict[str, Any]], tokenizer: Any) -> dict[str, torch.Tenso
 
 
 def _outputs(model: Any, rows: list[dict[str, Any]], tokenizer: Any) -> list[Any]:
-    """The model's outputs of each row, in order."""
+    """Returns the model's outputs for each row, in order."""
     found: list[Any] = [None] * len(rows)
     order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
     with torch.inference_mode():
@@ -101,7 +101,7 @@ class Side:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the model takes."""
+        """Further arguments of the model."""
         return {"num_labels": len(self.spec.labels)}
 
 
@@ -111,7 +111,7 @@ class Labels(Side):
     model_class = transformers.BertForSequenceClassification
 
     def rows(self, examples: Any, training: bool) -> list[dict[str, Any]]:
-        """Rows as the model takes them."""
+        """Returns rows as the model takes them."""
         columns = [list(examples.raw[name]) for name in self.spec.columns]
         found = self.tokenizer(*columns, truncation=True, max_length=self.recipe.max_length)
         rows = [{name: found[name][number] for name in INPUTS} for number in range(len(columns[0]))]
@@ -121,15 +121,15 @@ class Labels(Side):
         return rows
 
     def numbers(self, examples: Any) -> list[Any]:
-        """What is right, as the model takes it."""
+        """Returns the right answers, as the model takes them."""
         return examples.gold["label"].tolist()
 
     def gold(self, examples: Any) -> list[Any]:
-        """What is right."""
+        """Returns the right answers."""
         return [self.spec.labels[label] for label in examples.gold["label"]]
 
     def answer(self, model: Any, examples: Any) -> list[Any]:
-        """What the model says."""
+        """Returns the model's answers."""
         outputs = _outputs(model, self.rows(examples, training=False), self.tokenizer)
         return [self.spec.labels[int(row["logits"].argmax())] for row in outputs]
 
@@ -151,12 +151,12 @@ class Scores(Labels):
 
 
 class Tags(Side):
-    """A tag for each word, at its first piece; what the row cannot hold is outside."""
+    """A tag for each word, at its first token; words beyond the row's length are tagged `O`."""
 
     model_class = transformers.BertForTokenClassification
 
     def rows(self, examples: Any, training: bool) -> list[dict[str, Any]]:
-        """Rows, the tags of first pieces, and which word each piece is of."""
+        """Returns rows with the tags of first tokens, or, to answer, with the words of first tokens."""
         words = [list(row) for row in examples.raw["words"]]
         found = self.tokenizer(words, is_split_into_words=True, truncation=True, max_length=self.recipe.max_length)
         rows = []
@@ -175,11 +175,11 @@ class Tags(Side):
         return rows
 
     def gold(self, examples: Any) -> list[Any]:
-        """The tags of each sentence."""
+        """Returns the tags of each sentence."""
         return [[self.spec.labels[tag] for tag in row] for row in examples.gold["tags"]]
 
     def answer(self, model: Any, examples: Any) -> list[Any]:
-        """The tags that the model gives."""
+        """Returns the tags that the model predicts."""
         rows = self.rows(examples, training=False)
         given = []
         for row, words, output in zip(rows, examples.raw["words"], _outputs(model, rows, self.tokenizer), strict=True):
@@ -198,7 +198,7 @@ class Spans(Side):
     arguments: ClassVar[dict[str, Any]] = {}
 
     def rows(self, examples: Any, training: bool) -> list[dict[str, Any]]:
-        """A row for each window, with offsets and, to train on, the answer's positions."""
+        """Returns a row for each window: for training with the answer's positions, else with offsets."""
         questions, contexts = (list(examples.raw[name]) for name in ("question", "context"))
         found = self.tokenizer(
             [question.lstrip() for question in questions],
@@ -230,11 +230,11 @@ class Spans(Side):
         return rows
 
     def gold(self, examples: Any) -> list[Any]:
-        """The answers that count as right."""
+        """Returns the answers that count as right."""
         return list(examples.gold["answers"])
 
     def answer(self, model: Any, examples: Any) -> list[Any]:
-        """The best span of each question."""
+        """Returns the best span of each question."""
         rows = self.rows(examples, training=False)
         best = [(-np.inf, "")] * len(examples)
         for row, output in zip(rows, _outputs(model, rows, self.tokenizer), strict=True):

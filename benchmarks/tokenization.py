@@ -1,10 +1,10 @@
-"""How fast text becomes ids, ours against the others, and on how many lines each differs from Google's tokenizer.
+"""Speed of tokenizers, ours and others, and the number of lines on which each differs from Google's tokenizer.
 
     pip install 'keras_bert_scratch[parity,test]'
     python benchmarks/tokenization.py TEXT... --vocab vocab.txt
 
-TEXT are text files or folders of them. All contenders take turns on the same lines, several rounds in one process; the
-best round of each counts (Google's `FullTokenizer`, from the package bert-tensorflow, runs once: it is slow).
+TEXT are text files or folders of them. All contenders take turns on the same lines, for several rounds in one process;
+the best round of each counts (Google's `FullTokenizer`, from the package bert-tensorflow, runs once: it is slow).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from rich.table import Table
 
 import keras_bert_scratch as kbs
 
-flags.FLAGS.mark_as_parsed()  # Google's module asks its command line about a detail
+flags.FLAGS.mark_as_parsed()  # Google's module reads a flag
 OURS, RUST, GOOGLE = "keras_bert_scratch", "Hugging Face tokenizers", "Google FullTokenizer"
 IN_PYTHON = (RUST, GOOGLE)
-PASSES = 8  # of a dataset over the lines per round: making its iterator takes a tenth of a second, whatever follows
+PASSES = 8  # of a dataset over the lines per round: creating its iterator takes a tenth of a second, for any length
 Lines = list[str]
-# What a round does with the lines, and the ids that come of it.
+# A function that does the timed work of a round, and one that returns the ids of all lines.
 Contender = tuple[Callable[[], None], Callable[[], list[list[int]]]]
 
 
 def in_dataset(tokenize: Callable[[tf.Tensor], tf.RaggedTensor], batches: tf.data.Dataset) -> Contender:
-    """A TensorFlow tokenizer as a training pipeline would use it."""
+    """A TensorFlow tokenizer, used as in a training pipeline."""
     ids = batches.map(
         lambda texts: tokenize(texts).with_row_splits_dtype(tf.int64), num_parallel_calls=tf.data.AUTOTUNE
     )
@@ -54,7 +54,7 @@ def in_python(tokenize: Callable[[], list[list[int]]]) -> Contender:
 
 
 def contenders(lines: Lines, vocab: Path, lowercase: bool, batch: int) -> dict[str, Contender]:
-    """All of them by name, Google's last."""
+    """Returns all contenders by name, Google's last."""
     batches = tf.data.Dataset.from_tensor_slices(lines).batch(batch).cache()
     ours = kbs.BertTokenizer(vocab, lowercase)
     tokens = list(ours.vocabulary.tokens)
@@ -77,12 +77,12 @@ def contenders(lines: Lines, vocab: Path, lowercase: bool, batch: int) -> dict[s
 
 
 def main(
-    text: Annotated[list[Path], typer.Argument(help="Text files, or folders of them.")],
-    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all use.")],
+    text: Annotated[list[Path], typer.Argument(help="Text files, or folders of text files.")],
+    vocab: Annotated[Path, typer.Option(help="The vocab.txt that all contenders use.")],
     cased: Annotated[bool, typer.Option("--cased")] = False,
-    megabytes: Annotated[float, typer.Option(help="How much text to take.")] = 12.0,
-    rounds: Annotated[int, typer.Option(help="The best of these counts.")] = 5,
-    batch: Annotated[int, typer.Option(help="Lines per batch of tf.data.")] = 1024,
+    megabytes: Annotated[float, typer.Option(help="Megabytes of text to read.")] = 12.0,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 5,
+    batch: Annotated[int, typer.Option(help="Lines per tf.data batch.")] = 1024,
 ) -> None:
     """Measure and print the table."""
     files = [file for path in text for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]

@@ -1,10 +1,10 @@
-"""How many sentences a second are translated: ours, and transformers' `EncoderDecoderModel.generate`.
+"""Sentences per second in translation: ours, and transformers' `EncoderDecoderModel.generate`.
 
     python benchmarks/translating.py RUN shared/data/multi30k/val.de [--texts 500] [--rounds 3] [--beams 1,4]
 
-Both have the weights of RUN, a fine-tuned translator, and write texts of at most as many tokens. Ours is
+Both have the weights of RUN, a fine-tuned translator, and the same maximum number of tokens. Ours is
 `FineTuned.predict`, from strings to strings; so is transformers, with our tokenizer, the texts sorted by length, at
-three batch sizes. In every round each takes its turn, and the best round counts.
+three batch sizes. They take turns in every round, and the best round counts.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ BATCHES = (16, 64, 256)
 
 def main(
     run: Annotated[Path, typer.Argument(help="A fine-tuned translator.")],
-    source: Annotated[Path, typer.Argument(help="A text on each line.")],
-    texts: Annotated[int, typer.Option(help="Texts to translate.")] = 500,
-    rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.")] = 3,
-    beams: Annotated[str, typer.Option(help="Widths of the search.")] = "1,4",
+    source: Annotated[Path, typer.Argument(help="File with one text per line.")],
+    texts: Annotated[int, typer.Option(help="Number of texts to translate.")] = 500,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the best one counts.")] = 3,
+    beams: Annotated[str, typer.Option(help="Beam widths, separated by commas.")] = "1,4",
 ) -> None:
     """Prints sentences per second, and ours as a multiple of the others."""
     raw = source.read_text().splitlines()[:texts]
@@ -47,7 +47,7 @@ def main(
         expected = sides["ours, float32"](raw)
         for name, side in sides.items():
             same = sum(one == other for one, other in zip(side(raw), expected, strict=True)) / len(raw)
-            print(f"{name}: {same:.1%} of {len(raw)} translations are those of ours")
+            print(f"{name}: {same:.1%} of {len(raw)} translations equal ours")
         compare(f"translated, {width} beams", sides, lambda number: raw, rounds, len(raw))
 
 

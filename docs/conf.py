@@ -1,4 +1,4 @@
-"""The documents as a site: `make docs`. The root of the source is the repository, so that links work there and here."""
+"""The documents as a site: `make docs`. The source root is the repository, so links work on the site and on GitHub."""
 
 import sys
 from pathlib import Path
@@ -31,11 +31,11 @@ extensions = [
 ]
 
 nb_execution_mode = "off"  # tests/test_notebooks.py runs them
-myst_heading_anchors = 4  # as GitHub names headings
-suppress_warnings = ["myst.header"]  # a document may begin below its first level
+myst_heading_anchors = 4  # the same anchors as on GitHub
+suppress_warnings = ["myst.header"]  # a document may begin with a heading of a lower level
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = False  # Keras tells in its own documents what `call` and `get_config` are
-autodoc_typehints = "none"  # the docstrings tell types
+autodoc_inherit_docstrings = False  # Keras documents `call` and `get_config` itself
+autodoc_typehints = "none"  # the docstrings name the types
 autodoc_default_options = {"members": True}
 napoleon_use_rtype = False
 default_role = "code"
@@ -45,6 +45,6 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_title = "keras_bert_scratch"
 html_copy_source = False
-html_show_search_summary = False  # which a page that is opened from the disk may not fetch
+html_show_search_summary = False  # a page that is opened from disk may not fetch them
 html_show_copyright = False
 html_show_sphinx = False

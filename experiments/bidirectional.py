@@ -2,21 +2,21 @@
 
     python experiments/bidirectional.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
 
-Claim: without next sentences BERT gets a little worse, from left to right alone much worse, most on tasks whose
-answers need both sides of a word; a BiLSTM on top makes up for some of it on SQuAD alone. The paper argues, without
+Claim: without next sentences BERT is a little worse, and with left-to-right attention much worse, most on tasks whose
+answers need both sides of a word; a BiLSTM on top makes up for part of this on SQuAD only. The paper argues, without
 numbers, that joining two one-way models, as ELMo does, costs twice as much and is still behind.
 
-Rows: BERT (masked words, next sentences); no NSP (masked words alone); left to right, no NSP; the same with a BiLSTM
-that is new at fine-tuning; left to right and right to left, joined. Each is pretrained on short rows first, then on
-long ones, for the same numbers of steps, with a whole schedule of the rate in each part. Rows of fewer than 64 tokens
-have no room for two sentences: there BERT and "no NSP" share the first part, and next sentences are learned in the
-second alone. All are fine-tuned in the same way: SST-2, WNUT-17,
-SQuAD. Hidden words: a word in the middle of each of 10,000 held-out rows of 64 tokens is to be found; the joined model
-multiplies what both networks say, and divides by the frequency of the word.
+Rows: BERT (masked words, next sentences); no NSP (masked words only); left to right, no NSP; the same with a new BiLSTM
+that is added at fine-tuning; left to right and right to left, joined. Each is pretrained on short rows first, then on
+long ones, for the same numbers of steps, with a complete learning-rate schedule in each part. Rows of fewer than 64
+tokens have no room for two sentences: there BERT and "no NSP" share the first part, and BERT learns next sentences in
+the second part only. All are fine-tuned in the same way on SST-2, WNUT-17 and SQuAD. Hidden words: each model predicts
+a word in the middle of each of 10,000 held-out rows of 64 tokens; the joined model multiplies the probabilities of both
+networks and divides by the frequency of the word.
 
-Cost at scale laptop: not measured yet. How long to pretrain was chosen by seed 0: after 3,000 steps both sides were
-not ahead of the left one (hidden words found: 20.2 and 20.7%). So the seeds begin at 1. `--scale paper` has the
-paper's sizes, and wants its text.
+Cost at scale laptop: not measured yet. The length of pretraining was chosen with seed 0: after 3,000 steps, the two-way
+model was not ahead of the left-to-right one (hidden words found: 20.2 and 20.7%). So the seeds begin at 1.
+`--scale paper` has the paper's sizes, and needs its text.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ LAPTOP_STEPS = 6000
 WORDS = kbs.ExampleRules("none", packing=True)
 LEFT_RULES, RIGHT_RULES = (dataclasses.replace(WORDS, objective=way) for way in ("left-to-right", "right-to-left"))
 RULES = {"bert": kbs.ExampleRules(packing=True), "no-nsp": WORDS, "left": LEFT_RULES, "right": RIGHT_RULES}
-ROOM_FOR_PAIRS = 64  # tokens of a row; in shorter ones nearly all pairs are of fragments that do not belong together
+ROOM_FOR_PAIRS = 64  # tokens of a row; in shorter rows nearly all pairs are fragments that do not belong together
 BERT, NO_NSP, LEFT, LSTM, JOINED = "BERT", "no NSP", "left to right, no NSP", "the same + BiLSTM", "two one-way, joined"
 START = {BERT: "bert", NO_NSP: "no-nsp", LEFT: "left", LSTM: "left", JOINED: "joined"}
 
 
 def claims(tasks: list[Downstream]) -> list[Claim]:
-    """For what is measured."""
+    """Returns the claims about hidden words and about these tasks."""
     hidden = [
         Claim(NO_NSP, LEFT, "hidden", "hidden words: both sides are better than the left one"),
         Claim(NO_NSP, JOINED, "hidden", "hidden words: both sides at once are better than apart, joined"),
@@ -85,11 +85,13 @@ def claims(tasks: list[Downstream]) -> list[Claim]:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/, squad/.")] = None,
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
-    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
+    text: Annotated[
+        Path | None, typer.Option(help="Folder with train/ and held_out/; default: packages' text.")
+    ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand(TASKS, tasks)
@@ -108,10 +110,10 @@ def main(
 def _row(
     row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, there: list[Downstream], tasks: Path
 ) -> dict[str, float | None]:
-    """What one row gets with one seed."""
+    """Measures one row with one seed."""
     start = _start(START[row], seed, out, corpus, sizes)
     measured: dict[str, float | None] = {"hidden": None}
-    if row != LSTM:  # it is new at fine-tuning, and predicts nothing before
+    if row != LSTM:  # the BiLSTM is added at fine-tuning, so there is no prediction before
         measured["hidden"] = _found(row, start, corpus, sizes)
 
     def encoder() -> Any:
@@ -122,7 +124,7 @@ def _row(
 
 
 def _start(name: str, seed: int, out: Path, corpus: Corpus, sizes: Scale) -> Path:
-    """The folder of a pretrained model; what the joined one is made of lies beside it."""
+    """Pretrains a model and returns its folder; the two models that are joined lie beside it."""
     folder = out / "runs" / f"{name}-{seed}"
     if name != "joined":
         short = WORDS if name == "bert" and sizes.length < ROOM_FOR_PAIRS else RULES[name]

@@ -1,4 +1,4 @@
-"""The text of a study: a vocabulary, records to learn from and held-out records, made once in the study's folder."""
+"""The text of a study: vocabulary, training records and held-out records, made once in the study's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.demo_text import write_demo_text
 from keras_bert_scratch.progress import ProgressBar
 
-TELLING = 30  # letters from which a sentence is taken for the same one
+TELLING = 30  # letters; sentences that are no longer than this do not identify a document
 ASKED = "asked.json"
 
 
@@ -40,18 +40,18 @@ class Corpus:
 
 
 def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = ()) -> Corpus:
-    """Learns a vocabulary and builds records in `out/corpus`, where they are not yet.
+    """Learns a vocabulary and builds records in `out/corpus`, unless they exist.
 
     Args:
         out: Path. The study's folder.
         scale: Scale. Size of the vocabulary.
         text: Path or None. A folder with `train/` and `held_out/`, in any form that `keras-bert tfrecords` reads;
             `None` for the speeches and film reviews of the extra `demo`.
-        unseen: strings, default none. Texts that a task is measured on: of the packages' text no document is learned
-            from that has one of them.
+        unseen: strings, default none. Texts that a task is measured on. Documents of the packages' text that contain
+            one of them are left out of the training records.
 
     Raises:
-        UserError: the folder's corpus was made of other text or for other sizes.
+        UserError: the folder's corpus was made from other text or for other sizes.
     """
     folder = out / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,11 +61,11 @@ def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = 
         "fraction": scale.text_fraction,
         "vocab_size": scale.vocab_size,
     }
-    with filelock.FileLock(folder / ".lock"):  # a second process waits, and finds it made
+    with filelock.FileLock(folder / ".lock"):  # a second process waits, and then finds the corpus
         if not (folder / ASKED).exists():
             atomic.write_json(folder / ASKED, asked)
-        if (stored := atomic.read_json(folder / ASKED, "delete the folder to start anew")) != asked:
-            raise kbs.UserError(f"{folder}: was made for {stored}, not for {asked}; choose another folder")
+        if (stored := atomic.read_json(folder / ASKED, "delete the folder to start over")) != asked:
+            raise kbs.UserError(f"{folder}: was built with {stored}, not with {asked}; choose another folder")
         if text is None:
             text = folder / "text"
             if not text.exists():
@@ -76,7 +76,7 @@ def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = 
                         documents = kbs.read_documents([folder / "packages" / "text" / part])
                         _write(without(documents, hidden), made / part / "text.txt")
         if not (text / "train").is_dir() or not (text / "held_out").is_dir():
-            raise kbs.UserError(f"{text}: needs two folders, train and held_out; name a folder that has them by `text`")
+            raise kbs.UserError(f"{text}: lacks the folders train and held_out; set `text` to a folder that has both")
         vocabulary = folder / "vocab.txt"
         if not vocabulary.exists():
             sentences = itertools.chain.from_iterable(kbs.read_documents([text / "train"]))
@@ -87,7 +87,7 @@ def prepare(out: Path, scale: Scale, text: Path | None, unseen: Sequence[str] = 
 
 
 def small_part(corpus: Corpus, out: Path, every: int) -> Corpus:
-    """One document of `every` to learn from, so that a run goes through them again and again; all else the same."""
+    """Keeps one training document in `every`, so that a run sees each many times; all else stays the same."""
     folder = out / "corpus"
     with filelock.FileLock(folder / ".lock"):
         text = folder / "small.txt"
@@ -98,7 +98,7 @@ def small_part(corpus: Corpus, out: Path, every: int) -> Corpus:
 
 
 def without(documents: Iterable[list[str]], hidden: Sequence[str]) -> Iterable[list[str]]:
-    """The documents in which none of these texts stands; spaces, marks and case do not count, nor do short texts."""
+    """Yields the documents that contain none of these texts; ignores all but letters, their case, and short texts."""
     telling = [letters for letters in map(_letters, hidden) if len(letters) > TELLING]
     for document in documents:
         letters = _letters(" ".join(document))
@@ -111,7 +111,7 @@ def _letters(text: str) -> str:
 
 
 def _write(documents: Iterable[list[str]], file: Path) -> None:
-    """A sentence a line, an empty line between documents."""
+    """Writes one sentence per line, and an empty line between documents."""
     file.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(file, "\n\n".join("\n".join(document) for document in documents) + "\n")
 

@@ -1,11 +1,11 @@
-"""What counting reaches on masked words: the losses beside which a small pretraining's loss can be read.
+"""Counted baselines for masked words: reference losses for a small pretraining run.
 
     python experiments/counted_bounds.py TEXT VOCAB [--positions 5000]
 
-TEXT is a folder with `train/` and `held_out/`, as `keras-bert demo` leaves in `demo/text`. Three predictors of a hidden
-token are counted on the one and measured on the other: its frequency; the token on its left; both neighbours, as a
-chain of pairs has it, p(w | l, r) ~ p(w | l) p(r | w). Pairs are smoothed towards frequencies with the weight that
-serves best of 1, 3, 10, 30, 100 and 300 (which favours counting a little). `[SEP]` stands at both ends of a sentence.
+TEXT is a folder with `train/` and `held_out/`, such as `demo/text` of `keras-bert demo`. Three predictors of a hidden
+token are counted on `train/` and measured on `held_out/`: its frequency; the token on its left; both neighbours, by a
+bigram model, p(w | l, r) ~ p(w | l) p(r | w). Bigram counts are smoothed towards frequencies with the weight of 1, 3,
+10, 30, 100 and 300 that is best on `held_out/` (this favours counting a little). Sentences have `[SEP]` at both ends.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ WEIGHTS = (1, 3, 10, 30, 100, 300)
 
 def main(
     text: Annotated[Path, typer.Argument(help="Folder with train/ and held_out/.")],
-    vocab: Annotated[Path, typer.Argument(help="vocab.txt.")],
-    positions: Annotated[int, typer.Option(help="Hidden tokens to measure on.")] = 5000,
+    vocab: Annotated[Path, typer.Argument(help="The vocabulary file, vocab.txt.")],
+    positions: Annotated[int, typer.Option(help="Number of hidden tokens to predict.")] = 5000,
 ) -> None:
     """Prints a row for each predictor."""
     tokenizer = kbs.BertTokenizer(vocab)
@@ -49,13 +49,13 @@ def bounds(
     right: np.ndarray,
     size: int,
 ) -> dict[str, tuple[float, float]]:
-    """Of each predictor the mean loss of hidden tokens, and the fraction whose likeliest token is right.
+    """Returns for each predictor the mean loss of hidden tokens, and the fraction whose most probable token is right.
 
     Args:
-        tokens: int `(tokens,)`. To count frequencies in.
-        before, after: int `(pairs,)`. Neighbours, to count pairs in.
-        left, hidden, right: int `(positions,)`. What is measured on: tokens with both their neighbours.
-        size: int. Of the vocabulary.
+        tokens: int `(tokens,)`. Training tokens, for frequencies.
+        before, after: int `(pairs,)`. Neighbouring training tokens, for bigram counts.
+        left, hidden, right: int `(positions,)`. The tokens to measure on, with both neighbours.
+        size: int. Size of the vocabulary.
     """
     frequency = (np.bincount(tokens, minlength=size) + 1) / (len(tokens) + size)
     pairs = np.zeros((size, size), np.float32)
@@ -70,7 +70,7 @@ def bounds(
 
 
 def _tokens(folder: Path, tokenizer: kbs.BertTokenizer) -> np.ndarray:
-    """The ids of all sentences in a row, parted by `[SEP]`."""
+    """Returns the ids of all sentences, concatenated, with `[SEP]` around each."""
     separator = np.array([tokenizer.vocabulary.sep_id])
     parts = [separator]
     for document in kbs.read_documents([folder]):
@@ -90,7 +90,7 @@ def _losses(
     right: np.ndarray,
     both: bool,
 ) -> tuple[float, float]:
-    """Mean loss of the hidden tokens, and the fraction whose likeliest token is right."""
+    """Returns the mean loss of the hidden tokens, and the fraction whose most probable token is right."""
     losses, hits = [], 0
     for before, word, after in zip(left, hidden, right, strict=True):
         scores = (pairs[before] + weight * frequency) / (occurrences[before] + weight)

@@ -1,6 +1,6 @@
-"""Fine-tuning of a study: the tasks, the same for every encoder, by `model.fit`.
+"""The tasks of a study: fine-tuning by `model.fit`, the same for every encoder.
 
-A folder holds the files of the tasks as their publishers lay them out; a task whose files are not there is left out:
+A folder holds the files of the tasks in their publishers' layout; a task whose files are missing is left out:
 
     SST-2/train.tsv, SST-2/dev.tsv          sentence, label (GLUE)
     wnut17/train.conll, wnut17/dev.conll    word, tag (WNUT-17)
@@ -26,9 +26,9 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.data import tables
 
 BATCH = 32
-DROPOUT = 0.1  # of encoders that are fine-tuned
-RANDOM_RANGE = 0.02  # random weights as wide as those that pretraining starts from serve SST-2 less well
-SENTENCES = [tables.Column("text", ("sentence",)), tables.Column("label", kind="label")]  # of SST-2
+DROPOUT = 0.1  # of encoders during fine-tuning
+RANDOM_RANGE = 0.02  # the larger range that pretraining starts from is worse for SST-2 without pretraining
+SENTENCES = [tables.Column("text", ("sentence",)), tables.Column("label", kind="label")]  # columns of SST-2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Downstream:
     """A task that encoders are fine-tuned for.
 
     Args:
-        name: str. As tables have it.
-        task: str. Of `kbs.get_task`.
-        train, dev: str. Files, as paths in the folder of all tasks.
-        metric: str. Of `kbs.evaluate`.
-        header_names: mapping, default empty. What the files call a column.
+        name: str. As tables show it.
+        task: str. Name for `kbs.get_task`.
+        train, dev: str. Files, as paths relative to the folder of all tasks.
+        metric: str. A metric of `kbs.evaluate`.
+        header_names: mapping, default empty. The files' names of columns.
     """
 
     name: str
@@ -58,30 +58,30 @@ SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
 
 
 def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
-    """The tasks whose files are in the folder; says which are not."""
+    """Returns the tasks whose files are in the folder; prints the others."""
     if folder and not folder.is_dir():
-        raise kbs.UserError(f"{folder}: no such folder; `tasks` names one with the files of {tasks[0].name}")
+        raise kbs.UserError(f"{folder}: no such folder; set `tasks` to a folder with the files of {tasks[0].name}")
     there = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
     if missing := [one.name for one in tasks if one not in there]:
-        print(f"left out, as --tasks names no folder with their files: {', '.join(missing)}", flush=True)
+        print(f"skipped, because --tasks has no files for them: {', '.join(missing)}", flush=True)
     return there
 
 
 def check_has(one: Downstream, folder: Path) -> None:
-    """Refuses a folder without the files of the one task that a study is about."""
+    """Raises `UserError` if the folder lacks the files of the only task of a study."""
     if missing := [file for file in (one.train, one.dev) if not (folder / file).exists()]:
-        raise kbs.UserError(f"`tasks`: {folder} lacks {' and '.join(missing)}, which this study is about")
+        raise kbs.UserError(f"`tasks`: {folder} lacks {' and '.join(missing)}; give a folder that has them")
 
 
 def texts_of_dev(there: list[Downstream], folder: Path | None) -> list[str]:
-    """The sentences that SST-2 is measured on: they were taken from film reviews, as is text to pretrain on."""
+    """Returns the sentences that SST-2 is measured on: they come from film reviews, as does some pretraining text."""
     return tables.read_table(folder / SST2.dev, SENTENCES).columns["text"] if folder and SST2 in there else []
 
 
 def settings_of(
     name: str, sizes: Scale, corpus: Corpus, there: list[Downstream], folder: Path | None
 ) -> dict[str, Any]:
-    """What a study's results depend on: its scale, the records, and the files of the tasks by their checksums."""
+    """Returns what a study's results depend on: its scale, and checksums of the records and of the tasks' files."""
     files = {one.name: [folder / one.train, folder / one.dev] for one in there} if folder else {}
     return {
         "scale": name,
@@ -92,19 +92,19 @@ def settings_of(
 
 
 def checksums(files: list[Path]) -> list[int]:
-    """What tells other content."""
+    """Returns checksums, to detect other content."""
     return [zlib.crc32(file.read_bytes()) for file in files]
 
 
 def columns_of(there: list[Downstream]) -> dict[str, Column]:
-    """The columns of these tasks in a study's table."""
+    """Returns the columns of these tasks in a study's table."""
     return {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there}
 
 
 def scores_of(
     there: list[Downstream], folder: Path, encoder: Callable[[], Any], tokenizer: Any, scale: Scale, seed: int
 ) -> dict[str, float]:
-    """The score of each task, each from a new encoder; arguments as of `fine_tuned`."""
+    """Returns the score of each task, each with a new encoder; arguments as in `fine_tuned`."""
     scores = {}
     for one in there:
         keras.utils.set_random_seed(seed)
@@ -122,16 +122,16 @@ def fine_tuned(
     seed: int,
     labels: int | None = None,
 ) -> float:
-    """The score on the dev set, from 0 to 1, after fine-tuning all of an encoder; nothing is chosen by it.
+    """Fine-tunes an encoder and returns the score on the dev set, from 0 to 1; the dev set selects nothing.
 
     Args:
         one: Downstream.
-        folder: Path. Of all tasks.
-        backbone: BertBackbone, or what has its parts (`lstm.py`). It is trained on.
+        folder: Path. The folder of all tasks.
+        backbone: BertBackbone, or an object with its parts (`lstm.py`). It is trained further.
         tokenizer: of the encoder.
-        scale: Scale. Steps, rate, tokens of a row.
+        scale: Scale. Steps, learning rate, tokens per row.
         seed: int. Of order and dropout.
-        labels: int or None, default None. Of SST-2, how many of the first rows to learn from; `None` for all.
+        labels: int or None, default None. For SST-2, how many of the first rows to train on; `None` for all.
     """
     train, dev = _data(one, folder, tokenizer, scale.window)
     if labels is not None:
@@ -148,12 +148,12 @@ def fine_tuned(
     batches = train.training_batches(BATCH, seed=seed)
     model.fit(batches, steps_per_epoch=scale.tuning_steps, epochs=1, shuffle=False, verbose=0)
     score = kbs.FineTuned(model, tokenizer, train.spec).evaluate(dev.examples)[one.metric]
-    return score / 100 if one is SQUAD else score  # SQuAD's own script gives per cent
+    return score / 100 if one is SQUAD else score  # SQuAD's official metrics are in per cent
 
 
 @functools.cache
 def _data(one: Downstream, folder: Path, tokenizer: Any, window: int) -> tuple[kbs.TaskData, kbs.TaskData]:
-    """The rows to learn from and those to measure on; read once, as every row of a study needs them."""
+    """Returns training and dev data; read only once, because every row of a study needs them."""
     task = kbs.get_task(one.task)
     options = {**vars(task.Options()), **vars(task.Asking())}
     spec = kbs.Spec(one.task, (), window, options=options, header_names=one.header_names)

@@ -1,4 +1,4 @@
-"""Pretrained encoders of a study: one run of `kbs.pretrain` for each variety and seed."""
+"""Pretrained encoders of a study: one run of `kbs.pretrain` for each variant and seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_bert_scratch.training.pretraining import SecondPhase
 
 
 def config_of(scale: Scale, corpus: Corpus, **changes: Any) -> kbs.BertConfig:
-    """The network of a scale with the corpus's vocabulary, and `changes`."""
+    """Returns the config of a scale's network with the corpus's vocabulary size, and with `changes`."""
     given = {
         "vocab_size": corpus.records.vocab_size,
         "hidden_dropout": scale.dropout,
@@ -32,14 +32,14 @@ def pretrained(
     config: kbs.BertConfig | None = None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Pretrains in `folder`, or goes on with it, or leaves it as it is where it is finished.
+    """Starts or resumes pretraining in `folder`; does nothing if the run is finished.
 
     Args:
-        folder: Path. Of the run.
+        folder: Path. The folder of the run.
         corpus, scale, seed: of the study.
-        rules: ExampleRules. What the variety is about.
-        config: BertConfig or None, default None. Other sizes than the scale's.
-        seconds: float or None, default None. A budget in place of the scale's steps.
+        rules: ExampleRules. The rules of the variant.
+        config: BertConfig or None, default None. Sizes in place of the scale's.
+        seconds: float or None, default None. A time budget in place of the scale's steps.
 
     Returns: the run's results.
     """
@@ -66,15 +66,15 @@ def pretrained_in_two_runs(
     short: kbs.ExampleRules,
     long: kbs.ExampleRules,
 ) -> Path:
-    """Pretrains on short rows, then goes on with long ones by rules of their own; returns the second run's folder.
+    """Pretrains on short rows, then on long ones with other rules; returns the second run's folder.
 
-    Each run has the whole schedule of the rate.
+    Each run has a complete learning-rate schedule.
 
     Args:
-        out: Path. The folder of runs.
-        name: str. Of the second run. The first is named for its rules: varieties that share them share it.
+        out: Path. The folder of all runs.
+        name: str. Name of the second run. The first is named after its rules: variants with the same rules share it.
         corpus, scale, seed: of the study.
-        short, long: ExampleRules. Those of the first and of the second run.
+        short, long: ExampleRules. The rules of the first and of the second run.
     """
     fraction = 1 - scale.second_fraction
     parts = (
@@ -90,13 +90,13 @@ def pretrained_in_two_runs(
 
 
 def _options(scale: Scale, **until: Any) -> kbs.TrainingOptions:
-    """The scale's rates, for so many steps or seconds."""
+    """Returns the scale's training options for a number of steps or seconds."""
     return kbs.TrainingOptions(
         learning_rate=scale.learning_rate, warmup=scale.warmup, bias_correction=scale.bias_correction, **until
     )
 
 
 def backbone_of(run: Path, dropout: float) -> kbs.BertBackbone:
-    """The encoder of a pretrained model with a pooler, a new one where pretraining had none."""
+    """Returns the encoder of a pretrained model with a pooler, which is new if pretraining had none."""
     rates = {"hidden_dropout": dropout, "attention_dropout": dropout}
     return kbs.BertTextClassifier.from_pretrained(run, num_classes=2, **rates).backbone

@@ -2,15 +2,15 @@
 
     python experiments/features.py OUT --tasks FOLDER [--init MODEL] [--seeds 3] [--steps 1000] [--scale laptop]
 
-Claim: the encoder's vectors serve without fine-tuning, too: a BiLSTM on the last four layers side by side comes within
-0.3 F1 of fine-tuning all of bert-base; the last layer alone is worse, the embeddings far worse.
+Claim: the encoder's vectors are useful without fine-tuning, too: a BiLSTM on the last four layers side by side comes
+within 0.3 F1 of fine-tuning all of bert-base; the last layer alone is worse, the embeddings far worse.
 
-Rows: fine-tuning all; then, of the encoder as it is, with a new BiLSTM of two layers and a linear layer on top: the
-embeddings; the second-to-last layer; the last; a weighted sum of the last four, the weights learnt; the last four
+Rows: fine-tuning all; then, with the encoder frozen and a new BiLSTM of two layers and a linear layer on top: the
+embeddings; the second-to-last layer; the last; a weighted sum of the last four, with learnt weights; the last four
 side by side; a weighted sum of all layers. MODEL is any encoder that `from_pretrained` reads; by default
-all-MiniLM-L6-v2 of the extra `demo`: 6 layers of 384, uncased, where the paper's is cased.
+all-MiniLM-L6-v2 of the extra `demo`: 6 layers of 384, uncased, while the paper's model is cased.
 
-Expected: the last four layers side by side come within 1.5 F1 of fine-tuning, far ahead of the last layer; of this
+Expected: the last four layers side by side come within 1.5 F1 of fine-tuning, far ahead of the last layer; with this
 encoder the embeddings are better than the last layer, unlike in the paper.
 
 Cost at scale laptop: about 45 minutes for each seed, on one core. `--init hf://google-bert/bert-base-cased
@@ -42,8 +42,8 @@ from keras_bert_scratch.commands.main import ends_well
 from keras_bert_scratch.data.corpus.files import package_folder
 
 TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
-RATE = 1e-3  # of a new BiLSTM
-# The layers of each row, by their number from the end, and how they become one.
+RATE = 1e-3  # learning rate of a new BiLSTM
+# The layers of each row, as a slice of all, and how they are combined.
 LAYERS: dict[str, tuple[slice, str]] = {
     EMBEDDINGS: (slice(0, 1), "alone"),
     "second-to-last layer": (slice(-2, -1), "alone"),
@@ -61,7 +61,7 @@ CLAIMS = [
 
 @keras.saving.register_keras_serializable(package="experiments")
 class WeightedSum(keras.layers.Layer):
-    """The sum of vectors of several layers, by weights that are learnt and add up to 1."""
+    """The sum of several layers' vectors, with learnt weights that add up to 1."""
 
     def build(self, shapes: Any) -> None:
         self.scores = self.add_weight(shape=(len(shapes),), initializer="zeros", name="scores")
@@ -72,13 +72,13 @@ class WeightedSum(keras.layers.Layer):
 
 
 class Features:
-    """An encoder as it is, some of whose layers go through a new BiLSTM; it has what heads of tokens ask for.
+    """A frozen encoder with a new BiLSTM on some of its layers; it has the interface that token heads need.
 
-    The BiLSTM has two layers, as in the paper; both directions together are as wide as the encoder.
+    The BiLSTM has two layers, as in the paper; both directions together have the encoder's hidden size.
 
     Args:
-        backbone: BertBackbone. Not trained.
-        layers: slice. Of the outputs of the embeddings and the blocks.
+        backbone: BertBackbone. It is frozen.
+        layers: slice. Which outputs of the embeddings and the blocks are read.
         how: str. `"alone"`, `"weighted"` or `"side by side"`.
     """
 
@@ -105,16 +105,16 @@ class Features:
             vectors = chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1)
         for lstm in self.lstms:
             vectors = lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))
-        return {"sequence_output": ops.copy(vectors)}  # without the mask, which heads do not ask for
+        return {"sequence_output": ops.copy(vectors)}  # drops Keras's mask, which heads do not expect
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path, typer.Option(help="Folder with conll2003/.")],
-    init: Annotated[str | None, typer.Option(help="An encoder; else all-MiniLM-L6-v2 of the extra demo.")] = None,
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    steps: Annotated[int | None, typer.Option(help="Of fine-tuning; else the scale's.")] = None,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
+    init: Annotated[str | None, typer.Option(help="Encoder; default: all-MiniLM-L6-v2 (extra `demo`).")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    steps: Annotated[int | None, typer.Option(help="Fine-tuning steps; default: those of the scale.")] = None,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes = scale_of(scale)

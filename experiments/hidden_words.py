@@ -1,14 +1,14 @@
-"""How often a hidden word is found by looking to the left, to the right, at both apart, and at both together.
+"""How often a hidden word is found from the left context, from the right, from both separately and from both jointly.
 
     keras-bert pretrain records --preset bert-mini --pairs none --steps N ... --out both
     keras-bert pretrain records --preset bert-mini --objective causal --steps N ... --out left
     keras-bert pretrain records --preset bert-mini --objective right-to-left --steps N ... --out right
     python experiments/hidden_words.py both left right records HELD_OUT_RECORDS [--number 10000] [--length 64]
 
-A token in the middle of a row is hidden, one in each row. The two-way model sees the row with `[MASK]` in its place;
-the left-to-right model what is before it, the other what is after it; their join is the product of what both say,
-divided by what is said before anything is read (by Bayes, if left and right were independent given the word): the
-frequencies of words in the records that the models learned from.
+One token in the middle of each row is hidden. The two-way model sees the row with `[MASK]` in its place; the
+left-to-right model sees what is before it, the other one what is after it. Joined, they predict the product of both
+probabilities, divided by the prior (by Bayes, if left and right were independent given the word): the frequencies of
+words in the records that the models were trained on.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from scipy.special import log_softmax
 
 import keras_bert_scratch as kbs
 
-SHORTEST = 8  # tokens of a row that is asked about
-COUNTED = 200_000  # words whose frequencies stand for those of the records
+SHORTEST = 8  # tokens of a row that is measured
+COUNTED = 200_000  # words that are counted to estimate the frequencies in the records
 
 
 @dataclasses.dataclass(frozen=True)
 class Hidden:
-    """Rows of which a token each is hidden.
+    """Rows in each of which one token is hidden.
 
     Args:
-        inputs: dict of int32 `(rows, length)`. As they are, nothing is hidden in them.
+        inputs: dict of int32 `(rows, length)`. The complete rows, nothing is masked in them.
         positions: int `(rows,)`. Of the hidden token, in the middle half of the row.
         words: int `(rows,)`. The hidden tokens.
     """
@@ -61,7 +61,7 @@ def hide(records: kbs.PretrainingRecords, number: int, batch: int = 32, length: 
 
 
 def rows_of(records: kbs.PretrainingRecords, number: int, length: int = 64) -> Iterator[np.ndarray]:
-    """Yields the words of `number` rows, without special tokens."""
+    """Yields the token ids of `number` rows, without special tokens."""
     rules = kbs.ExampleRules("none", short_seq_prob=0.0, objective="left-to-right")
     batches = records.batches(256, length, rules=rules).as_numpy_iterator()
     rows = (
@@ -78,11 +78,11 @@ def words_of(records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.n
 
 
 def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
-    """What a pretrained model says each hidden token is: log probabilities `(number, vocab_size)`.
+    """Returns a pretrained model's predictions of each hidden token: log probabilities `(number, vocab_size)`.
 
     Args:
-        run: Path. Of a model that looks in any direction; one that looks in one is asked at the neighbour.
-        records, number, sizes: as of `hide`.
+        run: Path. Of a model of any direction; the output of a one-way model is read at the neighbouring position.
+        records, number, sizes: as in `hide`.
     """
     direction = kbs.BertBackbone.from_pretrained(run).config.direction
     two_way = direction == "both"
@@ -103,29 +103,29 @@ def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: in
 
 
 def frequencies(records: kbs.PretrainingRecords, length: int = 64) -> np.ndarray:
-    """How often each word of the vocabulary stands where words are hidden, float64 `(vocab_size,)`; none has 0."""
+    """Returns how often each token occurs at hidden positions, float64 `(vocab_size,)`, plus 0.5 so that none has 0."""
     return np.bincount(words_of(records, COUNTED, batch=512, length=length), minlength=records.vocab_size) + 0.5
 
 
 def joined(left: np.ndarray, right: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-    """What both one-way models say together, by Bayes; not normalised."""
+    """Combines the predictions of both one-way models by Bayes; not normalised."""
     return left + right - np.log(frequency)
 
 
 def found(told: np.ndarray, words: np.ndarray) -> float:
-    """The fraction of hidden tokens that are the likeliest."""
+    """Returns the fraction of hidden tokens that are the most probable ones."""
     return float((told.argmax(axis=-1) == words).mean())
 
 
 def main(
-    both: Annotated[Path, typer.Argument(help="A run of masked words without pairs.")],
-    left: Annotated[Path, typer.Argument(help="A run of --objective causal.")],
-    right: Annotated[Path, typer.Argument(help="A run of --objective right-to-left.")],
-    records: Annotated[Path, typer.Argument(help="The records that they learned from.")],
+    both: Annotated[Path, typer.Argument(help="A run pretrained on masked words, without pairs.")],
+    left: Annotated[Path, typer.Argument(help="A run pretrained with --objective causal.")],
+    right: Annotated[Path, typer.Argument(help="A run pretrained with --objective right-to-left.")],
+    records: Annotated[Path, typer.Argument(help="The records that the runs were trained on.")],
     held_out: Annotated[Path, typer.Argument(help="Held-out records.")],
-    number: Annotated[int, typer.Option(help="Words to hide.")] = 10_000,
-    batch: Annotated[int, typer.Option(help="Rows of a batch.")] = 32,
-    length: Annotated[int, typer.Option(help="Tokens of a row.")] = 64,
+    number: Annotated[int, typer.Option(help="Number of words to hide.")] = 10_000,
+    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 32,
+    length: Annotated[int, typer.Option(help="Tokens per row.")] = 64,
 ) -> None:
     """Prints the fraction of hidden words that are found, and its standard error."""
     data, sizes = kbs.PretrainingRecords(held_out), {"batch": batch, "length": length}

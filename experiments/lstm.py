@@ -1,4 +1,4 @@
-"""An encoder with a bidirectional LSTM on top, the paper's remedy for one that looks to the left only (section 5.1)."""
+"""An encoder with a bidirectional LSTM on top, the paper's remedy for a left-to-right encoder (section 5.1)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import keras_bert_scratch as kbs
 
 
 class WithBiLSTM:
-    """A backbone whose vectors go through an LSTM in each direction, as wide as the backbone together.
+    """A backbone with a bidirectional LSTM on top; both directions together have the backbone's hidden size.
 
-    It has what the heads of `kbs` ask a backbone for. The pooled vector is that of the position at which the backbone
-    itself is pooled, by the backbone's pooler.
+    It has the interface that the heads of `kbs` need. The pooled vector is that of the position where the backbone
+    itself is pooled, through the backbone's pooler.
 
     Args:
         backbone: BertBackbone. With a pooler.
@@ -33,7 +33,7 @@ class WithBiLSTM:
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         vectors = self.backbone(inputs)["sequence_output"]
         vectors = self.lstm(vectors, mask=ops.cast(inputs["padding_mask"], "bool"))
-        return {"sequence_output": ops.copy(vectors)}  # without the mask, which heads do not ask for
+        return {"sequence_output": ops.copy(vectors)}  # drops Keras's mask, which heads do not expect
 
     def encode_pooled(self, inputs: Mapping[str, Any]) -> Any:
         position = self.backbone.towers[0].summary_positions(inputs)

@@ -3,24 +3,24 @@
     python experiments/masking.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
 
 Claim: of the chosen tokens 80% should become `[MASK]`, 10% a random token, and 10% stay the same. With `[MASK]` alone
-the network is worse where its vectors are used without fine-tuning, as it never met a text without `[MASK]`;
-fine-tuning hardly notices. With random tokens alone it is worse everywhere.
+the network is worse if its vectors are used without fine-tuning, because it never saw a text without `[MASK]`; after
+fine-tuning it is hardly worse. With random tokens alone it is worse everywhere.
 
 Rows: the six of the table, in its order: mask, same, random; 25 and 40% in place of 15% (Wettig et al. 2023: large
-models gain); whole words (Google's README of May 2019; rows of 16 tokens choose two, so that longer words are left
-out there); a hundredth of the text, which is seen dozens of times, with new masks in each epoch and with masks that
-come again every tenth (Liu et al. 2019: a little worse). Next sentences are left out. Columns: words found in held-out
-rows, a `[MASK]` in the place of each (a network that never saw `[MASK]` is not asked); SST-2 and CoNLL-2003 after
-fine-tuning; CoNLL-2003 by a new BiLSTM on the last four blocks of the encoder as it is, side by side (the paper's
-feature-based column; where it has two, on both).
+models gain); whole words (Google's README of May 2019; in rows of 16 tokens two are chosen, which leaves out longer
+words); a hundredth of the text, which is seen dozens of times, with new masks in each epoch and with masks that are
+repeated every tenth epoch (Liu et al. 2019: a little worse). There are no next sentences. Columns: words found in
+held-out rows, with `[MASK]` in the place of each (not measured for a network that never saw `[MASK]`); SST-2 and
+CoNLL-2003 after fine-tuning; CoNLL-2003 with a new BiLSTM on the last four blocks of the frozen encoder, side by side
+(the paper's feature-based column; on both blocks if there are two).
 
 Expected, from the first rows: `[MASK]` alone finds hidden words as well and is as good after fine-tuning, and some five
 points of F1 worse as features; the other rows are not measured yet.
 
-Cost at scale laptop, on one core: about 13 minutes a row, 2.5 hours a seed. The rate was chosen by seed 0: at a peak
-of 2e-3, which suits the paper's rule, a network that never meets a chosen token as it is still knew frequencies alone
-after 5,400 steps; at 1e-3 it learned more. So all rows have 1e-3, and the seeds begin at 1. `--scale paper` has the
-paper's sizes, and wants its text.
+Cost at scale laptop, on one core: about 13 minutes a row, 2.5 hours a seed. The learning rate was chosen with seed 0:
+at a peak of 2e-3, which suits the paper's rule, a network that never sees a chosen token unchanged still knew only
+frequencies after 5,400 steps; at 1e-3 it learned more. So all rows have 1e-3, and the seeds begin at 1. `--scale paper`
+has the paper's sizes, and needs its text.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ from keras_bert_scratch.commands.main import ends_well
 BERT = "mask 80, same 10, random 10; 15%"
 MASKS_ALONE, RANDOM_ALONE = "mask 100", "random 100"
 SMALL, SMALL_STATIC = "a hundredth of the text", "the same, masks come again"
-RULES = {  # as the library has them: a mask, a random token, the same
+RULES = {  # in the library's order: mask, random token, same
     BERT: {},
     MASKS_ALONE: {"replacements": (1.0, 0.0, 0.0)},
     "mask 80, random 20": {"replacements": (0.8, 0.2, 0.0)},
@@ -75,7 +75,7 @@ RULES = {  # as the library has them: a mask, a random token, the same
     SMALL_STATIC: {},
 }
 LAPTOP_STEPS, LAPTOP_RATE, FIRST_SEED = 4000, 1e-3, 1
-PART = 100  # documents, of which the small text has one
+PART = 100  # the small text has one document in this many
 FEATURES = "CoNLL-2003 features"
 CLAIMS = [
     Claim(BERT, MASKS_ALONE, FEATURES, "[MASK] alone is worse for features"),
@@ -91,11 +91,13 @@ CLAIMS = [
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, conll2003/.")] = None,
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
-    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
+    text: Annotated[
+        Path | None, typer.Option(help="Folder with train/ and held_out/; default: packages' text.")
+    ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand((SST2, CONLL), tasks)
@@ -118,7 +120,7 @@ def main(
 def _row(
     row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, there: list[Downstream], tasks: Path
 ) -> dict[str, float | None]:
-    """What one row gets with one seed."""
+    """Measures one row with one seed."""
     masks = kbs.MaskingRule(**RULES[row])
     rules = kbs.ExampleRules("none", masking=masks, static_masks=row == SMALL_STATIC, packing=True)
     run = out / "runs" / f"{list(RULES).index(row)}-{seed}"

@@ -1,9 +1,9 @@
-"""The tables of RESULTS.md, from what studies measured.
+"""The tables of RESULTS.md, from the measurements of studies.
 
     python experiments/report.py [OUT...]
 
-Each OUT is the folder of a study: what it measured, and its pictures, are copied to `results/`, by the name of its
-script. Then every table of RESULTS.md is written again from there; the text around the tables stays.
+Each OUT is the folder of a study: its measurements and its pictures are copied to `results/`, under the name of its
+script. Then every table of RESULTS.md is generated from there; the text around the tables stays.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
 def main(
-    studies: Annotated[list[Path] | None, typer.Argument(help="Folders of studies, named for their scripts.")] = None,
+    studies: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of studies, each named after its script.")
+    ] = None,
 ) -> None:
-    """Copies what was measured, and writes the tables."""
+    """Copies the measurements, and writes the tables."""
     RESULTS.mkdir(exist_ok=True)
     for folder in studies or ():
         if not (HERE / f"{folder.name}.py").exists():
-            raise UserError(f"{folder}: should have the name of the study's script, such as bidirectional")
+            raise UserError(f"{folder}: must have the name of the study's script, such as bidirectional; rename it")
         shutil.copy(folder / FILE, RESULTS / f"{folder.name}.json")
         for picture in folder.glob("*.png"):
             shutil.copy(picture, RESULTS / f"{folder.name}_{picture.name}")
@@ -41,7 +43,7 @@ def main(
 
 
 def with_tables(page: str) -> str:
-    """The page with each table as the file in `results/` has it."""
+    """Returns the page with each table generated from its file in `results/`."""
     return TABLE.sub(lambda found: f"{found[1]}{_table(found[2])}{found[3]}", page)
 
 

@@ -1,4 +1,4 @@
-"""Scale: how large the networks of a study are, and how long they learn."""
+"""Scale: how large the networks of a study are, and how long they are trained."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import keras_bert_scratch as kbs
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """Sizes and rates; the same for every row of a study, but for what the row is about.
+    """Sizes and learning rates; the same for every row of a study, except for what the row is about.
 
     Args:
         preset: str. The network's size.
-        vocab_size: int. Of the vocabulary that is learned from the text.
-        steps: int. Of pretraining.
-        batch, length: int. Rows of a step and tokens of a row at first.
+        vocab_size: int. Size of the vocabulary that is learned from the text.
+        steps: int. Steps of pretraining.
+        batch, length: int. Rows per step and tokens per row in the first part of pretraining.
         second_batch, second_length, second_fraction: of the last part of pretraining, as in appendix A.2.
-        learning_rate: float. The peak of pretraining.
-        warmup: float. The fraction of pretraining in which the rate rises.
+        learning_rate: float. Peak learning rate of pretraining.
+        warmup: float. The fraction of pretraining that is warmup.
         initializer_range: float. Standard deviation of random weights.
-        dropout: float. While pretraining; 0.1 while fine-tuning.
-        bias_correction: bool. Of Adam; short runs do better with it.
-        tuning_steps: int. Of fine-tuning, 32 rows each.
-        tuning_rate: float. Its peak.
-        window: int. Tokens of a row while fine-tuning, at most.
+        dropout: float. In pretraining; fine-tuning has 0.1.
+        bias_correction: bool. Of Adam; short runs are better with it.
+        tuning_steps: int. Steps of fine-tuning, of 32 rows each.
+        tuning_rate: float. Peak learning rate of fine-tuning.
+        window: int. Maximum tokens per row in fine-tuning.
         text_fraction: float, default 1.0. How much of the packages' text is read.
-        hidden_words: int, default 10,000. How many held-out words are asked for.
+        hidden_words: int, default 10,000. How many held-out words are to be predicted.
     """
 
     preset: str
@@ -49,7 +49,8 @@ class Scale:
     hidden_words: int = 10_000
 
 
-# Short rows first and wide random weights: a small network finds sooner that neighbours matter (benchmarks/RESULTS.md).
+# Short rows first, and a large initializer range: a small network then learns sooner that neighbours matter
+# (benchmarks/RESULTS.md).
 LAPTOP = Scale(
     preset="bert-l2-h128",
     vocab_size=8000,
@@ -70,7 +71,7 @@ LAPTOP = Scale(
 )
 
 SCALES = {
-    # A minute or two for all rows: whether a study runs, not what it shows.
+    # A minute or two for all rows: it tests whether a study runs, and shows nothing else.
     "smoke": dataclasses.replace(
         LAPTOP,
         vocab_size=500,
@@ -84,7 +85,7 @@ SCALES = {
         hidden_words=50,
     ),
     "laptop": LAPTOP,
-    # Appendices A.2 and A.3, from random weights; bring the text of Wikipedia and books.
+    # Appendices A.2 and A.3, from random weights; it needs the text of Wikipedia and books.
     "paper": Scale(
         preset="bert-base",
         vocab_size=30_000,
@@ -107,7 +108,7 @@ SCALES = {
 
 
 def scale_of(name: str) -> Scale:
-    """The scale called `name`."""
+    """Returns the scale called `name`."""
     if name not in SCALES:
         raise kbs.UserError(f"`scale`: {name!r} is unknown; choose one of {', '.join(SCALES)}")
     return SCALES[name]

@@ -3,14 +3,16 @@
     python experiments/size.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
 
 Claim: with the same text and the same steps, a larger network predicts masked words better and is better on every task
-that it is fine-tuned for, along its layers L and its width H.
+that it is fine-tuned for, both with more layers L and with a larger width H.
 
-Rows: networks of L layers of width H, without next sentences. All take the same steps; the peaks of the rates fall
-with the width, as 1/H, and random weights have a standard deviation of sqrt(0.46 / H), which is 0.06 for the width of
-128 (at the paper's scale both stay as published). Columns: parameters without the token embeddings; operations of a
-step beside the first row's; the held-out perplexity of masked words, as in the table; tasks after fine-tuning.
+Rows: networks of L layers of width H, without next sentences. All are trained for the same steps; the peak learning
+rates fall with the width, as 1/H, and random weights have a standard deviation of sqrt(0.46 / H), which is 0.06 for the
+width of 128 (at the paper's scale both stay as published). Columns: parameters without the token embeddings; operations
+of a step, relative to the first row's; the held-out perplexity of masked words, as in the table; tasks after
+fine-tuning.
 
-Cost at scale laptop: not measured yet. `--scale paper` has five of the six sizes of the table, and wants its text.
+Cost at scale laptop: not measured yet. `--scale paper` has five of the six sizes of the table, and needs the paper's
+text.
 """
 
 from __future__ import annotations
@@ -60,15 +62,17 @@ PAIRS = {  # larger and smaller: in all, in layers alone, in width alone
     "laptop": [((4, 256), (2, 64)), ((4, 128), (2, 128)), ((2, 256), (2, 128))],
     "paper": [((24, 1024), (3, 768)), ((12, 768), (6, 768)), ((12, 1024), (12, 768))],
 }
-WIDTH = 128  # that the rates of the scale laptop are meant for
+WIDTH = 128  # the width that the learning rates of scale laptop are meant for
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/, squad/.")] = None,
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
-    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
+    text: Annotated[
+        Path | None, typer.Option(help="Folder with train/ and held_out/; default: packages' text.")
+    ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, there = scale_of(scale), at_hand(TASKS, tasks)
@@ -99,7 +103,7 @@ def _name(layers: int, width: int) -> str:
 def _row(
     layers: int, width: int, seed: int, out: Path, corpus: Corpus, scale: str, there: list[Downstream], tasks: Path
 ) -> dict[str, float]:
-    """What one row gets with one seed."""
+    """Measures one row with one seed."""
     sizes = scale_of(scale)
     if scale != "paper":
         wider = width / WIDTH
@@ -127,7 +131,7 @@ def _config(layers: int, width: int, sizes: Scale, corpus: Corpus) -> kbs.BertCo
 
 
 def _operations(config: kbs.BertConfig, sizes: Scale) -> float:
-    """Of the matrix products of a step of the first part of pretraining."""
+    """Returns the operations of the matrix products of a step, in the first part of pretraining."""
     predictions, examples = RULES.masking.num_predictions(sizes.length), max_examples_of(sizes.length, RULES)
     return step_flops(config, sizes.batch, sizes.length, predictions, examples)
 

@@ -2,19 +2,19 @@
 
     python experiments/students.py OUT --tasks FOLDER [--teacher RUN] [--seeds 3] [--scale laptop] [--text FOLDER]
 
-Claim: a small network gains from pretraining and from a teacher, and the two add up: pretrain it first, then let it
-learn what a large fine-tuned model says of texts without labels.
+Claim: a small network gains from pretraining and from a teacher, and the two add up: pretrain it first, then train it
+on the predictions of a large fine-tuned model for texts without labels.
 
-Rows: a student of random weights or one that was pretrained on masked words; fine-tuned on SST-2 alone, or taught
-what the teacher says of the same sentences and of 60,000 of the corpus, for as many steps, or taught and then
-fine-tuned for an epoch. Random weights are of 0.02, which serves SST-2 better than the 0.06 that pretraining starts
-from; the rate is 7e-4, and 2e-4 in the epoch after a teacher. TEACHER is a fine-tuned classifier of sentences; by
-default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned on SST-2 here. The accuracy on the dev set is that after the
-last step. No document of the packages' text that has a sentence of the dev set is learned from.
+Rows: a student with random weights or one pretrained on masked words; fine-tuned on SST-2 alone, or taught, that is
+trained on the teacher's predictions for the same sentences and for 60,000 of the corpus, for as many steps, or taught
+and then fine-tuned for an epoch. Random weights have a standard deviation of 0.02, which is better for SST-2 than the
+0.06 that pretraining starts from; the learning rate is 7e-4, and 2e-4 in the epoch after a teacher. TEACHER is a
+fine-tuned classifier of sentences; by default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned on SST-2 here. Dev
+accuracy is measured after the last step. Documents of the packages' text with a dev sentence are not trained on.
 
-Expected: each corner is ahead of those with less, by 2 to 5 points; labels after the teacher add nothing.
+Expected: each corner is 2 to 5 points ahead of those with less; labels after the teacher add nothing.
 
-Cost at scale laptop, on one core: about 35 minutes a seed, and once 25 for the teacher and its answers (the sum of
+Cost at scale laptop, on one core: about 35 minutes a seed, and once 25 for the teacher and its predictions (the sum of
 the parts; the rows of RESULTS.md ran beside other work and took longer). `--scale paper` pretrains the student,
 bert-tiny, as published.
 """
@@ -46,8 +46,8 @@ from keras_bert_scratch.data.corpus.sources import read_sentences
 from keras_bert_scratch.tasks.data import tables
 
 RULES = kbs.ExampleRules("none", packing=True)
-LAPTOP_STEPS = 12_000  # after 2,400 a network of this size is worth no more to SST-2 than random weights
-FIRST_SEED = 5  # those before chose the settings, on the same dev set (benchmarks/RESULTS.md)
+LAPTOP_STEPS = 12_000  # after 2,400 a network of this size is no better for SST-2 than random weights
+FIRST_SEED = 5  # lower seeds chose the settings, on the same dev set (benchmarks/RESULTS.md)
 BATCH = 64
 TUNING_STEPS = 6000  # of each row, with a teacher or without
 WORDS_OF_A_SENTENCE = range(3, 40)
@@ -67,13 +67,15 @@ CLAIMS = [
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path, typer.Option(help="Folder with SST-2/.")],
-    teacher: Annotated[Path | None, typer.Option(help="A fine-tuned classifier of sentences.")] = None,
-    sentences: Annotated[int, typer.Option(help="How many without labels to ask the teacher about.")] = 60_000,
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
-    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="A fine-tuned sentence classifier.")] = None,
+    sentences: Annotated[int, typer.Option(help="Number of unlabelled sentences for the teacher.")] = 60_000,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
+    text: Annotated[
+        Path | None, typer.Option(help="Folder with train/ and held_out/; default: packages' text.")
+    ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes = dataclasses.replace(scale_of(scale), preset="bert-tiny")
@@ -134,7 +136,7 @@ def main(
 
 
 def _student(runs: Path, seed: int, corpus: Corpus, sizes: Scale) -> Path:
-    """A pretrained student with the dropout of fine-tuning; small networks are pretrained without."""
+    """Returns a pretrained student with the dropout of fine-tuning; small networks are pretrained without dropout."""
     pretrained(runs / f"pretrained-{seed}", corpus, sizes, seed, RULES, config_of(sizes, corpus))
     student = runs / f"student-{seed}"
     if not student.exists():

@@ -1,8 +1,8 @@
-"""Study: the rows of a table, each measured with several seeds; what was measured is kept, so that a study goes on.
+"""Study: the rows of a table, each measured with several seeds; measurements are stored, so that a study can resume.
 
-A study's folder holds `measured.json`: what was asked for, the metrics of every row and seed, and the claims of the
-paper that the rows are to show. `report.py` makes the tables of RESULTS.md of it. Several processes may measure one
-study, each a seed of its own.
+A study's folder holds `measured.json`: the settings, the metrics of every row and seed, and the claims of the paper
+that the rows test. `report.py` makes the tables of RESULTS.md from it. Several processes may measure one study, each
+with another seed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Column:
 
     Args:
         heading: str. Its title.
-        form: str, default ".1%". Of one value, as `format` takes it.
+        form: str, default ".1%". Format of one value, as `format` takes it.
         wanted: str, default "high". Whether `"high"` or `"low"` values are better.
     """
 
@@ -45,7 +45,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What a study is to show: that `better` has a better `metric` than `worse`, both names of rows.
+    """What a study tests: whether `better` has a better `metric` than `worse`, both names of rows.
 
     Args:
         text: str. The claim in words, and who makes it.
@@ -61,9 +61,9 @@ class Study:
     """A table that is measured row by row and seed by seed.
 
     Args:
-        out: path. Its folder, where whatever the rows train may lie, too.
-        title: str. What the table is called.
-        settings: mapping. What was asked for; a study is continued with the same only.
+        out: path. The study's folder, which may also hold the runs that the rows train.
+        title: str. Title of the table.
+        settings: mapping. The settings of the study; it resumes only with the same ones.
         columns: mapping of `Column` by metric.
         claims: list of `Claim`.
 
@@ -91,26 +91,26 @@ class Study:
         }
         with self._lock("writing"):
             self._read()
-            if self.content["rows"]:  # with the title, headings and claims of now
+            if self.content["rows"]:  # with the current title, headings and claims
                 atomic.write_json(self._file, self.content)
 
     def _read(self) -> None:
-        """Takes what is measured so far, by other processes too."""
+        """Reads what is measured so far, by other processes too."""
         if self._file.exists():
-            stored = atomic.read_json(self._file, "delete the folder to start anew")
+            stored = atomic.read_json(self._file, "delete the folder to start over")
             if stored["settings"] != self.content["settings"]:
                 raise kbs.UserError(
-                    f"{self._file.parent}: holds a study with {stored['settings']}; ask for the same to continue it, "
-                    "or choose another folder"
+                    f"{self._file.parent}: contains a study with {stored['settings']}; give the same settings to "
+                    "resume it, or choose another folder"
                 )
             self.content |= {"rows": stored["rows"], "machine": stored["machine"]}
 
     def _lock(self, name: str) -> filelock.FileLock:
-        """A lock that ends with this process, however it ends."""
+        """Returns a lock that is released when this process ends, however it ends."""
         return filelock.FileLock(self._file.with_name(f".{name}.lock"))
 
     def shared_work(self) -> filelock.FileLock:
-        """A context for what all seeds share: the second process waits, and finds it made."""
+        """Returns a context for work that all seeds share: a second process waits, and then finds it done."""
         return self._lock("shared")
 
     def seeds(self, number: int, first: int = 0) -> Iterator[int]:
@@ -118,14 +118,14 @@ class Study:
 
         Args:
             number: int.
-            first: int, default 0. More where what came of lower seeds chose a setting: they must not judge it, too.
+            first: int, default 0. Higher if the results of lower seeds chose a setting: they must not judge it, too.
         """
         for seed in range(first, first + number):
             lock = self._lock(f"seed-{seed}")
             try:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
-                print(f"seed {seed}: another process measures it", flush=True)
+                print(f"seed {seed}: is being measured by another process", flush=True)
                 continue
             try:
                 yield seed
@@ -133,9 +133,9 @@ class Study:
                 lock.release()
 
     def measure(self, row: str, seed: int, run: Callable[[], Mapping[str, float | None]]) -> None:
-        """Calls `run` for the metrics of a row with a seed, unless they are known; they are kept at once.
+        """Calls `run` for the metrics of a row with a seed, unless they are stored, and stores them at once.
 
-        A metric that has no meaning for the row is `None`.
+        A metric that does not apply to the row is `None`.
         """
         self._read()
         if str(seed) in self.content["rows"].get(row, {}):
@@ -153,15 +153,15 @@ class Study:
         print(f"== {row}, seed {seed}: {shown}; {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 
     def report(self) -> str:
-        """The table and what became of the claims, as Markdown."""
+        """Returns the table and the outcomes of the claims, as Markdown."""
         return report(self.content)
 
 
 def report(content: Mapping[str, Any]) -> str:
-    """The table of a study and what became of its claims, as Markdown.
+    """Returns the table of a study and the outcomes of its claims, as Markdown.
 
     Args:
-        content: what `measured.json` holds.
+        content: the content of `measured.json`.
     """
     columns, rows = content["columns"], content["rows"]
     seeds = max(map(len, rows.values()), default=0)
@@ -183,13 +183,13 @@ def _number_of_seeds(number: int) -> str:
 
 
 def _values(measured: Mapping[str, Mapping[str, float | None]], metric: str) -> dict[str, float]:
-    """A metric of a row by seed, where it has one."""
+    """Returns a metric of a row by seed, without the seeds that lack it."""
     found = {seed: values.get(metric) for seed, values in measured.items()}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _cell(values: Any, form: str) -> str:
-    """Mean and standard deviation."""
+    """Formats mean and standard deviation."""
     values = list(values)
     if not values:
         return ""
@@ -198,10 +198,10 @@ def _cell(values: Any, form: str) -> str:
 
 
 def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
-    """The row of a claim: the difference of means over the seeds that both rows have, and what it shows.
+    """Returns the table row of a claim: the mean difference over the seeds that both rows have, and the outcome.
 
-    Seeds are pairs: rows with the same seed share what is drawn by it. The interval is Student's t for paired
-    differences; the claim is shown, or its contrary is, where the interval leaves out 0.
+    Seeds are paired: rows with the same seed share its random draws. The interval is Student's t for paired
+    differences; the claim is shown, or contradicted, if the interval does not contain 0.
     """
     column, rows = content["columns"][claim["metric"]], content["rows"]
     better, worse = (_values(rows.get(claim[side], {}), claim["metric"]) for side in ("better", "worse"))
@@ -222,7 +222,7 @@ def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
 
 
 def machine() -> str:
-    """The processor, how many cores this process may use, and the versions that matter."""
+    """Describes the processor, how many cores this process may use, and the versions that matter."""
     information = Path("/proc/cpuinfo")
     named = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

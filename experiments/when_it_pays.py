@@ -1,25 +1,24 @@
-"""When does pretraining start to pay? Masked words beside what counting reaches, and SST-2, over the minutes.
+"""When does pretraining start to pay? Masked words against counted baselines, and SST-2, by minutes of pretraining.
 
     python experiments/when_it_pays.py OUT [--tasks FOLDER] [--minutes 10,30,60,120] [--seeds 3] [--scale laptop]
         [--text FOLDER]
 
-Claim: a network first learns how frequent words are, and stays there for a while (the plateau); then it finds that
-neighbours matter, and within some hundred steps the loss drops below what counting one neighbour reaches (the drop).
-A task gains from pretraining only after that. Devlin et al. 2019, appendix C.1, show the same question at 0.2 to 1
+Claim: a network first learns how frequent words are, and its loss stays there for a while (the plateau); then it learns
+that neighbours matter, and within a few hundred steps the loss drops below that of counting one neighbour (the drop).
+A task gains from pretraining only after that. Devlin et al. 2019, appendix C.1, study the same question at 0.2 to 1
 million steps.
 
-Rows: what counting reaches (`counted_bounds.py`) on the same hidden words; random weights; networks of 4 layers of
-256 that were pretrained for so many minutes each on masked words alone, the whole schedule of the rate within them.
-Columns: loss and fraction right of held-out words, a `[MASK]` in the place of one in each row; the minute of the drop,
-where three readings of the training loss have a mean below what counting the left neighbour reaches; SST-2 after
-fine-tuning on 1,000 labels, and on as many as fit in the scale's steps. Each start has the better of two rates on the
-dev set; random weights are of 0.02, which serves SST-2 better than what pretraining starts from. `curves.png` in OUT
-has the training loss over time of the first seed; it is not to be held against the lines of counting to the last digit,
-as a tenth of the words that it is about stand there unmasked.
+Rows: counted baselines (`counted_bounds.py`) on the same hidden words; random weights; networks of 4 layers of 256 that
+are pretrained on masked words only, each for a number of minutes that holds the complete learning-rate schedule.
+Columns: loss and fraction right of held-out words, with `[MASK]` in the place of one in each row; the minute of the
+drop, when three readings of the training loss have a mean below the loss of counting the left neighbour; SST-2 after
+fine-tuning on 1,000 labels, and on as many as fit in the scale's steps. Each start has the better of two learning rates
+on the dev set; random weights have a standard deviation of 0.02, which is better for SST-2 than that of pretraining.
+`curves.png` in OUT shows the training loss of the first seed over time; it is only roughly comparable with the lines of
+counting, because a tenth of the words that it covers are not masked.
 
-Cost: the minutes, for each seed, and about 3 for fine-tuning each row. The clock decides: run nothing else on
-its core.
-`--scale paper --minutes 10000` is at the paper's size, with its text.
+Cost: the minutes, for each seed, and about 3 for fine-tuning each row. The budget is wall-clock time: run nothing else
+on its core. `--scale paper --minutes 10000` has the paper's size, with its text.
 """
 
 from __future__ import annotations
@@ -52,19 +51,21 @@ from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
 RULES = kbs.ExampleRules("none", packing=True)
 RANDOM = "random weights"
 COUNTED = ("frequency", "left neighbour", "both neighbours")
-DROP = "left neighbour"  # the drop is where the loss falls below what counting it reaches
+DROP = "left neighbour"  # the drop is where the loss falls below that of counting it
 COUNTED_ROWS = 150_000  # of 64 tokens
 FEW = 1000
-RATES = (0.3, 1.0)  # times the scale's rate of fine-tuning
+RATES = (0.3, 1.0)  # times the scale's learning rate of fine-tuning
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command goes on with it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/.")] = None,
-    minutes: Annotated[str, typer.Option(help="Of pretraining, a row for each.")] = "10,30,60,120",
-    seeds: Annotated[int, typer.Option(help="How often to measure each row.")] = 3,
-    scale: Annotated[str, typer.Option(help="laptop; paper; or smoke, to see that it runs.")] = "laptop",
-    text: Annotated[Path | None, typer.Option(help="Folder with train/ and held_out/; else packages' text.")] = None,
+    minutes: Annotated[str, typer.Option(help="Minutes of pretraining, one row for each.")] = "10,30,60,120",
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
+    scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
+    text: Annotated[
+        Path | None, typer.Option(help="Folder with train/ and held_out/; default: packages' text.")
+    ] = None,
 ) -> None:
     """Measures every row with every seed, prints the table and draws the curves."""
     sizes, there = scale_of(scale), at_hand((SST2,), tasks)
@@ -105,7 +106,7 @@ def main(
 
 
 def _counted(corpus: Corpus, number: int) -> dict[str, tuple[float, float]]:
-    """What counting reaches on the words that the networks are asked for, from rows as these read."""
+    """Returns the counted baselines for the words that the networks predict, counted in the rows that these read."""
     rows = list(rows_of(corpus.records, COUNTED_ROWS))
     asked = list(hide(corpus.held_out, number))
     left, hidden, right = (
@@ -125,7 +126,7 @@ def _row(
     tasks: Path | None,
     bound: float,
 ) -> dict[str, float | None]:
-    """What one row gets with one seed."""
+    """Measures one row with one seed."""
     measured: dict[str, float | None] = {"loss": None, "right": None, "drop": None}
     run = None
     if seconds is not None:
@@ -145,7 +146,7 @@ def _row(
 
 
 def _drop(run: Path, bound: float) -> float | None:
-    """The minute at which three readings of the training loss have a mean below `bound`; `None` if they never have."""
+    """Returns the minute when three readings of the training loss have a mean below `bound`; `None` if none have."""
     log = read_metrics(run / METRICS_FILE)
     readings = zip(log, log[1:], log[2:], strict=False)
     return next(
@@ -169,13 +170,13 @@ def _tuned(
 
 
 def _draw(runs: Mapping[str, Path], counted: Mapping[str, float], picture: Path) -> None:
-    """The loss of masked words over the minutes of each budget, with what counting reaches as lines across."""
+    """Draws the loss of masked words over the minutes of each budget, and the counted baselines as horizontal lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes: Any = figure.subplots()
     logs = {row: read_metrics(run / METRICS_FILE) for row, run in runs.items()}
-    if not all(logs.values()):  # what was measured on another machine has its curves there
+    if not all(logs.values()):  # runs that were measured on another machine have their curves there
         return
     for row, log in logs.items():
         axes.plot([one["seconds"] / 60 for one in log], [one["loss"] for one in log], linewidth=1, label=row)

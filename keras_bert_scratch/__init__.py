@@ -1,6 +1,6 @@
 """BERT from scratch in TensorFlow and Keras 3: text in, served model out.
 
-Names are imported when first used, so that `import keras_bert_scratch` stays quick.
+Names are imported on first use, so that `import keras_bert_scratch` stays fast.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ BUFFER_BYTES = 1 << 20
 
 
 class Status(NamedTuple):
-    """What `Address.stat` tells; the names are those of `os.stat_result`."""
+    """What `Address.stat` returns; field names as in `os.stat_result`."""
 
     st_size: int
     st_mtime_ns: int
@@ -23,7 +23,7 @@ class Status(NamedTuple):
 class Address:
     """A file or folder that `tf.io.gfile` opens, with the methods of `pathlib.Path`.
 
-    All methods raise `OSError` where those of `Path` do, `FileNotFoundError` included.
+    All methods raise `OSError`, including `FileNotFoundError`, where the methods of `Path` do.
 
     Args:
         address: str. Scheme and path, such as `"gs://bucket/records"`.
@@ -59,21 +59,21 @@ class Address:
 
     @property
     def name(self) -> str:
-        """What stands behind the last slash."""
+        """The part after the last slash."""
         return self._address.rpartition("/")[2]
 
     @property
     def parent(self) -> Address:
-        """The folder that holds it."""
+        """The folder that contains it."""
         return type(self)(self._address.rpartition("/")[0] + "/")
 
     def exists(self) -> bool:
-        """Whether there is a file or a folder."""
+        """Whether there is a file or a folder at this address."""
         with self._os_errors() as gfile:
             return gfile.exists(str(self)) or gfile.isdir(str(self))
 
     def is_dir(self) -> bool:
-        """Whether it is a folder; in an object store, whether an object's name begins so."""
+        """Whether it is a folder; in an object store, whether the name of any object starts with this address."""
         with self._os_errors() as gfile:
             return gfile.isdir(str(self))
 
@@ -82,21 +82,21 @@ class Address:
         return self.exists() and not self.is_dir()
 
     def iterdir(self) -> Iterator[Address]:
-        """What the folder holds, in order of name."""
+        """The entries of the folder, sorted by name."""
         with self._os_errors() as gfile:
             names = sorted({name.rstrip("/") for name in gfile.listdir(str(self))} - {""})
         yield from (self / name for name in names)
 
     def walk_files(self) -> Iterator[Address]:
-        """The files of the folder and of the folders below it, in order of address."""
+        """All files in the folder and its subfolders, sorted by address."""
         with self._os_errors() as gfile:
             found = [gfile.join(folder, name) for folder, _, names in gfile.walk(str(self)) for name in names]
-            # The file system in memory lists what is in `assets.extra` in `assets`, too, as the folder `.extra`.
+            # The in-memory file system (`ram://`) also lists the content of `assets.extra` in `assets`, as `.extra`.
             found = [file for file in found if "/." not in file or gfile.exists(file)]
         yield from map(Address, sorted(found))
 
     def matching(self) -> list[Address]:
-        """The files and folders that this address, with `*` or `?` in it, stands for, in order."""
+        """The files and folders that match this address, which may contain `*` or `?`, sorted."""
         with self._os_errors() as gfile:
             return [type(self)(found) for found in sorted(gfile.glob(str(self)))]
 
@@ -107,13 +107,13 @@ class Address:
         return Status(status.length, status.mtime_nsec)
 
     def open(self, mode: str = "rb", buffering: int = BUFFER_BYTES) -> BinaryIO:
-        """A stream of bytes, to read (`"rb"`), which can seek, or to write (`"wb"`)."""
+        """Opens a byte stream, for reading (`"rb"`, seekable) or for writing (`"wb"`)."""
         with self._os_errors() as gfile:
             if mode == "wb" and str(self).startswith("ram://") and gfile.exists(str(self)):
-                gfile.remove(str(self))  # this file system appends to what is there
+                gfile.remove(str(self))  # this file system would append to the existing file
             raw = _Stream(self, gfile.GFile(str(self), mode), mode)
             if mode == "rb":
-                gfile.stat(str(self))  # GFile itself finds out at the first reading that there is no file
+                gfile.stat(str(self))  # GFile itself reports a missing file only at the first read
                 return io.BufferedReader(raw, max(1, buffering))
             return io.BufferedWriter(raw, BUFFER_BYTES)
 
@@ -127,19 +127,19 @@ class Address:
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, content: bytes) -> None:
-        """Writes `content`, over what is there."""
+        """Writes `content`; overwrites an existing file."""
         self.parent.mkdir()
         with self.open("wb") as file:
             file.write(content)
 
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
-        """Makes the folder and those above it, where the file system has folders."""
+        """Creates the folder and its parents, if the file system has folders."""
         with self._os_errors() as gfile:
             if not gfile.isdir(str(self)):
                 gfile.makedirs(str(self))
 
     def rename(self, target: Address) -> None:
-        """Gives the file the address `target`, over a file that is there."""
+        """Moves the file to the address `target`; overwrites an existing file."""
         with self._os_errors() as gfile:
             gfile.rename(str(self), str(target), overwrite=True)
 
@@ -149,18 +149,18 @@ class Address:
             gfile.remove(str(self))
 
     def rmdir(self) -> None:
-        """Removes the empty folder, where the file system has folders."""
+        """Removes the folder if it is empty and the file system has folders."""
         with self._os_errors() as gfile:
             if gfile.isdir(str(self)) and not gfile.listdir(str(self)):
                 gfile.rmtree(str(self))
 
     @contextlib.contextmanager
     def _os_errors(self) -> Iterator[Any]:
-        """Yields `tf.io.gfile`; what it raises is raised as the `OSError` that `pathlib` would raise."""
+        """Yields `tf.io.gfile`; converts its exceptions to the `OSError` that `pathlib` would raise."""
         try:
             import tensorflow as tf
         except ImportError:
-            raise UserError(f"{self}: is opened by TensorFlow; install it, or copy the files to this machine") from None
+            raise UserError(f"{self}: needs TensorFlow; install it, or copy the files to this machine") from None
         try:
             yield tf.io.gfile
         except tf.errors.OpError as error:
@@ -168,7 +168,7 @@ class Address:
             if isinstance(error, tf.errors.UnimplementedError):
                 scheme = str(self).partition("://")[0]
                 text = (
-                    f"TensorFlow opens no {scheme}:// by itself; install what does, for s3:// for instance 'pip "
+                    f"TensorFlow cannot open {scheme}:// by itself; install a plugin, for s3:// for instance 'pip "
                     f"install tensorflow-io', or copy the files to this machine"
                 )
             numbers = {
@@ -183,7 +183,7 @@ class Address:
 
 
 class _Stream(io.RawIOBase):
-    """A file that `tf.io.gfile` opened, as Python's own streams are."""
+    """A file opened by `tf.io.gfile`, with the interface of Python's raw streams."""
 
     def __init__(self, address: Address, file: Any, mode: str) -> None:
         self._address, self._file, self._mode = address, file, mode

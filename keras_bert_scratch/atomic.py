@@ -1,7 +1,7 @@
-"""Files and folders that are whole or absent: they are written to a temporary path on the same disk, then renamed.
+"""Files and folders that are complete or absent: written to a temporary path on the same disk, then renamed.
 
-What is renamed has been handed to the disk first (`fsync`), so that this holds after a power cut as well. For an
-address such as `gs://bucket/run` they are written on this machine and copied when they are whole.
+Everything is flushed to the disk (`fsync`) before the rename, so that this holds after a power cut as well. Files for
+an address such as `gs://bucket/run` are written on this machine and uploaded when they are complete.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLAN_FILE = "plan.json"
 
 
 def temporary_path(path: Path) -> Path:
-    """Where `path` is written first: on the same disk, and with its suffix, as HDF5 asks."""
+    """The path that `path` is written to first: on the same disk, with its suffix (Keras requires `.weights.h5`)."""
     return path.with_name(f".partial-{path.name}")
 
 
@@ -33,17 +33,17 @@ def temporary_path(path: Path) -> Path:
 def write(path: AnyPath | str) -> Iterator[Path]:
     """Yields a temporary path to write a file to; renames it to `path` when the block ends without an error.
 
-    After an error the temporary file is removed, and what was at `path` before is still there.
+    After an error the temporary file is removed, and an existing file at `path` is unchanged.
 
     Args:
-        path: str, Path or Address. Its folder is made if need be.
+        path: str, Path or Address. Its folder is created if it is missing.
 
     Raises:
-        UserError: the disk or the address refuses the file.
+        UserError: the file cannot be written to the disk or the address.
 
     Example:
         >>> with write("notes.txt") as temporary:
-        ...     _ = temporary.write_text("whole or absent")
+        ...     _ = temporary.write_text("complete or absent")
     """
     path = path_to_write(path)
     if isinstance(path, Address):
@@ -66,13 +66,13 @@ def write(path: AnyPath | str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def write_folder(path: AnyPath | str) -> Iterator[Path]:
-    """The same for a whole folder.
+    """Like `write`, for a folder.
 
     Args:
         path: str, Path or Address. Must not exist yet, or be an empty folder.
 
     Raises:
-        UserError: something is at `path`, another process writes it, or the disk or the address refuses it.
+        UserError: `path` exists already, another process is writing it, or the disk or the address cannot be written.
     """
     path = path_to_write(path)
     if isinstance(path, Address):
@@ -96,15 +96,15 @@ def write_folder(path: AnyPath | str) -> Iterator[Path]:
 def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
     """Yields a temporary folder to fill step by step; renames it to `path` when the block ends without an error.
 
-    After an error or a kill, the files that are there stay: the next call with the same `plan` yields them again. One
-    with another plan starts anew.
+    After an error or a kill, the files written so far are kept: the next call with the same `plan` yields the folder
+    with these files. A call with another plan starts with an empty folder.
 
     Args:
         path: str or Path. Must not exist yet, or be an empty folder.
-        plan: dict. All that decides what will be in the folder, as JSON can hold it.
+        plan: dict. Everything that determines the content of the folder; JSON-serializable.
 
     Raises:
-        UserError: something is at `path`, another process writes it, or the disk refuses it.
+        UserError: `path` exists already, another process is writing it, or the disk cannot be written.
     """
     path = Path(path)
     temporary = temporary_path(path)
@@ -126,20 +126,20 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
 
 
 def check_is_free(path: AnyPath | str, besides: Collection[str] = ()) -> None:
-    """Raises `UserError` if something is at `path`, other than an empty folder or one of nothing but `besides`."""
+    """Raises `UserError` if `path` exists, unless it is a folder that contains nothing but names in `besides`."""
     path = path_to_write(path)
     if path.exists() and (not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())):
         raise UserError(f"{path}: exists already; delete it or choose another place")
 
 
 def write_text(path: AnyPath | str, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, whole or not at all."""
+    """Writes `text` to `path` as UTF-8, atomically."""
     with write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: AnyPath | str, value: Any) -> None:
-    """Writes `value` to `path` as indented JSON, whole or not at all."""
+    """Writes `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -148,10 +148,10 @@ def read_json(path: AnyPath | str, mend: str = "copy it again") -> dict[str, Any
 
     Args:
         path: str, Path or Address.
-        mend: str. What the user can do about a file that holds no such thing.
+        mend: str. What the error tells the user to do if the file holds no JSON object.
 
     Raises:
-        UserError: it cannot be read, or holds something else.
+        UserError: the file cannot be read, or does not hold a JSON object.
     """
     try:
         values = json.loads(read_text(path_of(path)))
@@ -164,7 +164,7 @@ def read_json(path: AnyPath | str, mend: str = "copy it again") -> dict[str, Any
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """While this process writes the new folder `path`, no other does."""
+    """Holds a lock, so that no other process writes the new folder `path` at the same time."""
     check_is_free(path)
     lock_file = path.with_name(f".lock-{path.name}")
     with writing_to(path, lock_file):
@@ -184,7 +184,7 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def to_disk(path: Path) -> None:
-    """Waits until what was written to the file or folder is on the disk, as far as its file system can tell."""
+    """Flushes the file or folder to the disk (`fsync`), if its file system supports this."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

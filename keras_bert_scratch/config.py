@@ -13,7 +13,7 @@ from typing import Any
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 
-# Names that people use for some of the sizes (Turc et al. 2019; Devlin et al. 2019): layers, hidden size.
+# Common names of some published sizes (Turc et al. 2019; Devlin et al. 2019): layers, hidden size.
 NAMED_SIZES = {
     "bert-tiny": (2, 128),
     "bert-mini": (4, 256),
@@ -22,18 +22,18 @@ NAMED_SIZES = {
     "bert-base": (12, 768),
     "bert-large": (24, 1024),
 }
-# The 24 miniatures of Turc et al. 2019, each also as "bert-l6-h768".
+# The 24 miniatures of Turc et al. 2019, under names such as "bert-l6-h768".
 MINIATURES = {
     f"bert-l{layers}-h{hidden}": (layers, hidden) for layers in (2, 4, 6, 8, 10, 12) for hidden in (128, 256, 512, 768)
 }
 PRESET_NAMES = (*NAMED_SIZES, *MINIATURES)
 
-# Which other positions a position attends to: all, as in BERT; those before it, as in GPT; those after it; or, in two
-# networks side by side, those before it and those after it, as in ELMo.
+# Which other positions a position attends to: all, as in BERT; those before it, as in GPT; those after it; or, as in
+# ELMo, two networks side by side, of which one attends to the positions before and the other to those after.
 BOTH, LEFT_TO_RIGHT, RIGHT_TO_LEFT, JOINED = DIRECTIONS = ("both", "left-to-right", "right-to-left", "joined")
-# "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" changes nothing.
+# "gelu_tanh" is the approximation by tanh, as in Google's TF1 code; "linear" is the identity.
 ACTIVATIONS = ("gelu", "gelu_tanh", "linear", "relu", "silu", "tanh")
-# The fields that fix the weights' shapes, or (heads) what they mean: a trained model cannot be given others.
+# The fields that determine the shapes of the weights, or (heads) their meaning: they cannot change after training.
 SIZES = (
     "vocab_size",
     "num_layers",
@@ -43,7 +43,7 @@ SIZES = (
     "max_position_embeddings",
     "num_segments",
 )
-# What others round the rows of the token embedding up to, for speed.
+# Other programs pad the rows of the token embedding to multiples of these numbers, for speed.
 PADDED_TO = (8, 16, 32, 64, 128, 256)
 DROPOUT_RATES = ("hidden_dropout", "attention_dropout", "classifier_dropout")
 
@@ -61,23 +61,23 @@ class BertConfig:
         num_heads: int, default 0. Attention heads, the paper's A; 0 means one per 64 of `hidden_size`.
         intermediate_size: int, default 0. Width inside the feed-forward layer; 0 means 4 x `hidden_size`.
         max_position_embeddings: int, default 512. The longest sequence, in tokens.
-        num_segments: int, default 2. Kinds of segment: sentence A, sentence B.
+        num_segments: int, default 2. Number of segment types: sentence A, sentence B.
         hidden_dropout: float in [0, 1), default 0.1. Fraction of activations dropped after embeddings, attention and
             feed-forward.
         attention_dropout: float in [0, 1), default 0.1. Fraction of attention weights dropped.
         activation: str, default `"gelu"`. Activation of the feed-forward layer and of the masked-LM head, one of
-            `ACTIVATIONS`. `"gelu"` is exact, by the error function; `"gelu_tanh"` its approximation in Google's code.
+            `ACTIVATIONS`. `"gelu"` is exact (error function); `"gelu_tanh"` is the approximation in Google's code.
         layer_norm_epsilon: float above 0, default 1e-12. Added to the variance in every LayerNorm.
         initializer_range: float, default 0.02. Standard deviation of the truncated normal that weights are drawn from.
         classifier_dropout: float in [0, 1) or `None`, default `None`. Fraction dropped before a classifier's last
             layer; `None` means `hidden_dropout`.
-        direction: str, default `"both"`. What a position attends to beside itself: `"both"` sides; with
-            `"left-to-right"` only what is before it, as in GPT; with `"right-to-left"` only what is after it.
-            `"joined"` means two networks of these sizes, one of each kind, which meet at the top only, as in ELMo
+        direction: str, default `"both"`. Which positions each position attends to besides itself: `"both"` sides;
+            `"left-to-right"`: only those before it, as in GPT; `"right-to-left"`: only those after it.
+            `"joined"`: two networks of these sizes, one per direction, concatenated only at the top, as in ELMo
             (section 1 and figure 3).
 
     Raises:
-        UserError: a field of the wrong type or out of its range, by name.
+        UserError: a field has the wrong type or is out of range; the message names it.
 
     Example:
         >>> config = BertConfig.preset("bert-mini", vocab_size=8000)
@@ -102,7 +102,7 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         _check_size("hidden_size", self.hidden_size)
-        # A frozen dataclass is filled in this way only. A wrong type is left to the check below.
+        # The only way to set a field of a frozen dataclass. The check below reports wrong types.
         if type(self.num_heads) is int and self.num_heads == 0:
             object.__setattr__(self, "num_heads", max(1, self.hidden_size // 64))
         if type(self.intermediate_size) is int and self.intermediate_size == 0:
@@ -133,7 +133,7 @@ class BertConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BertConfig:
-        """The published sizes called `name`, such as `"bert-tiny"` or `"bert-l6-h768"`, with `changes` laid over."""
+        """The published config `name`, such as `"bert-tiny"` or `"bert-l6-h768"`, with fields replaced by `changes`."""
         size = NAMED_SIZES.get(name) or MINIATURES.get(re.sub(r"[_\s]+", "-", name.lower()))
         if size is None:
             raise UserError(
@@ -143,59 +143,59 @@ class BertConfig:
         return cls(**{"num_layers": size[0], "hidden_size": size[1], **changes})
 
     def check_length(self, max_length: int) -> None:
-        """Raises `UserError` for rows of more tokens than there are positions."""
+        """Raises `UserError` if rows of `max_length` tokens are longer than the model has positions."""
         if max_length > self.max_position_embeddings:
             raise UserError(
                 f"`max_length`: {max_length} tokens are more than the {self.max_position_embeddings} "
-                f"positions of the model; ask for at most that, or for a config with more max_position_embeddings"
+                f"positions of the model; use at most that many, or a config with more max_position_embeddings"
             )
 
     def check_pairs(self) -> None:
-        """Raises `UserError` for pairs of texts when the model knows one kind of segment only."""
+        """Raises `UserError` if the model has only one segment type: pairs of texts need two."""
         if self.num_segments < 2:
             raise UserError(
-                f"`num_segments`: the model knows {self.num_segments} kind of segment (type_vocab_size), a pair of "
-                f"texts needs 2; give single texts, or a model with more"
+                f"`num_segments`: the model has {self.num_segments} segment type (type_vocab_size), but text pairs "
+                f"need 2; give single texts, or a model with more"
             )
 
     def check_vocabulary(self, num_tokens: int, origin: Path | str) -> None:
-        """Raises `UserError` when the vocabulary of `origin` has tokens without a row in the token embedding.
+        """Raises `UserError` if the vocabulary in `origin` has more tokens than the token embedding has rows.
 
-        More rows than tokens are allowed: many pad the embedding to a multiple of 8 or 64. A surplus that no such
-        padding explains is logged, as it may be another model's vocabulary.
+        More rows than tokens are allowed: many models pad the embedding to a multiple of 8 or 64. A surplus that such
+        padding does not explain is logged as a warning, because it may be another model's vocabulary.
         """
         rows = self.vocab_size
         if num_tokens > rows:
             raise UserError(
-                f"{origin}: the vocabulary has {num_tokens} tokens, but the model's token embedding (vocab_size) only "
-                f"{rows} rows; give the vocabulary that the model was trained with"
+                f"{origin}: the vocabulary has {num_tokens} tokens, but the model's token embedding (vocab_size) has "
+                f"only {rows} rows; give the vocabulary that the model was trained with"
             )
         padded = any(rows % multiple == 0 and rows - num_tokens < multiple for multiple in PADDED_TO)
         if num_tokens < rows and not padded:
             log.warning(
-                "%s: the vocabulary has %d tokens, the model's token embedding %d rows, more than padding explains; "
-                "make sure that it is the vocabulary that the model was trained with",
+                "%s: the vocabulary has %d tokens, but the model's token embedding has %d rows, more than padding "
+                "explains; make sure that it is the vocabulary that the model was trained with",
                 origin,
                 num_tokens,
                 rows,
             )
 
     def replace(self, **changes: Any) -> BertConfig:
-        """A copy with `changes` laid over."""
+        """A copy with the fields `changes` replaced."""
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as JSON can hold it; `direction` only if it is not BERT's own."""
+        """All fields by name, JSON-serializable; `direction` only if it is not BERT's."""
         values = dataclasses.asdict(self)
-        if self.direction == BOTH:  # as in the files of models that were made when there was no other
+        if self.direction == BOTH:  # as in files that were written before this field existed
             del values["direction"]
         return values
 
     def override(self, **changes: Any) -> BertConfig:
-        """A copy with `changes` laid over, for a trained model: its sizes stay.
+        """A copy with the fields `changes` replaced, for a trained model, whose sizes cannot change.
 
         Raises:
-            UserError: a field that fixes the weights' shapes, by name.
+            UserError: `changes` gives a field of `SIZES` another value; the message names it.
 
         Example:
             >>> BertConfig.preset("bert-tiny").override(hidden_dropout=0.0).hidden_dropout
@@ -211,7 +211,7 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str = "BertConfig") -> BertConfig:
-        """The config that `to_dict` gave; `where` names the origin in an error."""
+        """The config from what `to_dict` returned; `where` names the origin in error messages."""
         if not isinstance(values, dict):
             raise UserError(f"{where}: should hold the config's fields, not {values!r}; write the model again")
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
@@ -240,7 +240,7 @@ class BertConfig:
 
 def _check_size(field: str, value: Any) -> None:
     if type(value) is not int or value < 1:
-        raise UserError(f"`{field}`: must be a whole number from 1 on, not {value!r}")
+        raise UserError(f"`{field}`: must be a whole number of at least 1, not {value!r}")
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The one error that a user can mend, and what the operating system's own errors mean in its terms."""
+"""Errors: `UserError`, for problems that the user can fix, and the conversion of operating-system errors to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-FULL_BELOW = 1 << 20  # bytes left on a disk that was too full for what came next
+FULL_BELOW = 1 << 20  # bytes; a disk with less free space counts as full
 
 
 class UserError(ValueError):
-    """Something the user can put right: the message names the file or argument, and the mend.
+    """A problem that the user can fix: the message names the file or argument, and the fix.
 
-    Arguments stand in backticks, as in Python: "`batch_size`: must be at least 1, not 0", "leave it out or give
-    `packing=True`". The command line prints the message as one line, with its own flags in their place, and exits with
-    code 2; a traceback would add nothing.
+    Arguments are in backticks, as in Python: "`batch_size`: must be at least 1, not 0", "leave it out or give
+    `packing=True`". The command line replaces them by its own flags, prints the message as one line without a
+    traceback, and exits with code 2.
 
     Example:
         >>> raise UserError("vocab.txt: lacks [MASK]; add it as a line of its own")
@@ -27,28 +27,28 @@ class UserError(ValueError):
         keras_bert_scratch.errors.UserError: vocab.txt: lacks [MASK]; add it as a line of its own
     """
 
-    # Out of a `tf.function`, AutoGraph lets only those classes through whose constructor is plainly `Exception`'s.
+    # AutoGraph re-raises an exception from a `tf.function` as its own class only if its constructor is `Exception`'s.
     __init__ = Exception.__init__
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error
-    """Training was asked to stop, by SIGTERM, and has kept its state; the message says where it stands."""
+    """Training was stopped by SIGTERM after it saved its state; the message names the step."""
 
 
 class WorkerLostError(Exception):
-    """Another worker of the same training is gone; this process has to start again with the others."""
+    """Another worker of the same training is lost; this process must restart together with the others."""
 
 
 @contextlib.contextmanager
 def writing_to(path: Path | str, temporary: Path | str | None = None) -> Iterator[None]:
-    """Turns the ways in which a disk refuses to take `path` into a `UserError` that names the file which had no space.
+    """Converts errors in writing `path` to a `UserError` that names the file that could not be written.
 
-    TensorFlow and HDF5 report a full disk with exceptions of their own, recognisable only by their text. An error that
-    names another file is about that one; an error that names none is about `path` if the disk of `path` is full.
+    TensorFlow and HDF5 report a full disk with their own exceptions, recognisable only by their text. An error that
+    names another file is about that file; a disk-full error that names none is about `path` if its disk is full.
 
     Args:
         path: str or Path. What is being written, for the message.
-        temporary: str, Path or None. Where it is written first, if elsewhere.
+        temporary: str, Path or None. The path that it is written to first, if that differs.
 
     Raises:
         UserError: the disk is full or read-only, a name is too long, a file is in the way, too many files are open, or
@@ -65,11 +65,11 @@ def writing_to(path: Path | str, temporary: Path | str | None = None) -> Iterato
 
 
 def refusal_of(error: OSError) -> UserError | None:
-    """The operating system's error as the user's, if it is one that a user can mend and says which file it is about."""
+    """The operating-system error as a `UserError`, or `None` if it names no file or the user cannot fix it."""
     return _about(_file_named(error), error.errno) if _file_named(error) else None
 
 
-# What each error of the operating system means for a file, and what helps.
+# What each operating-system error means for a file, and how to fix it.
 _MEANINGS = {
     errno.ENOENT: "no such file or folder; check the path",
     errno.ENOSPC: "the disk is full; free some space or choose another place, then run again",
@@ -82,10 +82,10 @@ _MEANINGS = {
     errno.EEXIST: "a file is in the way; choose another place",
     errno.EISDIR: "a folder is in the way of a file; choose another place",
     errno.EMFILE: "too many files are open; raise the limit with 'ulimit -n'",
-    errno.ENFILE: "too many files are open on this machine; end other programs",
-    errno.EIO: "its disk fails (input/output error); choose another place",
+    errno.ENFILE: "too many files are open on this machine; close other programs",
+    errno.EIO: "its disk has an error (input/output error); choose another place",
 }
-# How libraries say it that do not pass the number on.
+# Error texts of libraries that do not pass on the error number.
 _TEXTS = {
     "No space left": errno.ENOSPC,
     "Disk quota": errno.EDQUOT,
@@ -93,12 +93,12 @@ _TEXTS = {
     "Permission denied": errno.EACCES,
 }
 _PERMISSION = (errno.EACCES, errno.EPERM)
-# What may well be a fault of ours where it happens to another file than the one being written.
+# Errors that are probably a bug of this library if they concern another file than the one being written.
 _OF_THE_PATH_ALONE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
 def _refusal(error: Exception, path: Path, temporary: Path) -> UserError | None:
-    """What `error` means to who writes `path` by way of `temporary`; `None` if it has nothing to do with that."""
+    """The `UserError` for `error`, raised while `path` was written via `temporary`; `None` if it is unrelated."""
     text = str(error)
     number = getattr(error, "errno", None) or next((number for known, number in _TEXTS.items() if known in text), None)
     named = _file_named(error)
@@ -106,7 +106,7 @@ def _refusal(error: Exception, path: Path, temporary: Path) -> UserError | None:
         ours = str(temporary) in text
         if number == errno.ENOSPC and not ours and not _is_full(path):
             return UserError(
-                f"no space is left on a disk, but not on that of {path}; look at that of the temporary files, "
+                f"a disk is full, but not that of {path}; check the disk of the temporary files, "
                 f"{tempfile.gettempdir()}"
             )
         about_another = number in _OF_THE_PATH_ALONE or (number in (errno.EROFS, *_PERMISSION) and not ours)
@@ -123,13 +123,13 @@ def _about(file: str, number: int | None) -> UserError | None:
 
 
 def _file_named(error: Exception) -> str:
-    """The file that the operating system says it is about, if it does."""
+    """The file that an operating-system error names, or an empty string."""
     named = getattr(error, "filename", None)
     return os.fsdecode(named) if isinstance(named, (str, bytes, Path)) else ""
 
 
 def _is_full(path: Path) -> bool:
-    """Whether the disk on which `path` is, or would be, has no space left."""
+    """Whether the disk of `path`, which need not exist yet, has no space left."""
     there = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), Path("/"))
     return shutil.disk_usage(there).free < FULL_BELOW
 

@@ -1,6 +1,6 @@
-"""Figures: what all pictures share, from an empty one to the PNG, with a font that has their characters.
+"""Figures: what all plots share: an empty figure, fonts that have the characters of its texts, and the PNG file.
 
-Nothing here touches matplotlib's own settings or its window system: a caller's figures stay as they are.
+Nothing here changes matplotlib's global settings or uses its window system: a caller's own figures are not affected.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 120
 CHARACTERS_PER_INCH = 10  # of a title
-PLAIN = {"parse_math": False}  # a label or a file may have a dollar in its name
+PLAIN = {"parse_math": False}  # the name of a label or a file may contain a dollar sign
 TITLE_SIZE = 10
-# From dark to light, told apart in grey and by the colour-blind (Okabe and Ito, 2008, without yellow).
+# From dark to light, distinguishable in greyscale and by colour-blind readers (Okabe and Ito, 2008, without yellow).
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-SHADES = ("#9ecae1", "#4292c6", "#08306b")  # of one thing in three measures, light to dark
-# Of several fonts with the characters that are wanted these come first: plain ones, for text.
+SHADES = ("#9ecae1", "#4292c6", "#08306b")  # for up to three related series, light to dark
+# If several installed fonts have the needed characters, these plain text fonts are preferred.
 PREFERRED = ("noto sans", "source han sans", "wenquanyi", "pingfang", "hiragino", "microsoft yahei", "simhei", "arial")
-PLACEHOLDERS = "last resort"  # a font of matplotlib's with a box for each script
+PLACEHOLDERS = "last resort"  # a font that comes with matplotlib and has a box for each script
 SHOWN_CHARACTERS = 8
-LEAST_SEEN = 0.1  # shorter bars are hardly seen where a whole one stands for 1
+LEAST_SEEN = 0.1  # shorter bars are hardly visible if a full bar stands for 1
 
 log = logging.getLogger(__name__)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, for files and notebooks."""
+    """An empty figure, its size in inches, for files and notebooks."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,16 +48,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def whole_bar(probabilities: Collection[float], one_is_right: bool) -> float:
-    """The probability that a bar of full length stands for: 1, or the greatest of all where all are small.
+    """The probability that a bar of full length stands for: 1, or the largest probability if all are small.
 
-    Where none needs to be right it is 1: a long bar would say that one is likely.
+    If none of the answers needs to be right, it is always 1: a long bar would suggest that one is likely.
     """
     most = max(probabilities, default=1.0)
     return most if one_is_right and 0.0 < most < LEAST_SEEN else 1.0
 
 
 def finished(figure: Figure, title: str) -> Figure:
-    """The figure with its title, in lines as long as it is wide, and with fonts that have its characters."""
+    """Adds the title, wrapped to the figure's width, and fonts that have all characters; returns the figure."""
     width = int(figure.get_size_inches()[0] * CHARACTERS_PER_INCH)
     lines = [line for part in title.splitlines() for line in textwrap.wrap(part, width)]
     figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE, **PLAIN)
@@ -66,28 +66,28 @@ def finished(figure: Figure, title: str) -> Figure:
 
 
 def check_name(picture: AnyPath | str, argument: str = "picture") -> None:
-    """Raises `UserError` unless `picture` can be written and is called as what it will be."""
+    """Raises `UserError` unless the name of `picture` ends in `.png` and nothing exists at this path."""
     if path_of(picture).suffix.lower() != ".png":
         raise UserError(f"`{argument}`: is a PNG, so give it a name that ends in .png, not {path_of(picture).name!r}")
     atomic.check_is_free(picture)
 
 
 def write(figure: Figure, picture: AnyPath | str) -> None:
-    """Writes the figure as a PNG; raises `UserError` if the disk refuses it."""
+    """Writes the figure as a PNG; raises `UserError` if it cannot be written."""
     with atomic.write(picture) as temporary, _missing_glyphs_were_told():
         figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
 
 
 @contextlib.contextmanager
 def _missing_glyphs_were_told() -> Iterator[None]:
-    """Without matplotlib's warning for each character that no font has."""
+    """Suppresses matplotlib's warning for each character that no font has: `_choose_fonts` has logged them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")
         yield
 
 
 def _choose_fonts(figure: Figure) -> None:
-    """Adds installed fonts for the characters that matplotlib's own lacks; one line in the log if there are none."""
+    """Adds installed fonts for characters that the default font lacks; logs one warning if some are still missing."""
     from matplotlib.text import Text
 
     texts = [text for text in figure.findobj(Text) if text.get_text()]
@@ -107,25 +107,27 @@ def _choose_fonts(figure: Figure) -> None:
         text.set_fontfamily([*own, *families])
     if lacking:
         shown = " ".join(map(chr, sorted(lacking)[:SHOWN_CHARACTERS])) + " …" * (len(lacking) > SHOWN_CHARACTERS)
-        log.warning("no installed font has %s, so boxes stand there; install one that has, %s", shown, _advice(lacking))
+        log.warning(
+            "no installed font has %s, so boxes are drawn; install one that has them, %s", shown, _advice(lacking)
+        )
 
 
 def _advice(lacking: set[int]) -> str:
-    """A font by its name, where the script is a frequent one."""
+    """A font to install for the missing characters, for the log message."""
     if any("CJK" in unicodedata.name(chr(code), "") for code in lacking):
         return "such as Noto Sans CJK (on Debian and Ubuntu the package fonts-noto-cjk)"
     return "such as Noto Sans for their script"
 
 
 def _installed() -> list[tuple[str, Path]]:
-    """Family and file of every upright font of normal weight, also of those installed since matplotlib last looked."""
+    """Family and file of all upright fonts of normal weight, including those installed since matplotlib's last scan."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
     known = {entry.fname for entry in manager.ttflist}
     for file in font_manager.findSystemFonts():
         if file not in known:
-            with contextlib.suppress(Exception):  # a font that matplotlib cannot read, such as one of bitmaps
+            with contextlib.suppress(Exception):  # a font that matplotlib cannot read, such as a bitmap font
                 manager.addfont(file)
     fonts = {
         entry.name: Path(entry.fname)
@@ -147,7 +149,7 @@ def _file_of(families: list[str]) -> Path:
 
 
 def _characters_of(file: Path) -> set[int]:
-    """The code points that a font has; none of one that cannot be read."""
+    """The code points that a font has; empty if the font cannot be read."""
     from matplotlib import font_manager
 
     try:

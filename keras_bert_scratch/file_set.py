@@ -1,11 +1,11 @@
-"""Files of a folder that are replaced together: a reader sees all old ones or all new ones, whenever a writer dies.
+"""Files of a folder that are replaced together: a reader sees all old or all new files, even if a writer dies.
 
 A folder may hold other files as well (`run.json`, states), so it cannot be replaced as a whole. New files are written
-into a subfolder, flushed to the disk, and the subfolder is renamed to `.committed`: from that moment on they count.
-Then each is moved to its place. Readers look into `.committed` first; a writer that finds one finishes the moves.
+into a subfolder and flushed to the disk, and the subfolder is renamed to `.committed`: from then on they are valid.
+Then each file is moved to its place. Readers look into `.committed` first; a writer that finds it finishes the moves.
 
-Addresses such as `gs://bucket/model` have no such renaming; there, a folder whose writer died is none that a reader
-takes for a model.
+Addresses such as `gs://bucket/model` have no such rename: if a writer dies there, readers do not recognise the folder
+as a model.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ STAGED, COMMITTED = ".staged", ".committed"
 
 @contextlib.contextmanager
 def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
-    """Yields a folder to write files into; when the block ends well, they replace those of their names in `directory`.
+    """Yields a folder to write files into; if the block succeeds, they replace files of the same name in `directory`.
 
-    Not one of them is replaced when the block raises, or when the process or the machine dies before all are written.
-    Blocks may be nested: the inner one's files become the outer one's.
+    No file is replaced if the block raises, or if the process or the machine dies before all files are written.
+    Blocks may be nested: the files of the inner block then belong to the outer block.
 
     Args:
-        directory: the folder; made if it is not there. Files of other names stay as they are.
+        directory: the folder; created if it is missing. Files with other names are not changed.
 
     Example:
         >>> with replaced_together("model") as staged:
@@ -63,7 +63,7 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
 
 
 def current_file(directory: AnyPath | str, name: str) -> AnyPath:
-    """Where to read the file `name` of `directory`: not in its place if a writer died while moving it there."""
+    """Where to read the file `name` of `directory`: in `.committed` if a writer died before it moved the file."""
     directory = path_of(directory)
     committed = directory / COMMITTED / name
     return committed if isinstance(directory, Path) and committed.exists() else directory / name

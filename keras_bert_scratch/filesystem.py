@@ -1,8 +1,8 @@
-"""Paths of this machine and addresses such as `gs://bucket/records`, by the same methods.
+"""Local paths and addresses such as `gs://bucket/records`, with the same methods.
 
-`path_of` gives a `pathlib.Path` for the first and an `Address` for the second, which has those of `Path`'s methods that
-this library uses. TensorFlow's file systems (`tf.io.gfile`) open addresses, `huggingface_hub` those that begin with
-`hf://`; each is imported when such an address is met.
+`path_of` returns a `pathlib.Path` for a local path and an `Address` for an address; `Address` has the methods of `Path`
+that this library uses. TensorFlow's file systems (`tf.io.gfile`) open addresses, `huggingface_hub` those that begin
+with `hf://`; both libraries are imported only when such an address is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras_bert_scratch.address import Address
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.hub.address import SCHEME, HubAddress
 
-# `pathlib` makes one slash of two: str(Path("gs://bucket")) is "gs:/bucket".
+# `pathlib` collapses two slashes into one: str(Path("gs://bucket")) is "gs:/bucket".
 _ADDRESS_AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)")
 
 
@@ -26,10 +26,10 @@ AnyPath = Path | Address
 
 
 def path_of(path: str | os.PathLike[str] | Address) -> AnyPath:
-    """The `Path` or `Address` that `path` means; nothing is asked or opened yet.
+    """The `Path` or `Address` for `path`; nothing is opened and no server is contacted.
 
     Args:
-        path: str, `Path` or `Address`. An address that went through `pathlib` and lost a slash is understood too.
+        path: str, `Path` or `Address`. An address that lost a slash in `pathlib` is accepted too.
 
     Example:
         >>> path_of("gs://bucket/records"), path_of(Path("gs://bucket/records"))
@@ -44,7 +44,7 @@ def path_of(path: str | os.PathLike[str] | Address) -> AnyPath:
     text = os.fspath(path)
     if "://" in text:
         return _address(text)
-    if text == f"{SCHEME}:":  # to be refused as what it was
+    if text == f"{SCHEME}:":  # restores the address, so that the error shows it
         return _address(f"{SCHEME}://")
     found = _ADDRESS_AS_PATH.fullmatch(text)
     if found and not Path(text).exists():
@@ -53,10 +53,10 @@ def path_of(path: str | os.PathLike[str] | Address) -> AnyPath:
 
 
 def path_to_write(path: str | os.PathLike[str] | Address) -> AnyPath:
-    """The same of what is to be written.
+    """Like `path_of`, for a path that will be written.
 
     Raises:
-        UserError: it is on a hub, which is only read here.
+        UserError: it is on a hub, which this library only reads.
     """
     found = path_of(path)
     if isinstance(found, HubAddress):
@@ -69,14 +69,14 @@ def _address(text: str) -> Address:
 
 
 def files_below(folder: AnyPath) -> list[AnyPath]:
-    """The files of a folder and of the folders below it, in order."""
+    """All files in a folder and its subfolders, sorted."""
     if isinstance(folder, Address):
         return list(folder.walk_files())
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def names_in(folder: AnyPath, most: int = 8) -> str:
-    """What a folder holds, for an error that looked for something else.
+    """The names of a folder's entries, for an error about a missing file.
 
     Example:
         >>> _ = Path("vocab.txt").write_text("[PAD]")
@@ -86,12 +86,12 @@ def names_in(folder: AnyPath, most: int = 8) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     told = ", ".join(names[:most]) + f" and {len(names) - most} more" * (len(names) > most)
     if isinstance(folder, HubAddress) and folder.is_partly_known:
-        told += " in the cache, and the hub cannot be asked"
+        told += " in the cache, and the hub cannot be reached"
     return told or "nothing"
 
 
 def listed(paths: str | os.PathLike[str] | Address | Iterable[str | os.PathLike[str] | Address]) -> list[Any]:
-    """`paths` as a list: a single path is a list of one, not of its letters.
+    """`paths` as a list; a single path becomes a list of one.
 
     Example:
         >>> listed("text.txt"), listed(["a.txt", Path("b.txt")])[0]
@@ -101,13 +101,13 @@ def listed(paths: str | os.PathLike[str] | Address | Iterable[str | os.PathLike[
 
 
 def cache_folder() -> Path:
-    """This user's folder for what can be made again: `$KERAS_BERT_CACHE`, or else `~/.cache/keras_bert_scratch`."""
+    """This user's cache folder: `$KERAS_BERT_CACHE` if it is set, else `~/.cache/keras_bert_scratch`."""
     return Path(os.environ.get("KERAS_BERT_CACHE") or Path.home() / ".cache" / "keras_bert_scratch")
 
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str] | Address) -> Iterator[None]:
-    """Turns the ways in which `path` cannot be read into a `UserError` that names it.
+    """Converts errors in reading `path` to a `UserError` that names it.
 
     Example:
         >>> with reading("sky.txt"):
@@ -126,7 +126,7 @@ def reading(path: str | os.PathLike[str] | Address) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(address: Address) -> Iterator[None]:
-    """Turns the ways in which an address cannot be written into a `UserError` that names it."""
+    """Converts errors in writing to an address to a `UserError` that names it."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""JSON files of other programs: what becomes of each of their fields.
+"""JSON files of other programs: how each of their fields is handled.
 
-A field is obeyed, or refused by name unless it has a value that changes nothing here, or without effect on numbers.
-One that no table knows is reported, since nobody can tell what it changes.
+A field is obeyed, or has no effect on any number, or is refused by name unless its value changes nothing here.
+A field that no table lists is reported, since its effect is unknown.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ SHOWN = 3  # values in a message; docs/formats.md has all of them
 
 
 class SettingRefused(UserError):  # noqa: N818 - a kind of UserError, which is an error by name
-    """A setting of another program that this library cannot follow; the message names file, field and value."""
+    """A setting of another program that this library does not support; the message names file, field and value."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """What becomes of the fields of one kind of file.
+    """How the fields of one kind of file are handled.
 
     Args:
         obeyed: names of the fields that are read.
-        refused: field to the values that change nothing here; any other value is refused. A field that is not in the
-            file has none.
-        without_effect: names of the fields that change no number of the model and no id of a text.
+        refused: maps each field to the values that change nothing here; any other value is refused. A field that is
+            missing in the file is not refused.
+        without_effect: names of the fields that change neither a number of the model nor a token id of a text.
 
     Example:
         >>> fields = Fields(("hidden_size",), {"is_decoder": (False,)}, ("use_cache",))
@@ -47,15 +47,15 @@ class Fields:
     without_effect: tuple[str, ...]
 
     def check(self, file: Path | str, values: Mapping[str, Any], subject: str = "this model") -> list[str]:
-        """Refuses what is to be refused; returns a note on the fields that are unknown, if there are any.
+        """Raises for a refused value; returns a list with a note on the unknown fields, if there are any.
 
         Args:
             file: where the values come from, for messages.
             values: the file's fields.
-            subject: what cannot be used, for errors.
+            subject: what cannot be used then, for the error message.
 
         Raises:
-            SettingRefused: a field has a value that is not supported, by name.
+            SettingRefused: a field has a value that is not supported; the message names both.
         """
         for name, allowed in self.refused.items():
             if name in values and not any(_equal(values[name], value) for value in allowed):

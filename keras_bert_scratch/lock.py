@@ -1,4 +1,4 @@
-"""One process at a time writes a folder: a lock of the operating system, which ends with the process that holds it."""
+"""Lock: lets only one process at a time write a folder; the operating system releases it when its process ends."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class Lock:
-    """Holds a lock from the moment it is made until `release`, the end of a `with` block or the end of the process.
+    """A lock that is held from construction until `release`, the end of a `with` block or the end of the process.
 
-    It is `flock` on an open file. The operating system gives it up when the process ends, however it ends, so that what
-    a killed process leaves behind blocks nobody; a process that replaces itself (`os.execv`) gives it up as well. On
-    NFS, Linux asks the server, so that it holds between machines, unless the mount says `nolock` or `local_lock`: then
-    it holds on each machine alone. A file system without locks is used without, and the log says so.
+    It is `flock` on an open file. The operating system releases it when the process ends, however it ends, so that a
+    killed process blocks nobody; a process that replaces itself (`os.execv`) releases it as well. On NFS, Linux locks
+    on the server, so that the lock is valid across machines, unless the mount option `nolock` or `local_lock` is set:
+    then it is valid only within each machine. On a file system without locks, nothing is locked, with a log warning.
 
     Args:
-        file: Path. The lock's file, which names the holder; it is removed with the release. Its folder must exist.
-        subject: Path. What the lock is for, to be named in the error.
+        file: Path. The lock file, whose content names the holder; `release` removes it. Its folder must exist.
+        subject: Path. What the lock protects, for the error message.
 
     Raises:
-        UserError: another process holds the lock; names it.
-        OSError: the file cannot be made.
+        UserError: another process holds the lock; the message names it.
+        OSError: the file cannot be created.
 
     Example:
         >>> with Lock(Path(".lock"), Path("run")):
@@ -52,22 +52,24 @@ class Lock:
             self._lock.acquire(timeout=WAIT_SECONDS)
         except filelock.Timeout:
             raise UserError(
-                f"{subject}: is being written by {self._holder()}; wait for its end, stop it, or choose another place"
+                f"{subject}: is being written by {self._holder()}; wait until it ends, stop it, or choose another place"
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS_HERE:
                 raise
-            log.warning("%s: its file system has no locks (%s); let no second process write it", subject, error)
+            log.warning(
+                "%s: its file system has no locks (%s); make sure that no second process writes it", subject, error
+            )
             return
         since = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        with contextlib.suppress(OSError):  # on a full disk the lock counts too, but its holder has no name
+        with contextlib.suppress(OSError):  # on a full disk the lock is valid too, but does not name its holder
             file.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}", encoding="utf-8")
 
     def release(self) -> None:
-        """Gives the lock up, if it is still held."""
+        """Releases the lock, if it is still held."""
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
-                self._file.unlink()  # while it is held: whoever waits for it sees that it is gone
+                self._file.unlink()  # while the lock is held, so that a waiting process notices it
             self._lock.release()
 
     def _holder(self) -> str:

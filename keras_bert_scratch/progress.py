@@ -1,4 +1,4 @@
-"""A bar with what is done and the time left; where there is no terminal, a line now and then."""
+"""ProgressBar: a bar with progress and time left; without a terminal, a line at intervals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ProgressBar:
     """Progress on stderr, from `start` to `close` or for a `with` block.
 
     Args:
-        title: str. What is going on.
+        title: str. Name of the activity.
         unit: str, default "bytes". What is counted, such as "steps" or "s"; bytes are shown in MB.
-        line_seconds: float, default 30. Time between the lines where stderr is no terminal.
-        stays: bool, default False. Whether the bar is still shown when it is closed.
+        line_seconds: float, default 30. Time between the lines if stderr is no terminal.
+        stays: bool, default False. Whether the bar stays visible after it is closed.
 
     Example:
         >>> with ProgressBar("copying") as bar:
@@ -50,7 +50,7 @@ class ProgressBar:
             TextColumn("{task.fields[text]}"),
             console=self._console,
             transient=not stays,
-            redirect_stdout=sys.stdout.isatty(),  # else what goes into a pipe or a file would go to the terminal
+            redirect_stdout=sys.stdout.isatty(),  # else output to a pipe or a file would go to the terminal
         )
         self._task = self._bar.add_task(title, total=None, text="", start=False)
         self._started = False
@@ -59,9 +59,9 @@ class ProgressBar:
         """Shows the bar; a second call does nothing.
 
         Args:
-            done: float, default 0. What was done before; it does not count for the time left.
-            total: float or None. What there is to do, if it is known.
-            text: str. What stands behind the bar until the first update.
+            done: float, default 0. Amount that was done before; the estimate of the time left ignores it.
+            total: float or None. Total amount, if it is known.
+            text: str. Text after the bar until the first update.
         """
         if self._started:
             return
@@ -74,7 +74,7 @@ class ProgressBar:
             self._bar.start()
 
     def update(self, done: float, total: float | None, text: str = "") -> None:
-        """Shows how much is done of how much, if that is known, and `text` behind it."""
+        """Shows the amount done, the total amount if it is known, and `text` after the bar."""
         self._bar.update(self._task, completed=int(done), total=total and round(total), text=text)
         now = time.monotonic()
         if self._console.is_terminal or now - self._last_line < self._line_seconds:
@@ -88,7 +88,7 @@ class ProgressBar:
         self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
 
     def counter(self, total: float | None) -> Callable[[float], None]:
-        """A function that adds to what is done of `total`, which starts from 0."""
+        """A function that adds an amount to what is done of `total`, starting from 0."""
         done = 0.0
 
         def add(amount: float) -> None:
@@ -99,7 +99,7 @@ class ProgressBar:
         return add
 
     def close(self) -> None:
-        """Leaves the terminal as it was, also after an interruption."""
+        """Restores the terminal, also after an interruption."""
         if self._console.is_terminal:
             self._bar.stop()
 

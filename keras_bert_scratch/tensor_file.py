@@ -1,4 +1,4 @@
-"""Named arrays in one HDF5 file, written whole or not at all, one after the other."""
+"""Named arrays in one HDF5 file, which is written atomically and one array at a time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from keras_bert_scratch.errors import UserError
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray] | Iterable[tuple[str, np.ndarray]]) -> None:
-    """Writes `tensors` to `path`, one after the other: of an iterator's, no more than one is in memory at a time.
+    """Writes `tensors` to `path` one at a time, so that only one tensor of an iterator is in memory.
 
     Args:
-        path: str or Path. The file, replaced when the new one is whole.
-        tensors: mapping of names to arrays, or pairs of them. A `/` in a name makes a group.
+        path: str or Path. The file; replaced when the new one is complete.
+        tensors: mapping of names to arrays, or iterable of (name, array). A `/` in a name creates a group.
 
     Raises:
-        UserError: the disk refuses the file.
+        UserError: the file cannot be written.
 
     Example:
         >>> write_tensors("numbers.h5", {"layer/bias": np.zeros(3)})
@@ -47,7 +47,7 @@ def read_tensors(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def iterate_tensors(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and tensor, one after the other.
+    """Yields name and tensor, one at a time.
 
     Raises:
         UserError: the file is damaged.
@@ -63,10 +63,10 @@ def iterate_tensors(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
 
 
 class _Target(io.RawIOBase):
-    """A file for HDF5 to write to that never fails: the library brings the process down when the disk is full.
+    """A file whose writes never fail, for HDF5: that library crashes the process if the disk is full.
 
     Args:
-        file: binary file, unbuffered. The first error of writing to it is kept for `check`; what follows is dropped.
+        file: binary file, unbuffered. The first write error is kept for `check`; all later data is dropped.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -75,7 +75,7 @@ class _Target(io.RawIOBase):
         self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raises the error that there was, if any."""
+        """Raises the first write error, if there was one."""
         if self._error is not None:
             raise self._error
 

@@ -1,4 +1,4 @@
-"""Files and folders on their way between this machine and addresses such as `gs://bucket/model`."""
+"""Upload and download of files and folders between this machine and addresses such as `gs://bucket/model`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from keras_bert_scratch.filesystem import AnyPath, files_below, path_of, reading
 from keras_bert_scratch.hub.address import HubAddress
 
 COPIED_BYTES = 8 << 20
-# By these files a reader recognises a model, records or a SavedModel. They leave first and come last, so that a folder
-# whose writer died holds nothing that a reader would take, instead of a mixture.
+# Readers recognise a model, records or a SavedModel by these files. They are deleted first and uploaded last, so that
+# readers reject a folder whose writer died, instead of reading a mixture of old and new files.
 RECOGNISED_BY = ("config.json", "bert_config.json", "manifest.json", "saved_model.pb")
 
 
 def upload_file(source: Path, target: Address) -> None:
-    """Copies a file of this machine to an address; what is there is replaced when the copy is whole.
+    """Copies a local file to an address; an existing file there is replaced when the copy is complete.
 
     Raises:
         UserError: the address cannot be written.
@@ -34,10 +34,10 @@ def upload_file(source: Path, target: Address) -> None:
 
 
 def upload_folder(folder: Path, target: Address) -> None:
-    """Copies the files of a folder to an address, where they replace those of the same names.
+    """Copies the files of a folder to an address, where they replace the files of the same names.
 
-    Folders at an address cannot be replaced by renaming. Until the last file has come, nothing there can be read as a
-    model, records or a SavedModel.
+    A folder at an address cannot be replaced by renaming. Until the last file is uploaded, readers do not recognise the
+    folder as a model, records or a SavedModel.
 
     Raises:
         UserError: the address cannot be written.
@@ -54,7 +54,7 @@ def upload_folder(folder: Path, target: Address) -> None:
 
 @contextlib.contextmanager
 def folder_for(target: Address) -> Iterator[Path]:
-    """Yields a folder of this machine to fill; its files go to `target` when the block ends without an error."""
+    """Yields a local folder to fill; its files are uploaded to `target` when the block ends without an error."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
         upload_folder(Path(folder), target)
@@ -72,7 +72,7 @@ def download_file(source: Address, target: Path) -> None:
 
 
 def files_at(address: Address, folders: Collection[str] = ()) -> dict[str, Status]:
-    """The files of a folder at an address and of its subfolders `folders`, by their names from there.
+    """The files of a folder at an address and of its subfolders `folders`, by their names relative to the address.
 
     Example:
         >>> (Address("ram://model") / "config.json").write_bytes(b"{}")
@@ -93,15 +93,15 @@ def files_at(address: Address, folders: Collection[str] = ()) -> dict[str, Statu
 
 @contextlib.contextmanager
 def local_copy(path: str | Path | Address, files: Callable[[AnyPath], Collection[str]] = files_at) -> Iterator[Path]:
-    """Yields a folder of this machine with the files of the folder `path`: itself, or while the block runs, a copy.
+    """Yields a local folder with the files of the folder `path`: `path` itself, or a copy that lasts for the block.
 
-    What comes from a hub lies in its cache, and stays there. A `UserError` of the block that names a file of the copy
-    names the one at the address instead.
+    Files from a hub are downloaded into its cache and stay there. If a `UserError` raised in the block names a file of
+    the copy, the message is changed to name the file at the address.
 
     Args:
         path: str, Path or Address. The folder.
-        files: function, by default all that are directly in it. From a folder to the names of the files that the block
-            reads; others are not copied.
+        files: function, by default all files directly in the folder. Maps a folder to the names of the files that the
+            block reads; other files are not copied.
 
     Raises:
         UserError: there is no such folder, or it cannot be read.
@@ -122,7 +122,7 @@ def local_copy(path: str | Path | Address, files: Callable[[AnyPath], Collection
         else:
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             there: dict[str, Status] | None = None
-            while there != (now := _statuses(source, files)):  # again, if another process replaced files meanwhile
+            while there != (now := _statuses(source, files)):  # repeats if another process replaced files meanwhile
                 there = now
                 shutil.rmtree(copy)
                 copy.mkdir()
@@ -140,5 +140,5 @@ def _statuses(source: Address, files: Callable[[AnyPath], Collection[str]]) -> d
 
 
 def read_text(path: AnyPath) -> str:
-    """The text of a UTF-8 file, here or at an address, without a byte order mark."""
+    """The text of a UTF-8 file, local or at an address, without a byte order mark."""
     return path.read_bytes().decode("utf-8-sig")

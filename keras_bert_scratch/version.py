@@ -1,4 +1,4 @@
-"""The library's version, which every file that it writes also names."""
+"""The library's version, which is also recorded in configs, manifests and model cards that it writes."""
 
 VERSION = "0.1.0"
 WRITTEN_BY = f"keras_bert_scratch {VERSION}"

@@ -1,9 +1,9 @@
-"""What each run of `pretraining.py` costs, and the published figures to expect of it: the table of README.md.
+"""The cost of each run of `pretraining.py`, and the published results to expect: the table of README.md.
 
     python recipes/costs.py [--sustained 100]
 
 The hours are operations / (the machine's peak x MFU); `--sustained` is that product, in TFLOP/s. Cost: seconds, most of
-them TensorFlow's start.
+them for TensorFlow's start.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PUBLISHED = {
 
 HEADINGS = (
     "preset",
-    "TFLOPs a step of 128 (computed)",
+    "TFLOPs per step of 128 (computed)",
     "of 512 (computed)",
-    "EFLOPs in all (computed)",
+    "EFLOPs in total (computed)",
     "hours at {:g} TFLOP/s (computed)",
     "GLUE (published)",
     "MNLI-m (published)",
@@ -40,7 +40,9 @@ HEADINGS = (
 
 
 def main(
-    sustained: Annotated[float, typer.Option(help="TFLOP/s: the machine's peak x MFU.", min=1e-6)] = SUSTAINED,
+    sustained: Annotated[
+        float, typer.Option(help="Sustained TFLOP/s: the machine's peak x MFU.", min=1e-6)
+    ] = SUSTAINED,
 ) -> None:
     """Print the table."""
     print(table(sustained))
@@ -66,7 +68,7 @@ def table(sustained: float = SUSTAINED) -> str:
 
 
 def phase_flops(config: BertConfig, length: int) -> float:
-    """Operations of a step with rows of `length`."""
+    """Operations of a step with rows of `length` tokens."""
     from keras_bert_scratch.data.pretraining.masking import MaskingRule
     from keras_bert_scratch.training.flops import step_flops
 
@@ -80,7 +82,7 @@ def training_flops(config: BertConfig) -> float:
 
 
 def hours(flops: float, sustained: float) -> float:
-    """How long a machine takes that sustains so many TFLOP/s."""
+    """The hours that a machine needs if it sustains so many TFLOP/s."""
     return flops / (sustained * 1e12) / 3600
 
 

@@ -3,13 +3,13 @@
     python recipes/pretraining.py PRESET RECORDS OUT [OPTIONS OF keras-bert pretrain]
     python recipes/pretraining.py bert-base records pretrained --dtype bfloat16 --accumulate 8
 
-It is one `keras-bert pretrain` with the settings of Devlin et al. 2019, appendix A.2, and shows that command. The same
-command goes on where it stopped. What has no option there are the defaults of `BertAdamW`: betas of 0.9 and 0.999,
+The recipe prints and runs one `keras-bert pretrain` with the settings of Devlin et al. 2019, appendix A.2. The same
+command resumes an interrupted run. Settings without an option are the defaults of `BertAdamW`: betas of 0.9 and 0.999,
 weight decay of 0.01. Options at the end replace those of the recipe: `--steps 50000`, or `--budget 24h` instead of
-steps; the warmup stays 1% of the run and the rows of 512 its last tenth.
+steps; the warmup stays 1% of the run, and the rows of 512 tokens stay its last tenth.
 
-Cost, computed: operations of all matrix products, and hours at 100 TFLOP/s. Expect, published for Wikipedia and
-BooksCorpus: accuracy on MNLI-m (test) after fine-tuning.
+The columns: operations of all matrix products (computed), hours at 100 TFLOP/s (computed), and the accuracy to expect
+on MNLI-m (test) after fine-tuning (published, for pretraining on Wikipedia and BooksCorpus).
 
     bert-tiny      0.24 EFLOPs      0.7 hours    70.2
     bert-mini      1.08 EFLOPs      3.0 hours    74.8
@@ -18,7 +18,7 @@ BooksCorpus: accuracy on MNLI-m (test) after fine-tuning.
     bert-base     22.47 EFLOPs     62.4 hours    84.6
     bert-large    79.20 EFLOPs    220.0 hours    86.7
 
-Measured here: nothing yet. README.md has all sizes, and how to tell the time on another machine.
+Measured here: nothing yet. README.md has all sizes, and how to estimate the time on another machine.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ recipe = typer.Typer(add_completion=False)
 def main(
     context: typer.Context,
     preset: Annotated[str, typer.Argument(help="bert-tiny, -mini, -small, -medium, -base, -large or bert-l6-h768.")],
-    records: Annotated[Path, typer.Argument(help="Folder of records, from tfrecords/ or `keras-bert tfrecords`.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make; an unfinished run in it is continued.")],
+    records: Annotated[Path, typer.Argument(help="Folder of records, built by tfrecords/ or `keras-bert tfrecords`.")],
+    out: Annotated[Path, typer.Argument(help="Output folder; an unfinished run in it is resumed.")],
 ) -> None:
     """Pretrain a new model as published; options of `keras-bert pretrain` may follow."""
     words = command(preset, records, out, context.args)
@@ -57,7 +57,7 @@ def main(
 
 
 def command(preset: str, records: Path, out: Path, options: list[str]) -> list[str]:
-    """What follows `keras-bert`; of an option that is given twice, the last one counts."""
+    """The arguments of `keras-bert`; if an option is given twice, the last one counts."""
     by_clock = any(option.partition("=")[0] == "--budget" for option in options)
     length = [] if by_clock else ["--steps", str(STEPS)]
     return ["pretrain", str(records), "--preset", preset, "--out", str(out), *length, *SETTINGS.split(), *options]

@@ -1,9 +1,9 @@
-"""The tables of docs/scale.md: what larger corpora and more machines would take, and where the design ends.
+"""The tables of docs/scale.md: what larger corpora and more machines would need, and the limits of the design.
 
     python recipes/scale.py
 
-Nothing here was run at these sizes. Numbers are computed from the facts of `scale_facts.py`, each of which is measured
-on small machines, published or assumed, and says so. Cost: seconds, most of them TensorFlow's start.
+Nothing here was run at these sizes. Numbers are computed from the facts of `scale_facts.py`; each fact is marked as
+measured on small machines, published or assumed. Cost: seconds, most of them for TensorFlow's start.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ from keras_bert_scratch.training.options import RunOptions
 CORPORA = {"BERT's, 3.3 billion words": CORPUS.value, "100 GB": 100e9, "10 TB": 10e12}
 WORKERS = (1, 10, 100, 1000)
 NETWORKS = {"10 Gbit/s": 10e9 / 8, "100 Gbit/s": 100e9 / 8, "400 Gbit/s": 400e9 / 8}
-GPUS = 8  # of a host
+GPUS = 8  # per host
 SAVE_SECONDS = RunOptions().save_seconds
-MANIFEST_BYTES = 270  # some, of a shard's lines in the manifest
+MANIFEST_BYTES = 270  # roughly, of a shard's lines in the manifest
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def tables() -> dict[str, str]:
 
 
 def facts() -> str:
-    """What everything else is computed from."""
+    """The facts from which everything else is computed."""
     return markdown(("number", "kind", "where"), ((fact.text, fact.kind, fact.where) for fact in FACTS), numbers=0)
 
 
@@ -107,10 +107,17 @@ def records() -> str:
 
 
 def reading() -> str:
-    """What models eat, in rows of 128 a second, against what processes deliver."""
-    headings = ("model", "rows/s of a H100", "of 8", "of a TPU v4 host", "readers for 8, Xeon", "EPYC")
+    """Rows of 128 per second that models consume, and the processes that deliver them."""
+    headings = (
+        "model",
+        "rows/s of an H100",
+        "of 8 H100",
+        "of a TPU v4 host",
+        "readers for 8 H100, Xeon",
+        "readers, EPYC",
+    )
     return markdown(
-        (*headings, "GPUs that outrun a plan"),
+        (*headings, "GPUs at which planning is the bottleneck"),
         (
             (
                 f"`{name}`",
@@ -127,7 +134,7 @@ def reading() -> str:
 
 
 def all_reduces() -> str:
-    """Milliseconds of a step that go to products, and to the sum of the gradients."""
+    """Milliseconds of a step for computing, and for the all-reduce of the gradients."""
     headings = ("model", "gradients, MB", "computing, ms", "NVLink, 8 GPUs, ms")
     columns = [(name, hosts) for name in NETWORKS for hosts in WORKERS[1:]]
 
@@ -146,9 +153,9 @@ def all_reduces() -> str:
 
 def states() -> str:
     """Training states."""
-    headings = ("model", "state, MB", "to write it, s", "of the time, every 60 s")
+    headings = ("model", "state, MB", "writing, s", "fraction of the time, every 60 s")
     return markdown(
-        (*headings, *(f"read by {workers:,} hosts, s" for workers in WORKERS[1:])),
+        (*headings, *(f"reading by {workers:,} hosts, s" for workers in WORKERS[1:])),
         (
             (
                 f"`{name}`",
@@ -164,8 +171,8 @@ def states() -> str:
 
 def losses() -> str:
     """Lost workers."""
-    headings = ("model", "hosts of 8 GPUs", "hours between losses", "best interval, s: Young", "Daly")
-    names = ("lost at it, hours a day", "lost every 60 s, hours a day", "every hour")
+    headings = ("model", "hosts of 8 GPUs", "hours between losses", "best interval, s (Young)", "(Daly)")
+    names = ("hours lost a day: best interval", "every 60 s", "every hour")
 
     def row(name: str, hosts: int) -> Iterable[str]:
         saving = state_bytes(BertConfig.preset(name)) / DISK.value
@@ -182,7 +189,7 @@ def losses() -> str:
 
 
 def limits() -> str:
-    """Where each choice of the design ends."""
+    """The limit of each design choice."""
     base, large = (BertConfig.preset(name) for name in ("bert-base", "bert-large"))
     huge = shards_of(CORPORA["10 TB"])
     tokens = CORPUS.value / TEXT_BYTES.value
@@ -192,65 +199,69 @@ def limits() -> str:
     efficient = all_reduce_seconds(4 * num_weights(base), 100, slowest, LATENCY.value)
     rows = (
         (
-            "masks made when rows are read, not ten copies on disk",
-            f"never by size: ten copies are {ratio:.0f} times the bytes",
+            "masks are computed when rows are read; there are no ten copies on disk",
+            f"no limit by size: ten copies take {ratio:.0f} times the bytes",
             "",
         ),
         (
             "ten plans of pairs, used in turn",
-            f"BERT's recipe reads its corpus {read / tokens:.0f} times; pairs come again from epoch {PLANS + 1} on, "
+            f"BERT's recipe reads its corpus {read / tokens:.0f} times; pairs repeat from epoch {PLANS + 1} on, "
             "masks do not",
-            "more plans; a late first step costs as much more",
+            "more plans; the first batch of a late step then takes longer in proportion",
         ),
         (
-            "a worker takes a slice of every batch, so all plan every shard",
-            f"{planned_rows():,.0f} rows/s of all workers: {math.ceil(planned_rows() / rows_per_second(base)):,} GPUs "
-            f"of bert-base outrun it, {math.ceil(planned_rows() / rows_per_second(large)):,} of bert-large",
-            "batches of rows from many shards, each worker with shards of its own",
+            "each worker reads a slice of every batch, so all workers plan every shard",
+            f"{planned_rows():,.0f} rows/s for all workers together: reached by "
+            f"{math.ceil(planned_rows() / rows_per_second(base)):,} GPUs with bert-base, "
+            f"{math.ceil(planned_rows() / rows_per_second(large)):,} with bert-large",
+            "batches of rows from many shards, with separate shards for each worker",
         ),
         (
-            "a shard is in memory when it is read, three at a time",
-            f"3 x {rows_of_shard() * ROW_TOKENS.value * 2 / 1e6:.0f} MB of ids, whatever the corpus; only larger "
-            "shards would end it",
+            "shards are read into memory, three at a time",
+            f"3 x {rows_of_shard() * ROW_TOKENS.value * 2 / 1e6:.0f} MB of ids, for any corpus; only larger "
+            "shards would reach a limit",
             "smaller shards",
         ),
         (
-            "rows are counted by planning, and remembered",
-            f"a late step of 10 TB that nobody has read: {huge * PLAN.value / 3600:.1f} hours an epoch, "
-            f"{PLANS * huge * PLAN.value / 3600:.0f} in all; a run that is resumed counts nothing again",
-            "counts by the builder, for a few lengths",
+            "rows are counted by planning, and the counts are stored",
+            f"starting at a late step of 10 TB without stored counts: {huge * PLAN.value / 3600:.1f} hours per epoch, "
+            f"{PLANS * huge * PLAN.value / 3600:.0f} in total; a resumed run counts nothing again",
+            "counts stored by the builder, for a few lengths",
         ),
         (
-            "one reader process a machine",
-            f"{ROW_RATE.value:,.0f} rows/s on a Xeon: 8 GPUs from bert-base on need one, smaller models more",
-            "a process for each GPU (`--strategy multiworker`), which reads for it alone",
+            "one reader process per machine",
+            f"{ROW_RATE.value:,.0f} rows/s on a Xeon: one is enough for 8 GPUs with bert-base or larger, not for "
+            "smaller models",
+            "a process for each GPU (`--strategy multiworker`), which reads only for that GPU",
         ),
         (
-            "the chief alone writes states, while all wait",
-            f"{0.05 * SAVE_SECONDS * DISK.value / 1e9:.0f} GB cost 5% every 60 s at 1 GB/s: "
-            f"{0.05 * SAVE_SECONDS * DISK.value / 12 / 1e6:,.0f} million weights",
-            "`--save-every` as in the table of losses; then writing in the background, or a part by each worker",
+            "only the chief writes states, while all other workers wait",
+            f"a state of {0.05 * SAVE_SECONDS * DISK.value / 1e9:.0f} GB "
+            f"({0.05 * SAVE_SECONDS * DISK.value / 12 / 1e6:,.0f} million weights) every 60 s at 1 GB/s costs 5% "
+            "of the time",
+            "a longer `--save-every`, see Lost workers; then writing in the background, or a part by each worker",
         ),
         (
             "every worker reads the whole state",
             f"1,000 hosts and bert-large: {1000 * state_bytes(large) / DISK.value / 3600:.1f} hours through one "
             "disk of 1 GB/s",
-            "one reads and sends it to the others",
+            "one worker reads it and sends it to the others",
         ),
         (
             "gradients are summed as float32, after the backward pass",
-            f"bert-base, 100 hosts, 10 Gbit/s: {efficient / step_seconds(base):.0f} times as long as computing",
-            "a faster network, more rows a step or `--accumulate`; then bfloat16 sums, or sums while computing",
+            f"bert-base, 100 hosts, 10 Gbit/s: the all-reduce takes {efficient / step_seconds(base):.0f} times as "
+            "long as computing",
+            "a faster network, more rows per step or `--accumulate`; then bfloat16 sums, or sums while computing",
         ),
         (
-            "one manifest, read by every process, which asks for the size of every shard",
-            f"10 TB: {huge * MANIFEST_BYTES / 1e6:.0f} MB, and {huge * REQUEST.value / 60:.0f} minutes of questions to "
+            "every process reads one manifest, and requests the size of every shard",
+            f"10 TB: {huge * MANIFEST_BYTES / 1e6:.0f} MB, and {huge * REQUEST.value / 60:.0f} minutes of requests to "
             "an object store",
-            "larger shards; one listing instead of a question for each",
+            "larger shards; one listing instead of a request for each shard",
         ),
         (
             "one process cuts text into blocks for all cores of a machine",
-            "not measured apart; Beam has a process for each file, and so no more than there are files",
+            "not measured separately; Beam has one process per file, so at most as many as there are files",
             "files of some 100 MB, not one of 10 TB",
         ),
     )
@@ -258,12 +269,12 @@ def limits() -> str:
 
 
 def models() -> list[tuple[str, BertConfig]]:
-    """The six sizes with names."""
+    """The six named sizes."""
     return [(name, BertConfig.preset(name)) for name in NAMED_SIZES]
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Iterable[str]], numbers: int | None = None) -> str:
-    """A table; its last `numbers` columns, by default all but the first, are set to the right."""
+    """A table; its last `numbers` columns, by default all but the first, are right-aligned."""
     right = len(headings) - 1 if numbers is None else numbers
     lines = [headings, ["---"] * (len(headings) - right) + ["---:"] * right, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

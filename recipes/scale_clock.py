@@ -1,4 +1,4 @@
-"""A run in fake time: steps, states and losses of workers, one after another."""
+"""A run in simulated time: the sequence of its steps, saved states and lost workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ START, STEP, KEPT, LOST = "start", "step", "kept", "lost"
 
 
 class Times(NamedTuple):
-    """Seconds, all of them fake.
+    """Durations in simulated seconds.
 
     Args:
-        step: of a step.
-        interval: of work between states, as `--save-every`.
-        saving: to keep a state, while all wait.
-        restart: from a loss to the next step.
+        step: duration of a step.
+        interval: work between states, as `--save-every`.
+        saving: time to save a state, while all workers wait.
+        restart: time from a loss to the next step.
         between: mean time from a worker's start to its loss.
     """
 
@@ -28,11 +28,11 @@ class Times(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happens: `START` of all workers, a `STEP` made, a state `KEPT`, a worker `LOST`.
+    """An event: `START` of all workers, a completed `STEP`, a state saved (`KEPT`), a worker `LOST`.
 
     Args:
         kind: str. One of these.
-        step: int. How many steps the weights have then; of a loss those of the last state.
+        step: int. The number of steps in the weights then; after a loss, that of the last state.
         workers: int. How many there are.
         clock: float. Seconds since the beginning.
     """
@@ -46,15 +46,15 @@ class Event(NamedTuple):
 def events(first_step: int, steps: int, workers: Sequence[int], times: Times, seed: int) -> Iterator[Event]:
     """The events of a run of so many steps.
 
-    Losses come at random moments, in a step, while a state is kept or at a restart, each worker's independent of the
-    others'. All workers then go back to the last state that was kept whole.
+    Workers are lost at random times, during a step, while a state is saved or during a restart, each independently of
+    the others. All workers then go back to the last state that was saved completely.
 
     Args:
         first_step: int. Where the run begins.
         steps: int. How many it makes.
-        workers: sequence of int. How many there are at the first start, at the second and so on, in turn.
+        workers: sequence of int. How many there are at the first start, at the second and so on, cyclically.
         times: `Times`.
-        seed: int. Of the losses.
+        seed: int. Seed of the losses.
     """
     draw = random.Random(seed)
     clock, kept, starts = 0.0, first_step, 0

@@ -11,16 +11,16 @@ from scale_facts import BUILD_RATE, PLAN, RECORD_BYTES, ROW_TOKENS, START, STEP,
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.records.shards import SHARD_TEXT_BYTES
 
-GPU_ROWS = 128  # of a step, for each GPU
+GPU_ROWS = 128  # per step and GPU
 
 
 def shards_of(text: float) -> int:
-    """How many shards `keras-bert tfrecords` makes of so many bytes, if it is not told."""
+    """How many shards `keras-bert tfrecords` makes by default from so many bytes."""
     return round(text / SHARD_TEXT_BYTES)
 
 
 def record_bytes(text: float) -> float:
-    """Bytes of records."""
+    """Bytes of the records of so many bytes of text."""
     return text / TEXT_BYTES.value * RECORD_BYTES.value
 
 
@@ -39,47 +39,47 @@ def num_weights(config: BertConfig) -> int:
 
 
 def state_bytes(config: BertConfig) -> int:
-    """Of a training state: the weights and two moments, float32."""
+    """Bytes of a training state: the weights and two moments, float32."""
     return 3 * 4 * num_weights(config)
 
 
 def sustained() -> float:
-    """Operations a second of the measured step."""
+    """Operations per second in the measured step."""
     return phase_flops(BertConfig.preset("bert-base"), LENGTH) / BATCH * GPU_ROWS / STEP.value
 
 
 def step_seconds(config: BertConfig, rows: int = GPU_ROWS) -> float:
-    """Of a step on a GPU, if every size reaches as many operations a second as bert-base was measured to."""
+    """Seconds of a step on a GPU, if every size reaches the operations per second measured with bert-base."""
     return phase_flops(config, LENGTH) / BATCH * rows / sustained()
 
 
 def rows_per_second(config: BertConfig) -> float:
-    """Rows that a GPU eats."""
+    """Rows per second that a GPU consumes."""
     return GPU_ROWS / step_seconds(config)
 
 
 def rows_of_shard() -> float:
-    """Rows of 128 in the shards that planning was measured with."""
+    """Rows of 128 tokens in each shard of the measurement of planning."""
     return 234_263_392 / 16 / ROW_TOKENS.value
 
 
 def planned_rows() -> float:
-    """Rows a second of all workers together that one process can plan; every worker plans them all."""
+    """Rows per second, of all workers together, that one process can plan; every worker plans them all."""
     return rows_of_shard() / PLAN.value
 
 
 def all_reduce_seconds(num_bytes: float, workers: int, bandwidth: float, latency: float) -> float:
-    """Of a ring: each worker sends 2 (n - 1) messages of 1/n of the bytes (Patarasuk & Yuan 2009)."""
+    """Seconds of a ring: each worker sends 2 (n - 1) messages of 1/n of the bytes (Patarasuk & Yuan 2009)."""
     return 2 * (workers - 1) * (num_bytes / workers / bandwidth + latency)
 
 
 def young(saving: float, between: float) -> float:
-    """Seconds of work between states that lose least, for losses rare beside a state (Young 1974)."""
+    """The best seconds of work between states, if saving takes little of the time between losses (Young 1974)."""
     return math.sqrt(2 * saving * between)
 
 
 def daly(saving: float, between: float) -> float:
-    """The same for losses that are not so rare (Daly 2006)."""
+    """The same if losses are not so rare (Daly 2006)."""
     if saving >= 2 * between:
         return between
     part = saving / (2 * between)
@@ -87,7 +87,7 @@ def daly(saving: float, between: float) -> float:
 
 
 def lost_fraction(interval: float, saving: float, restart: float, between: float) -> float:
-    """The part of the time that is not work, of states every `interval` (Daly 2006).
+    """The fraction of the time that is not work, with a state every `interval` (Daly 2006).
 
     Args:
         interval: float. Seconds of work between states.

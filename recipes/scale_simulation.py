@@ -1,14 +1,14 @@
-"""Thousands of workers and shards in fake time: is each example seen once, whoever is lost and however many go on?
+"""Simulates thousands of workers and shards: is each example seen once, whoever is lost and however many resume?
 
     python recipes/scale_simulation.py --workers 3000,2000,1000 --shards 4000 --batch 6000 --worker-hours 3000
 
-What decides the order is the library's own code, with invented documents in place of files: the plans of the shards
+The library's own code determines the order, with generated documents instead of files: the plans of the shards
 (`ShardPlan`), the stream (`PretrainingRecords.rows`, `visits_from`), each worker's slices (`first_row_of`, `slices_of`)
-and the counts of rows, here in memory. Networks, time and losses are invented: a step stands for ten minutes. A worker
-that is lost stops all in mid-step, when half of them have taken their rows already; all go on from the last state, next
-time with the next of the numbers of workers. Printed at the end: how often each row of each epoch is in the weights,
-how many shards a resumed process had to plan, and the time lost beside the formula of `scale_formulas.py`. Cost:
-seconds with ten workers and a hundred shards, a minute and a half for the line above.
+and the counts of rows, here in memory. Networks, time and losses are simulated: a step stands for ten minutes. A lost
+worker stops all workers in mid-step, when half of them have already read their rows; all then resume from the last
+state, with the next number of `--workers`. At the end the script prints how often each row of each epoch is in the
+weights, how many shards a resumed process had to plan, and the time lost, compared with the formula of
+`scale_formulas.py`. Cost: seconds with ten workers and a hundred shards, a minute and a half for the command above.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ LONG_STEPS = 200_000  # of the run that is compared with the formula
 
 
 class InventedRecords(PretrainingRecords):
-    """Records whose documents are drawn when they are asked for; `planned` counts the plans that were made.
+    """Records whose documents are generated on request; `planned` counts the plans that were made.
 
     Args:
         num_shards: int. How many shards there are.
-        row_counts: dict. Where the counts of rows are, in place of a file.
+        row_counts: dict. Stores the counts of rows, instead of a file.
     """
 
     def __init__(self, num_shards: int, row_counts: dict[Any, RowCounts]) -> None:
@@ -54,7 +54,7 @@ class InventedRecords(PretrainingRecords):
         self.planned = 0
 
     def documents(self, shard: int) -> Documents:
-        """Some ten documents."""
+        """About ten documents."""
         draw = np.random.default_rng(shard)
         document_lengths = draw.integers(1, 12, draw.integers(2, 20))
         sentence_lengths = draw.integers(5, 40, document_lengths.sum())
@@ -66,7 +66,7 @@ class InventedRecords(PretrainingRecords):
 
 
 class Fleet:
-    """The streams of all workers; what each would make for itself is made once for all of them."""
+    """The streams of all workers; what each would compute for itself is computed once for all of them."""
 
     def __init__(self, num_shards: int, batch: int, seed: int, rules: ExampleRules) -> None:
         self._num_shards, self._batch, self._seed, self._rules = num_shards, batch, seed, rules
@@ -74,7 +74,7 @@ class Fleet:
         self._visits: dict[tuple[int, int], list[Any]] = {}
 
     def records(self) -> InventedRecords:
-        """The records as a new process opens them, with the counts that others have kept."""
+        """The records as a new process opens them, with the counts that others have stored."""
         return InventedRecords(self._num_shards, self._row_counts)
 
     def rows(self, records: InventedRecords) -> Shards[Any]:
@@ -82,7 +82,7 @@ class Fleet:
         return records.rows(LENGTH, self._seed, self._rules)
 
     def start(self, step: int, workers: int) -> list[Iterator[list[tuple[Any, np.ndarray]]]]:
-        """The slices of each worker from a step on."""
+        """The slices of each worker, from `step` on."""
         shards, counts = self.rows(self.records()), {}
 
         def visits(shard: int, epoch: int, start: int, first_row: int) -> list[Any]:
@@ -103,32 +103,32 @@ class Fleet:
 
     @functools.cache  # noqa: B019
     def size(self, plan: int) -> int:
-        """How many rows an epoch of this plan has, counted apart, shard by shard."""
+        """How many rows an epoch of this plan has, counted separately, shard by shard."""
         shards = self.rows(InventedRecords(self._num_shards, {}))
         return sum(shards.num_rows(shard, plan) for shard in range(self._num_shards))
 
     def plans_before_the_first_batch(self, step: int) -> int:
-        """How many plans a new process makes until it has the first row of a step."""
+        """How many plans a new process computes before it has the first row of a step."""
         records, first = self.records(), step * self._batch
         next(slices_of(visits_from(first, self.rows(records), self._seed), first, self._batch, 1))
         return records.planned
 
 
 class Seen:
-    """How often each row is in the weights: a loss takes back what came after the last state, as it does of weights."""
+    """How often each row is in the weights: a loss undoes what came after the last state, as it does in training."""
 
     def __init__(self) -> None:
         self._kept: collections.defaultdict[tuple[int, int], np.ndarray] = collections.defaultdict(lambda: np.zeros(0))
         self._since: list[tuple[int, int, np.ndarray, int]] = []
 
     def add(self, taken: list[tuple[Any, np.ndarray]]) -> None:
-        """The rows of a worker's slice, of a step that was made."""
+        """Adds the rows of a worker's slice of a completed step."""
         for source, rows in taken:
             *_, epoch, shard = source.key
             self._since.append((epoch, shard, rows, source.plan.num_rows))
 
     def keep(self) -> None:
-        """A state was kept."""
+        """A state was saved."""
         for epoch, shard, rows, size in self._since:
             if not len(self._kept[epoch, shard]):
                 self._kept[epoch, shard] = np.zeros(size, np.int64)
@@ -142,26 +142,26 @@ class Seen:
         return rows
 
     def of_epoch(self, epoch: int) -> np.ndarray:
-        """How often each row of the shards that were seen was."""
+        """How often each row was seen, for the shards that were reached."""
         return np.concatenate([times for (of, _), times in self._kept.items() if of == epoch] or [np.zeros(0)])
 
     @property
     def epochs(self) -> list[int]:
-        """The epochs of which rows were seen."""
+        """The epochs from which rows were seen."""
         return sorted({epoch for epoch, _ in self._kept})
 
 
 class Outcome(NamedTuple):
-    """What came of a run.
+    """The result of a run.
 
     Args:
-        first_step, steps: int. From which step on it ran, and how many steps.
-        starts: int. Of all workers.
-        rows_again: int. How many rows were read once more after losses.
-        plans: list of int. How many plans a process made before its first batch, for each start.
-        lost: float. The part of the time that was no work.
-        times_seen: dict. For each epoch how often each row is in the weights; of shards not reached there is none.
-        sizes: dict. For each epoch how many rows it has.
+        first_step, steps: int. The first step of the run, and how many steps it had.
+        starts: int. How often all workers were started.
+        rows_again: int. How many rows were read again after losses.
+        plans: list of int. For each start, how many plans a process computed before its first batch.
+        lost: float. The fraction of the time that was not work.
+        times_seen: dict. For each epoch, how often each row is in the weights; without the rows of shards not reached.
+        sizes: dict. For each epoch, how many rows it has.
     """
 
     first_step: int
@@ -184,7 +184,7 @@ def simulate(
     seed: int,
     rules: ExampleRules,
 ) -> Outcome:
-    """Runs from the first whole step of `first_epoch` on."""
+    """Simulates a run from the first complete step of `first_epoch` on."""
     fleet, seen = Fleet(num_shards, batch, seed, rules), Seen()
     first_step = -(-sum(fleet.size(epoch % PLANS) for epoch in range(first_epoch)) // batch)
     steps = round(epochs * fleet.size(first_epoch % PLANS) / batch)
@@ -201,7 +201,7 @@ def simulate(
             seen.keep()
         elif event.kind == LOST:
             for stream in streams[::2]:
-                next(stream)  # half of the workers had their rows when one was lost; the step was not made
+                next(stream)  # half of the workers had read their rows when one was lost; the step was not completed
             rows_again += seen.lose()
     times_seen = {epoch: seen.of_epoch(epoch) for epoch in seen.epochs}
     sizes = {epoch: fleet.size(epoch % PLANS) for epoch in times_seen}
@@ -212,44 +212,44 @@ def simulate(
 def report(outcome: Outcome, batch: int) -> Iterator[str]:
     """The outcome, line by line."""
     last = outcome.first_step + outcome.steps
-    yield f"steps {outcome.first_step:,} to {last:,}, of {batch:,} rows"
-    yield f"{outcome.starts:,} starts; after losses {outcome.rows_again:,} rows were read again"
+    yield f"steps {outcome.first_step:,} to {last:,}, {batch:,} rows each"
+    yield f"{outcome.starts:,} starts; {outcome.rows_again:,} rows were read again after losses"
     for epoch, found in outcome.times_seen.items():
         once, more, size = int((found == 1).sum()), int((found > 1).sum()), outcome.sizes[epoch]
-        yield f"epoch {epoch}: of {size:,} rows {once:,} are in the weights once, {more:,} more often"
+        yield f"epoch {epoch}: {once:,} of {size:,} rows are in the weights once, {more:,} more than once"
     total = sum(int(found.sum()) for found in outcome.times_seen.values())
     yield f"rows in the weights: {total:,}; rows of all steps: {outcome.steps * batch:,}"
     first, *resumed = outcome.plans
-    again = f"; to resume, at most {max(resumed):,}" if resumed else ""
+    again = f"; after a resume, at most {max(resumed):,}" if resumed else ""
     yield f"shards planned before the first batch: {first:,}{again}"
     yield f"time lost: {outcome.lost:.1%}"
 
 
 def compared(workers: int, times: Times, seed: int) -> str:
-    """Time lost in a long run without rows, against the formula."""
+    """The time lost in a long run, simulated without rows, compared with the formula."""
     clock = losses = 0.0
     for event in events(0, LONG_STEPS, [workers], times, seed):
         clock = event.clock
         losses += event.kind == LOST
     formula = lost_fraction(times.interval, times.saving, times.restart, times.between / workers)
     found = 1 - LONG_STEPS * times.step / clock
-    return f"{LONG_STEPS:,} steps, {losses:,.0f} losses: {found:.2%} of the time lost; by the formula {formula:.2%}"
+    return f"{LONG_STEPS:,} steps, {losses:,.0f} losses: {found:.2%} of the time lost, by the formula {formula:.2%}"
 
 
 def main(
-    workers: Annotated[str, typer.Option(help="How many, at the first start, the second and so on.")] = "10,5",
-    shards: Annotated[int, typer.Option(help="Of the records.", min=1)] = 100,
-    batch: Annotated[int, typer.Option(help="Rows a step, a multiple of each number of workers.", min=1)] = 40,
-    epochs: Annotated[float, typer.Option(help="How many to train.", min=0.5)] = 2.5,
-    first_epoch: Annotated[int, typer.Option(help="Where to begin; the plans come again after ten.", min=0)] = 0,
-    packing: Annotated[bool, typer.Option("--packing", help="Several examples a row.")] = False,
-    worker_hours: Annotated[float, typer.Option(help="Fake hours until a worker is lost, in the mean.", min=1)] = 20.0,
-    seed: Annotated[int, typer.Option(help="Of order, pairs and losses.")] = 0,
+    workers: Annotated[str, typer.Option(help="Number of workers at each start, as 10,5.")] = "10,5",
+    shards: Annotated[int, typer.Option(help="Number of shards.", min=1)] = 100,
+    batch: Annotated[int, typer.Option(help="Rows per step, a multiple of each number of workers.", min=1)] = 40,
+    epochs: Annotated[float, typer.Option(help="Number of epochs to train.", min=0.5)] = 2.5,
+    first_epoch: Annotated[int, typer.Option(help="The first epoch; plans repeat after ten.", min=0)] = 0,
+    packing: Annotated[bool, typer.Option("--packing", help="Several examples per row.")] = False,
+    worker_hours: Annotated[float, typer.Option(help="Mean simulated hours until a worker is lost.", min=1)] = 20.0,
+    seed: Annotated[int, typer.Option(help="Seed of order, pairs and losses.")] = 0,
 ) -> None:
     """Simulate and print."""
     numbers = [int(number) for number in workers.split(",") if number.isdecimal() and int(number)]
     if len(numbers) < len(workers.split(",")):
-        raise UserError(f"`workers`: {workers!r} are no numbers from 1 on; write them like 10,5")
+        raise UserError(f"`workers`: must be numbers from 1 on, such as 10,5, not {workers!r}")
     times = Times(step=600.0, interval=3600.0, saving=60.0, restart=300.0, between=worker_hours * 3600)
     outcome = simulate(numbers, shards, batch, epochs, first_epoch, times, seed, ExampleRules(packing=packing))
     print(*report(outcome, batch), sep="\n")

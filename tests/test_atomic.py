@@ -107,7 +107,7 @@ FULL = "the disk is full; free some space"
 ERRORS = [
     # what is raised while `target` is written, bytes left on its disk, what the error says
     (OSError(errno.ENOSPC, "No space left on device"), 0, f"^target: {FULL}"),
-    (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, r"^no space is left .* not on that of target; look at"),
+    (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, r"^a disk is full, but not that of target; check"),
     (OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x"), 0, f"^/var/tmp/x: {FULL}"),
     (OSError(errno.ENOSPC, "No space left on device", ".partial-target"), 1 << 30, f"^target: {FULL}"),
     (RuntimeError("hdf5: No space left on device"), 0, f"^target: {FULL}"),
@@ -125,7 +125,7 @@ ERRORS = [
     (OSError(errno.ENAMETOOLONG, "File name too long", ".partial-target"), 0, "^target: its name is too long"),
     (IsADirectoryError(errno.EISDIR, "Is a directory", "target"), 0, "^target: a folder is in the way"),
     (OSError(errno.EMFILE, "Too many open files", "text.txt"), 0, r"^text\.txt: too many files are open; raise"),
-    (OSError(errno.EIO, "Input/output error"), 0, "^target: its disk fails"),
+    (OSError(errno.EIO, "Input/output error"), 0, "^target: its disk has an error"),
 ]
 
 

@@ -78,7 +78,7 @@ def test_json_brings_back_the_same_config():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"hidden_size": 0}, "`hidden_size`: must be a whole number from 1 on, not 0"),
+        ({"hidden_size": 0}, "`hidden_size`: must be a whole number of at least 1, not 0"),
         ({"hidden_size": "768"}, "`hidden_size`: .* not '768'"),
         ({"hidden_size": None}, "`hidden_size`: .* not None"),
         ({"vocab_size": 1.5}, "`vocab_size`"),
@@ -132,14 +132,14 @@ def test_rows_without_tokens_are_padding_and_tokens_without_rows_an_error(rows, 
         return
     config.check_vocabulary(tokens, "vocab.txt")
     logged = [record.getMessage() for record in caplog.records]
-    assert [f"has {tokens} tokens, the model's token embedding {rows} rows" in line for line in logged] == (
+    assert [f"has {tokens} tokens, but the model's token embedding has {rows} rows" in line for line in logged] == (
         [True] if outcome else []
     )
 
 
 def test_pairs_need_two_kinds_of_segment():
     kbs.BertConfig.preset("bert-tiny").check_pairs()
-    with pytest.raises(kbs.UserError, match=r"`num_segments`: the model knows 1 kind of segment .* pair of texts"):
+    with pytest.raises(kbs.UserError, match=r"`num_segments`: the model has 1 segment type .* text pairs"):
         kbs.BertConfig.preset("bert-tiny", num_segments=1).check_pairs()
 
 

@@ -74,7 +74,7 @@ def test_where_no_font_has_a_character_one_line_says_so(no_font, caplog):
         figures.write(figure(CHINESE), "loss.png")
     [line] = caplog.messages
     assert line.startswith(
-        "no installed font has 京 北, so boxes stand there; install one that has, such as Noto Sans CJK"
+        "no installed font has 京 北, so boxes are drawn; install one that has them, such as Noto Sans CJK"
     )
 
 

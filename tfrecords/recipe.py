@@ -1,4 +1,4 @@
-"""What every recipe ends with: records of a corpus, with a bar while they are made and their counts on the screen."""
+"""The last step of every recipe: build records of a corpus, with a progress bar, and print their counts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 import keras_bert_scratch as kbs
 from keras_bert_scratch.progress import ProgressBar
 
-Out = Annotated[Path, typer.Argument(help="Folder for everything; the same command goes on where it stopped.")]
+Out = Annotated[Path, typer.Argument(help="Output folder; the same command resumes where it stopped.")]
 
 
 def make_records(corpus: list[str], vocabulary: Path, directory: Path, form: kbs.CorpusForm) -> None:
-    """Builds the records of `corpus` in `directory`, continuing an interrupted build, and prints what they hold."""
+    """Builds the records of `corpus` in `directory`, resuming an interrupted build, and prints what they contain."""
     with ProgressBar(f"{directory}") as bar:
         tokenizer = kbs.BertTokenizer(vocabulary)
         manifest = kbs.build_records(corpus, tokenizer, directory, form=form, on_progress=bar.update)

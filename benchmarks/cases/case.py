@@ -1,4 +1,4 @@
-"""A case: what a user does, what has to come of it, and the judgement."""
+"""A case: what a user does, the expected outcome, and the verdict."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from typer.testing import CliRunner
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import app
 
-SHOWN = 160  # characters of what came
+SHOWN = 160  # characters of the outcome
 
 
 class NotHereError(Exception):
-    """The case needs what this machine has not; the message says what."""
+    """The case needs something that this machine lacks; the message says what."""
 
 
 class Case(NamedTuple):
     """What a user does.
 
     Args:
-        group: str. The section of the issue, and what the case is about.
+        group: str. The number of the section, and the subject of the case.
         name: str. In a user's words.
-        run: callable. Does it, checks what comes, and may return it for the report.
-        says: tuple of str. What the one line of the error has to say; empty where all has to go well.
+        run: callable. Does it, checks the outcome, and may return it for the report.
+        says: tuple of str. What the one line of the error must contain; empty if no error is expected.
     """
 
     group: str
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a case: `right`, `clear`, `wrong` or `not run here`, and what came."""
+    """The verdict on a case: `right`, `clear`, `wrong` or `not run here`, and the outcome."""
 
     word: str
     came: str
@@ -59,11 +59,11 @@ class Group(list[Case]):
         self.name = name
 
     def right(self, name: str, *arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """The function, called with the arguments, has to return; its assertions say what is right."""
+        """Adds a function that must return when called with the arguments; its assertions say what is right."""
         return self._add(name, (), arguments)
 
     def clear(self, name: str, *says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """The function has to raise a `UserError` of one line that has all of `says` in it."""
+        """Adds a function that must raise a `UserError` of one line that contains all of `says`."""
         return self._add(name, says, ())
 
     def _add(self, name: str, says: tuple[str, ...], arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
@@ -75,8 +75,8 @@ class Group(list[Case]):
 
 
 def judge(case: Case) -> Verdict:
-    """Runs a case in a folder of its own and says what became of it; no error of its leaves here."""
-    came = io.StringIO()  # what is printed and logged is no part of the report
+    """Runs a case in a separate folder and returns the verdict; catches every error of the case."""
+    came = io.StringIO()  # prints and logs are not part of the report
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         os.environ["KERAS_BERT_CACHE"] = str(Path(folder) / "cache")
         with contextlib.redirect_stdout(came), contextlib.redirect_stderr(came):
@@ -107,7 +107,7 @@ def _short(text: str) -> str:
 
 
 def keras_bert(*argv: Any) -> str:
-    """What the command prints. What it refuses by one line and code 2 is raised as the `UserError` that it shows."""
+    """Returns what the command prints. If it ends with one line and code 2, raises the `UserError` that it shows."""
     result = CliRunner().invoke(app, [str(word) for word in argv])
     if result.exit_code == 0:
         return result.output
@@ -120,7 +120,7 @@ def keras_bert(*argv: Any) -> str:
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """The warnings that the library logs meanwhile."""
+    """Collects the warnings that the library logs in the block."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""Section 3: read-only and full disks, damage, and model folders that are overwritten."""
+"""Section 3: read-only disks, full disks, damaged files, and model folders that are overwritten."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SMALL = ("--preset", "bert-l2-h128", "--batch", "2", "--length", "16")
 
 
 def table() -> Path:
-    """A table to fine-tune on."""
+    """Writes a table to fine-tune on."""
     Path("t.csv").write_text("text,label\na,bird\nb,beast\n")
     return Path("t.csv")
 
@@ -86,7 +86,7 @@ def _() -> None:
 
 
 def filled(place: Path) -> None:
-    """The disk has no byte left."""
+    """Fills the disk to the last byte."""
     with mock.patch.object(sys, "unraisablehook"), (place / "ballast").open("ab", buffering=0) as file:
         try:
             while file.write(bytes(512)):
@@ -108,7 +108,7 @@ for _verb, (_file, _run) in FILLING.items():
     @full.clear(f"keras-bert {_verb} onto it", _file, "the disk is full", "free some space")
     def _(verb: str = _verb, run: Callable[[Path], Any] = _run) -> Any:
         with disk(100) as place:
-            if verb in ("vocab", "tfrecords", "predict", "convert"):  # which write less
+            if verb in ("vocab", "tfrecords", "predict", "convert"):  # these write less
                 filled(place)
             try:
                 return run(place / "out")
@@ -144,15 +144,15 @@ def _() -> None:
             kbs.build_records([corpus()], tokenizer(), "ram://cases/no-space")
 
 
-@full.clear("the folder of temporary files has no space, not the output: it is not blamed", "no space", "temporary")
+@full.clear("the folder of temporary files has no space, not the output: it is not blamed", "disk is full", "temporary")
 def _() -> None:
-    """As a library reports it that names no file."""
+    """As reported by a library that names no file."""
     with writing_to("out"):
         raise RuntimeError("No space left on device")
 
 
 def exported() -> Path:
-    """A SavedModel of ours."""
+    """Exports a SavedModel of ours."""
     kbs.export_saved_model(kbs.FineTuned.load(tuned()), "saved")
     return Path("saved")
 

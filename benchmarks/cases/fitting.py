@@ -18,7 +18,7 @@ GROUPS = (executions, inputs, steps, callbacks, compiling)
 
 
 def compiled(rate: float = 1e-3, **options: Any) -> kbs.BertTextClassifier:
-    """A classifier without dropout, compiled with our optimizer."""
+    """Returns a classifier without dropout, compiled with our optimizer."""
     model = classifier(hidden_dropout=0.0, attention_dropout=0.0)
     model.compile(kbs.BertAdamW(rate), **options)
     return model
@@ -26,12 +26,12 @@ def compiled(rate: float = 1e-3, **options: Any) -> kbs.BertTextClassifier:
 
 @functools.cache
 def shared(**options: Any) -> kbs.BertTextClassifier:
-    """The same, once for all cases that ask for these options; its rate is so small that no weight moves."""
+    """The same, shared by all cases with the same options; its learning rate is so small that no weight changes."""
     return compiled(1e-12, **options)
 
 
 def measured(model: keras.Model, x: Any, y: Any, **options: Any) -> dict[str, float]:
-    """What `evaluate` gives."""
+    """Returns the results of `evaluate`."""
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
 
 

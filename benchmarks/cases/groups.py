@@ -1,4 +1,4 @@
-"""The groups of cases: section 2 of the issue, what Keras users meet, then 3, what is wrong in silence."""
+"""The groups of cases: section 2, what Keras users encounter, then section 3, silent errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODULES = (
 
 
 def judged(module: str, words: Sequence[str] = ()) -> list[tuple[str, str, Verdict]]:
-    """Group, name and verdict of each case of a module; with words, of those whose group or name has one of them."""
+    """Returns group, name and verdict of a module's cases; with words, of those whose group or name contains one."""
     import_tensorflow_quietly()
     import tensorflow as tf
 

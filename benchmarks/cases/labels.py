@@ -1,4 +1,4 @@
-"""Section 3, labels: which count, what they are called, in which order; and texts that are none."""
+"""Section 3, labels: which ones count, their names and order, their types; and values that are not texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIMIZERS = {"our optimizer": lambda: kbs.BertAdamW(1e-3), "Keras's optimizer":
 
 
 def measured(model: keras.Model, x: Any, y: Any, **options: Any) -> dict[str, float]:
-    """What `evaluate` gives."""
+    """Returns the results of `evaluate`."""
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
 
 
@@ -88,7 +88,7 @@ def _() -> str:
 def _() -> None:
     before = classifier(("yes", "no"))
     before.save_pretrained("model", tokenizer())
-    how = kbs.FineTuning(**{**vars(HOW), "learning_rate": 1e-12, "epochs": 0.5})  # nothing moves
+    how = kbs.FineTuning(**{**vars(HOW), "learning_rate": 1e-12, "epochs": 0.5})  # no weight changes
     rows = {"text": ROWS["text"], "label": ["yes"] * 8 + ["no"] * 8}
     run = kbs.finetune("classification", "model", rows, "run", how=how)
     tuned_model = kbs.FineTuned.load(run.path)
@@ -142,10 +142,10 @@ def _() -> None:
 
 for _name, _rows, _says in (
     ("a text None", {"text": ["a", None], "label": ["x", "y"]}, ("row 2", "no value", "'text'")),
-    ("a text 5", {"text": ["a", 5], "label": ["x", "y"]}, ("row 2", "no string", "'text'")),
+    ("a text 5", {"text": ["a", 5], "label": ["x", "y"]}, ("row 2", "not a string", "'text'")),
     ("a label None", {"text": ["a", "b"], "label": ["x", None]}, ("row 2", "no value", "'label'")),
-    ("a label nan", {"text": ["a", "b"], "label": [1.0, float("nan")]}, ("row 2", "no label", "'label'")),
-    ("columns of unequal length", {"text": ["a", "b"], "label": ["x"]}, ("equally long", "text 2, label 1")),
+    ("a label nan", {"text": ["a", "b"], "label": [1.0, float("nan")]}, ("row 2", "not a label", "'label'")),
+    ("columns of unequal length", {"text": ["a", "b"], "label": ["x"]}, ("equal lengths", "text 2, label 1")),
     ("a single text for a column", {"text": "ab", "label": ["x", "y"]}, ("'text'", "list")),
 ):
 

@@ -1,4 +1,4 @@
-"""Section 2: what the library leaves alone, how its errors speak, what is public, what can be overridden."""
+"""Section 2: what the library leaves unchanged, its error messages, what is public, what can be overridden."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROUPS = (seeds, errors, public, overriding, private)
 
 
 def drawn() -> list[float]:
-    """A number of every global generator."""
+    """Draws a number from every global generator."""
     numbers = [random.random(), float(np.random.rand()), float(tf.random.uniform([]))]
     return [*numbers, float(keras.random.uniform([]))]
 
@@ -109,7 +109,7 @@ for _name in (
 
 
 def saved() -> None:
-    """A classifier in the folder `model`."""
+    """Saves a classifier in the folder `model`."""
     classifier().save_pretrained("model", tokenizer())
 
 

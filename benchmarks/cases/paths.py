@@ -1,4 +1,4 @@
-"""Section 3: one path where a list is meant; values that cannot be."""
+"""Section 3: a single path in place of a list; values that are not allowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUPS = (single, values)
 
 
 def written(build: Callable[..., Any], paths: Any) -> list[bytes]:
-    """What a build writes."""
+    """Returns what a build writes."""
     folder = Path(f"built-{len(list(Path.cwd().iterdir()))}")
     build(paths, tokenizer(), folder, num_shards=1)
     return [file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()]
@@ -61,7 +61,7 @@ def _() -> None:
 
 
 def refused(flag: str, verb: str, *argv: Any) -> None:
-    """A case of a command that names its flag."""
+    """Adds a case of a command whose error must name the flag."""
     argument = f"{flag} {argv[argv.index(flag) + 1]}"
 
     @values.clear(f"keras-bert {verb} {argument}", flag, "not " if "nan" not in argument else "nan")

@@ -1,4 +1,4 @@
-"""Section 3, runs: one process at a time, results that are reproduced, saving in little memory, late steps."""
+"""Section 3, runs: one process at a time, reproducible results, saving in little memory, late steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*argv: Any, **environment: str | None) -> tuple[list[str], dict[str, str]]:
-    """`keras-bert` in a process of its own."""
+    """Returns command line and environment to run `keras-bert` in a separate process."""
     found = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **environment}
     env = {name: value for name, value in found.items() if value is not None}
     return [sys.executable, "-m", "keras_bert_scratch", *map(str, argv)], env
@@ -49,7 +49,7 @@ SMALL = ("--preset", "bert-l2-h128", "--batch", "2", "--length", "16")
 
 
 def while_another_runs(what: tuple[Any, ...], lock: str) -> str:
-    """Starts the command, and once it writes, the same command here."""
+    """Starts the command in another process, and, once that writes, runs the same command here."""
     argv, env = command(*what)
     with Path("stderr.txt").open("w") as stderr:
         other = subprocess.Popen(argv, env=env, stdout=stderr, stderr=stderr, start_new_session=True)
@@ -64,19 +64,19 @@ def while_another_runs(what: tuple[Any, ...], lock: str) -> str:
         other.wait()
 
 
-@alone.clear("a second keras-bert pretrain with the same --out", "run: is being written by process", "wait for its end")
+@alone.clear("a second keras-bert pretrain with the same --out", "run: is being written by process", "until it ends")
 def _() -> str:
     return while_another_runs(("pretrain", records(), *SMALL, "--steps", "100000", "--out", "run"), "run/.lock")
 
 
-@alone.clear("a second keras-bert finetune with the same --out", "run: is being written by process", "wait for its end")
+@alone.clear("a second keras-bert finetune with the same --out", "run: is being written by process", "until it ends")
 def _() -> str:
     Path("t.csv").write_text("text,label\na,x\nb,y\n")
     what = ("finetune", "--train", "t.csv", "--vocab", vocab(), *SMALL, "--epochs", "100000", "--out", "run")
     return while_another_runs(what, "run/.lock")
 
 
-@alone.clear("a second build of records into the same --out", "built: is being written by process", "wait for its end")
+@alone.clear("a second build of records into the same --out", "built: is being written by process", "until it ends")
 def _() -> str:
     Path("large.txt").write_text((corpus().read_text() + "\n\n") * 2000)
     return while_another_runs(("tfrecords", "large.txt", "--vocab", vocab(), "--out", "built"), ".lock-built")
@@ -148,7 +148,7 @@ def _() -> str:
 
 
 def first_batch(folder: Path, step: int) -> tuple[float, Any]:
-    """How long it takes to open the records and make the batch of a step, and the batch."""
+    """Returns the seconds to open the records and make the batch of a step, and the batch."""
     began = time.perf_counter()
     found = next(kbs.PretrainingRecords(folder).batches(8, 64, first_step=step).as_numpy_iterator())
     return time.perf_counter() - began, found

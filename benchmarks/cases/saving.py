@@ -21,13 +21,13 @@ GROUPS = (frozen, files)
 
 
 def same(one: Any, other: Any) -> None:
-    """Both give the same outputs."""
+    """Asserts that both give the same outputs."""
     np.testing.assert_allclose(np.asarray(one(batch()[0])), np.asarray(other(batch()[0])), atol=1e-6)
 
 
 @functools.cache
 def fitted() -> kbs.BertTextClassifier:
-    """A classifier of bfloat16, with remat and frozen embeddings, after one epoch with our optimizer."""
+    """Returns a bfloat16 classifier with remat and frozen embeddings, after one epoch with our optimizer."""
     model = kbs.BertTextClassifier(kbs.BertBackbone(config(), dtype="mixed_bfloat16", remat=True), num_classes=3)
     model.backbone.embeddings.trainable = False
     model.compile(kbs.BertAdamW(1e-3))
@@ -36,7 +36,7 @@ def fitted() -> kbs.BertTextClassifier:
 
 
 def loaded() -> kbs.BertTextClassifier:
-    """The same from a `.keras` file."""
+    """Returns the same, loaded from a `.keras` file."""
     fitted().save("model.keras")
     return keras.models.load_model("model.keras")
 

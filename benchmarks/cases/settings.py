@@ -1,4 +1,4 @@
-"""Section 3, other people's settings and odd configs: obeyed, refused by name, or told."""
+"""Section 3, settings of other libraries and odd configs: obeyed, refused by name, or reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cafe", "café", "东", 
 
 
 def tokens(settings: dict[str, Any], text: str) -> list[str]:
-    """The tokens of a text by a tokenizer of Hugging Face's with these settings."""
+    """Returns the tokens of a text, by a tokenizer of Hugging Face's with these settings."""
     Path("theirs").mkdir()
     Path("theirs/vocab.txt").write_text("\n".join(TOKENS))
     Path("theirs/tokenizer_config.json").write_text(json.dumps(settings))
@@ -63,7 +63,7 @@ for _settings, _name in (
 
 
 def theirs(file: str = "config.json", **changes: Any) -> Path:
-    """A classifier of Hugging Face's with changed settings."""
+    """Returns the folder of a Hugging Face classifier with changed settings."""
     folder = huggingface()
     values = (json.loads((folder / file).read_text()) if (folder / file).exists() else {}) | changes
     (folder / file).write_text(json.dumps(values))
@@ -96,20 +96,20 @@ def _() -> str:
 
 
 def documented(title: str) -> dict[str, list[tuple[str, str]]]:
-    """By kind the fields of a table of the docs, each with the one value that is supported."""
+    """Returns the fields of a table of the docs, by kind, each with the only value that is supported."""
     section = DOCS.read_text().partition(f"### {title}\n")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| (obeyed|refused|without effect) \| (.*) \|$", section, re.MULTILINE)
     return {kind: re.findall(r"`([^`=]+)(?:=([^`]*))?`", cell) for kind, cell in rows}
 
 
 def changed(value: str) -> Any:
-    """A value other than the one that is supported."""
+    """Returns a value other than the one that is supported."""
     kept = json.loads(value) if value else None
     return {bool: not kept, str: "another", list: ["x"], dict: {"0": [1]}}.get(type(kept), {"bits": 8})
 
 
 def refusal(title: str, field: str, value: Any) -> str:
-    """What is said of this setting when the model, or the tokenizer, is read."""
+    """Returns the error message about this setting when the model, or the tokenizer, is read."""
     try:
         if title.startswith("config.json"):
             kbs.BertTextClassifier.from_pretrained(theirs(**{field: value}))

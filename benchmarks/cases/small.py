@@ -1,4 +1,4 @@
-"""What the cases share, each made once: a little text, a vocabulary of it, records, fine-tuned runs."""
+"""What the cases share, each made once: a little text, its vocabulary, records, fine-tuned runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANIMALS = ("heron", "otter", "badger", "falcon", "lizard", "beaver", "weasel", "
 PLACES = ("river", "meadow", "harbour", "orchard", "canyon", "quarry", "lagoon", "thicket")
 DEEDS = ("watches", "crosses", "circles", "leaves", "guards", "explores", "remembers", "avoids")
 
-# How the small models are tuned: quick, and so that they learn something.
+# How the small models are fine-tuned: fast, but so that they learn something.
 HOW = kbs.FineTuning(epochs=1, batch_size=8, max_length=32, learning_rate=3e-3, bias_correction=True)
 ROWS = {
     "text": [f"the {animal} {DEEDS[n]} the {PLACES[n]}" for animal in ("heron", "otter") for n in range(8)],
@@ -34,21 +34,21 @@ PAIRS = {**ROWS, "text_pair": ["at dawn"] * 16}
 
 @functools.cache
 def home() -> Path:
-    """A folder that ends with the process."""
+    """Returns a folder that is deleted when the process ends."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 def sentences(number: int) -> list[str]:
-    """A document about one animal and one place."""
+    """Returns a document about one animal and one place."""
     animal, place = ANIMALS[number % 8], PLACES[number // 8 % 8]
     return [f"Day {day}: the {animal} {DEEDS[(number + day) % 8]} the old {place} before dawn." for day in range(1, 7)]
 
 
 @functools.cache
 def corpus() -> Path:
-    """A text file of 64 documents."""
+    """Returns a text file of 64 documents."""
     file = home() / "animals.txt"
     file.write_text("\n\n".join("\n".join(sentences(number)) for number in range(64)))
     return file
@@ -56,14 +56,14 @@ def corpus() -> Path:
 
 @functools.cache
 def tokenizer() -> kbs.BertTokenizer:
-    """Of a vocabulary of 150 tokens."""
+    """Returns a tokenizer with a vocabulary of 150 tokens."""
     texts = itertools.chain.from_iterable(map(sentences, range(64)))
     return kbs.BertTokenizer(kbs.learn_vocabulary(texts, size=150))
 
 
 @functools.cache
 def vocab() -> Path:
-    """The vocabulary's file."""
+    """Returns the vocabulary's file."""
     file = home() / "vocab.txt"
     tokenizer().vocabulary.save(file)
     return file
@@ -71,26 +71,26 @@ def vocab() -> Path:
 
 @functools.cache
 def records() -> Path:
-    """Records of the text, in three shards."""
+    """Returns the folder of the text's records, in three shards."""
     folder = home() / "records"
     kbs.build_records([corpus()], tokenizer(), folder, num_shards=3)
     return folder
 
 
 def config(**changes: Any) -> kbs.BertConfig:
-    """One layer of width 16."""
+    """Returns a config with one layer of width 16."""
     sizes = {"vocab_size": len(tokenizer().vocabulary), "num_layers": 1, "hidden_size": 16, "num_heads": 2}
     return kbs.BertConfig(**{**sizes, "max_position_embeddings": 64, **changes})
 
 
 def classifier(labels: tuple[str, ...] = ("no", "maybe", "yes"), **changes: Any) -> kbs.BertTextClassifier:
-    """A classifier with random weights; every call draws others."""
+    """Returns a classifier with random weights; every call draws new ones."""
     return kbs.BertTextClassifier(kbs.BertBackbone(config(**changes)), len(labels), label_names=labels)
 
 
 @functools.cache
 def tuned() -> Path:
-    """The run of a classifier of single texts."""
+    """Returns the run of a classifier of single texts."""
     folder = home() / "tuned"
     kbs.finetune("classification", config(), ROWS, folder, dev=ROWS, how=HOW, tokenizer=tokenizer())
     return folder
@@ -98,7 +98,7 @@ def tuned() -> Path:
 
 @functools.cache
 def tuned_on_pairs() -> Path:
-    """The run of a classifier of pairs."""
+    """Returns the run of a classifier of text pairs."""
     folder = home() / "pairs"
     kbs.finetune("classification", config(), PAIRS, folder, how=HOW, tokenizer=tokenizer())
     return folder
@@ -112,12 +112,12 @@ def _huggingface() -> Path:
 
 
 def huggingface() -> Path:
-    """A copy of a classifier's folder as Hugging Face has it, to be changed."""
+    """Returns a copy of a classifier's folder in Hugging Face's format, which a case may change."""
     return Path(shutil.copytree(_huggingface(), "theirs"))
 
 
 def batch(rows: int = 12, length: int = 8) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Inputs and labels of three classes."""
+    """Returns inputs and labels of three classes."""
     rng = np.random.default_rng(0)
     ids = rng.integers(5, 60, (rows, length)).astype("int32")
     mask = (np.arange(length) < rng.integers(3, length + 1, (rows, 1))).astype("int32")
@@ -126,7 +126,7 @@ def batch(rows: int = 12, length: int = 8) -> tuple[dict[str, np.ndarray], np.nd
 
 @contextlib.contextmanager
 def disk(kilobytes: int) -> Iterator[Path]:
-    """A file system of so many kilobytes."""
+    """Mounts a file system of so many kilobytes."""
     place = Path("disk").absolute()
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", place]
@@ -139,5 +139,5 @@ def disk(kilobytes: int) -> Iterator[Path]:
 
 
 def make_read_only(place: Path) -> None:
-    """The disk takes nothing from here on."""
+    """Makes the disk read-only."""
     subprocess.run(["mount", "-o", "remount,ro", place], check=True)

@@ -1,4 +1,4 @@
-"""Section 3, tables: each row as the file has it, or an error that names file, line and mend."""
+"""Section 3, tables: each row is read as in the file, or an error names file, line and remedy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GROUPS = (rows, skipping, columns)
 
 
 def read(name: str, content: str | bytes, task: str = "classification", **options: Any) -> kbs.TaskData:
-    """The table with this content, as fine-tuning reads it."""
+    """Reads a table with this content in the same way as fine-tuning does."""
     Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return kbs.TaskData.read(task, name, tokenizer(), max_length=32, **options)
 
 
 def texts(data: kbs.TaskData) -> list[str]:
-    """The texts that were read."""
+    """Returns the texts that were read."""
     return list(data.examples.raw["text"])
 
 
@@ -41,11 +41,11 @@ for _name, _file, _content, _says in (
     ("a blank label", "t.csv", "text,label\na,x\nb,\n", ("line 3", "blank label")),
     ("a label of blanks", "t.csv", "text,label\na,x\nb,   \n", ("line 3", "blank label")),
     ("a label nan", "t.csv", "text,label\na,x\nb,nan\n", ("line 3", "'nan'", "missing value")),
-    ("a label NaN in JSON", "t.jsonl", '{"text": "a", "label": NaN}\n', ("line 1", "no label")),
+    ("a label NaN in JSON", "t.jsonl", '{"text": "a", "label": NaN}\n', ("line 1", "not a label")),
     ("a label null in JSON", "t.jsonl", '{"text": "a", "label": null}\n', ("line 1", "no value")),
     ("lines that end in a lone CR", "t.csv", "text,label\ra,x\rb,y\r", ("carriage returns", "line feeds")),
     ("another ending", "t.xlsx", "PK", ("ending", "rename")),
-    ("a JSON array as .jsonl", "t.jsonl", '[{"text": "a", "label": 1}]', ("JSON array", "line of its own")),
+    ("a JSON array as .jsonl", "t.jsonl", '[{"text": "a", "label": 1}]', ("JSON array", "one object per line")),
     ("a header twice", "t.csv", "text,label,Text \na,x,b\n", ("twice", "rename")),
 ):
 
@@ -118,7 +118,7 @@ def _() -> None:
     read("t.csv", BAD)
 
 
-@skipping.clear("a table of bad rows alone", "t.csv: every row is bad", "2 of blank label")
+@skipping.clear("a table of bad rows alone", "t.csv: every row is bad", "blank label: 2")
 def _() -> None:
     read("t.csv", "text,label\na,\nb,\n", on_bad_row="skip")
 
@@ -129,7 +129,7 @@ def _() -> None:
 
 
 def command(train: str, *more: str) -> str:
-    """`keras-bert finetune` on a table."""
+    """Runs `keras-bert finetune` on a table."""
     small = ["--preset", "bert-l2-h128", "--vocab", vocab(), "--batch", "2", "--length", "8", "--epochs", "1"]
     return keras_bert("finetune", "--train", train, "--out", "run", *small, *more)
 
@@ -147,7 +147,7 @@ def _() -> str:
     stored = json.loads(Path("run/task.json").read_text())
     assert stored["columns"] == ["text", "text_pair"]
     assert stored["header_names"] == {"text": "first", "text_pair": "second", "label": "stars"}
-    assert "accuracy" in keras_bert("evaluate", "run", "--data", "t.csv")  # without telling the names again
+    assert "accuracy" in keras_bert("evaluate", "run", "--data", "t.csv")  # without naming the columns again
     keras_bert("predict", "run", "--data", "t.csv", "--out", "answers.jsonl")
     assert len(Path("answers.jsonl").read_text().splitlines()) == 2
     return str(stored["header_names"])
@@ -172,7 +172,7 @@ for _column in ("score", "label"):
         assert [round(float(value), 4) for value in next(iter(data.examples.gold.values()))] == [4.5, -0.001]
 
 
-@columns.clear("a score that is no number", "t.csv: line 2", "'4,5'", "no finite number")
+@columns.clear("a score that is no number", "t.csv: line 2", "'4,5'", "not a finite number")
 def _() -> None:
     read("t.csv", 'text,score\na,"4,5"\n', "regression")
 

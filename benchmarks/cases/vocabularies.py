@@ -1,4 +1,4 @@
-"""Section 3, vocabularies: what the makers of the files take is taken; no id moves."""
+"""Section 3, vocabularies: what other libraries accept is accepted; no token changes its id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "heron", "##s", "
 
 
 def ids(tokens: list[str], text: str, prefix: str = "", **more: Any) -> list[int]:
-    """The ids of a text by the folder of a tokenizer with these tokens; `more` are further files."""
+    """Returns the ids of a text, by a tokenizer's folder with these tokens; `more` are further files."""
     Path("model").mkdir()
     Path("model/vocab.txt").write_text(prefix + "".join(f"{token}\n" for token in tokens))
     for name, content in more.items():
@@ -39,8 +39,8 @@ def _() -> str:
         assert ids([*TOKENS[:6], "the", *TOKENS[6:]], "the otter") == [6, 9]
     [told] = messages
     assert "'the'" in told
-    assert "no id moves" in told
-    assert "remove" not in told  # which would ruin the model
+    assert "no other id changes" in told
+    assert "remove" not in told  # because removing it would ruin the model
     return told
 
 
@@ -91,7 +91,7 @@ def _() -> None:
 
 
 def with_rows(surplus: int) -> kbs.BertTextClassifier:
-    """A classifier of Hugging Face's whose embedding has so many rows more than the vocabulary tokens, loaded."""
+    """Loads a Hugging Face classifier whose embedding has `surplus` more rows than the vocabulary has tokens."""
     tokens = len(tokenizer().vocabulary)
     classifier(vocab_size=tokens + surplus).save_pretrained("ours")
     keras_bert("convert", "ours", "padded", "--to", "huggingface")

@@ -1,4 +1,4 @@
-"""The site's navigation is the list in docs/README.md; a document that is missing there is a warning, so an error."""
+"""The site's navigation is the list in docs/README.md; a missing document causes a warning, and so an error."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def _tree(caption: str, entries: list[tuple[str, str]]) -> str:
 
 
 def add_index(app: Any, exception: Exception | None) -> None:
-    """A browser that opens the folder looks for index.html."""
+    """Adds index.html, which a browser looks for in a folder."""
     if exception is None:
         shutil.copy(Path(app.outdir, f"{app.config.root_doc}.html"), Path(app.outdir, "index.html"))

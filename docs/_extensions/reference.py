@@ -1,4 +1,4 @@
-"""Pages of reference that are read off the code: every public name by its docstring, every command by its flags."""
+"""Reference pages, generated from the code: every public name with its docstring, every command with its flags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_bert_scratch.commands.main import VERBS, app
 from keras_bert_scratch.commands.task_options import AskingCommand, TaskCommand, task_options
 from keras_bert_scratch.tasks.registry import TASKS, get_task
 
-# The pages with their titles. A public name stands on that of the first part of its module.
+# The pages with their titles. A public name is on the page of its subpackage.
 PAGES = {
     "commands": "Commands",
     "config": "Sizes of a network",
@@ -38,7 +38,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def write_pages(app: Any) -> None:
-    """Writes docs/reference, which git ignores."""
+    """Writes docs/reference, a folder that git ignores."""
     import_tensorflow_quietly()
     folder = Path(app.srcdir, "docs", "reference")
     folder.mkdir(exist_ok=True)
@@ -52,13 +52,13 @@ def write_pages(app: Any) -> None:
 
 
 def is_left_out(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """Of members those that Keras documents; `None` leaves the others to Sphinx."""
+    """Leaves out members from other packages, such as Keras; `None` leaves the decision to Sphinx."""
     module = getattr(member, "__module__", None) or ""
     return None if module.startswith("keras_bert_scratch") else True
 
 
 def own_signature(app: Any, what: str, name: str, member: Any, options: Any, signature: str, returns: str) -> Any:
-    """Of a model what its constructor takes: Keras puts `(*args, **kwargs)` before it."""
+    """Returns the signature of a model's constructor, which Keras hides behind `(*args, **kwargs)`."""
     if what != "class" or signature != "(*args, **kwargs)":
         return None
     _, *parameters = inspect.signature(member.__init__).parameters.values()
@@ -85,7 +85,7 @@ def _commands() -> list[str]:
 
 
 def _of_tasks(command: TaskCommand) -> list[str]:
-    """The options that a command has for one task alone."""
+    """Returns the options that a command has for single tasks."""
     parts = []
     for task in TASKS:
         asked = isinstance(command, AskingCommand) or get_task(task).tunable

@@ -1,4 +1,4 @@
-"""What documents link to besides each other, code and folders of it, becomes a page of the site too."""
+"""Code files and folders that documents link to become pages of the site."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def keep_lines(app: Any, document: str, source: list[str]) -> None:
-    """Writes the first line that a link to code names, as in `masking.py#L20-L41`, into the link's title."""
+    """Stores the first line number of a link to code, as in `masking.py#L20-L41`, in the link's title."""
     source[0] = LINES.sub(r'](\1 "\2")', source[0])
 
 
@@ -52,7 +52,7 @@ class LinksToSource(SphinxTransform):
 
 
 def pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """The pages: a file's text, or a folder's list."""
+    """Yields the pages: the text of a file, or the list of a folder."""
     for path in sorted(wanted | {file for folder in wanted for file in _files(folder)}):
         name = path.relative_to(app.srcdir).as_posix()
         if path.is_dir():
@@ -67,7 +67,7 @@ def pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files that a folder's page lists."""
+    """Returns the files that a folder's page lists."""
     return sorted(path for path in folder.iterdir() if path.suffix in LANGUAGES) if folder.is_dir() else []
 
 

@@ -1,1 +1,1 @@
-"""Attention that people can look at: the weights of a text, a page and a picture of them."""
+"""Attention made visible: the weights of a text, and a page and a figure of them."""

@@ -1,4 +1,4 @@
-"""AttentionMaps: who looks at whom in a text, in every layer and head, and what is computed from it."""
+"""AttentionMaps: the attention weights of a text in every layer and head, and what is computed from them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 log = logging.getLogger(__name__)
 
-MOST_TOKENS = 64  # of a page that is quick to draw and easy to read
-FEWEST_TOKENS = 5  # a token of each of two texts, [CLS] and two [SEP]
+MOST_TOKENS = 64  # so that a page is quick to draw and easy to read
+FEWEST_TOKENS = 5  # one token of each of two texts, [CLS] and two [SEP]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """The attention of one text, or of two that are read together.
+    """The attention weights of one text, or of a pair of texts.
 
     Args:
         tokens: tuple of str. The pieces, with `[CLS]` and `[SEP]`.
         segments: tuple of int. 0 at the tokens of the first text, 1 at those of the second.
-        weights: float32 `(layers, heads, tokens, tokens)`. Rows look, columns are looked at; each row sums to 1.
+        weights: float32 `(layers, heads, tokens, tokens)`. Rows are queries, columns are keys; each row sums to 1.
 
     Example:
         >>> maps = AttentionMaps(("[CLS]", "[SEP]"), (0, 0), np.full((1, 2, 2, 2), 0.5, "float32"))
@@ -43,23 +43,23 @@ class AttentionMaps:
 
     @property
     def averages(self) -> np.ndarray:
-        """The mean of a layer's heads, float32 `(layers, tokens, tokens)`."""
+        """The mean over a layer's heads, float32 `(layers, tokens, tokens)`."""
         return self.weights.mean(axis=1)
 
     @property
     def entropy(self) -> np.ndarray:
-        """How widely a head looks, in bits, the mean over the tokens that look, float32 `(layers, heads)`.
+        """How widely a head attends: entropy in bits, the mean over the query tokens, float32 `(layers, heads)`.
 
-        0: at a single token; log2(tokens): at all alike (Clark et al. 2019, "What Does BERT Look At?", section 3.3).
+        0: all to one token; log2(tokens): equally to all (Clark et al. 2019, "What Does BERT Look At?", section 3.3).
         """
         logarithms = np.log2(self.weights, out=np.zeros_like(self.weights), where=self.weights > 0)
         return -(self.weights * logarithms).sum(axis=-1).mean(axis=-1) + 0.0
 
     @property
     def rollout(self) -> np.ndarray:
-        """How much of each input token is in each vector after a layer, float32 `(layers, tokens, tokens)`.
+        """How much each input token contributes to each vector after a layer, float32 `(layers, tokens, tokens)`.
 
-        The averages, half of them the connection around the layer, multiplied layer by layer (Abnar and Zuidema 2020,
+        The averages, mixed 1:1 with the residual connection, then multiplied layer by layer (Abnar and Zuidema 2020,
         "Quantifying Attention Flow in Transformers", section 3).
         """
         reached = identity = np.eye(len(self.tokens), dtype=np.float32)
@@ -73,17 +73,17 @@ class AttentionMaps:
 def attention_maps(
     model: AnyPath | str, text: str, pair: str | None = None, max_length: int | None = None
 ) -> AttentionMaps:
-    """The attention of any model's encoder to a text.
+    """Computes the attention weights of any model's encoder for a text.
 
     Args:
-        model: path. Of a run or a model in any known format, with its vocabulary.
-        text: str. UTF-8; `[MASK]` in it is the token.
-        pair: str or None, default None. The second text, of a question the passage.
-        max_length: int or None, default None. Tokens at most; what is longer is cut, and logged. `None` for 64, or as
-            many as the model has positions for.
+        model: path. A run, or a model in any known format, with its vocabulary.
+        text: str. The text; `[MASK]` in it is read as the special token.
+        pair: str or None, default None. The second text, for example the passage for a question.
+        max_length: int or None, default None. Maximum number of tokens; a longer text is truncated, which is logged.
+            `None` for 64, or the model's number of positions if that is less.
 
     Raises:
-        UserError: there is no model, it does not take such texts, or it is two one-way encoders, joined.
+        UserError: there is no model, it does not accept such texts, or it consists of two joined one-way encoders.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -101,14 +101,16 @@ def attention_maps(
         for token in ("[CLS]", "[SEP]", "[PAD]"):
             if token in given:
                 raise UserError(
-                    f"`{argument}`: has {token}, which is put around `text` and `pair`; give these without it"
+                    f"`{argument}`: contains {token}; special tokens are added to `text` and `pair` automatically, so "
+                    f"remove it"
                 )
     check_is_no_export(model)
     tokenizer = BertTokenizer.load(model)
     backbone = BertBackbone.from_pretrained(model, dtype="float32")
     if backbone.config.direction == JOINED:
         raise UserError(
-            f"{model}: is two one-way models, joined, whose heads never look at one text; show each by itself"
+            f"{model}: consists of two joined one-way encoders, which have no common attention weights; show each "
+            f"model separately"
         )
     max_length = max_length or min(MOST_TOKENS, backbone.config.max_position_embeddings)
     backbone.config.check_length(max_length)
@@ -122,7 +124,7 @@ def attention_maps(
             raise UserError(f"`{argument}`: is empty; give a sentence")
     count = int(packed_lengths(first, second)[0])
     if count > max_length:
-        log.warning("the text has %d tokens; the first %d are shown", count, max_length)
+        log.warning("the text has %d tokens; it is truncated to %d", count, max_length)
     inputs = pack_segments(first, second, min(count, max_length), tokenizer.vocabulary)
     weights = backbone.look_inside(inputs)["attention_weights"]
     tokens = tokenizer.vocabulary.tokens

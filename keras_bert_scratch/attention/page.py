@@ -1,4 +1,4 @@
-"""A page of HTML, whole in itself, in which people walk through the attention of a text."""
+"""A self-contained HTML page to explore the attention weights of a text."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from keras_bert_scratch.attention.maps import AttentionMaps
 from keras_bert_scratch.filesystem import AnyPath
 
 SLOT = "{{DATA}}"
-STEPS = 65535  # of a weight from 0 to 1, in 16 bits: a page of 12 layers of 12 heads and 64 tokens has 1.7 MB
+STEPS = 65535  # of a weight from 0 to 1, in 16 bits: a page of 12 layers of 12 heads with 64 tokens has 1.7 MB
 
 
 def write_page(maps: AttentionMaps, model: str, out: AnyPath | str) -> None:
     """Writes the page; it needs no network, no server and no other file.
 
     Args:
-        maps: AttentionMaps. What it shows.
+        maps: AttentionMaps. What the page shows.
         model: str. What the page calls the model.
-        out: path. Must not exist yet.
+        out: path. The file to write; an existing file is replaced.
 
     Raises:
-        UserError: something is there, or the disk refuses it.
+        UserError: `out` cannot be written.
     """
     data = {
         "model": model,

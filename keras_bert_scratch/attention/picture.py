@@ -1,4 +1,4 @@
-"""A picture of the attention of a text: a matrix for every layer and head."""
+"""A figure of the attention weights of a text: a matrix for every layer and head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from keras_bert_scratch.attention.maps import AttentionMaps
 from keras_bert_scratch.figures import finished, new_figure
 
-TITLE_LENGTH = 120  # characters of the tokens
+TITLE_LENGTH = 120  # maximum number of characters of the tokens
 TICKS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -34,6 +34,6 @@ def figure_of(maps: AttentionMaps, model: str) -> Any:
             if head == 0:
                 axes.set_ylabel(f"{layer + 1}", fontsize=8)
     figure.colorbar(image, ax=grid, ticks=TICKS, shrink=0.8, label="attention")
-    figure.supxlabel("head (rows look, columns are looked at)", fontsize=9)
+    figure.supxlabel("head (rows: queries, columns: keys)", fontsize=9)
     figure.supylabel("layer", fontsize=9)
     return finished(figure, f"{model}\n{textwrap.shorten(' '.join(maps.tokens), TITLE_LENGTH, placeholder=' …')}")

@@ -1,1 +1,1 @@
-"""Models as files: our own form and other people's, in and out."""
+"""Reading and writing models as files, in our own format and in the formats of other libraries."""

@@ -1,4 +1,4 @@
-"""Which models there are: one row each, with its names in other people's files, and the tensors that it is made of."""
+"""Architectures: one entry per model class, with its names in other formats, and the tensors that it consists of."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Architecture:
     """What a model has on top of the encoder.
 
     Args:
-        heads: first word of the names of each head's tensors; `"logits"` is a task's head, one linear layer.
-        needs_pooler: whether they read the pooled vector. Otherwise there may be a pooler or none.
+        heads: first part of the names of each head's tensors; `"logits"` is a task's head, one linear layer.
+        needs_pooler: whether the heads read the pooled vector. Otherwise a pooler is optional.
         huggingface: the class in transformers.
-        huggingface_prefix: what `"logits"` is called there.
-        google_prefix: what `"logits"` is called in Google's code, without its `_weights` and `_bias`; empty if Google's
-            code has no such head.
-        num_classes: size of the task's head where it is always the same.
+        huggingface_prefix: name of `"logits"` there.
+        google_prefix: name of `"logits"` in Google's code, without its `_weights` and `_bias`; empty if Google's code
+            has no such head.
+        num_classes: size of the task's head, if it is always the same.
         has_labels: whether its classes have names.
-        decodes: whether a decoder stands beside the encoder, which the head then belongs to.
-        pipeline: what a hub calls the task; empty if it has no name for it.
+        decodes: whether there is a decoder in addition to the encoder; the head then belongs to the decoder.
+        pipeline: a hub's name of the task; empty if it has none.
     """
 
     heads: tuple[str, ...]
@@ -39,7 +39,7 @@ class Architecture:
     pipeline: str = ""
 
 
-# By the name of the class in `models`. A new head is a new row; of two with the same tensors the first is the likelier.
+# By the name of the class in `models`. A new head is a new entry; of entries with the same tensors the first one wins.
 ARCHITECTURES = {
     "BertBackbone": Architecture((), False, "BertModel", pipeline="feature-extraction"),
     "BertTextEmbedder": Architecture((), False, "BertModel", pipeline="sentence-similarity"),
@@ -81,7 +81,7 @@ ARCHITECTURES = {
 
 
 def pretraining_architecture(masked_lm: bool, next_sentence: bool) -> str:
-    """Which of the models without a task's head has just these heads.
+    """The model without a task's head that has exactly these heads.
 
     Example:
         >>> pretraining_architecture(masked_lm=False, next_sentence=True)
@@ -107,7 +107,7 @@ def encoder_shapes(config: BertConfig) -> dict[str, Shape]:
 
 
 def reversed_name(name: str) -> str:
-    """What an encoder's tensor is called in the network that looks from right to left, of two that are joined.
+    """The name of an encoder's tensor in the right-to-left network of a joined model.
 
     Example:
         >>> reversed_name("encoder_block_0/attention/query/bias")
@@ -117,7 +117,7 @@ def reversed_name(name: str) -> str:
 
 
 def decoder_shapes(config: BertConfig, encoder: BertConfig, own_embeddings: bool) -> dict[str, Shape]:
-    """Name and shape of every tensor of a decoder's embeddings, if they are its own, and blocks."""
+    """Name and shape of every tensor of a decoder: of its blocks, and of its embeddings if they are its own."""
     shapes = _embedding_shapes("decoder_embeddings", config) if own_embeddings else {}
     for index in range(config.num_layers):
         block = f"decoder_block_{index}"
@@ -163,16 +163,16 @@ def model_shapes(
     Args:
         config: BertConfig. Sizes.
         architecture: str, one of `ARCHITECTURES`.
-        pooler: bool. Whether there is one even if no head needs it.
-        num_classes: int, default 0. Size of a task's head, where there is one and the architecture leaves it open.
+        pooler: bool. Whether there is a pooler even if no head needs it.
+        num_classes: int, default 0. Size of a task's head, if there is one whose size the architecture does not fix.
         crf: bool, default `False`. Whether there are transitions between the classes.
-        decoder: BertConfig or `None`, default `None`. Sizes of a decoder with embeddings of its own, where the
-            architecture has one; `None` for one like the encoder that shares its embeddings.
+        decoder: BertConfig or `None`, default `None`. Sizes of a decoder with embeddings of its own, if the
+            architecture has a decoder; `None` for one like the encoder that shares its embeddings.
     """
     made_of = ARCHITECTURES[architecture]
     hidden = config.hidden_size
-    width = 2 * hidden if config.direction == JOINED else hidden  # of what heads read that do without a pooler
-    speaks = decoder or config  # what the head over the vocabulary stands on
+    width = 2 * hidden if config.direction == JOINED else hidden  # input size of heads that do not read the pooler
+    speaks = decoder or config  # the sizes below the head over the vocabulary
     heads = {
         "masked_lm": {
             **_dense("masked_lm/transform", speaks.hidden_size if made_of.decodes else width, speaks.hidden_size),

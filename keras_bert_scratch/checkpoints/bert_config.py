@@ -1,4 +1,4 @@
-"""`bert_config.json` as Google wrote it first and Hugging Face after them: the same fields under other names."""
+"""`bert_config.json`, as introduced by Google and adopted by Hugging Face: our fields under other names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 
-# Ours, theirs, and what it is where the file is silent: BERT-base's, as in their code.
+# Our name: their name, and the default if the file lacks the field, which is BERT-base's, as in their code.
 FIELDS = {
     "vocab_size": ("vocab_size", 30522),
     "num_layers": ("num_hidden_layers", 12),
@@ -28,16 +28,16 @@ FIELDS = {
 def from_bert_config(
     values: Mapping[str, Any], activations: Mapping[str, str], origin: Path, **others: Any
 ) -> BertConfig:
-    """Our config.
+    """Converts their fields to our config.
 
     Args:
         values: the file's fields.
-        activations: their names of activations, and ours.
+        activations: maps their names of activations to ours.
         origin: the file, for errors.
-        others: fields that the file calls otherwise, by our names.
+        others: further fields, by our names.
 
     Raises:
-        UserError: a field has a value that cannot be, by their name.
+        UserError: a field has an invalid value; the message has their name of the field.
 
     Example:
         >>> from_bert_config({"hidden_size": 128, "num_attention_heads": 2}, {"gelu": "gelu"}, Path("c")).hidden_size
@@ -54,12 +54,12 @@ def from_bert_config(
 
 
 def checked_config(values: Mapping[str, Any], origin: Path, names: Mapping[str, tuple[str, Any]]) -> BertConfig:
-    """The config, its errors with the file's name and the file's name of the field."""
-    # A size of 0 means "as usual" in a BertConfig of ours only.
+    """The config; errors name the file and the field as it is called in the file."""
+    # A size of 0 means "the default" only in our own BertConfig.
     zero = next((name for name in ("num_heads", "intermediate_size") if values[name] == 0), None)
     try:
         if zero:
-            raise UserError(f"`{zero}`: must be a whole number from 1 on, not {values[zero]!r}")
+            raise UserError(f"`{zero}`: must be a whole number of at least 1, not {values[zero]!r}")
         return BertConfig(**values)
     except UserError as error:
         field, _, problem = str(error).removeprefix("`").partition("`: ")
@@ -67,5 +67,5 @@ def checked_config(values: Mapping[str, Any], origin: Path, names: Mapping[str, 
 
 
 def to_bert_config(config: BertConfig) -> dict[str, Any]:
-    """Their fields, but for `hidden_act`."""
+    """Their fields, except `hidden_act`."""
     return {theirs: getattr(config, name) for name, (theirs, _) in FIELDS.items()}

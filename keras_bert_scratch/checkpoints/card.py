@@ -1,7 +1,7 @@
-"""The card of a model that may be uploaded to a hub: `README.md` with the lines that a hub reads at its top.
+"""The card of a model that may be uploaded to a hub: `README.md`, with the metadata that a hub reads at its top.
 
-A card is replaced as long as it is as it was written. One that a person wrote or changed stays: the last line of ours
-holds a digest of what stands above.
+A card is replaced only if it is unchanged since it was written here. One that a person wrote or changed is kept: the
+last line of our cards holds a digest of the text above it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CARD_FILE = "README.md"
 _MARK = re.compile(r"<!-- written by keras_bert_scratch \S+; as long as this line fits \(([0-9a-f]{16})\), .*-->\n")
 LIBRARY, TRANSFORMERS = "keras_bert_scratch", "transformers"
 
-# Our metrics by the names that a hub has for them.
+# Our metrics, and the hub's names of them.
 METRICS = {
     "accuracy": "accuracy",
     "f1": "f1",
@@ -41,14 +41,14 @@ METRICS = {
 TEXT_COLUMNS = ("text", "text_pair", "question", "context", "source")
 
 LIMIT = (
-    "The model answers whatever it is asked; of text unlike its training data nothing is known. What its training data "
-    "and its pretraining text prefer, it prefers, too: measure it on your own data, by group, before it decides "
-    "anything about people."
+    "The model answers every input; its quality on text unlike its training data is unknown. It has the biases of its "
+    "training data and of its pretraining text: measure it on your own data, by group, before it decides anything "
+    "about people."
 )
 
 
 def is_ours(path: AnyPath | str) -> bool:
-    """Whether the folder `path` has no card, or one that nobody has changed since it was written here."""
+    """Whether the folder `path` has no card, or one that is unchanged since it was written here."""
     file = current_file(path, CARD_FILE)
     if not file.exists():
         return True
@@ -60,14 +60,14 @@ def card_of(checkpoint: Checkpoint, library: str) -> str:
     """The text of the card, in Markdown.
 
     Args:
-        checkpoint: Checkpoint. The model; of its weights only the shapes are looked at.
-        library: str. `LIBRARY` or `TRANSFORMERS`, whose format it is in.
+        checkpoint: Checkpoint. The model; only the shapes of its weights are read.
+        library: str. `LIBRARY` or `TRANSFORMERS`: the library whose format the model is in.
     """
     parts = (_metadata, _about, _use, _training, _limits)
     text = "".join(f"{line}\n" for part in parts for line in part(checkpoint, library))
     return (
         f"{text}\n<!-- written by {WRITTEN_BY}; as long as this line fits ({_digest(text)}), a new save replaces the "
-        f"file: what you change stays -->\n"
+        f"file; an edited file is kept -->\n"
     )
 
 
@@ -81,7 +81,7 @@ def _digest(text: str) -> str:
 
 
 def _metadata(checkpoint: Checkpoint, library: str) -> Iterator[str]:
-    """As YAML, of which JSON's strings are a part."""
+    """The metadata as YAML; its strings are written as JSON, which is valid YAML."""
     settings, results = checkpoint.run.get("settings", {}), checkpoint.run.get("results", {})
     spec = _spec(checkpoint)
     tags = ["bert", "keras", "tensorflow", *([spec["task"]] if spec else [])]
@@ -144,7 +144,7 @@ def _use(checkpoint: Checkpoint, library: str) -> Iterator[str]:
         yield "tokenizer = kbs.BertTokenizer.load(folder)"
     yield f"model = kbs.{checkpoint.architecture}.from_pretrained(folder)"
     if spec and has_vocabulary and set(spec["columns"]) <= set(TEXT_COLUMNS):
-        row = ", ".join(f'"{column}": ["A text of yours."]' for column in spec["columns"])
+        row = ", ".join(f'"{column}": ["Your text."]' for column in spec["columns"])
         yield f"print(kbs.predict(folder, {{{row}}}))"
     yield "```"
 
@@ -158,17 +158,17 @@ def _limits(checkpoint: Checkpoint, library: str) -> Iterator[str]:
     yield "\n## Limits\n"
     yield f"- {LIMIT}"
     yield (
-        "- To be filled in by who publishes it: what it is for, on which text and in which language it was trained, "
+        "- To be filled in by the publisher: what it is for, on which text and in which language it was trained, "
         "what it gets wrong; `language:` and `license:` go into the lines at the top."
     )
 
 
 def origin(run: Mapping[str, Any]) -> Iterator[str]:
-    """How a model was trained, as the `run.json` of its training tells."""
+    """The section on how a model was trained, from the `run.json` of its training."""
     settings, results = run["settings"], run["results"]
     yield "\n## Training\n"
     command = f"Command: `{' '.join(run['starts'][0]['command'])}`. " if run.get("starts") else ""
-    yield f"{command}Began {run['started']}, ended {run['ended']}.\n"
+    yield f"{command}Started {run['started']}, ended {run['ended']}.\n"
     start = settings.get("start")
     told = {
         "start": start if isinstance(start, str) else None,
@@ -186,7 +186,7 @@ def origin(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def cell(text: str) -> str:
-    """A text as a table can hold it."""
+    """A text, escaped for a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -196,7 +196,7 @@ def _class_name(checkpoint: Checkpoint, library: str) -> str:
 
 
 def _spec(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What `task.json` says, where there is one that can be read."""
+    """The content of `task.json`, or `None` if there is no readable one."""
     try:
         found = json.loads(checkpoint.task or b"null")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Checkpoint: what every format is read into and written from."""
+"""Checkpoint: the in-memory form that every format is read into and written from."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
 
-TASK_FILE = "task.json"  # what a model was fine-tuned for, beside it in whatever format
+TASK_FILE = "task.json"  # what a model was fine-tuned for, next to it in any format
 RUN_FILE = "run.json"  # how it was trained
 
-# What a text classifier's outputs can be, in Hugging Face's words.
+# What a text classifier's outputs can be, in Hugging Face's terms.
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -32,18 +32,18 @@ def check_is_no_export(directory: AnyPath | str) -> None:
 
 
 def finished_run(directory: AnyPath | str) -> dict[str, Any]:
-    """What `run.json` in the folder says, of a run that is finished; else nothing."""
+    """The content of `run.json` in the folder if the run is finished; else an empty dict."""
     file = path_of(directory) / RUN_FILE
     found = atomic.read_json(file, "restore it or delete it") if file.exists() else {}
     return found if "ended" in found and {"settings", "results", "started"} <= found.keys() else {}
 
 
 class Converted(Mapping[str, np.ndarray]):
-    """Arrays made of something else when they are asked for, anew each time: none of them stays in memory.
+    """Arrays that are converted from their sources at every access, so that none of them stays in memory.
 
     Args:
-        sources: mapping. By the arrays' names, such as a model's variables.
-        convert: function. From a source to its array.
+        sources: mapping. Sources by the names of the arrays, such as a model's variables.
+        convert: function. Maps a source to its array.
 
     Example:
         >>> {name: array.shape for name, array in Converted({"bias": [0.0, 0.0]}, np.array).items()}
@@ -66,13 +66,13 @@ class Converted(Mapping[str, np.ndarray]):
 
 @dataclasses.dataclass(frozen=True)
 class Embedding:
-    """How a model makes a vector of a text.
+    """How a model turns a text into a vector.
 
     Args:
         pooling: str, default "mean". One of `POOLINGS` in `layers.text_pooling`.
         normalize: bool, default True. Whether the vectors have length 1.
         layer_numbers: tuple of int or `None`, default `(-1,)`. The layers, 0 for the embeddings; `None` for all.
-        max_length: int or `None`, default `None`. Tokens of a text at most; `None` for the model's positions.
+        max_length: int or `None`, default `None`. Maximum tokens per text; `None` for the model's positions.
     """
 
     pooling: str = "mean"
@@ -82,7 +82,7 @@ class Embedding:
 
     @property
     def described(self) -> str:
-        """In words.
+        """A description in words.
 
         Example:
             >>> Embedding(max_length=256).described
@@ -100,26 +100,26 @@ class Embedding:
 
 @dataclasses.dataclass
 class Checkpoint:
-    """A model at rest: arrays by name, and all that is needed to use them.
+    """A stored model: arrays by name, and all that is needed to use them.
 
     Args:
         architecture: str. One of `ARCHITECTURES`.
         config: BertConfig. Sizes and rates.
-        weights: mapping. float32 arrays by the names that they have in our code,
+        weights: mapping. float32 arrays by their names in our code, such as
             `encoder_block_0/attention/query/kernel`.
-        vocabulary: Vocabulary or `None`. Its tokens, if they came along.
-        rules: WordRules or `None`. How text becomes words, where the vocabulary came along.
-        label_names: tuple of str, default empty. What the classes are called; empty if they have no names.
+        vocabulary: Vocabulary or `None`. Its tokens, if the folder has them.
+        rules: WordRules or `None`. How text is split into words, if the folder has a vocabulary.
+        label_names: tuple of str, default empty. Names of the classes; empty if they have none.
         problem_type: str or `None`, default `None`. What a text classifier's outputs are: `"regression"`,
-            `"single_label_classification"`, `"multi_label_classification"`; `None` where the file does not say.
-        embedding: Embedding or `None`, default `None`. How it makes a vector of a text, where the folder says so.
-        step: int or `None`, default `None`. How many steps it was trained, where the file says.
+            `"single_label_classification"`, `"multi_label_classification"`; `None` if the file does not say.
+        embedding: Embedding or `None`, default `None`. How it turns a text into a vector, if the folder says so.
+        step: int or `None`, default `None`. Number of training steps, if the file says so.
         decoder: BertConfig or `None`, default `None`. Sizes and rates of a decoder with embeddings of its own.
-        target_vocabulary, target_rules: as `vocabulary` and `rules`, default `None`. Of the texts that a decoder
-            writes, where they are others.
-        task: bytes or `None`, default `None`. The `task.json` that lay beside it: what the model was fine-tuned for.
-        run: mapping, default empty. What the `run.json` beside it says, of a training that is finished.
-        notes: list of str. What a reader of the conversion should know, a sentence each.
+        target_vocabulary, target_rules: as `vocabulary` and `rules`, default `None`. For the texts that a decoder
+            generates, if they differ from those of the source.
+        task: bytes or `None`, default `None`. The `task.json` next to it: what the model was fine-tuned for.
+        run: mapping, default empty. The content of the `run.json` next to it, if the training is finished.
+        notes: list of str. What the user should know about the conversion, one sentence each.
     """
 
     architecture: str
@@ -145,7 +145,7 @@ class Checkpoint:
 
     @property
     def has_pooler(self) -> bool:
-        """Whether there is a pooler, which some heads do without."""
+        """Whether there is a pooler, which some heads do not need."""
         return "pooler/dense/kernel" in self.weights
 
     @property
@@ -155,12 +155,12 @@ class Checkpoint:
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes the task's head tells apart, if there is one."""
+        """Number of classes of the task's head, if there is one."""
         return self.weights["logits/bias"].shape[0] if "logits/bias" in self.weights else None
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in all weights together."""
+        """Number of parameters in all weights together."""
         return sum(tensor.size for tensor in self.weights.values())
 
     def check(self) -> None:
@@ -172,8 +172,8 @@ class Checkpoint:
         wrong = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
         if wrong:
             raise UserError(
-                f"the model: its tensor {wrong[0]} has the shape {held.get(wrong[0])} where a {self.architecture} has "
-                f"{wanted.get(wrong[0])}{f' ({len(wrong)} such)' if len(wrong) > 1 else ''}; nothing was written"
+                f"the model: its tensor {wrong[0]} has the shape {held.get(wrong[0])}, but a {self.architecture} needs "
+                f"{wanted.get(wrong[0])}{f' ({len(wrong)} in all)' if len(wrong) > 1 else ''}; nothing was written"
             )
         if self.label_names and len(self.label_names) != self.num_classes:
             raise UserError(
@@ -188,19 +188,19 @@ def take_tensors(
     held: Mapping[str, np.ndarray],
     to_ours: Callable[[str, np.ndarray], np.ndarray] = lambda name, tensor: tensor,
 ) -> dict[str, np.ndarray]:
-    """The tensors that a model has, out of a file with other names.
+    """Selects a model's tensors from a file that has other names for them.
 
     Args:
         origin: the file, for errors.
         shapes: our names and shapes.
-        theirs: the file's name for one of ours.
-        held: what the file holds.
-        to_ours: turns their tensor of our name into ours, before its shape is compared.
+        theirs: maps our name to the file's name.
+        held: the tensors in the file, by the file's names.
+        to_ours: called with our name and the file's tensor; converts it to ours, before its shape is compared.
 
     Returns: float32 arrays by our names.
 
     Raises:
-        UserError: a tensor is missing or has another shape; it names theirs.
+        UserError: a tensor is missing or has another shape; the message has the file's name of it.
 
     Example:
         >>> take_tensors("file", {"a": (2,)}, str.upper, {"A": np.ones(2)})["a"].dtype
@@ -210,30 +210,30 @@ def take_tensors(
     for name, shape in shapes.items():
         if theirs(name) not in held:
             raise UserError(
-                f"{origin}: lacks the tensor {theirs(name)}, which the config asks for; {_mend(theirs(name), held)}"
+                f"{origin}: lacks the tensor {theirs(name)}, which the config requires; {_mend(theirs(name), held)}"
             )
         tensor = to_ours(name, held[theirs(name)])
         if tensor.shape != shape:
             raise UserError(
-                f"{origin}: the tensor {theirs(name)} has the shape {held[theirs(name)].shape}, but the config asks "
-                f"for {shape}; they are not of the same model"
+                f"{origin}: the tensor {theirs(name)} has the shape {held[theirs(name)].shape}, but the config "
+                f"requires {shape}; they are not from the same model"
             )
         weights[name] = np.ascontiguousarray(tensor, dtype=np.float32)
     return weights
 
 
 def _mend(missing: str, held: Iterable[str]) -> str:
-    """What to do about a tensor that is missing: it may be there with something else in front of its name."""
+    """What to do about a missing tensor: the file may have it under a name with another prefix."""
     _, separator, end = missing.replace("/", ".").partition(".")
     other = next((name for name in held if separator and name.replace("/", ".").endswith(f".{end}")), None)
     return f"it has {other} instead: rename its tensors" if other else "copy it again"
 
 
 def refuse_others(origin: Path | str, held: Iterable[str], wanted: Iterable[str]) -> None:
-    """Raises `UserError` when a file holds a tensor that no part of the model wants: it would be lost unnoticed."""
+    """Raises `UserError` if a file holds a tensor that no part of the model uses: it would be lost unnoticed."""
     others = sorted(set(held) - set(wanted))
     if others:
         raise UserError(
-            f"{origin}: also holds {', '.join(others[:3])}{' and more' * (len(others) > 3)}, which belongs to no head "
-            f"of BERT known here; take it out first if it is not needed"
+            f"{origin}: also holds {', '.join(others[:3])}{' and more' * (len(others) > 3)}, which no known BERT head "
+            f"has; remove such tensors first if they are not needed"
         )

@@ -1,10 +1,10 @@
-"""Every field of other people's config files, and what becomes of it here. `docs/formats.md` has the same tables."""
+"""All fields of other libraries' config files, and how each is handled. `docs/formats.md` has the same tables."""
 
 from __future__ import annotations
 
 from keras_bert_scratch.json_fields import Fields
 
-# The same in Google's `bert_config.json` and Hugging Face's `config.json`.
+# Fields that Google's `bert_config.json` and Hugging Face's `config.json` share.
 SHARED = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings", "type_vocab_size"),
@@ -39,15 +39,15 @@ HUGGING_FACE_CONFIG = Fields(
         # About the file and the program that wrote it.
         *("_name_or_path", "name_or_path", "transformers_version", "finetuning_task", "tokenizer_class", "prefix"),
         *("task_specific_params", "auto_map", "_commit_hash", "_num_labels", "_attn_implementation_autoset"),
-        # The head's tensor tells how many classes there are.
+        # The number of classes is read from the head's tensor.
         "num_labels",
-        # Weights become float32 whatever they are stored as; words and their scores share one table if the tensors do.
+        # Weights of any stored dtype become float32; whether the output matrix is tied is read from the tensors.
         *("torch_dtype", "dtype", "use_bfloat16", "tie_word_embeddings", "tie_encoder_decoder"),
         # How a program runs the model, and what it returns.
         *("gradient_checkpointing", "attn_implementation", "_attn_implementation", "chunk_size_feed_forward"),
         *("output_attentions", "output_hidden_states", "output_past", "return_dict", "torchscript", "tf_legacy_loss"),
         *("use_cache", "cross_attention_hidden_size"),
-        # Ids of special tokens; those of the vocabulary count.
+        # Ids of special tokens; the ids in the vocabulary are used instead.
         *("pad_token_id", "bos_token_id", "eos_token_id", "eos_token_ids", "sep_token_id", "decoder_start_token_id"),
         # How text is generated.
         *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "temperature"),
@@ -59,14 +59,14 @@ HUGGING_FACE_CONFIG = Fields(
     ),
 )
 
-# Of an encoder and a decoder; what is generated goes by the options of the task.
+# For an encoder with a decoder; generation follows the options of the task.
 HUGGING_FACE_TRANSLATOR_CONFIG = Fields(
     obeyed=("architectures", "encoder", "decoder"),
     refused={"model_type": ("encoder-decoder",), "is_encoder_decoder": (True, None)},
     without_effect=HUGGING_FACE_CONFIG.without_effect,
 )
 
-# KerasHub's `config.json`: an object of Keras, and its `config`.
+# KerasHub's `config.json`: a serialized Keras object, and its `config`.
 KERAS_OBJECT = Fields(
     obeyed=("config",),
     refused={"class_name": ("BertBackbone",)},
@@ -81,7 +81,7 @@ KERAS_HUB_CONFIG = Fields(
     without_effect=("name", "trainable", "dtype"),
 )
 
-# Files of sentence-transformers: of its modules Transformer, Pooling and Normalize, and of the model as a whole.
+# Files of sentence-transformers: for its modules Transformer, Pooling and Normalize, and for the whole model.
 TRANSFORMER_CONFIG = Fields(
     obeyed=("max_seq_length", "do_lower_case"),
     refused={
@@ -102,7 +102,7 @@ POOLING_CONFIG = Fields(
         "pooling_mode_weightedmean_tokens": (False,),
         "pooling_mode_lasttoken": (False,),
     },
-    # The size is the model's; without a prompt there is none to leave out.
+    # The size is read from the model; without a prompt, `include_prompt` has no effect.
     without_effect=("word_embedding_dimension", "embedding_dimension", "include_prompt"),
 )
 NORMALIZE_CONFIG = Fields(

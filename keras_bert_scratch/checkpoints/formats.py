@@ -1,4 +1,4 @@
-"""Whose format a folder is in, and reading and writing in any of them."""
+"""Formats: detects the format of a folder, and reads and writes checkpoints in these formats."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from keras_bert_scratch.json_fields import SettingRefused
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_target_vocabulary, read_vocabulary
 from keras_bert_scratch.transfer import local_copy
 
-# Each is a file beside this one with `files`, the names of what `read` reads, and `write` if it can; imported when
-# asked for, as some need TensorFlow.
+# Each is a module of this package with `read`, `files` (the names of what `read` reads), and `write` if it can be
+# written. The modules are imported on demand, as some need TensorFlow.
 FORMATS = {
     "native": "keras_bert_scratch",
     "huggingface": "Hugging Face",
@@ -32,16 +32,16 @@ WRITABLE = ("huggingface", "google", "keras_hub", "native")
 
 
 def recognise(path: AnyPath | str) -> str:
-    """Which of `FORMATS` the folder `path` is in, by its files.
+    """Detects which of `FORMATS` the folder `path` is in, from its files.
 
     Raises:
-        UserError: none of them, saying what was looked for.
+        UserError: it is in none of them; the message says what was looked for.
     """
     path = path_of(path)
     if not path.exists():
         raise UserError(f"{path}: no such folder; check the path")
     if not path.is_dir():
-        raise UserError(f"{path}: is no folder; give the folder that holds the model's files")
+        raise UserError(f"{path}: is not a folder; give the folder that holds the model's files")
     if (config := current_file(path, "config.json")).exists():
         return _by_config(config)
     if (path / "saved_model.pb").exists():
@@ -52,7 +52,7 @@ def recognise(path: AnyPath | str) -> str:
         return "model_garden" if any(graph in file.read_bytes() for file in indices) else "google"
     raise UserError(
         f"{path}: holds no model: neither config.json (ours, Hugging Face's, KerasHub's) nor bert_config.json "
-        f"(Google's) nor saved_model.pb, but {names_in(path)}; give the folder that does"
+        f"(Google's) nor saved_model.pb, but {names_in(path)}; give the folder of a model"
     )
 
 
@@ -64,17 +64,17 @@ def _by_config(file: AnyPath) -> str:
         return "keras_hub"
     if "model_type" in values or "hidden_size" in values:
         return "huggingface"
-    raise UserError(f"{file}: describes no model of a known kind; give the folder of a BERT")
+    raise UserError(f"{file}: does not describe a known kind of model; give the folder of a BERT")
 
 
 def read_checkpoint(path: AnyPath | str) -> Checkpoint:
-    """The model in the folder `path`, whoever wrote it.
+    """Reads the model in the folder `path`, in any known format.
 
-    A tokenizer that cannot be followed here is left out, and a note says so: the model itself is none the worse. What
-    it was fine-tuned for comes along as it stands.
+    A tokenizer with unsupported settings is left out, and a note says so: the model itself is not affected. The
+    `task.json`, which says what it was fine-tuned for, is included unchanged.
 
     Raises:
-        UserError: it is of no known format, damaged, or not a BERT; names the file or tensor.
+        UserError: it has no known format, is damaged, or is not a BERT; the message names the file or tensor.
     """
     path = path_of(path)
     with local_copy(path, files_to_read) as folder:
@@ -104,23 +104,23 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
             checkpoint.embedding, notes = read_embedding(path, checkpoint.lowercase)
             checkpoint.notes += notes
         except SettingRefused as refusal:
-            checkpoint.notes.append(f"{refusal}; how it embeds texts is left out")
+            checkpoint.notes.append(f"{refusal}; its embedding method is left out")
     return checkpoint
 
 
 def files_to_read(path: AnyPath) -> list[str]:
-    """The names of the files that hold the model in the folder `path`: those of one format, its config and weights."""
+    """The names of the files that hold the model in the folder `path`: config and weights of the detected format."""
     return [name for name in _module(recognise(path)).files(path) if (path / name).exists()]
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> None:
-    """Writes the new folder `path` in the format `to`, one of `WRITABLE`; what it cannot hold is in the notes then."""
+    """Writes the new folder `path` in the format `to`, one of `WRITABLE`; the notes then say what it cannot hold."""
     if to not in WRITABLE:
         raise UserError(f"`to`: {to!r} is unknown; choose one of {', '.join(WRITABLE)}")
     checkpoint.check()
     _check_direction(checkpoint, to)
     if checkpoint.embedding is not None and to in ("google", "keras_hub"):
-        checkpoint.notes.append(f"how it embeds texts is left out: {checkpoint.embedding.described}")
+        checkpoint.notes.append(f"its embedding method is left out: {checkpoint.embedding.described}")
     with atomic.write_folder(path) as staged:
         _module(to).write(checkpoint, staged)
         if checkpoint.task is not None and to not in WITHOUT_HEADS:
@@ -128,16 +128,16 @@ def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> No
 
 
 def _check_direction(checkpoint: Checkpoint, to: str) -> None:
-    """Raises `UserError` for a one-way model in a format, or with a head, of others that know no such."""
+    """Raises `UserError` for a one-way model if the format `to`, or its form of the head, does not support it."""
     direction = checkpoint.config.direction
     if to == "native" or direction == BOTH:
         return
     if to != "huggingface" or direction != LEFT_TO_RIGHT:
-        raise UserError(f"`to`: {to} has no models that read {direction}; choose native")
+        raise UserError(f"`to`: {to} has no {direction} models; choose native")
     if ARCHITECTURES[checkpoint.architecture].needs_pooler:
         raise UserError(
-            f"`to`: the head of a {checkpoint.architecture} reads the last token, in huggingface the first; choose "
-            f"native"
+            f"`to`: the head of a {checkpoint.architecture} reads the last token, but in huggingface it reads the "
+            f"first; choose native"
         )
 
 

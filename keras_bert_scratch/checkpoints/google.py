@@ -28,12 +28,12 @@ CHECKPOINT_NAME = "bert_model.ckpt"
 ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu", "tanh": "tanh", "linear": "linear"}
 LAYER_NORM_EPSILON = 1e-12  # fixed in Google's code
 
-# What a training keeps beside the weights.
+# Variables that training stores in addition to the weights.
 NO_WEIGHTS = re.compile(r"(/adam_[mv]|^global_step|(^|/)(good_steps|loss_scale))$")
 
 
 def files(path: AnyPath) -> list[str]:
-    """The names of the files that `read` reads in the folder `path`, of each checkpoint in it."""
+    """The names of the files that `read` reads in the folder `path`, for each checkpoint in it."""
     names = [entry.name for entry in path.iterdir()]
     return [CONFIG_FILE, *(name for name in names if name.endswith(".index") or ".data-" in name)]
 
@@ -58,7 +58,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _architecture(held: Mapping[str, np.ndarray]) -> str:
-    """What the tensors make up."""
+    """The architecture that these tensors belong to."""
     for name, architecture in ARCHITECTURES.items():
         if architecture.google_prefix and google_names(name)["logits/bias"] in held:
             return name
@@ -68,7 +68,7 @@ def _architecture(held: Mapping[str, np.ndarray]) -> str:
 
 
 def _as_ours(name: str, tensor: np.ndarray) -> np.ndarray:
-    """Heads are stored one row per class, all else as here."""
+    """Transposes the heads, which are stored with one row per class; all else is stored as here."""
     return tensor.T if name in ("next_sentence/dense/kernel", "logits/kernel") else tensor
 
 
@@ -77,7 +77,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     config = checkpoint.config
     if "logits/kernel" in checkpoint.weights and not ARCHITECTURES[checkpoint.architecture].google_prefix:
         raise UserError(
-            f"`to='google'`: its scripts know no head like that of a {checkpoint.architecture}; choose another format"
+            f"`to='google'`: its scripts do not support the head of a {checkpoint.architecture}; choose another format"
         )
     activation = "gelu" if config.activation == "gelu" else _googles_activation(config.activation)
     checkpoint.notes += _what_google_has_not(checkpoint)
@@ -101,14 +101,14 @@ def _googles_activation(activation: str) -> str:
     theirs = next((theirs for theirs, ours in ACTIVATIONS.items() if ours == activation), None)
     if theirs is None:
         raise UserError(
-            f"`to='google'`: its scripts know no activation {activation!r}, only {', '.join(ACTIVATIONS)}; choose "
-            f"another format"
+            f"`to='google'`: its scripts do not support activation {activation!r}, only {', '.join(ACTIVATIONS)}; "
+            f"choose another format"
         )
     return theirs
 
 
 def _what_google_has_not(checkpoint: Checkpoint) -> list[str]:
-    """What will be different in Google's scripts, a sentence each."""
+    """What will be different in Google's scripts, one sentence each."""
     config, rules, notes = checkpoint.config, checkpoint.rules, []
     if config.activation == "gelu":
         notes.append("Google's code approximates GELU by tanh: outputs will differ in the third decimal")
@@ -118,24 +118,24 @@ def _what_google_has_not(checkpoint: Checkpoint) -> list[str]:
             f"outputs will differ"
         )
     if config.classifier_dropout not in (None, config.hidden_dropout):
-        notes.append("classifier_dropout is left out: Google's scripts drop a fixed tenth")
+        notes.append("classifier_dropout is left out: Google's scripts always use 0.1")
     if checkpoint.label_names:
-        notes.append(f"the labels' names are left out: {', '.join(checkpoint.label_names)}")
+        notes.append(f"the label names are left out: {', '.join(checkpoint.label_names)}")
     if checkpoint.problem_type not in (None, "single_label_classification"):
         notes.append(f"problem_type is left out: {checkpoint.problem_type}")
     if rules and (lost := {name: v for name, v in rules.differences().items() if name != "max_word_length"}):
         settings = ", ".join(f"{name}={value}" for name, value in lost.items())
-        notes.append(f"Google's tokenizer has no {settings}: texts will become other tokens")
+        notes.append(f"Google's tokenizer does not support {settings}: texts will be tokenized differently")
     if rules and rules.max_word_length != GOOGLES_MAX_WORD_LENGTH:
         notes.append(
-            f"words of more than {GOOGLES_MAX_WORD_LENGTH} characters become [UNK] in Google's code, here those of "
-            f"more than {rules.max_word_length}"
+            f"words of more than {GOOGLES_MAX_WORD_LENGTH} characters become [UNK] in Google's code; here the limit "
+            f"is {rules.max_word_length}"
         )
     return notes
 
 
 def checkpoint_prefix(path: Path) -> Path:
-    """The one checkpoint in the folder `path`."""
+    """The path of the only checkpoint in the folder `path`, without a suffix."""
     prefixes = sorted(file.with_suffix("") for file in path.glob("*.index"))
     if len(prefixes) != 1:
         found = ", ".join(prefix.name for prefix in prefixes) or "none"

@@ -1,7 +1,7 @@
 """Hugging Face folders: `config.json`, `model.safetensors`, `vocab.txt` or `tokenizer.json`.
 
-Weights are read from `model.safetensors`, whole or in shards, else from `pytorch_model.bin` (by a reader that runs no
-code), else from `tf_model.h5`. Written are safetensors.
+Weights are read from `model.safetensors`, in one file or in shards, else from `pytorch_model.bin` (by a reader that
+runs no code), else from `tf_model.h5`. They are written as safetensors.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SAFETENSORS_FILE = "model.safetensors"
 TORCH_FILE = "pytorch_model.bin"
 TENSORFLOW_FILE = "tf_model.h5"
 
-# Theirs and ours. Of several names of theirs the first is written.
+# Their names to ours. If several of their names have the same meaning, the first is written.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -57,7 +57,7 @@ ACTIVATIONS = {
 }
 
 POOLER = "bert.pooler.dense.bias"
-# Stored beside the weights by some versions: a table of numbers 0, 1, 2, and the tied output matrix once more.
+# Stored with the weights by some versions: tables of constant ids, and a second copy of the tied output matrix.
 BUFFERS = {"bert.embeddings.position_ids", "bert.embeddings.token_type_ids"}
 TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
@@ -72,7 +72,7 @@ def files(path: AnyPath) -> list[str]:
 
 
 def read(path: Path) -> Checkpoint:
-    """Reads a folder that `transformers` or a program like it saved."""
+    """Reads a folder that `transformers` or a compatible program saved."""
     file = path / CONFIG_FILE
     description = atomic.read_json(file)
     if description.get("model_type") == huggingface_translator.MODEL_TYPE:
@@ -89,7 +89,9 @@ def read(path: Path) -> Checkpoint:
     architecture = _architecture(file, description, held)
     if config.direction != BOTH:
         if ARCHITECTURES[architecture].needs_pooler:
-            raise UserError(f"{file}: is_decoder is true, and its head reads the first token, which then sees no other")
+            raise UserError(
+                f"{file}: is_decoder is true, but its head reads the first token, which attends to no other token"
+            )
         architecture = "BertCausalLM" if architecture == "BertMaskedLM" else architecture
     names = huggingface_names(architecture)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
@@ -160,7 +162,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _write_translator(checkpoint: Checkpoint, path: Path) -> None:
-    """As an encoder and a decoder, each with embeddings of its own."""
+    """Writes an encoder and a decoder, each with embeddings of its own."""
     names, weights = huggingface_translator.translator_names(), dict(checkpoint.weights)
     decoder = checkpoint.decoder or checkpoint.config
     if checkpoint.decoder is None:
@@ -182,7 +184,7 @@ def _write_translator(checkpoint: Checkpoint, path: Path) -> None:
         _write_tokenizer(checkpoint, path)
         if checkpoint.target_vocabulary is not None:
             write_vocabulary(path, checkpoint.target_vocabulary, checkpoint.target_rules, TARGET)
-            checkpoint.notes.append(f"Hugging Face keeps one tokenizer; that of the target is in {TARGET}vocab.txt")
+            checkpoint.notes.append(f"Hugging Face keeps one tokenizer; the target vocabulary is in {TARGET}vocab.txt")
     _write_files(path, description, tensors)
 
 
@@ -217,18 +219,18 @@ def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
     atomic.write_json(path / "tokenizer_config.json", settings)
     if rules.max_word_length != OTHERS_MAX_WORD_LENGTH:
         checkpoint.notes.append(
-            f"words of more than {OTHERS_MAX_WORD_LENGTH} characters become [UNK] in Hugging Face, here those of more "
-            f"than {rules.max_word_length}"
+            f"words of more than {OTHERS_MAX_WORD_LENGTH} characters become [UNK] in Hugging Face; here the limit "
+            f"is {rules.max_word_length}"
         )
 
 
 def _transposed(name: str, tensor: np.ndarray) -> np.ndarray:
-    """torch keeps the matrix of a dense layer with one row per output."""
+    """Transposes the matrix of a dense layer, which torch stores with one row per output."""
     return tensor.T if name.endswith("/kernel") else tensor
 
 
 def _architecture(file: Path, description: Mapping[str, Any], held: Mapping[str, np.ndarray]) -> str:
-    """What the tensors make up; where two heads have the same tensors, the config says which it is."""
+    """The architecture that these tensors belong to; if several heads have the same tensors, the config decides."""
 
     def fits(name: str) -> bool:
         made_of = ARCHITECTURES[name]
@@ -259,7 +261,7 @@ def _read_files(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 
 
 def _weight_files(path: AnyPath) -> tuple[str, list[str]]:
-    """The file of the weights or the index of its shards, and the files that hold them."""
+    """The weights file or the index of its shards, and the files that hold the weights."""
     for name in READERS:
         if (path / name).exists():
             return name, [name]
@@ -279,18 +281,18 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{file}: is missing, damaged or cut short ({error}); copy it again") from None
 
 
-# By the names of the files with weights; the first that is there is read.
+# By the name of the weights file; the first one that exists is read.
 READERS = {
     SAFETENSORS_FILE: _read_safetensors,
     TORCH_FILE: read_torch_tensors,
     TENSORFLOW_FILE: huggingface_tf.read_tensors,
 }
-INDEX_SUFFIX = ".index.json"  # of the file that tells which shard holds a tensor
+INDEX_SUFFIX = ".index.json"  # of the file that says which shard holds a tensor
 
 
 def _todays_name(name: str) -> str:
-    """As `transformers` names it now: with the encoder's prefix, `weight` and `bias` in a LayerNorm."""
-    # What torch's DataParallel and torch.compile put in front.
+    """The current name in `transformers`: with the encoder's prefix, and `weight` and `bias` in a LayerNorm."""
+    # Prefixes that torch's DataParallel and torch.compile add.
     name = name.removeprefix("module.").removeprefix("_orig_mod.")
     if name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = f"bert.{name}"
@@ -298,7 +300,7 @@ def _todays_name(name: str) -> str:
 
 
 def _drop_tied(origin: Path, held: dict[str, np.ndarray], prefix: str = "") -> None:
-    """Removes what is stored twice; two different tables for words and their scores are no BERT."""
+    """Removes second copies of tied tensors; raises `UserError` if a copy differs, which is not BERT."""
     for buffer in BUFFERS:
         held.pop(prefix + buffer, None)
     for copy, original in TIED.items():

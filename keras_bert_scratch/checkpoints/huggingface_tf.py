@@ -21,12 +21,12 @@ REPLACEMENTS = (
     (r"/beta$", "/bias"),
     (r"/", "."),
 )
-# A masked-language head holds the embedding table that it shares once more, under its own group.
+# A masked-LM head stores a second copy of the embedding table that it shares, under its own group.
 SECOND_COPY = re.compile(r"^mlm___cls/[^/]+/bert/")
 
 
 def read_tensors(file: Path) -> dict[str, np.ndarray]:
-    """The tensors by torch's names, their matrices transposed as torch has them."""
+    """The tensors by torch's names, with their matrices transposed as in torch."""
     held = tensor_file.read_tensors(file)
     return {
         _torchs_name(name): tensor.T if name.endswith("/kernel:0") else tensor

@@ -1,4 +1,4 @@
-"""Hugging Face's `EncoderDecoderModel` of two BERTs: how its config and tensors are called."""
+"""Hugging Face's `EncoderDecoderModel` of two BERTs: the names of its config fields and tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DECODER_FIELDS = {
 
 
 def translator_names() -> Templates:
-    """Our names to theirs: the encoder's as of a `BertModel` alone, the decoder's as of a `BertLMHeadModel`."""
+    """Maps our names to theirs: the encoder's as in a `BertModel`, the decoder's as in a `BertLMHeadModel`."""
     names = {}
     for ours, theirs in huggingface_names("BertMaskedLM").items():
         is_block = ours.startswith(BLOCK)
@@ -37,22 +37,24 @@ def translator_names() -> Templates:
 
 
 def read_configs(file: Path, description: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The configs of encoder and decoder as those of any BERT, and notes on fields that are not obeyed.
+    """The configs of encoder and decoder in the form of any BERT's, and notes on fields that are not obeyed.
 
     Raises:
-        UserError: one is missing, or is no BERT's.
+        UserError: a config is missing, or is not that of a BERT.
     """
     notes = HUGGING_FACE_TRANSLATOR_CONFIG.check(file, description)
     found = []
     for part in ("encoder", "decoder"):
         config = description.get(part)
         if not isinstance(config, dict):
-            raise UserError(f"{file}: has no config of the {part}; copy it again")
+            raise UserError(f"{file}: has no config for the {part}; copy it again")
         config = dict(config)
         if part == "decoder":
             for field, value in DECODER_FIELDS.items():
                 if config.pop(field, None) is not value:
-                    raise UserError(f"{file}: decoder: {field} should be true; it is no decoder that reads an encoder")
+                    raise UserError(
+                        f"{file}: decoder: {field} should be true; it is not the decoder of an encoder-decoder model"
+                    )
         notes += HUGGING_FACE_CONFIG.check(file.with_name(f"{file.name}: {part}"), config)
         found.append(config)
     return found[0], found[1], notes

@@ -9,22 +9,22 @@ from keras_bert_scratch.errors import UserError
 
 
 def join(forward: Checkpoint, backward: Checkpoint) -> Checkpoint:
-    """A backbone that consists of both encoders, side by side; heads are left out, as they read one of them.
+    """A backbone that consists of both encoders, side by side; heads are left out, as each reads only one encoder.
 
     Args:
-        forward: Checkpoint. A model that looks from left to right.
-        backward: Checkpoint. One of the same sizes and vocabulary that looks from right to left.
+        forward: Checkpoint. A left-to-right model.
+        backward: Checkpoint. A right-to-left model of the same sizes and vocabulary.
 
     Raises:
-        UserError: they look elsewhere, or do not fit each other.
+        UserError: a model has another direction, or they do not fit each other.
     """
     for which, checkpoint, direction in (("first", forward, LEFT_TO_RIGHT), ("second", backward, RIGHT_TO_LEFT)):
         if checkpoint.config.direction != direction:
             raise UserError(
-                f"`join`: the {which} model looks {checkpoint.config.direction}; give one that looks {direction}"
+                f"`join`: the {which} model reads {checkpoint.config.direction}; give one that reads {direction}"
             )
     if backward.config.replace(direction=LEFT_TO_RIGHT) != forward.config:
-        raise UserError("`join`: the models have different sizes or rates; give two that differ in direction alone")
+        raise UserError("`join`: the models have different sizes or rates; give two that differ only in direction")
     vocabularies = [one.vocabulary and one.vocabulary.sha256 for one in (forward, backward)]
     if vocabularies[0] != vocabularies[1] or forward.rules != backward.rules:
         raise UserError(

@@ -1,6 +1,6 @@
 """KerasHub's preset folders: `config.json`, `model.weights.h5`, `tokenizer.json`, `assets/tokenizer/vocabulary.txt`.
 
-The encoder with its pooler, which is what a preset's `BertBackbone` is; heads (`task.weights.h5`) are neither read nor
+The format holds the encoder with its pooler, a preset's `BertBackbone`; heads (`task.weights.h5`) are neither read nor
 written. KerasHub's BERT always approximates GELU by tanh.
 """
 
@@ -35,7 +35,7 @@ FIELDS = {
     "num_segments": "num_segments",
 }
 LAYER_NORM_EPSILON = 1e-12  # fixed in KerasHub's code
-# Keras names the parts of a functional model in its weights file by class, and numbers those of one class.
+# In the weights file, Keras names the layers of a functional model by class, and numbers the layers of one class.
 NAMES = templates(
     {
         "embeddings/token_embedding": "layers/reversible_embedding/vars/0",
@@ -115,11 +115,11 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     if not checkpoint.has_pooler:
         notes.append("KerasHub's backbone always has a pooler and this model has none: it is written as zeros")
     if config.activation not in ("gelu", "gelu_tanh"):
-        raise UserError(f"`to='keras_hub'`: it knows GELU alone, not {config.activation!r}; choose another format")
+        raise UserError(f"`to='keras_hub'`: it supports only GELU, not {config.activation!r}; choose another format")
     if config.activation == "gelu":
         notes.append("KerasHub approximates GELU by tanh: outputs will differ in the third decimal")
     if config.attention_dropout != config.hidden_dropout:
-        notes.append("KerasHub has one rate of dropout: hidden_dropout is written, attention_dropout is not")
+        notes.append("KerasHub has one dropout rate: hidden_dropout is written, attention_dropout is not")
     if config.layer_norm_epsilon != LAYER_NORM_EPSILON:
         notes.append(
             f"KerasHub has a fixed LayerNorm epsilon of {LAYER_NORM_EPSILON}, not {config.layer_norm_epsilon}: outputs "
@@ -140,7 +140,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         rules = checkpoint.rules
         if not rules.tokenize_chinese_chars:
             notes.append(
-                "KerasHub makes each ideograph a word, which this model does not: texts will become other tokens"
+                "KerasHub makes each ideograph a word, which this model does not: texts will be tokenized differently"
             )
         settings = {
             "name": "bert_tokenizer",
@@ -158,7 +158,7 @@ def _theirs_name(name: str) -> str:
 
 
 def _theirs(name: str, shape: Shape, config: BertConfig) -> Shape:
-    """The shape in KerasHub, where attention's tensors have the heads as an axis of their own."""
+    """The shape in KerasHub, where attention's tensors have a separate axis for the heads."""
     heads = (config.num_heads, config.hidden_size // config.num_heads)
     if "/attention/output/kernel" in name:
         return (*heads, shape[1])

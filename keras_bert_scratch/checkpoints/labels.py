@@ -1,4 +1,4 @@
-"""The names of classes: out of Hugging Face's config, and from the order of one model into that of another."""
+"""Class names: reads them from Hugging Face's config, and reorders the classes of a head."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PLACEHOLDER = re.compile(r"LABEL_\d+")
 
 
 def read_label_names(file: Path, description: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
-    """The names by `id2label`, else by `label2id`; `LABEL_0` and so on where both are missing.
+    """The names from `id2label`, else from `label2id`; `LABEL_0` and so on if both are missing.
 
     Args:
         file: for errors.
         description: Hugging Face's config.
-        num_classes: how many classes the head has. A single score has no names.
+        num_classes: number of classes of the head. A single score has no names.
 
     Raises:
-        UserError: they are not a name for each of the head's classes.
+        UserError: there is not exactly one name for each of the head's classes.
 
     Example:
         >>> read_label_names(Path("config.json"), {"id2label": {"1": "good", "0": "bad"}}, 2)
@@ -36,8 +36,8 @@ def read_label_names(file: Path, description: Mapping[str, Any], num_classes: in
     for name, value in (("id2label", by_id), ("label2id", by_label)):
         if value is not None and not isinstance(value, dict):
             raise UserError(
-                f'{file}: {name} is a {type(value).__name__}, and must be an object like {{"0": "bad", "1": "good"}}; '
-                f"write it so"
+                f'{file}: {name} is a {type(value).__name__}, but must be an object like {{"0": "bad", "1": "good"}}; '
+                f"fix it"
             )
     if not by_id and by_label:
         by_id = {number: label for label, number in by_label.items()}
@@ -46,8 +46,8 @@ def read_label_names(file: Path, description: Mapping[str, Any], num_classes: in
     names = {str(number): str(label) for number, label in by_id.items()}
     if names.keys() != {str(number) for number in range(num_classes)}:
         raise UserError(
-            f"{file}: id2label names the classes {', '.join(sorted(names)[:5])}, and the head in the weights has the "
-            f"classes 0 to {num_classes - 1}; they are not of the same model"
+            f"{file}: id2label names the classes {', '.join(sorted(names)[:5])}, but the head in the weights has the "
+            f"classes 0 to {num_classes - 1}; they are not from the same model"
         )
     return tuple(names[str(number)] for number in range(num_classes))
 

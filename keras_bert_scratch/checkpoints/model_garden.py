@@ -1,7 +1,7 @@
 """TensorFlow Model Garden's checkpoints and SavedModels (TF-Hub's form): read only.
 
-Variables are found by the full names that the object graph beside them holds: those are the same in every way that the
-Model Garden has stored its encoders. Its "gelu" is the approximation by tanh.
+Variables are found by their full names in the checkpoint's object graph: these are the same in all the ways in which
+the Model Garden has stored its encoders. Its "gelu" is the approximation by tanh.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ ENCODER = templates(
     },
     "transformer/layer_{}/",
 )
-# The next-sentence head and the classifier bring a pooler of their own; the encoder's is then not trained.
+# The next-sentence head and the classifier have a pooler of their own; the encoder's is then not trained.
 NEXT_SENTENCE = {
     "pooler/dense/kernel": "bert/next_sentence/pooler_dense/kernel",
     "pooler/dense/bias": "bert/next_sentence/pooler_dense/bias",
@@ -96,7 +96,7 @@ NO_WEIGHTS = re.compile(r"\.OPTIMIZER_SLOT|^(.*/)?optimizer/|^(save_counter|glob
 
 
 class NoEncoderError(UserError):
-    """The SavedModel is whole as far as one can see, but no encoder of the Model Garden."""
+    """The SavedModel appears to be complete, but is not an encoder of the Model Garden."""
 
 
 def files(path: AnyPath) -> list[str]:
@@ -137,7 +137,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _architecture(held: Mapping[str, np.ndarray]) -> tuple[str, dict[str, str]]:
-    """What the tensors make up, and our names to theirs."""
+    """The architecture that these tensors belong to, and a mapping of our names to theirs."""
     next_sentence = NEXT_SENTENCE["next_sentence/dense/bias"] in held
     names = {**ENCODER, **(NEXT_SENTENCE if next_sentence else {})}
     if CLASSIFIER["logits/bias"] in held:
@@ -147,19 +147,19 @@ def _architecture(held: Mapping[str, np.ndarray]) -> tuple[str, dict[str, str]]:
 
 
 def _joined(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Attention's tensors are stored with the heads as an axis of their own; in memory they are the same."""
+    """Merges the heads of attention's tensors, which are stored as a separate axis; the memory layout is the same."""
     return tensor.reshape(shape) if tensor.ndim > len(shape) and tensor.size == np.prod(shape) else tensor
 
 
 def _by_full_name(prefix: Path) -> dict[str, np.ndarray]:
-    """The weights by the names that the variables had, without the encoder's own."""
+    """The weights by the full names of their variables, without the encoder's name in front."""
     if not prefix.parent.exists():
         raise NoEncoderError(
-            f"{prefix.parent}: is not there, so no BERT of the Model Garden; give a folder that has it"
+            f"{prefix.parent}: does not exist, so this is not a BERT of the Model Garden; give a folder that has it"
         )
     by_key = read_variables(prefix)
     if OBJECT_GRAPH not in by_key:
-        raise NoEncoderError(f"{prefix}: was not written by TensorFlow 2, so no BERT of the Model Garden")
+        raise NoEncoderError(f"{prefix}: was not written by TensorFlow 2, so this is not a BERT of the Model Garden")
     graph = TrackableObjectGraph.FromString(by_key[OBJECT_GRAPH])
     held = {}
     for node in graph.nodes:
@@ -170,7 +170,7 @@ def _by_full_name(prefix: Path) -> dict[str, np.ndarray]:
 
 
 def _config_by_shapes(prefix: Path, held: dict[str, np.ndarray]) -> BertConfig:
-    """A SavedModel brings no config: its sizes are those of its tensors."""
+    """The config from the shapes of the tensors, as a SavedModel has no config file."""
     try:
         vocab_size, hidden_size = held["word_embeddings/embeddings"].shape
         layers = sum(bool(re.fullmatch(r"transformer/layer_\d+/intermediate/bias", name)) for name in held)
@@ -186,5 +186,5 @@ def _config_by_shapes(prefix: Path, held: dict[str, np.ndarray]) -> BertConfig:
         )
     except KeyError as error:
         raise NoEncoderError(
-            f"{prefix}: holds no {error}, so no BERT of the Model Garden; give a folder that does"
+            f"{prefix}: holds no {error}, so this is not a BERT of the Model Garden; give a folder of one"
         ) from None

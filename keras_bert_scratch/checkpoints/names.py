@@ -1,4 +1,4 @@
-"""Other people's names for our tensors: one template per tensor, `{}` being the number of the encoder block."""
+"""Names of our tensors in other formats: one template per tensor, in which `{}` is the number of the encoder block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Templates = Mapping[str, str]
 BLOCK = "encoder_block_{}/"
 _BLOCK_NUMBER = re.compile(r"(?<=^(?:encoder|decoder)_block_)\d+")
 
-# Ours: Google's, Hugging Face's. Hugging Face's names come from Google's; torch stores a kernel transposed.
+# Ours: Google's, Hugging Face's. Hugging Face's names derive from Google's; torch stores a kernel transposed.
 _NAMES = {
     "embeddings/token_embedding": ("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight"),
     "embeddings/segment_embedding": (
@@ -44,7 +44,7 @@ _NAMES = {
     "next_sentence/dense/kernel": ("cls/seq_relationship/output_weights", "cls.seq_relationship.weight"),
     "next_sentence/dense/bias": ("cls/seq_relationship/output_bias", "cls.seq_relationship.bias"),
 }
-# The same of one encoder block, without its beginning.
+# The same for one encoder block, without its prefix.
 _BLOCK_NAMES = {
     "attention/query/kernel": ("attention/self/query/kernel", "attention.self.query.weight"),
     "attention/query/bias": ("attention/self/query/bias", "attention.self.query.bias"),
@@ -66,19 +66,19 @@ _BLOCK_NAMES = {
 
 
 def templates(names: Templates, block_names: Templates, block: str) -> Templates:
-    """One mapping of all tensors, `block` being how a block's names begin in the other format."""
+    """One mapping of all tensors; `block` is the prefix of a block's names in the other format."""
     return {**names, **{BLOCK + ours: block + theirs for ours, theirs in block_names.items()}}
 
 
 def google_names(architecture: str) -> Templates:
-    """Our names to those of Google's code."""
+    """Maps our names to those of Google's code."""
     prefix = ARCHITECTURES[architecture].google_prefix
     head = {"logits/kernel": f"{prefix}_weights", "logits/bias": f"{prefix}_bias"} if prefix else {}
     return {**_column(0, "bert/encoder/layer_{}/"), **head}
 
 
 def huggingface_names(architecture: str) -> Templates:
-    """Our names to those of Hugging Face's classes in torch."""
+    """Maps our names to those of Hugging Face's classes in torch."""
     prefix = ARCHITECTURES[architecture].huggingface_prefix
     head = {"logits/kernel": f"{prefix}.weight", "logits/bias": f"{prefix}.bias"} if prefix else {}
     return {**_column(1, "bert.encoder.layer.{}."), **head}
@@ -97,8 +97,8 @@ def renamed(name: str, names: Templates, number: Callable[[str], str] = str) -> 
 
     Args:
         name: our name.
-        names: our templates to theirs.
-        number: how they write the number of a block.
+        names: maps our templates to theirs.
+        number: converts the number of a block to their form.
 
     Example:
         >>> renamed("encoder_block_3/attention/query/kernel", google_names("BertBackbone"))

@@ -34,7 +34,7 @@ WEIGHTS_FILE = "model.weights.h5"
 
 
 def files(path: AnyPath) -> tuple[str, ...]:
-    """The names of the files that `read` reads in the folder `path`, where they are there."""
+    """The names of the files that `read` reads in the folder `path`, if they exist."""
     return CONFIG_FILE, WEIGHTS_FILE, TASK_FILE
 
 
@@ -45,7 +45,7 @@ def read(path: Path) -> Checkpoint:
     checkpoint = _outline(config_file, described, current_file(path, TASK_FILE))
     weights_file = current_file(path, WEIGHTS_FILE)
     if not weights_file.exists():
-        raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished: start it again")
+        raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished; resume that run")
     held = read_tensors(weights_file)
     shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
     checkpoint.weights = take_tensors(weights_file, shapes, str, held)
@@ -57,12 +57,11 @@ def read(path: Path) -> Checkpoint:
 
 
 def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath) -> Checkpoint:
-    """What `config.json` says; the weights have their shapes, but take no memory."""
+    """The checkpoint that `config.json` describes; its weights have the right shapes, but take no memory."""
     architecture = described.get("architecture")
     if architecture not in tuple(ARCHITECTURES):
         raise UserError(
-            f"{config_file}: names no architecture of this library but {architecture!r}; "
-            f"it knows {', '.join(ARCHITECTURES)}"
+            f"{config_file}: its architecture {architecture!r} is unknown; this library has {', '.join(ARCHITECTURES)}"
         )
     try:
         config = BertConfig.from_dict(described["config"], str(config_file))
@@ -87,13 +86,13 @@ def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath
 
 
 def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
-    """Replaces the model in the folder `path`, or makes the folder; other files in it stay.
+    """Replaces the model in the folder `path`, or creates the folder; other files in it are kept.
 
-    Whenever the process or the machine dies, a reader finds the old model whole or the new one whole.
+    Even if the process or the machine dies, a reader finds the complete old or new model; at an address, maybe none.
 
     Raises:
-        UserError: the weights are not those of the architecture, or the vocabulary that is in the folder, and stays if
-            the checkpoint brings none, has more tokens than the model. Nothing is replaced then.
+        UserError: the weights are not those of the architecture, or a vocabulary has more tokens than the model: the
+            checkpoint's or, if it has none, the folder's, which is kept. Nothing is replaced then.
     """
     checkpoint.check()
     path = path_to_write(path)
@@ -129,11 +128,11 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
 
 
 def renew_card(path: AnyPath | str, place: AnyPath | str | None = None) -> None:
-    """Writes the card of the model in the folder `path` anew, with what was written since: task and training.
+    """Rewrites the card of the model in the folder `path`, with what was written since: task and training.
 
     Args:
         path: the model's folder.
-        place: where its files will lie, if elsewhere. A card that a person wrote or changed there stays.
+        place: where its files will be moved to, if elsewhere. A card there that a person wrote or changed is kept.
     """
     place = path_of(path if place is None else place)
     if not is_ours(place):
@@ -162,6 +161,6 @@ def _embedding(file: AnyPath, told: Any) -> Embedding | None:
 
 
 def _tasks_labels(file: Path) -> list[Any]:
-    """The labels as fine-tuning runs wrote them before `config.json` held them."""
+    """The labels in `task.json`, where fine-tuning runs wrote them before `config.json` held them."""
     labels = atomic.read_json(file).get("labels") if file.exists() else None
     return labels if isinstance(labels, list) else []

@@ -23,7 +23,7 @@ TRANSFORMER_FILE = "sentence_bert_config.json"
 TOKENIZER_FILE = "tokenizer_config.json"
 PROMPTS_FILE = "config_sentence_transformers.json"
 POOLING_FOLDER = "1_Pooling"
-# Their modules that are followed, in this order; the last may be absent.
+# Their modules that are supported, in this order; the last may be absent.
 FOLLOWED = ("Transformer", "Pooling", "Normalize")
 # One of them is true; newer files have a name in `pooling_mode` instead.
 POOLING_MODES = {
@@ -32,19 +32,19 @@ POOLING_MODES = {
     "pooling_mode_max_tokens": "max",
 }
 
-SUBJECT = "how it embeds texts"
+SUBJECT = "its embedding method"
 NO_LIMIT = 1 << 31
 
 
 def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | None, list[str]]:
-    """What the folder `path` says about embedding texts, or `None` without `modules.json`; and notes.
+    """How texts are embedded according to the folder `path` (`None` without `modules.json`), and notes.
 
     Args:
         path: the model's folder.
         lowercase: whether its vocabulary is uncased.
 
     Raises:
-        SettingRefused: it embeds in a way that is not supported here, by name.
+        SettingRefused: it embeds in a way that is not supported here; the message names it.
         UserError: a file is damaged.
     """
     if not (path / MODULES_FILE).exists():
@@ -53,8 +53,8 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
     names = [name for name, _ in modules]
     if names not in ([*FOLLOWED], [*FOLLOWED[:2]]):
         raise SettingRefused(
-            f"{path / MODULES_FILE}: has the modules {', '.join(names)}, and only {', '.join(FOLLOWED)} are "
-            f"supported; {SUBJECT} cannot be followed here"
+            f"{path / MODULES_FILE}: has the modules {', '.join(names)}, but only {', '.join(FOLLOWED)} are "
+            f"supported; {SUBJECT} cannot be used here"
         )
     transformer, pooling, *normalize = (path / folder if folder else path for _, folder in modules)
     notes, found = [], {}
@@ -70,28 +70,28 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
     if found.get("do_lower_case") and lowercase is False:
         raise SettingRefused(
             f"{transformer / TRANSFORMER_FILE}: do_lower_case is true for a cased vocabulary; {SUBJECT} cannot be "
-            f"followed here"
+            f"used here"
         )
     named = found.get("pooling_mode") or [ours for theirs, ours in POOLING_MODES.items() if found.get(theirs)]
     named = [named] if isinstance(named, str) else named
     if len(named) != 1 or named[0] not in POOLING_MODES.values():
         raise SettingRefused(
-            f"{pooling / 'config.json'}: takes {' and '.join(map(str, named)) or 'none'} of the tokens, and only one "
-            f"of {', '.join(POOLING_MODES.values())} is supported; {SUBJECT} cannot be followed here"
+            f"{pooling / 'config.json'}: its pooling is {' and '.join(map(str, named)) or 'none'}, but only one "
+            f"of {', '.join(POOLING_MODES.values())} is supported; {SUBJECT} cannot be used here"
         )
     length = found.get("max_seq_length")
     if length is None and (path / TOKENIZER_FILE).exists():
         length = atomic.read_json(path / TOKENIZER_FILE).get("model_max_length")
     if length is not None and (isinstance(length, bool) or not isinstance(length, (int, float)) or length < 3):
         raise UserError(f"{path}: its max_seq_length or model_max_length is {length!r}; copy its files again")
-    # Where there is no limit, their tokenizer has some 1e30.
+    # Without a limit, their tokenizer stores about 1e30.
     return Embedding(named[0], bool(normalize), max_length=length and int(min(length, NO_LIMIT))), notes
 
 
 def write_embedding(path: AnyPath, embedding: Embedding, config: BertConfig) -> list[str]:
-    """Writes the files into the folder `path`; returns a note where they cannot hold it."""
+    """Writes the files into the folder `path`; returns a note if they cannot express this embedding."""
     if embedding.pooling not in POOLING_MODES.values() or embedding.layer_numbers != (-1,):
-        return [f"how it embeds texts is left out, as sentence-transformers cannot: {embedding.described}"]
+        return [f"its embedding method is left out, as sentence-transformers cannot express it: {embedding.described}"]
     names = FOLLOWED if embedding.normalize else FOLLOWED[:2]
     folders = ["", POOLING_FOLDER, "2_Normalize"]
     modules = [
@@ -111,4 +111,4 @@ def _modules(file: AnyPath) -> list[tuple[str, str]]:
     try:
         return [(module["type"].rpartition(".")[2], module["path"]) for module in json.loads(read_text(file))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{file}: is no list of modules with type and path ({error!r}); copy it again") from None
+        raise UserError(f"{file}: is not a list of modules with type and path ({error!r}); copy it again") from None

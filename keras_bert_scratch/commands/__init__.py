@@ -1,1 +1,1 @@
-"""The command line, one thin file per verb: read the arguments, call one function, print."""
+"""The command line, one thin file per command: parse the arguments, call one function, print."""

@@ -1,4 +1,4 @@
-"""Answers for a person at a terminal: what each was chosen among, as bars. Programs that read the output get lines."""
+"""Answers on a terminal: the candidates of each answer as bars. Programs that read the output get plain lines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ INDENT = "  "
 
 
 def shows_bars() -> bool:
-    """Whether the output goes to a terminal that can show them."""
+    """Whether the output is a terminal that can show bars."""
     return sys.stdout.isatty() and str(sys.stdout.encoding).lower().startswith("utf")
 
 
 def print_bars(
     texts: Sequence[str], candidates: Mapping[str, Mapping[str, float]], one_is_right: bool, console: Console
 ) -> None:
-    """The texts that were asked about, and below them the candidates of each group, the most probable first."""
+    """Prints the input texts, and below them the candidates of each group, the most probable first."""
     console.print(Text(" | ".join(texts)))
     for group, probabilities in candidates.items():
         if group:
@@ -35,11 +35,11 @@ def print_bars(
             table.add_row(INDENT, Text(name), Bar(whole, 0.0, probability, width=WIDTH), f"{probability:.3g}")
         console.print(table)
         if whole < 1.0:
-            console.print(f"{INDENT} a bar of full length is {whole:.3g}", highlight=False)
+            console.print(f"{INDENT} a full bar is {whole:.3g}", highlight=False)
         if (left := len(probabilities) - MOST_BARS) > 0:
             console.print(f"{INDENT} and {left:,} less probable ones", highlight=False)
 
 
 def most_probable(probabilities: Mapping[str, float]) -> dict[str, float]:
-    """As many as are shown, sorted."""
+    """Returns the candidates to show, sorted by probability."""
     return dict(sorted(probabilities.items(), key=lambda item: -item[1])[:MOST_BARS])

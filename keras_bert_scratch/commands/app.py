@@ -1,4 +1,4 @@
-"""The `keras-bert` program, and how every verb of it ends when something is wrong."""
+"""The `keras-bert` program, and how each of its commands reports errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refus
 
 USER_ERROR = 2
 INTERRUPTED = 130
-OF_NO_MATTER = ("triggered tf.function retracing", "unsaved custom gradients")  # in what TensorFlow warns of
+OF_NO_MATTER = ("triggered tf.function retracing", "unsaved custom gradients")  # parts of TensorFlow's warnings
 
 
 class Program(TyperGroup):
-    """Verbs where a word that cannot be ends the process like every other error: one line, exit code 2."""
+    """A group of commands in which a usage error ends the process like every other error: one line, exit code 2."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **kwargs: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args) or ["--help"]
@@ -49,12 +49,12 @@ app = typer.Typer(
 
 
 def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
-    """One line and exit code 2 for what the user can mend, 130 for Ctrl-C; a traceback only for our own mistakes."""
+    """Wraps a command: one line and exit code 2 for errors that the user can fix, 130 for Ctrl-C, else a traceback."""
 
     @functools.wraps(verb)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            # TensorFlow chooses oneDNN's products by itself on some processors only; benchmarks/RESULTS.md has another.
+            # TensorFlow uses oneDNN by default on some processors only; benchmarks/RESULTS.md measures another one.
             os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
             import_tensorflow_quietly()
             verb(*args, **kwargs)
@@ -68,18 +68,18 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
             _say(str(stopped))
             raise typer.Exit(0) from None
         except WorkerLostError as lost:
-            _say(f"{lost}; starting again with the others")
+            _say(f"{lost}; restarting together with the other workers")
             os.execv(sys.executable, sys.orig_argv)
         except KeyboardInterrupt:
-            _say("interrupted; what was finished is kept, and the same command goes on from there")
+            _say("interrupted; finished work is kept, and the same command resumes from there")
             raise typer.Exit(INTERRUPTED) from None
 
     return run
 
 
 def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str, Any]) -> typer.Exit:
-    """Says what is wrong in the words of the verb's flags; returns how the process ends."""
-    # A verb that takes its context may have been given options beside those of its function.
+    """Prints the error, with the command's flags in place of arguments; returns the exception that ends the process."""
+    # A command that takes its context may have options beside the parameters of its function.
     command = getattr(arguments.get("ctx"), "command", None)
     if command is None:
         alone = typer.Typer()
@@ -90,12 +90,12 @@ def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str
 
 
 def import_tensorflow_quietly() -> None:
-    """TensorFlow greets on stderr before any setting can stop it, and hides the one line that matters.
+    """Imports TensorFlow without its messages on stderr, which no setting can stop and which would hide an error line.
 
-    It also warns of functions that are traced often, which every new model's are: a verb may make several. And of
-    exported models that have no gradients, which nobody asks for.
+    It also suppresses two warnings: of functions that are traced often, as a command may build several models, each
+    with new functions; and of exported models without gradients, which inference does not need.
 
-    Whoever sets TF_CPP_MIN_LOG_LEVEL to 0 sees all that it says.
+    With TF_CPP_MIN_LOG_LEVEL=0 all messages are shown.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return

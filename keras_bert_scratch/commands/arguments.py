@@ -1,4 +1,4 @@
-"""Arguments that several verbs take, each described once."""
+"""Arguments that several commands share, each described once."""
 
 from __future__ import annotations
 
@@ -22,83 +22,95 @@ Corpus = Annotated[
 ]
 Documents = Annotated[
     str,
-    typer.Option(help="What parts one document from the next: blank-lines, or files (blank lines part paragraphs)."),
+    typer.Option(help="What separates documents: blank-lines, or files (then blank lines separate paragraphs)."),
 ]
 Sentences = Annotated[
     str, typer.Option(help="split: each line is a paragraph to split into sentences; lines: each line is a sentence.")
 ]
 TextField = Annotated[str, typer.Option(help="The field or column of JSON lines, CSV, Parquet or a dataset to read.")]
-BadBytes = Annotated[str, typer.Option(help="Of bytes that are not UTF-8: fail, or replace and count them.")]
-Out = Annotated[Path, typer.Option(help="Folder to make; an unfinished run in it is continued.")]
+BadBytes = Annotated[str, typer.Option(help="Bytes that are not UTF-8: fail, or replace and count them.")]
+Out = Annotated[Path, typer.Option(help="Folder to create; an unfinished run in it is resumed.")]
 Batch = Annotated[int, typer.Option(help="Rows per step.")]
 Length = Annotated[int, typer.Option(help="Tokens per row.")]
 BiasCorrection = Annotated[
     bool,
-    typer.Option("--bias-correction", help="Correct Adam's bias, which Google's code does not; good for short runs."),
+    typer.Option(
+        "--bias-correction", help="Use Adam's bias correction, which Google's code omits; good for short runs."
+    ),
 ]
-Epochs = Annotated[float, typer.Option(help="How often to go through the training table.")]
-Patience = Annotated[int | None, typer.Option(help="Epochs without a better model after which to stop.")]
-LearningRate = Annotated[float, typer.Option(help="The highest rate.")]
+Epochs = Annotated[float, typer.Option(help="Number of passes over the training table.")]
+Patience = Annotated[int | None, typer.Option(help="Stop after this many epochs without a better model.")]
+LearningRate = Annotated[float, typer.Option(help="Peak learning rate.")]
 TaskLearningRate = Annotated[
     float | None,
     typer.Option(
-        "--learning-rate", help="The highest rate; by default 5e-5, from random weights 1 / sqrt(4000 hidden size)."
+        "--learning-rate",
+        help="Peak learning rate; by default 5e-5, or 1 / sqrt(4000 hidden size) from random weights.",
     ),
 ]
 TaskBiasCorrection = Annotated[
     bool | None,
     typer.Option(
-        "--bias-correction/--no-bias-correction", help="Correct Adam's bias; by default from random weights alone."
+        "--bias-correction/--no-bias-correction",
+        help="Use Adam's bias correction; by default only from random weights.",
     ),
 ]
 LayerDecay = Annotated[
-    float, typer.Option(help="Factor of the rate per layer downwards; below 1, lower layers change less.")
+    float, typer.Option(help="Learning-rate factor for each layer downwards; below 1, lower layers change less.")
 ]
 FreezeLayers = Annotated[
-    int, typer.Option(help="How many of the lowest layers keep their weights, the embeddings with them.")
+    int, typer.Option(help="Number of lowest layers to freeze; with 1 or more, the embeddings are frozen, too.")
 ]
-Seeds = Annotated[int, typer.Option(help="How many runs, with this and the following seeds; mean and sd.")]
-Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the rate rises.")]
-Dtype = Annotated[str, typer.Option(help="Of the matrix products: float32, bfloat16 or float16.")]
+Seeds = Annotated[
+    int, typer.Option(help="Number of runs, with --seed and the seeds after it; reports mean and standard deviation.")
+]
+Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the learning rate rises.")]
+Dtype = Annotated[str, typer.Option(help="Dtype of the matrix products: float32, bfloat16 or float16.")]
 AskedDtype = Annotated[
     str | None,
     typer.Option(
-        "--dtype", help="Of the matrix products: float32, bfloat16 or float16; else as the run was trained, or float32."
+        "--dtype",
+        help="Dtype of the matrix products: float32, bfloat16 or float16; by default as in training, or float32.",
     ),
 ]
-Accumulate = Annotated[int, typer.Option(help="Parts to divide a batch into, one after another, to save memory.")]
-Remat = Annotated[bool, typer.Option("--remat", help="Compute activations again in the backward pass, to save memory.")]
-SaveEvery = Annotated[str, typer.Option(help="Time between saved states, as 60s, 5m.")]
+Accumulate = Annotated[
+    int, typer.Option(help="Gradient accumulation: parts of a batch, computed in sequence to save memory.")
+]
+Remat = Annotated[bool, typer.Option("--remat", help="Recompute activations in the backward pass, to save memory.")]
+SaveEvery = Annotated[str, typer.Option(help="Time between checkpoints, such as 60s or 5m.")]
 OnNonfinite = Annotated[
-    str, typer.Option(help="Of a step whose gradient is not finite: stop the run, or skip and count it.")
+    str, typer.Option(help="A step whose gradient is not finite: stop the run, or skip and count it.")
 ]
-TextColumn = Annotated[str | None, typer.Option(help="What the tables call the column text.")]
-PairColumn = Annotated[str | None, typer.Option(help="What the tables call the column text_pair.")]
-LabelColumn = Annotated[str | None, typer.Option(help="What the tables call the column of labels or scores.")]
-OnBadRow = Annotated[
-    str, typer.Option(help="Of a row of a table that is not as it should be: fail, or skip and count.")
+TextColumn = Annotated[str | None, typer.Option(help="Name of the column text in the tables, if it differs.")]
+PairColumn = Annotated[str | None, typer.Option(help="Name of the column text_pair in the tables, if it differs.")]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Name of the column of labels or scores in the tables, if it differs.")
 ]
+OnBadRow = Annotated[str, typer.Option(help="Invalid rows of a table: fail, or skip and count them.")]
 UsedFor = Annotated[
     str | None,
     typer.Option(
-        "--task", help="What to use the model for; else what it was fine-tuned for. With --help its options are shown."
+        "--task",
+        help="Task to use the model for; by default the one it was fine-tuned for. --help then lists its options.",
     ),
 ]
-Seed = Annotated[int, typer.Option(help="All random numbers come from it.", min=0, max=2**32 - 1)]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.", min=0, max=2**32 - 1)]
 Pairs = Annotated[
-    str, typer.Option(help="next: does B follow A; order: are A and B in order; none: masked words alone.")
+    str, typer.Option(help="next: does B follow A; order: are A and B in order; none: only masked words.")
 ]
-ShortSeqProb = Annotated[float, typer.Option(help="How often an example aims at a random shorter length.")]
-Masking = Annotated[str, typer.Option(help="Units that are hidden: tokens, words (whole), ngrams (1-3 words).")]
-MaskedFraction = Annotated[float, typer.Option(help="Fraction of a row's tokens to hide.")]
+ShortSeqProb = Annotated[float, typer.Option(help="Probability that an example has a random shorter length.")]
+Masking = Annotated[str, typer.Option(help="Units to mask: tokens, words (whole), ngrams (1-3 words).")]
+MaskedFraction = Annotated[float, typer.Option(help="Fraction of a row's tokens to mask.")]
 Replacements = Annotated[
-    str, typer.Option(help="Per cent of the hidden tokens that become [MASK] / a random token / stay.")
+    str, typer.Option(help="Percentages of the masked tokens that become [MASK] / become a random token / stay.")
 ]
-MaxPredictions = Annotated[int | None, typer.Option(help="At most so many per row; by default that fraction.")]
+MaxPredictions = Annotated[
+    int | None, typer.Option(help="Maximum masked tokens per row; by default only the fraction limits them.")
+]
 Strategy = Annotated[str, typer.Option(help="auto, none, mirrored (all GPUs here), multiworker (processes) or tpu.")]
 Workers = Annotated[str, typer.Option(help="host:port,... of every process, for multiworker; or set TF_CONFIG.")]
-Index = Annotated[int | None, typer.Option(help="Which of the workers this is, from 0.")]
-VirtualDevices = Annotated[int | None, typer.Option(help="Split the processor into so many devices, to try mirrored.")]
+Index = Annotated[int | None, typer.Option(help="Index of this worker, from 0.")]
+VirtualDevices = Annotated[int | None, typer.Option(help="Number of devices to split the CPU into, to try mirrored.")]
 Tpu = Annotated[str, typer.Option(help="Name or address of a TPU; by default TPU_NAME or this machine's.")]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
@@ -106,27 +118,29 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds_of(duration: str, argument: str) -> float:
-    """`"90s"`, `"30m"` or `"1.5h"` in seconds; an error names the verb's `argument`."""
+    """Converts `"90s"`, `"30m"` or `"1.5h"` to seconds; an error names the command's `argument`."""
     match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise UserError(f"`{argument}`: {duration!r} is no duration; write it like 90s, 30m or 24h")
+        raise UserError(f"`{argument}`: {duration!r} is not a duration; write it like 90s, 30m or 24h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
 def replacements_of(percentages: str) -> tuple[float, ...]:
-    """`"80/10/10"` as probabilities."""
+    """Converts `"80/10/10"` to probabilities."""
     try:
         return tuple(float(one) / 100 for one in percentages.split("/"))
     except ValueError:
-        raise UserError(f"`replacements`: {percentages!r} is not readable; write three numbers, as 80/10/10") from None
+        raise UserError(
+            f"`replacements`: {percentages!r} cannot be read; write three numbers, such as 80/10/10"
+        ) from None
 
 
 def listed(names: str) -> list[str]:
-    """`"a:1,b:2"` as a list; an empty one of nothing."""
+    """Splits `"a:1,b:2"` into a list; an empty string gives an empty list."""
     return [name for name in names.split(",") if name]
 
 
-# Arguments of the library that a verb takes under another name; all others have the same one.
+# Arguments of the library that a command takes under another name; all others have the same one.
 PARAMETERS = {
     "batch_size": "batch",
     "fraction": "masked_fraction",  # of `MaskingRule`
@@ -146,11 +160,11 @@ _ARGUMENT = re.compile(r"`([a-z_][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 def in_flags(message: str, parameters: Iterable[Any]) -> str:
-    """An error of the library in the words of the command line: arguments in backticks become a verb's flags.
+    """Rewrites an error of the library for the command line: arguments in backticks become the command's flags.
 
     Args:
         message: str. Such as "`num_shards`: must be at least 1" or "give `bad_bytes='replace'`".
-        parameters: what the verb takes, as `typer.main.get_command` gives it. What is none of them loses its backticks.
+        parameters: the command's, from `typer.main.get_command`. Other names only lose their backticks.
 
     Example:
         >>> import typer
@@ -159,8 +173,8 @@ def in_flags(message: str, parameters: Iterable[Any]) -> str:
         ... def build(shards: int = 8, bad_bytes: str = "fail"): ...
         >>> in_flags("`num_shards`: must be at least 1", typer.main.get_command(app).params)
         '--shards: must be at least 1'
-        >>> in_flags("mend it, or give `bad_bytes='replace'`", typer.main.get_command(app).params)
-        'mend it, or give --bad-bytes replace'
+        >>> in_flags("fix it, or give `bad_bytes='replace'`", typer.main.get_command(app).params)
+        'fix it, or give --bad-bytes replace'
     """
     known = {parameter.name: parameter for parameter in parameters}
 
@@ -183,7 +197,7 @@ def in_flags(message: str, parameters: Iterable[Any]) -> str:
 
 
 def _literal(text: str | None) -> Any:
-    """The value that `text` writes in Python, as far as a flag can take it."""
+    """Evaluates `text` as a Python literal; any other text stays a string, and `None` gives `...`."""
     try:
         return ast.literal_eval(text) if text is not None else ...
     except (ValueError, SyntaxError):
@@ -191,6 +205,6 @@ def _literal(text: str | None) -> Any:
 
 
 def header_names(text_column: str | None, pair_column: str | None, label_column: str | None = None) -> dict[str, str]:
-    """What the tables call a column, for those that have another name."""
+    """Returns the tables' names of the columns that have another name, by role."""
     names = {"text": text_column, "text_pair": pair_column, "label": label_column}
     return {role: name for role, name in names.items() if name}

@@ -1,4 +1,4 @@
-"""`keras-bert attend`: show who looks at whom in a text."""
+"""`keras-bert attend`: show the attention weights of a text."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ EXAMPLE = 'keras-bert attend demo/pretrained "The film is a joy from start to en
 
 
 def attend(
-    model: Annotated[Path, typer.Argument(help="A run or model, ours or another's, with its vocabulary.")],
+    model: Annotated[Path, typer.Argument(help="A run, or a model of any known format, with its vocabulary.")],
     text: Annotated[str, typer.Argument(help="The text.")],
-    out: Annotated[Path, typer.Option(help="The .html to write; a .png of the same name comes beside it.")],
-    pair: Annotated[str | None, typer.Option(help="A second text that is read with it.")] = None,
+    out: Annotated[Path, typer.Option(help="The .html to write; a .png of the same name is written beside it.")],
+    pair: Annotated[str | None, typer.Option(help="A second text, read together with the first.")] = None,
     length: Annotated[
-        int | None, typer.Option(help="Tokens to show at most; else 64, or the model's positions if fewer.")
+        int | None, typer.Option(help="Maximum tokens to show; by default 64, or the model's positions if fewer.")
     ] = None,
 ) -> None:
-    """Write a page and a picture of the attention to a text, in all layers and heads."""
+    """Write a page and a picture of a text's attention weights, in all layers and heads."""
     from keras_bert_scratch import atomic, figures
     from keras_bert_scratch.attention.maps import attention_maps
     from keras_bert_scratch.attention.page import write_page
@@ -30,7 +30,7 @@ def attend(
 
     page = path_of(out)
     if page.suffix.lower() != ".html":
-        raise UserError(f"`out`: is a page, so give it a name that ends in .html, not {page.name!r}")
+        raise UserError(f"`out`: is a web page; give it a name that ends in .html, not {page.name!r}")
     picture = page.with_suffix(".png")
     for file in (page, picture):
         atomic.check_is_free(file)

@@ -11,15 +11,15 @@ EXAMPLE = "keras-bert convert demo/pretrained as-hugging-face --to huggingface"
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of a model: ours, or one of those that inspect knows.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    source: Annotated[Path, typer.Argument(help="Folder of a model, in any format that inspect knows.")],
+    out: Annotated[Path, typer.Argument(help="Folder to create.")],
     to: Annotated[str, typer.Option(help="huggingface, google, keras_hub or native (ours).")],
     join: Annotated[
         Path | None,
-        typer.Option(help="A model that reads right-to-left, to put beside one that reads left-to-right; native only."),
+        typer.Option(help="A right-to-left model to join with SOURCE, a left-to-right one; only to native."),
     ] = None,
 ) -> None:
-    """Write a model, its vocabulary and its casing in another format; weights stay the same to the last bit."""
+    """Write a model, its vocabulary and its casing in another format; the weights stay bit-identical."""
     from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise, write_checkpoint
     from keras_bert_scratch.filesystem import path_of
 

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from keras_bert_scratch.training.logged_runs import LoggedRun
 
 EXAMPLE = "keras-bert curves demo/pretrained demo/order_from_pretrained --out curves.png"
-MOST_COLUMNS = 6  # runs beside each other on the screen
+MOST_COLUMNS = 6  # runs that are shown as columns; more become rows
 
 
 def curves(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of runs, finished or not, or of several seeds, a search, GLUE.")
+        list[Path], typer.Argument(help="Folders of runs, finished or not; also of several seeds, a search or GLUE.")
     ],
     out: Annotated[Path | None, typer.Option(help="The .png to draw.")] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="What to compare, of metrics.csv and run.json; by default what tells most.")
+        list[str] | None,
+        typer.Option(help="Metrics to compare, of metrics.csv and run.json; by default the most informative ones."),
     ] = None,
-    by: Annotated[str, typer.Option(help="What the picture has to the right: steps, tokens or time.")] = "steps",
+    by: Annotated[str, typer.Option(help="Horizontal axis of the picture: steps, tokens or time.")] = "steps",
 ) -> None:
-    """Compare runs: what each measured at best, the settings that differ, and the curves as a picture."""
+    """Compare runs: the best value of each metric, the settings that differ, and the curves as a picture."""
     from rich.console import Console
 
     from keras_bert_scratch.training.curves import panels_of, plot_curves
@@ -45,7 +46,7 @@ def curves(
     for task, some in by_task(read_logged_runs(runs)).items():
         names = [name for name in panels_of(some, metric or ()) if name != "learning_rate"]
         with_held_out = any(run.held_out for run in some)
-        print(f"{task}: {'the best on held-out data, and at which step' if with_held_out else 'the last step'}")
+        print(f"{task}: {'best values on held-out data, with steps' if with_held_out else 'values at the last step'}")
         console.print(_measured(some, names, with_held_out))
         if differing := differing_settings(some):
             console.print(_differing([run.name for run in some], differing))
@@ -57,7 +58,7 @@ def curves(
 
 
 def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bool) -> Table:
-    """How far each run of a task is, and what it came to."""
+    """Returns a table of a task's runs: state, step, time and metrics."""
     rows: dict[str, list[Any]] = {"run": [], "state": [], "step": [], "time": [], **{name: [] for name in names}}
     for run in runs:
         seconds = run.rows[-1].get("seconds")
@@ -71,7 +72,7 @@ def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bo
 
 
 def _differing(runs: Sequence[str], settings: dict[str, list[str]]) -> Table:
-    """The settings below each other and the runs beside each other, or the other way round where there are many."""
+    """Returns a table of the settings that differ: runs as columns, or as rows if there are many."""
     last = [name.rpartition(".")[2] for name in settings]
     names = [short if last.count(short) == 1 else name for name, short in zip(settings, last, strict=True)]
     lines = [[name.replace("_", " "), *values] for name, values in zip(names, settings.values(), strict=True)]
@@ -82,7 +83,7 @@ def _differing(runs: Sequence[str], settings: dict[str, list[str]]) -> Table:
 
 
 def _table(heading: Iterable[str], lines: Iterable[Iterable[str | None]]) -> Table:
-    """With names that are broken, not cut, where the screen is narrow."""
+    """Returns a table whose headings wrap on a narrow screen, instead of being cut."""
     from rich.table import Column, Table
     from rich.text import Text
 

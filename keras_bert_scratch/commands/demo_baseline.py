@@ -1,4 +1,4 @@
-"""The demo's baseline: what a bag of words makes of a table."""
+"""The demo's baseline: a bag-of-words classifier."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader
 
 
 def tfidf_accuracy(train: Path, held_out: Path) -> float:
-    """The accuracy of logistic regression on TF-IDF, at the best of nine settings by cross-validation on `train`.
+    """Returns the held-out accuracy of logistic regression on TF-IDF, at the best of nine settings.
 
-    The settings: single words, pairs or triples of neighbours too; three strengths of regularisation.
+    Cross-validation on `train` selects among n-grams of up to 1, 2 or 3 words and three strengths of regularisation.
 
     Args:
         train, held_out: Path. Tables with the columns `text` and `label`.

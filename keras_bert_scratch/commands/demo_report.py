@@ -1,4 +1,4 @@
-"""What the demo came to, as tables."""
+"""The results of the demo, as tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from keras_bert_scratch.training.run_directory import read_run
 
 PRETRAINING_ROWS = (
     ("masked words: loss", "masked_lm_loss", "{:.3f}"),
-    ("masked words: right", "masked_lm_accuracy", "{:.1%}"),
-    ("next sentence: right", "next_sentence_accuracy", "{:.1%}"),
-    ("next sentence: the majority", "next_sentence_majority", "{:.1%}"),
+    ("masked words: accuracy", "masked_lm_accuracy", "{:.1%}"),
+    ("next sentence: accuracy", "next_sentence_accuracy", "{:.1%}"),
+    ("next sentence: majority class", "next_sentence_majority", "{:.1%}"),
 )
 
 
 def print_report(console: Console, out: Path, memory: Mapping[str, Any], full_minutes: float) -> None:
-    """Prints what pretraining, the two tasks and the clock came to.
+    """Prints the results of pretraining and of the two tasks, and the time of each stage.
 
     Args:
         console: rich's Console.
         out: Path. The demo's folder.
-        memory: mapping. What `demo.json` holds.
-        full_minutes: float. The budget from which on the tasks have all their labels.
+        memory: mapping. The content of `demo.json`.
+        full_minutes: float. The smallest budget with which the tasks use all their labels.
     """
     pretrained, sentiment = (read_run(out / folder)["results"] for folder in ("pretrained", "sentiment"))
     before, after = pretrained["held_out_before"], pretrained["held_out_after"]
@@ -44,26 +44,26 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any], full_mi
     console.print(table)
 
     table = _table(f"Are two neighbouring words swapped? {_rows(out, 'order_')}", "accuracy")
-    table.add_row("always the majority", f"{random['majority']:.1%}")
+    table.add_row("majority class", f"{random['majority']:.1%}")
     table.add_row("bag of words: TF-IDF, logistic regression", f"{scores['order_bag_of_words']:.1%}")
     table.add_row("BERT from random weights", _spread(random["accuracies"]))
-    table.add_row("BERT from the pretrained", _spread(tuned["accuracies"]))
+    table.add_row("BERT from the pretrained weights", _spread(tuned["accuracies"]))
     console.print(table)
     print(verdict(random["accuracies"], tuned["accuracies"], random["examples"], memory["minutes"]))
 
     table = _table(f"Is a review's sentence positive? {_rows(out, '')}", "accuracy")
-    table.add_row("always the majority", f"{sentiment['dev']['majority']:.1%}")
+    table.add_row("majority class", f"{sentiment['dev']['majority']:.1%}")
     table.add_row("bag of words: TF-IDF, logistic regression", f"{scores['sentiment_bag_of_words']:.1%}")
-    table.add_row("BERT from weights that others trained for days", f"{sentiment['dev']['accuracy']:.1%}")
+    table.add_row("BERT from published pretrained weights", f"{sentiment['dev']['accuracy']:.1%}")
     console.print(table)
     if memory["minutes"] < full_minutes:
-        print(f"Few minutes, few labels: {full_minutes:g} minutes give both tasks all of theirs.")
+        print(f"In less than {full_minutes:g} minutes, both tasks use only a part of their labels.")
 
     seconds = memory["seconds"]
     stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-    print(f"{sum(seconds.values()):.0f} s in all: {stages}")
-    print(f"all of it lies in {out}/, the pictures in curves.png; the lines after $ do each step by itself")
-    print(f"curves live: tensorboard --logdir {out}")
+    print(f"{sum(seconds.values()):.0f} s in total: {stages}")
+    print(f"all results are in {out}/, the curves in curves.png; each command after $ runs one step on its own")
+    print(f"live curves: tensorboard --logdir {out}")
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -75,7 +75,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _rows(out: Path, prefix: str) -> str:
-    """How many rows the task's two tables have; each row is a line."""
+    """Describes the number of rows of the task's two tables; each row is a line."""
     train, held_out = (
         len((out / f"{prefix}{part}.csv").read_text(encoding="utf-8").splitlines()) - 1
         for part in ("train", "held_out")
@@ -88,7 +88,7 @@ def _spread(accuracies: Sequence[float]) -> str:
 
 
 def verdict(random: Sequence[float], tuned: Sequence[float], examples: int, minutes: float) -> str:
-    """Whether the pretrained start is ahead by more than two standard errors, of the seeds and of the sentences."""
+    """Says whether the pretrained start is ahead by two standard errors, which cover seeds and sentences."""
     ahead = statistics.mean(tuned) - statistics.mean(random)
     error = math.sqrt(
         sum(

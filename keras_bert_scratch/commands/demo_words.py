@@ -1,4 +1,4 @@
-"""What a pretrainer puts in the place of `[MASK]`, for the demo."""
+"""A pretrainer's predictions for `[MASK]`, for the demo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MASKED = (
 
 
 def top_words(model: BertPretrainer, tokenizer: BertTokenizer) -> list[list[str]]:
-    """The three likeliest words for the `[MASK]` of each text of `MASKED`, best first.
+    """Returns the three most probable words for the `[MASK]` of each text in `MASKED`, best first.
 
     Args:
         model: BertPretrainer.
@@ -45,7 +45,7 @@ def top_words(model: BertPretrainer, tokenizer: BertTokenizer) -> list[list[str]
 
 
 def fill_before_and_after(run: Path) -> dict[str, list]:
-    """The words of a run's model, and of the same network with random weights.
+    """Predicts words with a run's model, and with the same network with random weights.
 
     Args:
         run: Path. The folder of a pretraining run.

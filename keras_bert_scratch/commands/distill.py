@@ -1,4 +1,4 @@
-"""`keras-bert distill`: teach a small model what large ones answer."""
+"""`keras-bert distill`: train a small model on the outputs of large ones."""
 
 from __future__ import annotations
 
@@ -45,30 +45,34 @@ PAIR = re.compile(r"(\d+):(\d+)")
 
 def distill(
     teacher: Annotated[
-        list[Path], typer.Option(help="Fine-tuned model; several --teacher of one task have their logits averaged.")
+        list[Path], typer.Option(help="Fine-tuned model; the logits of several --teacher of one task are averaged.")
     ],
-    text: Annotated[Path, typer.Option(help="Table of texts as the teacher reads; labels in it are not read.")],
+    text: Annotated[Path, typer.Option(help="Table of texts with the teacher's columns; labels in it are ignored.")],
     out: Out,
-    student: Annotated[Path | None, typer.Option(help="Pretrained run or model folder that learns.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Pretrained run or model folder to train.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Instead of --student: random weights of this size, the teacher's vocabulary.")
+        str | None,
+        typer.Option(help="Instead of --student: random weights of this size, with the teacher's vocabulary."),
     ] = None,
     dev: Annotated[
         Path | None, typer.Option(help="Labelled table to measure on after each epoch; the best student is kept.")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="What both sides' logits are divided by.")] = 2.0,
+    temperature: Annotated[float, typer.Option(help="Divisor of the student's and the teacher's logits.")] = 2.0,
     hidden: Annotated[
-        str, typer.Option(help="Layers whose hidden states to match, as 1:3,2:6, the student's first; 0: embeddings.")
+        str,
+        typer.Option(
+            help="Layers whose hidden states are matched, as STUDENT:TEACHER, such as 1:3,2:6; 0: embeddings."
+        ),
     ] = "",
-    attention: Annotated[str, typer.Option(help="Blocks whose attention to match, as 1:3,2:6.")] = "",
-    hidden_weight: Annotated[float, typer.Option(help="Factor of the loss of hidden states.")] = 1.0,
-    attention_weight: Annotated[float, typer.Option(help="Factor of the loss of attention.")] = 1.0,
+    attention: Annotated[str, typer.Option(help="Layers whose attention weights are matched, such as 1:3,2:6.")] = "",
+    hidden_weight: Annotated[float, typer.Option(help="Weight of the hidden-state loss.")] = 1.0,
+    attention_weight: Annotated[float, typer.Option(help="Weight of the attention loss.")] = 1.0,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     epochs: Epochs = 3.0,
-    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, like 30m.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, such as 30m.")] = None,
     patience: Patience = None,
     batch: Batch = 32,
     length: Length = 128,
@@ -88,8 +92,8 @@ def distill(
     on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
 ) -> None:
-    """Teach a small model what large ones answer about texts without labels."""
-    # First of all: TensorFlow fixes its devices with its first operation.
+    """Train a small model on the predictions of large ones for texts without labels."""
+    # This must come first: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
@@ -102,7 +106,7 @@ def distill(
     from keras_bert_scratch.training.options import RunOptions
 
     if bool(student) == bool(preset):
-        raise UserError("`student`, `preset`: give one of them, a model or a size")
+        raise UserError("`student`, `preset`: give exactly one of them, a model or a size")
     run = distillation.distill(
         teacher,
         student or BertConfig.preset(preset or ""),
@@ -133,7 +137,7 @@ def distill(
 
 
 def pairs_of(text: str, name: str) -> tuple[tuple[int, int], ...]:
-    """Numbers of layers as they are written, the student's first.
+    """Parses pairs of layer numbers, the student's first.
 
     Example:
         >>> pairs_of("1:3,2:6", "hidden")
@@ -142,6 +146,8 @@ def pairs_of(text: str, name: str) -> tuple[tuple[int, int], ...]:
     pairs = []
     for part in filter(None, text.split(",")):
         if (found := PAIR.fullmatch(part.strip())) is None:
-            raise UserError(f"`{name}`: {part!r} is no pair of layers; write them as 1:3,2:6, the student's first")
+            raise UserError(
+                f"`{name}`: {part!r} is not a pair of layers; write pairs such as 1:3,2:6, the student's layer first"
+            )
         pairs.append((int(found[1]), int(found[2])))
     return tuple(pairs)

@@ -1,4 +1,4 @@
-"""The worst errors of an evaluation and what was taken for what, on the screen; knows no single task."""
+"""The worst errors and the confusion matrix of an evaluation, on the screen; independent of the task."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from keras_bert_scratch.tasks.error_analysis import Confusion
     from keras_bert_scratch.tasks.evaluation import Evaluation
 
-MOST_PAIRS = 20  # of labels, where a whole confusion matrix is wider than the screen
-LEAST_TEXT = 24  # characters that are left for the text
-NARROW = 8  # what a column has in any case
+MOST_PAIRS = 20  # of confused labels, if the confusion matrix is wider than the screen
+LEAST_TEXT = 24  # characters of the text column at least
+NARROW = 8  # characters that every other column keeps if it needs them
 BORDER = 3  # characters between two columns
 
 
 def print_errors(evaluation: Evaluation, number: int) -> None:
-    """The `number` worst errors, each with what is right, the answer, and its text as far as the screen is wide.
+    """Prints the `number` worst errors, each with the right answer, the given one, and as much text as fits the screen.
 
-    Below them, where the task has such a table: how often each label was taken for which, or found and missed.
+    Below them, if the task has one, comes the confusion matrix, or a table of metrics by label or group.
     """
     from keras_bert_scratch.tasks.error_analysis import ByGroup, ByLabel, Confusion
 
     errors = evaluation.errors()
     shown = errors[:number]
-    print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', the worst first' * (len(errors) > 1)}")
+    print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', worst first' * (len(errors) > 1)}")
     console = Console()
     if shown:
         rows = [[f"{row + 1:,}", *map(_cell, error.shown.values())] for row, error in shown]
@@ -46,7 +46,7 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
 
 
 def _confusion(breakdown: Confusion, width: int) -> Table:
-    """The matrix; where the screen is too narrow for it, the pairs of labels that are confused most."""
+    """Returns the matrix, or, if the screen is too narrow for it, the pairs of labels that are confused most."""
     matrix = grid_of("gold \\ answer", breakdown.table)
     if Console(width=10_000).measure(matrix).maximum <= width:
         return matrix
@@ -57,7 +57,7 @@ def _confusion(breakdown: Confusion, width: int) -> Table:
 
 
 def _list(headings: list[str], rows: list[list[str]], texts: list[str], width: int) -> Table:
-    """Cells of any length are broken, and the text is cut to what is left of the screen."""
+    """Returns a table in which long cells wrap, and the text is cut to the width that is left."""
     wanted = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
     narrow = [column for column in wanted if column <= NARROW]
     room = width - LEAST_TEXT - sum(narrow) - BORDER * (len(wanted) + 1)
@@ -77,6 +77,6 @@ def _cell(value: Any) -> str:
 
 
 def _text(line: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    """What the model read, on one line."""
+    """Returns the model's input on one line."""
     parts = (line[column] if isinstance(line[column], str) else " ".join(line[column]) for column in columns)
     return " ".join(" | ".join(parts).split())

@@ -1,4 +1,4 @@
-"""`keras-bert evaluate`: measure a model on data, and show where it errs."""
+"""`keras-bert evaluate`: measure a model on data, and show its errors."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def evaluate(
     ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, of a model, or of a SavedModel.")],
     data: Annotated[
-        Path, typer.Option(help="A table that the task measures on, or a folder of records for a pretrained run.")
+        Path, typer.Option(help="A labelled table of the task, or a folder of records for a pretrained run.")
     ],
-    length: Annotated[int | None, typer.Option(help="Tokens per row of records; else as the run was trained.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Rows per batch of records; else as the run was trained.")] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens per row of records; by default as in training.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows per batch of records; by default as in training.")] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -40,16 +40,21 @@ def evaluate(
     task: UsedFor = None,
     dtype: AskedDtype = None,
     out: Annotated[
-        Path | None, typer.Option(help="Of a table: the .jsonl to write, each row with its answer and what is right.")
+        Path | None,
+        typer.Option(help="With a table: the .jsonl to write, each row with the model's answer and the right one."),
     ] = None,
     errors: Annotated[
-        int | None, typer.Option(help="Of a table: how many of the worst errors to list, and what is taken for what.")
+        int | None,
+        typer.Option(
+            help="With a table: number of worst errors to list; then the confusion matrix or metrics by label or group."
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Of a table: the .png to draw, of what is taken for what.")
+        Path | None,
+        typer.Option(help="With a table: the .png to draw, of the confusion matrix or of metrics by label or group."),
     ] = None,
 ) -> None:
-    """Measure a model on a table of its task, or a pretrained run on records, as the run itself measured."""
+    """Measure a model on a table of its task, or a pretrained run on records, in the same way as the run itself did."""
     from keras_bert_scratch.commands.tables import print_results
 
     title = f"{path_of(run)} on {path_of(data)}"
@@ -58,11 +63,13 @@ def evaluate(
 
         given = {"task": task, "out": out, "errors": errors, "picture": picture}
         if surplus := [f"`{name}`" for name, value in given.items() if value is not None]:
-            raise UserError(f"{', '.join(surplus)}: for tables alone; records are for pretrained runs")
+            raise UserError(f"{', '.join(surplus)}: cannot be given with records, only with a table")
         print_results(title, evaluate_pretrained(run, data, length, batch, dtype))
         return
     if length is not None or batch is not None:
-        raise UserError("`length`, `batch`: are for records; a fine-tuned run is measured as it was trained")
+        raise UserError(
+            "`length`, `batch`: cannot be given with a table, only with records; a table is read as in training"
+        )
     if errors is not None and errors < 1:
         raise UserError(f"`errors`: must be at least 1, not {errors}")
     from keras_bert_scratch.commands.error_tables import print_errors

@@ -19,37 +19,38 @@ COMMAND = AskingCommand
 def export(
     ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of a finished fine-tuning run, or of a model.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
     version: Annotated[
         str | None,
         typer.Option(
-            help="Write version folder N of the model in --out, or 'next', as TensorFlow Serving wants them, and "
-            "models.config beside the model."
+            help="Write version folder N, or 'next', of the model folder --out, in TensorFlow Serving's layout, and "
+            "models.config beside that folder."
         ),
     ] = None,
     row_lengths: Annotated[
         str | None,
         typer.Option(
-            help="Lengths that rows are padded to, as in 16,32,64; without it multiples of 8.", metavar="N,N..."
+            help="Lengths that rows are padded to, such as 16,32,64; by default multiples of 8.", metavar="N,N..."
         ),
     ] = None,
     warm_up: Annotated[
-        bool, typer.Option(help="Have TensorFlow Serving try each length before it answers; it is ready later.")
+        bool,
+        typer.Option(help="Write warm-up requests: a server runs each length before it answers, and is ready later."),
     ] = True,
     variants: Annotated[
         str | None,
         typer.Option(
-            help="Files of the network for other engines, of litert, litert-int8, onnx, onnx-int8; compares them.",
+            help="Also write and compare the network for other engines: litert, litert-int8, onnx, onnx-int8.",
             metavar="NAME,NAME...",
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="With --variants: labelled data to measure them with.")] = None,
+    data: Annotated[Path | None, typer.Option(help="With --variants: labelled data to measure them on.")] = None,
     weights: Annotated[
-        str, typer.Option(help="In the graph: constants, quicker; or variables, for half of the memory.")
+        str, typer.Option(help="Weights in the graph: constants, faster; or variables, with half of the memory.")
     ] = "constants",
     attention: Annotated[
         bool,
-        typer.Option("--attention", help="Add a signature that tells who looks at whom; the page of 'serve' shows it."),
+        typer.Option("--attention", help="Add a signature for attention weights; the page of 'serve' shows them."),
     ] = False,
     task: UsedFor = None,
     dtype: AskedDtype = None,
@@ -62,7 +63,7 @@ def export(
     from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
     if data is not None and not variants:
-        raise UserError("`data`: is to measure `variants` with; name some, or leave it out")
+        raise UserError("`data`: is only for measuring `variants`; give some, or leave it out")
     lengths = _numbers(row_lengths) if row_lengths else ()
     base = path_of(out)
     folder = base if version is None else version_folder(base, version)
@@ -70,7 +71,7 @@ def export(
     names = variants.split(",") if variants else ()
     measured = export_saved_model(tuned, folder, lengths, run, warm_up, names, data, weights, attention)
     if measured:
-        metric = tuned.task.best_by[0]  # the card has the others
+        metric = tuned.task.best_by[0]  # the model card has the others
         found = {one.name: {metric: one.results[metric]} if one.results else {} for one in measured}
         rows = {one.name: {**one.size_and_times, **found[one.name]} for one in measured}
         Console().print(grid_of("variant", rows))
@@ -86,4 +87,4 @@ def _numbers(listed: str) -> list[int]:
     try:
         return [int(number) for number in listed.split(",")]
     except ValueError:
-        raise UserError(f"`row_lengths`: {listed!r} are no lengths; write numbers such as 16,32,64") from None
+        raise UserError(f"`row_lengths`: {listed!r} is not a list of lengths; write numbers such as 16,32,64") from None

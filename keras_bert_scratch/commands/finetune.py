@@ -1,4 +1,4 @@
-"""`keras-bert finetune`: teach a pretrained model a task."""
+"""`keras-bert finetune`: train a pretrained model for a task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert finetune --init demo/pretrained --train demo/train.csv --out tuned"
 COMMAND = TaskCommand
-DEFAULT_PRESET = "bert-mini"  # of a run that starts from nothing
+DEFAULT_PRESET = "bert-mini"  # of a run that starts from random weights
 
 
 def finetune(
@@ -55,10 +55,10 @@ def finetune(
         str | None, typer.Option(help="Instead of --init: start from random weights of this size.")
     ] = None,
     vocab: Annotated[
-        Path | None, typer.Option(help="With --preset: the vocabulary; translation learns its own without.")
+        Path | None, typer.Option(help="With --preset: the vocabulary; without it, translation learns its own.")
     ] = None,
     dropout: Annotated[
-        float, typer.Option(help="With --preset: fraction dropped; a pretrained model keeps its own.")
+        float, typer.Option(help="With --preset: dropout rate; a pretrained model keeps its own.")
     ] = 0.1,
     initializer_range: Annotated[
         float, typer.Option(help="With --preset: standard deviation of the random weights.")
@@ -68,18 +68,19 @@ def finetune(
     ] = None,
     task: Annotated[
         str,
-        typer.Option(help="classification, or another one of docs/tasks; with --help its own options are shown."),
+        typer.Option(help="classification, or another task of docs/tasks; --help then lists its options."),
     ] = DEFAULT_TASK,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
     epochs: Epochs = 3.0,
-    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, like 30m.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of epochs, such as 30m.")] = None,
     patience: Patience = None,
     batch: Batch = 32,
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Positions per step instead of rows: many short rows, or few long ones.")
+        int | None,
+        typer.Option(help="Maximum positions per step, instead of --batch: many short rows, or few long ones."),
     ] = None,
     length: Length = 128,
     learning_rate: TaskLearningRate = None,
@@ -102,12 +103,12 @@ def finetune(
     search: Annotated[
         list[str] | None,
         typer.Option(
-            help="learning_rate=2e-5,5e-5 tries each, several --search every combination; or paper: its grid."
+            help="learning_rate=2e-5,5e-5 tries each, several --search every combination; paper: the paper's grid."
         ),
     ] = None,
 ) -> None:
     """Fine-tune a model on labelled texts."""
-    # First of all: TensorFlow fixes its devices with its first operation.
+    # This must come first: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)

@@ -38,11 +38,11 @@ TASKS_FLAG = "--tasks"
 
 
 class GlueCommand(TyperCommand):
-    """A command whose `--tasks` takes several names, with commas or blanks between them."""
+    """A command whose `--tasks` takes several names, separated by commas or spaces."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         joined: list[str] = []
-        names = False  # whether the words here are names of tasks
+        names = False  # whether the current words are names of tasks
         for argument in args:
             if names and not argument.startswith("-"):
                 joined[-1] += f",{argument}" if joined[-1] != TASKS_FLAG else f"={argument}"
@@ -62,7 +62,7 @@ def glue(
     ],
     out: Out,
     tasks: Annotated[
-        str, typer.Option(help="Which, such as 'CoLA RTE'; by default all whose folder is in the data.")
+        str, typer.Option(help="Tasks to run, such as 'CoLA RTE'; by default all whose folder is in --data.")
     ] = "",
     on_bad_row: OnBadRow = "fail",
     epochs: Epochs = 3.0,
@@ -85,7 +85,7 @@ def glue(
     seeds: Seeds = 1,
 ) -> None:
     """Fine-tune a model for GLUE's tasks, one run each, and print one table of their scores."""
-    # First of all: TensorFlow fixes its devices with its first operation.
+    # This must come first: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, virtual_devices=virtual_devices)

@@ -1,4 +1,4 @@
-"""What GLUE came to, as one table beside the published figures."""
+"""The results on GLUE, as one table beside the published figures."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ METRICS = {
     "pearson": "Pearson",
     "spearman": "Spearman",
 }
-WIDTH = 90  # no row is broken, also where there is no terminal
+WIDTH = 90  # so that no row wraps, even without a terminal
 
 
 def print_glue(results: Mapping[str, Any], out: AnyPath | str) -> None:
-    """The table, and below it what one has to know to read it.
+    """Prints the table, and below it the notes that are needed to read it.
 
     Args:
         results: what `glue` returned.
-        out: path. Its folder.
+        out: path. The folder of the results.
     """
     published = results["published"]
     table = Table("task", "metric", title=f"GLUE: {path_of(out)}", title_justify="left")
@@ -39,7 +39,7 @@ def print_glue(results: Mapping[str, Any], out: AnyPath | str) -> None:
     console.print(table)
     for note in notes(results):
         print(note)
-    print(f"all of it: {path_of(out)} (glue.json, a run's folder for each task)")
+    print(f"all results: {path_of(out)} (glue.json, and a run folder for each task)")
 
 
 def _rows(task: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -53,12 +53,12 @@ def _rows(task: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[tuple
                 percent(measured["majority"][metric]),
                 *("-" if figure is None else f"{figure:.1f}" for figure in others),
             )
-    if not task["sets"]:  # no labels, so nothing but the file for the server
+    if not task["sets"]:  # no labels: there is only the file for GLUE's server
         yield from ((name, "no labels", *["-"] * (2 + len(figures))) for name in task["submission"])
 
 
 def shown(score: Mapping[str, Any]) -> str:
-    """Mean and standard deviation in percent.
+    """Formats mean and standard deviation in percent.
 
     Example:
         >>> shown({"mean": 0.8123, "sd": 0.004}), shown({"mean": None, "sd": None})
@@ -68,7 +68,7 @@ def shown(score: Mapping[str, Any]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """With one digit; `-` for what is undefined."""
+    """Formats a fraction in percent with one decimal; `-` if it is undefined."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
@@ -77,9 +77,12 @@ def _short(model: str) -> str:
 
 
 def notes(results: Mapping[str, Any]) -> Iterator[str]:
-    """What the table's cells do not say: where the figures are from, what is undefined, left out and written."""
+    """Yields notes on the table: sources of the figures, undefined metrics, tasks left out, files written."""
     names = ", ".join(map(_short, results["published"]["figures"]))
-    yield f"dev: ours, the best epoch's on the dev set. {names}: published, of the test sets, by GLUE's server."
+    yield (
+        f"dev: our scores on the dev set, at the best epoch. {names}: published scores on the test sets, by GLUE's "
+        "server."
+    )
     yield results["published"]["sources"]
     sets = {name: one for task in results["tasks"].values() for name, one in task["sets"].items()}
     for name, measured in sets.items():
@@ -87,16 +90,16 @@ def notes(results: Mapping[str, Any]) -> Iterator[str]:
             undefined = score["by_seed"].count(None)
             if undefined:
                 seeds = "" if len(score["by_seed"]) == 1 else f" for {undefined} of {len(score['by_seed'])} seeds"
-                yield f"{name}: {METRICS[metric]} is undefined{seeds}: all answers, or all of dev's labels, are one."
+                yield f"{name}: {METRICS[metric]} is undefined{seeds}: all answers, or all labels of dev, are the same."
     if "WNLI" in sets:
         majority, score = sets["WNLI"]["majority"]["accuracy"], sets["WNLI"]["metrics"]["accuracy"]["mean"]
-        below = "; less than that is usual, as dev has sentences of train with the other label"
-        yield f"WNLI: always the majority gives {percent(majority)}{below if score < majority else ''}."
+        below = "; lower scores are usual, because dev has sentences of train with the other label"
+        yield f"WNLI: the majority class gives {percent(majority)}{below if score < majority else ''}."
     for name, task in results["tasks"].items():
         if zero_shot := task["three_class_init"]:
             yield (
-                f"{name}: {percent(zero_shot['accuracy'])} before fine-tuning, by the three classes of "
-                f"{results['init']}, neutral and contradiction being not_entailment."
+                f"{name}: {percent(zero_shot['accuracy'])} before fine-tuning, from the three classes of "
+                f"{results['init']}, with neutral and contradiction as not_entailment."
             )
     if left_out := results["left_out"]:
         yield f"left out: {', '.join(left_out)}."

@@ -1,4 +1,4 @@
-"""What `--search` says: the values of a grid as words."""
+"""Parsing of `--search`: the values of a grid."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OF_BOOL = {"true": True, "false": False}
 
 
 def grid_of(words: Sequence[str], task: str) -> dict[str, list[Any]]:
-    """The grid that some `--search` stand for.
+    """Parses the values of `--search` into a grid.
 
     Args:
-        words: sequence of str. `"NAME=VALUE,VALUE"`, the name that of a flag; or `"paper"`.
-        task: str. Whose options can be searched too.
+        words: sequence of str. `"NAME=VALUE,VALUE"`, where NAME is that of a flag; or `"paper"`.
+        task: str. Name of the task, whose options can be searched too.
 
     Raises:
-        UserError: a word is none of these, a name is unknown or stands there twice, or a value is of another kind.
+        UserError: a word has another form, a name is unknown or given twice, or a value has the wrong type.
 
     Example:
         >>> grid_of(["learning-rate=2e-5,5e-5", "batch=16"], "classification")
@@ -39,7 +39,7 @@ def grid_of(words: Sequence[str], task: str) -> dict[str, list[Any]]:
         if word == PAPER:
             part = {name: list(values) for name, values in PAPER_GRID.items()}
         elif not given:
-            raise UserError(f"`search`: {word!r} is no grid; write {EXAMPLE}, or {PAPER} for that of the paper")
+            raise UserError(f"`search`: {word!r} is not a grid; write {EXAMPLE}, or {PAPER} for the paper's grid")
         elif flag not in of_flag:
             raise UserError(f"`search`: {name!r} is unknown; choose among {', '.join(of_flag)}")
         else:
@@ -47,17 +47,17 @@ def grid_of(words: Sequence[str], task: str) -> dict[str, list[Any]]:
             part = {of_flag[flag]: [_value(text.strip(), kinds, flag) for text in values.split(",")]}
         if twice := grid.keys() & part.keys():
             raise UserError(
-                f"`search`: {PARAMETERS.get(min(twice), min(twice))} is given twice; give all its values in one"
+                f"`search`: {PARAMETERS.get(min(twice), min(twice))} is given twice; give its values in one `search`"
             )
         grid |= part
     return grid
 
 
 def _value(text: str, kinds: Sequence[type], flag: str) -> Any:
-    """`text` as the first of the kinds that it can be."""
+    """Converts `text` to the first of the types that accepts it."""
     for kind in kinds:
         try:
             return OF_BOOL[text.lower()] if kind is bool else kind(text) if text else float(text)
         except (ValueError, KeyError):
             continue
-    raise UserError(f"`search`: {flag} cannot be {text!r}; write numbers as in {EXAMPLE}")
+    raise UserError(f"`search`: {flag} cannot be {text!r}; write values as in {EXAMPLE}")

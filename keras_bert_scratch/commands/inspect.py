@@ -1,4 +1,4 @@
-"""`keras-bert inspect`: tell what a folder or file is."""
+"""`keras-bert inspect`: describe a folder or file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ EXAMPLE = "keras-bert inspect demo/records"
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A run, model (ours or another's), records, SavedModel or vocabulary.")],
+    path: Annotated[
+        Path, typer.Argument(help="A run, a model of any known format, records, a SavedModel or a vocabulary.")
+    ],
     picture: Annotated[
-        Path | None, typer.Option(help="Of records: the .png to draw, of lengths, padding and masks.")
+        Path | None, typer.Option(help="With records: the .png to draw, of lengths, padding and masks.")
     ] = None,
 ) -> None:
-    """Tell what a run, anybody's BERT, records, a SavedModel or a vocabulary is."""
+    """Describe a run, a BERT model of any known format, records, a SavedModel or a vocabulary."""
     from keras_bert_scratch.commands.show_records import show_records
     from keras_bert_scratch.commands.tables import print_results
     from keras_bert_scratch.data.google.files import looks_like_records
@@ -32,13 +34,13 @@ def inspect(
     where = path_of(path)
     if picture is not None:
         figures.check_name(picture)
-    is_pattern = "*" in where.name  # of the files of records
+    is_pattern = "*" in where.name  # for files of records
     with reading(where):
         if not is_pattern and not where.exists():
             raise UserError(f"{where}: no such file or folder; check the path")
         is_folder = where.is_dir()
         files = list(where.iterdir()) if is_folder else [where]
-    # What is on a hub is a model: to look into each of its files would download them.
+    # A hub holds only models, and reading the start of each file would download all of them.
     if is_pattern or (not isinstance(where, HubAddress) and any(map(looks_like_records, files))):
         show_records(where, picture)
         return
@@ -93,7 +95,7 @@ def _run_or_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
     facts = run.get("results", {})
     if states := list_checkpoints(path):
-        facts = {"can be continued from step": int(states[-1].name.removeprefix("step-")), **facts}
+        facts = {"can be resumed from step": int(states[-1].name.removeprefix("step-")), **facts}
     if not current_file(path, WEIGHTS_FILE).exists():
         return what, facts
     model, sizes = _model(path)

@@ -1,4 +1,4 @@
-"""Rows with their answers as JSON, a line for each, on the screen or in a file."""
+"""Rows with their answers as JSON lines, on the screen or in a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from keras_bert_scratch.filesystem import path_of
 
 
 def write_lines(rows: Iterable[Mapping[str, Any]], out: Path | None) -> None:
-    """Writes each of `rows` when it comes, to the file `out`, or to the screen if that is `None`.
+    """Writes each of `rows` as it arrives, to the file `out`, or to the screen if that is `None`.
 
     Raises:
-        UserError: something is at `out`, or the disk refuses it.
+        UserError: `out` exists, or the disk refuses it.
     """
     rows = iter(rows)
-    first = list(itertools.islice(rows, 1))  # an error of the model comes before the file is made
-    # JSON has its own way of writing what the screen's encoding lacks.
+    first = list(itertools.islice(rows, 1))  # an error of the model must come before the file is created
+    # JSON can escape the characters that the screen's encoding lacks.
     ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
     with _written(out) as write:
         for row in itertools.chain(first, rows):

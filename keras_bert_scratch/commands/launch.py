@@ -24,32 +24,32 @@ multiworker --workers host-a:12345,host-b:12345 --index $SLURM_PROCID'`.
 Kubernetes (a StatefulSet called bert with a headless service of the same name): `keras-bert pretrain RECORDS --out RUN
 --steps 1000000 --strategy multiworker --workers bert-0.bert:12345,bert-1.bert:12345 --index ${HOSTNAME##*-}`.
 
-RUN lies on a disk that all share. A worker that is lost comes back by the same command; the others wait for it."""
+RUN must be on a disk that all share. To replace a lost worker, run its command again; the others wait for it."""
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 30.0  # for keeping a state
+GRACE_SECONDS = 30.0  # for saving a state
 
 
 def launch(
-    command: Annotated[list[str], typer.Argument(help="What to run in every worker, after --.")],
-    workers: Annotated[int, typer.Option("-n", help="How many workers.", min=1)] = 2,
-    restarts: Annotated[int, typer.Option(help="How many starts of killed workers, in all.", min=0)] = 3,
+    command: Annotated[list[str], typer.Argument(help="Command to run in every worker, after --.")],
+    workers: Annotated[int, typer.Option("-n", help="Number of workers.", min=1)] = 2,
+    restarts: Annotated[int, typer.Option(help="Maximum restarts of killed workers, in total.", min=0)] = 3,
 ) -> None:
-    """Start several workers of one training on this machine, and end when all have."""
+    """Start several workers of one training run on this machine, and end when all have ended."""
     _check_has_workers(command[0])
     addresses = ",".join(f"localhost:{port}" for port in _free_ports(workers))
     line = [sys.executable, "-m", "keras_bert_scratch", *command, "--strategy", "multiworker", "--workers", addresses]
     lines = [[*line, "--index", str(index)] for index in range(workers)]
 
     def start(index: int) -> subprocess.Popen:
-        # All but the chief say nothing, unless something is wrong.
+        # Only the chief writes to stdout; errors of all workers reach stderr.
         return subprocess.Popen(lines[index], stdout=None if index == 0 else subprocess.DEVNULL)
 
     def end_all(*_: Any) -> None:
         nonlocal restarts
         restarts = 0
         for process in running:
-            process.terminate()  # it keeps a state and ends with 0
+            process.terminate()  # the worker saves a state and exits with 0
 
     running: list[subprocess.Popen] = []
     before = signal.signal(signal.SIGTERM, end_all)
@@ -60,7 +60,7 @@ def launch(
                 code = process.poll()
                 if code is not None and code < 0 and restarts > 0:
                     restarts -= 1
-                    print(f"worker {index} was killed by signal {-code}; starting it again", file=sys.stderr)
+                    print(f"worker {index} was killed by signal {-code}; restarting it", file=sys.stderr)
                     running[index] = start(index)
                 elif code:
                     raise UserError(f"launch: worker {index} ended with code {code}; see its messages above")
@@ -76,7 +76,7 @@ def launch(
         for process in running:
             try:
                 process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:  # it waits for a worker that is gone
+            except subprocess.TimeoutExpired:  # it is waiting for a worker that is gone
                 process.kill()
 
 

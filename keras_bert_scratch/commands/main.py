@@ -1,4 +1,4 @@
-"""`keras-bert`: the verbs, registered."""
+"""`keras-bert`: registration of the commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def program(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """BERT from scratch: learn a vocabulary, pretrain, fine-tune, export, serve."""
@@ -73,9 +73,9 @@ for module in VERBS:
 
 
 def main() -> None:
-    """The entry of the `keras-bert` script."""
+    """The entry point of the `keras-bert` script."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # Texts may hold what an encoding other than UTF-8 lacks, at which Python ends on stdout, but not on stderr.
+    # Texts may contain characters that stdout's encoding lacks. Python raises an error for them, except on stderr.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     app()

@@ -1,4 +1,4 @@
-"""`keras-bert predict`: ask a model about texts, or about a file of them."""
+"""`keras-bert predict`: print a model's answers for texts, or write them for a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def predict(
     text: Annotated[list[str] | None, typer.Argument(help="The texts.")] = None,
     pair: Annotated[
         list[str] | None,
-        typer.Option(help="The second text of each, where the model reads two: of a question, the passage."),
+        typer.Option(help="The second text of each, if the model reads pairs: for a question, the passage."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Instead of texts: a table with the columns that the model was trained on.")
@@ -40,8 +40,8 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="With --data: the .jsonl to write, a line for each row, of embeddings also .npz or .parquet; else to "
-            "the screen."
+            help="With --data: the .jsonl to write, a line per row, or for embeddings .npz or .parquet; by default the "
+            "answers are printed."
         ),
     ] = None,
     text_column: TextColumn = None,
@@ -50,20 +50,22 @@ def predict(
     task: UsedFor = None,
     dtype: AskedDtype = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Of texts: the .png to draw, with what each answer was chosen among.")
+        Path | None, typer.Option(help="With texts: the .png to draw, with the candidates of each answer.")
     ] = None,
 ) -> None:
-    """Print the answer about each text, or write them for a file.
+    """Print the answer for each text, or write the answers for a table.
 
-    On a terminal the probabilities of what a label, a word or an answer was chosen among are bars.
+    On a terminal, bars show the probabilities of the candidates: labels, words or answers.
     """
     if bool(text) == (data is not None):
-        raise UserError("`text`, `data`: give texts or a table")
+        raise UserError("`text`, `data`: give one of them, texts or a table")
     if out is not None and data is None:
-        raise UserError("`out`: is for `data`; texts are answered on the screen")
+        raise UserError("`out`: is only for `data`; leave it out, answers to texts are printed")
     if picture is not None:
         if data is not None or len(text) > MOST_PICTURED:
-            raise UserError(f"`picture`: is for `text`, of at most {MOST_PICTURED}; leave it out, or give fewer")
+            raise UserError(
+                f"`picture`: is only for `text`, at most {MOST_PICTURED} of them; leave it out, or give fewer"
+            )
         figures.check_name(picture)
     from keras_bert_scratch.serving.asking import load
     from keras_bert_scratch.serving.signatures import Signatures
@@ -87,7 +89,7 @@ def predict(
         )
     has_bars = not isinstance(asked, Signatures) and asked.task.has_candidates
     if picture is not None and not has_bars:
-        raise UserError(f"`picture`: {model} gives no probabilities of several answers; leave it out")
+        raise UserError(f"`picture`: {model} has no probabilities of several candidates; leave it out")
     columns = asked.columns if len(asked.columns) > 1 else (*asked.columns, "text_pair")
     raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
     rows = list(zip(*raw.values(), strict=True))
@@ -117,13 +119,13 @@ def _draw(
         for row, some in zip(rows, candidates, strict=True)
         for group, probabilities in some.items()
     ]
-    title = f"Answers of {model.name} about {len(rows)} text{'s' * (len(rows) != 1)}"
+    title = f"Answers of {model.name} to {len(rows)} text{'s' * (len(rows) != 1)}"
     figures.write(figure_of_candidates(panels, title, one_is_right), picture)
-    print(f"{path_of(picture)}: written", file=sys.stderr)  # what a program reads is answers alone
+    print(f"{path_of(picture)}: written", file=sys.stderr)  # stdout must hold only answers, for programs
 
 
 def _line(answer: Mapping[str, Any]) -> str:
-    """The answer before its text: label and score parted by a tab, a score, or what else there is as JSON."""
+    """Formats the answer that is printed before its text: label and score with a tab between them, a score, or JSON."""
     if isinstance(answer.get("label"), str) and "score" in answer:
         return f"{answer['label']}\t{answer['score']:.3f}"
     if "answer" in answer:
@@ -146,7 +148,7 @@ def _line(answer: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> Any:
-    """Numbers with four digits behind the point."""
+    """Rounds numbers to four decimals."""
     if isinstance(value, Mapping):
         return {name: _short(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`keras-bert pretrain`: masked words and next sentences."""
+"""`keras-bert pretrain`: train on masked words and next sentences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ EXAMPLE = "keras-bert pretrain demo/records --preset bert-tiny --steps 50 --out 
 
 
 def pretrain(
-    records: Annotated[Path, typer.Argument(help="Folder of records: ours, or of Google's format from anywhere.")],
+    records: Annotated[
+        Path, typer.Argument(help="Folder of records: made by 'keras-bert tfrecords', or any in Google's format.")
+    ],
     out: Out,
     preset: Annotated[
         str | None,
@@ -48,50 +50,58 @@ def pretrain(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Instead of --preset: a pretrained model to go on from, such as on text of a task."),
+        typer.Option(help="Instead of --preset: a pretrained model to continue from, such as on text of a task."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of steps, like 30m.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Wall-clock time instead of steps, such as 30m.")] = None,
     batch: Batch = 32,
     length: Length = 128,
     learning_rate: LearningRate = 1e-4,
     warmup: Warmup = 0.01,
     optimizer: Annotated[str, typer.Option(help="adamw, or lamb for very large batches.")] = "adamw",
     bias_correction: BiasCorrection = False,
-    dropout: Annotated[float, typer.Option(help="Fraction dropped; a model of --init keeps its own.")] = 0.1,
+    dropout: Annotated[float, typer.Option(help="Dropout rate; a model of --init keeps its own.")] = 0.1,
     initializer_range: Annotated[
-        float, typer.Option(help="Standard deviation of the random weights; try more for a small network.")
+        float, typer.Option(help="Standard deviation of the random weights; try a larger one for a small network.")
     ] = 0.02,
     dtype: Dtype = "float32",
     held_out: Annotated[
         Path | None,
-        typer.Option("--eval", help="Records to measure on before, after and in between; rows as in the last phase."),
+        typer.Option(
+            "--eval", help="Records to measure on before, during and after training; rows as in the last phase."
+        ),
     ] = None,
     evaluate_every: Annotated[
-        int | None, typer.Option("--eval-every", help="Steps between; by default a tenth of all, or 1000 by the clock.")
+        int | None,
+        typer.Option(
+            "--eval-every", help="Steps between evaluations; by default a tenth of --steps, or 1000 with --budget."
+        ),
     ] = None,
     second_length: Annotated[
         int | None, typer.Option(help="Tokens per row in a second phase, such as 512 after 128, as in the paper.")
     ] = None,
-    second_fraction: Annotated[float, typer.Option(help="Fraction of the run that the second phase is.")] = 0.1,
-    second_batch: Annotated[int | None, typer.Option(help="Rows per step in it; by default as before.")] = None,
+    second_fraction: Annotated[float, typer.Option(help="Fraction of the run that the second phase takes.")] = 0.1,
+    second_batch: Annotated[
+        int | None, typer.Option(help="Rows per step in the second phase; by default as in the first.")
+    ] = None,
     accumulate: Accumulate = 1,
     remat: Remat = False,
     objective: Annotated[
         str,
         typer.Option(
-            help="masked; or of a one-way model, causal (the next token, as in GPT) or right-to-left (the one before)."
+            help="masked; for a one-way model, causal (the next token, as in GPT) or right-to-left (the previous one)."
         ),
     ] = "masked",
     pairs: Annotated[
         str | None,
         typer.Option(
-            help="next: does B follow A; order: are A and B in order; none: masked words alone. By default next; of "
+            help="next: does B follow A; order: are A and B in order; none: only masked words. By default next; for "
             "one-way models none."
         ),
     ] = None,
     packing: Annotated[
-        bool, typer.Option("--packing", help="Let several short examples share a row, kept apart by the attention.")
+        bool,
+        typer.Option("--packing", help="Let several short examples share a row; the attention mask separates them."),
     ] = False,
     short_seq_prob: ShortSeqProb = 0.1,
     masking: Masking = "tokens",
@@ -99,10 +109,11 @@ def pretrain(
     replacements: Replacements = "80/10/10",
     max_predictions: MaxPredictions = None,
     static_masks: Annotated[
-        bool, typer.Option("--static-masks", help="The same masks for an example in every epoch.")
+        bool,
+        typer.Option("--static-masks", help="Masks that repeat every ten epochs, instead of new ones in every epoch."),
     ] = False,
-    on_corrupt: Annotated[str, typer.Option(help="Of damaged records: fail, or skip and log them.")] = "fail",
-    vocab: Annotated[Path | None, typer.Option(help="vocab.txt of records that have none beside them.")] = None,
+    on_corrupt: Annotated[str, typer.Option(help="Damaged records: fail, or skip and log them.")] = "fail",
+    vocab: Annotated[Path | None, typer.Option(help="vocab.txt for records whose folder has none.")] = None,
     strategy: Strategy = "auto",
     workers: Workers = "",
     index: Index = None,
@@ -112,8 +123,8 @@ def pretrain(
     on_nonfinite: OnNonfinite = "stop",
     seed: Seed = 0,
 ) -> None:
-    """Pretrain a model on records, a new one or one that goes on learning."""
-    # First of all: TensorFlow fixes its devices with its first operation.
+    """Pretrain a model on records, from random weights or from a pretrained model."""
+    # This must come first: TensorFlow fixes its devices with its first operation.
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
@@ -127,7 +138,7 @@ def pretrain(
     from keras_bert_scratch.training.pretraining import pretrain as pretrain_records
 
     if init and preset:
-        raise UserError("`init`, `preset`: give one of them, weights to go on from or a size")
+        raise UserError("`init`, `preset`: give only one of them, weights to continue from or a size")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
     pairs = pairs or ("next" if objective == "masked" else "none")

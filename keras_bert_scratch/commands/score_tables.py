@@ -1,4 +1,4 @@
-"""Scores and what they are compared with, in one table."""
+"""Scores and their baselines, in one table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ TUNED = "tuned on dev"
 
 
 def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
-    """A fine-tuning's results with `dev` as tables: a metric to a row, beside the score those of the baselines.
+    """Returns the results of fine-tuning with `dev` as tables: a row per metric, a column each for score and baselines.
 
-    Over several seeds the score is mean, standard deviation and the ends of the confidence interval.
+    Over several seeds, the score becomes mean, standard deviation and the bounds of the confidence interval.
 
     Args:
-        results: mapping. Of a finished run.
+        results: mapping. The results of a finished run.
 
     Example:
         >>> arranged({"dev": {"accuracy": 0.9}, "baselines": {"majority": {"accuracy": 0.5}}})
@@ -23,7 +23,7 @@ def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
     shown = dict(results)
     if best := shown.pop("best", None):
         shown["best_step"] = best["step"]
-    if rows := shown.get("search"):  # their names are long, and tell what the columns tell
+    if rows := shown.get("search"):  # the names are long, and repeat what the columns show
         best_run = shown["best_run"]
         numbered = zip(range(1, len(rows) + 1), rows, strict=True)
         shown["search"] = {
@@ -38,7 +38,7 @@ def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
             by_label = isinstance(value, Mapping)
             shown[f"tuned_{name}"] = {label: {TUNED: found} for label, found in value.items()} if by_label else value
     shown["dev_examples"] = dev.get("examples")
-    # A metric called as a baseline, the majority of the dev data itself, would confuse beside it.
+    # A metric with a baseline's name, such as the majority of the dev data itself, would be confused with it.
     names = [
         name for name, value in dev.items() if not isinstance(value, Mapping) and name not in ("examples", *beside)
     ]
@@ -57,7 +57,7 @@ def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
 def _beside(
     scores: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Each row of scores with what the others have under its name."""
+    """Adds to each row of scores the values that the others have under its name."""
     return {
         name: {**values, **{other: found.get(name) for other, found in others.items()}}
         for name, values in scores.items()

@@ -17,20 +17,22 @@ EXAMPLE = 'keras-bert search demo/pretrained "It made me laugh." --data demo/hel
 
 def search(
     model: Annotated[Path, typer.Argument(help="A model of any class, or a SavedModel exported for embed.")],
-    queries: Annotated[list[str], typer.Argument(help="What to search for, one or several texts.")],
-    data: Annotated[Path | None, typer.Option(help="A file with a text on each line, or a table.")] = None,
+    queries: Annotated[list[str], typer.Argument(help="One or more texts to search for.")],
+    data: Annotated[Path | None, typer.Option(help="A file with one text per line, or a table.")] = None,
     top: Annotated[int, typer.Option(help="Texts to show for each query.")] = 5,
     index: Annotated[
-        Path | None, typer.Option(help="An .npz to keep the embeddings in; where it is there, it is used.")
+        Path | None, typer.Option(help="An .npz that stores the embeddings; read if it exists, else written.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The .jsonl to write, a line for each text that was found; else to the screen.")
+        Path | None, typer.Option(help="The .jsonl to write, a line for each text found; by default they are printed.")
     ] = None,
     text_column: TextColumn = None,
     on_bad_row: OnBadRow = "fail",
     dtype: AskedDtype = None,
-    pooling: Annotated[str | None, typer.Option(help="mean, cls or max; else as the model's folder says.")] = None,
-    layers: Annotated[str | None, typer.Option(help="The layer to take, -1 for the last.")] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="mean, cls or max; by default as the model's folder says.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="The layer to use, -1 for the last.")] = None,
 ) -> None:
     """Find the texts of a file that are nearest to a query, by the cosine of their embeddings."""
     from rich.console import Console

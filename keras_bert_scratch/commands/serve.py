@@ -26,46 +26,51 @@ def serve(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="What to serve, NAME=PATH, where PATH is a SavedModel of 'keras-bert export', or a folder with its "
-            "versions 1, 2, 3...; without a name, by the folder's.",
+            help="Models to serve: NAME=PATH, where PATH is a SavedModel of 'keras-bert export', or a folder with its "
+            "versions 1, 2, 3...; NAME is by default the folder's.",
             metavar="[NAME=]PATH...",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 for other machines.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Of HTTP; 0 for any that is free.")] = 8501,
-    grpc_port: Annotated[int, typer.Option(help="Of gRPC; 0 for any that is free.")] = 8500,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 to serve other machines, too.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of HTTP; 0 for any free one.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="Port of gRPC; 0 for any free one.")] = 8500,
     engine: Annotated[
         str,
         typer.Option(
-            help="What runs the network: tensorflow; litert or litert-int8, which want an export with that variant, "
-            "start sooner, take less than half of the memory and are quicker."
+            help="What runs the network: tensorflow; litert or litert-int8, which need an export with that variant, "
+            "start sooner, take less than half of the memory and are faster."
         ),
     ] = "tensorflow",
-    workers: Annotated[int | None, typer.Option(help="Calls of models at once; by default one for each CPU.")] = None,
-    token_budget: Annotated[int, typer.Option(help="Tokens of a batch at most, padding included.")] = 2048,
-    most_waiting: Annotated[int, typer.Option(help="Rows that may wait; who comes then is told to come again.")] = 1024,
-    timeout: Annotated[float, typer.Option(help="Seconds after which a request is given up.")] = 30,
-    most_megabytes: Annotated[float, typer.Option(help="Of a request.")] = 8,
-    keep_versions: Annotated[int, typer.Option(help="How many of a model's highest versions answer.")] = 1,
-    poll_seconds: Annotated[float, typer.Option(help="How often to look for new versions.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Concurrent calls of models; by default one per CPU.")] = None,
+    token_budget: Annotated[int, typer.Option(help="Maximum tokens per batch, padding included.")] = 2048,
+    most_waiting: Annotated[
+        int, typer.Option(help="Maximum waiting rows; further requests get status 429 with Retry-After.")
+    ] = 1024,
+    timeout: Annotated[float, typer.Option(help="Seconds after which an unanswered request fails.")] = 30,
+    most_megabytes: Annotated[float, typer.Option(help="Maximum size of a request, in megabytes.")] = 8,
+    keep_versions: Annotated[int, typer.Option(help="How many of a model's highest versions are served.")] = 1,
+    poll_seconds: Annotated[float, typer.Option(help="Seconds between checks for new versions.")] = 1,
     token_file: Annotated[
-        Path | None, typer.Option(help="A file with a secret that clients must bring as 'Authorization: Bearer ...'.")
+        Path | None, typer.Option(help="A file with a secret that clients must send as 'Authorization: Bearer ...'.")
     ] = None,
     telemetry: Annotated[
-        bool, typer.Option("--telemetry", help="Trace HTTP requests for OpenTelemetry, by its environment variables.")
+        bool,
+        typer.Option(
+            "--telemetry", help="Trace HTTP requests with OpenTelemetry; its environment variables configure it."
+        ),
     ] = False,
-    warm_up: Annotated[
-        bool, typer.Option(help="Ask each version what its export wrote for it, before it answers.")
-    ] = True,
+    warm_up: Annotated[bool, typer.Option(help="Run the warm-up requests of each version before it answers.")] = True,
 ) -> None:
-    """Answer over HTTP and gRPC, as TensorFlow Serving does."""
+    """Serve exported models over HTTP and gRPC, with TensorFlow Serving's protocols and others."""
     folders = _folders(models)
     _check_installed()
     from keras_bert_scratch.serving.server.server import ServerOptions, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     workers = (os.cpu_count() or 1) if workers is None else workers
-    # Several calls, each on a thread, share the processor better than one call on several does.
+    # Several calls with one thread each use the processor better than one call with several threads.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     options = ServerOptions(
         host=host,
@@ -84,13 +89,16 @@ def serve(
         warm_up=warm_up,
     )
     if options.token is None and host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"anybody who reaches {host} may ask; --token-file keeps others out", file=sys.stderr)
+        print(
+            f"no authentication: any client that reaches {host} is answered; --token-file requires a token",
+            file=sys.stderr,
+        )
 
     async def until_told() -> None:
         stop = asyncio.Event()
 
         def on_ready(service: Any, http_port: int, rpc_port: int) -> None:
-            for number in (signal.SIGTERM, signal.SIGINT):  # until now they end the process at once
+            for number in (signal.SIGTERM, signal.SIGINT):  # before this, they end the process at once
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             for name in service.store.names:
                 version, model = service.store.find(name)
@@ -102,7 +110,7 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     print(f"loading {', '.join(folders)}...", file=sys.stderr)
     asyncio.run(until_told())
-    print("stopped; what was asked is answered", file=sys.stderr)
+    print("stopped; all pending requests were answered", file=sys.stderr)
 
 
 def _folders(models: Sequence[str]) -> dict[str, str]:
@@ -112,9 +120,11 @@ def _folders(models: Sequence[str]) -> dict[str, str]:
         if not equals:
             name, path = Path(given).resolve().name, given
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise UserError(f"`models`: {name!r} cannot be a name; write NAME={path}, of letters, digits, . _ -")
+            raise UserError(
+                f"`models`: {name!r} is not a valid name; write NAME={path}, with a NAME of letters, digits, . _ -"
+            )
         if name in folders:
-            raise UserError(f"`models`: two are called {name}; give them names of their own, as in other={path}")
+            raise UserError(f"`models`: two are called {name}; give each a different name, such as other={path}")
         folders[name] = path
     return folders
 
@@ -122,7 +132,7 @@ def _folders(models: Sequence[str]) -> dict[str, str]:
 def _token(file: Path) -> str:
     token = read_text(path_of(file)).strip()
     if not token:
-        raise UserError(f"`token_file`: {file} is empty")
+        raise UserError(f"`token_file`: {file} is empty; write the token into it")
     return token
 
 

@@ -1,4 +1,4 @@
-"""Records for a person to look at: counts, lengths as bars, and a few examples with the masked words in colour."""
+"""Records on the screen: counts, lengths as bars, and a few examples with the masked words in colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras_bert_scratch.filesystem import AnyPath
 
 EXAMPLES = 3
-LENGTH = 64  # of examples that are made of documents
+LENGTH = 64  # of examples that are made from documents
 BAR = 40
 
 MASKED, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black on yellow"
@@ -30,7 +30,7 @@ PAIR_LABELS = ("B follows A", "B is from elsewhere")
 
 
 def show_records(path: AnyPath, picture: Path | None = None) -> None:
-    """Prints facts about the records at `path`, whoever made them, and some of their examples; draws a `picture`."""
+    """Prints facts about the records at `path`, ours or Google's, and some of their examples; may draw a `picture`."""
     from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
     from keras_bert_scratch.data.pretraining.rules import ExampleRules
 
@@ -44,7 +44,7 @@ def show_records(path: AnyPath, picture: Path | None = None) -> None:
         facts[f"positions of {max_length} that hold tokens, packed"] = f"{packed:.1%}"
     facts[f"positions of {max_length} that hold tokens"] = f"{records.non_padding_fraction(max_length):.1%}"
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
-    _print_histogram(f"tokens of {unit}, in the first shard", records.lengths())
+    _print_histogram(f"lengths of {unit} in tokens, first shard", records.lengths())
     _print_examples(records, max_length)
     if picture is not None:
         from keras_bert_scratch.data.record_pictures import figure_of
@@ -70,7 +70,7 @@ def _facts(records: PretrainingRecords | GoogleRecords) -> dict[str, Any]:
 
 
 def _print_histogram(title: str, lengths: np.ndarray) -> None:
-    """A bar per doubling of the length."""
+    """Prints a bar per doubling of the length."""
     doublings = np.bincount(np.log2(np.maximum(lengths, 1)).astype(int))
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     for doubling, count in enumerate(doublings.tolist()):
@@ -93,7 +93,7 @@ def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int
 
 
 def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> Text:
-    """The original words of a row, the masked ones coloured by what the network sees in their place."""
+    """Returns the original words of a row; masked ones are coloured by what the network sees in their place."""
     inputs, labels, weights = batch
     original = {
         int(position): tokens[token]

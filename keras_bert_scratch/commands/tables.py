@@ -1,4 +1,4 @@
-"""Results as tables, the same for every verb."""
+"""Results as tables, the same for every command."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def print_results(title: str, results: Mapping[str, Any]) -> None:
-    """The title and a table of names and values; values that are tables themselves become rows `outer inner`.
+    """Prints the title and a table of names and values; values that are mappings become rows `outer inner`.
 
-    What has the same numbers for several things, such as types of entities, becomes a table of its own, a thing to a
-    row. Left out are lists, such as all that was measured while training: the file has them; and what is `None`.
+    A mapping with the same metrics for several things, such as types of entities, becomes a separate table, a row per
+    thing. Lists, such as all evaluations during training, are left out: the run's file has them. So is `None`.
     """
     print(title)
     console, table, grids = Console(), Table(show_header=False), []
@@ -32,7 +32,7 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
 
 
 def grid_of(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A table of several things that have the same values; `name` stands above the things."""
+    """Returns a table of several things that have the same values; `name` is the heading of the things."""
     columns = list(next(iter(rows.values())))
     grid = Table(*(Column(Text(heading.replace("_", " "))) for heading in (name, *columns)))
     for key, values in rows.items():
@@ -45,7 +45,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_grid(value: Mapping[str, Any]) -> bool:
-    """Whether this has the same plain values for several things."""
+    """Whether this has the same plain values for each of several things."""
     rows = list(value.values())
     return (
         bool(rows)
@@ -65,7 +65,7 @@ def _rows(results: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, An
 
 
 def print_run(run: RunDirectory, results: Mapping[str, Any] | None = None) -> None:
-    """What a finished run came to, in another arrangement of its results if there is one, and where it lies."""
+    """Prints the results of a finished run, or `results` in their place, and its folder."""
     print_results(str(run.path), run.results if results is None else results)
     files = [name for name in ("metrics.csv", "curves.png", "tensorboard") if (run.path / name).exists()]
     print(f"finished: {run.path}" + f" ({', '.join(files)})" * bool(files))

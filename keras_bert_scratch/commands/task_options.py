@@ -1,4 +1,4 @@
-"""Options of a task on the command line, beside those of the verb: the fields of the task's own dataclasses."""
+"""Options of a task on the command line, beside those of the command: the fields of the task's dataclasses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_TASK = "classification"
 
 
 class TaskCommand(TyperCommand):
-    """A command that teaches a task, with the fields of its `Options`; help shows those of a task that is named."""
+    """A command that trains for a task, with the fields of its `Options`; help shows them if the task is named."""
 
     kind = "Options"
 
@@ -29,12 +29,12 @@ class TaskCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def unnamed(self) -> Sequence[str]:
-        """The tasks that may be meant where none is named."""
+        """Returns the tasks that may be meant if none is named."""
         return (DEFAULT_TASK,)
 
 
 class AskingCommand(TaskCommand):
-    """A command that asks a model, with the fields of the task's `Asking`; the model may tell which task it is."""
+    """A command that runs a model, with the fields of the task's `Asking`; the model itself may name the task."""
 
     kind = "Asking"
 
@@ -45,12 +45,12 @@ class AskingCommand(TaskCommand):
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:
-    """The task's options that are on the command line, by name."""
+    """Returns the task's options that are on the command line, by name."""
     return ctx.meta.get("task_options", {})
 
 
 def _value_of(flag: str, args: Sequence[str]) -> str | None:
-    """The value that `flag` has on the command line; the last one counts."""
+    """Returns the value of `flag` on the command line; the last one counts."""
     found = None
     for argument, following in zip(args, [*args[1:], None], strict=True):
         if argument == flag:
@@ -61,10 +61,10 @@ def _value_of(flag: str, args: Sequence[str]) -> str | None:
 
 
 def task_options(names: Sequence[str], kind: str) -> list[Any]:
-    """The fields of these tasks' `kind` as options of the command line; those given go to the context."""
+    """Returns the fields of these tasks' `kind` as command-line options; given values are stored in the context."""
     from keras_bert_scratch.tasks.registry import TASKS, get_task
 
-    import_tensorflow_quietly()  # the tasks' files need it
+    import_tensorflow_quietly()  # the tasks' modules need it
 
     def keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
         if ctx.get_parameter_source(parameter.name).name == "COMMANDLINE":
@@ -72,11 +72,11 @@ def task_options(names: Sequence[str], kind: str) -> list[Any]:
         return value
 
     def options() -> None:
-        """Carries the signature that the options are made of."""
+        """Carries the signature from which the options are made."""
 
     parameters = {}
     for name in names:
-        if name in TASKS:  # else the verb says so
+        if name in TASKS:  # else the command reports it
             options_class = getattr(get_task(name), kind)
             types = get_type_hints(options_class)
             for field in dataclasses.fields(options_class):
@@ -87,18 +87,18 @@ def task_options(names: Sequence[str], kind: str) -> list[Any]:
     alone.command()(options)
     found = [option for option in typer.main.get_command(alone).params if option.name != "help"]
     for option in found:
-        option.expose_value = False  # the verb's own function does not take it
+        option.expose_value = False  # the command's own function does not take it
     return found
 
 
 def _parameter(field: dataclasses.Field, type_: Any, keep: Any, task: str) -> inspect.Parameter:
-    """A field as a parameter of a command; a tuple of strings is a flag that is given several times, each a value."""
+    """Returns a field as a parameter of a command; a tuple of strings becomes a flag that may be repeated."""
     several = isinstance(field.default, tuple)
     if str in get_args(type_):
-        type_ = str  # what is a number or a word is a word here; the options make a number of it
+        type_ = str  # a number or a string is a string here; the options convert it to a number
     name = (field.name.removesuffix("s") if several else field.name).replace("_", "-")
     flag = f"--{name}/--no-{name}" if type_ is bool else f"--{name}"
-    option = typer.Option(flag, callback=keep, help=f"Of {task}: docs/tasks/{task}.md.")
+    option = typer.Option(flag, callback=keep, help=f"Option of {task}: see docs/tasks/{task}.md.")
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,

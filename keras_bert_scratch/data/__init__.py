@@ -1,1 +1,1 @@
-"""Corpora to TFRecords to batches."""
+"""From corpora to TFRecord files to batches."""

@@ -1,4 +1,4 @@
-"""How replicas or workers share a batch: equally, or not at all."""
+"""How replicas or workers share a batch: in equal parts only."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from keras_bert_scratch.errors import UserError
 
 
 def rows_of_each(batch_size: int, parties: int, called: str = "workers") -> int:
-    """How many rows of a batch each of several parties has.
+    """How many rows of a global batch each replica or worker has.
 
     Args:
-        batch_size: int. Rows of all of them together.
-        parties: int. How many share it.
-        called: str, default "workers". What the error calls them.
+        batch_size: int. Rows of the global batch.
+        parties: int. How many replicas or workers share it.
+        called: str, default "workers". What the error message calls them.
 
     Raises:
-        UserError: they cannot share it equally.
+        UserError: the batch cannot be divided equally.
 
     Example:
         >>> rows_of_each(32, 4)
@@ -24,4 +24,4 @@ def rows_of_each(batch_size: int, parties: int, called: str = "workers") -> int:
         return batch_size // parties
     if parties == 1:
         raise UserError(f"`batch_size`: must be at least 1, not {batch_size}")
-    raise UserError(f"`batch_size`: must be a multiple of the {parties} {called}, not {batch_size}")
+    raise UserError(f"`batch_size`: must be a multiple of {parties}, the number of {called}, not {batch_size}")

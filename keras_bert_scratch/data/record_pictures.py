@@ -1,4 +1,4 @@
-"""A picture of records: lengths of texts and rows, and what is masked."""
+"""A figure of records: the lengths of texts and rows, and what is masked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOM_FOR_LEGEND = 1.25
 
 
 def figure_of(sample: RecordSample, title: str) -> Any:
-    """A matplotlib figure of what `sample_records` gave.
+    """A matplotlib figure of what `sample_records` returned.
 
     Args:
         sample: RecordSample.
@@ -39,7 +39,7 @@ def figure_of(sample: RecordSample, title: str) -> Any:
 
 
 def _draw_texts(axes: Any, sample: RecordSample) -> None:
-    """On a scale of doublings: the length of documents differs by orders of magnitude."""
+    """On a log2 scale, because the lengths of documents differ by orders of magnitude."""
     longest = max(lengths.max() for lengths in sample.texts.values())
     edges = np.geomspace(1.0, max(2.0, longest + 1.0), BINS + 1)
     for (what, lengths), style, colour in zip(sample.texts.items(), STYLES, SHADES[:0:-1], strict=False):
@@ -47,7 +47,7 @@ def _draw_texts(axes: Any, sample: RecordSample) -> None:
         axes.hist(lengths, edges, weights=_shares(lengths), histtype="step", linestyle=style, color=colour, label=label)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title("tokens of texts, first shard", fontsize=10)
+    axes.set_title("tokens per text, first shard", fontsize=10)
     axes.set_xlabel("tokens")
     axes.set_ylabel("fraction of texts")
     axes.legend(fontsize=8)
@@ -58,7 +58,7 @@ def _draw_rows(axes: Any, sample: RecordSample) -> None:
     for (what, lengths), style, colour in zip(sample.rows.items(), STYLES, SHADES[:0:-1], strict=False):
         label = f"{what}: {sample.padding(what):.1%} padding"
         axes.hist(lengths, edges, weights=_shares(lengths), histtype="step", linestyle=style, color=colour, label=label)
-    axes.set_title("tokens of rows; the rest is padding", fontsize=10)
+    axes.set_title("tokens per row; the rest is padding", fontsize=10)
     axes.set_xlabel("tokens")
     axes.set_ylabel("fraction of rows")
     axes.legend(fontsize=8, loc="upper left")
@@ -67,16 +67,16 @@ def _draw_rows(axes: Any, sample: RecordSample) -> None:
 def _draw_counts(axes: Any, sample: RecordSample) -> None:
     share = np.bincount(sample.masks_per_row) / len(sample.masks_per_row)
     axes.bar(np.arange(len(share)), share, color=SHADES[1])
-    axes.set_title(f"masked tokens of a row, {sample.masks_per_row.mean():.1f} on average", fontsize=10)
+    axes.set_title(f"masked tokens per row, {sample.masks_per_row.mean():.1f} on average", fontsize=10)
     axes.set_xlabel("masked tokens")
     axes.set_ylabel("fraction of rows")
 
 
 def _draw_positions(axes: Any, sample: RecordSample) -> None:
     axes.plot(sample.masked_fraction, color=SHADES[2], linewidth=1.2)
-    axes.set_title("masked at each position, of what can be", fontsize=10)
+    axes.set_title("fraction of masked tokens at each position", fontsize=10)
     axes.set_xlabel("position in the row")
-    axes.set_ylabel("fraction of tokens")
+    axes.set_ylabel("fraction of non-special tokens")
 
 
 def _draw_shown(axes: Any, sample: RecordSample) -> None:
@@ -84,18 +84,18 @@ def _draw_shown(axes: Any, sample: RecordSample) -> None:
     shares = [count / total for count in sample.shown_as.values()]
     at = np.arange(len(shares))
     axes.bar(at, shares, color=SHADES[1], label="counted")
-    axes.plot(at, REPLACEMENTS, linestyle="", marker="D", color="black", label="rule of the paper")
+    axes.plot(at, REPLACEMENTS, linestyle="", marker="D", color="black", label="the paper's rule")
     for place, share in zip(at, shares, strict=True):
         axes.text(place, share + 0.03, f"{share:.1%}", ha="center", fontsize=9)
     axes.set_xticks(at, sample.shown_as, **PLAIN)
     axes.set_ylim(0.0, 1.0)
-    axes.set_title(f"what stands for {total:,} masked tokens", fontsize=10)
+    axes.set_title(f"replacement of {total:,} masked tokens", fontsize=10)
     axes.set_ylabel("fraction of masked tokens")
     axes.legend(fontsize=8)
 
 
 def _draw_tokens(axes: Any, sample: RecordSample) -> None:
-    """Beside their part of all tokens: a rule that prefers none masks each as often as it is there."""
+    """Each token's share of the masked tokens, and of all tokens: a rule without preferences makes both equal."""
     names = list(sample.masked_tokens)[:MOST_TOKENS]
     at = np.arange(len(names))
     masked, there = (
@@ -107,10 +107,10 @@ def _draw_tokens(axes: Any, sample: RecordSample) -> None:
     axes.set_yticks(at, names, fontsize=8, **PLAIN)
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
     axes.set_xlabel("percent")
-    axes.set_title("masked most often", fontsize=10)
+    axes.set_title("tokens masked most often", fontsize=10)
     axes.legend(fontsize=8, loc="lower right")
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """A weight for each, of which the sum is 1."""
+    """Equal weights, one per value, that sum to 1."""
     return np.full(len(values), 1.0 / max(1, len(values)))

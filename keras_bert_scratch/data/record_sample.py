@@ -17,18 +17,18 @@ UNPACKED, PACKED = "one example a row", "packed"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordSample:
-    """What some rows of records look like when they are read, by the rules of BERT.
+    """Statistics of some rows of records, read by BERT's rules.
 
     Args:
         max_length: int. Positions of a row.
-        texts: mapping. By what they are, such as `"documents"`, the tokens of each in the first shard.
-        rows: mapping. By how they are made, such as `"packed"`, the tokens of each row; the rest is padding.
-        masks_per_row: int `(rows,)`. Of the first kind of rows, as all that follows.
-        masked_fraction: float `(max_length,)`. At each position, of the tokens that are not special the fraction that
-            is masked; not a number where there are none.
-        shown_as: mapping. What the network sees in place of a masked token: how often `[MASK]`, another token, itself.
+        texts: mapping. For each kind of text, such as `"documents"`, the tokens per text in the first shard.
+        rows: mapping. For each kind of row, such as `"packed"`, the tokens per row; the rest is padding.
+        masks_per_row: int `(rows,)`. Masked tokens per row. This and all that follows is about the first kind of row.
+        masked_fraction: float `(max_length,)`. At each position, the fraction of non-special tokens that is masked; NaN
+            where there are none.
+        shown_as: mapping. How often the network sees `[MASK]`, another token or the token itself at a masked position.
         masked_tokens: mapping. How often each token is masked, the most frequent first.
-        all_tokens: mapping. How often each token is there that is not special, masked or not.
+        all_tokens: mapping. How often each non-special token occurs, masked or not.
     """
 
     max_length: int
@@ -41,12 +41,12 @@ class RecordSample:
     all_tokens: Mapping[str, int]
 
     def padding(self, kind: str) -> float:
-        """The fraction of positions that hold none, of rows of this kind."""
+        """The fraction of padding in the positions of rows of this kind."""
         return 1.0 - float(self.rows[kind].mean()) / self.max_length
 
 
 def sample_records(records: PretrainingRecords | GoogleRecords, max_length: int) -> RecordSample:
-    """Looks at the first rows of a training; those of a small corpus come again, with other masks.
+    """Samples the first rows that training reads; those of a small corpus are repeated, with other masks.
 
     Args:
         records: from `open_records`.

@@ -1,10 +1,10 @@
 """Random numbers as pure functions: the same keys give the same numbers, on every machine and in any order.
 
-A usual generator makes one number after another: the thousandth needs the 999 before it, and the sequence may change
+An ordinary generator computes numbers in sequence: the thousandth needs the 999 before it, and the sequence may change
 with the library's version. Here a random number is a hash of what it is for (seed, shard, document, ...). So any worker
-can make the masks of any row at any step without making others first.
+can compute the masks of any row at any step without computing others first.
 
-The strings that name a purpose are part of the hash. They must not change, or else all records and batches do.
+The strings that name a purpose are part of the hash. They must not change, or all records and batches would change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-LAST = np.uint64(2**64 - 1)  # as a priority: behind all others
+LAST = np.uint64(2**64 - 1)  # as a priority: after all others
 
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
@@ -35,7 +35,7 @@ def random_hash(*parts: Any) -> np.ndarray:
         ((3,), dtype('uint64'))
     """
     state = np.uint64(0)
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
+    with np.errstate(over="ignore"):  # overflow is intended: arithmetic modulo 2^64
         for part in parts:
             number = zlib.crc32(part.encode()) if isinstance(part, str) else part
             state = _finalized((state ^ np.asarray(number).astype(np.uint64)) + _GOLDEN_RATIO)
@@ -69,7 +69,7 @@ def randint(limit: Any, *parts: Any) -> np.ndarray:
 
 
 def permutation(size: int, *parts: Any) -> np.ndarray:
-    """A random permutation of the numbers from 0 to `size - 1`, which `parts` decide.
+    """A random permutation of the numbers from 0 to `size - 1`, determined by `parts`.
 
     Example:
         >>> sorted(permutation(4, "order", 7).tolist())

@@ -1,1 +1,1 @@
-"""Models of the Hugging Face Hub, read by addresses such as `hf://google-bert/bert-base-uncased@main`."""
+"""Reading models of the Hugging Face Hub by addresses such as `hf://google-bert/bert-base-uncased@main`."""

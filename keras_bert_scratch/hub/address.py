@@ -15,7 +15,7 @@ from keras_bert_scratch.hub.snapshot import DEFAULT_BRANCH, Snapshot, snapshot_o
 
 SCHEME = "hf"
 FORM = "hf://owner/name, hf://owner/name@revision or hf://owner/name@revision/folder"
-# A revision has no slash, except those that the hub makes itself: refs/pr/7.
+# A revision has no slash, except those that the hub itself creates, such as refs/pr/7.
 _ADDRESS = re.compile(
     r"(?:models/)?(?P<repository>[^/@]+(?:/[^/@]+)?)(?:@(?P<revision>refs/[a-z]+/[^/@]+|[^/@]+))?(?:/(?P<inside>[^@/][^@]*))?"
 )
@@ -23,7 +23,7 @@ OTHER_KINDS = ("datasets", "spaces", "kernels", "buckets")
 
 
 def repository_of(address: str) -> str | None:
-    """The repository that an address names, `owner/name`; of other paths `None`.
+    """The repository that an address names, `owner/name`; `None` for other paths.
 
     Example:
         >>> repository_of("hf://google/electra-small@main"), repository_of("gs://bucket/model")
@@ -33,22 +33,22 @@ def repository_of(address: str) -> str | None:
 
 
 class HubAddress(Address):
-    """A file or folder of a model's repository on the Hugging Face Hub, which is only read.
+    """A file or folder of a model's repository on the Hugging Face Hub; read-only.
 
-    A branch or tag is looked up once in a process, so all files are of one commit. A file comes to this machine when it
-    is opened, into the cache of `huggingface_hub`, and from then on it is opened there.
+    A branch or tag is resolved once per process, so all files are from one commit. A file is downloaded when it is
+    first opened, into the cache of `huggingface_hub`; from then on it is read from there.
 
     Args:
-        address: str. `hf://owner/name`, with a branch, tag or commit `hf://owner/name@revision`, and perhaps a folder
-            or file behind it. Models of the hub's first days have no owner: `hf://bert-base-uncased`.
-        commit: str or None, default None. The commit to read, instead of the one that the revision means now.
+        address: str. `hf://owner/name`, with a branch, tag or commit `hf://owner/name@revision`, and optionally
+            a folder or file after it. The oldest models of the hub have no owner: `hf://bert-base-uncased`.
+        commit: str or None, default None. The commit to read, instead of the one that the revision points to now.
 
     Attributes:
         repository: str. `owner/name`.
 
     Raises:
-        UserError: it is no such address; at the first look at its content, there is no such repository or revision,
-            it may not be read, or the hub cannot be reached and the cache does not hold it.
+        UserError: the address is malformed; at the first access to its content: there is no such repository or
+            revision, access is denied, or the hub cannot be reached and the cache does not hold it.
 
     Example:
         >>> HubAddress("hf://google-bert/bert-base-uncased@main") / "config.json"
@@ -59,10 +59,10 @@ class HubAddress(Address):
         super().__init__(address)
         found = _ADDRESS.fullmatch(str(self).partition("://")[2])
         if found is None:
-            raise UserError(f"{address}: is no address of a model; write {FORM}")
+            raise UserError(f"{address}: is not a valid address of a model; write {FORM}")
         self.repository, self._revision, self._inside = found["repository"], found["revision"], found["inside"] or ""
         if (kind := self.repository.partition("/")[0]) in OTHER_KINDS:
-            raise UserError(f"{address}: is of {kind}, and only models are read from a hub; write {FORM}")
+            raise UserError(f"{address}: is an address of {kind}, but only models can be read; write {FORM}")
         self._commit = commit
 
     @property
@@ -76,24 +76,24 @@ class HubAddress(Address):
 
     @property
     def is_partly_known(self) -> bool:
-        """Whether the hub cannot be asked, so that only the files in the cache are seen."""
+        """Whether the hub could not be queried, so that only the files in the cache are known."""
         return self._snapshot.is_partly_known
 
     def at(self, commit: str) -> HubAddress:
-        """The same address, of which the commit `commit` is read."""
+        """The same address at the commit `commit`."""
         return HubAddress(str(self), commit)
 
     def fetch(self, names: Collection[str]) -> Path:
-        """The folder of this machine that holds, at least, the files `names` of this folder.
+        """A folder on this machine that holds at least the files `names` of this folder.
 
-        What the cache lacks is downloaded, with a bar on stderr.
+        Files that are not in the cache are downloaded, with a progress bar on stderr.
         """
         prefix = f"{self._inside}/" if self._inside else ""
         self._snapshot.download([f"{prefix}{name}" for name in names])
         return self._snapshot.folder / self._inside
 
     def __truediv__(self, name: str) -> HubAddress:
-        # Without an owner and a revision, a name behind the repository would be taken for it.
+        # Without owner and revision, a name after the repository would be parsed as part of the repository's name.
         plain = "/" not in self.repository and not self._revision
         return HubAddress(f"{self}{f'@{DEFAULT_BRANCH}' * plain}/{name}", self._commit)
 
@@ -131,12 +131,12 @@ class HubAddress(Address):
         return self._snapshot.file(self._inside).open("rb", max(1, buffering))
 
     def refuse_writing(self) -> NoReturn:
-        """Raises `UserError`, as an address of a hub is only read."""
-        raise UserError(f"{self}: a hub is only read here; write into a folder, and upload that with 'hf upload'")
+        """Raises `UserError`, because an address of a hub is read-only."""
+        raise UserError(f"{self}: a hub cannot be written to; write into a folder, then upload it with 'hf upload'")
 
     @contextlib.contextmanager
     def _os_errors(self) -> Iterator[Any]:
-        self.refuse_writing()  # what is not defined above writes
+        self.refuse_writing()  # every method that is not overridden above writes
         yield
 
     def _not_found(self) -> FileNotFoundError:

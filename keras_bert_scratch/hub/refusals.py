@@ -1,4 +1,4 @@
-"""What the errors of `huggingface_hub` mean for who gave the address, in one line with the mend."""
+"""The errors of `huggingface_hub` as one line that says what is wrong with the address and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from keras_bert_scratch.errors import UserError, writing_to
 
-LOGIN = "set HF_TOKEN to a token of yours, or run 'hf auth login'"
+LOGIN = "set HF_TOKEN to your token, or run 'hf auth login'"
 
 
 @contextlib.contextmanager
@@ -19,8 +19,8 @@ def refusals(address: str) -> Iterator[None]:
         address: str. As the user gave it.
 
     Raises:
-        UserError: there is no such thing on the hub, it may not be read, the hub cannot be reached, a download broke
-            off, or the disk refuses it.
+        UserError: the address does not exist on the hub, access is denied, the hub cannot be reached, a download was
+            interrupted, or the disk cannot be written.
     """
     from huggingface_hub import constants
 
@@ -36,17 +36,17 @@ def refusals(address: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    """What is wrong and how to mend it; `None` for an error that is not the hub's."""
+    """What is wrong and how to fix it; `None` for an error that is not the hub's."""
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.HFValidationError):
-        return "is no name of a repository; write hf://owner/name"
+        return "is not a valid name of a repository; write hf://owner/name"
     if isinstance(error, errors.GatedRepoError):
-        return f"is gated; accept its terms on its page of the hub, then {LOGIN}"
+        return f"is gated; accept its terms on its hub page, then {LOGIN}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"the hub shows no such repository; check the name, or if it is private {LOGIN}"
+        return f"the hub has no such repository; check the name, or, if it is private, {LOGIN}"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "the repository has no such revision; name a branch, a tag or a commit that its page shows"
+        return "the repository has no such revision; give a branch, a tag or a commit that its page lists"
     if isinstance(error, errors.HfHubHTTPError):
         return _status(error.response.status_code)
     if isinstance(error, (errors.RevisionResolutionError, errors.LocalEntryNotFoundError)):
@@ -57,9 +57,9 @@ def _reason(error: Exception) -> str | None:
             return _status(cause.response.status_code)
         return _unreachable(cause or error)
     if isinstance(error, errors.HTTPError):  # of the HTTP library
-        return _unreachable(error) if "Connect" in type(error).__name__ else "the download broke off; run again"
+        return _unreachable(error) if "Connect" in type(error).__name__ else "the download was interrupted; run again"
     if "Consistency check failed" in str(error):
-        return "the download broke off; run again"
+        return "the download was interrupted; run again"
     if isinstance(error, errors.FileMetadataError):
         return f"{_first_line(error)}; check HF_ENDPOINT"
     return None
@@ -69,18 +69,18 @@ def _status(code: int) -> str:
     if code == 401:
         return f"the hub does not accept the token; {LOGIN}"
     if code == 403:
-        return f"the hub forbids it (403); {LOGIN} that may read it"
+        return f"access is forbidden (403); use a token that may read it: {LOGIN}"
     if code == 404:
         return "the hub has no such file (404); check the address"
     if code == 429:
-        return f"the hub was asked too often (429); wait some minutes, or {LOGIN}"
-    return f"the hub answers with an error ({code}); try again later"
+        return f"the hub received too many requests (429); wait a few minutes, or {LOGIN}"
+    return f"the hub returned an error ({code}); try again later"
 
 
 def _unreachable(error: BaseException) -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     return (
-        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and the cache does not hold it; "
+        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and it is not in the cache; "
         f"check the network and HF_ENDPOINT"
     )
 

@@ -1,4 +1,4 @@
-"""Snapshot: the files of a repository on the Hugging Face Hub at one commit, and bringing them to this machine."""
+"""Snapshot: the files of a repository on the Hugging Face Hub at one commit, and downloading them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _library() -> Any:
 
 
 def snapshot_of(repository: str, revision: str | None) -> Snapshot:
-    """The repository at the commit that the revision means; looked up once in a process.
+    """The repository at the commit that the revision points to; resolved once per process.
 
     Args:
         repository: str. `owner/name`.
@@ -56,15 +56,15 @@ class Snapshot:
     Args:
         repository: str. `owner/name`.
         revision: str. A branch, tag or commit.
-        endpoint: str or None. Of the hub; `None` for that of `huggingface_hub`.
+        endpoint: str or None. URL of the hub; `None` for the default of `huggingface_hub`.
 
     Attributes:
-        commit: str. The hash.
-        files: dict. Of each file, by its path, the size in bytes.
-        is_partly_known: bool. Whether the hub could not be asked, so that `files` are those in the cache.
+        commit: str. The hash of the commit.
+        files: dict. The size of each file in bytes, by path.
+        is_partly_known: bool. Whether the hub could not be queried, so that `files` are only those in the cache.
 
     Raises:
-        UserError: there is no such repository or revision, it may not be read, or the hub cannot be reached and the
+        UserError: there is no such repository or revision, access is denied, or the hub cannot be reached and the
             cache does not hold it.
     """
 
@@ -77,7 +77,7 @@ class Snapshot:
             offline = self._hub.constants.is_offline_mode()
             self.commit = api.resolve_revision(repository, revision=revision, local_files_only=offline).resolved
             try:
-                # `list_repo_tree` tries again for half a minute where there is no network.
+                # Not `list_repo_tree`: without a network it retries for half a minute.
                 told = api.model_info(repository, revision=self.commit, files_metadata=True)
                 self.files = {file.rfilename: file.size or 0 for file in told.siblings or ()}
                 self.is_partly_known = False
@@ -85,34 +85,38 @@ class Snapshot:
                 if (folder := self._cached_folder()) is None:
                     raise
                 if not offline:
-                    log.warning("%s: the hub gives no list (%s); the cache is used", self._title, type(error).__name__)
+                    log.warning(
+                        "%s: the hub returned no list of files (%s); the cache is used",
+                        self._title,
+                        type(error).__name__,
+                    )
                 found = [file for file in folder.rglob("*") if file.is_file()]
                 self.files = {file.relative_to(folder).as_posix(): file.stat().st_size for file in found}
                 self.is_partly_known = True
 
     @property
     def folder(self) -> Path:
-        """Where the cache has the files that were downloaded."""
+        """The folder of the cache with the files that were downloaded."""
         folder = self._cached_folder()
-        assert folder is not None, "asked for before anything was downloaded"
+        assert folder is not None, "requested before anything was downloaded"
         return folder
 
     def _cached_folder(self) -> Path | None:
         errors = self._hub.errors
         try:
             found = self._hub.snapshot_download(self._repository, revision=self.commit, local_files_only=True)
-        except errors.IncompleteSnapshotError as error:  # it need not hold all files
+        except errors.IncompleteSnapshotError as error:  # the cache need not hold all files
             found = error.snapshot_path
         except errors.LocalEntryNotFoundError:
             return None
         return Path(found)
 
     def file(self, name: str) -> Path:
-        """The file `name` on this machine."""
+        """The path of the file `name` on this machine; it is downloaded if necessary."""
         return self._downloaded(name, lambda count: None)
 
     def download(self, names: Collection[str]) -> None:
-        """Brings the files to this machine that are not there; the bytes are shown on stderr."""
+        """Downloads the files that are not in the cache, with a progress bar on stderr."""
         missing = {name: self.files.get(name, 0) for name in names if self._cached(name) is None}
         total = sum(missing.values())
         self._check_space(total)
@@ -124,7 +128,7 @@ class Snapshot:
                 self._downloaded(name, add)
 
     def _cached(self, name: str) -> Path | None:
-        """The file in the cache, if it is whole as far as its size tells."""
+        """The file in the cache, if it has the right size."""
         found = self._hub.try_to_load_from_cache(self._repository, name, revision=self.commit)
         whole = isinstance(found, str) and Path(found).stat().st_size == self.files.get(name)
         return Path(found) if whole else None
@@ -139,7 +143,7 @@ class Snapshot:
                 revision=self.commit,
                 endpoint=self._endpoint,
                 tqdm_class=_counting(add),
-                # What is there nevertheless is of another size.
+                # If there is a file in the cache, it has the wrong size.
                 force_download=bool(self._hub.try_to_load_from_cache(self._repository, name, revision=self.commit)),
                 **LIBRARY,
             )
@@ -147,18 +151,20 @@ class Snapshot:
         return Path(found)
 
     def _check_hash(self, file: Path, name: str) -> None:
-        """Raises `UserError` unless a large file has the hash that the cache names it by."""
-        if not file.is_symlink():  # a cache on a disk without links
+        """Raises `UserError` unless a large file has the hash that is its name in the cache."""
+        if not file.is_symlink():  # a cache on a disk without symbolic links
             return
         blob = file.parent / file.readlink()
-        if not SHA256.fullmatch(blob.name):  # small files are named otherwise
+        if not SHA256.fullmatch(blob.name):  # small files have other names
             return
         with blob.open("rb") as content:
             if hashlib.file_digest(content, "sha256").hexdigest() == blob.name:
                 return
         file.unlink()
         blob.unlink()
-        raise UserError(f"{self._title}: {name} came damaged, its SHA-256 is not the hub's; run again")
+        raise UserError(
+            f"{self._title}: {name} is damaged: its SHA-256 differs from the hub's; run again to download it again"
+        )
 
     def _check_space(self, size: int) -> None:
         cache = Path(self._hub.constants.HF_HUB_CACHE)
@@ -166,12 +172,12 @@ class Snapshot:
         if (free := shutil.disk_usage(there).free) < size:
             raise UserError(
                 f"{self._title}: needs {size / 1e6:,.2f} MB, and the disk of {cache} has {free / 1e6:,.2f} MB left; "
-                f"free some space, or name a folder on another disk by HF_HUB_CACHE"
+                f"free some space, or set HF_HUB_CACHE to a folder on another disk"
             )
 
 
 def _counting(add: Callable[[int], None]) -> type:
-    """What `huggingface_hub` takes for a bar of tqdm's: it hands the bytes on."""
+    """A class that `huggingface_hub` uses as tqdm's progress bar; it passes the numbers of bytes to `add`."""
 
     class Counting:
         def __init__(self, *args: Any, initial: int = 0, **kwargs: Any) -> None:
@@ -181,10 +187,10 @@ def _counting(add: Callable[[int], None]) -> type:
             add(count)
 
         def update_transfer(self, count: int) -> None:
-            """Bytes on the network, which `update` counts once they are written."""
+            """Ignores bytes on the network: `update` counts them when they are written."""
 
         def set_postfix_str(self, text: str, refresh: bool = False) -> None:
-            """The speed, which our bar tells itself."""
+            """Ignores the speed: our bar computes its own."""
 
         set_transfer_postfix_str = set_postfix_str
 

@@ -1,1 +1,1 @@
-"""The network's parts, one class per file, on `keras.ops` alone: any Keras backend runs them."""
+"""The network's layers, built on `keras.ops` alone, so that they run on any Keras backend."""

@@ -1,4 +1,4 @@
-"""Attention: every query looks at all keys, in several heads at once."""
+"""Attention: every query attends to all keys, in several heads in parallel."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from keras_bert_scratch.layers.positions import gather_positions
 class Attention(Configured, keras.layers.Layer):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, eq. 1, section 3.2.2).
 
-    Queries, keys and values are projections of one input (self-attention); or, in a decoder, keys and values are those
-    of what the encoder gave (cross-attention, section 3.2.3).
+    Queries, keys and values are projections of one input (self-attention); or, in a decoder, keys and values are
+    projections of the encoder's output (cross-attention, section 3.2.3).
 
     Args:
         config: BertConfig. Sizes and rates.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(batch, length, hidden_size)`, and `bias` from `attention_bias` or its like give
-    the shape of `x`; with `return_weights=True` also the attention weights `(batch, heads, length, keys)`. With
-    `query_positions`, int `(batch, positions)`, only these positions are queries (keys and values stay all positions),
-    and the result is `(batch, positions, hidden_size)`. With `encoded`, float `(batch, keys, encoder's hidden_size)`,
-    keys and values are made of that.
+    Call: takes `x`, float `(batch, length, hidden_size)`, and `bias` from a function in `attention_bias.py`; returns a
+    tensor of the shape of `x`, with `return_weights=True` also the attention weights `(batch, heads, length, keys)`.
+    With `query_positions`, int `(batch, positions)`, only these positions are queries (keys and values are still all
+    positions), and the result is `(batch, positions, hidden_size)`. With `encoded`, float
+    `(batch, keys, encoder's hidden_size)`, keys and values are projections of `encoded`.
 
     Example:
         >>> from keras_bert_scratch.layers.attention_bias import attention_bias
@@ -58,7 +58,7 @@ class Attention(Configured, keras.layers.Layer):
         query_positions_shape: tuple[int | None, ...] | None = None,
         encoded_shape: tuple[int | None, ...] | None = None,
     ) -> None:
-        # In this order, in which random weights are drawn.
+        # This order determines which random weights each layer draws.
         self.query.build(x_shape)
         self.key.build(encoded_shape or x_shape)
         self.value.build(encoded_shape or x_shape)
@@ -75,7 +75,7 @@ class Attention(Configured, keras.layers.Layer):
     ) -> Any:
         if query_positions is None and encoded is None:
             query, key, value = self._project(x, self.query, self.key, self.value)
-        else:  # some positions ask, or a decoder asks the encoder
+        else:  # only some positions are queries, or cross-attention
             query = self.queries(x if query_positions is None else gather_positions(x, query_positions))
             key, value = self.keys_and_values(x if encoded is None else encoded)
             if query_positions is not None and bias.shape[2] != 1:  # the bias depends on the query
@@ -84,13 +84,13 @@ class Attention(Configured, keras.layers.Layer):
         return (output, weights) if return_weights else output
 
     def _project(self, x: Any, *layers: Dense) -> Any:
-        """The output of each of the layers for `x`, split into heads: `(batch, heads, length, head_size)` each."""
+        """The output of each layer for `x`, split into heads: `(batch, heads, length, head_size)` each."""
         x = joined_product(x, layers)  # (batch, length, layers * hidden_size)
         x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
 
     def attend(self, query: Any, key: Any, value: Any, bias: Any, training: bool = False) -> tuple[Any, Any]:
-        """What the queries find, `(batch, queries, hidden_size)`, and the weights `(batch, heads, queries, keys)`."""
+        """The attention output `(batch, queries, hidden_size)` and the weights `(batch, heads, queries, keys)`."""
         scores = ops.matmul(query * (1.0 / math.sqrt(self.head_size)), ops.swapaxes(key, -2, -1))
         weights = ops.softmax(scores + bias, axis=-1)
         context = ops.matmul(self.dropout(weights, training=training), value)  # (batch, heads, queries, head_size)
@@ -101,7 +101,7 @@ class Attention(Configured, keras.layers.Layer):
         x = ops.transpose(x, (0, 2, 1, 3))
         return ops.reshape(x, (-1, _length(x), self.config.hidden_size))
 
-    # --- Parts of it, for decoders and for texts that are being written ---
+    # --- Parts of the layer, for decoders and for generating text token by token ---
 
     def queries(self, x: Any) -> Any:
         """The queries of `x`, `(batch, heads, length, head_size)`."""
@@ -114,26 +114,26 @@ class Attention(Configured, keras.layers.Layer):
         return key, value
 
     def empty_past(self, batch: Any) -> tuple[Any, Any]:
-        """The keys and values of no position, as `step` takes them."""
+        """Keys and values of zero positions: the first `past` of `step`."""
         shape = (batch, self.config.num_heads, 0, self.head_size)
         return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
 
     def step(self, x: Any, past: tuple[Any, Any], bias: Any = 0.0) -> tuple[Any, tuple[Any, Any]]:
-        """Self-attention of the next position of a row's hypotheses to what was computed for the positions before.
+        """Self-attention of the next position of each hypothesis, with cached keys and values of earlier positions.
 
-        The keys of all hypotheses lie side by side, and the bias tells which of them each may see: so nothing has to be
-        moved when one hypothesis goes on in two ways and another ends.
+        The keys of all hypotheses lie side by side, and the bias masks those that a hypothesis must not attend to. So
+        nothing has to be moved when one hypothesis continues in two ways and another ends.
 
         Args:
-            x: float `(batch, hypotheses, hidden_size)`. One position of each.
-            past: keys and values of the positions before, float `(batch, heads, n, head_size)`: of each position those
-                of all hypotheses.
-            bias: float `(batch, 1, hypotheses, n + hypotheses)`, from `attention_bias`, of `past` and these positions;
-                0 where there is one hypothesis.
+            x: float `(batch, hypotheses, hidden_size)`. The next position of each hypothesis.
+            past: keys and values of the earlier positions, float `(batch, heads, n, head_size)` each: at each position,
+                those of all hypotheses.
+            bias: float `(batch, 1, hypotheses, n + hypotheses)`, from `attention_bias`, over `past` and the new
+                positions; 0 if there is only one hypothesis.
 
-        Returns: what they find, of the shape of `x`; and `past` with these positions.
+        Returns: the attention output, of the shape of `x`; and `past` extended by the new positions.
         """
-        # One product for each: to join their weights at every step would cost more.
+        # Three separate products: to concatenate the weights at every step would cost more.
         query, *new = (self._split_heads(layer(x)) for layer in (self.query, self.key, self.value))
         key, value = (ops.concatenate(parts, axis=2) for parts in zip(past, new, strict=True))
         return self.attend(query, key, value, bias)[0], (key, value)
@@ -145,5 +145,5 @@ class Attention(Configured, keras.layers.Layer):
 
 
 def _length(x: Any) -> Any:
-    """The size of axis 1, as a number where it is known."""
+    """The size of axis 1: an int if it is static, else a tensor."""
     return x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]

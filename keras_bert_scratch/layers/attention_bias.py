@@ -1,4 +1,4 @@
-"""What is added to the attention scores so that positions that must not be attended to get no weight."""
+"""Attention bias: what is added to the attention scores so that masked positions get weight 0."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from keras import ops
 
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 
-# As in Google's code: after the softmax it is 0 in every dtype, and float16 can hold it.
+# As in Google's code: the softmax turns it into 0 in every dtype, and float16 can represent it.
 MASKED_SCORE = -10000.0
 
 
 def attention_bias(mask: Any, dtype: str = "float32") -> Any:
-    """The bias that masks padding, or of each query some keys.
+    """The bias that masks padding, or certain keys for each query.
 
     Args:
         mask: int, float or bool, nonzero at tokens and 0 at padding, `(batch, length)`; or nonzero where a query may
             attend to a key, `(batch, queries, keys)`.
         dtype: str, default `"float32"`. Dtype of the result.
 
-    Returns: 0 and -10000, `(batch, 1, 1, length)` or `(batch, 1, queries, keys)`.
+    Returns: 0, or -10000 where masked, `(batch, 1, 1, length)` or `(batch, 1, queries, keys)`.
 
     Example:
         >>> attention_bias(ops.array([[1, 0]])).numpy().tolist()
@@ -31,9 +31,9 @@ def attention_bias(mask: Any, dtype: str = "float32") -> Any:
 
 
 def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "float32") -> Any:
-    """The bias that masks, in rows of several examples, all positions of other examples.
+    """The bias for rows that hold several examples: it masks the positions of all other examples.
 
-    Padding attends to padding: its vectors are finite, and nothing depends on them (Krell et al. 2021, "Efficient
+    Padding attends to padding, so that its vectors are finite; nothing depends on them (Krell et al. 2021, "Efficient
     Sequence Packing without Cross-contamination").
 
     Args:
@@ -52,14 +52,14 @@ def packed_attention_bias(example_ids: Any, padding_mask: Any, dtype: str = "flo
 
 
 def one_way(bias: Any, direction: str) -> Any:
-    """A bias that masks, beside what `bias` does, what lies behind a position, or before it.
+    """A causal bias: besides what `bias` masks, it masks the positions after each position, or those before it.
 
     Args:
         bias: float `(batch, 1, 1, length)` or `(batch, 1, length, length)`. From one of the functions above.
         direction: str. `"left-to-right"`: nothing attends to what comes after it (Vaswani et al. 2017, section 3.2.3);
-            `"right-to-left"`: nothing attends to what comes before it; `"both"`: the bias stays as it is.
+            `"right-to-left"`: nothing attends to what comes before it; `"both"`: the bias is returned unchanged.
 
-    Returns: `(batch, 1, length, length)`; rows are queries, columns keys.
+    Returns: `(batch, 1, length, length)`, rows are queries, columns keys; with `"both"`, `bias` itself.
 
     Example:
         >>> one_way(attention_bias(ops.array([[1, 1]])), "left-to-right").numpy().tolist()
@@ -67,7 +67,7 @@ def one_way(bias: Any, direction: str) -> Any:
     """
     if direction == BOTH:
         return bias
-    # `arange` would need a length that is known beforehand.
+    # `arange` would need a static length.
     key = ops.cumsum(ops.cast(ops.ones_like(bias[:, :, :1]), "int32"), axis=3)  # (batch, 1, 1, length)
     query = ops.swapaxes(key, 2, 3)
     seen = key <= query if direction == LEFT_TO_RIGHT else key >= query

@@ -10,9 +10,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class MergeChoices(keras.layers.Layer):
-    """The choices of all questions as rows of one batch; a layer, as their number is known only when it runs.
+    """Reshapes the choices of all questions into rows of one batch; a layer, because their number is dynamic.
 
-    Call: `x`, int `(batch, choices, length)`, gives `(batch * choices, length)`.
+    Call: takes `x`, int `(batch, choices, length)`; returns `(batch * choices, length)`.
 
     Example:
         >>> MergeChoices(dtype="int32")(ops.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])).numpy().tolist()
@@ -23,15 +23,15 @@ class MergeChoices(keras.layers.Layer):
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
     def get_config(self) -> dict[str, Any]:
-        return dict(super().get_config())  # Keras cannot describe a layer whose dtype is a policy unless it has this
+        return dict(super().get_config())  # without this, Keras cannot serialize a layer whose dtype is a policy
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class SplitChoices(keras.layers.Layer):
     """The inverse of `MergeChoices`, for one score per row.
 
-    Call: `scores`, float `(batch * choices, 1)`, and the tensor that was merged, `(batch, choices, length)`, give
-    `(batch, choices)`.
+    Call: takes `scores`, float `(batch * choices, 1)`, and the tensor that was merged, `(batch, choices, length)`;
+    returns `(batch, choices)`.
 
     Example:
         >>> tuple(SplitChoices()(ops.ones((6, 1)), ops.ones((2, 3, 9))).shape)

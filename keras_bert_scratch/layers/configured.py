@@ -1,4 +1,4 @@
-"""Configured: how a layer that is made from a `BertConfig` describes itself to Keras."""
+"""Configured: Keras serialization of layers that are constructed from a `BertConfig`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_bert_scratch.config import BertConfig
 
 
 class Configured:
-    """`get_config` and `from_config` for a layer whose constructor takes `config`; the layer keeps it in `config`."""
+    """`get_config` and `from_config` for a layer whose constructor takes `config` and stores it as `self.config`."""
 
     config: BertConfig
 

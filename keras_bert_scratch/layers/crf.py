@@ -2,13 +2,13 @@
 
     p(y | x) = exp(sum over t of logits[t, y_t] + transitions[y_(t-1), y_t]) / Z
 
-Z is the sum over all sequences of tags. There are no scores of its own for the first and the last tag: the vector of a
-word tells where in its row it is. All sums run in logarithms and are normalised at every position, so that a long chain
-loses no digits.
+Z is the sum over all sequences of tags. The first and the last tag have no scores of their own: the vector of a word
+already encodes its position in the row. All sums are computed in log space and normalised at every position, so that
+long chains lose no precision.
 
 In all functions `logits` are float32 `(batch, length, tags)`, `transitions` float32 `(batch, tags, tags)`, from the
-row's tag to the column's, and `lengths` int `(batch,)`. A chain is the first so many positions of its row: positions
-without a tag must be taken out before.
+row's tag to the column's, and `lengths` int `(batch,)`. A chain is the first `lengths[i]` positions of row `i`:
+positions without a tag must be removed beforehand.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class Transitions(keras.layers.Layer):
-    """The weights of a conditional random field: a score for every tag after every other one; they start from 0.
+    """The weights of a conditional random field: a score for every pair of consecutive tags; initialized to 0.
 
-    Call: `logits`, float `(batch, length, tags)`, give the transitions `(batch, tags, tags)`, the same for all rows, so
-    that what a model gives has a row for each of its inputs.
+    Call: takes `logits`, float `(batch, length, tags)`; returns the transitions `(batch, tags, tags)`, the same for all
+    rows, so that every output of a model has a batch axis.
 
     Example:
         >>> tuple(Transitions()(ops.zeros((2, 7, 3))).shape)
@@ -43,18 +43,18 @@ class Transitions(keras.layers.Layer):
         return ops.broadcast_to(self.transitions, (ops.shape(logits)[0], *self.transitions.shape))
 
     def get_config(self) -> dict[str, Any]:
-        return dict(super().get_config())  # Keras cannot describe a layer whose dtype is a policy unless it has this
+        return dict(super().get_config())  # without this, Keras cannot serialize a layer whose dtype is a policy
 
 
 def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any:
-    """-log p(tags | x) of every chain, float32 `(batch,)`; 0 for an empty one.
+    """-log p(tags | x) of every chain, float32 `(batch,)`; 0 for an empty chain.
 
-    The gradient is written by hand, as XLA cannot compile that of a loop: what is expected of each tag, and of each
-    pair of neighbours, less what is there.
+    The gradient is hand-written, because XLA cannot compile the gradient of a loop. It is the expected count of each
+    tag, and of each pair of neighbouring tags, minus the actual count.
 
     Args:
-        logits, transitions, lengths: of the chains.
-        tags: int `(batch, length)`, from 0 to `tags - 1`; what stands behind a chain means nothing.
+        logits, transitions, lengths: of the chains, as described above.
+        tags: int `(batch, length)`, from 0 to `tags - 1`; values after the end of a chain are ignored.
 
     Example:
         >>> loss = sequence_loss(ops.zeros((1, 3, 4)), ops.zeros((1, 4, 4)), ops.array([[0, 3, 1]]), ops.array([2]))
@@ -62,13 +62,13 @@ def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any
         2.7726
     """
     there = _is_before(lengths, logits)
-    given = ops.one_hot(ops.where(there, tags, -1), logits.shape[-1], dtype="float32")  # all 0 behind the chain
+    given = ops.one_hot(ops.where(there, tags, -1), logits.shape[-1], dtype="float32")  # all 0 after the chain
     before, after = given[:, :-1], given[:, 1:]
 
     @ops.custom_gradient
     def loss_of(logits: Any, transitions: Any) -> Any:
         reached = _forward(logits, transitions, ops.logsumexp)
-        # Position by position, as both sums are large and their difference is small.
+        # Subtracted position by position, because both sums are large and their difference is small.
         chosen = ops.sum(given * logits, axis=-1)
         moved = ops.sum(ops.matmul(before, transitions) * after, axis=-1)
         chosen = chosen + ops.pad(moved, [[0, 0], [1, 0]])
@@ -86,9 +86,9 @@ def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any
 
 
 def tag_probabilities(logits: Any, transitions: Any, lengths: Any) -> Any:
-    """How probable each tag is at each position, whatever the others are: `(batch, length, tags)`, 0 behind a chain.
+    """The marginal probability of each tag at each position: `(batch, length, tags)`, 0 after the end of a chain.
 
-    By the forward-backward algorithm. Without transitions it is the softmax.
+    Computed by the forward-backward algorithm. If all transitions are 0, it is the softmax.
 
     Example:
         >>> tag_probabilities(ops.zeros((1, 2, 4)), ops.zeros((1, 4, 4)), ops.array([1])).numpy().tolist()
@@ -100,9 +100,9 @@ def tag_probabilities(logits: Any, transitions: Any, lengths: Any) -> Any:
 
 
 def best_tags(logits: Any, transitions: Any, lengths: Any) -> Any:
-    """The likeliest sequence of tags of every chain, by Viterbi's algorithm: int32 `(batch, length)`.
+    """The most probable sequence of tags of every chain, by Viterbi's algorithm: int32 `(batch, length)`.
 
-    What stands behind a chain means nothing.
+    Values after the end of a chain are meaningless.
 
     Example:
         >>> logits, transitions = ops.array([[[0.0, 1.0], [0.0, 2.0]]]), ops.array([[[0.0, 0.0], [0.0, -9.0]]])
@@ -112,7 +112,7 @@ def best_tags(logits: Any, transitions: Any, lengths: Any) -> Any:
     reached = _forward(logits, transitions, ops.max)
     best = ops.argmax(reached, axis=-1)
     is_last = ops.logical_not(_is_before(lengths - 1, logits))
-    sources = ops.argmax(ops.expand_dims(reached, 3) + ops.expand_dims(transitions, 1), axis=2)  # by the following tag
+    sources = ops.argmax(ops.expand_dims(reached, 3) + ops.expand_dims(transitions, 1), axis=2)  # for each next tag
 
     best, is_last, sources = (ops.swapaxes(values, 0, 1) for values in (best, is_last, sources))
 
@@ -125,13 +125,13 @@ def best_tags(logits: Any, transitions: Any, lengths: Any) -> Any:
 
 
 def _is_before(limits: Any, logits: Any) -> Any:
-    """Which positions of each row lie before its limit, bool `(batch, length)`."""
+    """Whether each position is before the limit of its row, bool `(batch, length)`."""
     return ops.arange(ops.shape(logits)[1], dtype="int32") < ops.expand_dims(ops.cast(limits, "int32"), 1)
 
 
 def _by_position(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, logits: Any, reverse: bool = False) -> Any:
-    """What `step(carried, position)` gives at every position of `logits`, one after another, batch first."""
-    # Positions alone: with a second tensor to go along, Keras's scan on TensorFlow wants to know the length beforehand.
+    """Scans `step(carried, position)` over the positions of `logits`; stacks the results, batch axis first."""
+    # Scans over the positions only: with a second tensor, Keras's scan on TensorFlow needs a static length.
     _, found = ops.scan(step, start, ops.arange(ops.shape(logits)[1], dtype="int32"), reverse=reverse)
     return ops.swapaxes(found, 0, 1)
 
@@ -139,7 +139,7 @@ def _by_position(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, logits
 def _forward(logits: Any, transitions: Any, join: Callable[..., Any]) -> Any:
     """`join` over all sequences that end with each tag at each position, `(batch, length, tags)`.
 
-    At each position it counts from the `join` of the one before, so that numbers stay small.
+    At each position, values are relative to the `join` over the tags of the position before, so that they stay small.
     """
     emissions = ops.swapaxes(logits, 0, 1)
 
@@ -153,12 +153,12 @@ def _forward(logits: Any, transitions: Any, join: Callable[..., Any]) -> Any:
 
 
 def _expectations(logits: Any, transitions: Any, reached: Any, there: Any) -> tuple[Any, Any]:
-    """How probable each tag is at each position, and how often each follows each other one: `(batch, tags, tags)`.
+    """Each tag's probability at each position, and the expected count of each pair of tags, `(batch, tags, tags)`.
 
     Args:
         logits, transitions: of the chains.
-        reached: what `_forward` gave with `logsumexp`.
-        there: bool `(batch, length)`. Where the chains are.
+        reached: the result of `_forward` with `logsumexp`.
+        there: bool `(batch, length)`. True at the positions of the chains.
     """
     normaliser = ops.logsumexp(reached, axis=-1, keepdims=True)
     before = reached - normaliser  # log p(tag | the chain up to here)
@@ -170,7 +170,7 @@ def _expectations(logits: Any, transitions: Any, reached: Any, there: Any) -> tu
         from_before = ops.logsumexp(ops.expand_dims(emissions[at] + rest, 1) + transitions, axis=2)
         return ops.where(ops.expand_dims(is_there[at], 1), from_before, 0.0), rest
 
-    # Of each tag the logarithm of what all that follows it adds up to.
+    # For each tag, the log of the sum over all sequences that follow it.
     rest = _by_position(step, ops.zeros_like(logits[:, 0]), logits, reverse=True)
 
     tags = ops.where(ops.expand_dims(there, 2), ops.exp(before + rest), 0.0)

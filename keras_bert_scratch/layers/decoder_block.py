@@ -1,4 +1,4 @@
-"""DecoderBlock: attention to what is written so far, attention to the encoder's output, then feed-forward."""
+"""DecoderBlock: self-attention to the tokens so far, cross-attention to the encoder's output, then feed-forward."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from keras_bert_scratch.layers.layer_norm import LayerNorm
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class DecoderBlock(Configured, keras.layers.Layer):
-    """One layer of a decoder: an encoder block with cross-attention in its midst (Vaswani et al. 2017, section 3.1).
+    """One layer of a decoder: an encoder block with cross-attention in the middle (Vaswani et al. 2017, section 3.1).
 
-    Its self-attention and feed-forward have an encoder block's weights, so that it can start from one of BERT's
-    (Rothe et al. 2020, "Leveraging Pre-trained Checkpoints for Sequence Generation Tasks").
+    Its self-attention and feed-forward have the same weights as an encoder block, so that they can be initialized from
+    a block of BERT (Rothe et al. 2020, "Leveraging Pre-trained Checkpoints for Sequence Generation Tasks").
 
     Args:
         config: BertConfig. Sizes and rates.
         remat: bool, default `False`. As in `EncoderBlock`.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(batch, length, hidden_size)`, `bias` from `one_way`, `encoded`, float
-    `(batch, keys, encoder's hidden_size)`, and `encoded_bias` from `attention_bias` of the encoder's padding give the
-    shape of `x`; with `return_weights=True` also the cross-attention's weights `(batch, heads, length, keys)`.
+    Call: takes `x`, float `(batch, length, hidden_size)`, `bias` from `one_way`, `encoded`, float
+    `(batch, keys, encoder's hidden_size)`, and `encoded_bias`, the `attention_bias` of the encoder's padding; returns
+    the shape of `x`, with `return_weights=True` also the cross-attention's weights `(batch, heads, length, keys)`.
 
     Example:
         >>> from keras import ops
@@ -69,7 +69,7 @@ class DecoderBlock(Configured, keras.layers.Layer):
     def compute_output_spec(
         self, x: Any, bias: Any, encoded: Any, encoded_bias: Any, training: bool = False, return_weights: bool = False
     ) -> Any:
-        # Written out, as in the encoder block.
+        # Written out for speed, as in the encoder block.
         output = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         shape = (x.shape[0], self.config.num_heads, x.shape[1], encoded.shape[1])
         return (output, keras.KerasTensor(shape, dtype=self.compute_dtype)) if return_weights else output
@@ -96,14 +96,14 @@ class DecoderBlock(Configured, keras.layers.Layer):
     def step(
         self, x: Any, past: tuple[Any, Any], bias: Any, encoded: tuple[Any, Any], encoded_bias: Any
     ) -> tuple[Any, tuple[Any, Any]]:
-        """The next position of several hypotheses, without what was computed for those before.
+        """The next position of several hypotheses, with the cached keys and values of the earlier positions.
 
         Args:
             x, past, bias: as for `Attention.step`.
-            encoded: keys and values that `cross_attention` made of the encoder's output.
+            encoded: keys and values that `cross_attention` computed from the encoder's output.
             encoded_bias: float `(batch, 1, 1, keys)`. From `attention_bias`.
 
-        Returns: the output, as `x`; and `past` with these positions.
+        Returns: the output, of the shape of `x`; and `past` extended by the new positions.
         """
         attended, past = self.attention.step(x, past, bias)
         x = self.attention_norm(x + attended)

@@ -1,4 +1,4 @@
-"""Dense: y = activation(x W + b), the matrix product that every other layer is made of."""
+"""Dense: y = activation(x W + b), the linear layer that the other layers are built from."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ ACTIVATIONS = {
     "tanh": ops.tanh,
 }
 
-_thread = threading.local()  # models may be traced side by side
+_thread = threading.local()  # models may be traced in several threads
 
 
 @contextlib.contextmanager
 def products_by(product: Callable[[Any, Sequence[Dense]], Any]) -> Iterator[None]:
-    """A context in which `product` computes what Dense layers compute, in the form that an engine runs best.
+    """A context in which `product` replaces the computation of Dense layers, in the form that an engine runs fastest.
 
     Args:
-        product: callable. From `x` and the layers to what `joined_product` gives of them; of one layer its activation,
-            too.
+        product: callable. Maps `x` and the layers to what `joined_product` returns for them; for a single layer it also
+            applies the activation.
 
     Example:
         >>> with products_by(lambda x, layers: ops.ones((len(x), layers[0].units))):
@@ -56,17 +56,17 @@ def products_by(product: Callable[[Any, Sequence[Dense]], Any]) -> Iterator[None
 def joined_product(x: Any, layers: Sequence[Dense]) -> Any:
     """x [W1 W2...] + [b1 b2...]: the outputs of several linear layers for one input, side by side.
 
-    One wide product is faster than several narrow ones, and adds their gradients to `x` within itself.
+    One wide product is faster than several narrow ones, and sums the gradients with respect to `x` internally.
 
     Args:
         x: float `(..., inputs)`.
-        layers: of one dtype policy, without activation.
+        layers: all of one dtype policy, without activation.
 
     Returns: `(..., the sum of their units)`.
     """
     if product := getattr(_thread, "product", None):
         return product(x, layers)
-    # Keras casts weights within `call`, but not where a decoder asks for a part of it.
+    # Keras casts weights within `call`, but not when a decoder uses only a part of it.
     kernel, bias = (
         ops.cast(ops.concatenate(parts, axis=-1), layers[0].compute_dtype)
         for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
@@ -85,7 +85,7 @@ class Dense(keras.layers.Layer):
             drawn; the bias starts at 0.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(..., inputs)`, gives `(..., units)`.
+    Call: takes `x`, float `(..., inputs)`; returns `(..., units)`.
 
     Example:
         >>> tuple(Dense(3, activation="tanh")(ops.zeros((2, 5))).shape)

@@ -10,18 +10,18 @@ from typing import Any
 import keras
 from keras import ops
 
-_thread = threading.local()  # replicas are traced side by side, each in a thread
+_thread = threading.local()  # each replica is traced in its own thread
 
 
 @contextlib.contextmanager
 def dropout_draws(number: Any) -> Iterator[None]:
-    """A context in which the values that are dropped depend on the layer's seed and on `number` alone.
+    """A context in which the dropped values depend only on the layer's seed and on `number`.
 
-    A forward pass that is repeated, by a resumed run or by `remat`, then drops the same values; replicas with numbers
-    of their own drop different ones.
+    A forward pass that is repeated, by a resumed run or by `remat`, then drops the same values; replicas with different
+    numbers drop different values.
 
     Args:
-        number: int scalar tensor or int. Another one for every forward pass.
+        number: int scalar tensor or int. A different number for every forward pass.
 
     Example:
         >>> dropout, ones = Dropout(0.5), ops.ones((100,))
@@ -38,12 +38,12 @@ def dropout_draws(number: Any) -> Iterator[None]:
 
 
 def within_dropout_draws() -> bool:
-    """Whether this is within `dropout_draws`: a forward pass that is repeated there drops the same values."""
+    """Whether `dropout_draws` is active, so that a repeated forward pass drops the same values."""
     return getattr(_thread, "number", None) is not None
 
 
 class _Seeds(keras.random.SeedGenerator):
-    """A sequence of seeds, as in Keras; within `dropout_draws` the seed made of its number."""
+    """Keras's sequence of seeds; within `dropout_draws`, the seed that is made from its number."""
 
     def next(self, ordered: bool = True) -> Any:
         if not within_dropout_draws():
@@ -59,7 +59,7 @@ class Dropout(keras.layers.Layer):
         rate: float. Fraction of values to zero, at least 0 and below 1; 0 changes nothing.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float of any shape, gives the same shape; without `training=True`, `x` itself.
+    Call: takes `x`, float of any shape; returns the same shape. Without `training=True`, it returns `x` itself.
 
     Example:
         >>> import numpy as np
@@ -70,7 +70,7 @@ class Dropout(keras.layers.Layer):
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
-        # Its state is a weight of the model: a run that is resumed with it drops the same values.
+        # Its state is a variable of the model: a run that is resumed with it drops the same values.
         self.seed_generator = _Seeds(name="seed_generator")
         self.built = True
 

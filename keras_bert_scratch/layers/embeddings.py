@@ -21,7 +21,7 @@ def packed_position_ids(example_ids: Any, example_starts: Any) -> Any:
             padding.
         example_starts: int `(batch, max_examples)`, the position at which each of them starts.
 
-    Returns: int `(batch, length)`; at padding, the position within the row less the first example's start.
+    Returns: int `(batch, length)`; at padding, the position within the row minus the first example's start.
 
     Example:
         >>> packed_position_ids(ops.array([[1, 1, 1, 2, 2, 0]]), ops.array([[0, 3, 0]])).numpy().tolist()
@@ -32,10 +32,10 @@ def packed_position_ids(example_ids: Any, example_starts: Any) -> Any:
 
 
 def look_up_in_few_rows(table: Any, ids: Any) -> Any:
-    """The rows of a small table, with a matrix product for the gradient.
+    """Looks up rows of a small table; the gradient is computed by a matrix product.
 
-    The gradient of a plain lookup adds one vector after another. With thousands of tokens to each row a GPU waits for
-    every single addition, which took as long as all the rest of a training step.
+    The gradient of a plain lookup adds one vector after another. With thousands of tokens per row of the table, a GPU
+    waits for every single addition, which took as long as all the rest of a training step.
 
     Args:
         table: float `(rows, size)`. A tensor or a weight.
@@ -58,23 +58,23 @@ def look_up_in_few_rows(table: Any, ids: Any) -> Any:
 
         return ops.take(table, ids, axis=0), gradient
 
-    return rows_of(ops.copy(table))  # TensorFlow's custom gradients take tensors, no variables
+    return rows_of(ops.copy(table))  # TensorFlow's custom gradients take tensors, not variables
 
 
 def _length(x: Any) -> Any:
-    """The length of the rows, as a number where it is known."""
+    """The length of the rows: an int if it is static, else a tensor."""
     return x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertEmbeddings(Configured, keras.layers.Layer):
-    """Token, segment and position embeddings summed, normalised, dropped out (Devlin et al. 2019, section 3, figure 2).
+    """Sum of token, segment and position embeddings, LayerNorm and dropout (Devlin et al. 2019, section 3, figure 2).
 
     Args:
         config: BertConfig. Sizes and rates.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `token_ids` and `segment_ids`, int `(batch, length)`, give two:
+    Call: takes `token_ids` and `segment_ids`, int `(batch, length)`; returns two tensors:
     the embedded tokens, `(batch, length, hidden_size)`; and the token embedding itself, `(vocab_size, hidden_size)`,
     for a head that shares it.
     With the `example_ids` and `example_starts` of packed rows, positions count from the start of each example.
@@ -106,7 +106,7 @@ class BertEmbeddings(Configured, keras.layers.Layer):
         self.layer_norm.build((*token_ids_shape, config.hidden_size))
 
     def compute_output_spec(self, token_ids: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        # Written out, as JAX cannot trace the slice of the position table for a length that is not known.
+        # Written out, because JAX cannot trace the slice of the position table for an unknown length.
         x = keras.KerasTensor((*token_ids.shape, self.config.hidden_size), dtype=self.compute_dtype)
         table = keras.KerasTensor((self.config.vocab_size, self.config.hidden_size), dtype=self.compute_dtype)
         return x, table
@@ -129,18 +129,18 @@ class BertEmbeddings(Configured, keras.layers.Layer):
         x = ops.take(self.token_embedding, token_ids, axis=0)  # (batch, length, hidden)
         x = x + look_up_in_few_rows(self.segment_embedding, segment_ids)
         if example_ids is None:
-            x = x + self.position_embedding[:length]  # (length, hidden) to every row of the batch
+            x = x + self.position_embedding[:length]  # (length, hidden), added to every row of the batch
         else:
             x = x + ops.take(self.position_embedding, packed_position_ids(example_ids, example_starts), axis=0)
         x = self.dropout(self.layer_norm(x), training=training)
         return x, ops.convert_to_tensor(self.token_embedding)
 
     def step(self, token_ids: Any, position: Any) -> Any:
-        """Tokens of one position, of segment 0: int `(batch, n)` and the position to `(batch, n, hidden_size)`."""
+        """Embeds tokens `(batch, n)` that are all at one position, in segment 0; returns `(batch, n, hidden_size)`."""
         parts = (
             ops.take(self.token_embedding, token_ids, axis=0),
             self.segment_embedding[0],
             ops.take(self.position_embedding, position, axis=0),
         )
-        # Keras casts weights within `call` alone.
+        # Keras casts weights only within `call`.
         return self.layer_norm(sum(ops.cast(part, self.compute_dtype) for part in parts))

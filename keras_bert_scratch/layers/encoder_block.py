@@ -21,15 +21,15 @@ class EncoderBlock(Configured, keras.layers.Layer):
 
     Args:
         config: BertConfig. Sizes and rates.
-        remat: bool, default `False`. Whether training keeps only the block's input and computes the activations again
-            in the backward pass, to save memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
-            It acts only within `dropout_draws`: elsewhere the second forward pass would drop other values.
+        remat: bool, default `False`. Whether training stores only the block's input and recomputes the activations in
+            the backward pass, to save memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+            It has an effect only within `dropout_draws`: elsewhere the second forward pass would drop other values.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(batch, length, hidden_size)`, and `bias` from `attention_bias` or `packed_attention_bias` give
-    the shape of `x`; with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With
-    `query_positions`, int `(batch, positions)`, the output at these positions alone, `(batch, positions, hidden_size)`,
-    for less work.
+    Call: takes `x`, float `(batch, length, hidden_size)`, and `bias` from a function in `attention_bias.py`; returns
+    the shape of `x`, with `return_weights=True` also the attention weights `(batch, heads, length, length)`. With
+    `query_positions`, int `(batch, positions)`, it computes only the output at these positions,
+    `(batch, positions, hidden_size)`, which is less work.
 
     Example:
         >>> from keras import ops
@@ -64,7 +64,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
     def compute_output_spec(
         self, x: Any, bias: Any, query_positions: Any = None, training: bool = False, return_weights: bool = False
     ) -> Any:
-        # Written out, as tracing every block for its shapes is most of the time that making a model takes.
+        # Written out for speed: to trace every block for its shapes would be most of the time to build a model.
         batch, queries, hidden_size = x.shape if query_positions is None else (*query_positions.shape, x.shape[2])
         output = keras.KerasTensor((batch, queries, hidden_size), dtype=self.compute_dtype)
         weights = keras.KerasTensor((batch, self.config.num_heads, queries, x.shape[1]), dtype=self.compute_dtype)
@@ -86,7 +86,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
         return keras.remat(lambda *args: forward(*args)[0])(x, bias) if recompute else forward(x, bias)[0]
 
     def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
-        """The next position of texts that are being written, each a row; arguments as of `Attention.step`."""
+        """The next position of texts that are being generated, one per row; arguments as in `Attention.step`."""
         attended, past = self.attention.step(x, past)
         x = self.attention_norm(x + attended)
         return self.feed_forward_norm(x + self.feed_forward(x)), past

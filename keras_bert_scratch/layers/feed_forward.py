@@ -1,4 +1,4 @@
-"""FeedForward: expand, GELU, project back, at each position alone."""
+"""FeedForward: expand, GELU, project back, at each position separately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FeedForward(Configured, keras.layers.Layer):
         config: BertConfig. Sizes, and the activation function.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(batch, length, hidden_size)`, gives the same shape.
+    Call: takes `x`, float `(batch, length, hidden_size)`; returns the same shape.
 
     Example:
         >>> from keras import ops

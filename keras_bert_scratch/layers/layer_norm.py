@@ -16,8 +16,8 @@ class LayerNorm(keras.layers.Layer):
         epsilon: float, default 1e-12. Added to the variance.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `x`, float `(..., hidden_size)`, gives the same shape. Mean and variance are computed in
-    float32 whatever the dtype policy.
+    Call: takes `x`, float `(..., hidden_size)`; returns the same shape. Mean and variance are computed in
+    float32, whatever the dtype policy.
 
     Example:
         >>> y = LayerNorm()(ops.array([[1.0, 3.0]]))

@@ -1,4 +1,4 @@
-"""MaskedLMHead: which token each masked position hides, or comes next."""
+"""MaskedLMHead: predicts the token at each masked position, or the next token."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from keras_bert_scratch.layers.positions import gather_positions
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class MaskedLMHead(Configured, keras.layers.Layer):
-    """Logits over the vocabulary at the masked positions only, the output matrix tied to the token embedding.
+    """Logits over the vocabulary at the masked positions only, with the output matrix tied to the token embedding.
 
-    The masked positions' vectors go through dense, GELU and LayerNorm, are multiplied by the token embedding, and get a
+    The masked positions' vectors go through dense, GELU and LayerNorm and are multiplied by the token embedding, plus a
     bias per token (Devlin et al. 2019, section 3.1, Task 1; tying and transform as in Google's `get_masked_lm_output`).
 
     Args:
         config: BertConfig. Sizes, and the activation function.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `sequence_output`, float `(batch, length, hidden_size)`, `token_embedding`, float `(vocab_size, hidden_size)`,
-    the weight of `BertEmbeddings` as that layer gives it, and `mask_positions`, int `(batch, predictions)`, or `None`
-    for every position, give float32 logits `(batch, predictions, vocab_size)`.
+    Call: takes `sequence_output`, float `(batch, length, hidden_size)`; `token_embedding`, float
+    `(vocab_size, hidden_size)`, the weight that `BertEmbeddings` returns; and `mask_positions`, int
+    `(batch, predictions)`, or `None` for every position. Returns float32 logits `(batch, predictions, vocab_size)`.
 
     Example:
         >>> config = BertConfig(vocab_size=10, num_layers=1, hidden_size=4, num_heads=1)
@@ -54,7 +54,7 @@ class MaskedLMHead(Configured, keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
 
     def compute_output_spec(self, sequence_output: Any, token_embedding: Any, mask_positions: Any = None) -> Any:
-        # Written out, as in the encoder block.
+        # Written out for speed, as in the encoder block.
         predictions = sequence_output.shape[:2] if mask_positions is None else mask_positions.shape
         return keras.KerasTensor((*predictions, self.config.vocab_size), dtype="float32")
 

@@ -14,14 +14,14 @@ from keras_bert_scratch.layers.dense import Dense
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class NextSentenceHead(Configured, keras.layers.Layer):
-    """Two scores of the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, 3.1, Task 2).
+    """Two logits from the pooled vector: class 0 "B is next", class 1 "B is random" (Devlin et al. 2019, 3.1, Task 2).
 
     Args:
         config: BertConfig. Sizes.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `pooled_output`, float `(batch, hidden_size)`, gives float32 logits `(batch, 2)`; of packed rows, `(batch,
-    max_examples, hidden_size)` gives `(batch, max_examples, 2)`.
+    Call: takes `pooled_output`, float `(batch, hidden_size)`; returns float32 logits `(batch, 2)`. For packed rows,
+    `(batch, max_examples, hidden_size)` gives `(batch, max_examples, 2)`.
 
     Example:
         >>> tuple(NextSentenceHead(BertConfig(num_layers=1, hidden_size=8, num_heads=2))(ops.ones((1, 8))).shape)

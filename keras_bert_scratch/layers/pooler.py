@@ -1,4 +1,4 @@
-"""Pooler: the vector of `[CLS]`, as the summary of what follows it."""
+"""Pooler: a summary vector of the text, computed from the vector of `[CLS]`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Pooler(Configured, keras.layers.Layer):
         config: BertConfig. Sizes.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call: `sequence_output`, float `(batch, length, hidden_size)`, gives `(batch, hidden_size)`. With the
-    `example_starts` of packed rows, int `(batch, max_examples)`, it pools those positions and gives `(batch,
-    max_examples, hidden_size)`.
+    Call: takes `sequence_output`, float `(batch, length, hidden_size)`; returns `(batch, hidden_size)`. With the
+    `example_starts` of packed rows, int `(batch, max_examples)`, it pools those positions and returns
+    `(batch, max_examples, hidden_size)`.
 
     Example:
         >>> from keras import ops

@@ -1,4 +1,4 @@
-"""Positions of rows: gathering their vectors, and which of them the heads of pretraining need."""
+"""Positions in rows: gathering their vectors, and the positions that the pretraining heads need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import ops
 def gather_positions(x: Any, positions: Any) -> Any:
     """The vectors at some positions of each row.
 
-    All rows are first laid end to end, so that there is one index per vector and the gradient adds whole vectors;
+    All rows are first laid end to end, so that each vector needs one index and the gradient adds whole vectors;
     `take_along_axis` would need one index per number.
 
     Args:
@@ -32,10 +32,10 @@ def gather_positions(x: Any, positions: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class QueryPositions(keras.layers.Layer):
-    """The positions whose vectors the heads of pretraining need; a layer, as their number is known only when it runs.
+    """The positions whose vectors the pretraining heads need; a layer, because their number is dynamic.
 
-    Call: `mask_positions`, int `(batch, predictions)`, and `starts`, int `(batch, examples)` or `None`, give three
-    int32 tensors: all these positions, the starts first, `(batch, examples + predictions)`; the index of each masked
+    Call: takes `mask_positions`, int `(batch, predictions)`, and `starts`, int `(batch, examples)` or `None`; returns
+    three int32 tensors: all these positions, starts first, `(batch, examples + predictions)`; the index of each masked
     position among them, `(batch, predictions)`; the index of each start among them, `(batch, examples)`.
 
     Example:

@@ -1,4 +1,4 @@
-"""One vector for a text out of the vectors of its tokens."""
+"""Text pooling: one vector for a text, computed from the vectors of its tokens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from keras import ops
 
-# "none" leaves the vectors of the tokens as they are.
+# "none" returns the vectors of the tokens unchanged.
 POOLINGS = ("mean", "cls", "max", "none")
-# Below every number that a network gives, and finite: a row of padding alone has no maximum.
+# Below every number that a network computes, but finite: it is the maximum of a row that is all padding.
 LOWEST = -1e9
-SMALLEST_SQUARE = 1e-24  # of a length; the vector of zeros stays as it is
+SMALLEST_SQUARE = 1e-24  # lower bound of a squared length, so that a vector of zeros stays unchanged
 
 
 def pool_tokens(x: Any, padding_mask: Any, pooling: str) -> Any:
@@ -45,7 +45,7 @@ def pool_tokens(x: Any, padding_mask: Any, pooling: str) -> Any:
 
 
 def unit_length(x: Any) -> Any:
-    """The vectors along the last axis, divided by their lengths, so that a product of two is their cosine.
+    """The vectors along the last axis, divided by their lengths, so that the dot product of two is their cosine.
 
     Example:
         >>> unit_length(ops.array([[3.0, 4.0], [0.0, 0.0]])).numpy().round(6).tolist()

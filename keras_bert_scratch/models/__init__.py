@@ -1,1 +1,1 @@
-"""Functional Keras models made of the layers; any Keras backend runs them."""
+"""Functional Keras models built from the layers; they run on any Keras backend."""

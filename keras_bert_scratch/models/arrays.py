@@ -1,4 +1,4 @@
-"""Labels and weights that `fit` and `evaluate` are given as arrays: checked before the first step."""
+"""Checks of labels and sample weights that `fit` and `evaluate` get as arrays, before the first step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_bert_scratch.models.objectives import Objective, by_objective
 
 
 def check_labels(objectives: Mapping[str, Objective], y: Any, output_shapes: Any) -> None:
-    """Raises `UserError` for labels in arrays that cannot be; passes over what is no array, such as a dataset."""
+    """Raises `UserError` for invalid labels in arrays; ignores everything else, such as a dataset."""
     if not (_is_array(y) or isinstance(y, Mapping)):
         return
     for name, labels in by_objective(objectives, y, None)[0].items():
@@ -21,39 +21,41 @@ def check_labels(objectives: Mapping[str, Objective], y: Any, output_shapes: Any
 
 
 def check_sample_weight(sample_weight: Any) -> None:
-    """Raises `UserError` for weights in arrays of which no mean can be made."""
+    """Raises `UserError` for sample weights in arrays that are negative or not finite."""
     for weights in sample_weight.values() if isinstance(sample_weight, Mapping) else [sample_weight]:
         if not _is_array(weights):
             continue
         weights = np.asarray(weights)
         if len(wrong := weights[~(np.isfinite(weights) & (weights >= 0))]):
-            raise UserError(f"`sample_weight`: must be finite and at least 0, as the loss is a mean; has {wrong[0]}")
+            raise UserError(
+                f"`sample_weight`: must be finite and at least 0, as the loss is a weighted mean; has {wrong[0]}"
+            )
 
 
 def weights_by_class(
     objectives: Mapping[str, Objective], y: Any, output_shape: Any, class_weight: Mapping[int, float]
 ) -> np.ndarray | None:
-    """Keras's `class_weight` as sample weights of positions; `None` where Keras's own way, by rows, is right.
+    """Keras's `class_weight` as sample weights per position; `None` if Keras's own weights, per row, are right.
 
-    Keras takes labels of several positions for one-hot classes, and weighs the whole row by the highest.
+    Keras treats the labels of several positions as a one-hot vector, and weights the whole row by its argmax.
 
     Args:
-        objectives: dict of str to Objective. Those of the model.
-        y: the labels, `None` if a dataset has them.
-        output_shape: tuple. Of the logits.
-        class_weight: dict of int to float. By label; 1 for a label that is not there.
+        objectives: dict of str to Objective. The model's objectives.
+        y: the labels; `None` if they are in a dataset.
+        output_shape: tuple. Shape of the logits.
+        class_weight: dict of int to float. Weight by label; 1 for a label that it lacks.
 
     Raises:
-        UserError: the model's labels are no classes, or are not at hand.
+        UserError: the model's labels are not classes, or are not given as an array.
     """
     if len(objectives) > 1 or not all(objective.of_classes for objective in objectives.values()):
-        raise UserError("`class_weight`: is for models with one class per label and one output; give `sample_weight`")
+        raise UserError("`class_weight`: needs a model with one output and one class per label; give `sample_weight`")
     if len(output_shape) == 2:
         return None
     if not _is_array(y):
         raise UserError(
-            "`class_weight`: of labels of positions needs them in an array; in a dataset, give the weight of every "
-            "position as the third part of each element"
+            "`class_weight`: labels of positions must be in an array; for a dataset, give the weight of every position "
+            "as the third item of each element"
         )
     labels = np.asarray(y)
     weights = np.ones(labels.shape, np.float32)

@@ -19,18 +19,18 @@ INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
 
 
 def backbone_inputs(row_shape: tuple[None, ...] = (None,), packed: bool = False) -> dict[str, Any]:
-    """The three inputs of every model here, int32 `(batch, length)`, named as in KerasHub; and those of packed rows."""
+    """The three inputs of every model, int32 `(batch, length)`, named as in KerasHub; and those of packed rows."""
     names = (*INPUT_NAMES, *PACKED_INPUT_NAMES) if packed else INPUT_NAMES
     return {name: keras.Input(row_shape, dtype="int32", name=name) for name in names}
 
 
 def _joined(outputs: Sequence[Any]) -> Any:
-    """The vectors of several towers at the same positions, side by side."""
+    """The vectors of several towers at the same positions, concatenated."""
     return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
 
 
 def _pool(pooler: Pooler, towers: Sequence[Tower], outputs: Sequence[Any], inputs: Mapping[str, Any]) -> Any:
-    """The vector that sums up each row, or each of its examples, of what the towers gave."""
+    """The pooled vector of each row, or of each of its examples, from the outputs of the towers."""
     positions = [tower.summary_positions(inputs) for tower in towers]
     if len(towers) == 1:
         pooled = pooler(outputs[0], positions[0])
@@ -50,11 +50,11 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
     Args:
         config: BertConfig. Sizes and rates.
         dtype: str or keras.DTypePolicy, default Keras's own. Policy of the layers, such as `"mixed_bfloat16"`.
-        pooler: bool, default `True`. Whether there is a pooled vector; heads that use every position do without.
+        pooler: bool, default `True`. Whether there is a pooled vector; heads that use every position need none.
         packed: bool, default `False`. Whether a row holds several examples, which do not attend to each other (Krell et
             al. 2021, "Efficient Sequence Packing without Cross-contamination"). The weights are the same.
-        remat: bool, default `False`. Whether training computes the activations of each block again in the backward pass
-            instead of keeping them: up to a third more work, for less memory. The results are the same.
+        remat: bool, default `False`. Whether training recomputes the activations of each block in the backward pass
+            instead of storing them: up to a third more work, for less memory. The results are the same.
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs, a dict of int32 `(batch, length)`: `token_ids`; `segment_ids`, 0 for sentence A and 1 for B; `padding_mask`,
@@ -65,10 +65,10 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
     the row has fewer.
 
     Outputs, a dict: `sequence_output` `(batch, length, hidden_size)`; with a pooler also `pooled_output`
-    `(batch, hidden_size)`, of packed rows `(batch, max_examples, hidden_size)`. The
-    vector of an example that the row does not have means nothing. A model that looks from left to right is pooled at
-    the last token, the only one that sees all. Of `direction="joined"` the `sequence_output` has both networks' vectors
-    side by side, `2 hidden_size` wide.
+    `(batch, hidden_size)`, for packed rows `(batch, max_examples, hidden_size)`. The
+    vector of an example that the row does not have is meaningless. A left-to-right model is pooled at the last token,
+    the only one that attends to all others. With `direction="joined"`, `sequence_output` is the concatenation of both
+    networks' vectors, `2 hidden_size` wide.
 
     Example:
         >>> import numpy as np
@@ -115,10 +115,10 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         self.dtype_policy = self.embeddings.dtype_policy
 
     def encode_positions(self, inputs: dict[str, Any], query_positions: Any = None) -> tuple[Any, Any]:
-        """The last block's output at some positions alone, for heads that use no others; it saves that block's work.
+        """The last block's output at some positions only, for heads that use no others; saves most of its work.
 
         Args:
-            inputs: dict of tensors. The backbone's, also symbolic.
+            inputs: dict of tensors. The backbone's inputs; may be symbolic.
             query_positions: int `(batch, positions)`, or `None` for all.
 
         Returns: `(batch, positions, hidden_size)`, equal to `sequence_output` at these positions; and the token
@@ -128,10 +128,10 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         return _joined([x for x, _ in outputs]), outputs[0][1]
 
     def encode_pooled(self, inputs: dict[str, Any]) -> Any:
-        """The pooled vector alone, for heads that read no other; it saves most of the last block's work.
+        """The pooled vector only, for heads that read no other output; saves most of the last block's work.
 
         Args:
-            inputs: dict of tensors. The backbone's, also symbolic; of rows that are not packed.
+            inputs: dict of tensors. The backbone's inputs; may be symbolic. The rows must not be packed.
 
         Returns: `(batch, hidden_size)`, equal to `pooled_output`.
         """
@@ -139,21 +139,21 @@ class BertBackbone(NamedInputs, Pretrained, keras.Model):
         return self.pooler(_joined(summaries))
 
     def encode_layers(self, inputs: dict[str, Any]) -> list[Any]:
-        """The outputs of the embeddings and of each block, for heads that read several or none of the last.
+        """The outputs of the embeddings and of each block, for heads that read several layers, or not the last one.
 
         Args:
-            inputs: dict of tensors. The backbone's, also symbolic.
+            inputs: dict of tensors. The backbone's inputs; may be symbolic.
 
-        Returns: `num_layers + 1` of `(batch, length, hidden_size)`.
+        Returns: `num_layers + 1` tensors `(batch, length, hidden_size)`.
         """
         of_towers = [tower.layer_outputs(inputs) for tower in self.towers]
         return [_joined(outputs) for outputs in zip(*of_towers, strict=True)]
 
     def look_inside(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The outputs for a batch with the layers' outputs and attention weights, for plots and study; no dropout.
+        """The outputs for a batch, and all layers' outputs and attention weights, for analysis; without dropout.
 
-        Beside the usual outputs: `layer_outputs`, of the embeddings and of each block, `num_layers + 1` of
-        `(batch, length, hidden_size)`; `attention_weights`, `num_layers` of `(batch, heads, length, length)`.
+        In addition to the usual outputs: `layer_outputs`, of the embeddings and of each block, `num_layers + 1` tensors
+        `(batch, length, hidden_size)`; `attention_weights`, `num_layers` tensors `(batch, heads, length, length)`.
         """
         of_towers, weights_of_towers = zip(*(tower.look_inside(inputs) for tower in self.towers), strict=True)
         layer_outputs = [_joined(outputs) for outputs in zip(*of_towers, strict=True)]

@@ -1,4 +1,4 @@
-"""CastWeights: a model whose matrices are cast to the type of its products once, and not at every step of a loop."""
+"""CastWeights: casts a model's matrices to its compute dtype once, instead of at every step of a loop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from keras import ops
 
 
 class CastWeights(keras.StatelessScope):
-    """Within it, a model's matrices are tensors of its compute dtype.
+    """A scope in which a model's matrices are tensors of its compute dtype.
 
-    For the loops that write texts: Keras casts a weight wherever a layer reads it, so in bfloat16 each step of a loop
-    would read all weights in float32. Vectors stay as they are, since a layer may want them in float32.
+    For the loops that generate text: Keras casts a weight wherever a layer reads it, so in bfloat16 each step of a loop
+    would read all weights in float32. Vectors are not cast, since a layer may need them in float32.
 
     Args:
         model: keras.Model. The model, with its `dtype_policy`.
-        changed: pairs of a weight and what is read in its place, default none.
+        changed: pairs of a weight and the tensor to read instead, default none.
 
     Example:
         >>> from keras_bert_scratch import BertBackbone, BertConfig

@@ -17,16 +17,16 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertCausalLM(OnBackbone, keras.Model):
-    """A language model in one direction, of BERT's blocks (Radford et al. 2018, section 3.1; post-LN, as in BERT).
+    """A one-directional language model with BERT's blocks (Radford et al. 2018, section 3.1; post-LN, as in BERT).
 
     Args:
-        backbone: BertBackbone. Of `direction="left-to-right"`, where a position predicts the token after it, or
-            `"right-to-left"`, where it predicts the one before it; its weights are shared, not copied.
+        backbone: BertBackbone. With `direction="left-to-right"`, each position predicts the token after it; with
+            `"right-to-left"`, the token before it. Its weights are shared, not copied.
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits `(batch, length, vocab_size)`.
 
-    `compile(optimizer)` alone sets the mean cross-entropy over the positions that count by sample weight, and accuracy.
+    `compile(optimizer)` alone sets the mean cross-entropy over the positions, weighted by sample weight, and accuracy.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -41,7 +41,7 @@ class BertCausalLM(OnBackbone, keras.Model):
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         if backbone.config.direction not in (LEFT_TO_RIGHT, RIGHT_TO_LEFT):
             raise UserError(
-                "`backbone`: looks at both sides, so that it sees what it predicts; make it of a config with "
+                "`backbone`: attends to both sides and so sees the tokens it predicts; build it from a config with "
                 "`direction='left-to-right'` or `'right-to-left'`"
             )
 
@@ -61,16 +61,16 @@ class BertCausalLM(OnBackbone, keras.Model):
         self.next_token_head = next_token_head
 
     def empty_past(self, batch: Any) -> list[tuple[Any, Any]]:
-        """Of each block the keys and values of no position."""
+        """For each block, keys and values of zero positions."""
         return [block.attention.empty_past(batch) for block in self.backbone.encoder_blocks]
 
     def step(self, token_ids: Any, position: Any, past: list[tuple[Any, Any]]) -> tuple[Any, list[tuple[Any, Any]]]:
-        """The logits of what comes after one more token of each text, of a model that looks from left to right.
+        """Feeds one more token of each text to a left-to-right model; returns the logits of the token after it.
 
         Args:
             token_ids: int `(batch,)`. The tokens at `position`.
             position: int scalar, from 0.
-            past: of each block, from `empty_past` or the step before.
+            past: for each block, from `empty_past` or the previous step.
 
         Returns: float32 `(batch, vocab_size)`, and the new `past`.
         """

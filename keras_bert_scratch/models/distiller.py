@@ -1,4 +1,4 @@
-"""Distiller: a student beside its teacher, while it learns."""
+"""Distiller: a student in training, together with its teacher."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.models.trainable import HasObjectives
 
 LOGITS, HIDDEN, ATTENTION = "logits", "hidden", "attention"
-# A layer of the student and one of the teacher: of hidden states 0 is the embeddings and n the nth block, of attention
-# n is the nth block.
+# Pairs of a student's layer and a teacher's layer: for hidden states, 0 is the embeddings and n the nth block; for
+# attention, n is the nth block.
 Layers = Sequence[tuple[int, int]]
 
 
 class _Kept:
-    """A model that is asked only: it is not taken for a part of the one that holds it, nor saved with that."""
+    """Hides a model from Keras, which then neither tracks it as a part of the model that holds it nor saves it."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
 
 class Distiller(HasObjectives, keras.Model):
-    """A student whose outputs, and on request hidden states and attention, are to become those of a teacher.
+    """A student that learns to reproduce a teacher's outputs and, if requested, its hidden states and attention.
 
-    The teacher is asked without dropout and never changes. Hidden states are compared by their squared distance, the
-    mean over the width; those of another width first go through a linear layer that learns along (Jiao et al. 2020,
-    "TinyBERT", equation 8). Attention is compared by the squared distance of the weights, summed over keys, the mean
-    over heads (equation 7, of weights); of networks that have not as many heads, after the mean over these.
+    The teacher runs without dropout and never changes. Hidden states are compared by their mean squared difference over
+    the hidden size; if the hidden sizes differ, the student's states first go through a trainable linear layer (Jiao et
+    al. 2020, "TinyBERT", equation 8). Attention is compared by the squared difference of the weights, summed over keys
+    and averaged over heads (equation 7, for weights); if the numbers of heads differ, after averaging over heads.
 
     Args:
-        student: a model with a backbone. Its weights are those that learn.
-        teacher: a model with a backbone, or `None`, default `None`. One of the same vocabulary, to look at its layers.
-        hidden: pairs of int, default none. Which layer of the student is to become which of the teacher.
-        attention: pairs of int, default none. The same of attention.
+        student: a model with a backbone. Its weights are trained.
+        teacher: a model with a backbone, or `None`, default `None`. Has the same vocabulary; its layers are compared.
+        hidden: pairs of int, default none. A student's layer, and the teacher's layer whose hidden states it learns.
+        attention: pairs of int, default none. The same for attention.
         kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the student's. Outputs, a dict: the student's, `logits` where it has a single one; `hidden` and `attention`,
-    float32 `(batch, length)`, the distances at each position.
+    Inputs: the student's. Outputs, a dict: the student's, a single output under `logits`; `hidden` and `attention`, if
+    requested, float32 `(batch, length)`, the distances at each position.
 
     Raises:
-        UserError: a layer that one of them has not.
+        UserError: the student or the teacher does not have a given layer.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Distiller(HasObjectives, keras.Model):
         self.built = True
 
     def _projection(self, ours: int, theirs: int) -> Any:
-        """What makes a hidden state of the student as wide as the teacher's; for all the same is none."""
+        """The linear layer from the student's hidden size to the teacher's; `None` if they are equal."""
         config, width = self.student.backbone.config, self._teacher.model.backbone.config.hidden_size
         if config.hidden_size == width:
             return None
@@ -75,7 +75,7 @@ class Distiller(HasObjectives, keras.Model):
 
     @property
     def backbone(self) -> Any:
-        """The student's."""
+        """The student's backbone."""
         return self.student.backbone
 
     @property
@@ -84,7 +84,7 @@ class Distiller(HasObjectives, keras.Model):
         return _by_name(shape)
 
     def named_inputs(self, inputs: Any) -> dict[str, Any]:
-        """The student's inputs out of those given."""
+        """Selects the student's inputs from those given."""
         return self.student.named_inputs(inputs)
 
     def count_tokens(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
@@ -95,7 +95,7 @@ class Distiller(HasObjectives, keras.Model):
         if not self.hidden and not self.attention:
             return outputs
         [ours], [theirs] = self.backbone.towers, self._teacher.model.backbone.towers
-        states, weights = ours.look_inside(inputs, training)  # drops what the student dropped
+        states, weights = ours.look_inside(inputs, training)  # with the dropout of the student's outputs
         their_states, their_weights = (
             [ops.stop_gradient(ops.cast(value, "float32")) for value in values]
             for values in theirs.look_inside(inputs, False)
@@ -127,18 +127,18 @@ def _mean(values: Any) -> Any:
 
 
 def _attention_distance(ours: Any, theirs: Any) -> Any:
-    """Of weights `(batch, heads, length, keys)`, `(batch, length)`."""
+    """The distance `(batch, length)` of weights `(batch, heads, length, keys)`."""
     if ours.shape[1] != theirs.shape[1]:
         ours, theirs = (ops.mean(weights, axis=1, keepdims=True) for weights in (ours, theirs))
     return ops.mean(ops.sum(ops.square(ours - theirs), axis=-1), axis=1)
 
 
 def check_layers(name: str, pairs: Layers, student: BertConfig, teacher: BertConfig) -> None:
-    """Raises `UserError` for a layer, of the student or of the teacher, that there is not.
+    """Raises `UserError` for a layer that the student or the teacher does not have.
 
     Args:
         name: str. `"hidden"` or `"attention"`.
-        pairs: a layer of the student and one of the teacher each.
+        pairs: each a student's layer and a teacher's layer.
         student, teacher: BertConfig. Their sizes.
     """
     first = 0 if name == HIDDEN else 1

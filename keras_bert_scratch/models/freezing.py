@@ -22,5 +22,5 @@ def freeze(model: Model, paths: Sequence[str]) -> Model:
 
 
 def _weights(model: Any) -> list[Any]:
-    """All weights that can be trained: those without the state of random generators."""
+    """All weights that can be trained: all except the state of random generators."""
     return [variable for variable in model.weights if "seed_generator" not in variable.path]

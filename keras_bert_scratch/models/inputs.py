@@ -1,4 +1,4 @@
-"""NamedInputs: a model whose inputs are a dict takes those that it has by name, and says which one is missing."""
+"""NamedInputs: lets a model select its inputs from a dict by name, and reports missing ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from keras_bert_scratch.errors import UserError
 
 
 class NamedInputs:
-    """A functional model with a dict of inputs, to which a batch may bring more than the model reads.
+    """A functional model with a dict of inputs; a batch may hold more inputs than the model reads.
 
-    Keras takes the values of a dict in the order of their names: one more, such as the `example_ids` of packed rows,
-    would put every input behind it in the next one's position.
+    Keras assigns the values of a dict to inputs in the order of their names: an additional one, such as the
+    `example_ids` of packed rows, would shift every input after it by one position.
     """
 
     input: dict[str, Any]
@@ -21,20 +21,20 @@ class NamedInputs:
         return super().__call__(self.named_inputs(inputs), *args, **kwargs)  # type: ignore[misc]
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
-        # Keras's trainer on JAX comes here, past `__call__`; no layer here takes masks from Keras.
+        # Keras's trainer on JAX calls this directly, not `__call__`; no layer here uses Keras's masks.
         return super().call(self.named_inputs(inputs), training, **kwargs)  # type: ignore[misc]
 
     def named_inputs(self, inputs: Any) -> dict[str, Any]:
-        """The model's inputs out of those given.
+        """Selects the model's inputs from those given.
 
         Raises:
-            UserError: they are no dict, or one is missing or ragged.
+            UserError: they are not a dict, or one is missing or ragged.
         """
         names = ", ".join(self.input)
         if not isinstance(inputs, Mapping):
             raise UserError(f"`x`: must be a dict of {names}, not {type(inputs).__name__}")
         if missing := [name for name in self.input if inputs.get(name) is None]:
-            raise UserError(f"`x`: has no {', '.join(missing)}; the model takes {names}, and got {', '.join(inputs)}")
+            raise UserError(f"`x`: has no {', '.join(missing)}; the model needs {names}, but got {', '.join(inputs)}")
         if ragged := [name for name in self.input if getattr(inputs[name], "ragged_rank", None)]:
-            raise UserError(f"`x`: {ragged[0]} is ragged; pad it by `to_tensor()`, and mark tokens in padding_mask")
+            raise UserError(f"`x`: {ragged[0]} is ragged; pad it with `to_tensor()`, and mark tokens in padding_mask")
         return {name: inputs[name] for name in self.input}

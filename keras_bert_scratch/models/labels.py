@@ -1,4 +1,4 @@
-"""How many classes a classifier has and what they are called: checks of its constructor's arguments."""
+"""Checks of a classifier's constructor arguments: number of classes, their names, and problem type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_label_names(label_names: Sequence[str], num_classes: int) -> tuple[str
     """The names as a tuple.
 
     Raises:
-        UserError: they are not as many as the classes, or not all different.
+        UserError: there is not one name per class, or two names are equal.
     """
     if isinstance(label_names, str):
         raise UserError(f"`label_names`: must be a sequence of names, not the one string {label_names!r}")
@@ -22,12 +22,12 @@ def check_label_names(label_names: Sequence[str], num_classes: int) -> tuple[str
     if names and len(names) != num_classes:
         raise UserError(f"`label_names`: {len(names)} names do not fit `num_classes={num_classes}`")
     if len(set(names)) != len(names):
-        raise UserError(f"`label_names`: {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise UserError(f"`label_names`: {next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return names
 
 
 def check_problem_type(problem_type: str | None, num_classes: int) -> str:
-    """The problem type; without one, regression if there is one output, else single label.
+    """The problem type; `None` becomes regression if there is one output, else single label.
 
     Raises:
         UserError: it is unknown, or does not fit the number of classes.

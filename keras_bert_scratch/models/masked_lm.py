@@ -1,4 +1,4 @@
-"""BertMaskedLM: the tokens at the masked positions."""
+"""BertMaskedLM: predicts the tokens at the masked positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertMaskedLM(OnBackbone, keras.Model):
-    """Masked words alone, without next sentences (Devlin et al. 2019, section 3.1, Task 1).
+    """Masked language modelling without next-sentence prediction (Devlin et al. 2019, section 3.1, Task 1).
 
     Args:
         backbone: BertBackbone. The encoder; its weights are shared, not copied.
@@ -25,7 +25,7 @@ class BertMaskedLM(OnBackbone, keras.Model):
 
     Output: float32 logits `(batch, predictions, vocab_size)`.
 
-    `compile(optimizer)` alone sets the mean cross-entropy over the masked positions that count (by sample weight), and
+    `compile(optimizer)` alone sets the mean cross-entropy over the masked positions, weighted by sample weight, and
     accuracy.
 
     Example:

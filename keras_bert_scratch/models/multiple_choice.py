@@ -18,18 +18,18 @@ ABSENT = -1e9  # its probability is 0 in float32, and so is its gradient
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertMultipleChoice(OnBackbone, keras.Model):
-    """One score of the pooled vector of every question with one of its choices (Devlin et al. 2019, section 4.4).
+    """One score for every question with one of its choices, from the pooled vector (Devlin et al. 2019, section 4.4).
 
     Args:
         backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
         kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the backbone's, but int32 `(batch, choices, length)`: each choice is a row of its own, question and choice.
-    Where a question has fewer choices than another of the batch, the rows of those that it lacks are padding alone.
+    Inputs: the backbone's, but int32 `(batch, choices, length)`: each row holds a question and one of its choices.
+    If a question has fewer choices than another one in the batch, the rows of its missing choices are all padding.
 
-    Output: float32 logits over the choices, `(batch, choices)`; -1e9 for one that is padding alone.
+    Output: float32 logits over the choices, `(batch, choices)`; -1e9 for a choice that is all padding.
 
-    `compile(optimizer)` alone sets cross-entropy, the label being the right choice's number, and accuracy.
+    `compile(optimizer)` alone sets cross-entropy, with the index of the right choice as the label, and accuracy.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone

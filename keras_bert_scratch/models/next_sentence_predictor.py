@@ -14,7 +14,7 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertNextSentencePredictor(OnBackbone, keras.Model):
-    """Next sentences alone, without masked words (Devlin et al. 2019, section 3.1, Task 2).
+    """Next-sentence prediction without masked language modelling (Devlin et al. 2019, section 3.1, Task 2).
 
     Args:
         backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.

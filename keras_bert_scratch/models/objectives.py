@@ -27,18 +27,18 @@ class Objective:
     """One loss of a model, with its score. A model has a dict of them, `objectives`, by the names of their labels.
 
     Args:
-        loss: callable. `(labels, outputs)` to the loss and the score of every position, both float32 of one shape;
-            `labels` are the objective's own, `outputs` everything that the model gives, as the model gives it.
-        score: str. What the score is called, such as `"accuracy"`.
-        direction: `"max"` or `"min"`, default `"max"`. Which scores are better.
-        finish: callable, default the identity. What makes the reported score of the mean over the positions.
-        loss_weight: float, default 1.0. Factor of this loss in the model's.
-        counts: callable, default 1 for each row. `(labels, inputs)` to the weight of every position before sample
+        loss: callable. Maps `(labels, outputs)` to the loss and the score of every position, both float32 of one
+            shape; `labels` are this objective's labels, `outputs` all outputs of the model, in the model's structure.
+        score: str. Name of the score, such as `"accuracy"`.
+        direction: `"max"` or `"min"`, default `"max"`. Whether higher or lower scores are better.
+        finish: callable, default the identity. Maps the mean score over the positions to the reported score.
+        loss_weight: float, default 1.0. Factor of this loss in the model's total loss.
+        counts: callable, default 1 for each row. Maps `(labels, inputs)` to the weight of every position before sample
             weights, float32.
-        check: callable, default none. `(labels, output shapes)`, raises `UserError` for labels that cannot be;
-            called by `fit` and `evaluate` for labels in arrays.
-        of_classes: bool, default `False`. Whether every label is the number of a class.
-        training_loss: callable or `None`, default `None`. What training minimises in place of `loss`, if not the same.
+        check: callable, default none. Called with `(labels, output shapes)` by `fit` and `evaluate` for labels in
+            arrays; raises `UserError` for invalid labels.
+        of_classes: bool, default `False`. Whether every label is the index of a class.
+        training_loss: callable or `None`, default `None`. The loss that training minimises, if it is not `loss`.
 
     Example:
         >>> def distance(labels, outputs):
@@ -61,7 +61,7 @@ class Objective:
     training_loss: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
     def weights(self, labels: Any, inputs: Any, sample_weight: Any = None) -> Any:
-        """The weight of every position, float32: sample weights (of rows or of positions) times `counts`."""
+        """The weight of every position, float32: sample weights (per row or per position) times `counts`."""
         counts = ops.cast(self.counts(labels, inputs), "float32")
         if sample_weight is None:
             return counts
@@ -73,7 +73,7 @@ class Objective:
         return counts * ops.reshape(sample_weight, (*ops.shape(sample_weight), *[1] * missing))
 
     def sums(self, labels: Any, outputs: Any, weights: Any, training: bool = False) -> tuple[Any, Any, Any]:
-        """The weighted sums of loss and score, and the sum of the weights; a position without weight never counts."""
+        """The weighted sums of loss and score, and the sum of the weights; positions of weight 0 are ignored."""
         loss = self.training_loss if training and self.training_loss else self.loss
         losses, scores = loss(labels, outputs)
         weights = ops.reshape(weights, ops.shape(losses))  # labels of rows may be (rows, 1)
@@ -82,10 +82,10 @@ class Objective:
 
 
 def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight: Any) -> tuple[dict, dict]:
-    """Labels and sample weights of a batch by the names of the objectives; `None` where there are no weights.
+    """Labels and sample weights of a batch by objective name; `None` where there are no weights.
 
     Raises:
-        UserError: an objective has no labels, or there are weights for something else.
+        UserError: an objective has no labels, or there are weights for an unknown objective.
     """
     if not isinstance(labels, Mapping):
         labels = dict.fromkeys(objectives, labels) if len(objectives) == 1 else {}
@@ -95,8 +95,8 @@ def by_objective(objectives: Mapping[str, Objective], labels: Any, sample_weight
     if not isinstance(sample_weight, Mapping):
         sample_weight = dict.fromkeys(objectives, sample_weight)
     if unknown := sample_weight.keys() - objectives.keys():
-        known = f"its labels are those of {', '.join(objectives)}" if any(objectives) else "give them without a name"
-        raise UserError(f"`sample_weight`: is for {min(unknown)!r}, of which the model has no labels; {known}")
+        known = f"its labels are {', '.join(objectives)}" if any(objectives) else "give the weights without a name"
+        raise UserError(f"`sample_weight`: is for {min(unknown)!r}, but the model has no such labels; {known}")
     return {name: labels[name] for name in objectives}, {name: sample_weight.get(name) for name in objectives}
 
 
@@ -104,12 +104,12 @@ def cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> tup
     """-log softmax(logits)[label] of every position, and whether no other class has a higher logit.
 
     Args:
-        labels: int `(...)` or `(..., 1)`. The loss is not a number where a label is `classes` or more, or a fraction.
+        labels: int `(...)` or `(..., 1)`. The loss is NaN where a label is `classes` or more, or is not an integer.
         logits: float `(..., classes)`.
-        label_smoothing: float, default 0.0. What part of the label's probability, which is 1, is spread evenly over all
+        label_smoothing: float, default 0.0. The fraction of the label's probability that is spread evenly over all
             classes (Szegedy et al. 2016, section 7).
 
-    Returns: both float32 `(...)`. What is given for a negative label means nothing.
+    Returns: both float32 `(...)`. Values at a negative label are meaningless.
 
     Raises:
         UserError: the shapes do not fit each other.
@@ -120,7 +120,7 @@ def cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> tup
         ([0.693, 5.007], [1.0, 0.0])
     """
     _check_shape(labels.shape, logits.shape[:-1])
-    *shape, classes = ops.shape(logits)  # the classes may be positions, whose number the graph learns when it runs
+    *shape, classes = ops.shape(logits)  # the classes may be positions, whose number is dynamic
     given = ops.reshape(ops.convert_to_tensor(labels), (-1,))
     labels, logits = ops.cast(given, "int32"), ops.reshape(logits, (-1, classes))
     possible = (labels < classes) & (ops.cast(labels, given.dtype) == given)
@@ -132,10 +132,10 @@ def cross_entropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> tup
 
 
 def _log_loss(labels: Any, logits: Any, smoothing: float) -> Any:
-    """-sum(p log softmax(logits)) `(n,)` of float32 `(n, classes)`; its gradient is softmax less p.
+    """-sum(p log softmax(logits)) `(n,)` of float32 `(n, classes)`; its gradient is softmax - p.
 
-    p is 1 at the label, or with smoothing 1 - smoothing, to which each class adds smoothing / classes. The gradient is
-    written by hand, for speed: that of a gather is a sum into as many numbers as there are logits.
+    p is 1 - smoothing at the label and 0 elsewhere, plus smoothing / classes everywhere. The gradient is hand-written
+    for speed: the gradient of a gather is a scatter-add into a tensor as large as the logits.
     """
     at = ops.stack([ops.arange(ops.shape(labels)[0], dtype="int32"), labels], axis=1)
 
@@ -166,13 +166,13 @@ def _log_loss(labels: Any, logits: Any, smoothing: float) -> Any:
 
 
 def sigmoid_cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """-log sigmoid(logit) where the label is 1, -log(1 - sigmoid(logit)) where it is 0; and which are right.
+    """-log sigmoid(logit) where the label is 1, -log(1 - sigmoid(logit)) where it is 0; and whether each is right.
 
     Args:
         labels: int, float or bool `(..., classes)`, from 0 to 1.
-        logits: float `(..., classes)`. A logit above 0 answers 1.
+        logits: float `(..., classes)`. A logit above 0 predicts 1.
 
-    Returns: both float32 `(..., classes)`. What is given for a negative label means nothing.
+    Returns: both float32 `(..., classes)`. Values at a negative label are meaningless.
 
     Raises:
         UserError: the shapes do not fit each other.
@@ -189,10 +189,10 @@ def sigmoid_cross_entropy(labels: Any, logits: Any) -> tuple[Any, Any]:
 
 
 def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """The squared distance of every number from its label, twice.
+    """The squared error of every output, as loss and as score.
 
     Args:
-        labels: int or float. `(rows,)` or as `outputs`.
+        labels: int or float. `(rows,)` or of the shape of `outputs`.
         outputs: float `(rows, numbers)`.
 
     Returns: float32 of the shape of `labels`, twice.
@@ -212,16 +212,16 @@ def classes(
     counts: Callable[[Any], Any] | None = None,
     label_smoothing: float = 0.0,
 ) -> Objective:
-    """Softmax cross-entropy and accuracy: the mean over the positions by their weights, not over rows.
+    """Softmax cross-entropy and accuracy, as weighted means over the positions, not over rows.
 
     A position whose label is negative has weight 0 in loss, accuracy and divisor.
 
     Args:
-        output: str or `None`, default `None`. Which of the model's outputs are the logits; `None` for its only one.
-        loss_weight: float, default 1.0. Factor of this loss in the model's.
-        counts: callable or `None`, default `None`. The model's inputs to what is 0 at positions that never count, such
-            as padding.
-        label_smoothing: float, default 0.0. Of the loss in training alone, as for `cross_entropy`.
+        output: str or `None`, default `None`. Name of the output with the logits; `None` if there is only one output.
+        loss_weight: float, default 1.0. Factor of this loss in the model's total loss.
+        counts: callable or `None`, default `None`. Maps the model's inputs to a tensor that is 0 at positions that
+            never count, such as padding.
+        label_smoothing: float, default 0.0. As in `cross_entropy`; applied in training only.
     """
 
     def positions(labels: Any, inputs: Any) -> Any:
@@ -235,7 +235,7 @@ def classes(
         shape = _of(output_shapes, output)
         _check_shape(labels.shape, shape[:-1])
         if labels.dtype.kind not in "iubf" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
-            raise UserError(f"`y`: labels of classes are whole numbers; these are {labels.dtype}, such as {labels[:1]}")
+            raise UserError(f"`y`: class labels must be whole numbers; these are {labels.dtype}, such as {labels[:1]}")
         number, highest = shape[-1], labels.max() if labels.size else -1
         if number is not None and highest >= number:
             raise UserError(f"`y`: the label {highest:.0f} is too high; the {number} classes are 0 to {number - 1}")
@@ -257,7 +257,7 @@ def classes(
 def labels_of_rows() -> Objective:
     """Sigmoid cross-entropy and accuracy per label, for rows with any number of labels: the mean over labels and rows.
 
-    Labels are `(rows, classes)`, 1 or 0; one that is negative has weight 0 in loss, accuracy and divisor.
+    Labels are `(rows, classes)`, 1 or 0; a negative label has weight 0 in loss, accuracy and divisor.
     """
     return Objective(
         sigmoid_cross_entropy,
@@ -268,7 +268,7 @@ def labels_of_rows() -> Objective:
 
 
 def numbers() -> Objective:
-    """Squared error, the mean over outputs and rows; scored by its root, `rmse`."""
+    """Mean squared error over outputs and rows; the score is its root, `rmse`."""
     return Objective(
         squared_error,
         score="rmse",
@@ -289,14 +289,14 @@ def _has_label(labels: Any) -> Any:
 
 
 def _check_numbers(labels: np.ndarray, expected: Any) -> None:
-    """Raises `UserError` for labels that are no numbers, or do not fit."""
+    """Raises `UserError` for labels that are not numbers, or do not have the expected shape."""
     _check_shape(labels.shape, expected)
     if labels.dtype.kind not in "iubf" or np.isnan(labels).any():
         raise UserError(f"`y`: labels must be numbers; these are {labels.dtype}, or some are missing (nan)")
 
 
 def _check_weight_shape(weights: Any, counts: Any) -> None:
-    """Raises `UserError` unless weights of this shape are those of rows, or of positions."""
+    """Raises `UserError` unless weights of this shape are weights per row or per position."""
     weights, counts = tuple(weights), tuple(counts)
     expected = counts + (1,) * (len(weights) - len(counts))
     if not all(weight in (None, 1, size) or size is None for weight, size in zip(weights, expected, strict=False)):
@@ -304,11 +304,11 @@ def _check_weight_shape(weights: Any, counts: Any) -> None:
 
 
 def _check_shape(labels: Any, expected: Any) -> None:
-    """Raises `UserError` unless labels of this shape, perhaps with a last axis of 1, fit; `None` fits any size."""
+    """Raises `UserError` unless labels of this shape fit, with or without a last axis of 1; `None` fits any size."""
     labels, expected = tuple(labels), tuple(expected)
     for found in (labels, labels[:-1] if labels[-1:] == (1,) else labels):
         if len(found) == len(expected) and all(
             None in pair or pair[0] == pair[1] for pair in zip(found, expected, strict=True)
         ):
             return
-    raise UserError(f"`y`: labels of shape {labels} do not fit; the model takes {expected}")
+    raise UserError(f"`y`: labels of shape {labels} do not fit; the model needs {expected}")

@@ -1,4 +1,4 @@
-"""Models in folders: `save_pretrained` writes our form, `from_pretrained` builds a model from anybody's."""
+"""Models in folders: `save_pretrained` writes our format, `from_pretrained` loads a model from any known format."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Pretrained:
     """`save_pretrained` and `from_pretrained` for the models here."""
 
     def to_checkpoint(self, tokenizer: Any = None, label_names: Sequence[str] = ()) -> Checkpoint:
-        """The model's arrays, trainable or not, ready to be written in any format of `checkpoints`.
+        """The model's weights, trainable or not, ready to be written in any format of `checkpoints`.
 
         Args:
-            tokenizer: BertTokenizer or `None`, default `None`. The tokenizer that goes along.
-            label_names: str per class, default empty. What a classifier's classes are called; empty means the model's
-                own `label_names`.
+            tokenizer: BertTokenizer or `None`, default `None`. The tokenizer to include.
+            label_names: str per class, default empty. Names of a classifier's classes; empty means the model's own
+                `label_names`.
         """
         weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(self).items()}
         return self._checkpoint(weights, tokenizer, label_names)
@@ -65,18 +65,18 @@ class Pretrained:
 
     @classmethod
     def started_from(cls, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """A checkpoint's weights, with others that are copies of them if that is how a model of this class starts."""
+        """A checkpoint's weights; overridden by classes that initialize further parts with copies of them."""
         return weights
 
     def save_pretrained(self, path: AnyPath | str, tokenizer: Any = None) -> None:
-        """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it stay.
+        """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it are kept.
 
-        A model that is there already is replaced as a whole: whenever the process or the machine dies, the folder reads
-        as the old model or as the new one; at an address, where folders cannot be renamed, perhaps as none.
+        An existing model is replaced atomically: even if the process or the machine dies, the folder holds the old or
+        the new model. At an address, where folders cannot be renamed, it may then hold no readable model.
 
         Args:
-            path: str, Path or an address such as `"gs://bucket/model"`. The folder; made if it is not there.
-            tokenizer: BertTokenizer or `None`, default `None`. `None` leaves a vocabulary that is there as it is.
+            path: str, Path or an address such as `"gs://bucket/model"`. The folder; created if it is missing.
+            tokenizer: BertTokenizer or `None`, default `None`. `None` keeps a vocabulary that the folder has.
 
         Raises:
             UserError: the folder cannot be written, or its vocabulary has more tokens than the model.
@@ -102,24 +102,24 @@ class Pretrained:
         config: BertConfig | None = None,
         **arguments: Any,
     ) -> Self:
-        """The model in a folder: ours, Hugging Face's, Google's, the Model Garden's or KerasHub's, told by its files.
+        """Loads the model in a folder of our format, Hugging Face's, Google's, the Model Garden's or KerasHub's.
 
-        A model of another class gives its encoder, and its heads as far as this class has them. What then starts from
-        random numbers is listed in the log (`logging`, level WARNING), as is every setting that was not obeyed.
+        From a model of another class, it loads the encoder and those pretraining heads that this class has. Weights
+        that then start from random numbers are listed in the log (`logging`, level WARNING), as are ignored settings.
 
         Args:
             path: str, Path or an address such as `"gs://bucket/model"` or `"hf://google-bert/bert-base-uncased"`. The
                 folder.
-            dtype: Keras dtype policy of the layers, default Keras's own. Files of other types are read as float32.
+            dtype: Keras dtype policy of the layers, default Keras's own. Weights of any stored dtype become float32.
             packed: bool, default `False`. Whether a row holds several examples; see `BertBackbone`.
             remat: bool, default `False`. Whether training recomputes activations to save memory; see `BertBackbone`.
-            config: BertConfig or `None`, default `None`. Replaces the stored one; of the same sizes.
-            arguments: fields of `BertConfig` that replace stored ones (`hidden_dropout=0.2`), sizes excepted; and what
-                this class's constructor takes, such as `num_classes=2` for a new head. `label_names` in another order
-                than the stored ones reorders the classes of the head, other names make a new head.
+            config: BertConfig or `None`, default `None`. Replaces the stored config; must have the same sizes.
+            arguments: fields of `BertConfig`, except sizes, that replace stored ones (`hidden_dropout=0.2`); and
+                arguments of this class's constructor, such as `num_classes=2` for a new head. `label_names` in another
+                order than the stored ones reorder the classes of the head; other names create a new head.
 
         Raises:
-            UserError: the folder or one of its files is missing or not what it should be, or an argument does not fit.
+            UserError: the folder or one of its files is missing or invalid, or an argument does not fit.
         """
         checkpoint = read_checkpoint(path)
         changes = {name: arguments.pop(name) for name in CONFIG_FIELDS & arguments.keys()}
@@ -130,7 +130,7 @@ class Pretrained:
 
 
 class OnBackbone(NamedInputs, HasObjectives, Pretrained):
-    """How a model with a `backbone` describes itself and is made again; `head_arguments` names what else it takes."""
+    """A model with a `backbone`, and its Keras config; `head_arguments` names its other constructor arguments."""
 
     head_arguments: tuple[str, ...] = ()
     backbone: BertBackbone
@@ -142,9 +142,9 @@ class OnBackbone(NamedInputs, HasObjectives, Pretrained):
 
     @classmethod
     def check_pooler(cls, backbone: BertBackbone) -> None:
-        """Raises `UserError` for a backbone without the pooled vector, which this head reads."""
+        """Raises `UserError` for a backbone without a pooler, whose vector this head reads."""
         if backbone.pooler is None:
-            raise UserError(f"`backbone`: has no pooler, which {cls.__name__} reads; make it with `pooler=True`")
+            raise UserError(f"`backbone`: has no pooler, which {cls.__name__} reads; build it with `pooler=True`")
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in self.head_arguments}
@@ -169,10 +169,10 @@ def model_from_checkpoint(
     remat: bool = False,
     **arguments: Any,
 ) -> Any:
-    """A model of class `cls` with the checkpoint's weights, and new ones where it has none.
+    """A model of class `cls` with the checkpoint's weights, and newly initialized ones where it has none.
 
     Args:
-        checkpoint: what `read_checkpoint` gave.
+        checkpoint: from `read_checkpoint`.
         cls: one of the model classes here.
         path: where the checkpoint comes from, for the log and errors.
         dtype, packed, remat, arguments: as in `Pretrained.from_pretrained`.
@@ -197,7 +197,7 @@ def model_from_checkpoint(
             weights = _head_by_names(weights, checkpoint.label_names, tuple(arguments["label_names"]), path)
         model = cls(backbone, **_complete(cls, {**head, **arguments}, checkpoint, path))
         if same and checkpoint.has_crf and not model.crf:
-            log.warning("%s: its CRF is left out; ask for it by `crf`", path)
+            log.warning("%s: its CRF is left out; give `crf=True` to load it", path)
     for note in checkpoint.notes:
         log.warning("%s", note)
     _assign(model, weights, path)
@@ -212,7 +212,7 @@ def _check_arguments(cls: Any, arguments: Mapping[str, Any], known: Sequence[str
 
 
 def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the stored head says about itself, as far as `cls` takes it and the caller does not replace it."""
+    """The stored head's constructor arguments that `cls` takes, without those that the caller's arguments rule out."""
     takes = inspect.signature(cls).parameters
     stored = {
         "num_classes": checkpoint.num_classes,
@@ -224,28 +224,28 @@ def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) 
     if "label_names" in given:
         stored["num_classes"] = len(given["label_names"]) or checkpoint.num_classes
     if given.get("num_classes", checkpoint.num_classes) != checkpoint.num_classes:
-        stored["label_names"], stored["problem_type"] = (), None  # another head
+        stored["label_names"], stored["problem_type"] = (), None  # a new head
     return {name: value for name, value in stored.items() if name in takes}
 
 
 def _head_by_names(
     weights: dict[str, np.ndarray], old: tuple[str, ...], new: tuple[str, ...], path: Path | str
 ) -> dict[str, np.ndarray]:
-    """The weights with the head's classes in the order of `new`, or without a head if these are other classes."""
+    """The weights with the head's classes in the order of `new`, or without the head if `new` are other classes."""
     if "logits/kernel" not in weights or not new or old == new:
         return weights
     if not have_names(old) and weights["logits/bias"].shape == (len(new),):
-        log.warning("%s: its classes have no names; in their order they are now called %s", path, ", ".join(new))
+        log.warning("%s: its classes have no names; they are now named, in this order, %s", path, ", ".join(new))
         return weights
     if (head := reordered_head(weights, old, new)) is not None:
-        log.warning("%s: its classes %s are put into the order %s", path, ", ".join(old), ", ".join(new))
+        log.warning("%s: its classes %s are reordered to %s", path, ", ".join(old), ", ".join(new))
         return {**weights, **head}
-    log.warning("%s: its classes are %s, not %s: the head is made new", path, ", ".join(old), ", ".join(new))
+    log.warning("%s: its classes are %s, not %s: the head is newly initialized", path, ", ".join(old), ", ".join(new))
     return {name: tensor for name, tensor in weights.items() if not name.startswith(("logits/", "crf/"))}
 
 
 def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
-    """The arguments, if none that a new head needs is missing."""
+    """The arguments; raises `UserError` if one that a new head needs is missing."""
     if "num_classes" not in arguments and arguments.get("label_names"):
         arguments = {**arguments, "num_classes": len(arguments["label_names"])}
     if arguments.get("label_names") and len(arguments["label_names"]) != arguments["num_classes"]:
@@ -261,7 +261,7 @@ def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path:
 
 
 def _assign(model: Any, weights: Mapping[str, np.ndarray], path: Path | str) -> None:
-    """Gives the model the weights of the same name and shape; logs which of its own stay as they were drawn."""
+    """Assigns the weights of the same name and shape to the model; logs which weights keep their initial values."""
     fresh = []
     for name, variable in _named_weights(model).items():
         tensor = weights.get(name)
@@ -271,17 +271,17 @@ def _assign(model: Any, weights: Mapping[str, np.ndarray], path: Path | str) -> 
             variable.assign(tensor)
     if fresh:
         start = "zeros" if fresh == [CRF_TRANSITIONS] else "random numbers"
-        log.warning("%s: has no %s; they start from %s and want training", path, ", ".join(sorted(fresh)), start)
+        log.warning("%s: has no %s; they start from %s and need training", path, ", ".join(sorted(fresh)), start)
 
 
 def _named_weights(model: Any) -> dict[str, Any]:
-    """The weights, frozen or not, by the names that they have in every file of ours: those of the layers in the code.
+    """The weights, frozen or not, by their names in all our files, which are the paths of the layers in the code.
 
-    What dropout draws from is no weight in Keras's sense either.
+    The random state of dropout is not included: Keras does not count it as a weight either.
     """
     return {variable.path: variable for variable in model.weights}
 
 
 def _model_class(architecture: str) -> Any:
-    """The class called `architecture`. Imported when it is asked for, as its module imports this one."""
+    """The model class `architecture`. It is imported on demand, because its module imports this one."""
     return getattr(importlib.import_module("keras_bert_scratch"), architecture)

@@ -17,7 +17,7 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertPretrainer(OnBackbone, keras.Model):
-    """Masked words and next sentences on one backbone (Devlin et al. 2019, section 3.1).
+    """Masked language modelling and next-sentence prediction on one backbone (Devlin et al. 2019, section 3.1).
 
     Args:
         backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
@@ -25,11 +25,11 @@ class BertPretrainer(OnBackbone, keras.Model):
 
     Inputs: the backbone's, and `mask_positions`, int32 `(batch, predictions)`: where to predict.
 
-    Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`, of
+    Outputs, a dict of float32 logits: `masked_lm` `(batch, predictions, vocab_size)`; `next_sentence` `(batch, 2)`, for
     packed rows `(batch, max_examples, 2)`.
 
-    `compile(optimizer)` alone sets the paper's loss: the mean over the masked positions that count (by sample
-    weight) plus the mean over the sentence pairs, in packed rows over those that count.
+    `compile(optimizer)` alone sets the paper's loss: the mean over the masked positions plus the mean over the
+    sentence pairs, each weighted by sample weight, which is 0 for positions and pairs that do not count.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -44,7 +44,7 @@ class BertPretrainer(OnBackbone, keras.Model):
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         self.check_pooler(backbone)
         if len(backbone.towers) > 1:
-            raise UserError("`backbone`: is joined of two, which are trained without pairs; use BertMaskedLM")
+            raise UserError("`backbone`: is a joined model, trained without sentence pairs; use BertMaskedLM")
 
         # === Layers ===
         policy = backbone.embeddings.dtype_policy

@@ -14,7 +14,7 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertQuestionAnswerer(OnBackbone, keras.Model):
-    """Two scores of every position's vector: does the answer start, end there? (Devlin et al. 2019, section 4.2).
+    """Two scores for every position: whether the answer starts or ends there (Devlin et al. 2019, section 4.2).
 
     No dropout before the scores, as in Google's `run_squad.py`. The question is sentence A, the passage sentence B.
 
@@ -25,9 +25,9 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
     Inputs: the backbone's.
 
     Outputs, a dict of float32 logits over the positions: `start` `(batch, length)`; `end` `(batch, length)`. The
-    question and padding get scores too; who looks for the answer passes over them.
+    question and padding get scores too; whoever searches for the answer must ignore them.
 
-    `compile(optimizer)` alone sets the mean of both cross-entropies, the labels being positions, and both accuracies.
+    `compile(optimizer)` alone sets the mean of both cross-entropies, with positions as labels, and both accuracies.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone

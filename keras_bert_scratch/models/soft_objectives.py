@@ -1,5 +1,5 @@
-"""Objectives of a student: to answer as its teacher does (Hinton et al. 2015, "Distilling the Knowledge in a Neural
-Network")."""
+"""Objectives of a student: to reproduce its teacher's outputs (Hinton et al. 2015, "Distilling the Knowledge in a
+Neural Network")."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from keras import ops
 
 from keras_bert_scratch.models.objectives import Objective
 
-# The teacher's logit where there is nothing to choose, as at padding: its probability is 0.
+# The teacher's logit of what cannot be chosen, such as padding: its probability is 0.
 NOTHING = -1e4
 
 
 def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> Objective:
     """T^2 KL(p, q), p = softmax(teacher / T) and q = softmax(student / T): the mean over positions.
 
-    Both sides are softened, and the gradient of the logits, which softening makes smaller by T^2, is made as large
-    again (Hinton et al. 2015, section 2). Labels are the teacher's logits. Scored by how often both find the same class
-    likeliest.
+    The temperature T makes the gradient of the logits smaller by T^2; the factor T^2 restores its scale (Hinton et al.
+    2015, section 2). Labels are the teacher's logits. The score is how often the teacher and the student predict the
+    same class.
 
     Args:
-        output: str. Which of the student's outputs are the logits, `(..., classes)`.
+        output: str. Name of the student's output with the logits, `(..., classes)`.
         temperature: float above 0. The T.
-        loss_weight: float, default 1.0. Factor of this loss in the student's.
+        loss_weight: float, default 1.0. Factor of this loss in the student's total loss.
 
     Example:
         >>> objective = soft_classes("logits", temperature=2.0)
@@ -48,7 +48,7 @@ def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> O
 
 
 def soft_labels(output: str, temperature: float) -> Objective:
-    """The same of every label by itself, by sigmoids: the mean over labels and rows."""
+    """Like `soft_classes`, but for each label separately, with sigmoids: the mean over labels and rows."""
 
     def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
         student = ops.cast(outputs[output], "float32")
@@ -62,7 +62,7 @@ def soft_labels(output: str, temperature: float) -> Objective:
 
 
 def same_numbers(output: str) -> Objective:
-    """Squared distance from the teacher's scores, the mean over scores and rows; scored by its root, `rmse`."""
+    """Mean squared difference from the teacher's scores, over scores and rows; the score is its root, `rmse`."""
 
     def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
         distance = ops.square(ops.cast(outputs[output], "float32") - teacher)
@@ -78,9 +78,9 @@ def same_numbers(output: str) -> Objective:
 
 
 def at_tokens(output: str, loss_weight: float) -> Objective:
-    """What the model itself tells of each position, `(rows, length)`, as a loss: the mean over tokens, not padding.
+    """The model's own output `(rows, length)` as a loss at each position: the mean over tokens, without padding.
 
-    Its labels mean nothing, one per row.
+    The labels, one per row, are ignored.
     """
 
     def loss(labels: Any, outputs: Any) -> tuple[Any, Any]:

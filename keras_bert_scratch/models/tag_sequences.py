@@ -11,18 +11,18 @@ from keras_bert_scratch.layers.crf import best_tags, sequence_loss
 from keras_bert_scratch.layers.positions import gather_positions
 from keras_bert_scratch.models.objectives import Objective, classes
 
-ABSENT = -1e9  # the logits of padding, by which loss and score know it
+ABSENT = -1e9  # the logits of padding, by which loss and score recognise it
 
 
 def tag_sequences() -> Objective:
-    """-log p(tags of a row) under the model's conditional random field, and accuracy of the likeliest sequence.
+    """-log p(tags of a row) under the model's conditional random field, and accuracy of the most probable sequence.
 
-    The chain of a row is its positions with a label, one after another, such as the first pieces of its words: they are
-    gathered first, so that what lies in between is no part of it. Loss and accuracy are means over all of these
-    positions: a row counts as often as its chain is long. Without transitions the loss is that of a softmax.
+    The chain of a row consists of its labelled positions in order, such as the first pieces of its words. They are
+    gathered first, so that positions in between are not part of it. Loss and accuracy are means over all positions of
+    all chains: a row counts by the length of its chain. If all transitions are 0, the loss is softmax cross-entropy.
 
     Outputs of the model: `logits` `(batch, length, tags)`, `ABSENT` at padding; `transitions` `(batch, tags, tags)`.
-    Labels: int `(batch, length)`, negative at positions that have none. Sample weights are of rows.
+    Labels: int `(batch, length)`, negative at positions without a label. Sample weights are per row.
     """
 
     def lengths(labels: Any, inputs: Any) -> Any:
@@ -37,14 +37,14 @@ def _has_tag(labels: Any) -> Any:
 
 
 def _loss(labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """The loss and the fraction of right tags of every row, float32 `(batch,)`, both per tag of its chain."""
+    """The loss per tag of its chain, and the fraction of right tags, of every row; both float32 `(batch,)`."""
     logits, transitions = outputs["logits"], outputs["transitions"]
     given = ops.reshape(ops.convert_to_tensor(labels), ops.shape(logits)[:2])
     tags = ops.cast(given, "int32")
     in_chain = _has_tag(given) & (logits[:, :, 0] > ABSENT / 2)
     possible = ops.all((tags < logits.shape[-1]) & (ops.cast(tags, given.dtype) == given) | ~in_chain, axis=1)
 
-    # The positions of the chain first, in their order.
+    # Puts the positions of the chain first, in their order.
     length = ops.shape(logits)[1]
     position = ops.arange(length, dtype="int32")
     order = ops.cast(ops.argsort(ops.where(in_chain, position, position + length), axis=1), "int32")

@@ -29,18 +29,18 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
     Args:
         backbone: BertBackbone. The encoder, with a pooler; its weights are shared, not copied.
-        num_classes: int. How many classes there are; 1 for a score, such as how alike two sentences are (STS-B).
-        problem_type: str or `None`, default `None`. Hugging Face's word: `"single_label_classification"`,
-            `"multi_label_classification"` (each class by itself, yes or no) or `"regression"` (numbers, one or
-            several); `None` means regression if `num_classes` is 1, else a single label.
-        label_names: sequence of str, default empty. What the classes are called, in their order.
+        num_classes: int. Number of classes; 1 for a score, such as the similarity of two sentences (STS-B).
+        problem_type: str or `None`, default `None`. Hugging Face's term: `"single_label_classification"`,
+            `"multi_label_classification"` (each class separately, yes or no) or `"regression"` (one or several
+            numbers); `None` means regression if `num_classes` is 1, else a single label.
+        label_names: sequence of str, default empty. Names of the classes, in order.
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits, or the scores themselves, `(batch, num_classes)`.
 
-    `compile(optimizer)` alone sets, by problem type: cross-entropy on integer labels, and accuracy; sigmoid
-    cross-entropy on labels `(batch, num_classes)`, 0 or 1, the mean over classes and rows, and accuracy per label;
-    squared error, the mean over numbers and rows, and its root as `rmse`. A negative label of a class does not count.
+    `compile(optimizer)` alone sets loss and metric by problem type. Single label: cross-entropy on integer labels, and
+    accuracy. Multi-label: sigmoid cross-entropy on labels `(batch, num_classes)`, 0 or 1, and accuracy per label. Both
+    ignore negative labels. Regression: squared error, and its root as `rmse`. All are means over rows and outputs.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone

@@ -1,4 +1,4 @@
-"""BertTextEmbedder: a vector for each text, or for each of its tokens, of any layers."""
+"""BertTextEmbedder: a vector for each text, or for each of its tokens, from any layers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from keras_bert_scratch.models.pretrained import OnBackbone
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertTextEmbedder(OnBackbone, keras.Model):
-    """The tokens' vectors, pooled: a text as a vector (Reimers & Gurevych 2019, "Sentence-BERT", section 3).
+    """Pools the tokens' vectors to one vector per text (Reimers & Gurevych 2019, "Sentence-BERT", section 3).
 
     It has no weights of its own.
 
     Args:
         backbone: BertBackbone. The encoder; its weights are shared, not copied.
-        pooling: str, default `"mean"`. What becomes of the tokens' vectors, without those of padding: their `"mean"`,
-            their `"max"`, the vector of `[CLS]`, `"cls"`; or `"none"`, as features for another program (Devlin et al.
-            2019, section 5.3).
-        normalize: bool, default `True`. Whether pooled vectors get length 1. Those of tokens stay as they are.
+        pooling: str, default `"mean"`. How the tokens' vectors, without padding, are pooled: `"mean"`, `"max"`, or
+            `"cls"`, the vector of `[CLS]`; `"none"` returns them unpooled, as features for another program (Devlin et
+            al. 2019, section 5.3).
+        normalize: bool, default `True`. Whether to scale pooled vectors to length 1. Unpooled vectors are not scaled.
         layer_numbers: sequence of int or `None`, default `(-1,)`. The layers: 0 is the output of the embeddings, 1 that
-            of the first block, -1 that of the last; `None` stands for all. Blocks above the highest do no work.
+            of the first block, -1 that of the last; `None` means all. Blocks above the highest layer are not computed.
         kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the backbone's. Output: float32 `(batch, hidden_size)`; of several layers `(batch, layers, hidden_size)`;
+    Inputs: the backbone's. Output: float32 `(batch, hidden_size)`; for several layers `(batch, layers, hidden_size)`;
     without pooling `(batch, length, hidden_size)` or `(batch, length, layers, hidden_size)`.
 
-    It has no objective: `compile` wants a loss.
+    It has no objective: `compile` requires a loss.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -64,7 +64,7 @@ class BertTextEmbedder(OnBackbone, keras.Model):
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        outputs = backbone.encode_layers(inputs)  # what is not read below is no part of the model
+        outputs = backbone.encode_layers(inputs)  # layers that are not read below are no part of the model
         vectors = [pool_tokens(outputs[position], inputs["padding_mask"], pooling) for position in positions]
         vector = vectors[0] if len(vectors) == 1 else keras.ops.stack(vectors, axis=-2)
         if normalize and pooling != "none":
@@ -81,12 +81,12 @@ class BertTextEmbedder(OnBackbone, keras.Model):
 
     @property
     def embedding(self) -> Embedding:
-        """What its folder tells beside the weights."""
+        """Its settings, which are saved with the weights."""
         return Embedding(self.pooling, self.normalize, self.layer_numbers)
 
 
 def positions_of(layer_numbers: Sequence[int] | None, config: BertConfig) -> list[int]:
-    """The layers by their positions from 0, the embeddings, up.
+    """The layers as indices, counted upwards from 0, the embeddings.
 
     Raises:
         UserError: there is no such layer.
@@ -102,6 +102,6 @@ def positions_of(layer_numbers: Sequence[int] | None, config: BertConfig) -> lis
     if wrong or not layer_numbers:
         raise UserError(
             f"`layer_numbers`: has {wrong[0] if wrong else 'none'}; the model's layers are 0 (the embeddings) to "
-            f"{config.num_layers}, or from the last one {-1} to {-len(every)}"
+            f"{config.num_layers}, or, counted from the last one, {-1} to {-len(every)}"
         )
     return [every[number] for number in layer_numbers]

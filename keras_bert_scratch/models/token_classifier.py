@@ -1,4 +1,4 @@
-"""BertTokenClassifier: one label for every token, such as the kind of name that it belongs to."""
+"""BertTokenClassifier: one label for every token, such as the type of named entity that it belongs to."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class BertTokenClassifier(OnBackbone, keras.Model):
 
     Args:
         backbone: BertBackbone. The encoder; its weights are shared, not copied.
-        num_classes: int. How many classes there are, at least 2.
-        label_names: sequence of str, default empty. What the classes are called, in their order.
-        crf: bool, default `False`. Whether the labels of a row are one sequence, in which a label depends on the one
-            before: a conditional random field over the logits (Lample et al. 2016, section 2.2).
+        num_classes: int. Number of classes, at least 2.
+        label_names: sequence of str, default empty. Names of the classes, in order.
+        crf: bool, default `False`. Whether to put a conditional random field on the logits, in which each label depends
+            on the one before (Lample et al. 2016, section 2.2).
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits `(batch, length, num_classes)`; with `crf` a dict of these `logits`,
     -1e9 at padding, and of `transitions`, float32 `(batch, num_classes, num_classes)`, the same for all rows, from the
-    label of the row to that of the column. `layers.crf.best_tags` finds the likeliest sequence.
+    label of the row to that of the column. `layers.crf.best_tags` finds the most probable sequence.
 
     `compile(optimizer)` alone sets the mean cross-entropy over the positions that count, and accuracy. A position does
-    not count at padding, where its label is negative (such as at all but the first piece of a word), or where its
-    sample weight is 0. With `crf` the loss is -log p of the whole sequence of a row's labels that count, divided by
-    their number; sample weights are of rows then.
+    not count if it is padding, if its label is negative (as for all but the first piece of a word), or if its sample
+    weight is 0. With `crf` the loss is -log p of the sequence of all labels of a row that count, divided by their
+    number; sample weights are then per row.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone

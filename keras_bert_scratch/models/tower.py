@@ -1,4 +1,4 @@
-"""Tower: embeddings and encoder blocks that look in one direction, or in both; what a backbone consists of."""
+"""Tower: embeddings and encoder blocks that attend in one direction or in both; a backbone has one or two."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Tower:
     Args:
         config: BertConfig. Sizes and rates.
         direction: str. What a position attends to: `"both"`, `"left-to-right"` or `"right-to-left"`.
-        prefix: str, `""` or `"reverse_"`. What the names of the layers begin with.
-        dtype, packed, remat: as of `BertBackbone`.
+        prefix: str, `""` or `"reverse_"`. Prefix of the names of the layers.
+        dtype, packed, remat: as in `BertBackbone`.
     """
 
     def __init__(self, config: BertConfig, direction: str, prefix: str, dtype: Any, packed: bool, remat: bool) -> None:
@@ -35,7 +35,7 @@ class Tower:
         ]
 
     def start(self, inputs: Mapping[str, Any], training: bool | None = None) -> tuple[Any, Any, Any]:
-        """What the first block takes, the embedded tokens and the attention bias; and the token embedding."""
+        """The inputs of the first block, which are embedded tokens and attention bias; and the token embedding."""
         names = ("token_ids", "segment_ids", *(PACKED_INPUT_NAMES if self.packed else ()))
         x, token_embedding = self.embeddings(*(inputs[name] for name in names), training=training)
         if self.packed:
@@ -53,7 +53,7 @@ class Tower:
         return outputs
 
     def look_inside(self, inputs: Mapping[str, Any], training: bool = False) -> tuple[list[Any], list[Any]]:
-        """The same outputs, and the attention weights of each block, `(batch, heads, length, length)`."""
+        """What `layer_outputs` returns, and the attention weights of each block, `(batch, heads, length, length)`."""
         x, bias, _ = self.start(inputs, training)
         outputs, attention_weights = [x], []
         for block in self.blocks:
@@ -63,16 +63,16 @@ class Tower:
         return outputs, attention_weights
 
     def at_positions(self, inputs: Mapping[str, Any], query_positions: Any) -> tuple[Any, Any]:
-        """The last block's output at some positions alone, or with `None` at all; and the token embedding."""
+        """The last block's output at some positions only, or with `None` at all of them; and the token embedding."""
         x, bias, token_embedding = self.start(inputs)
         for block in self.blocks[:-1]:
             x = block(x, bias)
         return self.blocks[-1](x, bias, query_positions), token_embedding
 
     def summary_positions(self, inputs: Mapping[str, Any]) -> Any:
-        """Where each example is summed up, at the token that sees all others: `[CLS]`; from left to right the last.
+        """The position that each example is pooled at: `[CLS]`, or left to right the last token, which sees all others.
 
-        Returns: int32 `(batch, examples)`; of rows that are not packed `(batch, 1)`.
+        Returns: int32 `(batch, examples)`; for rows that are not packed `(batch, 1)`.
         """
         starts = inputs["example_starts"] if self.packed else ops.zeros_like(inputs["token_ids"][:, :1])
         if self.direction != LEFT_TO_RIGHT:

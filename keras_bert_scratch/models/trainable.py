@@ -13,16 +13,16 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.arrays import check_labels, check_sample_weight, weights_by_class
 from keras_bert_scratch.models.objectives import Objective, by_objective
 
-try:  # private to Keras: only in such a list does a callback look for the direction of a metric
+try:  # private to Keras: callbacks look up the direction of a metric only in such a list
     from keras.src.trainers.compile_utils import MetricsList
 except ImportError as error:
     raise ImportError(
         f"keras {keras.__version__}: has no MetricsList; install the version in constraints.txt"
     ) from error
 
-# Methods that Keras's step calls and ours does not: a class of the user's that defines one gets Keras's step.
+# Methods that Keras's step calls and ours does not: a user's subclass that defines one gets Keras's step.
 OF_KERAS_STEP = ("train_step", "test_step", "compute_loss", "compute_metrics")
-# What our step overrides in Keras's trainer; the first name is private to Keras.
+# Methods of Keras's trainer that our step overrides; the first one is private to Keras.
 OVERRIDDEN = ("_maybe_symbolic_build", "make_train_function", "make_test_function")
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class ObjectiveMean(keras.metrics.Mean):
 
     Args:
         name: str. Name of the metric.
-        direction: `"max"` or `"min"`. Which values are better; callbacks such as `EarlyStopping` ask for it.
-        finish: callable. What makes the result of the mean.
+        direction: `"max"` or `"min"`. Whether higher or lower is better; callbacks such as `EarlyStopping` read it.
+        finish: callable. Maps the mean to the result.
     """
 
     def __init__(self, name: str, direction: str, finish: Any) -> None:
@@ -51,10 +51,10 @@ class ObjectiveMean(keras.metrics.Mean):
 
 
 class ObjectiveMetrics(MetricsList):
-    """The metrics of all objectives of a model, as one: their losses, if there are several, and their scores.
+    """The metrics of all objectives of a model as one: their losses, if there are several, and their scores.
 
     Args:
-        objectives: dict of str to Objective. Those of the model.
+        objectives: dict of str to Objective. The model's objectives.
     """
 
     def __init__(self, objectives: Mapping[str, Objective]) -> None:
@@ -78,16 +78,16 @@ class ObjectiveMetrics(MetricsList):
 
 
 class HasObjectives:
-    """A model that says what it is trained on, in `objectives`; `compile(optimizer)` needs no loss and no metrics.
+    """A model that defines its training in `objectives`, so that `compile(optimizer)` needs no loss and no metrics.
 
-    With an optimizer of ours (`BertAdamW`, `Lamb`) `fit` and `evaluate` run our own step, which is right under every
-    `tf.distribute` strategy; what is frozen counts from the next `fit` on. With another optimizer, or with a loss or
-    metrics of the user's, they run Keras's, on any backend.
+    With one of our optimizers (`BertAdamW`, `Lamb`), `fit` and `evaluate` run our own step, which is correct under
+    every `tf.distribute` strategy; freezing weights takes effect at the next `fit`. With another optimizer, or with a
+    loss or metrics from the user, they run Keras's step, on any backend.
     """
 
-    # What a class of ours sets.
+    # Set by our subclasses.
     objectives: dict[str, Objective]
-    # What Keras's classes have.
+    # Defined by Keras's classes.
     compute_dtype: str
     optimizer: Any
     output: Any
@@ -122,23 +122,23 @@ class HasObjectives:
         """Keras's `compile`, with the model's own objectives unless a loss or metrics are given.
 
         Args:
-            optimizer: keras.optimizers.Optimizer or str, default `"rmsprop"`. `BertAdamW` or `Lamb` bring our step.
-            loss: as in Keras, default `None`: the model's objectives. A loss of the user's brings Keras's step.
-            loss_weights: as in Keras, default `None`. Of the user's losses; the objectives have their own.
-            metrics, weighted_metrics: as in Keras, default `None`: the scores of the objectives. Metrics of the user's
-                bring Keras's step.
-            accumulate: int, default 1. Parts that a batch is computed in, one after another, to save memory; the update
-                is that of the whole batch. Needs our step.
+            optimizer: keras.optimizers.Optimizer or str, default `"rmsprop"`. `BertAdamW` or `Lamb` select our step.
+            loss: as in Keras, default `None`: the model's objectives. Any other loss selects Keras's step.
+            loss_weights: as in Keras, default `None`. Weights of the losses in `loss`; the objectives have their own.
+            metrics, weighted_metrics: as in Keras, default `None`: the scores of the objectives. Any other metrics
+                select Keras's step.
+            accumulate: int, default 1. Number of parts of a batch that are computed one after another, to save memory;
+                the update is that of the whole batch. Requires our step.
             kwargs: as in Keras, except for `jit_compile`: by default XLA compiles the forward and backward pass of our
                 step on a GPU or TPU only, where it pays; it always compiles the update.
 
         Raises:
-            UserError: an argument cannot be, or cannot be together with another one.
+            UserError: an argument is invalid, alone or in combination with another one.
         """
         if accumulate < 1 or accumulate != int(accumulate):
             raise UserError(f"`accumulate`: must be a whole number of at least 1, not {accumulate}")
         if loss is None and loss_weights is not None:
-            raise UserError("`loss_weights`: needs `loss`; objectives of the model have their own, `loss_weight`")
+            raise UserError("`loss_weights`: needs `loss`; the objectives of the model have their own `loss_weight`")
         if loss is None and not self.objectives:
             raise UserError(f"`loss`: a {type(self).__name__} has no objective of its own; give a loss")
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
@@ -163,11 +163,11 @@ class HasObjectives:
         own_metrics = loss is None and not metrics and not weighted_metrics
         kwargs.setdefault("auto_scale_loss", not self.own_step)
         super().compile(optimizer, loss, loss_weights, metrics, weighted_metrics, **kwargs)
-        # Past Keras's own tracking, which would keep those of an earlier `compile` too.
+        # Bypasses Keras's attribute tracking, which would also keep the metrics of an earlier `compile`.
         object.__setattr__(self, "_objective_metrics", ObjectiveMetrics(self.objectives) if own_metrics else None)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        # `accumulate` is in the model's config: `clone_model` gives what `compile` took to a model of Keras's.
+        # `accumulate` is in the model's config: `clone_model` passes the compile config to a plain Keras model.
         self.compile(**keras.saving.deserialize_keras_object(config), accumulate=self.accumulate)
         self.optimizer.build(self.trainable_variables)
 
@@ -181,7 +181,7 @@ class HasObjectives:
         losses = [ops.sum(extra) for extra in self.losses]
         for name, (loss, _, weight) in self._sums(x, y, y_pred, sample_weight, training).items():
             losses.append(self.objectives[name].loss_weight * ops.divide_no_nan(loss, weight))
-        # Keras adds up the gradients of the replicas.
+        # Keras sums the gradients of the replicas.
         return sum(losses) / getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -205,12 +205,12 @@ class HasObjectives:
 
     @property
     def metrics_names(self) -> list[str]:
-        """The names of what `evaluate` gives, in its order."""
+        """The names of the values that `evaluate` returns, in their order."""
         if self._objective_metrics is None:
             return super().metrics_names
         return ["loss", *sorted(metric.name for metric in self._objective_metrics.metrics)]
 
-    # --- What is given as arrays ---
+    # --- Labels and weights given as arrays ---
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         self._check_arrays(y, kwargs.get("sample_weight"))
@@ -224,7 +224,7 @@ class HasObjectives:
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         self._check_arrays(y, kwargs.get("sample_weight"))
-        # A callback may evaluate within an epoch of `fit`, whose sums are not part of this and go on afterwards.
+        # A callback may evaluate within an epoch of `fit`: its sums are not part of this evaluation and continue later.
         train_function, self.train_function = self.train_function, None
         try:
             return super().evaluate(x, y, *args, **kwargs)
@@ -237,15 +237,17 @@ class HasObjectives:
             check_sample_weight(sample_weight)
 
     def _with_class_weight(self, y: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments, with weights of positions in the place of `class_weight` where Keras would misread it."""
+        """The arguments, with weights per position instead of `class_weight` where Keras would misinterpret it."""
         class_weight = kwargs.get("class_weight")
         if not self._own_loss or class_weight is None or kwargs.get("sample_weight") is not None:
             return kwargs
         weights = weights_by_class(self.objectives, y, self._shape_of_output, class_weight)
         if weights is None:
             return kwargs
-        if kwargs.get("validation_split"):  # the weights would count there too
-            raise UserError("`validation_split`: with `class_weight` of positions, give `validation_data` instead")
+        if kwargs.get("validation_split"):  # the sample weights would apply to the validation data too
+            raise UserError(
+                "`validation_split`: cannot be used with `class_weight` of positions; give `validation_data`"
+            )
         return {**kwargs, "class_weight": None, "sample_weight": weights}
 
     @property
@@ -257,7 +259,7 @@ class HasObjectives:
     def make_train_function(self, force: bool = False) -> Any:
         if not self.own_step:
             return super().make_train_function(force)
-        # What is frozen may have changed since `compile`.
+        # Which weights are frozen may have changed since `compile`.
         if self.train_function is None or force or not self.train_function.trains(self.trainable_variables):
             self.train_function = self.optimizer.train_function(self)
         return self.train_function
@@ -270,8 +272,8 @@ class HasObjectives:
         return self.test_function
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Under a strategy Keras takes a batch to build model, metrics and optimizer, and fails where the replicas' rows
-        # are unequal or several workers share it. Our models and metrics are built when they are made.
+        # Under a strategy Keras uses a batch to build model, metrics and optimizer, and fails if the replicas have
+        # unequal numbers of rows or several workers share it. Our models and metrics are built on construction.
         if self._objective_metrics is None:
             super()._maybe_symbolic_build(iterator, data_batch)
         elif not self.own_step and not self.optimizer.built:
@@ -292,14 +294,14 @@ class HasObjectives:
 
 
 def _is_overridden(cls: type, method: str) -> bool:
-    """Whether a subclass of the user's defines a method of Keras's step."""
+    """Whether a user's subclass overrides a method of Keras's step."""
     return getattr(cls, method) is not getattr(HasObjectives, method, getattr(keras.Model, method, None))
 
 
 def _check_keras() -> None:
-    """Raises `UserError` unless this version of Keras has what our step overrides."""
+    """Raises `UserError` unless this version of Keras has the methods that our step overrides."""
     if missing := [name for name in OVERRIDDEN if not hasattr(keras.Model, name)]:
         raise UserError(
             f"keras {keras.__version__}: its trainer has no {', '.join(missing)}, which the step of BertAdamW and Lamb "
-            "overrides; install the version in constraints.txt, or compile with an optimizer of Keras's"
+            "overrides; install the version in constraints.txt, or compile with a Keras optimizer"
         )

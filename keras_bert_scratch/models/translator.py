@@ -1,4 +1,4 @@
-"""BertTranslator: a text in, another text out, by an encoder and a decoder."""
+"""BertTranslator: an encoder and a decoder that turn a text into another text."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DECODER_INPUT_NAMES = ("decoder_token_ids", "decoder_padding_mask")
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertTranslator(OnBackbone, keras.Model):
-    """An encoder and a decoder (Vaswani et al. 2017), each like BERT and perhaps started from one (Rothe et al. 2020).
+    """A BERT-like encoder and decoder (Vaswani et al. 2017), perhaps initialized from BERT (Rothe et al. 2020).
 
     Args:
         backbone: BertBackbone. The encoder; its weights are shared, not copied.
         decoder: BertConfig, its fields as a dict, or `None`, default `None`. Sizes and rates of a decoder with
-            embeddings of its own; `None` for one of the encoder's sizes that shares the encoder's embeddings.
+            embeddings of its own; `None` for a decoder of the encoder's sizes that shares the encoder's embeddings.
         kwargs: as in `keras.Model`, such as `name`.
 
-    Inputs: the backbone's, of the source; and int32 `(batch, target_length)` of the target: `decoder_token_ids`, in
-    training `[CLS]` and the text; `decoder_padding_mask`, 1 at tokens and 0 at padding.
+    Inputs: the backbone's, for the source; and int32 `(batch, target_length)` for the target: `decoder_token_ids`, in
+    training `[CLS]` followed by the text; `decoder_padding_mask`, 1 at tokens and 0 at padding.
 
-    Output: float32 logits `(batch, target_length, vocab_size)` of the token that comes next.
+    Output: float32 logits `(batch, target_length, vocab_size)` of the next token.
 
     `compile(optimizer)` alone sets the mean cross-entropy over the target's tokens, and accuracy.
 
@@ -54,7 +54,7 @@ class BertTranslator(OnBackbone, keras.Model):
 
     def __init__(self, backbone: BertBackbone, decoder: BertConfig | Mapping[str, Any] | None = None, **kwargs: Any):
         if backbone.packed:
-            raise UserError("`backbone`: has packed rows, which a translator cannot read; make it with `packed=False`")
+            raise UserError("`backbone`: has packed rows, which a translator cannot read; build it with `packed=False`")
         if decoder is not None and not isinstance(decoder, BertConfig):
             decoder = BertConfig.from_dict(dict(decoder), "`decoder`")
         config = decoder or backbone.config
@@ -91,7 +91,7 @@ class BertTranslator(OnBackbone, keras.Model):
 
     @classmethod
     def started_from(cls, weights: dict[str, Any]) -> dict[str, Any]:
-        """With BERT's blocks and embeddings for the decoder's, where it has none; cross-attention starts new."""
+        """Adds copies of BERT's blocks and embeddings for the decoder if it has none; cross-attention is new."""
         if any(name.startswith("decoder_block_") for name in weights):
             return weights
         copies = {
@@ -102,7 +102,7 @@ class BertTranslator(OnBackbone, keras.Model):
         return {**weights, **copies}
 
     def start_decoder(self, weights: Mapping[str, Any]) -> None:
-        """Gives the decoder a BERT's weights, as far as it has such: embeddings, blocks and the head over words.
+        """Initializes the decoder from a BERT's weights of the same shapes: embeddings, blocks and vocabulary head.
 
         Args:
             weights: arrays by our names, as a checkpoint has them.
@@ -121,22 +121,22 @@ class BertTranslator(OnBackbone, keras.Model):
         return tokens + ops.sum(mask), positions + ops.size(mask)
 
     def encode(self, inputs: dict[str, Any]) -> tuple[list[tuple[Any, Any]], Any]:
-        """What the decoder reads of the source: of each block keys and values, and the bias of padding.
+        """What the decoder reads from the source: keys and values for each block, and the bias of padding.
 
         Args:
-            inputs: dict of tensors. The backbone's.
+            inputs: dict of tensors. The backbone's inputs.
         """
         encoded, bias = _encoded(self.backbone, inputs)
         return [block.cross_attention.keys_and_values(encoded) for block in self.decoder_blocks], bias
 
     def alignment(self, inputs: dict[str, Any]) -> Any:
-        """How much the token that comes after each position of the target looks at each of the source's.
+        """How much the prediction of the token after each target position attends to each source position.
 
         Args:
-            inputs: dict of tensors. The model's.
+            inputs: dict of tensors. The model's inputs.
 
-        Returns: float `(batch, target_length, source_length)`: the cross-attention of the last block but one, or of the
-        only one, which is nearest to what people align (Garg et al. 2019, section 4), as the mean of its heads.
+        Returns: float `(batch, target_length, source_length)`: the cross-attention of the penultimate block (or of the
+        only one), averaged over heads. This block is closest to human alignments (Garg et al. 2019, section 4).
         """
         encoded, encoded_bias = _encoded(self.backbone, inputs)
         x, _, bias = _embedded(self.decoder_embeddings, inputs)
@@ -145,7 +145,7 @@ class BertTranslator(OnBackbone, keras.Model):
         return ops.mean(ops.cast(weights, "float32"), axis=1)
 
     def empty_past(self, batch: Any) -> list[tuple[Any, Any]]:
-        """Of each block the keys and values of no position."""
+        """For each block, keys and values of zero positions."""
         return [block.attention.empty_past(batch) for block in self.decoder_blocks]
 
     def step(
@@ -156,14 +156,14 @@ class BertTranslator(OnBackbone, keras.Model):
         visible: Any,
         source: tuple[list[tuple[Any, Any]], Any],
     ) -> tuple[Any, list[tuple[Any, Any]]]:
-        """The logits of what comes after one more token of each hypothesis.
+        """Feeds one more token of each hypothesis to the decoder; returns the logits of the token after it.
 
         Args:
             token_ids: int `(batch, hypotheses)`. The tokens at `position`.
             position: int scalar, from 0.
-            past: of each block, from `empty_past` or the step before.
-            visible: bool `(batch, hypotheses, n + hypotheses)`. Which of the `n` positions of `past` and of these are
-                those of each hypothesis.
+            past: for each block, from `empty_past` or the previous step.
+            visible: bool `(batch, hypotheses, n + hypotheses)`. Which of the `n` positions of `past` and of the new
+                positions belong to each hypothesis.
             source: from `encode`.
 
         Returns: float32 `(batch, hypotheses, vocab_size)`, and the new `past`.
@@ -179,12 +179,12 @@ class BertTranslator(OnBackbone, keras.Model):
 
 def _encoded(backbone: BertBackbone, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
     """The encoder's output and the bias of its padding."""
-    encoded = backbone.encode_layers(inputs)[-1]  # its layers one by one, as the decoder may share one
+    encoded = backbone.encode_layers(inputs)[-1]  # its layers one by one, as the decoder may share the embeddings
     return encoded, attention_bias(inputs["padding_mask"], dtype=encoded.dtype)
 
 
 def _embedded(embeddings: BertEmbeddings, inputs: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """What the decoder's first block takes, the embedded target and its bias; and the token embedding."""
+    """The embedded target, the token embedding, and the bias of the decoder's self-attention."""
     token_ids = inputs["decoder_token_ids"]
     x, token_embedding = embeddings(token_ids, ops.zeros_like(token_ids))
     bias = attention_bias(inputs["decoder_padding_mask"], dtype=x.dtype)

@@ -1,1 +1,1 @@
-"""Models that answer about raw text, for any program that loads a SavedModel."""
+"""Models that predict from raw text, for any program that loads a SavedModel."""

@@ -1,4 +1,4 @@
-"""Asking and measuring a model for a task: a run's folder, anybody's checkpoint, or a SavedModel."""
+"""Prediction and evaluation with a model for a task: a run, a checkpoint in any known format, or a SavedModel."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ def load(
     asking: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> FineTuned | SavedModel | Signatures:
-    """What answers: the model of a run or checkpoint, or an exported one; of other people's SavedModel its signatures.
+    """Loads a model for prediction: a run or checkpoint, an export, or the signatures of any other SavedModel.
 
     Args:
         model: path. The folder.
-        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
-        asking: mapping or None, default None. The task's own options of asking.
-        dtype: str or None, default None. Of the matrix products, as of `FineTuned.load`; not of a SavedModel.
+        task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
+        asking: mapping or None, default None. The task's options at inference.
+        dtype: str or None, default None. Of the matrix products, as in `FineTuned.load`; not for a SavedModel.
 
     Raises:
-        UserError: the folder holds no model with a head for the task, or it cannot be asked so.
+        UserError: the folder holds no model with a head for the task, or the model does not take one of the options.
     """
     folder, asking = path_of(model), asking or {}
     is_exported = (folder / SAVED_MODEL_FILE).exists()
-    # TF-Hub's encoders have their weights beside their graph.
+    # The SavedModel of a TF-Hub encoder also stores its weights as variables, so it is read as a checkpoint.
     if not is_exported or (task is not None and not (folder / TASK_FILE).exists()):
         return FineTuned.load(model, dtype, task, asking)
     if dtype is not None:
-        raise UserError(f"`dtype`: {folder} computes as it was exported; leave it out, or export the model with it")
+        raise UserError(
+            f"`dtype`: the dtype of {folder} was fixed at export; leave it out, or export the model with it"
+        )
     if not (folder / TASK_FILE).exists():
         if asking:
-            raise UserError(f"`{next(iter(asking))}`: {folder} answers as it was exported; leave it out")
+            raise UserError(f"`{next(iter(asking))}`: the options of {folder} were fixed at export; leave it out")
         return Signatures(folder)
     saved = SavedModel(folder)
     if task not in (None, saved.spec.task):
-        raise UserError(f"`task`: {folder} was exported for {saved.spec.task}, not {task}; export the model for that")
+        raise UserError(f"`task`: {folder} was exported for {saved.spec.task}, not {task}; export the model for {task}")
     return saved.asking(**asking)
 
 
@@ -56,9 +58,9 @@ def load_to_measure(
     asking: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> FineTuned | SavedModel:
-    """As `load`, but raises `UserError` for what answers without a task that could measure it."""
+    """As `load`, but raises `UserError` for a SavedModel without a task, which no metric fits."""
     model = load(run, task, asking, dtype)
-    return SavedModel(run) if isinstance(model, Signatures) else model  # it says what it lacks
+    return SavedModel(run) if isinstance(model, Signatures) else model  # raises the error
 
 
 def evaluate(
@@ -70,21 +72,20 @@ def evaluate(
     dtype: str | None = None,
     **asking: Any,
 ) -> dict[str, Any]:
-    """Measures a fine-tuned model on labelled data, as its run measured it.
+    """Evaluates a fine-tuned model on labelled data, in the same way as its run did.
 
     Args:
         run: path. The folder of a finished fine-tuning run, of a model in any known format, or of an exported
             SavedModel.
         data: path of a table with the columns that the model was trained on, or a mapping of columns.
-        header_names: mapping or None, default None. What the table calls a column, where not as the training table.
-        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
-        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        header_names: mapping or None, default None. The table's names of columns that differ from the training table.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` to skip bad rows and count them.
+        task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
         dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
-            what the run was trained in. Not of a SavedModel, which computes as it was exported.
-        asking: the task's own options of asking, such as `pooling="max"` of embed.
+            the dtype that the run was trained in. Not for a SavedModel, whose dtype is fixed at export.
+        asking: the task's options at inference, such as `pooling="max"` of embed.
 
-    Returns: the task's metrics by name, `loss` (not of a SavedModel, which has none), and how many `examples` there
-        were.
+    Returns: the task's metrics by name, `loss` (a SavedModel reports none), and the number of `examples`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -105,15 +106,15 @@ def predict(
     dtype: str | None = None,
     **asking: Any,
 ) -> list[dict[str, Any]]:
-    """The answers of a fine-tuned model about some rows.
+    """Returns a fine-tuned model's answer for each row.
 
     Args:
         run: path. The folder of a finished fine-tuning run, of a model in any known format, or of a SavedModel.
         raw: mapping of the columns that the model was trained on, such as `{"text": ["A joy."]}`.
-        task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+        task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
         dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
-            what the run was trained in. Not of a SavedModel, which computes as it was exported.
-        asking: the task's own options of asking, such as `top_k=3` of fill-mask.
+            the dtype that the run was trained in. Not for a SavedModel, whose dtype is fixed at export.
+        asking: the task's options at inference, such as `top_k=3` of fill-mask.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))

@@ -1,4 +1,4 @@
-"""The signatures of an exported model: what each of them takes, and the graph that answers."""
+"""The signatures of an exported model: the inputs of each, and the graph that computes its outputs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from keras_bert_scratch.tasks.task import Task
 
 
 def endpoints_of(tuned: FineTuned) -> dict[str, Any]:
-    """The signatures by name, concrete functions.
+    """Returns the signatures as concrete functions, by name.
 
-    Each input and output has the rows first, lists are padded to the longest and come with a count. So a server may
-    join the rows of several requests to one batch, and give each its own part of the outputs.
+    The first axis of every input and output is the row. Lists are padded to the longest and come with a count. So a
+    server can join rows of several requests into one batch and split the outputs by request.
 
     Args:
-        tuned: FineTuned. With the `network` that answers.
+        tuned: FineTuned. Its `network` computes the outputs.
     """
     forms = columns_of(tuned)
     by_ids = _of_ids(tuned, forms.pop(SERVE_IDS)).get_concrete_function()
@@ -37,38 +37,38 @@ def endpoints_of(tuned: FineTuned) -> dict[str, Any]:
 
 
 def attention_of(tuned: FineTuned) -> Any:
-    """A further signature of the columns: each row's tokens and, in each layer and head, how they look at each other.
+    """Returns one more signature of the columns: each row's tokens, and the attention weights of every layer and head.
 
-    Of a row that is read in windows it is about the first one.
+    For a row that is split into windows, the weights are those of the first window.
 
     Raises:
-        UserError: a row of the task is no single sequence of tokens.
+        UserError: a row of the task is not a single sequence of tokens.
     """
     if tuned.task.teacher_forced or len(tuned.model.input[IDS[0]].shape) > 2:
-        raise UserError(f"`attention`: a row of {tuned.spec.task} is no single sequence; leave it out")
+        raise UserError(f"`attention`: a row of {tuned.spec.task} is not a single sequence; leave it out")
     first, *_ = tuned.task.forms(tuned.spec)
     return _of_columns(tuned, first, _attention).get_concrete_function()
 
 
 def token_counters_of(tuned: FineTuned) -> dict[str, Any]:
-    """By signature of text, a concrete function of the same inputs that only tells how many tokens each row has."""
+    """Returns for each text signature a concrete function of the same inputs that outputs only the tokens per row."""
     forms = {name: columns for name, columns in columns_of(tuned).items() if name != SERVE_IDS}
     return _of_text(tuned, forms, dict.fromkeys(forms, _token_counts))
 
 
 def columns_of(tuned: FineTuned) -> dict[str, tuple[str, ...]]:
-    """By signature the columns of text that it is asked about, or that its examples or tokens are made of."""
+    """Returns for each signature its text columns, or those from which its examples or tokens are made."""
     first, *others = tuned.task.forms(tuned.spec)
     named = {"_".join(columns): columns for columns in others}
     by_examples = [SERVE_EXAMPLES, tuned.task.method] if tuned.task.method else [SERVE_EXAMPLES]
     return {SIGNATURE: first, **named, **dict.fromkeys(by_examples, first), SERVE_IDS: first}
 
 
-Give = Callable[[FineTuned, Mapping[str, Any]], Any]  # what is given for the columns of some rows
+Give = Callable[[FineTuned, Mapping[str, Any]], Any]  # computes outputs from the columns of some rows
 
 
 def _of_text(tuned: FineTuned, forms: Mapping[str, tuple[str, ...]], give: Mapping[str, Give]) -> dict[str, Any]:
-    """`give` has by signature what it gives, where not the answers."""
+    """Makes the functions of text signatures; `give` maps a signature to its computation, if not `_answers`."""
     functions = {}
     for name, columns in forms.items():
         given = give.get(name, _answers)
@@ -80,7 +80,7 @@ def _of_text(tuned: FineTuned, forms: Mapping[str, tuple[str, ...]], give: Mappi
 
 
 def _of_columns(tuned: FineTuned, columns: tuple[str, ...], give: Give) -> Any:
-    """From strings `(rows,)` by column; lists are `(rows, None)`, and have the number of each row's strings beside."""
+    """Makes a function of strings `(rows,)` by column; a list column is `(rows, None)`, with a count per row."""
     inputs = [spec for column in columns for spec in _inputs(tuned.task, column)]
     lists = [column for column in columns if column in tuned.task.list_columns]
 
@@ -102,7 +102,7 @@ def _inputs(task: Task, column: str) -> list[tf.TensorSpec]:
 
 
 def _of_examples(tuned: FineTuned, columns: tuple[str, ...], give: Give, name: str) -> Any:
-    """From serialized `tf.train.Example`, whose features are the columns, with one string each or several."""
+    """Makes a function of serialized `tf.train.Example`; its features are the columns, of one or more strings."""
     optional = tuned.task.optional_columns(tuned.spec)
     features = {
         column: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)
@@ -124,7 +124,7 @@ def _answers(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 
 def _classes(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """As TensorFlow Serving's Classify wants them: every row names all classes."""
+    """Outputs in the form of TensorFlow Serving's Classify: every row lists all classes."""
     scores = _answers(tuned, raw)["scores"]
     return {"classes": tf.broadcast_to(tf.constant(tuned.spec.labels), tf.shape(scores)), "scores": scores}
 
@@ -138,7 +138,7 @@ def _attention(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]
     inputs = {name: features.inputs[name] for name in IDS}
     num_tokens = tf.reduce_sum(inputs["padding_mask"], axis=1)
     if features.windows is not None:
-        has_any = features.windows > 0  # a row without windows has no tokens, whatever the window after it holds
+        has_any = features.windows > 0  # a row without windows reads window 0; all its tokens are masked below
         firsts = tf.where(has_any, tf.cumsum(features.windows, exclusive=True), 0)
         inputs = {name: tf.gather(values, firsts) for name, values in inputs.items()}
         num_tokens = tf.where(has_any, tf.gather(num_tokens, firsts), 0)
@@ -159,14 +159,15 @@ def _token_counts(tuned: FineTuned, raw: Mapping[str, Any]) -> tf.Tensor:
 
 
 def _of_ids(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
-    """From the tokens of rows that begin with `[CLS]`, int32 `(rows, length)`, of choices `(rows, choices, length)`."""
+    """Makes a function of token ids, int32 `(rows, length)` or `(rows, choices, length)`; rows begin with `[CLS]`."""
     rank = len(tuned.model.input[IDS[0]].shape)
 
     def serve(*values: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = dict(zip(IDS, values, strict=True))
-        tf.debugging.assert_non_negative(inputs["token_ids"], "token_ids: one is below 0")  # Keras counts from the end
-        # A server that batches pads with a tensor's first element: ids with [CLS], but the mask with 1. A text does not
-        # end in [CLS], so there a row is over.
+        # Keras would count a negative id from the end of the table.
+        tf.debugging.assert_non_negative(inputs["token_ids"], "token_ids: an id is negative")
+        # A server that batches pads a tensor with its first element: token_ids with [CLS], but the mask with 1. No text
+        # ends in [CLS], so trailing [CLS] ids are padding.
         is_other = tf.cast(inputs["token_ids"] != tuned.tokenizer.vocabulary.cls_id, tf.int32)
         others_from_here = tf.cumsum(is_other, axis=-1, reverse=True)
         inputs["padding_mask"] = tf.where(others_from_here > 0, tf.minimum(inputs["padding_mask"], 1), 0)

@@ -1,4 +1,4 @@
-"""Engines beside TensorFlow that run the network of an exported model: LiteRT and ONNX Runtime, in float32 and int8."""
+"""Engines other than TensorFlow for the network of an exported model: LiteRT and ONNX Runtime, float32 and int8."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from keras_bert_scratch.errors import UserError
 
 LITERT, ONNX = "litert", "onnx"  # extras of this package
 MODULES = {LITERT: ("ai_edge_litert",), ONNX: ("onnx", "tf2onnx", "onnxruntime")}
-ONNX_OPERATIONS = 17  # the set of operations that files are written in
-# From a network's inputs to its outputs, both by name.
+ONNX_OPERATIONS = 17  # the opset of the files
+# Computes a network's outputs from its inputs, both by name.
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
 def check_installed(extra: str, argument: str = "variants") -> None:
-    """Raises `UserError`, about an argument, unless what an extra brings is there."""
+    """Raises `UserError`, naming `argument`, unless the packages of an extra are installed."""
     for module in MODULES[extra]:
         try:
             importlib.import_module(module)
@@ -35,8 +35,8 @@ def write_litert(function: Any, path: Path, int8: bool) -> None:
 
     Args:
         function: tf.function with an input signature, from int32 tensors to a dict of tensors.
-        path: of the file, `.tflite`.
-        int8: whether matrices are stored in 8 bits; what is multiplied with them is then rounded to 8 bits as it comes.
+        path: the file to write, `.tflite`.
+        int8: whether weight matrices are stored in 8 bits; their inputs are then quantized to 8 bits at run time.
     """
     concrete = function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
@@ -46,7 +46,7 @@ def write_litert(function: Any, path: Path, int8: bool) -> None:
 
 
 def run_litert(path: Path, threads: int = 1, at_once: int = 1) -> Run:
-    """What runs a file of `write_litert`, so many calls at once; others wait."""
+    """Returns a function that runs a file of `write_litert`, at most `at_once` calls at a time; further calls wait."""
     from ai_edge_litert.interpreter import Interpreter
 
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -72,7 +72,7 @@ def write_onnx(function: Any, path: Path, int8: bool) -> None:
     graph, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=ONNX_OPERATIONS)
     onnx.save(graph, path)
     if int8:
-        logging.disable(logging.WARNING)  # it advises a preparation that changes nothing here
+        logging.disable(logging.WARNING)  # it recommends a preprocessing that changes nothing here
         try:
             quantize_dynamic(path, path)
         finally:
@@ -80,7 +80,7 @@ def write_onnx(function: Any, path: Path, int8: bool) -> None:
 
 
 def run_onnx(path: Path, threads: int = 1) -> Run:
-    """What runs a file of `write_onnx`."""
+    """Returns a function that runs a file of `write_onnx`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""Export: a SavedModel that takes raw strings, with tokenizer, network and answers inside; knows no single task."""
+"""Export: a SavedModel that takes raw strings and contains tokenizer, network and decoding; independent of the task."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.spec import Spec
 
-# Rows are padded to a multiple of it: oneDNN keeps what it prepares for each shape that it meets.
+# Rows are padded to a multiple of this: oneDNN prepares and caches its work for every shape that it meets.
 LENGTH_STEP = 8
-SHORTEST = 3  # tokens of a row: [CLS], a piece, [SEP]
+SHORTEST = 3  # tokens of a row: [CLS], one token, [SEP]
 CONSTANTS, VARIABLES = WEIGHTS = ("constants", "variables")
 METHOD_NAMES = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 BATCHING_FILE = "batching_params.pbtxt"
-# Of TensorFlow Serving, with --enable_batching and --enable_per_model_batching_parameters.
+# TensorFlow Serving reads it with --enable_batching and --enable_per_model_batching_parameters.
 BATCHING = """max_batch_size { value: 32 }
 batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 64 }
@@ -51,44 +51,44 @@ def export_saved_model(
 ) -> list[Measured]:
     """Writes a fine-tuned model as a SavedModel into the new folder `path`.
 
-    It has these signatures, and computes what `tuned.predict` computes:
+    It computes what `tuned.predict` computes, and has these signatures:
 
-    - `serving_default` takes the columns that the model was trained on, strings `(rows,)` each, and gives what the
-      task's `decode` gives, as `label`, strings `(rows,)`, and `scores`, float32 `(rows, classes)`; how many tokens a
-      row has, `token_count`, and whether some were cut off, `truncated`. A task that can be asked by other columns has
-      a signature for them too, as ner has `words`. A column of lists, `(rows, most)`, has their number beside it, as
-      `num_words`.
+    - `serving_default` takes the columns that the model was trained on, each as strings `(rows,)`. It returns the
+      outputs of the task's `decode`, such as `label`, strings `(rows,)`, and `scores`, float32 `(rows, classes)`; the
+      tokens per row, `token_count`; and whether a row was truncated, `truncated`. A task that also accepts other
+      columns has a signature for them too, such as `words` of ner. A list column, `(rows, most)`, comes with its
+      lengths, such as `num_words`.
     - `serve_examples` takes the same columns as serialized `tf.train.Example`.
     - `serve_ids` takes `token_ids`, `segment_ids` and `padding_mask`, int32 `(rows, length)`.
-    - `classify`, of a task with a score for each label, or `regress`, of one with a single score, is for TensorFlow
-      Serving's methods of these names.
+    - `classify`, for a task with a score per label, or `regress`, for one with a single score, is for the method of the
+      same name in TensorFlow Serving's API.
 
-    Rows come first in every input and output, so a server may join requests to batches. `README.md` beside it says what
-    the model is and describes every input and output; `task.json` is for those who ask or measure it from Python; and
-    TensorFlow Serving finds requests to warm up with and settings for its batching.
+    The first axis of every input and output is the row, so a server can batch requests. The folder also holds
+    `README.md`, a model card that describes every input and output; `task.json`, for prediction and evaluation from
+    Python; and warm-up requests and batching settings for TensorFlow Serving.
 
     Args:
         tuned: FineTuned. Model, tokenizer and spec.
         path: path. Must not exist yet, or be an empty folder.
-        row_lengths: sequence of int, default the multiples of 8. Lengths that rows are padded to, the shortest that
-            holds a batch; the model's longest row is always one.
-        run: path or None, default None. The run that the model comes from, whose `run.json` tells of its training.
-        warm_up: bool, default True. Whether TensorFlow Serving is to ask the model once at each length, by each of its
-            signatures, before anybody else may. Its first answers are slow otherwise, but it is ready sooner.
+        row_lengths: sequence of int, default the multiples of 8. Lengths that rows are padded to: a batch gets the
+            shortest one that fits. The model's maximum length is always included.
+        run: path or None, default None. The training run of the model; the model card reports from its `run.json`.
+        warm_up: bool, default True. Whether TensorFlow Serving runs one request of each length on each signature before
+            it accepts requests. Without it the server is ready sooner, but its first answers are slow.
         variants: sequence of str, default none. Names of `VARIANTS`: files of the network alone for other engines, in
             the folder `variants`, from tokens to the model's outputs.
-        data: path or mapping or None, default None. Labelled data to measure the variants with.
-        weights: str, default "constants". What weights are in the graph: `"constants"`, quicker by a quarter for one
-            short text; or `"variables"`, for which a program that loads them needs half of the memory, which counts for
+        data: path or mapping or None, default None. Labelled data to measure the variants on.
+        weights: str, default "constants". How the graph stores the weights: `"constants"`, faster by a quarter for one
+            short text; or `"variables"`, which halve the memory of a program that loads the model. This matters for
             large models.
-        attention: bool, default False. Whether there is a signature `attention` too, by which people see who looks at
-            whom; its weights are variables, beside the constants.
+        attention: bool, default False. Whether to add the signature `attention`, which returns the attention weights
+            for inspection; it stores the model's weights as variables, in addition to the constants.
 
-    Returns: of variants, the SavedModel first, size, speed and metrics; they are in the card, too.
+    Returns: size, speed and metrics of the SavedModel and then of each variant, as in the card; empty without variants.
 
     Raises:
-        UserError: the folder holds something, the disk is full, a length is longer than the model's rows, weights can
-            be no such thing, there is no such variant, what it takes is not installed, or the task shows no attention.
+        UserError: the folder is not empty, the disk is full, a length is out of the model's range, `weights` is
+            unknown, a variant is unknown, impossible or not installed, or the task has no signature `attention`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -108,7 +108,7 @@ def export_saved_model(
     tuned = dataclasses.replace(tuned, spec=spec, network=network)
     endpoints = {**endpoints_of(tuned), **({ATTENTION: attention_of(tuned)} if attention else {})}
     with atomic.write_folder(path) as temporary, tempfile.TemporaryDirectory() as vocabulary:
-        # What the signatures use: the tokenizer's tables, and the weights that are no constants.
+        # Track what the signatures use: the tokenizer's lookup tables, and the weights that are not constants.
         module = tf.Module()
         module.tokenizer = tuned.tokenizer
         used = {id(tensor) for endpoint in endpoints.values() for tensor in endpoint.captured_inputs}
@@ -116,7 +116,7 @@ def export_saved_model(
         module.weights = [variable for variable in held if id(variable.handle) in used]
         tuned.tokenizer.save(vocabulary)
         module.vocabulary = [tf.saved_model.Asset(str(file)) for file in sorted(Path(vocabulary).iterdir())]
-        # Nobody asks for gradients, and a Python process would keep a model that has some until it ends.
+        # Inference needs no gradients, and with them a Python process would keep a loaded model until it ends.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(temporary), signatures=endpoints, options=options)
         if tuned.task.method:
@@ -141,7 +141,7 @@ def _with_lengths(tuned: FineTuned, row_lengths: Sequence[int]) -> Spec:
 
 
 def _name_method(path: Path, method: str) -> None:
-    """Writes which method of TensorFlow Serving's API the signature `method` answers; TensorFlow wrote "predict"."""
+    """Sets the TensorFlow Serving method that the signature `method` answers; TensorFlow wrote "predict"."""
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(path))
     updater.replace_method_name(signature_key=method, method_name=METHOD_NAMES[method])
     updater.save()

@@ -1,4 +1,4 @@
-"""FrozenNetwork: a model as TensorFlow runs it fastest on a processor, its weights fixed."""
+"""FrozenNetwork: a model with fixed weights, in the form that TensorFlow runs fastest on a CPU."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from keras_bert_scratch.layers.dense import Dense, products_by
 
 
 class FrozenNetwork:
-    """A model that is asked by one function of a graph, which holds its weights once for all who ask.
+    """A model whose call runs one concrete function, so that all callers share one copy of its weights.
 
-    As constants, matrices are laid out for oneDNN a single time and not at every call; as variables, they take less
-    memory. What the graph optimizer merges
-    into one operation, a product of matrices, its bias and its activation, is written so that it finds it; the kernels
-    of query, key and value are joined when the graph is made.
+    As constants, weight matrices are packed for oneDNN once and not at every call; as variables, they take less
+    memory. A matrix product, its bias and its activation are written in a form that the graph optimizer fuses
+    into one operation. The kernels of query, key and value are concatenated when the graph is traced.
 
-    Only `model(inputs)` is answered so. Everything else, such as a translator's steps, is the model's own, with
-    variables.
+    Only `model(inputs)` runs this function. Everything else, such as the decoding steps of a translator, is delegated
+    to the model itself, with its variables.
 
     Args:
-        model: keras.Model. Of inputs by name.
+        model: keras.Model. Its inputs have names.
         variable_embedding: bool, default False. Whether the token embedding, of which a text reads a few rows, stays a
-            variable where it is float32. Constants cost memory: a program that loads a graph copies them several times
-            before it answers. (In another dtype it would be cast at every call.)
-        as_variables: bool, default False. Whether all the others are variables too, of its own, in `variables`.
+            variable if it is float32. Constants cost memory: a program that loads a graph copies them several times
+            before it can answer. (In another dtype the embedding would be cast at every call.)
+        as_variables: bool, default False. Whether all other weights are variables too, new ones, in `variables`.
 
     Example:
         >>> from keras_bert_scratch import BertBackbone, BertConfig
@@ -60,7 +59,7 @@ class FrozenNetwork:
             for name, value in self._model.input.items()
         }
 
-        with tf.init_scope():  # not within the graph that happens to ask first
+        with tf.init_scope():  # not inside the graph of the first caller
             fixed = _FixedWeights(self._model, self._kept, self._fixed)
 
             def network(inputs: Mapping[str, tf.Tensor]) -> Any:
@@ -72,18 +71,18 @@ class FrozenNetwork:
     def _fixed(self, value: np.ndarray) -> Any:
         if not self._as_variables:
             return tf.constant(value)
-        with tf.init_scope():  # outside of the graph that is traced
+        with tf.init_scope():  # outside the graph that is being traced
             self.variables.append(tf.Variable(value, trainable=False))
         return self.variables[-1]
 
 
 class _FixedWeights(keras.StatelessScope):
-    """Within it, a model's weights are fixed in the graph that is traced, matrices in its compute dtype.
+    """A scope in which a traced graph reads fixed values of a model's weights, matrices in the compute dtype.
 
     Args:
         model: keras.Model. The model.
-        kept: names of weights that stay the model's own.
-        fixed: callable. Makes of an array what the graph reads.
+        kept: names of weights that stay the model's own variables.
+        fixed: callable. Turns an array into the constant or variable that the graph reads.
     """
 
     def __init__(self, model: keras.Model, kept: Collection[str], fixed: Callable[[np.ndarray], Any]) -> None:
@@ -101,7 +100,7 @@ class _FixedWeights(keras.StatelessScope):
         return self._read([variable], self._dtype if is_matrix else variable.dtype)
 
     def product(self, x: Any, layers: Sequence[Dense]) -> tf.Tensor:
-        """What the layers compute, as one product of two matrices with its bias and activation behind it."""
+        """Computes the layers as one product of two matrices, followed by bias and activation."""
         kernel, bias = (
             self._read(parts, self._dtype)
             for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
@@ -111,7 +110,7 @@ class _FixedWeights(keras.StatelessScope):
         return tf.reshape(outputs, tf.concat([tf.shape(x)[:-1], kernel.shape[-1:]], axis=0))
 
     def _read(self, parts: Sequence[Any], dtype: Any) -> tf.Tensor:
-        """Weights side by side; made once, though a function that makes variables is traced twice."""
+        """Returns weights concatenated; cached, because a function that creates variables is traced twice."""
         key = (np.dtype(dtype), *map(id, parts))
         if key not in self._made:
             values = [self._values[id(part)] for part in parts]

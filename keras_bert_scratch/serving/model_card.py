@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is for, how to ask it, where it comes from, and what it cannot do."""
+"""The model card of an exported model: task, signatures, training and limits."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.version import VERSION
 
 COMMON = {
-    "token_count": "how many tokens the row has with the special ones, before anything is cut off",
-    "truncated": "whether something was cut off, so that the model has read only a part of the row",
+    "token_count": "number of tokens in the row, special tokens included, before truncation",
+    "truncated": "whether the row was truncated, so that the model read only a part of it",
     "classes": "the labels, the same in each row",
     "outputs": "the score",
-    "attention": "of each layer and head, how much each token (row) looks at each other (column)",
+    "attention": "for each layer and head, the attention weight from each token (row) to each token (column)",
 }
 MEANS = {
-    SIGNATURE: "Strings of UTF-8, a row for each.",
-    SERVE_EXAMPLES: "The same from serialized `tf.train.Example`, whose features have the names of the columns.",
+    SIGNATURE: "UTF-8 strings, one for each row.",
+    SERVE_EXAMPLES: "The same for serialized `tf.train.Example`, whose features have the names of the columns.",
     CLASSIFY: "The same for TensorFlow Serving's method of this name.",
     REGRESS: "The same for TensorFlow Serving's method of this name.",
-    ATTENTION: "The same columns, for people who want to see who looks at whom; of a long text the first window.",
+    ATTENTION: "The same columns; returns attention weights, for a row in several windows those of the first window.",
     SERVE_IDS: (
-        "Tokens that somebody else made: `token_ids` that begin with `[CLS]`, `segment_ids` (0 for the first text, 1 "
-        "for the second) and `padding_mask` (1 for tokens, 0 behind them)."
+        "Rows that are already tokenized: `token_ids` that begin with `[CLS]`, `segment_ids` (0 for the first text, 1 "
+        "for the second) and `padding_mask` (1 for tokens, 0 for the padding after them)."
     ),
 }
 
@@ -49,13 +49,13 @@ MEANS = {
 def model_card(
     tuned: FineTuned, endpoints: Mapping[str, Any], run: Mapping[str, Any], variants: Sequence[Measured]
 ) -> str:
-    """The text of the card, in Markdown.
+    """Returns the card in Markdown.
 
     Args:
         tuned: FineTuned. The exported model.
         endpoints: concrete functions, by signature.
-        run: what the `run.json` of the training says; empty where there was none.
-        variants: how they compare, the SavedModel first; may be none.
+        run: the content of the training's `run.json`; empty without one.
+        variants: the measurements, the SavedModel's first; may be empty.
     """
     told = origin(run) if run else ()
     parts = (_about(tuned), _signatures(tuned, endpoints), _compared(variants), told, _limits(tuned))
@@ -72,7 +72,7 @@ def _about(tuned: FineTuned) -> Iterator[str]:
         **({"Labels": ", ".join(spec.labels)} if spec.labels else {}),
         "Longest row": f"{spec.max_length} tokens",
         "Rows are padded to": _lengths(spec.row_lengths),
-        "Letters": "upper and lower case alike" if rules.lowercase else "upper and lower case are told apart",
+        "Casing": "uncased: letters are lowercased" if rules.lowercase else "cased: upper and lower case differ",
         "Vocabulary": f"{len(tuned.tokenizer.vocabulary)} tokens, `assets/vocab.txt`",
         "Network": f"{type(tuned.model).__name__}, layers: {config.num_layers} of {config.hidden_size}, "
         f"{tuned.model.count_params():,} parameters, products in {tuned.model.compute_dtype}",
@@ -92,8 +92,8 @@ def _lengths(lengths: tuple[int, ...]) -> str:
 
 def _signatures(tuned: FineTuned, endpoints: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Signatures\n"
-    yield "Rows come first in every input and output. Lists are padded to the longest and have their number beside."
-    known = {"tokens": "the tokens of the row", "num_tokens": "how many there are", **COMMON, **tuned.task.outputs}
+    yield "The first axis of every input and output is the row. Lists are padded to the longest and come with a count."
+    known = {"tokens": "the tokens of the row", "num_tokens": "number of these tokens", **COMMON, **tuned.task.outputs}
     for name, endpoint in endpoints.items():
         yield f"\n### {name}\n"
         yield MEANS.get(name, MEANS[SIGNATURE]) + "\n"
@@ -107,7 +107,7 @@ def _signatures(tuned: FineTuned, endpoints: Mapping[str, Any]) -> Iterator[str]
 def _input(name: str) -> str:
     if name in (*OF_EXAMPLES.values(), *IDS):
         return ""
-    return f"how many {name.removeprefix('num_')} count" if name.startswith("num_") else "text"
+    return f"number of {name.removeprefix('num_')}, without padding" if name.startswith("num_") else "text"
 
 
 def _line(name: str, tensor: Any, means: str) -> str:
@@ -120,9 +120,9 @@ def _compared(variants: Sequence[Measured]) -> Iterator[str]:
         return
     yield "\n## Variants\n"
     yield (
-        "Files of the network alone in the folder `variants`, from tokens to its outputs, for other engines. "
-        "Milliseconds of the network, rows x tokens, of other engines on one thread, of TensorFlow on all processors; "
-        "metrics on the data that the export was given.\n"
+        "Files for other engines in the folder `variants`; each holds only the network, from tokens to its outputs. "
+        "Times are milliseconds of the network alone, by rows x tokens: other engines on one thread, TensorFlow on all "
+        "processors. Metrics are of the data given at export.\n"
     )
     names = list(variants[0].row)
     yield f"| | {' | '.join(names)} |"
@@ -133,6 +133,6 @@ def _compared(variants: Sequence[Measured]) -> Iterator[str]:
 def _limits(tuned: FineTuned) -> Iterator[str]:
     yield "\n## Limits\n"
     yield f"- {LIMIT}"
-    yield "- Characters that are not in the vocabulary are read as `[UNK]`."
+    yield "- A word that cannot be split into tokens of the vocabulary is read as `[UNK]`."
     if not tuned.task.is_windowed(tuned.spec):
-        yield f"- Of a row of more than {tuned.spec.max_length} tokens the rest is not read; `truncated` says so."
+        yield f"- A row of more than {tuned.spec.max_length} tokens is truncated, and `truncated` is true."

@@ -1,4 +1,4 @@
-"""Requests: rows as the tensors that a signature takes."""
+"""Requests: rows converted to the tensors that a signature takes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 
 def request(tuned: FineTuned, signature: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, tf.Tensor]:
-    """What to send to a signature of an exported model about some rows, by the names of its inputs.
+    """Returns the inputs of an exported model's signature for some rows, by name.
 
     Args:
         tuned: FineTuned. The model that was exported.
         signature: str. A name in `endpoints_of(...)`.
-        rows: of each column a string, or a list of strings. At least one row.
+        rows: for each row a string or a list of strings by column. At least one row.
     """
     if signature in OF_EXAMPLES:
         return {OF_EXAMPLES[signature]: tf.constant([_example(row).SerializeToString() for row in rows])}

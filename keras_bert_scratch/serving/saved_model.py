@@ -1,4 +1,4 @@
-"""SavedModel: an exported model that answers and is measured as the model that it was exported from."""
+"""SavedModel: an exported model that predicts and is evaluated like the model that it was exported from."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from keras_bert_scratch.tasks.spec import Spec
 
 
 class SavedModel(Predictor):
-    """What `export_saved_model` wrote, loaded. It has no loss: it holds answers, no objectives.
+    """A loaded export of `export_saved_model`. It reports no loss: an export has no training objectives.
 
     Args:
         path: path. The SavedModel's folder.
 
     Raises:
-        UserError: it cannot be loaded, does not take raw text, or no `task.json` tells what it is for.
+        UserError: it cannot be loaded, does not take raw text, or has no `task.json`, which names its task.
     """
 
-    rows_at_once = 512  # answers may be long
+    rows_at_once = 512  # outputs may be large
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self._signatures = Signatures(path)
         if not (path_of(path) / TASK_FILE).exists():
             raise UserError(
-                f"{path}: holds no {TASK_FILE}, which tells what a SavedModel is for; export it again with "
+                f"{path}: has no {TASK_FILE}, which names the task of a SavedModel; export it again with "
                 f"'keras-bert export'"
             )
         self.spec = Spec.load(path)
@@ -51,13 +51,16 @@ class SavedModel(Predictor):
 
     def asking(self, **options: Any) -> SavedModel:
         for name in options:
-            raise UserError(f"`{name}`: {self.path} answers as it was exported; leave it out, or export the model anew")
+            raise UserError(
+                f"`{name}`: the options of {self.path} were fixed at export; leave it out, or export the model with it"
+            )
         return self
 
     def with_options(self, options: Mapping[str, Any]) -> SavedModel:
         names = sorted(name for name in options if options[name] != self.spec.options.get(name))
         raise UserError(
-            f"{self.path}: was exported for other data ({', '.join(names)}); use the model that it was exported from"
+            f"{self.path}: was exported with other values of {', '.join(names)} than this data needs; use the model "
+            "that it was exported from"
         )
 
     def decoded(
@@ -66,10 +69,10 @@ class SavedModel(Predictor):
         gold: Mapping[str, Any] | None = None,
         on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], None]:
-        """As every `Predictor`'s; rows of a similar number of characters share a batch."""
+        """As `Predictor.decoded`; rows with similar numbers of characters share a batch."""
         self._signatures.check(raw)
         lengths = np.sum([[_length(value) for value in values] for values in raw.values()], axis=0, dtype=np.int64)
-        # A piece has a character or more, so that hardly a row has more windows, also where they overlap.
+        # A token has one character or more, so hardly any row has more windows than this, even if windows overlap.
         windows = 1 + lengths // self.spec.max_length if self.task.is_windowed(self.spec) else None
         batches = sorted_batches(lengths, BATCH_SIZE, windows)
         parts = []

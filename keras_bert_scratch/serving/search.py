@@ -37,26 +37,26 @@ def search(
     dtype: str | None = None,
     **asking: Any,
 ) -> list[list[Hit]]:
-    """The texts nearest to each query, by cosine; a text that repeats once, with how often it is there.
+    """Finds the texts nearest to each query, by cosine; a repeated text is one hit, with its number of occurrences.
 
-    The file is read as a stream and memory stays flat. It is read twice: its texts are counted and checked first.
+    The file is streamed, so memory use is constant. It is read twice: the first pass counts and checks the texts.
 
     Args:
-        model: path. Of a model of any class in any known format, or of a SavedModel exported for `embed`.
+        model: path. A model of any class in any known format, or a SavedModel exported for `embed`.
         queries: str, or list of str. What to search for.
-        data: path or mapping. Texts, one on each line, or a table; not needed where there is an index.
-        top: int, default 5. How many texts to give for each query at most.
-        index: path or None, default None. The `.npz` with the texts' embeddings; made where it is not there yet.
-        header_names: mapping or None, default None. What the table calls its column, as `{"text": "review"}`.
-        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
-        dtype: str or None, default None. Of the matrix products, as of `kbs.predict`.
+        data: path or mapping. Texts, one per line, or a table; not needed if `index` exists.
+        top: int, default 5. Maximum number of texts to return for each query.
+        index: path or None, default None. The `.npz` file of the texts' embeddings; created if it does not exist.
+        header_names: mapping or None, default None. The table's name of the column, such as `{"text": "review"}`.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` to skip bad rows and count them.
+        dtype: str or None, default None. Of the matrix products, as in `kbs.predict`.
         asking: options of `embed`, such as `pooling="max"`.
 
-    Returns: for each query its hits, the best first: `score`, `line`, `text`, `count`.
+    Returns: the hits of each query, the best first: `score`, `line`, `text`, `count`.
 
     Raises:
-        UserError: the model gives no single vector for a text, a text cannot be read, or the index is of another model
-            or of other texts.
+        UserError: the model does not give one vector per text, a text cannot be read, or the index was made with
+            another model or from other texts.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -75,18 +75,20 @@ def search(
         raise UserError(f"`index`: {index} must end in .npz")
     has_index = index is not None and path_of(index).exists()
     if data is None and not has_index:
-        raise UserError("`data`: give a file to search, or an `index` that was made of one")
+        raise UserError("`data`: give a file to search, or an existing `index`")
 
     def rows() -> Iterator[dict[str, Any]]:
         return numbered_texts(data, header_names or {}, on_bad_row)
 
-    # Errors in the texts are reported before the model is loaded and works for hours.
+    # Errors in the texts must be reported now, not after the model has run for hours.
     digest, count = digest_of(rows()) if data is not None else ("", 0)
     saved = EmbeddingIndex(index) if has_index else None
     embedder = load(model, "embed", asking, dtype)
     found = np.array([answer.get(VECTORS, 0) for answer in embedder.predict({TEXT.name: queries})], np.float32)
     if found.ndim != 2:
-        raise UserError("`pooling`, `layers`: search takes one vector of one layer for each text")
+        raise UserError(
+            "`pooling`, `layers`: search needs one vector per text; choose mean, cls or max, and a single layer"
+        )
     if saved is None and index is not None:
         with embeddings_file(index, embedder.digest) as write:
             for row, answer in _with_progress(embedder, rows(), count):
@@ -104,11 +106,11 @@ def search(
 
 
 def _check_index(index: EmbeddingIndex, model: str, texts: str) -> None:
-    mend = "delete it, or name another one"
+    mend = "delete it, or give another file"
     if index.about["model"] != model:
-        raise UserError(f"{index.path}: was made with another model, or other options of this one; {mend}")
+        raise UserError(f"{index.path}: was made with another model, or with other options; {mend}")
     if texts and index.about["texts"] != texts:
-        raise UserError(f"{index.path}: was made of other texts than `data` holds now; {mend}")
+        raise UserError(f"{index.path}: was made from other texts than those in `data`; {mend}")
 
 
 def _with_progress(embedder: Any, rows: Iterator[dict[str, Any]], count: int) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel that take raw text, anybody's: columns of strings in, arrays out."""
+"""Signatures: any SavedModel that takes raw text; columns of strings in, arrays out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the operations that the exported tokenizer consists of
+import tensorflow_text  # noqa: F401  # registers the operations of the exported tokenizer
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
@@ -25,10 +25,10 @@ from keras_bert_scratch.tasks.predictor import Answered, ignore
 from keras_bert_scratch.transfer import files_at
 
 SIGNATURE, SERVE_IDS, SERVE_EXAMPLES = "serving_default", "serve_ids", "serve_examples"
-# The methods of TensorFlow Serving's API beside `predict`, and the signatures that answer them.
+# Methods of TensorFlow Serving's API other than `predict`; signatures of the same names answer them.
 CLASSIFY, REGRESS = "classify", "regress"
-ATTENTION = "attention"  # who looks at whom; in an export that was asked for it
-# By signature of serialized `tf.train.Example`, what its input is called.
+ATTENTION = "attention"  # attention weights; only in exports made with `attention=True`
+# Signatures that take serialized `tf.train.Example`, and the name of their input.
 OF_EXAMPLES = {SERVE_EXAMPLES: "examples", CLASSIFY: "inputs", REGRESS: "inputs"}
 IDS = ("token_ids", "segment_ids", "padding_mask")
 ROWS_AT_ONCE = 64
@@ -36,12 +36,12 @@ SUBFOLDERS = ("variables", "assets")
 
 
 def count_of(column: str) -> str:
-    """What the number of a row's strings is called, beside a column of lists."""
+    """Returns the name of the input or output that counts the strings of a list column, per row."""
     return f"num_{column}"
 
 
 class Signatures:
-    """A loaded SavedModel, of which no more is known than its signatures.
+    """A loaded SavedModel of which only the signatures are known.
 
     Args:
         path: path. The SavedModel's folder.
@@ -62,7 +62,7 @@ class Signatures:
                 f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
             ) from None
         found = self._loaded.signatures
-        # By name, the columns of those that take nothing but strings and their numbers.
+        # By name, the columns of each signature that takes only strings and their counts.
         self._inputs = {
             name: columns
             for name in found
@@ -77,13 +77,13 @@ class Signatures:
         self.columns = tuple(sorted(self._inputs[SIGNATURE]))
 
     def __call__(self, raw: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
-        """The outputs of the signature that takes these columns, of all rows in one call.
+        """Returns the outputs of the signature that takes these columns, for all rows in one call.
 
         Args:
             raw: lists of strings, or of lists of strings, by column.
 
         Raises:
-            UserError: there is no such signature.
+            UserError: no signature takes these columns.
         """
         signature, lists, counted = self._taking(raw)
         inputs = {column: as_tensor(values, tf.string) for column, values in raw.items()}
@@ -96,21 +96,21 @@ class Signatures:
         return {output: values.numpy() for output, values in outputs.items()}
 
     def check(self, raw: Mapping[str, Sequence[Any]]) -> None:
-        """Raises `UserError` for a row that would be taken for a shorter one, where lists are not counted; names it."""
+        """Raises `UserError`, naming the row, if a list without a count ends in an empty string: it means padding."""
         _, lists, counted = self._taking(raw)
         for column in set(lists) - set(counted):
             for number, values in enumerate(raw[column], 1):
                 if len(values) and not values[-1]:
                     raise UserError(
                         f"{IN_MEMORY}: row {number} has an empty string at the end of its {column}, which a SavedModel "
-                        f"takes for padding; leave it out, or ask the model that was exported"
+                        f"treats as padding; remove it, or use the model that was exported"
                     )
 
     def predict(self, raw: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-        """The outputs for some rows as they stand, by name.
+        """Returns the outputs for each row by name, without decoding.
 
         Raises:
-            UserError: `raw` has other columns, or a value is no string; names the row.
+            UserError: `raw` has other columns, or a value is not a string; the message names the row.
         """
         _, lists, _ = self._taking(raw)
         texts = texts_in_memory(raw, lists)
@@ -125,7 +125,7 @@ class Signatures:
         on_bad_row: str = "fail",
         show_progress: bool = False,
     ) -> Iterator[Answered]:
-        """Yields each row of a table with its outputs, in flat memory; `show_progress` counts them on stderr."""
+        """Yields each row of a table with its outputs, in constant memory; `show_progress` counts rows on stderr."""
         inputs, several = self._inputs[SIGNATURE], len(self.columns) > 1
         columns = [
             Column(name, kind="texts" if inputs[name].shape.rank == 2 else "text", flag="" if several else "text")
@@ -142,7 +142,7 @@ class Signatures:
                 yield from zip(some, outputs, strict=True)
 
     def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str], list[str]]:
-        """The signature that takes these columns, which of them are lists, and with which it wants their numbers."""
+        """Returns the signature that takes these columns, its list columns, and those lists that need a count."""
         for name, inputs in self._inputs.items():
             if set(inputs) == set(raw):
                 signature = self._loaded.signatures[name]
@@ -150,7 +150,9 @@ class Signatures:
                 given = signature.structured_input_signature[1]
                 return signature, lists, [column for column in lists if count_of(column) in given]
         taken = ", or ".join(", ".join(sorted(inputs)) for inputs in self._inputs.values())
-        raise UserError(f"{self.path}: takes {taken}, not {', '.join(raw)}; give just these, or export it again")
+        raise UserError(
+            f"{self.path}: takes {taken}, not {', '.join(raw)}; give exactly these columns, or export it again"
+        )
 
 
 def _without_counts(inputs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:

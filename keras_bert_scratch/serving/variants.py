@@ -1,4 +1,4 @@
-"""Variants: the network of an exported model for other engines, and how each compares with the SavedModel's own."""
+"""Variants: the network of an exported model for other engines, and how each compares with the SavedModel."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 FOLDER = "variants"
 SAVED_MODEL = "SavedModel"
 REPEATS = 20
-SHAPES = ((1, 16), (1, 64), (16, 32))  # rows and tokens that are timed
+SHAPES = ((1, 16), (1, 64), (16, 32))  # rows and tokens of the timed batches
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One form of the network.
+    """A form of the network for another engine.
 
     Args:
-        file: str. What the file is called.
-        write: callable. Writes it, in 8 bits or not.
-        run: callable. What runs it.
-        int8: bool. Whether it is in 8 bits.
-        extra: str. The extra of this package that brings what it takes.
+        file: str. Name of the file.
+        write: callable. Writes the file, in int8 or float32.
+        run: callable. Loads the file and returns a function that runs it.
+        int8: bool. Whether the file is in int8.
+        extra: str. The extra of this package that installs what it needs.
     """
 
     file: str
@@ -62,13 +62,13 @@ VARIANTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """How a variant compares.
+    """The measurements of a variant.
 
     Args:
-        name: str. Of `VARIANTS`, or `"SavedModel"`.
+        name: str. A name in `VARIANTS`, or `"SavedModel"`.
         size: int. Bytes of its files.
-        milliseconds: mapping. Of the network alone, the median, by `(rows, tokens)`; of other engines on one thread.
-        results: mapping. The task's metrics with it; empty where there was no data.
+        milliseconds: mapping. Median time of the network alone, by `(rows, tokens)`; other engines use one thread.
+        results: mapping. The task's metrics with this variant; empty without data.
     """
 
     name: str
@@ -78,39 +78,39 @@ class Measured:
 
     @property
     def size_and_times(self) -> dict[str, str]:
-        """Both as a table shows them."""
+        """Size and times as cells of a table, by heading."""
         times = {f"ms, {rows} x {tokens}": f"{spent:.2f}" for (rows, tokens), spent in self.milliseconds.items()}
         return {"MB": f"{self.size / 1e6:.1f}", **times}
 
     @property
     def row(self) -> dict[str, str | float]:
-        """The same, and those metrics that are numbers."""
+        """Size, times and all metrics that are numbers, by heading."""
         numbers = {name: value for name, value in self.results.items() if isinstance(value, (int, float))}
         return {**self.size_and_times, **numbers}
 
 
 def check_variants(tuned: FineTuned, names: Sequence[str]) -> None:
-    """Raises `UserError` for a variant that there is not, not of this model, or whose engine is not installed."""
+    """Raises `UserError` if a variant is unknown, impossible for this model, or its engine is not installed."""
     for name in names:
         if name not in VARIANTS:
             raise UserError(f"`variants`: {name!r} is unknown; choose from {', '.join(VARIANTS)}")
     if names and tuned.task.teacher_forced:
-        raise UserError(f"`variants`: {tuned.spec.task} asks its network step by step; leave them out")
+        raise UserError(f"`variants`: {tuned.spec.task} calls its network step by step; leave them out")
     if names and tuned.model.compute_dtype != "float32":
         raise UserError(
-            f"`variants`: are made of float32, not of {tuned.model.compute_dtype}; export with that `dtype`"
+            f"`variants`: need a float32 model, not {tuned.model.compute_dtype}; export with `dtype='float32'`"
         )
     for name in names:
         check_installed(VARIANTS[name].extra)
 
 
 def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], examples: Examples | None) -> list[Measured]:
-    """Writes variants into the SavedModel at `path`, and measures them beside it.
+    """Writes variants into the SavedModel at `path`, and measures the SavedModel and each variant.
 
     Args:
-        tuned: FineTuned. What was exported, with its `FrozenNetwork`.
+        tuned: FineTuned. The exported model, with its `FrozenNetwork`.
         path: the SavedModel's folder.
-        names: of `VARIANTS`.
+        names: names in `VARIANTS`.
         examples: labelled data to measure with, or None.
     """
 
@@ -132,10 +132,10 @@ def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], examples:
 
 
 class OnEngine:
-    """A model whose outputs another engine computes; everything else is its own.
+    """A model whose call runs on another engine; everything else is delegated to the model.
 
     Args:
-        model: keras.Model. Of inputs by name.
+        model: keras.Model. Its inputs have names.
         run: callable. The engine.
     """
 
@@ -151,7 +151,7 @@ class OnEngine:
         @tf.autograph.experimental.do_not_convert
         def run(*values: np.ndarray) -> list[np.ndarray]:
             rows = len(values[0])
-            if not rows:  # LiteRT runs no empty batch
+            if not rows:  # LiteRT cannot run an empty batch
                 values = tuple(np.zeros((1, *value.shape[1:]), value.dtype) for value in values)
             found = self._run(dict(zip(given, values, strict=True)))
             return [found[name][:rows] for name in outputs]
@@ -163,14 +163,14 @@ class OnEngine:
 
 
 def _by_name(outputs: Any) -> dict[str, Any]:
-    """A model's outputs by the names that they have in the files, in their order."""
+    """Returns a model's outputs in order, by the names that they have in the variants' files."""
     flat = tf.nest.flatten(outputs)
     names = sorted(outputs) if isinstance(outputs, Mapping) else [f"output_{number}" for number in range(len(flat))]
     return dict(zip(names, flat, strict=True))
 
 
 def _named(network: Any) -> Any:
-    """The network as a function of its inputs in their order, whose outputs have names."""
+    """Returns the network as a function with positional inputs and named outputs."""
     specs = [tf.TensorSpec([None] * len(value.shape), value.dtype, name) for name, value in network.input.items()]
 
     def named(*values: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -205,7 +205,7 @@ def _milliseconds(tuned: FineTuned, run: Run) -> dict[tuple[int, int], float]:
 
 
 def _inputs(tuned: FineTuned, rows: int, length: int) -> dict[str, np.ndarray]:
-    """What the network reads of so many rows of one window, of so many tokens or a little less."""
+    """Returns network inputs of `rows` equal rows, one window each, of `length` tokens or slightly fewer."""
     row = tuned.task.sample(tuned.spec.columns, ["a"] * (length - 2))
     raw = {column: [value] for column, value in row.items()}
     inputs = tuned.task.features(tuned.spec, tuned.tokenizer, as_tensors(raw)).inputs

@@ -1,4 +1,4 @@
-"""Versions: the folders 1, 2, 3... of a model, as TensorFlow Serving looks for them."""
+"""Versions: the version folders 1, 2, 3... of a model, in TensorFlow Serving's layout."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from keras_bert_scratch.filesystem import AnyPath
 
 NEXT = "next"
 CONFIG_FILE = "models.config"
-MOUNTED_AT = "/models"  # where TensorFlow Serving's images look for models
+MOUNTED_AT = "/models"  # where TensorFlow Serving's container images look for models
 
 
 def version_folder(base: AnyPath, version: str) -> AnyPath:
-    """The folder of a new version.
+    """Returns the folder of a new version.
 
     Args:
         base: path. The model's folder, which may not exist yet.
         version: str. A number from 1, or `"next"` for the one after the highest.
 
     Raises:
-        UserError: it is no such number.
+        UserError: `version` is neither.
 
     Example:
         >>> from pathlib import Path
@@ -34,7 +34,7 @@ def version_folder(base: AnyPath, version: str) -> AnyPath:
 
 
 def versions_of(base: AnyPath) -> list[int]:
-    """The numbers of the versions in a model's folder, ascending."""
+    """Returns the version numbers in a model's folder, ascending."""
     names = [entry.name for entry in base.iterdir() if entry.is_dir()] if base.is_dir() else []
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
@@ -42,7 +42,7 @@ def versions_of(base: AnyPath) -> list[int]:
 def write_models_config(folder: AnyPath) -> AnyPath:
     """Writes `models.config` beside the models of a folder, for `tensorflow_model_server --model_config_file`.
 
-    It has every model that has a version, at the path where TensorFlow Serving's images look for it.
+    It lists every model with at least one version, at the path where TensorFlow Serving's images look for it.
     """
     from tensorflow_serving.config import model_server_config_pb2
 

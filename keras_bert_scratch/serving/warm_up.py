@@ -1,4 +1,4 @@
-"""Warm-up: requests that TensorFlow Serving makes of a model itself before it lets anybody ask."""
+"""Warm-up: requests that TensorFlow Serving itself runs on a model before it accepts requests from clients."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MOST_REQUESTS = 1000  # TensorFlow Serving refuses a version with more
 
 
 def write_warm_up(tuned: FineTuned, path: Path) -> None:
-    """Writes a request of each length to each signature into the SavedModel at `path`.
+    """Writes a request of each length for each signature into the SavedModel at `path`.
 
-    Each is answered before it is written: a single one that fails and the server refuses the model.
+    Each request is run before it is written: TensorFlow Serving refuses a model if a single one fails.
 
     Args:
         tuned: FineTuned. The model that was exported.
         path: the SavedModel's folder.
 
     Raises:
-        UserError: there would be more than TensorFlow Serving takes.
+        UserError: there would be more requests than TensorFlow Serving accepts.
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -63,7 +63,7 @@ def _one_of_each_length(tuned: FineTuned, signature: str, columns: tuple[str, ..
 
 
 def _word(tuned: FineTuned) -> str:
-    """A word of a single piece."""
+    """Returns a word that is a single token."""
     vocabulary = tuned.tokenizer.vocabulary
     words = [token for token in vocabulary.tokens if token.isalpha() and token.isascii()]
     return next(iter(sorted(words, key=len, reverse=True)), vocabulary.tokens[-1])

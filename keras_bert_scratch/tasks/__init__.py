@@ -1,1 +1,1 @@
-"""Downstream tasks, one file each: its reader, its head, its metric."""
+"""Downstream tasks, one file each: reader, head and metrics."""

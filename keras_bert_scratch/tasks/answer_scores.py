@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = frozenset(string.punctuation)  # of ASCII; other marks are letters to both scripts
+PUNCTUATION = frozenset(string.punctuation)  # ASCII only: both scripts keep all other punctuation marks
 
 
 def normalised(answer: str) -> str:
-    """Lower case, without punctuation and articles, with single blanks.
+    """The answer in lower case, without punctuation and articles, its words separated by single spaces.
 
     Example:
         >>> normalised("The  U.S., a well-known country")
@@ -26,16 +26,16 @@ def normalised(answer: str) -> str:
 
 
 def exact_match(given: str, true: str) -> float:
-    """1.0 if both are the same when normalised, else 0.0."""
+    """1.0 if both answers are equal after normalisation, else 0.0."""
     return float(normalised(given) == normalised(true))
 
 
 def f1_of_words(given: str, true: str, empty_answers: bool) -> float:
-    """The harmonic mean of precision and recall of the words.
+    """The harmonic mean of precision and recall of the words of an answer.
 
     Args:
-        given, true: str.
-        empty_answers: bool. As in version 2.0, where two answers without words are equal; in 1.1 they share no word.
+        given, true: str. The predicted and the correct answer.
+        empty_answers: bool. Whether two answers without words are equal, as in version 2.0; in 1.1 they score 0.
 
     Example:
         >>> f1_of_words("The", "a", empty_answers=False), f1_of_words("The", "a", empty_answers=True)
@@ -48,7 +48,7 @@ def f1_of_words(given: str, true: str, empty_answers: bool) -> float:
     return 2.0 * common / (len(given_words) + len(true_words)) if common else 0.0
 
 
-# Of version 2.0.
+# The measures of version 2.0.
 MEASURES: dict[str, Callable[[str, str], float]] = {
     "exact_match": exact_match,
     "f1": functools.partial(f1_of_words, empty_answers=True),
@@ -56,11 +56,11 @@ MEASURES: dict[str, Callable[[str, str], float]] = {
 
 
 def answer_scores(given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Scores of version 1.1, from 0 to 100: of each question the best over its answers, then the mean.
+    """Scores of version 1.1, from 0 to 100: the maximum over each question's answers, averaged over the questions.
 
     Args:
-        given: the answer to each question.
-        answers: to each question the right ones, at least one.
+        given: the predicted answer to each question.
+        answers: the correct answers to each question, at least one.
 
     Example:
         >>> answer_scores(["the otter", "a heron"], [["Otter!", "an otter"], ["grey heron"]])
@@ -76,10 +76,10 @@ def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str
     """Scores of version 2.0, from 0 to 100, where a question may have no answer.
 
     Args:
-        given: the answer to each question; an empty one says that there is none.
-        answers: to each question the right ones; none for a question without answer.
+        given: the predicted answer to each question; an empty string predicts that there is none.
+        answers: the correct answers to each question; none for a question without an answer.
 
-    Returns: `exact_match`, `f1`, and the same of questions with and without answers, `has_answer_...`, `no_answer_...`.
+    Returns: `exact_match`, `f1`, and both for questions with and without answers: `has_answer_...`, `no_answer_...`.
 
     Example:
         >>> results = answer_scores_with_none(["otter", "heron"], [["otter"], []])
@@ -99,13 +99,13 @@ def answer_scores_with_none(given: Sequence[str], answers: Sequence[Sequence[str
 def best_threshold(
     best_answers: Sequence[str], answers: Sequence[Sequence[str]], null_odds: Sequence[float], measure: str
 ) -> tuple[float, float]:
-    """The best score over all thresholds of `null_odds`, and the threshold, as `find_best_thresh` of version 2.0.
+    """The best score over all thresholds of `null_odds`, and its threshold, as `find_best_thresh` of version 2.0.
 
     Args:
-        best_answers: the best answer to each question, though none may be likelier.
-        answers: to each question the right ones; none for a question without answer.
-        null_odds: of each question, how much likelier no answer is than the best one, in any unit. A question with
-            more than the threshold is answered by none.
+        best_answers: the best answer to each question, even if no answer is more probable.
+        answers: the correct answers to each question; none for a question without an answer.
+        null_odds: for each question, how much more probable no answer is than the best answer, in any unit. If it
+            exceeds the threshold, no answer is predicted.
         measure: `"exact_match"` or `"f1"`.
 
     Example:
@@ -114,17 +114,17 @@ def best_threshold(
     """
     order, totals = _totals(best_answers, answers, null_odds, measure)
     number = int(np.argmax(totals))
-    threshold = float(null_odds[order[number - 1]]) if number else 0.0  # 0 in the published script, too
+    threshold = float(null_odds[order[number - 1]]) if number else 0.0  # 0 as in the published script
     return 100.0 * float(totals[number]) / len(answers), threshold
 
 
 def tuned_threshold(
     best_answers: Sequence[str], answers: Sequence[Sequence[str]], null_odds: Sequence[float], measure: str
 ) -> float:
-    """A threshold that gives the best score: halfway between the last question that it answers and the next one.
+    """A threshold with the best score: halfway between the last question that is answered and the next one.
 
-    So no question lies just at it, which other rounding could answer otherwise. Questions of the same odds are answered
-    alike. Arguments as for `best_threshold`.
+    No question's odds then equal the threshold, where another rounding could change the answer. Questions with equal
+    odds are treated alike. Arguments as for `best_threshold`.
 
     Example:
         >>> tuned_threshold(["otter", "heron"], [["otter"], []], [-2.0, 3.0], "f1")
@@ -140,7 +140,7 @@ def tuned_threshold(
 def _totals(
     best_answers: Sequence[str], answers: Sequence[Sequence[str]], null_odds: Sequence[float], measure: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The questions by rising odds, and the sum of scores where none, one, two... of them get their best answer."""
+    """The questions in ascending order of odds, and the summed scores if the first 0, 1, 2... of them are answered."""
     true = _or_none(answers)
     gains = [
         max(MEASURES[measure](given, one) for one in row) if answers[number] else -1.0 * bool(given)
@@ -151,7 +151,7 @@ def _totals(
 
 
 def _or_none(answers: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The right answers as version 2.0 takes them: without those that have no words, and "" where none is left."""
+    """The correct answers as version 2.0 uses them: without those that have no words, and "" if none is left."""
     return [[answer for answer in row if normalised(answer)] or [""] for row in answers]
 
 

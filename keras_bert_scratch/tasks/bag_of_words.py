@@ -1,4 +1,4 @@
-"""What a bag of words makes of texts: TF-IDF and a linear model, to stand beside a network's score."""
+"""Bag-of-words baselines: TF-IDF and a linear model, to compare with a network's score."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-NGRAMS = (1, 2)  # words, and pairs of neighbours
-STRENGTH = 10.0  # scikit-learn's C: on SST-2 the best of 0.3 to 30
-MOST_CHARACTERS = 10_000_000  # to learn from: some seconds
-MOST_CHARACTERS_BY_LABELS = 50_000_000  # the same of their number times that of the labels
+NGRAMS = (1, 2)  # single words, and pairs of adjacent words
+STRENGTH = 10.0  # scikit-learn's C; on SST-2 the best value from 0.3 to 30
+MOST_CHARACTERS = 10_000_000  # of training text, so that fitting takes seconds
+MOST_CHARACTERS_BY_LABELS = 50_000_000  # limit of characters times labels: each label is fitted separately
 
 log = logging.getLogger(__name__)
 
 
 def tfidf_of_columns(columns: int) -> Any:
-    """A transformer of rows of texts, an array `(rows, columns)`: the TF-IDF of each column's words by itself.
+    """A transformer of texts, an array `(rows, columns)`, into the TF-IDF of their words, fitted separately by column.
 
-    The parameters of column 0 are `0__ngram_range` and so on.
+    The parameters of column 0 are named `0__ngram_range` and so on.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -29,7 +29,7 @@ def tfidf_of_columns(columns: int) -> Any:
 
 
 def logistic_regression() -> Any:
-    """A classifier of sparse rows."""
+    """A logistic regression for sparse rows."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(solver="liblinear", C=STRENGTH)
@@ -38,14 +38,14 @@ def logistic_regression() -> Any:
 def probabilities_by_words(
     train: Mapping[str, Sequence[str]], given: np.ndarray, asked: Mapping[str, Sequence[str]]
 ) -> np.ndarray | None:
-    """The probability of each label for the rows of `asked`, by one logistic regression a label.
+    """The probability of each label for the rows of `asked`, from one logistic regression per label.
 
     Args:
-        train: columns of texts to learn from. Of many the first part of an order drawn at random is taken.
+        train: columns of texts to train on. If they are long, a random subset of the rows is used.
         given: int `(rows, labels)`. 1 where a row has the label, else 0.
-        asked: columns of texts.
+        asked: columns of texts to predict for.
 
-    Returns: float `(rows of asked, labels)`; `None` where no text has a word.
+    Returns: float `(rows of asked, labels)`; `None` if no training text has a word.
 
     Example:
         >>> train, given = {"text": ["good", "bad"]}, np.array([[1], [0]])
@@ -54,7 +54,7 @@ def probabilities_by_words(
     """
 
     def probability(words: Any, given: np.ndarray, asked: Any) -> np.ndarray:
-        if given.min() == given.max():  # nothing to tell apart
+        if given.min() == given.max():  # a single class: nothing to learn
             return np.full(asked.shape[0], float(given[0]))
         return logistic_regression().fit(words, given).predict_proba(asked)[:, 1]
 
@@ -67,7 +67,7 @@ def probabilities_by_words(
 def numbers_by_words(
     train: Mapping[str, Sequence[str]], numbers: np.ndarray, asked: Mapping[str, Sequence[str]]
 ) -> np.ndarray | None:
-    """A number for each row of `asked`, by ridge regression; arguments as above, `numbers` are float `(rows,)`."""
+    """A number for each row of `asked`, from ridge regression; arguments as above, with `numbers` float `(rows,)`."""
     from sklearn.linear_model import Ridge
 
     if (found := _vectors(train, asked, 1)) is None:
@@ -79,7 +79,7 @@ def numbers_by_words(
 def _vectors(
     train: Mapping[str, Sequence[str]], asked: Mapping[str, Sequence[str]], labels: int
 ) -> tuple[np.ndarray, Any, Any] | None:
-    """The rows to learn from, their TF-IDF and that of `asked`."""
+    """The indices of the rows to train on, their TF-IDF and the TF-IDF of `asked`; `None` if they have no words."""
     rows = _some_rows(train, labels)
     names = [name for name in train if _has_words(train[name][row] for row in rows)]
     if not names:
@@ -89,14 +89,16 @@ def _vectors(
 
 
 def _some_rows(train: Mapping[str, Sequence[str]], labels: int) -> np.ndarray:
-    """The numbers of all rows, or of as many as can be learnt from in some seconds."""
+    """The indices of all rows, or of a random subset that can be trained on in seconds."""
     lengths = np.sum([[len(text) for text in texts] for texts in train.values()], axis=0)
     order = np.random.default_rng(0).permutation(len(lengths))
     allowed = min(MOST_CHARACTERS, MOST_CHARACTERS_BY_LABELS / labels)
     number = max(1, np.searchsorted(np.cumsum(lengths[order]), allowed, side="right"))
     if number < len(lengths):
         log.warning(
-            "the baseline by words learns from %s of %s rows, to take no longer", f"{number:,}", f"{len(lengths):,}"
+            "the bag-of-words baseline is trained on %s of %s rows, to limit its time",
+            f"{number:,}",
+            f"{len(lengths):,}",
         )
     return np.sort(order[:number])
 

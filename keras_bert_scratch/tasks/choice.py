@@ -34,7 +34,7 @@ LABEL = Column("label", ("answer",), kind="label")
 class Choice(Task):
     """Which of several choices goes with a context: rows `[CLS] context [SEP] choice [SEP]`, one for each choice.
 
-    Where context and choice do not both fit, the context is cut to the same pieces beside each of the choices.
+    If context and choices are too long together, the context is truncated to the same pieces in every choice's row.
     """
 
     name = "choice"
@@ -43,10 +43,10 @@ class Choice(Task):
     columns = (CONTEXT, CHOICES)
     list_columns = (CHOICES,)
     outputs: ClassVar = {
-        "label": "the number of the best choice, from 0",
-        "choice": "its text",
+        "label": "the index of the best choice, from 0",
+        "choice": "the text of the best choice",
         "scores": "the probability of each choice",
-        "num_choices": "how many choices there are",
+        "num_choices": "the number of choices",
     }
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -90,7 +90,7 @@ class Choice(Task):
         length = row_length(packed_lengths(contexts, pieces), spec)
         packed = pack_segments(contexts, pieces, length, tokenizer.vocabulary)
 
-        # Absent choices are padding alone, (rows, choices, length).
+        # (rows, choices, length); absent choices consist of padding.
         padding = {"token_ids": tokenizer.vocabulary.pad_id, "segment_ids": 0, "padding_mask": 0}
         inputs = {name: choices.with_values(values).to_tensor(padding[name]) for name, values in packed.items()}
         return Features(inputs, token_counts, token_counts > spec.max_length, notes={"choices": choices})
@@ -102,7 +102,7 @@ class Choice(Task):
         return {}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`label`: the number of the best choice; `choice`: its text; `scores`, 0 for absent choices; `num_choices`."""
+        """`label`: the index of the best choice; `choice`: its text; `scores`, 0 for absent choices; `num_choices`."""
         choices = features.notes["choices"]
         label = tf.argmax(outputs, axis=-1, output_type=tf.int32)
         text = tf.gather(choices.to_tensor(), label, batch_dims=1)
@@ -130,7 +130,7 @@ class Choice(Task):
         return WrongAnswer((line["score"],), {"gold": right, "answer": line["choice"], "score": line["score"]})
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
-        """By the number of the choice: a model may have learnt where the right one stands."""
+        """By the index of the choice, as a model may have learnt the position of the right one."""
         numbers = [str(number) for number in range(max(len(line[CHOICES]) for line in lines))]
         return Confusion.of(numbers, (str(line["gold"]) for line in lines), (str(line["label"]) for line in lines))
 
@@ -141,7 +141,7 @@ def _reader(source: Any, spec: Spec, columns: tuple[Column, ...], on_bad_row: st
 
 
 def _number(label: str) -> int:
-    """The number of a choice from 0, written so or as a letter from A; -1 for anything else."""
+    """The index of a choice, from 0, from a number or a letter (A is 0); -1 for anything else."""
     if label.isdecimal() and label.isascii():
         return int(label)
     return ord(label) - ord("A") if len(label) == 1 and "A" <= label <= "Z" else -1
@@ -153,7 +153,7 @@ def _fault(choices: tuple[str, ...], label: str) -> BadRow | None:
     if not all(choice.strip() for choice in choices):
         return BadRow("empty choice", "has an empty choice", "complete it or remove it")
     if not 0 <= _number(label) < len(choices):
-        mend = f"write the number of the right choice, 0 to {len(choices) - 1}, or its letter"
+        mend = f"write the index of the right choice, from 0 to {len(choices) - 1}, or its letter"
         return BadRow("no such choice", f"has the label {label!r}, but {len(choices)} choices", mend)
     return None
 
@@ -163,7 +163,7 @@ def _lengths(rows: tf.RaggedTensor) -> tf.Tensor:
 
 
 def _cut(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first so many values of each row, or all."""
+    """The first `lengths` values of each row, or all if it has fewer."""
     limits = rows.row_starts() + tf.minimum(rows.row_lengths(), tf.cast(lengths, tf.int64))
     index = tf.ragged.range(rows.row_starts(), limits)
     return index.with_flat_values(tf.gather(rows.flat_values, index.flat_values))

@@ -32,15 +32,15 @@ class ClassificationOptions:
     """Options of classification.
 
     Args:
-        class_weights: str, default "none". How much an example counts in the training loss by its label: `"none"`:
-            all alike; `"balanced"`: the rarer the label, the more (examples / (labels * examples of the label)); or
-            a weight for each label, as in `"no=1,yes=3"`.
-        label_smoothing: float, default 0.0. What part of the right label's probability, which is 1, the training loss
+        class_weights: str, default "none". The weight of an example in the training loss, by its label: `"none"`: all
+            equal; `"balanced"`: higher for rarer labels (examples / (labels * examples of the label)); or a weight for
+            each label, as in `"no=1,yes=3"`.
+        label_smoothing: float, default 0.0. Fraction of the right label's target probability that the training loss
             spreads evenly over all labels (Szegedy et al. 2016, section 7). Evaluation does not smooth.
-        long_texts: str, default "cut". What becomes of a text that is longer than a row: `"cut"`; or it is read in
-            windows, each of which learns the text's label, and whose logits are then averaged, `"mean"`, or of which
-            each label has its highest, `"max"`.
-        overlap: int, default 32. Pieces that neighbouring windows share; at most half a window is shared.
+        long_texts: str, default "cut". How to read a text that is longer than a row. `"cut"` truncates it. `"mean"` and
+            `"max"` split it into windows, which are all trained on the text's label; for the answer, their logits are
+            pooled by their mean, or by the maximum of each label.
+        overlap: int, default 32. Pieces that adjacent windows share; at most half a window is shared.
     """
 
     class_weights: str = "none"
@@ -62,7 +62,7 @@ class Classification(TextTask):
 
     Args:
         name: str, default "classification". The task's name.
-        columns: tuple of str, default `()`. The columns that a table must have; without any, those that it has.
+        columns: tuple of str, default `()`. The columns that training data must have; if `()`, `text_pair` is optional.
     """
 
     best_by = ("accuracy", "max")
@@ -82,14 +82,14 @@ class Classification(TextTask):
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         spec, table = read_texts(source, spec, LABEL, on_bad_row, self.required_columns)
         if self.is_windowed(spec) and len(spec.columns) > 1:
-            raise UserError(f"`long_texts`: is for single texts, and {table.path} has pairs; leave it at 'cut'")
+            raise UserError(f"`long_texts`: works for single texts only, but {table.path} has pairs; leave it at 'cut'")
         if not spec.labels:
             labels = table.columns["label"]
             if (number := first_score(labels)) is not None:
                 raise UserError(
-                    f"{table.path}: {table.unit} {table.lines[number]} has the label {labels[number]!r}, a score, "
-                    "where classes are expected; learn scores by the task regression, or if these are names of "
-                    "classes, add a letter to each"
+                    f"{table.path}: {table.unit} {table.lines[number]} has the label {labels[number]!r}, which is a "
+                    "score, not a class; train on scores with the task regression, or, if these are names of classes, "
+                    "add a letter to each"
                 )
             names = label_order(labels)
             if len(names) < 2:
@@ -131,7 +131,7 @@ class Classification(TextTask):
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         true, predicted = gold["label"], np.argmax(decoded["scores"], axis=-1)
         results = {"accuracy": float(np.mean(true == predicted))}
-        if len(spec.labels) == 2:  # of the label that comes last, such as 1 or "yes"
+        if len(spec.labels) == 2:  # the F1 of the last label, such as 1 or "yes"
             results["f1"] = float(metrics.f1_score(true, predicted, pos_label=1, zero_division=0.0))
         for average in ("macro", "micro"):
             found = metrics.f1_score(true, predicted, labels=range(len(spec.labels)), average=average, zero_division=0)
@@ -171,7 +171,7 @@ class Classification(TextTask):
 
 
 def class_weights_of(asked: str, labels: Sequence[str], names: Sequence[str]) -> list[float] | None:
-    """The weight of each label in the order of `names`, or `None` for all alike.
+    """The weight of each label in the order of `names`, or `None` if all are equal.
 
     Example:
         >>> class_weights_of("balanced", ["a", "a", "a", "b"], ["a", "b"])
@@ -191,7 +191,9 @@ def class_weights_of(asked: str, labels: Sequence[str], names: Sequence[str]) ->
         example = ",".join(f"{name}=1" for name in names)
         raise UserError(f"`class_weights`: {asked!r} is unknown; write none, balanced or a number for each: {example}")
     if not any(weights):
-        raise UserError("`class_weights`: are all 0, from which nothing is learnt; give a label more than 0")
+        raise UserError(
+            "`class_weights`: all are 0, so nothing would be learnt; give at least one label a weight above 0"
+        )
     return weights
 
 

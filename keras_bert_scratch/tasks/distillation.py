@@ -48,31 +48,32 @@ def distill(
     tokenizer: BertTokenizer | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> RunDirectory:
-    """Teaches a student its teachers' task by their answers about unlabelled text.
+    """Trains a student on its teachers' task, with their outputs for unlabelled text as targets.
 
-    The teachers are asked once, without dropout; what they say is kept in the user's cache. The student's run is one of
-    the task: it answers, is measured and exported as any other, and `finetune` with `init=out` goes on with labels.
+    The teachers' outputs are computed once, without dropout, and kept in the user's cache. The student's run
+    predicts, is evaluated and is exported like any run of the task; `finetune` with `init=out` trains it on labels.
 
     Args:
-        teachers: path of a fine-tuned model's folder, or several of one task, whose logits are averaged.
+        teachers: path of a fine-tuned model's folder, or paths of several for one task, whose logits are averaged.
         student: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
-        text: path of a table with the teachers' columns, or a mapping of columns; labels in it are not read.
-        out: path. The run's folder; an unfinished run of the same settings is continued.
-        dev: path, mapping or None, default None. Labelled, to measure on after each epoch; the best epoch's student is
-            kept.
-        how: FineTuning. As for `finetune`; `max_length` is that of teachers and student.
-        distillation: Distillation. Temperature, and which layers to match.
+        text: path of a table with the teachers' columns, or a mapping of columns; labels in it are ignored.
+        out: path. The run's folder; an unfinished run with the same settings is resumed.
+        dev: path, mapping or None, default None. Labelled data to evaluate on after each epoch; the best epoch's
+            student is kept.
+        how: FineTuning. As for `finetune`; `max_length` applies to teachers and student.
+        distillation: Distillation. Temperature, and the layers to match.
         options: RunOptions. As for `finetune`.
-        header_names: mapping or None, default None. What the tables call a column.
-        on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
-        seed: int, default 0. Of a new head, dropout and order.
-        tokenizer: BertTokenizer or None, default None. With a BertConfig: the student's; `None` for the teacher's.
+        header_names: mapping or None, default None. The tables' own names for columns.
+        on_bad_row: str, default "fail". What to do with bad rows of the tables: `"fail"`, or `"skip"` and count them.
+        seed: int, default 0. Seed of a new head, of dropout and of the order of examples.
+        tokenizer: BertTokenizer or None, default None. With a BertConfig: the student's tokenizer; `None` for
+            the first teacher's.
         strategy: from `make_strategy`; `None` for one device.
 
     Returns: the finished run.
 
     Raises:
-        UserError: teachers that do not fit each other or the student, a bad table, a folder that holds another run.
+        UserError: the teachers do not match each other or the student, a table is bad, or `out` holds another run.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -92,7 +93,10 @@ def distill(
     first, task = loaded[0], loaded[0].task
     for path, other in zip(paths[1:], loaded[1:], strict=True):
         if _read(other.spec) != _read(first.spec):
-            raise UserError(f"`teachers`: {path_of(path)} has another task, columns or labels than {path_of(paths[0])}")
+            raise UserError(
+                f"`teachers`: {path_of(path)} and {path_of(paths[0])} differ in task, columns, "
+                f"labels or options; choose teachers that agree"
+            )
     spec = dataclasses.replace(first.spec.renamed(header_names or {}), max_length=how.max_length)
     raw = _texts(task, text, spec, on_bad_row)
 
@@ -104,7 +108,7 @@ def distill(
         own = BertTokenizer.load(student)
     entries, _ = OUTPUTS_OF[task.model_class.__name__]
     if distillation.looks_inside and entries == CHOICES:
-        raise UserError("`hidden`, `attention`: are for models of texts, not of choices; leave them out")
+        raise UserError("`hidden`, `attention`: are for models of texts, not for multiple choice; leave them out")
     sizes = start if isinstance(start, BertConfig) else read_checkpoint(start).config
     for name in (HIDDEN, ATTENTION):
         check_layers(name, getattr(distillation, name), sizes, first.model.backbone.config)
@@ -112,8 +116,8 @@ def distill(
     for path, teacher in zip(paths, loaded, strict=True):
         if reads_alike and (teacher.tokenizer.vocabulary, teacher.tokenizer.rules) != (own.vocabulary, own.rules):
             raise UserError(
-                f"`student`: has another vocabulary than {path_of(path)}, whose tokens it is to learn from one by one; "
-                f"take a student of that vocabulary"
+                f"`student`: does not tokenize like {path_of(path)}, but must read the same tokens; choose a student "
+                f"with the same vocabulary and tokenization rules"
             )
     outputs, *others = (teacher_outputs(teacher, raw, entries) for teacher in loaded)
     outputs = outputs.averaged_with(others)
@@ -135,8 +139,14 @@ def _teacher(path: AnyPath | str, max_length: int) -> FineTuned:
     teacher = FineTuned.load(path)
     name = type(teacher.model).__name__
     if name not in OUTPUTS_OF or getattr(teacher.model, "crf", False):
-        what = "a CRF, whose answers its logits do not tell" if name in OUTPUTS_OF else f"a {name}"
-        raise UserError(f"`teachers`: {path_of(path)} is {what}; a teacher has logits of texts, tokens or choices")
+        what = (
+            "a model with a CRF, whose logits alone do not determine its predictions"
+            if name in OUTPUTS_OF
+            else f"a {name}"
+        )
+        raise UserError(
+            f"`teachers`: {path_of(path)} is {what}; a teacher must have logits of texts, tokens or choices"
+        )
     return dataclasses.replace(teacher, spec=dataclasses.replace(teacher.spec, max_length=max_length))
 
 

@@ -1,4 +1,4 @@
-"""Distilled: a task as a student learns it from its teachers' outputs; answers and scores are the task's own."""
+"""Distilled: a task whose training targets are the teachers' outputs; answers and scores are the task's own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.tasks.teacher_outputs import CHOICES, ROWS, TOKENS, TeacherOutputs
 
-ROW = "row"  # the number of each text, which is all that training has to know
-# What the outputs of each model are of, and of which of them there are logits.
+ROW = "row"  # the index of each text, the only label that training needs
+# By model class: what each entry of its outputs belongs to, and the names of the outputs that hold logits.
 OUTPUTS_OF = {
     "BertTextClassifier": (ROWS, (LOGITS,)),
     "BertTokenClassifier": (TOKENS, (LOGITS,)),
@@ -30,16 +30,15 @@ OUTPUTS_OF = {
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-    """What a student learns of its teachers (Hinton et al. 2015; Turc et al. 2019; Jiao et al. 2020).
+    """What a student learns from its teachers (Hinton et al. 2015; Turc et al. 2019; Jiao et al. 2020).
 
     Args:
-        temperature: float above 0, default 2.0. What both sides' logits are divided by; the loss is multiplied by its
-            square.
-        hidden: pairs of int, default none. Which layer of the student is to become which of the teacher, as
-            `((1, 3), (2, 6))`; 0 is the embeddings. Of several teachers it is the first one's.
-        attention: pairs of int, default none. The same of the blocks' attention, from 1.
-        hidden_weight: float, default 1.0. Factor of the loss of hidden states.
-        attention_weight: float, default 1.0. Factor of the loss of attention.
+        temperature: float above 0, default 2.0. Divisor of both sides' logits; the loss is multiplied by its square.
+        hidden: pairs of int, default none. Pairs of a student layer and the teacher layer that it learns to match, as
+            `((1, 3), (2, 6))`; 0 is the embeddings. With several teachers, the layers are those of the first one.
+        attention: pairs of int, default none. The same for the attention of the blocks, counted from 1.
+        hidden_weight: float, default 1.0. Weight of the hidden-state loss.
+        attention_weight: float, default 1.0. Weight of the attention loss.
 
     Example:
         >>> Distillation(hidden=((1, 3), (2, 6))).looks_inside
@@ -59,19 +58,19 @@ class Distillation:
 
     @property
     def looks_inside(self) -> bool:
-        """Whether more than outputs is learnt."""
+        """Whether the student also learns hidden states or attention."""
         return bool(self.hidden or self.attention)
 
 
 class Distilled:
-    """A task whose targets are its teachers' outputs. What it does not change it takes from the task.
+    """A task whose targets are its teachers' outputs. All other attributes are the wrapped task's.
 
     Args:
         task: Task. Any whose model has logits of rows, tokens or choices.
         how: Distillation.
-        outputs: TeacherOutputs. For the texts, in their order.
-        first_window: int `(texts,)`. The number of each text's first window among all.
-        teacher: a model, or `None`. Whose layers are looked at.
+        outputs: TeacherOutputs. The outputs for the texts, in order.
+        first_window: int `(texts,)`. The index of each text's first window among all windows.
+        teacher: a model, or `None`. The model whose layers the student matches.
     """
 
     teacher_forced = False
@@ -101,7 +100,7 @@ class Distilled:
         return labels, weights or None
 
     def notes(self, spec: Spec, tokenizer: Any, examples: Any) -> dict[str, Any]:
-        """Nothing: there are no labels to tell about."""
+        """Nothing, as there are no labels to describe."""
         return {}
 
     @property
@@ -109,8 +108,8 @@ class Distilled:
         return tuple(name for name in (HIDDEN, ATTENTION) if getattr(self._how, name))
 
     def _of_windows(self, name: str, window: tf.Tensor, features: Features) -> tf.Tensor:
-        """The teacher's logits, `(windows, classes)`, `(windows, length, classes)`, or of spans and choices as many as
-        there are."""
+        """The teacher's logits: of texts `(windows, classes)`, of tokens `(windows, length, classes)`, of answer spans
+        `(windows, length)`, of choices `(windows, choices)`, the last three padded."""
         found = tf.gather(self._outputs[name], window)
         if self._entries == ROWS:
             return found.values

@@ -26,20 +26,20 @@ from keras_bert_scratch.tasks.task import Task
 
 PAIRS = (TEXT.name, PAIR.name)
 ALL_LAYERS = "all"
-MOST_NUMBERS = 1 << 22  # in the vectors of all tokens that are in memory at once
+MOST_NUMBERS = 1 << 22  # held in memory at once, in the vectors of all tokens
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class EmbedAsking:
-    """How texts are to be embedded.
+    """How texts are embedded.
 
     Args:
-        pooling: str, default "mean". What becomes of the vectors of a text's tokens: their `"mean"`, their `"max"`,
-            that of `[CLS]`, `"cls"`; or `"none"`, all of them.
-        normalize: bool, default True. Whether pooled vectors get length 1.
-        layers: str, default "-1". Numbers of layers, 0 for the embeddings, -1 for the last block, as in `"-1,-2"`; or
+        pooling: str, default "mean". How the vectors of a text's tokens are pooled: `"mean"`, `"max"`, `"cls"` for
+            the vector of `[CLS]`; or `"none"` for the vectors of all tokens.
+        normalize: bool, default True. Whether pooled vectors are scaled to length 1.
+        layers: str, default "-1". Layer numbers, 0 for the embeddings, -1 for the last block, as in `"-1,-2"`; or
             `"all"`.
     """
 
@@ -54,19 +54,19 @@ class EmbedAsking:
             numbers = self.layer_numbers or ()
         except ValueError:
             raise UserError(
-                f"`layers`: {self.layers!r} are no layers; write numbers such as -1,-2, or {ALL_LAYERS}"
+                f"`layers`: {self.layers!r} is not a list of layers; write numbers such as -1,-2, or {ALL_LAYERS}"
             ) from None
         if len(set(numbers)) < len(numbers):
-            raise UserError(f"`layers`: {self.layers!r} name a layer twice; name it once")
+            raise UserError(f"`layers`: {self.layers!r} names a layer twice; name it once")
 
     @property
     def layer_numbers(self) -> tuple[int, ...] | None:
-        """The numbers; `None` for all."""
+        """The layer numbers; `None` for all layers."""
         return None if self.layers == ALL_LAYERS else tuple(map(int, self.layers.split(",")))
 
 
 class Embed(Task):
-    """A vector for each text, of a model of any class; of pairs, how similar the two are."""
+    """A vector for each text, from a model of any class; for pairs, the similarity of the two texts."""
 
     name = "embed"
     best_by = ("spearman", "max")
@@ -76,7 +76,7 @@ class Embed(Task):
         "embedding": "the vector of the text",
         "tokens": "the tokens of the text",
         "token_embeddings": "the vector of each token",
-        "num_tokens": "how many tokens there are",
+        "num_tokens": "the number of tokens",
     }
     tunable = False
     carried = (LINE,)
@@ -89,7 +89,7 @@ class Embed(Task):
         found = told or Embedding()
         positions = checkpoint.config.max_position_embeddings
         found = dataclasses.replace(found, max_length=min(found.max_length or positions, positions))
-        log.warning("%s: embeds by %s, %s", directory, found.described, "as its files say" if told else "by default")
+        log.warning("%s: embeds with %s (%s)", directory, found.described, "from its files" if told else "default")
         numbers = found.layer_numbers
         layers = ALL_LAYERS if numbers is None else ",".join(map(str, numbers))
         options = dataclasses.asdict(EmbedAsking(found.pooling, found.normalize, layers))
@@ -108,7 +108,7 @@ class Embed(Task):
         if set(raw) not in ({TEXT.name}, set(PAIRS)):
             raise UserError(f"columns: embed reads 'text', or 'text' and 'text_pair', not {', '.join(raw)}")
         if PAIR.name in raw and spec.options["pooling"] == "none":
-            raise UserError("`pooling`: none gives no single vector to compare texts by; choose mean, cls or max")
+            raise UserError("`pooling`: none computes no single vector per text to compare; choose mean, cls or max")
 
     def rows_at_once(self, spec: Spec, model: Any) -> int | None:
         if spec.options["pooling"] != "none":
@@ -117,7 +117,7 @@ class Embed(Task):
 
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         texts, windows = raw[TEXT.name], None
-        if PAIR.name in raw:  # two windows of a row
+        if PAIR.name in raw:  # each row has two windows
             windows = tf.fill(tf.shape(texts), 2)
             texts = tf.reshape(tf.stack([texts, raw[PAIR.name]], axis=1), [-1])
         features = text_features(spec, tokenizer, {TEXT.name: texts})
@@ -138,7 +138,7 @@ class Embed(Task):
         return {"pooling": options.pooling, "normalize": options.normalize, "layer_numbers": options.layer_numbers}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`embedding`; without pooling `token_embeddings`, `tokens`, `num_tokens`; of pairs their cosine."""
+        """`embedding`; without pooling `token_embeddings`, `tokens`, `num_tokens`; for pairs, `similarity` (cosine)."""
         if spec.options["pooling"] == "none":
             num_tokens = tf.reduce_sum(features.inputs["padding_mask"], axis=1)
             return {"tokens": features.notes["tokens"], "token_embeddings": outputs, "num_tokens": num_tokens}
@@ -160,7 +160,7 @@ class Embed(Task):
         return {"by_layer": {number: correlations(gold[SCORE.name], column) for number, column in columns}}
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
-        """Cosines beside scores; of several layers their correlations."""
+        """Cosines against scores; for several layers, the correlations of each."""
         gold, given = [line["gold"] for line in lines], np.array([line["similarity"] for line in lines])
         if given.ndim == 1:
             return Scatter(gold, given.tolist(), answer="cosine", same_scale=False)
@@ -175,7 +175,7 @@ class Embed(Task):
 
 
 def _shortest(value: Any) -> Any:
-    """Numbers with as many digits as float32 has."""
+    """Numbers rounded to the 9 significant digits that float32 needs."""
     return [_shortest(item) for item in value] if isinstance(value, list) else float(f"{value:.9g}")
 
 

@@ -1,4 +1,4 @@
-"""Embeddings in files: `.npz` of numpy, `.parquet`; written and read in flat memory."""
+"""Embedding files, NumPy's `.npz` or `.parquet`: written and read in constant memory."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ ENDINGS = (".npz", ".parquet")
 TEXTS, LINES, TOKENS, NUM_TOKENS, ABOUT = "text", "line", "tokens", "num_tokens", "about"
 VECTORS, TOKEN_VECTORS = "embedding", "token_embeddings"
 ROWS_AT_ONCE = 4096
-ROW_GROUP_NUMBERS = 1 << 20  # of a Parquet file
+ROW_GROUP_NUMBERS = 1 << 20  # numbers per row group of a Parquet file
 
 Write = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
 
 
 @contextlib.contextmanager
 def embeddings_file(path: AnyPath | str, model: str) -> Iterator[Write]:
-    """Yields a function that takes a row and its answer; the file is there when the block ends without an error.
+    """Yields a function that writes a row and its answer; the file appears when the block ends without an error.
 
-    An `.npz` has `embedding`, float32 `(texts, size)`, of several layers `(texts, layers, size)`; `line`, int64
-    `(texts,)`; and `text`, the bytes of a JSON list of strings. Without pooling it has `token_embeddings`, float32
-    `(tokens, size)` or `(tokens, layers, size)`, the tokens of all texts one after another; `num_tokens`, int64
-    `(texts,)`; and `tokens`, the bytes of a JSON list of lists. A `.parquet` has a row for each text.
+    An `.npz` has `embedding`, float32 `(texts, size)`, or `(texts, layers, size)` for several layers; `line`, int64
+    `(texts,)`; and `text`, the bytes of a JSON list of strings. Without pooling, `embedding` is replaced by
+    `token_embeddings`, float32 `(tokens, size)` or `(tokens, layers, size)`, with the tokens of all texts concatenated;
+    `num_tokens`, int64 `(texts,)`; and `tokens`, the bytes of a JSON list of lists. A `.parquet` has a row per text.
 
     Args:
         path: of the file to write; `.npz` or `.parquet`.
-        model: str. The model's digest, which the file keeps.
+        model: str. The model's digest, which is stored in the file.
 
     Raises:
-        UserError: something is there already, the disk is full, or pyarrow is missing.
+        UserError: `path` exists already, the disk is full, or pyarrow is missing.
 
     Example:
         >>> with embeddings_file("texts.npz", "a digest") as write:
@@ -60,7 +60,7 @@ def embeddings_file(path: AnyPath | str, model: str) -> Iterator[Write]:
         def write(row: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
             nonlocal count
             if not {VECTORS, TOKEN_VECTORS} & answer.keys():
-                raise UserError(f"{path}: only embeddings go into {' and '.join(ENDINGS)}; name a .jsonl")
+                raise UserError(f"{path}: {' and '.join(ENDINGS)} files hold only embeddings; name a .jsonl file")
             count += 1
             row = {LINES: count, **row}
             digest.update(_noted(row))
@@ -71,22 +71,22 @@ def embeddings_file(path: AnyPath | str, model: str) -> Iterator[Write]:
 
 
 def write_embeddings(answered: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], out: Path, model: Any) -> None:
-    """Writes rows with their answers when they come.
+    """Writes rows with their answers as they arrive.
 
     Args:
         answered: what `Predictor.predict_file` yields.
         out: of the file to write; `.npz` or `.parquet`.
-        model: Predictor. Which answered.
+        model: Predictor. The model that answered.
     """
     answered = iter(answered)
-    first = list(itertools.islice(answered, 1))  # an error of the model comes before the file is made
+    first = list(itertools.islice(answered, 1))  # an error of the model is raised before the file is created
     with embeddings_file(out, model.digest) as write:
         for row, answer in itertools.chain(first, answered):
             write(row, answer)
 
 
 def digest_of(rows: Iterator[Mapping[str, Any]]) -> tuple[str, int]:
-    """What a file of these rows' embeddings says about its texts: their digest, and how many there are."""
+    """The digest and the number of texts that a file of these rows' embeddings stores."""
     digest, count = hashlib.sha256(), 0
     for row in rows:
         digest.update(_noted(row))
@@ -99,7 +99,7 @@ def _noted(row: Mapping[str, Any]) -> bytes:
 
 
 class Block(NamedTuple):
-    """Some rows of a file of embeddings."""
+    """A block of rows of an embedding file."""
 
     texts: list[str]
     lines: list[int]
@@ -116,7 +116,7 @@ class EmbeddingIndex:
         about: dict. The digests of the `model` and of the `texts`, and their `count`.
 
     Raises:
-        UserError: it is no such file, or damaged.
+        UserError: the file is damaged, or not an `.npz` of this kind.
     """
 
     def __init__(self, path: AnyPath | str) -> None:
@@ -132,12 +132,12 @@ class EmbeddingIndex:
             raise self._unfit("has several vectors for each text")
 
     def blocks(self) -> Iterator[Block]:
-        """Yields the rows in their order, some thousands at a time."""
+        """Yields the rows in order, `ROWS_AT_ONCE` at a time."""
         with self._opened() as archive:
             (count, size), vectors = self._entry(archive, VECTORS)
             _, lines = self._entry(archive, LINES)
             _, texts = self._entry(archive, TEXTS)
-            texts.readline()  # the bracket of the list
+            texts.readline()  # skips the opening bracket of the list
             for start in range(0, count, ROWS_AT_ONCE):
                 rows = min(ROWS_AT_ONCE, count - start)
                 yield Block(
@@ -163,11 +163,11 @@ class EmbeddingIndex:
         return npy.read_array_header_1_0(stream)[0], stream
 
     def _unfit(self, problem: str) -> UserError:
-        return UserError(f"{self.path}: {problem}; delete it, and search again with `data` to make it anew")
+        return UserError(f"{self.path}: {problem}; delete it, and search again with `data` to rebuild it")
 
 
 class _Npz:
-    """Arrays whose length is known only at the end: each is written to a file of its own, then put into the archive."""
+    """Writes arrays whose length is known only at the end: each to its own file first, then into the archive."""
 
     def __init__(self, temporary: Path) -> None:
         self._path = temporary
@@ -177,7 +177,7 @@ class _Npz:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         self._files: dict[str, BinaryIO] = {}
-        self._arrays: dict[str, tuple[Any, tuple[int, ...], int]] = {}  # by name: type, shape of an entry, entries
+        self._arrays: dict[str, tuple[Any, tuple[int, ...], int]] = {}  # by name: dtype, shape of an entry, count
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -210,7 +210,7 @@ class _Npz:
                     shutil.copyfileobj(file, entry)
 
     def _append_json(self, name: str, value: Any) -> None:
-        # Each value on a line of its own, so that it can be read as a stream.
+        # Each value has its own line, so that the list can be read as a stream.
         before = ",\n" if name in self._arrays else "[\n"
         self._append(name, np.frombuffer((before + json.dumps(value)).encode(), np.uint8))
 
@@ -223,7 +223,7 @@ class _Npz:
 
 
 class _Parquet:
-    """A row for each text, in groups of rows."""
+    """Writes a row for each text, in row groups."""
 
     def __init__(self, temporary: Path) -> None:
         try:

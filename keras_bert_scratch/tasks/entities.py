@@ -1,7 +1,7 @@
 """Entities of tagged words: reading tags in any scheme, and the official scores.
 
-A tag is `O`, or a prefix, a hyphen and a type: `B-` begins an entity, `I-` is in one, `E-` and `L-` end it, `S-` and
-`U-` are one by themselves.
+A tag is `O`, or a prefix, a hyphen and a type: `B-` begins an entity, `I-` is inside one, `E-` and `L-` end it, `S-`
+and `U-` mark an entity of a single word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Entity(NamedTuple):
 
     Args:
         type: str.
-        first, last: int. Its first and its last word, from 0.
+        first, last: int. The indices of its first and its last word, from 0.
     """
 
     type: str
@@ -29,7 +29,7 @@ class Entity(NamedTuple):
 
 
 def is_tag(tag: str) -> bool:
-    """Whether this is a tag.
+    """Whether a string is a valid tag.
 
     Example:
         >>> [is_tag(tag) for tag in ("O", "B-drug-name", "LOC", "I-", "X-LOC")]
@@ -39,10 +39,10 @@ def is_tag(tag: str) -> bool:
 
 
 def entities_of(tags: Sequence[str]) -> list[Entity]:
-    """The entities of one sentence as `conlleval` reads them: a tag inside without a beginning begins one.
+    """The entities of one sentence as `conlleval` reads them: an inside tag without a begin tag starts one.
 
-    This reads IOB1, IOB2, BIOES and BILOU alike: in each an entity ends where its type ends, the next one begins, or
-    a tag ends it.
+    This reads IOB1, IOB2, BIOES and BILOU: in each of them, an entity ends where the type changes, the next entity
+    begins, or a tag marks the end.
 
     Args:
         tags: str per word.
@@ -65,7 +65,7 @@ def entities_of(tags: Sequence[str]) -> list[Entity]:
 
 
 def strict_entities_of(tags: Sequence[str]) -> list[Entity]:
-    """The entities of one sentence in IOB2, strictly: only what begins with `B-` is one.
+    """The entities of one sentence in strict IOB2: an entity must begin with `B-`.
 
     Args:
         tags: str per word, `O`, `B-` and `I-` tags.
@@ -104,13 +104,13 @@ def iob2_tags(entities: Iterable[Entity], num_words: int) -> list[str]:
 def entity_scores(
     true: Sequence[Sequence[Entity]], predicted: Sequence[Sequence[Entity]]
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Precision, recall and F1 over all sentences, and of each type with its number of true entities.
+    """Precision, recall and F1 over all sentences, and for each type with its number of true entities.
 
-    An entity is right if type, first and last word are; an entity of one sentence never meets another sentence's.
-    What is undefined (nothing predicted, or nothing there) is 0, as in `conlleval` and seqeval.
+    An entity is correct if its type, first word and last word are; entities are compared within a sentence only.
+    An undefined value (no predicted or no true entity) is 0, as in `conlleval` and seqeval.
 
     Args:
-        true, predicted: for each sentence its entities.
+        true, predicted: the entities of each sentence.
 
     Example:
         >>> there = [[Entity("LOC", 0, 0), Entity("PER", 2, 3)], []]
@@ -118,7 +118,7 @@ def entity_scores(
         >>> scores["precision"], scores["recall"], by_type["PER"]["support"]
         (0.5, 0.5, 1)
     """
-    counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0, 0])  # right, predicted, there
+    counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0, 0])  # correct, predicted, true
     for here, given in zip(true, predicted, strict=True):
         for column, entities in ((0, set(here) & set(given)), (1, given), (2, here)):
             for entity in entities:
@@ -137,5 +137,5 @@ def _ratios(right: int, predicted: int, there: int) -> dict[str, float]:
 
 
 def types_of(sentences: Iterable[Sequence[Entity]]) -> list[str]:
-    """All types, in the order of their text."""
+    """All entity types, sorted."""
     return sorted({entity.type for entity in itertools.chain.from_iterable(sentences)})

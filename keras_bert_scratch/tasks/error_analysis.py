@@ -1,4 +1,4 @@
-"""Error analysis: one wrong answer, and what was taken for what over all rows, as numbers; `pictures` draws them."""
+"""Error analysis: a wrong answer, and breakdowns of errors over all rows as numbers; `pictures` draws these."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 
 class WrongAnswer(NamedTuple):
-    """What is wrong about one row.
+    """A wrong answer to one row.
 
     Args:
-        severity: tuple of float. The larger, the worse; compared from the first number on.
-        shown: mapping. What is right, what was answered and how surely, by heading; strings or floats.
+        severity: tuple of float. Larger is worse; compared lexicographically.
+        shown: mapping. The right answer, the given one and numbers such as its score, by heading; strings or floats.
     """
 
     severity: tuple[float, ...]
@@ -24,11 +24,11 @@ class WrongAnswer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """How often rows of one label were given another.
+    """A confusion matrix: how often rows of one label were given another.
 
     Args:
         labels: tuple of str.
-        counts: int `(labels, labels)`. Rows by their own label, then by the one that was given.
+        counts: int `(labels, labels)`. Numbers of rows, by gold label and predicted label.
 
     Example:
         >>> Confusion.of(("no", "yes"), ["no", "no", "yes"], ["no", "yes", "yes"]).table
@@ -40,7 +40,7 @@ class Confusion:
 
     @classmethod
     def of(cls, labels: Sequence[str], true: Iterable[str], given: Iterable[str]) -> Confusion:
-        """Counted over rows."""
+        """Counts the rows."""
         numbers = {label: number for number, label in enumerate(labels)}
         counts = np.zeros((len(labels), len(labels)), np.int64)
         for right, answer in zip(true, given, strict=True):
@@ -49,7 +49,7 @@ class Confusion:
 
     @property
     def table(self) -> dict[str, dict[str, int]]:
-        """By the rows' label and the given one."""
+        """The counts by gold label, then by predicted label."""
         return {
             label: dict(zip(self.labels, row, strict=True))
             for label, row in zip(self.labels, self.counts.tolist(), strict=True)
@@ -57,7 +57,7 @@ class Confusion:
 
     @property
     def pairs(self) -> list[tuple[int, str, str]]:
-        """How often, which label, and for which other it was taken; the most frequent first."""
+        """The confusions: count, gold label and predicted label; the most frequent first."""
         found = [
             (count, label, answer)
             for label, row in self.table.items()
@@ -69,10 +69,10 @@ class Confusion:
 
 @dataclasses.dataclass(frozen=True)
 class ByLabel:
-    """What was found, missed and made up of each label.
+    """Correct, missed and spurious answers for each label.
 
     Args:
-        table: mapping. By label `right`, `missed`, `spurious`, `precision`, `recall`, `f1`; a ratio of nothing is 0.
+        table: mapping. By label `right`, `missed`, `spurious`, `precision`, `recall`, `f1`; an undefined ratio is 0.
 
     Example:
         >>> ByLabel.of(("a", "b"), [{("a", 1), ("b", 2)}], [{("a", 1), ("a", 3)}], lambda thing: thing[0]).table["a"]
@@ -85,7 +85,7 @@ class ByLabel:
     def of(
         cls, labels: Sequence[str], true: Iterable[set[Any]], given: Iterable[set[Any]], label_of: Any = str
     ) -> ByLabel:
-        """Counted over rows, each a set of things that have a label."""
+        """Counts over rows, each a set of items; `label_of` returns an item's label."""
         counts: dict[Hashable, list[int]] = collections.defaultdict(lambda: [0, 0, 0])
         for right, answers in zip(true, given, strict=True):
             for column, things in enumerate((right & answers, right - answers, answers - right)):
@@ -96,12 +96,12 @@ class ByLabel:
 
 @dataclasses.dataclass(frozen=True)
 class Scatter:
-    """Numbers beside those that were answered.
+    """Gold numbers and the predicted ones.
 
     Args:
         true, given: sequences of float, one of each per row.
-        answer: str, default "answer". What the answers are.
-        same_scale: bool, default True. Whether a right answer is the number itself; else only their order counts.
+        answer: str, default "answer". What the predicted numbers are called.
+        same_scale: bool, default True. Whether a right answer equals the gold number; else only the order matters.
     """
 
     true: Sequence[float]
@@ -112,12 +112,12 @@ class Scatter:
 
 @dataclasses.dataclass(frozen=True)
 class ByGroup:
-    """The metrics of some groups of the rows, each measured alone.
+    """The metrics of groups of rows, each group measured separately.
 
     Args:
         groups: str. What the groups are, such as `"words of the source"`.
-        table: mapping. By group `rows`, how many it has, and its metrics; one that is undefined is `None`.
-        highest: float, default 100. What the metrics can be at most.
+        table: mapping. By group: `rows`, its number of rows, and its metrics; an undefined metric is `None`.
+        highest: float, default 100. The maximum value of the metrics.
     """
 
     groups: str
@@ -132,12 +132,12 @@ class ByGroup:
     def by_length(
         cls, what: str, lengths: Sequence[int], measure: Callable[[list[int]], Mapping[str, float | None]]
     ) -> ByGroup:
-        """Rows of 0, 1, 2, 3 to 4, 5 to 8... of something together.
+        """Groups rows by length: 0, 1, 2, 3 to 4, 5 to 8...
 
         Args:
             what: str. What the lengths count.
-            lengths: sequence of int. Of each row.
-            measure: called with the numbers of a group's rows for their metrics.
+            lengths: sequence of int. The length of each row.
+            measure: called with the indices of a group's rows; returns their metrics.
 
         Example:
             >>> ByGroup.by_length("words", [1, 4, 3], lambda rows: {"score": 10.0 * rows[0]}).table
@@ -153,7 +153,7 @@ Breakdown = Confusion | ByLabel | Scatter | ByGroup
 
 
 def _doubling(number: int) -> str:
-    """The lengths of a group: none, or up to 2 to this power."""
+    """The range of lengths of a group: up to 2 to this power, or 0 for a negative number."""
     last = 2**number if number >= 0 else 0
     return f"{last // 2 + 1:,} to {last:,}" if last > 2 else str(last)
 

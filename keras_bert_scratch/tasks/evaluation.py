@@ -1,4 +1,4 @@
-"""Evaluation: answers beside what is right, as metrics, as lines, and the worst of them; it knows no single task."""
+"""Evaluation: answers compared with gold, as metrics, lines and errors; it has no task-specific code."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
 
-DIGITS = 4  # of results
+DIGITS = 4  # decimals of results
 GOLD = "gold"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came of asking a model about labelled rows.
+    """A model's answers for labelled rows.
 
     Args:
         spec: Spec. Of the model.
-        examples: Examples. The rows, and what is right.
-        decoded: mapping. What the task's `decode` gave for them, rows first.
-        loss: float or None. The mean loss, where it could be told.
+        examples: Examples. The rows and their gold answers.
+        decoded: mapping. What the task's `decode` returned for them; the first axis is the rows.
+        loss: float or None. The mean loss, if it could be computed.
     """
 
     spec: Spec
@@ -42,20 +42,20 @@ class Evaluation:
 
     @functools.cached_property
     def results(self) -> dict[str, Any]:
-        """The task's metrics, `loss` where it could be told, and how many `examples` there are."""
+        """The task's metrics, `loss` if it could be computed, and the number of `examples`."""
         results = self.task.score(self.spec, self.decoded, self.examples.gold)
         loss = {} if self.loss is None else {"loss": self.loss}
         return {**rounded({**results, **loss}), "examples": len(self.examples)}
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the rows consist of, without what only stands around them."""
+        """The columns of the rows, without those that only hold context."""
         around = self.task.optional_columns(self.spec)
         return tuple(name for name in self.examples.raw if name not in around)
 
     @functools.cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """Of each row its columns and its answer, as `predict` gives them, and as `gold` what is right."""
+        """For each row its columns and its answer, as `predict` returns it, and the right answer as `gold`."""
         gold = {name: plain(values) for name, values in self.examples.gold.items()}
         raw = {name: self.examples.raw[name] for name in self.columns}
         lines = []
@@ -66,25 +66,25 @@ class Evaluation:
         return lines
 
     def errors(self) -> list[tuple[int, WrongAnswer]]:
-        """The wrong answers with the numbers of their lines, from 0; the worst first."""
+        """The wrong answers with the indices of their lines, from 0; the worst first."""
         found = ((number, self.task.wrong(self.spec, line)) for number, line in enumerate(self.lines))
         wrong = [(number, error) for number, error in found if error is not None]
         return sorted(wrong, key=lambda error: error[1].severity, reverse=True)
 
     @functools.cached_property
     def breakdown(self) -> Breakdown | None:
-        """What was taken for what, where the task has such a table or picture."""
+        """The task's breakdown of errors, such as a confusion matrix; `None` if it has none."""
         return self.task.breakdown(self.spec, self.lines)
 
 
 def answers_of(task: Task, spec: Spec, decoded: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The task's answer about each row of decoded outputs, as JSON can hold it."""
+    """The task's answer for each row of decoded outputs, JSON-serializable."""
     rows = zip(*map(plain, decoded.values()), strict=True)
     return [task.answer(spec, dict(zip(decoded, row, strict=True))) for row in rows]
 
 
 def plain(values: Any) -> list[Any]:
-    """Per row Python's own numbers and strings.
+    """One entry per row, with Python's built-in numbers and strings.
 
     Example:
         >>> plain(np.array([[b"a", "\u00e9".encode()]], object)), plain(np.array([1, 2]))
@@ -104,7 +104,7 @@ def _row(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
 
 
 def rounded(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The results with as many digits as are stored."""
+    """The results, rounded to as many decimals as are stored."""
 
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Rows on their way through a task: what its reader gives, and what its model reads of them."""
+"""Rows of a task: `Examples`, as its reader returns them, and `Features`, as its model reads them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Columns of strings, as tables, `predict` and the exported signature name them.
+# Columns of strings, by the names that tables, `predict` and the exported signature use.
 Raw = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What a task's reader gives: columns of strings, and what is right for each row.
+    """What a task's reader returns: columns of strings, and the gold answer for each row.
 
     Args:
         origin: str. Where they come from, for messages.
-        raw: mapping. Of each column a string, or a list of strings, per row.
+        raw: mapping. For each column, one string or one list of strings per row.
         gold: mapping. Arrays with one entry per row, or a list of numbers per row, as the task's `targets` and `score`
-            take them.
-        digest: str. Names this very content in a run's settings.
-        skipped: mapping, default `{}`. How many bad rows were left out, by reason.
-        carried: mapping, default `{}`. Columns that only go along to the answers, an empty string where a row has none.
+            expect them.
+        digest: str. Identifies this content in a run's settings.
+        skipped: mapping, default `{}`. Number of bad rows that were skipped, by reason.
+        carried: mapping, default `{}`. Columns that are only copied to the answers; empty where a row has none.
     """
 
     origin: str
@@ -37,14 +37,14 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What a model reads of some rows, and what answers are made with.
+    """What a model reads for some rows, and what targets and answers need.
 
     Args:
         inputs: dict. The model's inputs, int32 `(windows, length)` each, the windows of a row one after another.
-        token_counts: int32 `(rows,)`. How many tokens each row has with the special ones, of several choices the
-            longest, before anything is cut off.
-        truncated: bool `(rows,)`. Whether something was cut off, so that the model reads only a part of the row.
-        windows: int32 `(rows,)` or `None`, default `None`. How many windows each row has; `None` for one each.
+        token_counts: int32 `(rows,)`. How many tokens each row has before truncation, special tokens included; for
+            several choices, those of the longest one.
+        truncated: bool `(rows,)`. Whether the row was truncated, so that the model reads only a part of it.
+        windows: int32 `(rows,)` or `None`, default `None`. How many windows each row has; `None` if each has one.
         notes: mapping, default `{}`. Tensors that the task's own `targets` and `decode` need.
     """
 

@@ -1,4 +1,4 @@
-"""Filling masks: what stands in the place of `[MASK]`, and how likely whole texts are (Salazar et al. 2020)."""
+"""Filling masks: the tokens that fit each `[MASK]`, and the likelihood of whole texts (Salazar et al. 2020)."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from keras_bert_scratch.text.vocabulary import MASK, UNK, Vocabulary
 from keras_bert_scratch.training.pretraining import trained_length
 
 TEXT = Column("text", ("sentence", "sentence1"))
-BEAM_WIDTH = 10  # or as many fillings as are asked for
-ROWS_AT_ONCE = 64  # in one call of the model
+BEAM_WIDTH = 10  # or `top_k` if that is more
+ROWS_AT_ONCE = 64  # per call of the model
 
 
 @dataclasses.dataclass(frozen=True)
 class FillMaskAsking:
-    """How masks are to be filled.
+    """How masks are filled.
 
     Args:
-        top_k: int, default 5. How many tokens for each mask, and how many fillings of the whole text.
-        targets: tuple of str, default `()`. Words whose probability to give as well.
+        top_k: int, default 5. Number of tokens for each mask, and number of fillings of the whole text.
+        targets: tuple of str, default `()`. Words whose probabilities are returned as well.
     """
 
     top_k: int = 5
@@ -64,11 +64,11 @@ class FillMaskAsking:
 
 
 class FillMask(Task):
-    """What stands in the place of each `[MASK]`; of a text without one, its pseudo-log-likelihood.
+    """The most probable tokens for each `[MASK]`; for a text without one, its pseudo-log-likelihood.
 
-    Masks are filled each by itself, and all of a text together: from left to right, each where those before are filled.
-    A text without mask is asked for piece by piece, each hidden with the later pieces of its word (Kauf and Ivanova
-    2023, "within-word l2r"). A piece of a long text is asked for amid as much of the text as has room around it.
+    Each mask is filled independently. All masks of a text are also filled jointly, from left to right, each given the
+    tokens filled in before it. A text without masks is scored piece by piece; each piece is masked together with the
+    later pieces of its word (Kauf and Ivanova 2023, "within-word l2r"), amid as much of a long text as fits around it.
     """
 
     name = "fill-mask"
@@ -76,20 +76,20 @@ class FillMask(Task):
     model_class = BertMaskedLM
     Asking = FillMaskAsking
     outputs: ClassVar = {
-        "tokens": "for each [MASK] the likeliest tokens, the likeliest first",
-        "scores": "their probabilities",
-        "num_masks": "how many [MASK] there are",
-        "fillings": "the text with all its [MASK] filled together, the likeliest first",
+        "tokens": "the most probable tokens for each [MASK], most probable first",
+        "scores": "the probabilities of the most probable tokens",
+        "num_masks": "the number of [MASK]",
+        "fillings": "the text with all its [MASK] filled jointly, most probable first",
         "filling_tokens": "the tokens of each filling",
         "filling_log_scores": "the natural logarithm of each filling's probability",
-        "log_likelihood": "of a text without [MASK], the sum of the natural log-probabilities of its pieces",
-        "num_pieces": "of how many pieces",
-        "num_words": "of how many words",
-        "num_unknown": "how many pieces are unknown",
-        "target_log_scores": "for each gap the natural log-probability of each of the targets",
-        "num_gaps": "how many gaps there are",
-        "logits": "for each [MASK] the score of each token of the vocabulary",
-        "mask_positions": "where each [MASK] is",
+        "log_likelihood": "for a text without [MASK], the sum of the natural log-probabilities of its pieces",
+        "num_pieces": "the number of scored pieces",
+        "num_words": "the number of scored words",
+        "num_unknown": "the number of unknown pieces among the scored ones",
+        "target_log_scores": "for each gap, the natural log-probability of each target",
+        "num_gaps": "the number of gaps",
+        "logits": "for each [MASK], the logit of each token of the vocabulary",
+        "mask_positions": "the position of each [MASK]",
     }
     tunable = False
 
@@ -97,17 +97,17 @@ class FillMask(Task):
         return f"keras-bert pretrain RECORDS --init {init}"
 
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
-        if checkpoint.architecture == "BertPretrainer":  # whose head `from_pretrained` takes
+        if checkpoint.architecture == "BertPretrainer":  # `from_pretrained` loads its masked-LM head
             checkpoint = dataclasses.replace(checkpoint, architecture=self.model_class.__name__)
         spec = super().spec_of(checkpoint, directory)
-        # Positions behind the longest row of its training have no meaning.
+        # Positions beyond the longest training row are untrained.
         return dataclasses.replace(spec, max_length=min(spec.max_length, trained_length(directory) or spec.max_length))
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         reader = _reader(source, spec, on_bad_row)
         texts = [row.values["text"] for row in rows_without_fault(reader, _masked, on_bad_row)]
         digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
-        # What is right is the text itself.
+        # The gold answer is the text itself.
         examples = Examples(reader.path, {"text": texts}, {"text": texts}, digest, reader.skipped)
         return dataclasses.replace(spec, columns=self.columns), examples
 
@@ -146,12 +146,12 @@ class FillMask(Task):
         return {}
 
     def ask(self, model: Any, inputs: Mapping[str, Any]) -> tf.Tensor:
-        """Logits `(rows, 1, vocab_size)`; there may be hundreds of rows of one text."""
+        """Logits `(rows, 1, vocab_size)`, computed in parts, as one text may have hundreds of rows."""
         logits = in_parts(functools.partial(super().ask, model), inputs, ROWS_AT_ONCE)
         return tf.ensure_shape(logits, [None, 1, model.output.shape[-1]])
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`tokens` and `scores` of each mask; of a text without masks `log_likelihood`, natural, of its pieces."""
+        """`tokens` and `scores` of each mask; for a text without masks, the natural `log_likelihood` of its pieces."""
         notes, vocabulary = features.notes, features.notes["vocabulary"]
         texts, hidden = notes["texts"], notes["windows"].hidden
         log_probs = _log_probs(outputs, vocabulary)
@@ -211,14 +211,14 @@ class FillMask(Task):
             return tf.gather(log_probs(some), some["hidden"], batch_dims=1)
 
         asked, num_gaps, num_targets = notes["targets"], notes["num_gaps"], len(spec.options["targets"])
-        # Of many targets, what the model says of all tokens would not go into memory at once.
+        # With many targets, the log-probabilities of all tokens would not fit into memory at once.
         of_pieces = in_parts(of_hidden, {**asked.inputs, "hidden": asked.hidden}, ROWS_AT_ONCE)
         of_targets = tf.math.unsorted_segment_sum(of_pieces, notes["target_of"], tf.reduce_sum(num_gaps) * num_targets)
         by_gap = _by_text(tf.reshape(of_targets, [-1, num_targets]), num_gaps)
         return {**answers, "target_log_scores": by_gap, "num_gaps": num_gaps}
 
     def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """`logits` `(rows, masks, vocab_size)` at each `[MASK]`, at `mask_positions`, `num_masks` of which count."""
+        """`logits` `(rows, masks, vocab_size)` and `mask_positions` of each `[MASK]`; `num_masks`, their number."""
         is_mask = (inputs["token_ids"] == tokenizer.vocabulary.mask_id) & tf.cast(inputs["padding_mask"], tf.bool)
         num_masks = tf.reduce_sum(tf.cast(is_mask, tf.int32), axis=1)
         positions = _by_text(tf.cast(tf.where(is_mask)[:, 1], tf.int32), num_masks)
@@ -266,7 +266,7 @@ class FillMask(Task):
 
 
 def _log_probs(outputs: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
-    """Of each row and token, float32 `(rows, len(vocabulary))`; a model may have more, which pad its embedding."""
+    """Log-probabilities, float32 `(rows, len(vocabulary))`, without the tokens that pad the model's embedding."""
     return tf.nn.log_softmax(outputs[:, 0])[:, : len(vocabulary)]
 
 
@@ -280,7 +280,7 @@ def _allowed(texts: MaskedTexts, vocabulary: Vocabulary) -> tf.Tensor:
 
 
 def _by_text(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-    """Values of masks or gaps `(n, ...)`, as `(texts, most, ...)`, padded."""
+    """Values of masks or gaps, `(n, ...)`, grouped by text as `(texts, longest, ...)`, padded."""
     return tf.RaggedTensor.from_row_lengths(values, tf.cast(counts, tf.int64), validate=False).to_tensor()
 
 
@@ -291,10 +291,14 @@ def _reader(source: Any, spec: Spec, on_bad_row: str) -> TableReader:
 
 
 def _masked(row: Mapping[str, Any]) -> BadRow | None:
-    """What is wrong with a text whose likelihood is asked for."""
+    """What is wrong with a text whose likelihood is to be computed, if anything."""
     if MASK not in row["text"]:
         return None
-    return BadRow("has [MASK]", "has a [MASK], but is measured as a whole", "give the text that it stands for")
+    return BadRow(
+        "has [MASK]",
+        "has a [MASK], but evaluation needs complete texts",
+        "replace [MASK] by the text that it stands for",
+    )
 
 
 TASK = FillMask()

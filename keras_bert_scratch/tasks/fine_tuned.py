@@ -1,4 +1,4 @@
-"""FineTuned: a model with all it takes to answer about raw text; it knows no single task."""
+"""FineTuned: a model with everything it needs to predict on raw text; it has no task-specific code."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from keras_bert_scratch.training.options import dtype_policy_of
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FineTuned(Predictor):
-    """A fine-tuned model: it answers about raw text, and is measured on labelled text.
+    """A fine-tuned model, which predicts on raw text and is evaluated on labelled text.
 
     Args:
-        model: of the task's `model_class`.
-        tokenizer: BertTokenizer. Of the vocabulary that the model was trained with.
+        model: an instance of the task's `model_class`.
+        tokenizer: BertTokenizer. With the vocabulary that the model was trained with.
         spec: Spec. What it was trained for.
-        network: callable or None, default None. What answers in place of the model, as another engine does; it takes
-            and gives what the model does.
+        network: callable or None, default None. What computes the outputs in place of the model, such as another
+            engine; its inputs and outputs are those of the model.
 
     Raises:
-        UserError: model, vocabulary and spec do not belong together.
+        UserError: model, vocabulary and spec do not match.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -60,13 +60,15 @@ class FineTuned(Predictor):
     def __post_init__(self) -> None:
         expected = self.task.model_class
         if type(self.model) is not expected:
-            raise UserError(f"`model`: {self.spec.task} takes a {expected.__name__}, not a {type(self.model).__name__}")
+            raise UserError(
+                f"`model`: the task {self.spec.task} needs a {expected.__name__}, not a {type(self.model).__name__}"
+            )
         for name, value in self.task.model_arguments(self.spec).items():
             held = getattr(self.model, name)
             if name == "label_names":
-                held = held or value  # a model may leave its classes without names
+                held = held or value  # a model may have no names for its classes
             if held != value:
-                raise UserError(f"`model`: has {name} {held!r}, but the task's spec asks for {value!r}")
+                raise UserError(f"`model`: has {name} {held!r}, but the task's spec requires {value!r}")
         config = self.model.backbone.config
         config.check_length(self.spec.max_length)
         config.check_vocabulary(len(self.tokenizer.vocabulary), self.tokenizer.vocabulary.origin)
@@ -74,7 +76,7 @@ class FineTuned(Predictor):
             config.check_pairs()
 
     def settled(self, results: Mapping[str, Any]) -> FineTuned:
-        """The same with its spec settled by results of held-out data, or by none."""
+        """The same model; open options of its spec are decided by `results` on held-out data, if there are any."""
         return dataclasses.replace(self, spec=self.task.settled(self.spec, results))
 
     @functools.cached_property
@@ -89,7 +91,7 @@ class FineTuned(Predictor):
         return digest.hexdigest()
 
     def save(self, directory: AnyPath | str) -> None:
-        """Writes model, vocabulary and `task.json` into `directory`, all of them or, if the process dies, none."""
+        """Writes model, vocabulary and `task.json` into `directory`: all of them, or none if the process dies."""
         with replaced_together(directory) as staged:
             self.model.save_pretrained(staged, self.tokenizer)
             self.spec.save(staged)
@@ -103,16 +105,16 @@ class FineTuned(Predictor):
         task: str | None = None,
         asking: Mapping[str, Any] | None = None,
     ) -> FineTuned:
-        """What `save` wrote, a finished fine-tuning run holds, or other people's model in any known format.
+        """Loads what `save` wrote, a finished fine-tuning run, or a third-party model in any known format.
 
         Args:
             directory: path.
             dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None`
-                for what the run was trained in, float32 for a model that is no run.
-            task: str or None, default None. What to use the model for; else what it was fine-tuned for, or what its
-                class tells.
-            asking: mapping or None, default None. The task's own options of asking, such as `{"pooling": "max"}` of
-                embed; the others stay as they are.
+                for the dtype of the training run, or float32 if the folder is not a run.
+            task: str or None, default None. The task to use the model for; `None` for the one that it was fine-tuned
+                for, or that its class implies.
+            asking: mapping or None, default None. The task's prediction options to change, such as `{"pooling":
+                "max"}` for embed; the others keep their values.
 
         Raises:
             UserError: there is no model with a head for the task, or it is damaged.
@@ -127,7 +129,7 @@ class FineTuned(Predictor):
         model, spec = self.model, dataclasses.replace(self.spec, options=options)
         arguments = self.task.model_arguments(spec)
         has_head = len(model.weights) > len(model.backbone.weights)
-        if not has_head and arguments != self.task.model_arguments(self.spec):  # as another pooling
+        if not has_head and arguments != self.task.model_arguments(self.spec):  # such as another pooling
             model = self.task.model_class(model.backbone, **arguments)
         return FineTuned(model, self.tokenizer, spec)
 
@@ -136,7 +138,7 @@ class FineTuned(Predictor):
         return min(ROWS_AT_ONCE, self.task.rows_at_once(self.spec, self.model) or ROWS_AT_ONCE)
 
     def tuned(self, examples: Examples) -> FineTuned:
-        """With the value of the option that its task tunes on labelled rows; the model is the same."""
+        """The same model; the option that its task tunes has its best value for these labelled rows."""
         decoded, _ = self.decoded(examples.raw, examples.gold)
         return dataclasses.replace(self, spec=self.task.tuned(self.spec, decoded, examples.gold))
 
@@ -146,10 +148,10 @@ class FineTuned(Predictor):
         gold: Mapping[str, Any] | None = None,
         on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], float | None]:
-        """As every `Predictor`'s.
+        """See `Predictor.decoded`.
 
-        Rows of similar length share a batch, and no row is longer than the longest of its batch needs. A batch has
-        `BATCH_SIZE` windows at most, or a single row; more where the task wants so and there is no loss to compute.
+        Rows of similar length share a batch, which is padded only as far as its longest row needs. A batch has at most
+        `BATCH_SIZE` windows, or a single row; it is larger if the task requests that and no loss is to be computed.
         """
         num_tokens, windows = self.count_tokens(raw)
         longest = np.maximum.reduceat(num_tokens, np.cumsum(windows) - windows) if len(windows) else num_tokens

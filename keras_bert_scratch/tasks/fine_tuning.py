@@ -1,4 +1,4 @@
-"""How to fine-tune: how long and how fast."""
+"""FineTuning: the duration, batch size and learning rate of fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.training.options import TrainingOptions
 
 PAPER_RATE = 5e-5
-WARMUP_STEPS = 4000  # of the schedule whose peak random weights start with
-ROWS_OF_TOKENS = 8  # what the rows of a batch of so many tokens are a multiple of, that many replicas share them alike
+WARMUP_STEPS = 4000  # of the schedule whose peak rate is used for random weights
+ROWS_OF_TOKENS = 8  # with `batch_tokens`, rows per batch are a multiple of it, so that replicas get equal shares
 
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
-    """How to fine-tune, beside what `RunOptions` says (Devlin et al. 2019, appendix A.3).
+    """How to fine-tune, in addition to `RunOptions` (Devlin et al. 2019, appendix A.3).
 
     Args:
-        epochs: float, default 3.0. How often to go through the training data.
-        batch_size: int, default 32. Rows per step, of all replicas together; the paper tries 16 and 32.
-        batch_tokens: int or None, default None. Positions per step instead, padding included: many short rows, or few
-            long ones, a multiple of 8 for any number of replicas.
-        max_length: int, default 128. Tokens per row at most.
-        learning_rate: float or None, default None. The highest rate; `None` for 5e-5 (the paper tries 5e-5, 3e-5 and
-            2e-5), or as `for_random_weights` has it.
-        warmup: float, default 0.1. Fraction of the training in which the rate rises.
-        bias_correction: bool or None, default None. Whether to correct Adam's bias; `None` for no, as Google's code, or
-            as `for_random_weights` has it.
-        layer_decay: float, default 1.0. What the rate is multiplied by per layer downwards.
-        freeze_layers: int, default 0. How many of the lowest encoder blocks keep their weights; with 1 or more the
-            embeddings do too.
-        patience: int or None, default None. After how many epochs without a better model to stop.
-        seconds: float or None, default None. Wall-clock budget in place of `epochs`, measuring included.
+        epochs: float, default 3.0. Number of passes over the training data.
+        batch_size: int, default 32. Rows per step over all replicas; the paper tries 16 and 32.
+        batch_tokens: int or None, default None. Maximum positions per step instead, padding included: a batch has
+            many short rows or few long ones, a multiple of 8 and of the number of replicas.
+        max_length: int, default 128. Maximum number of tokens per row.
+        learning_rate: float or None, default None. Peak learning rate; `None` for 5e-5 (the paper tries 5e-5, 3e-5
+            and 2e-5), or for random weights the rate of `for_random_weights`.
+        warmup: float, default 0.1. Fraction of the training during which the learning rate rises.
+        bias_correction: bool or None, default None. Whether to correct Adam's bias; `None` for no, as in Google's code,
+            or for random weights yes.
+        layer_decay: float, default 1.0. Ratio of each layer's learning rate to that of the layer above it.
+        freeze_layers: int, default 0. Number of lowest encoder blocks that are not trained; with 1 or more, the
+            embeddings are not trained either.
+        patience: int or None, default None. Number of epochs without a better model after which to stop.
+        seconds: float or None, default None. Wall-clock budget in place of `epochs`, evaluation included.
 
     Raises:
         UserError: a value is out of its range; names it.
@@ -70,10 +70,10 @@ class FineTuning:
             raise UserError(f"`patience`: must be at least 1, not {self.patience}")
 
     def for_random_weights(self, config: BertConfig) -> FineTuning:
-        """With what a start from random weights wants, where nothing else was chosen.
+        """A copy with the defaults for random initial weights, where no value was chosen.
 
-        That is bias correction, as without it the first steps are so long that a network may never learn; and the peak
-        of Vaswani et al. 2017, section 5.3: 1 / sqrt(hidden_size * 4000).
+        These are bias correction, as without it the first steps are so large that a network may never learn; and the
+        peak learning rate of Vaswani et al. 2017, section 5.3: 1 / sqrt(hidden_size * 4000).
 
         Args:
             config: BertConfig. Sizes of the network.
@@ -88,7 +88,7 @@ class FineTuning:
         return dataclasses.replace(self, learning_rate=rate, bias_correction=corrected)
 
     def training_options(self, steps_per_epoch: float) -> TrainingOptions:
-        """Steps and rate for epochs of so many batches."""
+        """The steps and the learning-rate schedule for epochs of `steps_per_epoch` batches."""
         steps = max(1, round(self.epochs * steps_per_epoch))
         return TrainingOptions(
             steps=steps if self.seconds is None else None,

@@ -1,4 +1,4 @@
-"""Going on with texts: what a model that reads from left to right writes behind them, and how likely it finds them."""
+"""Generation: continuations of texts by a left-to-right model, and the likelihood of the texts themselves."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from keras_bert_scratch.training.pretraining import trained_length
 
 @dataclasses.dataclass(frozen=True)
 class GenerateAsking:
-    """How texts go on.
+    """How texts are continued.
 
     Args:
-        max_new_tokens: int, default 50. Tokens that are written at most; the model's longest row is a limit, too.
-        continuations: int, default 1. How many for each text.
-        top_k: int, default 50. Of how many of the likeliest tokens each is drawn; 1 for the likeliest, 0 for any.
-        top_p: float, default 1.0. Of these, how much probability the likeliest that can be drawn hold.
-        temperature: float, default 1.0. Above 1 rare tokens become likelier, below 1 likely ones.
-        seed: int, default 0. Another one draws others.
+        max_new_tokens: int, default 50. Maximum number of generated tokens; the model's longest row limits them, too.
+        continuations: int, default 1. Number of continuations of each text.
+        top_k: int, default 50. Number of most probable tokens to sample from; 1 for greedy search, 0 for all tokens.
+        top_p: float, default 1.0. Sample only from the most probable of these that together hold this probability.
+        temperature: float, default 1.0. Above 1, rare tokens become more probable; below 1, less probable.
+        seed: int, default 0. Another seed gives other samples.
     """
 
     max_new_tokens: int = 50
@@ -55,21 +55,23 @@ class GenerateAsking:
         if not 0 < self.top_p <= 1:
             raise UserError(f"`top_p`: must be above 0 and at most 1, not {self.top_p}")
         if not 0 < self.temperature < math.inf:
-            raise UserError(f"`temperature`: must be a number above 0, not {self.temperature}; `top_k=1` draws nothing")
+            raise UserError(
+                f"`temperature`: must be a number above 0, not {self.temperature}; use `top_k=1` to turn sampling off"
+            )
 
 
 class Generate(Task):
-    """What comes after a text, token by token; and of the text itself the log-likelihood of its pieces."""
+    """The continuation of a text, token by token; and the log-likelihood of the text's own pieces."""
 
     name = "generate"
     best_by = ("perplexity", "min")
     model_class = BertCausalLM
     Asking = GenerateAsking
     outputs: ClassVar = {
-        "continuations": "what may come after the text",
+        "continuations": "the generated continuations of the text",
         "log_likelihood": "the sum of the natural log-probabilities of the text's pieces and its end",
-        "num_pieces": "of how many",
-        "logits": "the score of each token of the vocabulary to come next",
+        "num_pieces": "the number of scored pieces, the end included",
+        "logits": "the logit of each token of the vocabulary as the next token",
     }
     tunable = False
 
@@ -80,14 +82,15 @@ class Generate(Task):
         spec = super().spec_of(checkpoint, directory)
         if checkpoint.config.direction != LEFT_TO_RIGHT:
             raise UserError(
-                f"{directory}: reads {checkpoint.config.direction}; only a model that reads {LEFT_TO_RIGHT} goes on"
+                f"{directory}: has the direction {checkpoint.config.direction}; only a {LEFT_TO_RIGHT} model "
+                f"generates text"
             )
         return dataclasses.replace(spec, max_length=min(spec.max_length, trained_length(directory) or spec.max_length))
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         texts = [row["text"] for row in numbered_texts(source, spec.header_names, on_bad_row)]
         digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
-        examples = Examples(str(source), {"text": texts}, {"text": texts}, digest)  # what is right is the text itself
+        examples = Examples(str(source), {"text": texts}, {"text": texts}, digest)  # the gold answer is the text itself
         return dataclasses.replace(spec, columns=self.columns), examples
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
@@ -108,7 +111,7 @@ class Generate(Task):
         return {}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`log_likelihood`, natural, of the pieces and the end, each after those before; `num_pieces` of these."""
+        """Natural `log_likelihood` of pieces and end token, each given those before it; `num_pieces`: their number."""
         labels, weights = self.targets(spec, features, {}, training=False)
         log_probs = tf.gather(tf.nn.log_softmax(outputs), labels, batch_dims=2)
         return {
@@ -117,7 +120,7 @@ class Generate(Task):
         }
 
     def follow_up(self, spec: Spec, model: Any, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`continuations` `(rows, continuations)`: what was written, with a space before it where one belongs."""
+        """`continuations` `(rows, continuations)`: the generated text, with a leading space where one belongs."""
         options, tokenizer = spec.options, features.notes["tokenizer"]
         vocabulary = tokenizer.vocabulary
         never = never_written(vocabulary, model.backbone.config.vocab_size)
@@ -144,7 +147,7 @@ class Generate(Task):
         return {"continuations": tf.reshape(new, [-1, options["continuations"]])}
 
     def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """`logits` `(rows, vocab_size)` of what comes after the last token; and what `decode` tells of those before."""
+        """`logits` `(rows, vocab_size)` of the token after the last one; and what `decode` returns for the row."""
         outputs = self.ask(model, inputs)
         last = tf.maximum(tf.reduce_sum(inputs["padding_mask"], axis=1) - 1, 0)
         features = Features(dict(inputs), None, None)
@@ -160,7 +163,7 @@ class Generate(Task):
 
 
 def _following(values: tf.Tensor) -> tf.Tensor:
-    """Of each position what stands at the next one; 0 at the last."""
+    """For each position the value at the next one; 0 at the last."""
     return tf.pad(values[:, 1:], [[0, 0], [0, 1]])
 
 

@@ -1,4 +1,4 @@
-"""Multi-label classification: any number of labels for a text or a pair of texts, each decided by itself."""
+"""Multi-label classification: any number of labels for a text or a pair of texts, each decided independently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.text_task import TextTask
 from keras_bert_scratch.tasks.thresholds import PLAIN, best_threshold
 
-LEAST_PROBABILITY = 1e-7  # what float32 can tell from 0 beside 1
+LEAST_PROBABILITY = 1e-7  # about the resolution of float32 near 1
 TUNED, TUNED_BY_LABEL = "tuned", "tuned-by-label"
 LABELS = Column("labels", ("label",), kind="labels", flag="label")
 
@@ -32,9 +32,9 @@ class MultiLabelOptions:
     """Options of multi-label classification.
 
     Args:
-        threshold: float or str, default 0.5. The probability from which on a label counts as given. `"tuned"`: the one
-            with the highest micro F1 on the dev data; `"tuned-by-label"`: for each label the one with its highest F1
-            there. Both are found with the best epoch's model, which is chosen at 0.5.
+        threshold: float or str, default 0.5. The minimum probability of an assigned label. `"tuned"`: the threshold
+            with the highest micro F1 on the dev data; `"tuned-by-label"`: for each label, the threshold with its
+            highest F1 there. Both are tuned with the best epoch's model, which is selected at 0.5.
     """
 
     threshold: float | str = PLAIN
@@ -48,7 +48,7 @@ class MultiLabelOptions:
             threshold = 0.0
         if not 0 < threshold < 1:
             raise UserError(
-                f"`threshold`: is a probability, above 0 and below 1, or {TUNED}, or {TUNED_BY_LABEL}, not "
+                f"`threshold`: must be a probability above 0 and below 1, {TUNED} or {TUNED_BY_LABEL}, not "
                 f"{self.threshold}"
             )
         object.__setattr__(self, "threshold", threshold)
@@ -64,8 +64,8 @@ class MultiLabel(TextTask):
     one_candidate_is_right = False
     Options = MultiLabelOptions
     outputs: ClassVar = {
-        "labels": "the labels that are given, the surest first, then empty strings",
-        "num_labels": "how many are given",
+        "labels": "the predicted labels, most probable first, then empty strings",
+        "num_labels": "the number of predicted labels",
         "scores": "the probability of each label, in the order of the labels",
     }
 
@@ -96,7 +96,7 @@ class MultiLabel(TextTask):
         }
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """`labels`: the given ones, the surest first, then empty strings; `num_labels`: how many are given."""
+        """`labels`: the assigned ones, most probable first, then empty strings; `num_labels`: how many are assigned."""
         scores = tf.sigmoid(outputs)
         given = scores >= thresholds_of(spec)
         order = tf.argsort(tf.where(given, scores, -1.0), axis=-1, direction="DESCENDING", stable=True)
@@ -109,7 +109,7 @@ class MultiLabel(TextTask):
         true, predicted = gold["labels"], (decoded["scores"] >= thresholds_of(spec)).astype(np.int32)
 
         def f1(average: str | None) -> Any:
-            # With a label that no row has: scikit-learn would take a single column for two classes.
+            # With an extra label that no row has: scikit-learn would read a single column as two classes.
             sides = (np.pad(labels, ((0, 0), (0, 1))) for labels in (true, predicted))
             return metrics.f1_score(*sides, average=average, zero_division=0.0)
 
@@ -117,7 +117,7 @@ class MultiLabel(TextTask):
         return {
             "f1_micro": float(f1("micro")),
             "f1_macro": float(np.mean(by_label)),
-            # A row without labels that is answered with none counts 0, as in scikit-learn.
+            # A row without labels counts 0 even if none is predicted, as in scikit-learn.
             "f1_samples": float(f1("samples")),
             "accuracy": float(np.mean(np.all(true == predicted, axis=1))),
             "f1_by_label": dict(zip(spec.labels, map(float, by_label), strict=True)),
@@ -152,7 +152,7 @@ class MultiLabel(TextTask):
         return [label for label, given in zip(spec.labels, gold["labels"], strict=True) if given]
 
     def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
-        """The severity is the row's binary cross-entropy, the mean over labels."""
+        """The severity is the row's binary cross-entropy, averaged over the labels."""
         right, given = set(line["gold"]), set(line["labels"])
         if right == given:
             return None
@@ -166,7 +166,7 @@ class MultiLabel(TextTask):
 
 
 def thresholds_of(spec: Spec) -> np.ndarray:
-    """The threshold of each label, float32 `(labels,)`; 0.5 as long as it is to be tuned."""
+    """The threshold of each label, float32 `(labels,)`; 0.5 until it is tuned."""
     threshold = spec.options["threshold"]
     if isinstance(threshold, Mapping):
         return np.array([threshold[label] for label in spec.labels], np.float32)

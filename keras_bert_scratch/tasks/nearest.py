@@ -1,4 +1,4 @@
-"""The texts whose vectors are nearest to those of queries, of any number of them in flat memory."""
+"""Nearest: the texts whose vectors are nearest to queries, among any number of texts in constant memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SHORTEST = 1e-12  # of a vector; that of zeros has the cosine 0 with every other
+SHORTEST = 1e-12  # smallest norm; a vector of zeros has cosine 0 with every other
 
 
 @dataclasses.dataclass
@@ -17,9 +17,9 @@ class Hit:
 
     Args:
         score: float. Its cosine with the query, from -1 to 1.
-        line: int. Where it stands first, from 1.
+        line: int. The line of its first occurrence, from 1.
         text: str.
-        count: int. How often it is there.
+        count: int. How often it occurs.
     """
 
     score: float
@@ -29,10 +29,10 @@ class Hit:
 
 
 class Nearest:
-    """Keeps the best texts of all that it is shown, a text that repeats once; of equal scores the earlier text.
+    """Keeps the best of all texts added, each text once; among equal scores, the earlier text ranks first.
 
     Args:
-        queries: float `(queries, size)`. The queries' vectors, of any length.
+        queries: float `(queries, size)`. The queries' vectors, of any norm.
         top: int. How many texts to keep for each.
 
     Example:
@@ -49,7 +49,7 @@ class Nearest:
         self.hits: list[list[Hit]] = [[] for _ in queries]
 
     def add(self, texts: Sequence[str], lines: Sequence[int], vectors: np.ndarray) -> None:
-        """Shows some texts, in the order of their lines; those without a character but blanks are not looked at."""
+        """Adds texts, in the order of their lines; texts of only whitespace are ignored."""
         counts = collections.Counter(texts)
         first = {text: number for number, text in reversed(list(enumerate(texts))) if text.strip()}
         numbers = sorted(first.values())

@@ -1,4 +1,4 @@
-"""Named entities: a tag for every word, by its first piece (Devlin et al. 2019, section 5.3)."""
+"""Named entities: a tag for every word, predicted at its first piece (Devlin et al. 2019, section 5.3)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class NerOptions:
     """Options of named entities.
 
     Args:
-        overlap: int, default 64. Pieces that the windows of a long sentence share; at most half a window is shared.
-        crf: bool, default False. Whether the tags of a sentence are one sequence, scored as a whole: a conditional
-            random field (Lample et al. 2016).
-        document_context: bool, default False. Whether the sentences around a sentence in its document fill up its row.
+        overlap: int, default 64. Pieces that adjacent windows of a long sentence share, at most half a window.
+        crf: bool, default False. Whether a conditional random field scores the tags of a sentence as one sequence
+            (Lample et al. 2016).
+        document_context: bool, default False. Whether a sentence's row is filled up with the sentences around it.
     """
 
     overlap: int = 64
@@ -53,12 +53,12 @@ class NerOptions:
 class Ner(Task):
     """Named entities: the tag of each word is predicted at its first piece, with a softmax or a CRF.
 
-    A sentence that is longer than the model's row is read in windows that overlap; each word is learnt and predicted
-    in the window that shows most of what is around it, so none is lost and none counts twice. A word without pieces
-    (of control characters alone) is outside all entities.
+    A sentence that is longer than the model's row is read in overlapping windows. Each word is learnt and predicted in
+    the window that shows most of its context, so that none is lost and none counts twice. A word without pieces (only
+    control characters) is outside all entities.
 
-    With a CRF the words that are learnt in one window are one chain; answers come from one chain over all words of the
-    sentence, whose logits are gathered from its windows.
+    With a CRF, the words that are learnt in one window form one chain. Prediction uses one chain over all words of the
+    sentence, with the logits gathered from its windows.
     """
 
     name = "ner"
@@ -69,17 +69,17 @@ class Ner(Task):
     outputs: ClassVar = {
         "words": "the words of the text",
         "tags": "the tag of each word",
-        "num_words": "how many words there are",
-        "entities": "the entities, as the text spells them",
+        "num_words": "the number of words",
+        "entities": "the entities, as spelled in the text",
         "types": "the type of each entity",
-        "starts": "the character of the text at which each entity starts, from 0",
-        "ends": "the character before which it ends",
-        "start_bytes": "the same in bytes of UTF-8",
-        "end_bytes": "the same in bytes of UTF-8",
+        "starts": "the index of the first character of each entity in the text, from 0",
+        "ends": "the index after the last character of each entity",
+        "start_bytes": "the start of each entity in bytes of UTF-8",
+        "end_bytes": "the end of each entity in bytes of UTF-8",
         "scores": "the mean probability of each entity's tags",
-        "num_entities": "how many entities there are",
-        "logits": "the score of each tag for each token, in the order of the labels, before any softmax",
-        "transitions": "of a CRF, the score of each tag (column) after each other (row)",
+        "num_entities": "the number of entities",
+        "logits": "the logit of each tag for each token, in the order of the labels",
+        "transitions": "for a CRF, the score of the transition from each tag (row) to each tag (column)",
     }
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -89,7 +89,7 @@ class Ner(Task):
         labels = checkpoint.label_names
         if OUTSIDE not in labels or not all(map(is_tag, labels)):
             told = ", ".join(labels) or "none"
-            raise UserError(f"{directory}: its labels are {told}; ner wants tags, O and the like of B-PER and I-PER")
+            raise UserError(f"{directory}: its labels are {told}; ner needs tags such as O, B-PER and I-PER")
         return dataclasses.replace(super().spec_of(checkpoint, directory), labels=labels)
 
     def unlabelled(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, Any]]:
@@ -105,9 +105,9 @@ class Ner(Task):
     def check_columns(self, spec: Spec, raw: Raw) -> None:
         around = set(self.optional_columns(spec))
         if set(raw) - around not in ({TEXT}, {WORDS}) or set(raw) & around not in (set(), around):
-            context = f", perhaps with '{BEFORE}' and '{AFTER}'" if around else ""
+            context = f", optionally with '{BEFORE}' and '{AFTER}'" if around else ""
             raise UserError(
-                f"columns: ner reads 'text', or 'words' that are parted already{context}, not {', '.join(raw)}"
+                f"columns: ner reads 'text', or 'words' that are already split{context}, not {', '.join(raw)}"
             )
 
     def is_windowed(self, spec: Spec) -> bool:
@@ -131,7 +131,7 @@ class Ner(Task):
             shown, pieces_before = slices(texts, which, start, limit), tf.zeros_like(start)
         length = row_length(packed_lengths(shown, None), spec)
 
-        # Of each word the window that it is read in, or none, and the position of its first piece there.
+        # For each word: the window in which it is read, if any, and the position of its first piece there.
         text = tf.cast(found.words.value_rowids(), tf.int32)
         first_piece = tf.cast(pieces.row_starts() - tf.gather(text_splits, text), tf.int32)
         number = windows.best(text, first_piece)
@@ -160,9 +160,9 @@ class Ner(Task):
         return {"num_classes": len(spec.labels), "label_names": spec.labels, "crf": crf}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """Words and tags of each row, and its entities with their bytes and characters in the text.
+        """Words and tags of each row, and its entities with their byte and character offsets in the text.
 
-        The score of an entity is the mean probability of its words' tags: of the softmax, or the marginal one of a CRF.
+        The score of an entity is the mean probability of its words' tags, by the softmax or as the marginals of a CRF.
         """
         found, read = features.notes["found"], features.notes["read"]
         at = tf.where(read[:, None], features.notes["at"], 0)
@@ -205,7 +205,7 @@ class Ner(Task):
         return [spec.labels[tag] for tag in gold["tags"]]
 
     def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
-        """The sentence with the surest spurious entity is worst; then come those that only miss some."""
+        """Worst is the sentence with the most probable spurious entity; sentences that only miss entities come last."""
         true, given = set(entities_of(line["gold"])), set(strict_entities_of(line["tags"]))
         if true == given:
             return None

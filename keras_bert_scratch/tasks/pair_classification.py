@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from keras_bert_scratch.tasks.classification import Classification
 
-# Classification reads pairs as well where a table has them; this task insists on them.
+# The task `classification` also reads pairs if the table has them; this task requires them.
 TASK = Classification("pair-classification", columns=("text", "text_pair"))

@@ -1,4 +1,4 @@
-"""Pictures of what was taken for what: a confusion matrix, scores by label, numbers beside answers."""
+"""Figures of breakdowns (confusion matrix, scores by label or group, predictions over gold) and of candidates."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NAME_LENGTH = 28  # characters of a label
 MOST_OF_A_TEXT = 90  # characters
 MOST_COUNTED = 30  # labels up to which a confusion matrix has numbers in its cells
 LEAST_HEIGHT, MOST_HEIGHT = 3.0, 40.0  # inches
-NUM_SOLID_POINTS = 500  # of so many each is well seen; of more they are made transparent
+NUM_SOLID_POINTS = 500  # more points than this are drawn more transparent
 
 
 def figure_of(breakdown: Breakdown, title: str) -> Any:
-    """A matplotlib figure of what a task's `breakdown` gave.
+    """A matplotlib figure of the result of a task's `breakdown`.
 
     Args:
-        breakdown: Breakdown. What is drawn; its kind begins the title.
-        title: str. Which model on which data.
+        breakdown: Breakdown. What to draw; its kind is the first line of the title.
+        title: str. The model and the data.
     """
     figure = new_figure(5.0, 4.0)
     return finished(figure, f"{_draw(breakdown, figure, figure.subplots())}\n{title}")
@@ -32,14 +32,14 @@ def figure_of(breakdown: Breakdown, title: str) -> Any:
 
 @functools.singledispatch
 def _draw(breakdown: Any, figure: Any, axes: Any) -> str:
-    """Draws it and tells what it is."""
+    """Draws a breakdown and returns what the picture shows."""
     raise TypeError(f"{type(breakdown).__name__} has no picture")
 
 
 @_draw.register
 def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
-    """Colours are fractions of a row, so that a rare label's errors are as well seen as a frequent one's; and by their
-    root, so that a few errors are seen beside many right answers."""
+    """Colours show fractions of a row, so that errors of rare labels are as visible as those of frequent ones; on a
+    square-root scale, so that a few errors are visible next to many right answers."""
     from matplotlib.colors import PowerNorm
 
     counts = breakdown.counts
@@ -58,8 +58,8 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
     with_rows = [f"{name} ({rows:,})" for name, rows in zip(names, support, strict=True)]
     axes.set_xticks(range(number), names, fontsize=size, **turn, **PLAIN)
     axes.set_yticks(range(number), with_rows, fontsize=size, **PLAIN)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("gold (rows)")
+    axes.set_xlabel("predicted label")
+    axes.set_ylabel("gold label (rows)")
     if number <= MOST_COUNTED:
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if fractions[row, column] > 0.35 else "black"
@@ -67,7 +67,7 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
             axes.text(
                 column, row, count, ha="center", va="center", color=colour, fontsize=size - max(0, len(count) - 3)
             )
-    return "What was taken for what"
+    return "Confusion matrix"
 
 
 @_draw.register
@@ -76,7 +76,7 @@ def _by_label(breakdown: ByLabel, figure: Any, axes: Any) -> str:
     names = [f"{_short(label)} ({scores['right'] + scores['missed']:,})" for label, scores in breakdown.table.items()]
     bars = {name: [scores[name] for scores in rows] for name in ("precision", "recall", "f1")}
     _grouped_bars(figure, axes, names, bars, 1.0)
-    axes.set_ylabel("label (in gold)")
+    axes.set_ylabel("label (number in gold)")
     return "Precision, recall and F1"
 
 
@@ -94,11 +94,11 @@ def _by_group(breakdown: ByGroup, figure: Any, axes: Any) -> str:
 def _grouped_bars(
     figure: Any, axes: Any, names: list[str], bars: dict[str, list[float | None]], highest: float
 ) -> None:
-    """Of each name a bar in each of up to three measures, and the last measure as a number at the right."""
+    """For each name, a bar for each of up to three metrics, and the last metric as a number at the right."""
     figure.set_size_inches(7.0, float(np.clip(0.42 * len(names) + 1.6, LEAST_HEIGHT, MOST_HEIGHT)))
     at, last = np.arange(len(names)), list(bars)[-1]
     for number, ((name, values), colour) in enumerate(zip(bars.items(), SHADES[-len(bars) :], strict=True)):
-        told = f"{name}, at the right" if name == last else name
+        told = f"{name} (number at the right)" if name == last else name
         middle = at + 0.25 * (number - (len(bars) - 1) / 2)
         axes.barh(middle, [value or 0.0 for value in values], height=0.24, color=colour, label=told)
     for row, value in enumerate(bars[last]):
@@ -127,12 +127,12 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
 def figure_of_candidates(
     panels: Sequence[tuple[str, Mapping[str, float]]], title: str, one_is_right: bool = True
 ) -> Any:
-    """A matplotlib figure of what answers were chosen among: a panel of bars to each.
+    """A matplotlib figure of the candidates of answers: a panel of bars for each answer.
 
     Args:
         panels: pairs of a text and the probability of each candidate, in the order of the bars.
         title: str.
-        one_is_right: bool, default `True`. Whether one of the candidates is; else each is right or not by itself.
+        one_is_right: bool, default `True`. Whether exactly one candidate is right; else each may be right or not.
     """
     heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
     whole = whole_bar([value for _, some in panels for value in some.values()], one_is_right)
@@ -154,7 +154,7 @@ def figure_of_candidates(
 
 
 def _excerpt(text: str) -> str:
-    """So much of a text as there is room for: its beginning, or what is around its first `[MASK]`."""
+    """As much of a text as fits: its beginning, or the part around its first `[MASK]`."""
     at = text.find(MASK)
     start = max(0, at - MOST_OF_A_TEXT // 2) if at > MOST_OF_A_TEXT - len(MASK) else 0
     cut = " ".join(text[start:].split())
@@ -163,6 +163,6 @@ def _excerpt(text: str) -> str:
 
 
 def _short(label: str) -> str:
-    """Cut in the middle, as long names often differ at their end."""
+    """A label, with its middle cut out if it is long, as long names often differ at their end."""
     half = NAME_LENGTH // 2
     return label if len(label) <= NAME_LENGTH else f"{label[:half]}…{label[-half:]}"

@@ -1,4 +1,4 @@
-"""Predictor: what answers about raw text and is measured, wherever the model comes from; it knows no single task."""
+"""Predictor: prediction on raw text and evaluation, for every kind of model; it has no task-specific code."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Answered = tuple[Mapping[str, Any], dict[str, Any]]
 
 
 def ignore(rows: int) -> None:
-    """What is called after each batch where nobody asks for the progress."""
+    """The default callback for progress: does nothing."""
 
 
 class Predictor(abc.ABC):
-    """A model that was made for a task: `FineTuned`, or a `SavedModel` that was exported from one."""
+    """A model for a task: `FineTuned`, or a `SavedModel` that was exported from one."""
 
     spec: Spec
-    rows_at_once: int = ROWS_AT_ONCE  # of a stream, sorted by length together
+    rows_at_once: int = ROWS_AT_ONCE  # rows of a stream that are sorted by length together
 
     @property
     @abc.abstractmethod
     def digest(self) -> str:
-        """A name for the model and all that it answers by: two of one name give the same answers."""
+        """Identifies the model and everything that its answers depend on: equal digests, equal answers."""
 
     @abc.abstractmethod
     def decoded(
@@ -49,30 +49,30 @@ class Predictor(abc.ABC):
         gold: Mapping[str, Any] | None = None,
         on_batch: Callable[[int], None] = ignore,
     ) -> tuple[dict[str, np.ndarray], float | None]:
-        """What the task's `decode` gives for all rows in their order; with `gold`, where it can be told, the mean loss.
+        """What the task's `decode` returns for all rows, in order; with `gold`, the mean loss if it can be computed.
 
         Args:
             raw: lists of strings, or of lists of strings, by column.
-            gold: what is right for each row, as the task's reader gives it.
-            on_batch: called after each batch with how many rows it had.
+            gold: the gold answers, as the task's reader returns them.
+            on_batch: called after each batch with its number of rows.
         """
 
     @abc.abstractmethod
     def with_options(self, options: Mapping[str, Any]) -> Predictor:
-        """The same model, used with other options of its task.
+        """The same model with other options of its task.
 
         Raises:
-            UserError: it was made with its own for good.
+            UserError: the options of this model are fixed.
         """
 
     def asking(self, **options: Any) -> Predictor:
-        """The same model, asked otherwise.
+        """The same model with other prediction options.
 
         Args:
-            options: the task's own options of asking, such as `top_k=3` of fill-mask; the others stay as they are.
+            options: the prediction options to change, such as `top_k=3` for fill-mask; the others keep their values.
 
         Raises:
-            UserError: the task has no such option, its value cannot be, or the model was exported with another one.
+            UserError: the task has no such option, its value is invalid, or the model was exported with another.
         """
         return self.with_options(self.spec.asked(options).options)
 
@@ -89,14 +89,14 @@ class Predictor(abc.ABC):
     def predict(
         self, raw: Mapping[str, Sequence[Any]], on_batch: Callable[[int], None] = ignore
     ) -> list[dict[str, Any]]:
-        """The answers about some rows, in their order, as JSON can hold them.
+        """The answers for some rows, in order, JSON-serializable.
 
         Args:
-            raw: mapping of the columns that the model was trained on, equally long.
-            on_batch: called after each batch with how many rows it had.
+            raw: mapping of the columns that the model was trained on, all of the same length.
+            on_batch: called after each batch with its number of rows.
 
         Raises:
-            UserError: `raw` has other columns, or a value is no string; names the row.
+            UserError: `raw` has other columns, or a value is not a string; the message names the row.
         """
         self.task.check_columns(self.spec, raw)
         rows = len(next(iter(raw.values())))
@@ -110,7 +110,7 @@ class Predictor(abc.ABC):
     def predict_stream(
         self, rows: Iterator[Mapping[str, Any]], on_batch: Callable[[int], None] = ignore
     ) -> Iterator[Answered]:
-        """Yields each of the rows with its answer, in their order, in flat memory."""
+        """Yields each row with its answer, in order, in constant memory."""
         optional = self.task.optional_columns(self.spec)
         while some := list(itertools.islice(rows, self.rows_at_once)):
             raw = {name: [row[name] for row in some] for name in some[0] if name not in self.task.carried}
@@ -124,14 +124,14 @@ class Predictor(abc.ABC):
         on_bad_row: str = "fail",
         show_progress: bool = False,
     ) -> Iterator[Answered]:
-        """Yields each row of a file with its answer, in flat memory.
+        """Yields each row of a file with its answer, in constant memory.
 
         Args:
             data: path of a table.
-            header_names: what the table calls a column; goes before the training table's names.
-            on_bad_row: `"fail"`, or `"skip"` and count.
-            show_progress: whether to show it on stderr. A file whose bad rows are errors is then first read to its end:
-                the time left is known, and they are found before hours of work.
+            header_names: the table's own names for columns; they override the training table's names.
+            on_bad_row: what to do with bad rows: `"fail"`, or `"skip"` and count.
+            show_progress: whether to show the progress on stderr. With `"fail"`, the file is then read to its end
+                first, so that the remaining time is known and bad rows are found before hours of work.
         """
 
         def rows() -> Iterator[Mapping[str, Any]]:
@@ -146,18 +146,18 @@ class Predictor(abc.ABC):
             yield from self.predict_stream(rows(), bar.counter(total))
 
     def evaluation(self, examples: Examples, on_batch: Callable[[int], None] = ignore) -> Evaluation:
-        """Answers about labelled rows beside what is right: metrics, errors, what is taken for what."""
+        """The answers for labelled rows, compared with gold: metrics, errors and their breakdown."""
         self.task.check_columns(self.spec, examples.raw)
         return Evaluation(self.spec, examples, *self.decoded(examples.raw, examples.gold, on_batch))
 
     def evaluate(self, examples: Examples) -> dict[str, Any]:
-        """The task's metrics on labelled rows, the loss where it can be told, and how many rows there are."""
+        """The task's metrics on labelled rows, the loss if it can be computed, and the number of rows."""
         return self.evaluation(examples).results
 
     def evaluation_of(
         self, data: Source, header_names: Mapping[str, str] | None = None, on_bad_row: str = "fail"
     ) -> Evaluation:
-        """`evaluation` on a table, which is read whole, with its progress; `header_names` go before the training's."""
+        """`evaluation` on a table, read into memory, with a progress bar; `header_names` override the training's."""
         spec, examples = self.task.read(data, self.spec.renamed(header_names or {}), on_bad_row)
         fitting = self if spec.options == self.spec.options else self.with_options(spec.options)
         with ProgressBar("answering", "rows") as bar:

@@ -41,25 +41,25 @@ from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
-NUM_SPANS = 20  # of which the best are given and probabilities are made, as in Google's run_squad.py
-LEAST_ROOM = 16  # pieces of a passage beside a question
+NUM_SPANS = 20  # best spans, returned and used for probabilities, as in Google's run_squad.py
+LEAST_ROOM = 16  # least number of passage pieces next to a question
 THRESHOLD_DIGITS = 4
-ROWS_AT_ONCE = 1024  # whose answers are counted in one call; bounds its memory
+ROWS_AT_ONCE = 1024  # per call when answers are counted; bounds the memory
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class QaOptions:
-    """Options of questions.
+    """Options of question answering.
 
     Args:
-        overlap: int, default 128. Pieces that the windows of a long passage share; at most half a window is shared.
-        max_question_length: int, default 64. Pieces of a question at most; the rest is left out.
-        max_answer_length: int, default 30. Pieces of an answer at most.
-        null_threshold: float or None, default None. Of data with questions without answers: by how much the score of no
-            answer must exceed that of the best answer. `None` for what gives the best F1 on the held-out data, or 0
-            without such.
+        overlap: int, default 128. Pieces that adjacent windows of a long passage share, at most half a window.
+        max_question_length: int, default 64. Maximum pieces of a question; the rest is cut off.
+        max_answer_length: int, default 30. Maximum pieces of an answer.
+        null_threshold: float or None, default None. For data with unanswerable questions: by how much the score of no
+            answer must exceed the score of the best answer. `None` for the value with the best F1 on the held-out data,
+            or 0 without held-out data.
     """
 
     overlap: int = 128
@@ -76,9 +76,9 @@ class QaOptions:
 class Qa(Task):
     """The span of a passage that answers a question: rows `[CLS] question [SEP] passage [SEP]`.
 
-    A long passage is read in windows that overlap. A window without the whole answer learns to point at `[CLS]`, as
-    does every window of a question without answer. A span may start only in the window that shows most of what is
-    around its first piece.
+    A long passage is read in overlapping windows. A window without the whole answer learns to point at `[CLS]`, as does
+    every window of a question without an answer. A span may start only in the window that shows most of the context of
+    its first piece.
     """
 
     name = "qa"
@@ -88,31 +88,31 @@ class Qa(Task):
     columns = (QUESTION, CONTEXT)
     carried = (ID,)
     outputs: ClassVar = {
-        "answer": "the answer, as the context spells it; empty where there is none",
-        "start": "the character of the context at which it starts, from 0",
-        "end": "the character before which it ends",
-        "start_byte": "the same in bytes of UTF-8",
-        "end_byte": "the same in bytes of UTF-8",
-        "score": "the probability of the answer among the best spans, and no answer where that is possible",
-        "null_score": "the sum of the logits of no answer, the least of all windows",
-        "null_odds": "the null score less the best span's",
-        "answers": "the best spans, the best first, then empty strings",
-        "scores": "their probabilities",
-        "num_answers": "how many there are",
-        "start_logits": "the score of each token as the first of the answer",
-        "end_logits": "the score of each token as the last of the answer",
+        "answer": "the answer, as spelled in the context; empty if there is none",
+        "start": "the index of the answer's first character in the context, from 0",
+        "end": "the index after the answer's last character",
+        "start_byte": "the start of the answer in bytes of UTF-8",
+        "end_byte": "the end of the answer in bytes of UTF-8",
+        "score": "the probability of the answer among the best spans (and no answer, if that is possible)",
+        "null_score": "the sum of both logits of no answer, the minimum of all windows",
+        "null_odds": "the null score minus the score of the best span",
+        "answers": "the best spans, most probable first, then empty strings",
+        "scores": "the probabilities of the best spans",
+        "num_answers": "the number of the best spans",
+        "start_logits": "the logit of each token as the first token of the answer",
+        "end_logits": "the logit of each token as the last token of the answer",
     }
 
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
-        # Who measures a model does not also tune it.
+        # The threshold is fixed at 0: evaluating a model must not tune it.
         return self.settled(super().spec_of(checkpoint, directory), {})
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         room = spec.max_length - 3 - spec.options["max_question_length"]
         if room < LEAST_ROOM:
             raise UserError(
-                f"`max_length`: {spec.max_length} leaves {room} pieces of a passage beside a question of "
-                f"{spec.options['max_question_length']}; give more, 384 in the paper's code, or a lower "
+                f"`max_length`: {spec.max_length} leaves {room} pieces for the passage next to a question of "
+                f"{spec.options['max_question_length']}; increase it (384 in the paper's code), or give a lower "
                 f"`max_question_length`"
             )
         return read_questions(source, spec, on_bad_row)
@@ -141,7 +141,7 @@ class Qa(Task):
         length = row_length(packed_lengths(asked, shown), spec)
         offset = tf.gather(question_lengths, which) + 2  # where the passage begins in the row
 
-        # (windows, length): the piece of the passage at each position, and whether its context is best here
+        # (windows, length): the passage piece at each position, and the window that shows most of its context
         piece = tf.range(length)[None, :] - offset[:, None] + start[:, None]
         in_passage = (piece >= start[:, None]) & (piece < limit[:, None])
         number = tf.range(tf.size(which)) - tf.gather(windows.first, which) if chosen is None else chosen
@@ -179,7 +179,7 @@ class Qa(Task):
         return {}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
-        """The answer with its bytes and characters in the passage, and the best spans.
+        """The answer with its byte and character offsets in the passage, and the best spans.
 
         `answer` is empty where `null_score` exceeds the best span's score by more than the threshold, if the model was
         trained with questions without answers.
@@ -254,7 +254,7 @@ class Qa(Task):
         return dataclasses.replace(spec, options={**spec.options, "null_threshold": results.get("null_threshold", 0.0)})
 
     def notes(self, spec: Spec, tokenizer: Any, examples: Examples) -> dict[str, Any]:
-        """What becomes of the answers when they are learnt: `training_answers`, which the log has too."""
+        """How many of the answers can be learnt: `training_answers`, which is also logged."""
 
         gold = {name: examples.gold[name] for name in ("start", "limit")}
         strings = {name: tf.TensorSpec([None], tf.string) for name in examples.raw}
@@ -266,7 +266,7 @@ class Qa(Task):
             labels, _ = self.targets(spec, features, gold, training=True)
             notes = features.notes
             first, last = pieces_between(notes["starts"], notes["limits"], gold["start"], gold["limit"])
-            learnt = tf.cast(labels["start"] > 0, tf.int32)  # of each window
+            learnt = tf.cast(labels["start"] > 0, tf.int32)  # per window
             shown = tf.math.unsorted_segment_sum(learnt, notes["which"], tf.size(first))
             return last - first + 1, features.windows, shown
 
@@ -297,7 +297,7 @@ class Qa(Task):
         return list(gold["answers"])
 
     def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
-        """What is no exact match; the fewer words are right the worse, then the surer."""
+        """An answer without exact match; worse with a lower F1, then with a higher score."""
         scores = _scores(spec, [line["answer"]], [line["gold"]])
         if scores["exact_match"]:
             return None
@@ -306,7 +306,7 @@ class Qa(Task):
         return WrongAnswer((-scores["f1"], line["score"]), shown)
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
-        """By the words of the shortest right answer: longer ones have more to get wrong. Without any it has 0."""
+        """By the number of words of the shortest right answer, as longer ones are harder; 0 if there is none."""
 
         def measure(rows: list[int]) -> dict[str, float]:
             scores = _scores(spec, [lines[row]["answer"] for row in rows], [lines[row]["gold"] for row in rows])
@@ -317,7 +317,7 @@ class Qa(Task):
 
 
 def _scores(spec: Spec, given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Those of SQuAD 2.0 where a question may lack an answer, else those of 1.1."""
+    """The scores of SQuAD 2.0 if a question may have no answer, else those of 1.1."""
     return (answer_scores_with_none if may_lack_answer(spec) else answer_scores)(given, answers)
 
 

@@ -1,4 +1,4 @@
-"""Which tasks there are, and which one a model of other people's is for."""
+"""The tasks by name, and the task that a model without `task.json` is for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_bert_scratch.models.labels import check_problem_type
 if TYPE_CHECKING:
     from keras_bert_scratch.tasks.task import Task
 
-# By name: the module beside this one that holds it, as `TASK`. Imported when asked for.
+# By task name: the module of this package that holds the task, as `TASK`. Imported on demand.
 TASKS = {
     "classification": "classification",
     "pair-classification": "pair_classification",
@@ -27,7 +27,7 @@ TASKS = {
     "generate": "generate",
 }
 
-# Of a model without `task.json`: by its class, of a classifier by Hugging Face's problem_type.
+# The task of a model without `task.json`: by its class; for a classifier, by Hugging Face's problem_type.
 TASK_OF_MODEL = {
     "BertBackbone": "embed",
     "BertTextEmbedder": "embed",
@@ -50,7 +50,7 @@ def get_task(name: str) -> Task:
     """The task called `name`.
 
     Raises:
-        UserError: there is none; lists those that there are.
+        UserError: there is no such task; the message lists all tasks.
 
     Example:
         >>> get_task("regression").best_by
@@ -62,7 +62,7 @@ def get_task(name: str) -> Task:
 
 
 def task_of(checkpoint: Checkpoint) -> str | None:
-    """The task that a model is for by its class and its problem type, if there is one."""
+    """The task that a model's class and problem type imply; `None` if there is none."""
     if checkpoint.architecture != "BertTextClassifier":
         return TASK_OF_MODEL.get(checkpoint.architecture)
     return TASK_OF_PROBLEM[check_problem_type(checkpoint.problem_type, checkpoint.num_classes)]

@@ -1,4 +1,4 @@
-"""Regression: a score for a text or a pair of texts, such as how alike two sentences are (STS-B)."""
+"""Regression: a score for a text or a pair of texts, such as the similarity of two sentences (STS-B)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORE = Column("score", ("label",), kind="number", flag="label")
 
 
 class Regression(TextTask):
-    """A score for a text or a pair of texts, by squared error."""
+    """A score for a text or a pair of texts, trained with squared error."""
 
     name = "regression"
     best_by = ("pearson", "max")
@@ -69,7 +69,7 @@ class Regression(TextTask):
 
 
 def correlations(true: Sequence[float], predicted: Sequence[float]) -> dict[str, float | None]:
-    """Pearson's and Spearman's; `None` where all numbers on one side are equal, as both are undefined then.
+    """Pearson and Spearman correlations; `None` if all numbers on one side are equal, as both are undefined then.
 
     Example:
         >>> correlations([1.0, 2.0, 4.0], [0.0, 1.0, 9.0])["spearman"], correlations([1.0, 2.0], [3.0, 3.0])["pearson"]

@@ -1,4 +1,4 @@
-"""The same trial with several seeds: what it comes to on average, and how far that can be relied on."""
+"""Repetition of a trial with several seeds: the mean results and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CONFIDENCE = 0.95
 
 
 def repeat(trial: Trial, out: AnyPath, seeds: Sequence[int]) -> RunDirectory:
-    """Runs the trial with each of the seeds in a folder `seed-N` of `out`; a single one runs in `out` itself.
+    """Runs the trial with each seed in a folder `seed-N` of `out`; a single seed runs in `out` itself.
 
-    The results get `dev_by_seed`; `dev`, the means; `dev_over_seeds`, the `spread` of each metric; `best_seed`. The
-    best run's model becomes the folder's.
+    The results contain `dev_by_seed`; `dev`, the means; `dev_over_seeds`, the `spread` of each metric; `best_seed`. The
+    best run's model is saved in `out`.
 
     Args:
         trial: Trial. What to run.
-        out: path. The folder; what is finished in it is not repeated.
+        out: path. The folder; finished runs in it are not repeated.
         seeds: sequence of int.
 
     Returns: the finished run.
@@ -55,7 +55,7 @@ def repeat(trial: Trial, out: AnyPath, seeds: Sequence[int]) -> RunDirectory:
 
 
 def worth(results: Mapping[str, Any], best_by: tuple[str, str]) -> float:
-    """The metric that decides, such that the highest is the best; what is undefined is worse than all else."""
+    """The metric that decides, with the sign that makes the highest the best; -inf if it is undefined."""
     name, wanted = best_by
     if not is_defined(value := results.get(name)):
         return -math.inf
@@ -63,14 +63,14 @@ def worth(results: Mapping[str, Any], best_by: tuple[str, str]) -> float:
 
 
 def is_defined(value: Any) -> bool:
-    """Whether a result is a number; a correlation of equal predictions and the loss of a diverged model are not."""
+    """Whether a result is finite; a correlation of equal predictions and the loss of a diverged model are not."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Mean, standard deviation, and where the true mean lies with 95% confidence, by Student's t distribution.
+    """Mean, standard deviation, and 95% confidence interval of the mean, by Student's t distribution.
 
-    The interval is of the seeds alone: it tells nothing about other dev data.
+    The interval covers only the choice of seeds; it says nothing about other dev data.
 
     Args:
         values: one for each seed.
@@ -89,7 +89,7 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def _means(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of every metric that is a number: its mean, and its spread over those in which it is defined."""
+    """For every numeric metric: its mean and its spread over the runs in which it is defined."""
     values = {
         name: [results[name] for results in measured if is_defined(results.get(name))]
         for name in measured[0]

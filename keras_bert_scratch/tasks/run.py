@@ -1,4 +1,4 @@
-"""Fine-tuning for any task, with one seed or several: knows `Task` and `Spec`, no single task."""
+"""Fine-tuning for any task, with one seed or several; it has no task-specific code."""
 
 from __future__ import annotations
 
@@ -54,32 +54,33 @@ def finetune(
     Args:
         task: str. A task's name, such as `"classification"`.
         init: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
-        train: path of a table, or a mapping of columns. What to learn from.
-        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run of the same settings
-            is continued, a finished one left as it is.
-        dev: path, mapping or None, default None. What to measure on after each epoch; the best epoch's model is kept.
-        how: FineTuning. Epochs, batch, rates, freezing, patience.
-        options: RunOptions. Dtype, accumulation, recomputation, saving, gradients that are not finite.
+        train: path of a table, or a mapping of columns. The training data.
+        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run with the same
+            settings is resumed, a finished one is left unchanged.
+        dev: path, mapping or None, default None. Data to evaluate on after each epoch; the best epoch's model is
+            kept.
+        how: FineTuning. Epochs, batch size, learning rates, freezing, patience.
+        options: RunOptions. Dtype, gradient accumulation, recomputation, saving, non-finite gradients.
         task_options: mapping or None, default None. The task's own options by name.
-        header_names: mapping or None, default None. What the tables call a column, as `{"text": "review"}`.
-        on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
-        seed: int, default 0. Of the new head, dropout and order.
-        seeds: int, default 1. How many runs, with `seed` and the numbers after it; each in a folder `seed-N` of `out`.
-            The results then hold mean, standard deviation and confidence interval, and the model is the best one's.
-        tokenizer: BertTokenizer or None, default None. With a BertConfig: the tokenizer; else that of `init`.
+        header_names: mapping or None, default None. The tables' own names for columns, as `{"text": "review"}`.
+        on_bad_row: str, default "fail". What to do with bad rows of the tables: `"fail"`, or `"skip"` and count them.
+        seed: int, default 0. Seed of the new head, of dropout and of the order of examples.
+        seeds: int, default 1. Number of runs, with the seeds `seed`, `seed + 1`...; each in a folder `seed-N` of `out`.
+            The results then hold mean, standard deviation and confidence interval, and the best run's model is kept.
+        tokenizer: BertTokenizer or None, default None. The tokenizer for a BertConfig; otherwise `init` provides it.
         strategy: from `make_strategy`; `None` for one device.
         search: mapping or None, default None. Values to try in every combination, by the names of arguments of
             `FineTuning` and of the task's own options, as `{"learning_rate": [2e-5, 5e-5]}`; `tasks.search.PAPER_GRID`
-            has those of the paper. Each combination runs in a folder of `out` named for it, and the model is that of
-            the best one on `dev`; with several seeds their mean decides.
+            is the paper's grid. Each combination runs in a folder of `out` named after it, and the model of the best
+            one on `dev` is kept; with several seeds, the mean decides.
 
-    Returns: the finished run; its `results` hold `dev`, the metrics of the best epoch, `best`, `evaluations`,
-        `baselines`, what simpler answers score on `dev`, and `non_padding_fraction`, the fraction of positions that are
-        no padding.
+    Returns: the finished run; its `results` hold `dev` (the metrics of the best epoch), `best`, `evaluations`,
+        `baselines` (the scores of simple baselines on `dev`) and `non_padding_fraction` (the fraction of positions
+        that are not padding).
 
     Raises:
-        UserError: sizes that do not fit, a bad table, a folder that holds another run.
-        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+        UserError: sizes do not match, a table is bad, or `out` holds another run.
+        Stopped, WorkerLostError: the run was asked to stop, or another worker is lost.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -93,17 +94,17 @@ def finetune(
     if seeds < 1:
         raise UserError(f"`seeds`: must be at least 1, not {seeds}")
     if tokenizer is not None and not isinstance(init, BertConfig):
-        raise UserError("`tokenizer`: is that of `init`; leave it out")
+        raise UserError("`tokenizer`: comes with `init`; leave it out")
     if isinstance(init, BertConfig):
         how = how.for_random_weights(init)
     if search and dev is None:
-        raise UserError("`search`: needs `dev`, data to choose the best by")
+        raise UserError("`search`: needs `dev`, data to select the best combination on")
     init = as_begun(init, out)
     if not isinstance(init, BertConfig):
-        recognise(init)  # before the data are read
+        recognise(init)  # fails before the data are read
     found, strategy = get_task(task), strategy or tf.distribute.get_strategy()
     if not found.tunable:
-        raise UserError(f"`task`: {task} is not taught by fine-tuning; see '{found.command('MODEL')}'")
+        raise UserError(f"`task`: {task} is not trained by fine-tuning; see '{found.command('MODEL')}'")
 
     @functools.cache
     def data(max_length: int, own_options: Any) -> tuple[TaskData, TaskData | None]:

@@ -1,4 +1,4 @@
-"""A search of a small grid: every combination of some values is a trial, and the best one's model is kept."""
+"""Grid search: every combination of some values is a trial, and the best trial's model is kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Grid = Mapping[str, Sequence[Any]]
 
 
 def searchable(task: Task) -> dict[str, tuple[type, ...]]:
-    """The names whose values can be searched, each with the kinds that a value may have.
+    """The names of the options that can be searched, each with the types that its value may have.
 
     Example:
         >>> found = searchable(get_task("classification"))
@@ -44,10 +44,10 @@ def searchable(task: Task) -> dict[str, tuple[type, ...]]:
 
 
 def combinations(grid: Grid, task: Task) -> dict[str, dict[str, Any]]:
-    """Every combination of the grid's values, by the name of its folder; the last value changes first.
+    """Every combination of the grid's values, by the name of its folder; the last option varies fastest.
 
     Raises:
-        UserError: a name cannot be searched, a value is of another kind or stands there twice.
+        UserError: an option cannot be searched, or a value has a wrong type or is given twice.
 
     Example:
         >>> list(combinations({"batch_size": [16, 32], "epochs": [3.0]}, get_task("classification")))
@@ -62,7 +62,7 @@ def combinations(grid: Grid, task: Task) -> dict[str, dict[str, Any]]:
         for value in values:
             if not any(isinstance(value, (int, float) if kind is float else kind) for kind in known[name]):
                 kinds = " or ".join(sorted(kind.__name__ for kind in known[name]))
-                raise UserError(f"`search`: {name} is of the kind {kinds}, not {value!r}")
+                raise UserError(f"`search`: {name} needs values of type {kinds}, not {value!r}")
         if len({_written(value) for value in values}) < len(values):
             raise UserError(f"`search`: {name} has a value twice; leave one out")
     found = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -74,16 +74,16 @@ def search_grid(
 ) -> RunDirectory:
     """Runs every combination of the grid's values in a folder of `out`, and keeps the best one's model.
 
-    The best is told by the task's metric on the dev data, with several seeds by its mean; a combination whose metric
-    is undefined for one of them comes last. The results get `search`, a row for each combination; `best_run`; and what
-    that run says about `dev`.
+    The best one is selected by the task's metric on the dev data, with several seeds by its mean; a combination whose
+    metric is undefined for one seed ranks last. The results contain `search`, a row for each combination; `best_run`;
+    and that run's results on `dev`.
 
     Args:
         grid: mapping. Values by the names of arguments of `FineTuning` and of the task's own options.
         task: Task.
-        trial_of: gives the trial with the values of a combination.
-        out: path. The folder; what is finished in it is not repeated.
-        seeds: sequence of int. Of each combination.
+        trial_of: returns the trial with the values of a combination.
+        out: path. The folder; finished runs in it are not repeated.
+        seeds: sequence of int. The seeds of each combination.
 
     Returns: the finished run.
     """
@@ -108,14 +108,14 @@ def search_grid(
 def with_values(
     values: Mapping[str, Any], how: FineTuning, options: Mapping[str, Any]
 ) -> tuple[FineTuning, dict[str, Any]]:
-    """`how` and the task's own options with the values of a combination in their place."""
+    """`how` and the task's own options, updated with the values of a combination."""
     of_how = {field.name for field in dataclasses.fields(FineTuning)} & values.keys()
     how = dataclasses.replace(how, **{name: values[name] for name in of_how})
     return how, {**options, **{name: value for name, value in values.items() if name not in of_how}}
 
 
 def _score(results: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """What a combination's row says of its metric."""
+    """The entries of a combination's row for its metric."""
     if "dev_over_seeds" not in results:
         return {metric: (results.get("dev") or {}).get(metric)}
     found = results["dev_over_seeds"].get(metric, {})

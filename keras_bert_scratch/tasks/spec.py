@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a model was fine-tuned for; `task.json` beside its weights. Training, `predict` and export go by it.
+    """What a model was fine-tuned for; `task.json` next to its weights. Training, `predict` and export follow it.
 
     Args:
         task: str. A name of `TASKS`.
         columns: tuple of str. The columns of strings that the model reads, `("text",)` or `("text", "text_pair")`.
-        max_length: int. Tokens of a row at most.
-        labels: tuple of str, default `()`. What the classes are called, in the order of the outputs.
-        header_names: mapping, default `{}`. What the training table called a column, where that is another name.
-        options: mapping, default `{}`. The task's own options, as JSON can hold them.
-        row_lengths: tuple of int, default `()`. The lengths that rows are padded to, the shortest that holds a batch,
-            ascending up to `max_length`; `()` for any. An exported model has some.
+        max_length: int. Maximum number of tokens per row.
+        labels: tuple of str, default `()`. The names of the classes, in the order of the outputs.
+        header_names: mapping, default `{}`. The training table's own names for columns, where they differ.
+        options: mapping, default `{}`. The task's own options, JSON-serializable.
+        row_lengths: tuple of int, default `()`. The lengths that rows may be padded to, ascending up to `max_length`; a
+            batch gets the shortest that fits; `()` for any length. An exported model has fixed lengths.
 
     Example:
         >>> Spec("classification", ("text",), 128, ("negative", "positive")).labels
@@ -49,7 +49,7 @@ class Spec:
     row_lengths: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as JSON can hold them."""
+        """The fields by name, JSON-serializable."""
         values = dataclasses.asdict(self)
         if not self.row_lengths:
             del values["row_lengths"]
@@ -61,11 +61,11 @@ class Spec:
 
     @classmethod
     def load(cls, directory: AnyPath | str, task: str | None = None) -> Spec:
-        """What `save` wrote; of a model that came without it, what the model itself tells.
+        """Loads what `save` wrote; for a model without `task.json`, infers the spec from the model.
 
         Args:
             directory: path. The model's folder.
-            task: str or None, default None. What to use the model for; else what it was fine-tuned for.
+            task: str or None, default None. The task to use the model for; `None` for what it was fine-tuned for.
 
         Raises:
             UserError: `task.json` is damaged, or the model has no head for the task.
@@ -75,7 +75,7 @@ class Spec:
             return _spec_of_model(path_of(directory), task)
         try:
             values = json.loads(read_text(file))
-            values = {"columns": ["text"], **values}  # of one text, before columns were stored
+            values = {"columns": ["text"], **values}  # old files without columns are for a single text
             lists = {name: tuple(values.get(name, ())) for name in ("columns", "labels", "row_lengths")}
             spec = cls(**{**values, **lists})
         except (ValueError, TypeError, KeyError) as error:
@@ -88,14 +88,14 @@ class Spec:
         return _spec_of_model(path_of(directory), task)
 
     def renamed(self, header_names: Mapping[str, str]) -> Spec:
-        """For a table that calls some columns otherwise than the training table."""
+        """The spec for a table whose names for columns differ from the training table's."""
         return dataclasses.replace(self, header_names={**self.header_names, **header_names})
 
     def asked(self, options: Mapping[str, Any]) -> Spec:
-        """With other values of some of the task's options of asking.
+        """The spec with other values of some of the task's prediction options.
 
         Raises:
-            UserError: the task has no such option, or it cannot have this value.
+            UserError: the task has no such option, or the value is invalid.
         """
         kind = get_task(self.task).Asking
         known = {field.name for field in dataclasses.fields(kind)}
@@ -107,38 +107,38 @@ class Spec:
         """Raises `UserError` unless `raw` has the columns that the model was trained on, and no others."""
         if set(raw) != set(self.columns):
             raise UserError(
-                f"columns: the model reads {_listed(self.columns)}, which it was trained on, not "
-                f"{_listed(raw)}; give just these"
+                f"columns: the model reads {_listed(self.columns)}, not {_listed(raw)}; give exactly the "
+                f"columns that it was trained on"
             )
 
 
 def options_of(task: str, kind: type, values: Mapping[str, Any]) -> Any:
-    """The options object of a task made of `values`.
+    """Builds a task's options object from `values`.
 
     Args:
         task: str. The task's name, for errors.
         kind: class. The task's `Options`, or its `Asking`.
-        values: mapping. By the names of its fields.
+        values: mapping. The values by field name.
 
     Raises:
-        UserError: there is no such option; lists those that there are.
+        UserError: there is no such option; the message lists the task's options.
     """
     known = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         if name not in known:
-            raise UserError(f"`{name}`: is no option of {task}; it has {', '.join(known) or 'none'}")
+            raise UserError(f"`{name}`: is not an option of {task}; its options are {', '.join(known) or 'none'}")
     return kind(**values)
 
 
 def as_json(options: Any) -> dict[str, Any]:
-    """The fields of an options object as JSON gives them back, tuples as lists."""
+    """The fields of an options object after a round trip through JSON, which turns tuples into lists."""
     return json.loads(json.dumps(dataclasses.asdict(options)))
 
 
 def _spec_of_model(directory: AnyPath, task: str | None) -> Spec:
-    """What a model tells about itself: by its class, label names and problem type.
+    """The spec inferred from a model's class, label names and problem type.
 
-    What it was trained with beside that is written nowhere: columns, length and options are the task's defaults.
+    Columns, length and options are the task's defaults, unless its files state them, as sentence-transformers' do.
     """
     if not directory.exists():
         raise UserError(f"{directory}: no such folder; check the path")
@@ -146,11 +146,13 @@ def _spec_of_model(directory: AnyPath, task: str | None) -> Spec:
     name = task or (checkpoint and task_of(checkpoint))
     if checkpoint is None or name is None:
         raise UserError(
-            f"{directory}: holds no {TASK_FILE}, so no fine-tuned model; make one with 'keras-bert finetune'"
+            f"{directory}: holds no {TASK_FILE}, so it is not a fine-tuned model; train one with 'keras-bert finetune'"
         )
     spec = get_task(name).spec_of(checkpoint, directory)
     if task is None:
-        log.warning("%s: holds no %s; taken for %s of %s", directory, TASK_FILE, name, _listed(spec.columns))
+        log.warning(
+            "%s: holds no %s; treated as a model for %s of %s", directory, TASK_FILE, name, _listed(spec.columns)
+        )
     return spec
 
 
@@ -165,9 +167,9 @@ def _check(file: AnyPath, spec: Spec) -> None:
         or not isinstance(spec.header_names, dict)
         or not all(type(length) is int for length in spec.row_lengths)
     ):
-        raise UserError(f"{file}: is damaged (columns, labels, lengths or options are not of their kind)")
+        raise UserError(f"{file}: is damaged (columns, labels, lengths or options have a wrong type); fine-tune again")
     if spec.task not in TASKS:
-        raise UserError(f"{file}: is of the task {spec.task!r}; known are {', '.join(TASKS)}")
+        raise UserError(f"{file}: has the unknown task {spec.task!r}; known tasks are {', '.join(TASKS)}")
 
 
 def _listed(names: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a teacher says of texts, without dropout: computed once, kept in the user's cache by its content."""
+"""A teacher's outputs for texts, without dropout: computed once, kept in the user's cache by content digest."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 
-ROWS, TOKENS, CHOICES = "rows", "tokens", "choices"  # what there are logits of
+ROWS, TOKENS, CHOICES = "rows", "tokens", "choices"  # what each entry of the logits belongs to
 BATCH_SIZE = 64
 FOLDER = "teacher_outputs"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TeacherOutputs:
-    """The outputs for each window of the texts, window after window.
+    """A teacher's outputs for the windows of the texts, concatenated.
 
     Args:
-        values: mapping. By the name of the output, float32 `(n, ...)`: of each window one entry, or one for each of
+        values: mapping. By the name of the output, float32 `(n, ...)`: one entry for each window, or for each of
             its tokens or choices.
-        sizes: int64 `(windows,)`. How many entries of these each window has.
+        sizes: int64 `(windows,)`. Number of entries of each window.
     """
 
     values: Mapping[str, np.ndarray]
     sizes: np.ndarray
 
     def averaged_with(self, others: Sequence[TeacherOutputs]) -> TeacherOutputs:
-        """The mean of the logits of several teachers that read alike."""
+        """The mean of the logits of several teachers, whose entries must correspond."""
         everyone = [self, *others]
         means = {
             name: np.mean([one.values[name] for one in everyone], axis=0, dtype=np.float32) for name in self.values
@@ -45,7 +45,7 @@ class TeacherOutputs:
         return TeacherOutputs(means, self.sizes)
 
     def ragged(self) -> dict[str, tf.RaggedTensor]:
-        """By output, a row for each window."""
+        """Ragged tensors by output, with a row for each window."""
         return {
             name: tf.RaggedTensor.from_row_lengths(values, self.sizes, validate=False)
             for name, values in self.values.items()
@@ -56,9 +56,9 @@ def teacher_outputs(teacher: FineTuned, raw: Mapping[str, Sequence[Any]], entrie
     """The teacher's outputs for some texts, from the cache if they are there.
 
     Args:
-        teacher: FineTuned. The model, and how it reads.
+        teacher: FineTuned. The model, its tokenizer and its spec.
         raw: columns of texts.
-        entries: str. What the outputs are of: `"rows"`, `"tokens"` or `"choices"`.
+        entries: str. What each entry of the outputs belongs to: `"rows"`, `"tokens"` or `"choices"`.
     """
     digest = hashlib.sha256(teacher.digest.encode())
     digest.update(json.dumps([entries, {name: list(values) for name, values in raw.items()}]).encode())
@@ -85,7 +85,7 @@ def _computed(teacher: FineTuned, raw: Mapping[str, Sequence[Any]], entries: str
         return outputs if isinstance(outputs, dict) else {"logits": outputs}, features.inputs["padding_mask"]
 
     of_windows: dict[int, dict[str, np.ndarray]] = {}
-    with ProgressBar("asking the teacher", "rows") as bar:
+    with ProgressBar("running the teacher", "rows") as bar:
         count = bar.counter(len(windows))
         for rows in sorted_batches(longest, BATCH_SIZE, windows):
             outputs, mask = ask(as_tensors(raw, rows))
@@ -106,7 +106,7 @@ def _computed(teacher: FineTuned, raw: Mapping[str, Sequence[Any]], entries: str
 
 
 def _there(mask: np.ndarray, entries: str) -> np.ndarray:
-    """Which entries of each window there are, bool `(windows, entries)`."""
+    """Which entries of each window exist, bool `(windows, entries)`."""
     if entries == ROWS:
         return np.ones((len(mask), 1), bool)
     return mask.any(axis=-1) if entries == CHOICES else mask

@@ -1,4 +1,4 @@
-"""TextTask: what the tasks share whose model reads a text or a pair of texts and answers once for the row."""
+"""TextTask: the base of tasks whose model reads a text or a pair of texts and gives one answer per row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_bert_scratch.tasks.task import Task
 
 
 class TextTask(Task):
-    """A task of rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]` and their pooled vector."""
+    """A task on rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, by their pooled vector."""
 
     model_class = BertTextClassifier
     problem_type: ClassVar[str]
@@ -29,10 +29,10 @@ class TextTask(Task):
         spec = super().spec_of(checkpoint, directory)
         told, outputs = checkpoint.problem_type, checkpoint.num_classes
         if told not in (None, self.problem_type):
-            raise UserError(f"{directory}: was made for {told}, not for {self.problem_type}; ask it without a task")
+            raise UserError(f"{directory}: is a model for {told}, not for {self.problem_type}; leave out `task`")
         if (outputs == 1) != (self.problem_type == REGRESSION) and self.problem_type != MULTI_LABEL:
             wanted = "one score" if self.problem_type == REGRESSION else "a score for each of at least two labels"
-            raise UserError(f"{directory}: gives {outputs} scores for a text; the task {self.name} has {wanted}")
+            raise UserError(f"{directory}: computes {outputs} scores for a text; the task {self.name} needs {wanted}")
         if self.problem_type == REGRESSION:
             return spec
         labels = checkpoint.label_names or tuple(f"LABEL_{number}" for number in range(outputs))

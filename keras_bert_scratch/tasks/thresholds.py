@@ -1,4 +1,4 @@
-"""The probability from which on a label counts as given: the one with the highest F1 on labelled rows."""
+"""Thresholds: the minimum probability of an assigned label, chosen for the highest F1 on labelled rows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ PLAIN = 0.5  # a logit of 0
 
 
 def best_threshold(given: np.ndarray, scores: np.ndarray) -> float:
-    """The threshold of `scores` with the highest F1; of several the nearest to 0.5.
+    """The threshold of `scores` with the highest F1; if there are several, the nearest to 0.5.
 
-    All thresholds between two neighbouring scores answer alike. Of them it is 0.5 if that is among them, else the
-    middle.
+    All thresholds between two adjacent scores give the same answers. From this interval, 0.5 is returned if it is
+    included, else the midpoint.
 
     Args:
-        given: int `(n,)`. 1 where the label is right, else 0. Labels of several kinds one after another give micro F1.
+        given: int `(n,)`. 1 where the label is right, else 0. Concatenated labels of several kinds give micro F1.
         scores: float `(n,)`. Probabilities.
 
     Example:
@@ -25,14 +25,14 @@ def best_threshold(given: np.ndarray, scores: np.ndarray) -> float:
     """
     order = np.argsort(scores, kind="stable")[::-1]
     scores, given = scores[order], given[order]
-    # Equal scores are answered alike: a cut is only possible after the last of them.
+    # Equal scores get the same answer: a cut is possible only after the last of them.
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     right = np.cumsum(given)[last]
     f1 = 2 * right / (last + 1 + given.sum())
-    lowest = scores[last].astype(np.float64)  # that is still answered by yes
-    highest = np.append(lowest[1:], 0.0)  # that is answered by no
+    lowest = scores[last].astype(np.float64)  # score that still gets the label
+    highest = np.append(lowest[1:], 0.0)  # score that does not get it
     middle = (lowest + highest) / 2
-    middle = np.where(middle.astype(scores.dtype) > highest, middle, lowest)  # neighbours by rounding
+    middle = np.where(middle.astype(scores.dtype) > highest, middle, lowest)  # if rounding leaves no midpoint
     thresholds = np.where((highest < PLAIN) & (lowest >= PLAIN), PLAIN, middle)
     if f1.max() == 0:
         return PLAIN

@@ -1,4 +1,4 @@
-"""Translation: a text in one language, the same in another (Rothe et al. 2020; beams of Wu et al. 2016, section 7)."""
+"""Translation: texts into another language (Rothe et al. 2020; beam search of Wu et al. 2016, section 7)."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
 
-MOST_NUMBERS = 1 << 27  # of keys and values, 0.5 GB of float32
+MOST_NUMBERS = 1 << 27  # in the keys and values of a batch, 0.5 GB of float32
 FEWEST_ROWS, MOST_ROWS = 16, 256
 
 
 @dataclasses.dataclass(frozen=True)
 class TranslationOptions:
-    """How a translator learns.
+    """How a translator is trained.
 
     Args:
-        label_smoothing: float, default 0.1. What part of the right token's probability is spread over all tokens.
-        vocab_size: int, default 8000. Tokens of a vocabulary that is learnt from the training data.
-        lowercase: bool, default False. Whether such a vocabulary is uncased; the translations then are, too.
-        shared_vocabulary: bool, default True. Whether both languages have one vocabulary and one table of embeddings.
-        decoder_init: str, default `""`. A pretrained model's folder that the decoder starts from, with its vocabulary.
+        label_smoothing: float, default 0.1. Fraction of the target probability that is spread over all tokens.
+        vocab_size: int, default 8000. Size of a vocabulary that is learnt from the training data.
+        lowercase: bool, default False. Whether this vocabulary is uncased; the translations are then uncased, too.
+        shared_vocabulary: bool, default True. Whether both languages share one vocabulary and one embedding table.
+        decoder_init: str, default `""`. Folder of a pretrained model that initializes the decoder, with its vocabulary.
     """
 
     label_smoothing: float = 0.1
@@ -61,11 +61,11 @@ class TranslationAsking:
     """How translations are searched for.
 
     Args:
-        beams: int, default 4. How many texts are written side by side; 1 takes the likeliest token each time.
-        length_penalty: float, default 0.6. The exponent of the penalty that a text's log-probability is divided by; the
-            higher, the longer the texts.
-        alternatives: int, default 1. How many translations to give of each text, at most `beams`.
-        alignment: bool, default False. Whether to tell how much each piece of a translation looks at each of its text.
+        beams: int, default 4. Beam width; 1 takes the most probable token at each step (greedy search).
+        length_penalty: float, default 0.6. Exponent of the length penalty that divides a translation's log-probability;
+            a higher one gives longer translations.
+        alternatives: int, default 1. Number of translations to return for each text, at most `beams`.
+        alignment: bool, default False. Whether to return the attention of each translated piece to each source piece.
     """
 
     beams: int = 4
@@ -79,11 +79,11 @@ class TranslationAsking:
         if not math.isfinite(self.length_penalty):
             raise UserError(f"`length_penalty`: must be a number, not {self.length_penalty}")
         if not 1 <= self.alternatives <= self.beams:
-            raise UserError(f"`alternatives`: must be from 1 to the {self.beams} of `beams`, not {self.alternatives}")
+            raise UserError(f"`alternatives`: must be from 1 to {self.beams} (`beams`), not {self.alternatives}")
 
 
 class Translation(Task):
-    """A text for a text, token by token, each chosen when those before are known."""
+    """A translation of a text, token by token, each given the tokens before it."""
 
     name = "translation"
     best_by = ("bleu", "max")
@@ -91,15 +91,15 @@ class Translation(Task):
     Options = TranslationOptions
     Asking = TranslationAsking
     outputs: ClassVar = {
-        "translations": "the translations, the best first",
-        "scores": "of each the log-probability over the penalty for its length",
-        "alignment": "how much each piece of the best translation (row) looks at each of the text (column), row by row",
+        "translations": "the translations, highest score first",
+        "scores": "the log-probability of each translation divided by its length penalty",
+        "alignment": "the attention of pieces of the best translation (rows) to the text (columns), row by row",
         "source_pieces": "the pieces of the text",
-        "num_source": "how many there are",
+        "num_source": "the number of pieces of the text",
         "target_pieces": "the pieces of the best translation",
-        "num_target": "how many there are",
-        "token_ids": "the tokens of the translations, the best first",
-        "num_tokens": "how many tokens each has",
+        "num_target": "the number of pieces of the best translation",
+        "token_ids": "the token_ids of the translations, highest score first",
+        "num_tokens": "the number of tokens of each translation",
     }
     columns = ("source",)
     learns_vocabulary = True
@@ -112,7 +112,7 @@ class Translation(Task):
         return sources_of(source, spec.header_names, on_bad_row)
 
     def batch_size(self, spec: Spec, model: BertTranslator) -> int:
-        """The more at once the faster, as long as their keys and values do not fill the memory."""
+        """Larger batches are faster, as long as their keys and values fit into memory."""
         config = model.decoder_config
         numbers = 2 * config.num_layers * config.hidden_size * spec.max_length * spec.options["beams"]
         return min(max(MOST_NUMBERS // numbers, FEWEST_ROWS), MOST_ROWS)
@@ -126,7 +126,7 @@ class Translation(Task):
         tokenizer = features.notes["tokenizer"].target
         vocabulary, pieces = tokenizer.vocabulary, tokenizer.tokenize(gold["target"])
         start, end = (tf.fill([pieces.nrows(), 1], token) for token in (vocabulary.cls_id, vocabulary.sep_id))
-        # Cut behind the end: a text that is too long must not teach to end in its midst.
+        # Truncated after the end token is added: too long a text must not teach the model to stop in its middle.
         row = tf.concat([start, pieces, end], axis=1)[:, : spec.max_length]
         following = row[:, 1:]
         target = {
@@ -182,7 +182,7 @@ class Translation(Task):
         return {"": classes(counts=lambda inputs: inputs["decoder_padding_mask"], label_smoothing=smoothing)}
 
     def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
-        """What the decoder reads of the sources."""
+        """The encoded sources, as the decoder reads them."""
         return model.encode(inputs)
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
@@ -191,7 +191,7 @@ class Translation(Task):
     def follow_up(self, spec: Spec, model: Any, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         """`translations` `(rows, alternatives)`, the best first, and their `scores`; empty for an empty text.
 
-        With `alignment`, of the best, too: its pieces, the text's, and a matrix of them, line by line.
+        With `alignment`, also for the best one: its pieces, the text's pieces, and their matrix, flattened by rows.
         """
         tokenizer, options = features.notes["tokenizer"].target, spec.options
         rows, alternatives = tf.shape(features.notes["is_empty"])[0], options["alternatives"]
@@ -209,7 +209,7 @@ class Translation(Task):
         return answers
 
     def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """`token_ids` of the translations, `(rows, alternatives, length)`, `num_tokens` of them, and their `scores`."""
+        """`token_ids` of the translations, `(rows, alternatives, length)`, their `num_tokens` and `scores`."""
         rows = tf.shape(inputs["token_ids"])[0]
         written = _search(spec, model, self.ask(model, inputs), rows, tokenizer.target.vocabulary)
         return {"token_ids": written.tokens, "num_tokens": written.lengths, "scores": written.scores}
@@ -229,7 +229,7 @@ class Translation(Task):
         return found
 
     def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
-        """What is not the reference; the fewer of its characters are right, the worse."""
+        """A translation that differs from the reference; the lower its chrF, the worse."""
         from sacrebleu.metrics import CHRF
 
         if line["translation"] == line["gold"]:
@@ -239,7 +239,7 @@ class Translation(Task):
         return WrongAnswer((-chrf, line["score"]), shown)
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
-        """By the words of the source: attention finds its way in short texts first."""
+        """By the number of words of the source, as attention learns short texts first."""
 
         def measure(rows: list[int]) -> dict[str, float]:
             scores = _scores([lines[row]["translation"] for row in rows], [lines[row]["gold"] for row in rows])
@@ -261,7 +261,7 @@ def _scores(written: list[str], references: list[str]) -> dict[str, Any]:
 
 
 def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vocabulary: Vocabulary) -> Written:
-    """The translations of what the encoder read, so many `rows`."""
+    """The translations of `rows` encoded sources, by beam search."""
     options, longest = spec.options, min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
     start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
     beams, alternatives = options["beams"], options["alternatives"]
@@ -272,7 +272,7 @@ def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vo
 
 
 def _alignment(model: BertTranslator, features: Features, tokens: tf.RaggedTensor) -> dict[str, tf.Tensor]:
-    """What each of these tokens looked at when it was written."""
+    """The attention of each of these tokens to the source when it was generated."""
     tokenizer, source = features.notes["tokenizer"], features.inputs
     vocabulary = tokenizer.target.vocabulary
     before = tf.concat([tf.fill([tokens.nrows(), 1], vocabulary.cls_id), tokens], axis=1)[:, :-1]

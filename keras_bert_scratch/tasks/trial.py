@@ -1,4 +1,4 @@
-"""Trial: one setting of everything that a fine-tuning depends on but the seed, and its run."""
+"""Trial: one set of all settings of a fine-tuning except the seed, and its run."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
-    """What a fine-tuning is made of, except for its seed; the data are read.
+    """Everything that a fine-tuning run needs except its seed; the data are already read.
 
     Args:
         task: Task.
         init: path of a pretrained model's folder, or a BertConfig for random weights.
-        train: TaskData. What to learn from.
-        dev: TaskData or None. What to measure on after each epoch.
-        how: FineTuning. How long and how fast.
-        options: RunOptions. What surrounds the steps.
+        train: TaskData. The training data.
+        dev: TaskData or None. The data to evaluate on after each epoch.
+        how: FineTuning. Epochs, batch size, learning rates.
+        options: RunOptions. Dtype, saving and what else surrounds the steps.
         strategy: from `make_strategy`.
-        baselines: called for what simpler answers score on `dev`, by name.
+        baselines: returns the scores of simple baselines on `dev`, by name.
     """
 
     task: Task
@@ -54,7 +54,7 @@ class Trial:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a run of this trial is continued with."""
+        """The settings with which a run of this trial can be resumed."""
         dev, how = self.dev, self.how
         return {
             "task": self.task.name,
@@ -73,7 +73,7 @@ class Trial:
 
     @functools.cached_property
     def batching(self) -> dict[str, int]:
-        """Of the size of a batch, what `TaskData` asks for."""
+        """The batch size, as arguments for the methods of `TaskData`."""
         if self.how.batch_tokens is None:
             return {"batch_size": self.how.batch_size}
         multiple = math.lcm(ROWS_OF_TOKENS, self.strategy.num_replicas_in_sync)
@@ -84,12 +84,12 @@ class Trial:
         return self.train.num_batches(**self.batching)
 
     def check(self) -> None:
-        """Raises `UserError` for what can be refused before a folder is made."""
+        """Raises `UserError` for settings that can be rejected before a folder is created."""
         if self.how.batch_tokens is None:
             check_batch(self.strategy, self.how.batch_size)
         self.how.training_options(self.steps_per_epoch)
         if self.how.patience is not None and self.dev is None:
-            raise UserError("`patience`: needs `dev`, data to measure on after each epoch")
+            raise UserError("`patience`: needs `dev`, data to evaluate on after each epoch")
         if self.dev is None and (name := self.task.tunes(self.train.spec)):
             raise UserError(f"`{name}`: needs `dev`, data to tune it on")
         config = self.init if isinstance(self.init, BertConfig) else read_checkpoint(self.init).config
@@ -102,14 +102,14 @@ class Trial:
             raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {layers}")
 
     def note_baselines(self, run: RunDirectory) -> None:
-        """Adds what simpler answers score to the run's results, unless it is there."""
+        """Adds the scores of the baselines to the run's results, unless they are there."""
         if self.dev is None or not is_chief(self.strategy) or "baselines" in run.results:
             return
         if found := self.baselines():
             run.note(baselines=found)
 
     def run(self, out: AnyPath, seed: int) -> RunDirectory:
-        """Fine-tunes with one seed in the folder `out`, or continues what is there; the finished run."""
+        """Fine-tunes with one seed in the folder `out`, or resumes the run there; returns the finished run."""
         how = self.how
         return run_training(
             out,
@@ -153,7 +153,7 @@ class Trial:
         examples = self.dev.examples
         tuned = FineTuned(self.task.answering(model), self.train.tokenizer, self.train.spec)
         chief = is_chief(self.strategy)
-        results: dict[str, Any] = {}  # of the last evaluation, which settles what is saved
+        results: dict[str, Any] = {}  # of the last evaluation; decide open options of the saved model
 
         def measure() -> dict[str, Any]:
             results.update(tuned.evaluate(examples))
@@ -179,7 +179,7 @@ class Trial:
             FineTuned(answering, self.train.tokenizer, self.train.spec).settled({}).save(run.folder)
             return {"dev": None}
         if not evaluation.patience_spent:
-            evaluation.evaluate(steps)  # unless an epoch ended with this step
+            evaluation.evaluate(steps)  # does nothing if an epoch ended with this step
         best = FineTuned.load(run.folder / BEST_FOLDER, self.options.dtype)
         results = {"dev": {name: value for name, value in run.results["best"].items() if name != "step"}}
         if self.task.tunes(self.train.spec):
@@ -189,16 +189,16 @@ class Trial:
         return results
 
     def _tuned(self, best: FineTuned) -> tuple[FineTuned, dict[str, Any]]:
-        """The best epoch's model with the options that are found on `dev`; they, and what it scores there with them."""
+        """The best epoch's model with its options tuned on `dev`; and these options, with its metrics on `dev`."""
         before, examples = self.train.spec, self.dev.examples
-        # Not by the spec that it was loaded with: a process that died here may have tuned that already.
+        # Not with the spec that was loaded: a process that died here may have tuned that already.
         tuned = dataclasses.replace(best, spec=before).tuned(examples)
         found = {name: value for name, value in tuned.spec.options.items() if value != before.options[name]}
         return tuned, {"options": rounded(found), **tuned.evaluate(examples)}
 
 
 def _freeze(backbone: BertBackbone, layers: int) -> None:
-    """Keeps the embeddings and the lowest blocks as they are."""
+    """Freezes the embeddings and the lowest `layers` blocks, if `layers` is not 0."""
     if layers:
         for tower in backbone.towers:
             for layer in (tower.embeddings, *tower.blocks[:layers]):

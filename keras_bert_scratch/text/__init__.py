@@ -1,1 +1,1 @@
-"""Text to ids: vocabulary, tokenizer, packing; every step also inside a TensorFlow graph."""
+"""Text to token ids: vocabulary, tokenizer, packing; every step also runs inside a TensorFlow graph."""

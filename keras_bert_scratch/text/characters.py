@@ -1,7 +1,7 @@
-"""What BERT makes of each Unicode character before it looks up words: tables by code point.
+"""How BERT normalizes each Unicode character before it looks up words: tables by code point.
 
-Google's tokenizer asks Python's `unicodedata` about every character; so do these tables, once, for the same answers.
-They are of the running Python's Unicode version (`unicodedata.unidata_version`); an exported model keeps its tables.
+Google's tokenizer looks up every character in Python's `unicodedata`. These tables are computed once from it.
+They have the running Python's Unicode version (`unicodedata.unidata_version`); an exported model keeps its tables.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from keras_bert_scratch.text.word_rules import WordRules
 SPACE = ord(" ")
 CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 
-# A character's code is what it becomes, with these flags; or one of the two negative kinds.
-STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a word of its own
-UNUSUAL = 1 << 22  # what it becomes depends on its neighbours: a capital sigma, a mark that may have to be reordered
+# A character's code is the code point that it becomes, with these flags, or a negative value of one of two kinds.
+STANDS_ALONE = 1 << 21  # punctuation or an ideograph: a separate word
+UNUSUAL = 1 << 22  # the result depends on its neighbours: a capital sigma, or a mark that may have to be reordered
 CODE_POINT = STANDS_ALONE - 1
 DROPPED = -1
-# Below DROPPED: several characters, row -2 - code of `expansions`.
+# Below DROPPED: the character becomes several, those of `expansions[-2 - code]`.
 
-# For the rule of the final sigma: what of a character counts.
+# A character's class for the final-sigma rule.
 IGNORED, UNCASED, CASED = 0, 1, 2
 
 # The ranges of Google's `_is_chinese_char`.
@@ -39,13 +39,13 @@ IDEOGRAPHS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
-ACCENT = "Mn"  # Unicode's category of marks that take no space
+ACCENT = "Mn"  # Unicode's category of non-spacing marks
 PAGE = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class PagedTable:
-    """An int32 per code point `c`, equal stretches of 256 kept once: `pages[page_of[c // 256], c % 256]`.
+    """One int32 per code point `c`; equal pages of 256 are stored once: `pages[page_of[c // 256], c % 256]`.
 
     Example:
         >>> table = PagedTable.of(np.arange(sys.maxunicode + 1) // 0x80000)
@@ -58,7 +58,7 @@ class PagedTable:
 
     @classmethod
     def of(cls, values: np.ndarray) -> PagedTable:
-        """The table of one value per code point."""
+        """Builds the table from one value per code point."""
         numbers: dict[bytes, int] = {}
         page_of = [
             numbers.setdefault(page.tobytes(), len(numbers)) for page in values.reshape(-1, PAGE).astype("int32")
@@ -71,11 +71,11 @@ class PagedTable:
 
 @dataclasses.dataclass(frozen=True)
 class CharacterTables:
-    """What a tokenizer needs to know of all characters.
+    """What a tokenizer needs to know about all characters.
 
-    `code_offsets`: what each becomes, as its code less itself, so that most are 0. `expansions`: the codes of those
-    that become several. `casing`: what the final sigma's rule sees in each. `vanishing_starter`: 1 for what disappears
-    but keeps the marks on its two sides in their order; `combining_class`: the order of the marks.
+    `code_offsets`: each character's code minus its code point, so that most are 0. `expansions`: the codes of those
+    that become several. `casing`: the class for the final-sigma rule. `vanishing_starter`: 1 for a starter that is
+    removed; marks are not reordered across it. `combining_class`: the sort key of combining marks.
 
     Example:
         >>> chr(ord("É") + character_tables(WordRules(lowercase=True)).code_offsets[ord("É")])
@@ -100,7 +100,7 @@ def character_tables(rules: WordRules) -> CharacterTables:
     for code_point in range(sys.maxunicode + 1):
         character, category = chr(code_point), unicodedata.category(chr(code_point))
         if category in ("Cn", "Co", "Cs") and code_point not in ideographs:
-            continue  # not assigned, private, half a pair: they stay as they are
+            continue  # unassigned, private use or surrogate: unchanged
         spelled = _spelled(character, category, rules)
         kept = [c for c in spelled if not (strip and unicodedata.category(c) == ACCENT)]
         codes = tuple(_code(c, rules.tokenize_chinese_chars and code_point in ideographs) for c in kept)
@@ -145,13 +145,13 @@ def _code(character: str, alone: bool) -> int:
 
 
 def _is_punctuation(character: str) -> bool:
-    """Unicode's punctuation, and every ASCII sign that is no letter, digit or space."""
+    """Whether it is Unicode punctuation, or a printable ASCII character other than a letter, digit or space."""
     return unicodedata.category(character)[0] == "P" or ("!" <= character <= "~" and not character.isalnum())
 
 
 def _casing(character: str, category: str) -> int:
-    """How the character bears on a capital sigma near it, seen by asking Python to lower-case one."""
-    if category == "Lo" and character > "\xff":  # an ideograph, a syllable: none of them has case
+    """How the character affects a nearby capital sigma, found by letting Python lower-case both."""
+    if category == "Lo" and character > "\xff":  # ideographs and syllables have no case
         return UNCASED
     if (character + "Σ").lower()[-1] == "ς":
         return CASED

@@ -1,4 +1,4 @@
-"""From bytes, in which TensorFlow counts, to characters, in which people's programs do."""
+"""Converts byte offsets, which TensorFlow returns, to character offsets, which applications expect."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import tensorflow as tf
 
 
 def characters_before(texts: tf.Tensor, byte: tf.Tensor) -> tf.Tensor:
-    """How many characters of each text come before that byte, int32.
+    """How many characters of each text come before the given byte, int32.
 
     Args:
         texts: UTF-8 strings of any shape.
-        byte: int32 of the same shape. The first byte of a character, or the end.
+        byte: int32 of the same shape. Offset of a character's first byte, or of the text's end.
 
     Example:
         >>> characters_before(tf.constant(["né à"]), tf.constant([3])).numpy().tolist()

@@ -1,4 +1,4 @@
-"""Packing: `[CLS] a [SEP] b [SEP]`, trimmed and padded to one length, by TensorFlow's core operations."""
+"""Packing: `[CLS] a [SEP] b [SEP]`, trimmed and padded to one length, with TensorFlow's core operations."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 
 
 def trimmed_lengths(a: tf.Tensor, b: tf.Tensor, max_tokens: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many tokens of each segment are kept when both must fit into `max_tokens`.
+    """How many tokens of each segment are kept when both together must fit into `max_tokens`.
 
-    The same as removing tokens one by one from the longer segment, from `b` if they are equally long, until both fit
+    Equivalent to removing tokens one by one from the longer segment, from `b` if they are equally long, until both fit
     (Google's `_truncate_seq_pair`).
 
     Args:
         a: int tensor `(batch,)`. Lengths of the first segments, in tokens.
         b: int tensor `(batch,)`. Lengths of the second segments.
-        max_tokens: int or int scalar tensor. Tokens that fit.
+        max_tokens: int or int scalar tensor. Maximum length of both segments together.
 
     Example:
         >>> a, b = trimmed_lengths(tf.constant([10, 2]), tf.constant([10, 9]), max_tokens=7)
@@ -47,9 +47,9 @@ def pack_segments(
     Args:
         a: int `tf.RaggedTensor` `(batch, None)`. Ids of the first segments.
         b: int `tf.RaggedTensor` `(batch, None)` or `None`. Ids of the second segments.
-        max_length: int, or an int32 scalar tensor that is known only when the graph runs. Length of every row; what
-            does not fit is trimmed at the end, the longer segment first.
-        vocabulary: Vocabulary. Gives the ids of the special tokens.
+        max_length: int, or an int32 scalar tensor that is known only when the graph runs. Length of every row;
+            tokens that do not fit are removed at the end, from the longer segment first.
+        vocabulary: Vocabulary. Provides the ids of the special tokens.
 
     Returns: `token_ids`, `segment_ids`, `padding_mask`, int32 `(batch, max_length)`.
 

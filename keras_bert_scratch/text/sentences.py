@@ -1,13 +1,13 @@
-"""Splitting running text into sentences, well enough for segments of text that begin and end somewhere sensible."""
+"""Splits running text into sentences, accurately enough for segments that begin and end at sensible places."""
 
 from __future__ import annotations
 
 import re
 
-# A sentence ends at . ! ? with what closes it, before white space; at the Chinese marks also without any. Starting with
-# one set of characters, the pattern lets Python's engine run over all others quickly.
+# A sentence ends at . ! ? and closing quotes or brackets, if white space follows; at the Chinese marks, white space is
+# optional. The pattern begins with a set of characters, so that Python's engine quickly skips all others.
 _END = re.compile(r"[.!?。！？；](?:(?<=[.!?])[\"')\]”’]*\s+|(?<=[。！？；])[”’」』）]*\s*)")
-# ... but not after these, nor after initials.
+# A full stop after one of these, or after initials, does not end a sentence.
 # fmt: off
 _ABBREVIATIONS = (
     "Mr", "Mrs", "Ms", "Dr", "St", "Messrs", "Prof", "Rev", "Gen", "Col", "Capt", "Sen", "Gov", "No", "vs", "etc",
@@ -17,7 +17,7 @@ _OPENING = "(\"'“‘"
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of `text` in order; white space around them is lost, nothing else.
+    """The sentences of `text` in order; only the white space around them is removed.
 
     Example:
         >>> split_sentences('He met Mr. Hyde. "Who is it?" asked J. Watson!')
@@ -35,7 +35,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _ends_in_abbreviation(text: str, start: int, end: int) -> bool:
-    """Whether the last word before `end`, of the sentence that begins at `start`, is an abbreviation or initials."""
+    """Whether `text[start:end]`, the sentence so far, ends in an abbreviation or in initials."""
     if end == start:
         return False
     if "A" <= text[end - 1] <= "Z":

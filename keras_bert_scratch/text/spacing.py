@@ -1,4 +1,4 @@
-"""Spacing: where the spaces of a written text are, given its words and punctuation one by one."""
+"""Spacing: restores the usual spaces in a text whose words and punctuation are separated by spaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 _WORD = r"[\pL\pN]"
 
-# Patterns and what takes their place, one after another, of texts whose words and marks all stand apart.
+# Patterns and replacements, applied in this order to texts whose words and marks are all separated by spaces.
 _RULES = (
     (rf"({_WORD}) ['] (s|t|re|ve|ll|d|m|S|T) ", r"\1'\2 "),
     (r'" ([^"]*[^" ]) ?"', r'"\1"'),
@@ -17,12 +17,12 @@ _RULES = (
     (rf"({_WORD})’ ({_WORD})", r"\1’\2"),
     (r"([0-9])([.,:]) ([0-9])", r"\1\2\3"),
     (r"([0-9])([.,:]) ([0-9])", r"\1\2\3"),
-    # A word that ends in a hyphen shares its end with one behind a comma, "and" or "or"; or begins with the other's.
+    # A part of a word before a comma, "and" or "or" keeps its hyphen at the end, one after "und" or "oder" in front.
     (rf"({_WORD}) - (and|or|und|oder|bis) ({_WORD})", r"\1- \2 \3"),
     (rf"({_WORD}) -,", r"\1-,"),
     (rf" (und|oder) - ({_WORD})", r" \1 -\2"),
     (rf"({_WORD}) - ({_WORD})", r"\1-\2"),
-    (rf"({_WORD}) - ({_WORD})", r"\1-\2"),  # a word of one letter between two hyphens
+    (rf"({_WORD}) - ({_WORD})", r"\1-\2"),  # again, for a word of one letter between two hyphens
     (rf"({_WORD}) / ({_WORD})", r"\1/\2"),
     (rf"({_WORD}) _ ({_WORD})", r"\1_\2"),
     (r"„([^„“”]*[^„“” ]) ?([“”])", r"„\1\2"),
@@ -32,10 +32,10 @@ _RULES = (
 
 
 def spaced(texts: tf.Tensor) -> tf.Tensor:
-    """Texts with spaces where writing has them, in English and its relatives.
+    """Texts with the spacing of ordinary writing, in English and related languages.
 
     Args:
-        texts: strings `(batch,)`, in which a space stands between any two words and marks.
+        texts: strings `(batch,)`, with a space between any two words or punctuation marks.
 
     Example:
         >>> spaced(tf.constant(['He isn \\' t a " so - called " expert ( 3 , 5 % ) .'])).numpy()[0].decode()

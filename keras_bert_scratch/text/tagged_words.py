@@ -1,4 +1,4 @@
-"""The words that tags belong to: those of an annotated corpus, or running text parted as such corpora part it."""
+"""The words to be tagged: those of an annotated corpus, or running text split as such corpora split it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_text
 
-# What is neither blank, punctuation, symbol nor control character; ideographs are words by themselves.
+# Not white space, punctuation, a symbol or a control character; nor an ideograph, because each is a separate word.
 _LETTER = r"[^\s\pP\pS\pZ\pC\p{Han}]"
-# Format characters, of which the tokenizer makes nothing, part no word.
+# Format characters do not split a word, because the tokenizer drops them.
 _LETTERS = rf"{_LETTER}(?:(?:\p{{Cf}}|{_LETTER})*{_LETTER})?"
-# Alternatives, the first that fits counts.
+# Alternatives; the first that matches is used.
 _WORD = "|".join(
     (
         r"\p{Han}",
@@ -29,10 +29,10 @@ class TaggedWords:
     """The words of some texts.
 
     Args:
-        texts: strings `(texts,)`. What offsets count in.
+        texts: strings `(texts,)`. The texts that the offsets refer to.
         words: strings, ragged `(texts, None)`.
-        starts, limits: int32 `(words,)`, of all words in a row. The bytes of its text that each word is: from its start
-            to before its limit.
+        starts, limits: int32 `(words,)`, of all texts one after another. The byte range of each word in its text:
+            `starts` inclusive, `limits` exclusive.
     """
 
     texts: tf.Tensor
@@ -42,10 +42,10 @@ class TaggedWords:
 
 
 def split_text(texts: tf.Tensor) -> TaggedWords:
-    """Parts running text as annotated corpora are parted, in the graph.
+    """Splits running text as annotated corpora are split; runs inside a graph.
 
-    Punctuation stands alone at the edges of a word and belongs to it inside (`well-known`, `5.975,74`, `U.S.`);
-    `'s` and its like are words; so is each ideograph.
+    Punctuation is separate at the edges of a word and part of it inside (`well-known`, `5.975,74`, `U.S.`).
+    `'s` and similar endings are separate words; so is each ideograph.
 
     Args:
         texts: UTF-8 strings `(texts,)`.
@@ -54,7 +54,7 @@ def split_text(texts: tf.Tensor) -> TaggedWords:
         >>> split_text(tf.constant(["(Germany's U.S. trade, 5.975,74.)"])).words.to_list()[0]
         [b'(', b'Germany', b"'s", b'U.S.', b'trade', b',', b'5.975,74', b'.', b')']
     """
-    blank = tf.strings.regex_replace(texts, r"\x00", " ")  # at which the operation would end
+    blank = tf.strings.regex_replace(texts, r"\x00", " ")  # the operation would stop at a NUL
     words, starts, limits = tensorflow_text.regex_split_with_offsets(
         blank, rf"{_WORD}|\s+|\pZ+", keep_delim_regex_pattern=r"[^\s\pZ](?:.|\n)*"
     )
@@ -62,7 +62,7 @@ def split_text(texts: tf.Tensor) -> TaggedWords:
 
 
 def given_words(words: tf.RaggedTensor) -> TaggedWords:
-    """Words that are parted already; their text is the words joined by blanks.
+    """Words that are already split; each text is its words joined by spaces.
 
     Example:
         >>> found = given_words(tf.ragged.constant([["New", "York"], ["Rome"]]))
@@ -70,7 +70,7 @@ def given_words(words: tf.RaggedTensor) -> TaggedWords:
         ([b'New York', b'Rome'], [0, 4, 0])
     """
     lengths = tf.strings.length(words.flat_values)
-    ends = tf.cumsum(lengths + 1)  # in all texts joined by blanks
+    ends = tf.cumsum(lengths + 1)  # in all texts joined by spaces
     row = tf.cast(words.value_rowids(), tf.int32)
     before = tf.concat([[0], ends], axis=0)
     row_starts = tf.gather(before, tf.gather(tf.cast(words.row_starts(), tf.int32), row))

@@ -27,20 +27,20 @@ from keras_bert_scratch.text.word_rules import WordRules
 from keras_bert_scratch.text.words import Words, split_words
 
 MAX_CHARACTER_BYTES = 4
-KEPT = 4  # vocabularies: a process reads the same one with its records, its start and its run
+KEPT = 4  # vocabularies: a process reads the same one with its records, its initial model and its run
 log = logging.getLogger(__name__)
 
 
 class BertTokenizer(tf.Module):
-    """Splits text into words and words greedily into the longest known pieces (Wu et al. 2016, section 4.1).
+    """Splits text into words, and each word greedily into the longest known pieces (Wu et al. 2016, section 4.1).
 
-    Token for token what Google's `FullTokenizer` gives for the same vocabulary.
+    The tokens are exactly those of Google's `FullTokenizer` for the same vocabulary.
 
     Args:
         vocabulary: `Vocabulary`, or the path of a `vocab.txt`.
-        lowercase: bool or `None`, default `None`. Whether the vocabulary is uncased; `None` means to see how many of
-            its tokens hold capital letters (`Vocabulary.guess_lowercase`).
-        target: BertTokenizer or `None`, default `None`. That of the texts which a translator writes; `None` for itself.
+        lowercase: bool or `None`, default `None`. Whether the vocabulary is uncased; `None` decides by how many of
+            its tokens contain capital letters (`Vocabulary.guess_lowercase`).
+        target: BertTokenizer or `None`, default `None`. Tokenizer of a translator's output; `None` for this one.
         rules: see `WordRules`: `strip_accents`, `tokenize_chinese_chars`, `max_word_length`; by default Google's.
 
     Example:
@@ -79,12 +79,12 @@ class BertTokenizer(tf.Module):
         return self.rules.lowercase
 
     def tokenize(self, texts: tf.Tensor | Sequence[str], special_tokens: bool = False) -> tf.RaggedTensor:
-        """Ids without `[CLS]` and `[SEP]` around them.
+        """Token ids, without `[CLS]` and `[SEP]` around them.
 
         Args:
             texts: UTF-8 strings `(batch,)`.
-            special_tokens: whether `[MASK]` and the like, spelled out in a text, mean the special tokens; else they are
-                brackets and a word, as in Google's tokenizer, and no text can smuggle one in.
+            special_tokens: whether `[MASK]` and the like in a text are read as special tokens; otherwise they are split
+                into brackets and a word, as in Google's tokenizer, so that no text can inject a special token.
 
         Returns: int32 `tf.RaggedTensor` `(batch, None)`.
         """
@@ -102,7 +102,7 @@ class BertTokenizer(tf.Module):
     def tokenize_with_offsets(
         self, texts: tf.Tensor | Sequence[str]
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-        """Ids, and for each the bytes of the original text that it stands for: from `starts`, up to before `limits`.
+        """Token ids, and the byte range of the original text for each: `starts` inclusive, `limits` exclusive.
 
         Args:
             texts: UTF-8 strings `(batch,)`.
@@ -118,7 +118,7 @@ class BertTokenizer(tf.Module):
         return self._tokenize_with_offsets(_as_batch(texts))
 
     def detokenize(self, ids: tf.RaggedTensor | Sequence[Sequence[int]]) -> tf.Tensor:
-        """Texts: pieces joined to words, spaces where writing has them; what was lower-cased or unknown stays so.
+        """Texts: pieces joined to words, with the usual spaces; lower-cased and unknown words are not restored.
 
         Args:
             ids: int ids `(batch, None)`.
@@ -131,11 +131,11 @@ class BertTokenizer(tf.Module):
 
     @functools.cached_property
     def _graph(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
-        """`_tokenize`, traced once whoever calls it, in a graph or not, and for all tokenizers that are equal."""
+        """`_tokenize`, traced once for all equal tokenizers, whether it is called eagerly or in a graph."""
         return _graph_of(self.vocabulary, self.rules)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the graph, which belongs to its process: a copy traces its own."""
+        """Everything except the graph, which belongs to its process; a copy traces its own."""
         return {name: value for name, value in vars(self).items() if name != "_graph"}
 
     def _tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -169,7 +169,7 @@ class BertTokenizer(tf.Module):
         words = split_words(texts, self.rules)
         spelled = words.spelled()
         pieces, starts, limits = self._pieces.tokenize_with_offsets(self._or_too_long(spelled, words))
-        # Pieces are so many bytes from the start of their word; from there to characters, and to where those came from.
+        # A piece's offsets are bytes in its word. Map them to characters, and those to bytes of the original text.
         word = pieces.value_rowids()
         word_bytes = tf.cast(tf.strings.length(spelled), tf.int64)
         word_start = tf.gather(tf.cumsum(word_bytes, exclusive=True), word)
@@ -188,7 +188,7 @@ class BertTokenizer(tf.Module):
         )
 
     def _or_too_long(self, spelled: tf.Tensor, words: Words) -> tf.Tensor:
-        """The words, those of too many characters replaced by one of too many bytes, which becomes `[UNK]`."""
+        """The words; one of too many characters is replaced by one of too many bytes, which becomes `[UNK]`."""
         longest = self.rules.max_word_length
         too_long = words.characters.row_lengths() > longest
         return tf.where(too_long, "x" * (longest * MAX_CHARACTER_BYTES + 1), spelled)
@@ -202,10 +202,10 @@ class BertTokenizer(tf.Module):
 
     @classmethod
     def load(cls, directory: AnyPath | str) -> BertTokenizer:
-        """The tokenizer of a model's folder: what `save` wrote, or Hugging Face, KerasHub or Google keep there.
+        """Loads the tokenizer of a model's folder, written by `save`, Hugging Face, KerasHub or Google.
 
         Raises:
-            UserError: there is none, it is damaged, or it has a setting that this tokenizer cannot follow; by name.
+            UserError: there is none, it is damaged, or it has a setting that this tokenizer does not support; names it.
         """
         files = read_vocabulary(directory)
         for note in files.notes:
@@ -218,10 +218,10 @@ class BertTokenizer(tf.Module):
 
 @functools.lru_cache(maxsize=KEPT)
 def _wordpiece(vocabulary: Vocabulary, max_word_length: int) -> tuple[tensorflow_text.FastWordpieceTokenizer, ...]:
-    """What splits plain texts into pieces, and what splits words."""
+    """The WordPiece tokenizers of plain texts, and of single words."""
     tokens = vocabulary.unambiguous_tokens()
     try:
-        with tf.init_scope():  # they hold tensors, which must not belong to the graph that happens to ask first
+        with tf.init_scope():  # they hold tensors, which must not belong to the first caller's graph
             return tuple(
                 tensorflow_text.FastWordpieceTokenizer(
                     tokens,
@@ -233,13 +233,13 @@ def _wordpiece(vocabulary: Vocabulary, max_word_length: int) -> tuple[tensorflow
                 for bytes_per_character, are_words in ((1, False), (MAX_CHARACTER_BYTES, True))
             )
     except RuntimeError as error:
-        raise UserError(f"{vocabulary.origin}: is no vocabulary to tokenize with ({error}); learn it again") from None
+        raise UserError(f"{vocabulary.origin}: is not a valid vocabulary ({error}); learn it again") from None
 
 
 @functools.lru_cache(maxsize=KEPT)
 def _graph_of(vocabulary: Vocabulary, rules: WordRules) -> Callable[[tf.Tensor], tf.RaggedTensor]:
     tokenizer = BertTokenizer(vocabulary, **dataclasses.asdict(rules))
-    with tf.init_scope():  # not part of the graph that happens to ask first
+    with tf.init_scope():  # not part of the first caller's graph
         texts = tf.TensorSpec([None], tf.string)
         return tf.function(tokenizer._tokenize, autograph=False).get_concrete_function(texts)
 
@@ -247,18 +247,18 @@ def _graph_of(vocabulary: Vocabulary, rules: WordRules) -> Callable[[tf.Tensor],
 def _as_batch(texts: tf.Tensor | Sequence[str]) -> tf.Tensor:
     texts = tf.convert_to_tensor(texts, dtype=tf.string)
     if texts.shape.rank != 1:
-        raise UserError("texts: give a list of texts, not a single one or a table")
+        raise UserError("texts: give a list of texts, not a single text or a table of texts")
     return texts
 
 
 def _character_of_each_byte(code_points: tf.Tensor) -> tf.Tensor:
-    """For each byte of the characters' UTF-8, which character it belongs to."""
+    """For each byte of the characters' UTF-8 encoding, the index of its character."""
     num_bytes = 1 + sum(tf.cast(code_points >= first, tf.int32) for first in (0x80, 0x800, 0x10000))
     return tf.repeat(tf.range(tf.size(code_points)), num_bytes)
 
 
 def _split_at_special_tokens(texts: tf.Tensor) -> tf.RaggedTensor:
-    """The stretches of each text, special tokens standing alone, `(batch, None)`."""
+    """The parts of each text, each special token a separate part, `(batch, None)`."""
     # NUL marks where to split. A NUL in the text itself becomes another control character, which is dropped as well.
     texts = tf.strings.regex_replace(texts, "\x00", "\x01")
     names = "|".join(token.strip("[]") for token in SPECIAL_TOKENS)

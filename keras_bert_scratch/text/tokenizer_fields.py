@@ -1,4 +1,4 @@
-"""Every field of other people's tokenizer files, and what becomes of it here. `docs/formats.md` has the same tables."""
+"""Every field of other libraries' tokenizer files, and how it is handled. `docs/formats.md` has the same tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPECIAL = {
     "cls_token": (CLS,),
     "mask_token": (MASK,),
 }
-# They split words as BERT's does. Slow and fast ones are the same; the generic class is described by `tokenizer.json`.
+# These split words as BERT's does, slow or fast; the generic classes are described by `tokenizer.json`.
 TOKENIZER_CLASSES = (
     None,
     *("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"),
@@ -79,7 +79,7 @@ POST_PROCESSOR = Fields(
     without_effect=("special_tokens", "sep", "cls"),
 )
 
-# `tokenizer.json` of KerasHub: an object of Keras, and its `config`.
+# `tokenizer.json` of KerasHub: a serialized Keras object, and its `config`.
 KERAS_OBJECT = Fields(
     obeyed=("config",),
     refused={"class_name": ("BertTokenizer",)},

@@ -1,7 +1,7 @@
 """Vocabulary: the list of WordPiece tokens, one per line of `vocab.txt`; a token's id is its line, from 0.
 
-A line is never moved or removed, whatever it holds: its number is a row of the model's embedding. A token that occurs
-twice has the id of its later line, an empty line is a row that no text reaches; so in Google's and Hugging Face's code.
+A line is never moved or removed, whatever it holds: its number is a row of the model's embedding. As in Google's and
+Hugging Face's code, a token that occurs twice has the id of its later line, and an empty line is a row no text uses.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.transfer import read_text
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# With fewer tokens than this fraction holding a capital letter, a vocabulary counts as uncased; with fewer than the
-# other, the guess is logged. Of BERT's English tokens 0% hold one in the uncased vocabulary, 41% in the cased.
+# A vocabulary counts as uncased if at most `CASED_FRACTION` of its tokens contain a capital letter. If some do, but
+# fewer than `CLEAR_FRACTION`, the guess is logged. In BERT's English vocabularies 0% (uncased) and 41% (cased) do.
 CASED_FRACTION, CLEAR_FRACTION = 0.02, 0.1
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Vocabulary:
 
     Args:
         tokens: tuple of str. The tokens; continuations of a word begin with `##`.
-        origin: str, default `"vocabulary"`. The file that it came from, for errors.
+        origin: str, default `"vocabulary"`. The file that it was read from, for error messages.
 
     Raises:
         UserError: a special token is missing.
@@ -50,14 +50,14 @@ class Vocabulary:
         missing = [token for token in SPECIAL_TOKENS if token not in self._ids]
         if missing:
             raise UserError(
-                f"{self.origin}: lacks {', '.join(missing)}; add each as a line of its own or learn it again"
+                f"{self.origin}: lacks {', '.join(missing)}; add each on a separate line, or learn the vocabulary again"
             )
 
     @classmethod
     def load(cls, path: AnyPath | str) -> Vocabulary:
-        """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is passed over."""
+        """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is skipped."""
         try:
-            # Lines end at \n alone: str.splitlines would also break at characters that a token may hold.
+            # Split at \n only: str.splitlines would also split at characters that a token may contain.
             lines = read_text(path_of(path)).split("\n")
         except FileNotFoundError:
             raise UserError(f"{path}: no such vocabulary; learn one with 'keras-bert vocab'") from None
@@ -65,12 +65,12 @@ class Vocabulary:
             raise UserError(f"{path}: is not a text file in UTF-8 ({error}); give a vocab.txt") from None
         tokens = [line.strip() for line in lines]
         while tokens and not tokens[-1]:
-            tokens.pop()  # empty lines at the end: no row of an embedding is known to belong to them
+            tokens.pop()  # empty lines at the end: the embedding need not have rows for them
         vocabulary = cls(tuple(tokens), origin=str(path))
         if repeated := vocabulary.repeated():
             token = repeated[0]
             log.warning(
-                "%s: the token %r occurs twice%s; text gets the id of its later line, %d, and no id moves",
+                "%s: the token %r occurs twice%s; the tokenizer uses the id of its later line, %d; no other id changes",
                 path,
                 token,
                 f", as do {len(repeated) - 1} more" if len(repeated) > 1 else "",
@@ -88,7 +88,7 @@ class Vocabulary:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """What names this vocabulary in a manifest: the hash of its `vocab.txt`."""
+        """The hash of `vocab.txt` as `save` writes it; identifies the vocabulary in a manifest."""
         return hashlib.sha256("".join(f"{token}\n" for token in self.tokens).encode()).hexdigest()
 
     @functools.cached_property
@@ -99,11 +99,11 @@ class Vocabulary:
         return continues
 
     def repeated(self) -> list[str]:
-        """The tokens that occur on several lines, but for empty ones."""
+        """The non-empty tokens that occur on several lines."""
         return [token for token, count in collections.Counter(self.tokens).items() if token and count > 1]
 
     def unambiguous_tokens(self) -> list[str]:
-        """The tokens with each line that text cannot reach replaced by one of its own, which no text holds.
+        """The tokens, with each line that no text can reach replaced by a unique token that no text contains.
 
         Example:
             >>> Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "", "a")).unambiguous_tokens()[5:]
@@ -126,7 +126,8 @@ class Vocabulary:
         lowercase = len(capitals) <= CASED_FRACTION * len(words)
         if capitals and len(capitals) < CLEAR_FRACTION * len(words):
             log.warning(
-                "%s: %d of %d tokens hold a capital letter, %r among them; taken as %s, say lowercase=%s if it is not",
+                "%s: %d of %d tokens contain a capital letter, for example %r; treated as %s; give lowercase=%s "
+                "if that is wrong",
                 self.origin,
                 len(capitals),
                 len(words),
@@ -140,7 +141,7 @@ class Vocabulary:
         return len(self.tokens)
 
     def id(self, token: str) -> int:
-        """The id of `token`, or of `[UNK]`."""
+        """The id of `token`, or that of `[UNK]` if it is unknown."""
         return self._ids.get(token, self._ids[UNK])
 
     @property

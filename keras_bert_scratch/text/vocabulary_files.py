@@ -1,4 +1,4 @@
-"""A vocabulary and its word rules in a folder: ours, and as Hugging Face, KerasHub and SavedModels keep them."""
+"""A vocabulary and its word rules in a folder: our files, and those of Hugging Face, KerasHub and SavedModels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from keras_bert_scratch.text.word_rules import WordRules
 VOCABULARY_FILE = "vocab.txt"
 RULES_FILE = "tokenizer_config.json"
 TARGET = (
-    "target_"  # before both names: of the texts that a translator writes, where they have a vocabulary of their own
+    "target_"  # prefix of both names, for the vocabulary of a translator's output if it differs from that of the input
 )
 # Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
 VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
-# Hugging Face keeps tokens and rules here; KerasHub, under the same name, the rules.
+# Hugging Face stores tokens and rules here; KerasHub has only the rules in a file of this name.
 TOKENIZER_FILE = "tokenizer.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
-# Both their default; KerasHub counts bytes.
+# The default of both libraries; KerasHub counts bytes.
 OTHERS_MAX_WORD_LENGTH = 100
-# Our names of the rules, and theirs.
+# Our names of the rules, and the names in these files.
 CONFIG_RULES = {
     "lowercase": ("lowercase", "do_lower_case"),
     "strip_accents": ("strip_accents",),
@@ -51,8 +51,8 @@ class VocabularyFiles:
 
     Args:
         vocabulary: the tokens.
-        rules: arguments of `WordRules` as far as the files tell them; without `lowercase` the vocabulary has to.
-        notes: what a reader should know, a sentence each.
+        rules: arguments of `WordRules` that the files specify; without `lowercase` it is guessed from the vocabulary.
+        notes: what the user should know, one sentence each.
     """
 
     vocabulary: Vocabulary
@@ -60,12 +60,12 @@ class VocabularyFiles:
     notes: list[str]
 
     def word_rules(self) -> WordRules:
-        """The rules, the casing guessed from the vocabulary where the files do not tell it."""
+        """The rules; the casing is guessed from the vocabulary if the files do not specify it."""
         guess = {} if "lowercase" in self.rules else {"lowercase": self.vocabulary.guess_lowercase()}
         if guess.get("lowercase") is False and "max_word_length" in self.rules:
             log.warning(
-                "%s: no file says do_lower_case, and many tokens hold capital letters: taken as cased, while Hugging "
-                "Face would lower-case texts; write do_lower_case into %s",
+                "%s: no file sets do_lower_case, and many tokens contain capital letters; treated as cased, although "
+                "Hugging Face would lower-case texts; set do_lower_case in %s",
                 self.vocabulary.origin,
                 RULES_FILE,
             )
@@ -76,14 +76,14 @@ class VocabularyFiles:
 
 
 def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: WordRules, prefix: str = "") -> None:
-    """Writes `vocab.txt` and the rules into `directory`, both or none; `prefix` goes before their names."""
+    """Writes `vocab.txt` and the rules into `directory`, both or none; `prefix` is put before their names."""
     with replaced_together(directory) as staged:
         vocabulary.save(staged / f"{prefix}{VOCABULARY_FILE}")
         atomic.write_json(staged / f"{prefix}{RULES_FILE}", {"lowercase": rules.lowercase, **rules.differences()})
 
 
 def read_target_vocabulary(directory: AnyPath | str) -> VocabularyFiles | None:
-    """What `write_vocabulary` wrote with the prefix `TARGET`, if it did."""
+    """Reads what `write_vocabulary` wrote with the prefix `TARGET`; `None` if there is no such file."""
     file = current_file(directory, f"{TARGET}{VOCABULARY_FILE}")
     if not file.exists():
         return None
@@ -95,7 +95,7 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     """The vocabulary in `directory` and its rules.
 
     Raises:
-        SettingRefused: a setting that our tokenizer cannot follow, by name.
+        SettingRefused: a setting is not supported by our tokenizer; names it.
         UserError: there is no such folder or no vocabulary in it, or a file is damaged.
 
     Example:
@@ -117,8 +117,8 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     for name in found:
         if rules[name] != found[name]:
             notes.append(
-                f"{directory}: {TOKENIZER_FILE} says {name}={found[name]}, {RULES_FILE} {name}={rules[name]}; the "
-                f"latter is followed"
+                f"{directory}: {TOKENIZER_FILE} has {name}={found[name]}, but {RULES_FILE} has {name}={rules[name]}; "
+                f"the latter is used"
             )
     if {"do_lower_case", "tokenizer_class"} & config.keys():
         rules.setdefault("max_word_length", OTHERS_MAX_WORD_LENGTH)
@@ -134,7 +134,7 @@ def has_vocabulary(directory: AnyPath | str) -> bool:
 
 
 def _read_if_there(directory: AnyPath, name: str) -> dict[str, Any]:
-    """What the file says; nothing if it is not there."""
+    """The content of a JSON file; empty if it does not exist."""
     file = current_file(directory, name)
     return atomic.read_json(file) if file.exists() else {}
 
@@ -145,18 +145,18 @@ def _content(value: Any) -> Any:
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The rules among a file's values, by our names; `null` says nothing."""
+    """The rules among a file's values, by our names; `null` counts as absent."""
     found = {ours: next((values[name] for name in theirs if name in values), None) for ours, theirs in names.items()}
     return {ours: value for ours, value in found.items() if value is not None}
 
 
 def _described_rules(file: AnyPath, described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What `tokenizer.json` says about the rules, Hugging Face's or KerasHub's, and notes."""
+    """The rules in Hugging Face's or KerasHub's `tokenizer.json`, and notes."""
 
     def part(name: str, of: Mapping[str, Any]) -> Mapping[str, Any]:
         value = of.get(name) or {}
         if not isinstance(value, dict):
-            raise UserError(f"{file}: {name} should be an object; copy it again")
+            raise UserError(f"{file}: {name} must be a JSON object; copy the file again")
         return value
 
     if "model" in described:
@@ -181,15 +181,17 @@ def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> Vocabulary
     found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
     if found is None and "model" not in described:
-        raise UserError(f"{directory}: holds no {VOCABULARY_FILE} and no {TOKENIZER_FILE}; put the vocabulary there")
+        raise UserError(
+            f"{directory}: contains neither {VOCABULARY_FILE} nor {TOKENIZER_FILE}; put the vocabulary there"
+        )
     if found is None:
         return by_id
     vocabulary = Vocabulary.load(found)
     for number, token in by_id.items():
         if number < len(vocabulary) and vocabulary.id(token) != number:
             raise UserError(
-                f"{directory}: {TOKENIZER_FILE} gives {token!r} the id {number}, {found.name} {vocabulary.id(token)}; "
-                f"they are of different models: remove the wrong one"
+                f"{directory}: {token!r} has the id {number} in {TOKENIZER_FILE}, but {vocabulary.id(token)} in "
+                f"{found.name}; the files belong to different models: remove the wrong one"
             )
     return vocabulary
 
@@ -198,16 +200,16 @@ def _described_tokens(file: AnyPath, described: Mapping[str, Any]) -> dict[int, 
     try:
         by_id = {number: token for token, number in dict(described["model"]["vocab"]).items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: is not of the form that Hugging Face writes ({error!r}); copy it again") from None
+        raise UserError(f"{file}: is not in Hugging Face's format ({error!r}); copy it again") from None
     if len(by_id) != len(described["model"]["vocab"]) or not all(type(number) is int for number in by_id):
-        raise UserError(f"{file}: its ids are not whole numbers, each once; copy it again")
+        raise UserError(f"{file}: its ids must be whole numbers without duplicates; copy it again")
     return by_id
 
 
 def _with_added_tokens(
     directory: AnyPath, tokens: Vocabulary | dict[int, str], config: Mapping[str, Any], described: Mapping[str, Any]
 ) -> tuple[Vocabulary, list[str]]:
-    """The vocabulary with what Hugging Face adds in other files, and a note on how those tokens are found."""
+    """The vocabulary with the tokens that Hugging Face adds in other files, and a note on how those are found."""
     plain = isinstance(tokens, Vocabulary)
     by_id = dict(enumerate(tokens.tokens)) if plain else dict(tokens)
     origin = tokens.origin if plain else str(directory / TOKENIZER_FILE)
@@ -220,21 +222,19 @@ def _with_added_tokens(
         for number, token in (config.get("added_tokens_decoder") or {}).items():
             added[int(number)] = _content(token)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{directory}: its added tokens have no texts and ids ({error!r}); copy its files again"
-        ) from None
+        raise UserError(f"{directory}: its added tokens lack texts or ids ({error!r}); copy its files again") from None
     new = {number: token for number, token in added.items() if by_id.get(number) != token}
     by_id |= new
     if not plain or new:
         size = max(by_id, default=-1) + 1
         if min(by_id, default=0) < 0 or size > 2 * len(by_id):
-            raise UserError(f"{origin}: its ids are not 0 to {len(by_id) - 1}, each once; copy it again")
-        # An id without a token is a row that no text reaches, like an empty line.
+            raise UserError(f"{origin}: its ids must be 0 to {len(by_id) - 1}, without large gaps; copy it again")
+        # An id without a token is a row that no text uses, like an empty line.
         tokens = Vocabulary(tuple(by_id.get(number, "") for number in range(size)), origin=origin)
     others = [token for token in added.values() if token not in SPECIAL_TOKENS]
     if not others:
         return tokens, []
     return tokens, [
-        f"{directory}: {len(others)} added tokens, {others[0]!r} among them, are found by Hugging Face anywhere in a "
-        f"text; here only where WordPiece finds them, at the start of a word"
+        f"{directory}: {len(others)} added tokens, for example {others[0]!r}: Hugging Face finds them anywhere in a "
+        f"text; here they are found only where WordPiece finds them, at the start of a word"
     ]

@@ -1,4 +1,4 @@
-"""Learning a WordPiece vocabulary from text: count words, then join the most frequent neighbours again and again."""
+"""Learning a WordPiece vocabulary from text: count words, then repeatedly join the most frequent neighbours."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from keras_bert_scratch.text.words import split_words
 
 CHARACTERS_PER_BATCH = 1 << 20
 MAX_WORD_LENGTH = 100
-MAX_WORDS = 1 << 20  # different ones held at a time; English Wikipedia's 4 billion have several million
-# Rarer characters than so many become [UNK], or than half of the pieces if those are more: Chinese has thousands, but
-# must not fill the vocabulary with what comes once.
+MAX_WORDS = 1 << 20  # distinct words held at a time; English Wikipedia's 4 billion words have several million
+# So many of the most frequent characters are kept, or half as many as the pieces if that is more; others become [UNK].
+# Chinese has thousands of characters, but those that occur once must not fill the vocabulary.
 MAX_ALPHABET = 1000
 MIN_PAIR_COUNT = 2
 
@@ -30,21 +30,21 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
 
     Args:
         texts: sentences or whole documents; read once.
-        size: tokens in all, the five special ones included; a small corpus may give fewer.
+        size: number of tokens, the five special ones included; a small corpus may yield fewer.
         lowercase: whether the vocabulary is uncased.
 
     Raises:
-        UserError: the texts hold no word, or `size` does not even hold their characters.
+        UserError: the texts contain no word, or `size` is less than their characters need.
 
     Google never published how it learned BERT's vocabulary. This joins the pair of neighbouring pieces with the highest
-    count (Sennrich et al. 2016, section 3.2), in WordPiece's spelling: `##` before what continues a word.
+    count (Sennrich et al. 2016, section 3.2), in WordPiece's spelling: `##` begins a piece that continues a word.
 
     Example:
         >>> learn_vocabulary(["low lower lowest"] * 3, size=15).tokens[-3:]
         ('##ow', 'low', 'lowe')
     """
     if isinstance(texts, str):
-        raise UserError("`texts`: is a single str; give a list of texts, or an open file for its lines")
+        raise UserError("`texts`: is a single str; give a list of texts, or an open file, which is read line by line")
     if size <= len(SPECIAL_TOKENS):  # before the text is read
         raise UserError(f"`size`: must be more than the {len(SPECIAL_TOKENS)} special tokens, not {size}")
     return Vocabulary(
@@ -54,10 +54,10 @@ def learn_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
 
 
 def count_words(texts: Iterable[str], lowercase: bool, max_words: int = MAX_WORDS) -> collections.Counter[str]:
-    """How often each word occurs in `texts`, words being what the tokenizer will see.
+    """How often each word occurs in `texts`; words are split as the tokenizer splits them.
 
-    However much text there is, at most `max_words` different words and a batch's are held: beyond, the rarest so far
-    are forgotten, which changes the counts of rare words only (lossy counting, Manku & Motwani 2002).
+    Memory is bounded: at most `max_words` distinct words and those of one batch are held. Beyond that, the rarest so
+    far are dropped, which changes the counts of rare words only (lossy counting, Manku & Motwani 2002).
 
     Example:
         >>> sorted(count_words(["A rose is a rose."], lowercase=True).items())
@@ -92,19 +92,19 @@ def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
 
 
 def _without_rarest(counts: collections.Counter[bytes], size: int) -> collections.Counter[bytes]:
-    """At most `size` of the words, all those of a count or none, so that no order of words matters."""
+    """At most `size` of the words; words of equal count are all kept or all dropped, so their order does not matter."""
     floor = sorted(counts.values(), reverse=True)[size]
     return collections.Counter({word: count for word, count in counts.items() if count > floor})
 
 
 def learn_pieces(word_counts: Mapping[str, int], num_pieces: int) -> list[str]:
-    """The characters of the words, then `num_pieces` less their number of joined pieces, the most frequent first."""
+    """The characters of the words, then joined pieces, the most frequent first; at most `num_pieces` in total."""
     pieces = _alphabet(word_counts, max(MAX_ALPHABET, num_pieces // 2))
     if not pieces:
-        raise UserError("corpus: holds no words; give text")
+        raise UserError("corpus: contains no words; give text")
     if len(pieces) > num_pieces:
         wanted = len(pieces) + len(SPECIAL_TOKENS)
-        raise UserError(f"`size`: the corpus's characters alone take {wanted} tokens; ask for more than that")
+        raise UserError(f"`size`: the corpus's characters alone need {wanted} tokens; give more than that")
     known = set(pieces)
     words = [
         (spelled, count) for word, count in sorted(word_counts.items()) if known.issuperset(spelled := _spell(word))
@@ -130,7 +130,7 @@ def _alphabet(word_counts: Mapping[str, int], max_characters: int) -> list[str]:
 
 
 def _joined_pieces(words: list[tuple[list[str], int]]) -> Iterable[str]:
-    """New pieces, the most frequent pair's first; joining one changes the counts of its neighbours only."""
+    """New pieces, from the most frequent pair on; joining a pair changes only the counts of neighbouring pairs."""
     pair_counts: collections.Counter[Pair] = collections.Counter()
     words_with: dict[Pair, set[int]] = collections.defaultdict(set)
     for index, (pieces, count) in enumerate(words):

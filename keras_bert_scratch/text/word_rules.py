@@ -11,16 +11,16 @@ GOOGLES_MAX_WORD_LENGTH = 200
 
 @dataclasses.dataclass(frozen=True)
 class WordRules:
-    """How text becomes words. The fields are those of Hugging Face's `BertTokenizer`, their defaults Google's.
+    """How text is split into words. The fields are those of Hugging Face's `BertTokenizer`, the defaults Google's.
 
     Args:
-        lowercase: bool. Whether letters become lower case (`do_lower_case`): the vocabulary is uncased.
-        strip_accents: bool or `None`, default `None`. Whether é becomes e; `None` means as `lowercase`.
+        lowercase: bool. Whether text is lower-cased (`do_lower_case`), as for an uncased vocabulary.
+        strip_accents: bool or `None`, default `None`. Whether é becomes e; `None` means the same as `lowercase`.
         tokenize_chinese_chars: bool, default `True`. Whether each ideograph is a word of its own.
-        max_word_length: int, default 200. Longer words, in characters, become `[UNK]`; Hugging Face's default is 100.
+        max_word_length: int, default 200. In characters; longer words become `[UNK]`. Hugging Face's default is 100.
 
     Raises:
-        UserError: a field of the wrong type or out of its range, by name.
+        UserError: a field has the wrong type or is out of its range; names it.
 
     Example:
         >>> WordRules(lowercase=True).strip_accents
@@ -42,7 +42,7 @@ class WordRules:
             raise UserError(f"`max_word_length`: must be a whole number from 1 on, not {self.max_word_length!r}")
 
     def differences(self) -> dict[str, bool | int]:
-        """The fields that are not as `WordRules(self.lowercase)` has them.
+        """The fields that differ from those of `WordRules(self.lowercase)`.
 
         Example:
             >>> WordRules(lowercase=True, strip_accents=False).differences()

@@ -1,7 +1,7 @@
 """Text to words as BERT splits it: cleaned, lower-cased, accents stripped, each punctuation mark and ideograph a word.
 
-By TensorFlow's core operations on code points, so that it is the same eagerly, in `tf.data` and in an exported model.
-tf-text's normalizer would not do: it folds characters that BERT keeps apart (one half into three characters).
+Uses TensorFlow's core operations on code points, so words are the same eagerly, in `tf.data` and in an exported model.
+tf-text's normalizer is not suitable: it folds characters that BERT keeps (½ becomes three characters).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from keras_bert_scratch.text.word_rules import WordRules
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """The words of a batch of texts, flat, with where they came from.
+    """The words of a batch of texts, flat, with their positions in the texts.
 
     Args:
         characters: code points of all words, `tf.RaggedTensor` int32 `(words, None)`.
         text_splits: int64 `(texts + 1,)`: text `i` has the words from `text_splits[i]` to `text_splits[i + 1]`.
-        starts, limits: for each character of `characters.flat_values`, the bytes of its text that it came from.
+        starts, limits: for each character of `characters.flat_values`, the byte range of its text that it came from.
     """
 
     characters: tf.RaggedTensor
@@ -42,7 +42,7 @@ def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
     """Splits `texts` into words exactly as Google's `BasicTokenizer` does.
 
     Args:
-        texts: UTF-8 strings `(texts,)`; bytes that are no UTF-8 are passed over.
+        texts: UTF-8 strings `(texts,)`; bytes that are not UTF-8 are skipped.
         rules: the settings; Google's code has only `lowercase`.
 
     Example:
@@ -55,8 +55,8 @@ def split_words(texts: tf.Tensor, rules: WordRules) -> Words:
 
 @functools.cache
 def _graph_of(rules: WordRules) -> Callable[[tf.Tensor], tuple[Any, ...]]:
-    """`_split_words`, traced once whoever calls it."""
-    with tf.init_scope():  # not part of the graph that happens to ask first
+    """`_split_words`, traced once for all callers."""
+    with tf.init_scope():  # not part of the first caller's graph
         split = tf.function(lambda texts: _split_words(texts, rules), autograph=False)
         return split.get_concrete_function(tf.TensorSpec([None], tf.string))
 
@@ -81,7 +81,7 @@ def _split_words(texts: tf.Tensor, rules: WordRules) -> tuple[Any, ...]:
     space, alone = codes == SPACE, (codes & characters.STANDS_ALONE) > 0
     after_boundary = tf.concat(
         [[True], (space | alone)[:-1]], axis=0
-    )  # the character before is a space or a word of its own
+    )  # the character before is a space or a separate word
     letters = tf.where(~space)[:, 0]
     begins = tf.gather(alone | after_boundary, letters)
     word_starts = tf.where(begins)[:, 0]
@@ -94,7 +94,7 @@ def _split_words(texts: tf.Tensor, rules: WordRules) -> tuple[Any, ...]:
         ),
         tf.searchsorted(tf.gather(letter_sources, word_starts), decoded.row_splits, out_type=tf.int64),
         tf.gather(starts, letter_sources),
-        # A text's last character is the space that we put there, so each letter has a next one in its own text.
+        # A text ends with the space that was added above, so each letter has a successor in the same text.
         tf.gather(starts, letter_sources + 1),
     )
 
@@ -105,22 +105,22 @@ def _look_up(table: PagedTable, code_points: tf.Tensor) -> tf.Tensor:
 
 
 def _kept(codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The characters that do not vanish, and which they are."""
+    """The codes of the characters that are not dropped, and their indices."""
     sources = tf.where(codes != characters.DROPPED)[:, 0]
     return tf.gather(codes, sources), sources
 
 
 def _by_all_rules(code_points: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
-    """The codes and where they come from, with final sigmas, syllables written out, marks in order."""
+    """The codes and their source indices, with final sigmas, expanded syllables and reordered marks."""
     code_points = _with_final_sigmas(code_points, tables)
     codes, sources = _expanded(*_kept(code_points + _look_up(tables.code_offsets, code_points)), tables)
     return _reordered(codes, sources, code_points, tables), sources
 
 
 def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
-    """A capital sigma at a word's end becomes the final small one: after a cased letter and before none.
+    """Replaces a capital sigma by the final small one where a cased letter precedes it and none follows it.
 
-    What stands between (accents, apostrophes, control characters) does not count (Unicode, section 3.13).
+    Characters in between (accents, apostrophes, control characters) are ignored (Unicode, section 3.13).
     """
     casing = _look_up(tables.casing, code_points)
     counted = tf.where(casing != characters.IGNORED)[:, 0]
@@ -134,7 +134,7 @@ def _with_final_sigmas(code_points: tf.Tensor, tables: CharacterTables) -> tf.Te
 
 
 def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
-    """Characters that become several, such as Korean syllables, written out."""
+    """Replaces each character that becomes several, such as a Korean syllable, by its parts."""
     several = codes < characters.DROPPED
     rows = tf.ragged.constant(tables.expansions, dtype=tf.int32, row_splits_dtype=tf.int64)
     row = tf.where(several, characters.DROPPED - 1 - codes, 0)
@@ -147,12 +147,12 @@ def _expanded(codes: tf.Tensor, sources: tf.Tensor, tables: CharacterTables) -> 
 
 
 def _reordered(codes: tf.Tensor, sources: tf.Tensor, code_points: tf.Tensor, tables: CharacterTables) -> tf.Tensor:
-    """Marks in canonical order (Unicode, section 3.11): of those that are no accents, very few can be out of it."""
+    """Puts marks in canonical order (Unicode, section 3.11); few are out of order once accents are stripped."""
     order = _look_up(tables.combining_class, codes & characters.CODE_POINT)
     movable = order > 0
 
     def reordered() -> tf.Tensor:
-        # Nothing crosses a starter, be it one that is left or one that vanished.
+        # No mark crosses a starter, whether that is kept or was removed.
         vanished = tf.gather(tf.cumsum(_look_up(tables.vanishing_starter, code_points)), sources)
         stretch = tf.cumsum(tf.cast(~movable, tf.int32)) + vanished
         largest_class = 256

@@ -1,4 +1,4 @@
-"""What a run shows and keeps while it trains: progress line, `metrics.csv`, TensorBoard, states to resume from."""
+"""Callbacks of a training run: progress line, `metrics.csv`, TensorBoard, and states to resume from."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from keras_bert_scratch.training.training_state import steps_taken
 
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
-LINE_SECONDS = 10.0  # between lines where the output is no terminal
+LINE_SECONDS = 10.0  # between lines if the output is no terminal
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Every `log_every` steps and at the end, the means since the last time go to `metrics.csv` and to TensorBoard.
+    """Writes the means since the last row to `metrics.csv` and TensorBoard, every `log_every` steps and at the end.
 
-    Beside loss and scores: `learning_rate`; `tokens`, how many were read so far, padding not counted, and as many
-    `tokens_per_second` while steps are made;
-    `non_padding_fraction` of the positions; `mfu`, the fraction of the machine's measured matrix peak that the matrix
-    products of the steps reach, where their number is known; `eta_seconds`; `skipped`, how many steps so far changed
-    nothing because their gradient was not finite.
+    In addition to loss and scores: `learning_rate`; `tokens`, the number of tokens read so far, without padding, and
+    `tokens_per_second` during steps;
+    `non_padding_fraction` of the positions; `mfu`, the fraction of the machine's measured peak that the matrix products
+    of the steps reach, if their number of operations is known; `eta_seconds`; `skipped`, the number of steps so far
+    that changed no weight because their gradient was not finite.
 
     Args:
-        folder: where `metrics.csv` and `tensorboard/` are; rows of steps after `first_step`, lost when the run was
-            interrupted, are dropped.
+        folder: where `metrics.csv` and `tensorboard/` are; rows after `first_step`, whose steps were lost when the run
+            was interrupted, are dropped.
         log_every: steps between rows.
-        first_step: where this process takes the run up.
-        skipped: how many steps before it changed nothing.
-        tokens: how many were read before it.
-        peak: operations per second of matrix products at the machine's best.
-        left: called for the fraction of the run that is still to come.
+        first_step: the step at which this process resumes the run.
+        skipped: number of steps before it that changed no weight.
+        tokens: number of tokens read before it.
+        peak: the machine's peak, in operations of matrix products per second.
+        left: called without arguments; returns the fraction of the run that is left.
         writes: whether this process writes; of several workers only the chief does.
     """
 
@@ -57,7 +57,7 @@ class MetricsLog(keras.callbacks.Callback):
         writes: bool = True,
     ) -> None:
         super().__init__()
-        self.step_flops = 0.0  # of the batches that are read now
+        self.step_flops = 0.0  # of the current phase
         self.latest: dict[str, float] = {}
         self._file = folder / METRICS_FILE
         self._log_every = log_every
@@ -69,7 +69,7 @@ class MetricsLog(keras.callbacks.Callback):
         self.skipped = skipped
         self._tokens = tokens  # up to the last row
         self._started = time.monotonic()
-        self._stepping = 0.0  # seconds since the last row that went to steps, not to measuring or keeping
+        self._stepping = 0.0  # seconds in steps since the last row, without evaluation and saving
         self._first_left: float | None = None
         self._seconds_before = self._rows[-1]["seconds"] if self._rows else 0.0
 
@@ -80,7 +80,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._stepping += time.monotonic() - self._step_began
         self.skipped += self.model.train_function.skipped_now
         before, self._step = self._step, steps_taken(self.model)
-        if self._first_left is None:  # the first step holds the compiling
+        if self._first_left is None:  # the first step includes compilation
             self._first_left, self._started_counting = self._left(), time.monotonic()
         if self._step // self._log_every > before // self._log_every:
             self._log(logs or {})
@@ -94,12 +94,12 @@ class MetricsLog(keras.callbacks.Callback):
 
     @property
     def tokens(self) -> float:
-        """How many tokens were read so far, without padding."""
+        """Number of tokens read so far, without padding."""
         since = self.model.train_function.metric_sums.tokens if self._step != self._logged else 0.0
         return self._tokens + float(since)
 
     def close(self) -> None:
-        """Ends TensorBoard's file."""
+        """Closes TensorBoard's file."""
         if self._writer is not None:
             self._writer.close()
 
@@ -143,7 +143,7 @@ class MetricsLog(keras.callbacks.Callback):
 
 
 def read_metrics(file: AnyPath) -> list[dict[str, float]]:
-    """The rows of a `metrics.csv`, `step` an int; none where there is no such file.
+    """The rows of a `metrics.csv`, with `step` as an int; an empty list if there is no such file.
 
     Raises:
         UserError: a line is damaged.
@@ -155,22 +155,22 @@ def read_metrics(file: AnyPath) -> list[dict[str, float]]:
     heading, rows = next(table, []), []
     for cells in table:
         try:
-            # What a row has no value of is an empty cell.
+            # A missing value is an empty cell.
             row = {name: float(cell) for name, cell in zip(heading, cells, strict=True) if cell}
             rows.append({**row, "step": int(row["step"])})
         except (ValueError, KeyError):
             raise UserError(
-                f"{file}: line {table.line_num} is damaged, it should be {len(heading)} numbers; remove it"
+                f"{file}: line {table.line_num} is damaged, it should have {len(heading)} numbers; remove it"
             ) from None
     return rows
 
 
 class StateKeeper(keras.callbacks.Callback):
-    """Keeps a state to resume from every `seconds`.
+    """Saves a state to resume from every `seconds`.
 
     Args:
-        run: whose state it is.
-        state: called for what to keep beside the model.
+        run: the run that the state belongs to.
+        state: called without arguments; returns what to save in addition to the model.
         seconds: between states.
     """
 
@@ -186,20 +186,20 @@ class StateKeeper(keras.callbacks.Callback):
             self.keep()
 
     def keep(self) -> None:
-        """Keeps a state now."""
+        """Saves a state now."""
         self._run.save_state(self.model, **self._state())
         self._last = time.monotonic()
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """A bar with what is done, the time left and the latest means; without a terminal, a line now and then.
+    """A bar with progress, time left and the latest means; without a terminal, a line at intervals.
 
     Args:
-        title: what is going on.
-        total: how much there is to do, in steps or seconds.
-        done: called for how much is done.
+        title: name of the activity.
+        total: length of the run, in steps or seconds.
+        done: called without arguments; returns how much is done.
         unit: `"steps"` or `"s"`.
-        latest: called for what else to show, such as `tokens_per_second`.
+        latest: called without arguments; returns what else to show, such as `tokens_per_second`.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class ProgressLine(keras.callbacks.Callback):
         self._bar.update(min(self._done(), self._total), self._total, metrics)
 
     def close(self) -> None:
-        """Leaves the terminal as it was, also after an interruption."""
+        """Restores the terminal, also after an interruption."""
         self._bar.close()
 
 

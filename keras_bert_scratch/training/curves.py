@@ -1,4 +1,4 @@
-"""Curves: what runs logged while they trained, and what was measured apart from it, as one figure."""
+"""Curves: the metrics that runs logged during training, and their results on held-out data, as one figure."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 BY = ("steps", "tokens", "time")
 LABELS = {
-    "masked_lm_accuracy": "masked words right",
-    "next_sentence_accuracy": "next sentences right",
+    "masked_lm_accuracy": "masked-LM accuracy",
+    "next_sentence_accuracy": "next-sentence accuracy",
     "learning_rate": "learning rate",
 }
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (120.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 MARKERS = "os^DvPX*"
 TRAINING, HELD_OUT = "-", "--"
-MARKS = 8  # on a line of many points
-FEW_POINTS = 24  # up to which each has its mark
-MOST_IN_LEGEND = 2  # settings that differ
+MARKS = 8  # on a line with many points
+FEW_POINTS = 24  # up to this many, every point has a mark
+MOST_IN_LEGEND = 2  # differing settings; if there are more, the legend shows none
 PANEL = (4.0, 2.8)  # inches
-LEGEND_LINE, LEGEND_MARK, CHARACTERS = 0.22, 0.6, 12  # inches of a line, of a mark; characters of a name in an inch
+LEGEND_LINE, LEGEND_MARK, CHARACTERS = 0.22, 0.6, 12  # inches per line and per mark; characters of a name per inch
 
 
 def plot_curves(
     runs: Any, picture: AnyPath | str | None = None, metrics: Sequence[str] = (), by: str = "steps"
 ) -> Figure:
-    """Draws losses, accuracies and learning rate of some runs: a row of panels to a task, a line to a run.
+    """Plots losses, accuracies and learning rate of runs: one row of panels per task, one line per run.
 
-    What was measured on the training data is a solid line, what was measured on held-out data a dashed one. The
-    legend names the runs as short as tells them apart, with the settings that differ where these are one or two.
+    Results on the training data are solid lines, results on held-out data dashed lines. The legend has the shortest
+    names that distinguish the runs, and adds the settings that differ if there are only one or two.
 
     Args:
-        runs: path, list of paths, or mapping of name to path. Folders of runs, finished or not; or folders that hold
-            runs, of several seeds, of a search, of GLUE.
-        picture: path or None, default None. The PNG to write, if any; one that is there is overwritten.
-        metrics: sequence of str, default (). What to draw, by the names of `metrics.csv` and of `evaluations` in
-            `run.json`; without any, the loss, each score, the metric that picks the best model, the learning rate.
-        by: str, default "steps". What goes to the right: `"steps"`, `"tokens"` without padding, or `"time"`.
+        runs: path, list of paths, or mapping of name to path. Folders of runs, finished or not; or folders that contain
+            the runs of several seeds, of a search or of GLUE.
+        picture: path or None, default None. The PNG to write, if any; an existing file is overwritten.
+        metrics: sequence of str, default (). What to plot, by the names in `metrics.csv` and in `evaluations` of
+            `run.json`; empty means loss, all scores, the metric that selects the best model, and learning rate.
+        by: str, default "steps". The x-axis: `"steps"`, `"tokens"` without padding, or `"time"`.
 
     Returns: a matplotlib `Figure`, which a notebook shows.
 
@@ -98,7 +98,7 @@ def plot_curves(
 
 
 def panels_of(runs: Sequence[LoggedRun], metrics: Sequence[str] = ()) -> list[str]:
-    """What to draw of runs of one task: of `metrics` those that it has, or what tells most."""
+    """The metrics to plot for runs of one task: those of `metrics` that they have; if it is empty, the default."""
     if metrics:
         return [name for name in metrics if any(run.trained(name) or run.measured(name) for run in runs)]
     scores = dict.fromkeys(name for run in runs for name in [*run.scores, *filter(None, [run.best_by])])
@@ -106,7 +106,7 @@ def panels_of(runs: Sequence[LoggedRun], metrics: Sequence[str] = ()) -> list[st
 
 
 def legend_labels(runs: Sequence[LoggedRun]) -> list[str]:
-    """The runs' names, with the settings that differ unless these are many or stand in the name already."""
+    """The runs' names, with the settings that differ, unless these are many or already part of the name."""
     differing = differing_settings(runs)
     if not 0 < len(differing) <= MOST_IN_LEGEND:
         return [run.name for run in runs]
@@ -127,16 +127,16 @@ def _check_there(panels: Mapping[str, Sequence[str]], metrics: Sequence[str], ru
         if not any(name in names for names in panels.values()):
             known = {key for run in runs for key in [*run.rows[-1], *(run.held_out[-1] if run.held_out else ())]}
             told = ", ".join(sorted(known - {"step", "examples"}))
-            raise UserError(f"`metrics`: no run has {name!r}; they have {told}")
+            raise UserError(f"`metrics`: no run has {name!r}; the runs have {told}")
 
 
 def _look(number: int) -> dict[str, str]:
-    """Colour and mark of a run's lines; 56 differ."""
+    """Colour and mark of a run's lines; there are 56 combinations."""
     return {"color": figures.COLOURS[number % len(figures.COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def _draw_run(axis: Any, run: LoggedRun, name: str, look: Mapping[str, str], by: str, unit: float) -> None:
-    """What was measured on the training data, and over it what was on held-out data."""
+    """Draws the results on the training data, and over them those on held-out data."""
     for points, style, face in ((run.trained(name), TRAINING, "white"), (run.measured(name), HELD_OUT, look["color"])):
         if not points:
             continue
@@ -154,13 +154,13 @@ def _draw_run(axis: Any, run: LoggedRun, name: str, look: Mapping[str, str], by:
 
 
 def _reached(run: LoggedRun, steps: Sequence[int], by: str) -> np.ndarray:
-    """How far the run was after these steps; between two rows of its log by straight lines."""
+    """How far the run was after these steps, interpolated linearly between the rows of its log."""
     if by == "steps":
         return np.asarray(steps, np.float64)
     column = "seconds" if by == "time" else by
     logged = run.trained(column)
     if len(logged) < len(run.rows):
-        raise UserError(f"`by`: {run.path / METRICS_FILE} has no {column}; choose another one of {', '.join(BY)}")
+        raise UserError(f"`by`: {run.path / METRICS_FILE} has no {column}; choose another of {', '.join(BY)}")
     return np.interp(steps, *zip((0, 0.0), *logged, strict=True))
 
 
@@ -180,7 +180,7 @@ def _label_steps(axis: Any, by: str, unit: str) -> None:
 
 
 def _add_legend(figure: Figure, labels: Sequence[str], with_held_out: bool, columns: int) -> None:
-    """The runs by colour and mark, then what solid and dashed lines are."""
+    """Adds the runs by colour and mark, then the meaning of solid and dashed lines."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **_look(number), label=label) for number, label in enumerate(labels)]

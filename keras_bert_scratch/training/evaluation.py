@@ -1,4 +1,4 @@
-"""Measuring while training: every so many steps, the best model kept, and an end when it gets no better."""
+"""PeriodicEvaluation: evaluates during training, keeps the best model, and ends training that no longer improves."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from keras_bert_scratch.training.training_state import steps_taken
 
 
 class PeriodicEvaluation(keras.callbacks.Callback):
-    """Measures every so many steps, adds it to the run's results, and keeps the best model in `best/`.
+    """Evaluates every `every` steps, adds the results to the run, and keeps the best model in `best/`.
 
-    `results` of `run.json` gets `evaluations`, one entry each, `best`, the best of them, and `best_by`.
+    In `run.json`, `results` gets `evaluations`, with one entry each, `best`, the best entry, and `best_by`.
 
     Args:
-        run: RunDirectory. Where the results go.
+        run: RunDirectory. The run that gets the results.
         every: float. Steps between two evaluations.
-        measure: called for the results by name.
+        measure: called without arguments; returns the results by name.
         save: called with the folder to write the model into.
-        best_by: tuple, default `("loss", "min")`. The result that decides which model is best, and whether its
-            maximum or its minimum is.
-        patience: int or None, default None. How many evaluations in a row may bring nothing better; after that
+        best_by: tuple, default `("loss", "min")`. The result that selects the best model, and whether its maximum or
+            its minimum is the best.
+        patience: int or None, default None. After this many evaluations in a row without improvement,
             `on_patience_spent` is called.
         on_patience_spent: called when the patience is spent.
-        writes: bool, default True. Whether this process measures and writes; of several workers only the chief does,
-            unless measuring takes all of them.
-        measures: bool, default True. Whether this process measures.
+        writes: bool, default True. Whether this process writes the model and prints the results; of several workers
+            only the chief does.
+        measures: bool, default True. Whether this process evaluates: the chief only, or all workers if all are needed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
 
     @property
     def patience_spent(self) -> bool:
-        """Whether the last `patience` evaluations brought nothing better than the best."""
+        """Whether the last `patience` evaluations brought no improvement over the best."""
         results = self._run.results
         if self._patience is None or not results.get("best"):
             return False
@@ -81,13 +81,13 @@ class PeriodicEvaluation(keras.callbacks.Callback):
             self.evaluate(self._step)
 
     def evaluate(self, step: int) -> None:
-        """Measures now, unless this was done at `step` already."""
+        """Evaluates now, unless the last evaluation was at `step` already."""
         evaluations = self._run.results.get("evaluations", [])
         if evaluations and evaluations[-1]["step"] == step:
             return
         results = {"step": step, **self._measure()}
         best = self._run.results.get("best")
-        # The best model is written before it is noted: a run that is killed in between measures again.
+        # The best model is written before it is recorded: a run that is killed in between evaluates again.
         if best is None or self._is_better(results, best):
             if self._writes:
                 self._save(self._run.folder / BEST_FOLDER)
@@ -109,5 +109,5 @@ class PeriodicEvaluation(keras.callbacks.Callback):
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a result is defined; a correlation of equal predictions and the loss of a diverged model are not."""
+    """Whether a result is defined: the correlation of constant predictions and the loss of a diverged model are not."""
     return value is not None and not math.isnan(value)

@@ -1,4 +1,4 @@
-"""What a training step has to compute."""
+"""The number of floating-point operations of a training step."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ def step_flops(
 ) -> float:
     """Floating-point operations of all matrix products of a pretraining step, forward and backward.
 
-    A product of (a, b) and (b, c) is 2abc operations, and the backward pass has two for each one.
+    A product of (a, b) and (b, c) is 2abc operations; the backward pass has two products for each forward product.
 
     Args:
         config: sizes.
-        rows: of the batch.
-        length: positions of a row.
-        predictions: masked positions of a row; 0 for a model without that head.
-        examples: of a row at most.
-        last_only_read: whether the last block works only where its output is read.
+        rows: rows per batch.
+        length: positions per row.
+        predictions: masked positions per row; 0 for a model without that head.
+        examples: maximum number of examples per row.
+        last_only_read: whether the last block computes only the positions whose output is read.
 
     Example:
         >>> config = BertConfig.preset("bert-mini")

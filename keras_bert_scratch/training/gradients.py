@@ -1,4 +1,4 @@
-"""Gradients between the replicas of a `tf.distribute` strategy, and variables as one replica sees them."""
+"""Gradients across the replicas of a `tf.distribute` strategy, and one replica's access to its copy of a variable."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 
 
 def dense(gradient: Any) -> Any:
-    """A gradient as one tensor: an embedding's comes as a row per position, and the rows of each token are added.
+    """A gradient as a dense tensor: an embedding's has one row per position, and the rows of each token are summed.
 
-    Keras clips and squares the rows of a repeated token one by one, which is not what the formulas say.
+    Keras clips and squares the rows of a repeated token separately, which differs from the formulas.
     """
     return None if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def sum_over_replicas(grads: Sequence[Any]) -> list[Any]:
-    """The sum over all replicas of each tensor, `None` where there is none; called in a replica."""
+    """The sum of each tensor over all replicas, `None` where there is none; to be called in replica context."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return list(grads)
@@ -32,7 +32,7 @@ def local_replicas(strategy: tf.distribute.Strategy) -> int:
 
 
 def global_norm(grads: Sequence[Any]) -> Any:
-    """The root of the sum of all squares, float32; not finite if any gradient is not."""
+    """The root of the sum of all squares, float32; not finite if any gradient is not finite."""
     squares = [tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in grads if gradient is not None]
     return tf.sqrt(2.0 * tf.add_n(squares))
 
@@ -40,7 +40,7 @@ def global_norm(grads: Sequence[Any]) -> Any:
 def local_handle(variable: Any) -> Any:
     """The resource of this replica's own copy of a Keras variable, for raw operations.
 
-    Keras and `tf.distribute` update all copies at once, in cross-replica context; that cannot be done in a `tf.cond`.
+    Keras and `tf.distribute` update all copies at once, in cross-replica context, which is impossible in a `tf.cond`.
     """
     return getattr(variable, "value", variable).handle
 

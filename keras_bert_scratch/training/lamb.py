@@ -1,4 +1,4 @@
-"""Lamb: every weight moves by a fraction of its own norm, which keeps very large batches stable."""
+"""Lamb: every weight moves by a fraction of its own norm, which keeps training with very large batches stable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Lamb(MomentOptimizer):
         w = w - learning_rate |w| / |u| u      with 1 for |w| / |u| where one of them is 0
 
     Biases and LayerNorm weights are neither decayed nor scaled by `|w| / |u|`, as in Google's code (ALBERT's
-    `lamb_optimizer.py`). That code leaves out the bias correction; the paper has it, and so has this.
-    `keras.optimizers.Lamb` takes the decay off the weights before, outside `|u|`, and spares no weight the scaling.
+    `lamb_optimizer.py`). That code leaves out the bias correction; the paper and this class have it.
+    `keras.optimizers.Lamb` applies the decay to the weights beforehand, outside `|u|`, and scales every weight.
 
     Args: those of `BertAdamW`, without `bias_correction`.
 

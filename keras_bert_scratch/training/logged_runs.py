@@ -1,4 +1,4 @@
-"""Runs as their folders tell of them, finished or not: names, settings that differ, what was measured and when."""
+"""Logged runs, read from their folders, finished or not: names, differing settings, and results by step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
 from keras_bert_scratch.training.run_directory import BEST_FOLDER, RUN_FILE, read_run
 from keras_bert_scratch.training.training_state import STATES_FOLDER
 
-NO_RUNS = (BEST_FOLDER, STATES_FOLDER)  # in the folder of a run
-DEEPEST = 3  # folders between one that is named and its runs, as of the seeds of a search
+NO_RUNS = (BEST_FOLDER, STATES_FOLDER)  # folders within a run's folder that are not runs
+DEEPEST = 3  # levels below a given folder that are searched for runs, such as the seeds of a search
 RANDOM = "random weights"
-OF_WORDS = ("pretraining", "translation")  # tasks whose loss is one over the vocabulary
+OF_WORDS = ("pretraining", "translation")  # tasks whose loss is over the vocabulary
 QUESTIONS = ("rules.objective", "rules.pairs", "rules.masking")
 LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "distance")
-# Of metrics.csv what is no loss or score.
+# Columns of metrics.csv that are neither loss nor score.
 BOOKKEEPING = (
     *("step", "seconds", "learning_rate", "tokens", "tokens_per_second", "non_padding_fraction", "mfu"),
     *("eta_seconds", "skipped"),
@@ -33,17 +33,17 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class LoggedRun:
-    """One run, as far as it is.
+    """One run, up to its current step.
 
     Args:
         path: path. Its folder.
-        name: str. What tells it from the runs beside it.
+        name: str. Distinguishes it from the runs next to it.
         task: str. Such as `"pretraining"`.
-        status: str. `"running"` (or stopped on the way) or `"finished"`.
-        settings: mapping. What was asked for, one value to a name such as `"training.steps"`.
-        rows: list of dict. Of `metrics.csv`; of each some `steps` that lie before its `step`.
-        held_out: list of dict. What was measured apart from the training data, each at a `step`.
-        best_by: str. The metric that decided which model is the best; empty where nothing was measured.
+        status: str. `"running"` (or stopped before the end) or `"finished"`.
+        settings: mapping. The requested settings, flattened to names such as `"training.steps"`.
+        rows: list of dict. The rows of `metrics.csv`; each has means over the steps up to its `step`.
+        held_out: list of dict. Results on held-out data, each with its `step`.
+        best_by: str. The metric that selected the best model; empty if there are no results on held-out data.
     """
 
     path: AnyPath
@@ -57,7 +57,7 @@ class LoggedRun:
 
     @property
     def scores(self) -> list[str]:
-        """What was measured while it trained: `loss` first, the parts of a sum of losses left out."""
+        """The metrics of its training: `loss` first, without the single losses that it is the sum of."""
         names = dict.fromkeys(name for row in self.rows for name in row if name not in BOOKKEEPING)
         return sorted((name for name in names if not name.endswith("_loss")), key=lambda name: name != "loss")
 
@@ -70,18 +70,18 @@ class LoggedRun:
         return [(entry["step"], entry[name]) for entry in self.held_out if _is_number(entry.get(name))]
 
     def best(self, name: str) -> tuple[int, float] | None:
-        """Step and value of the best that was measured on the held-out data; the first of equals."""
+        """Step and value of the best result on the held-out data; of equal ones, the first."""
         found = [(step, value) for step, value in self.measured(name) if value == value]
         sign = 1 if name.endswith(LOWER_IS_BETTER) else -1
         return min(found, key=lambda point: sign * point[1], default=None)
 
 
 def read_logged_runs(runs: Any) -> list[LoggedRun]:
-    """The runs in some folders.
+    """Reads the runs in the given folders.
 
     Args:
-        runs: path, list of paths, or mapping of name to path. Each is a run's folder, or one that holds runs: of
-            several seeds, of a search, of GLUE. A run there that has logged nothing yet is left out; the log says so.
+        runs: path, list of paths, or mapping of name to path. Each is a run's folder, or a folder that contains the
+            runs of several seeds, of a search or of GLUE. Runs there without any log yet are skipped with a warning.
 
     Raises:
         UserError: a folder holds no run, a run has logged nothing yet, or a file is damaged.
@@ -94,7 +94,7 @@ def read_logged_runs(runs: Any) -> list[LoggedRun]:
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """What is left of paths without the folders that all begin and end with.
+    """The paths without the leading and trailing folders that all of them share.
 
     Example:
         >>> short_names(["/runs/a/seed-0", "/runs/b/seed-0"]), short_names(["/runs/a"])
@@ -111,7 +111,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def by_task(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
-    """The runs that can be compared with each other, by the name of their task."""
+    """Groups the runs by task: only runs of one task can be compared."""
     tasks: dict[str, list[LoggedRun]] = {}
     for run in runs:
         tasks.setdefault(run.task, []).append(run)
@@ -121,25 +121,25 @@ def by_task(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
 def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[str]]:
     """The settings in which runs of one task differ, each with the value of every run.
 
-    Data and vocabularies are told by the first letters of their hash.
+    Data and vocabularies are shown by the first characters of their hash.
     """
     names = dict.fromkeys(name for run in runs for name in run.settings)
     shown = {name: [_shown(run.settings.get(name)) for run in runs] for name in names}
-    # The sizes of random weights do not matter beside those that were pretrained.
+    # The sizes of randomly initialized models are omitted if other runs start from pretrained weights.
     some_pretrained = any(run.settings.get("start", RANDOM) != RANDOM for run in runs)
     left_out = [name for name in names if some_pretrained and name.startswith("start.")]
     return {name: values for name, values in shown.items() if len(set(values)) > 1 and name not in left_out}
 
 
 def cautions(runs: Sequence[LoggedRun]) -> list[str]:
-    """Why some numbers of runs of one task cannot be compared, a line for each reason."""
+    """Why some results of runs of one task cannot be compared, one line per reason."""
     task, found = runs[0].task, []
     if task in OF_WORDS and _num_values(runs, "vocabulary") > 1:
         found.append(f"{task}: the vocabularies differ, so losses and accuracies cannot be compared")
     if any(_num_values(runs, name) > 1 for name in ("held_out", "dev")):
-        found.append(f"{task}: the held-out data differ, so what was measured on them cannot be compared")
+        found.append(f"{task}: the held-out data differ, so results on them cannot be compared")
     if asked := [name for name in differing_settings(runs) if name.startswith(QUESTIONS)]:
-        found.append(f"{task}: what is asked differs ({', '.join(asked)}), so losses and accuracies cannot be compared")
+        found.append(f"{task}: the objectives differ ({', '.join(asked)}), so losses and accuracies cannot be compared")
     return found
 
 
@@ -149,28 +149,28 @@ def _num_values(runs: Iterable[LoggedRun], setting: str) -> int:
 
 
 def _folders_of_runs(path: AnyPath) -> list[AnyPath]:
-    """The folder, or the folders of runs below it; those that are named first have logged nothing."""
+    """The folder itself, or the folders of runs below it; runs that have logged nothing yet are skipped."""
     with reading(path):
         if not path.exists():
             raise UserError(f"{path}: no such folder; check the path")
         if not path.is_dir():
-            raise UserError(f"{path}: is no run's folder; give that")
+            raise UserError(f"{path}: is not a folder; give the folder of a run")
         if (path / RUN_FILE).exists() and (path / METRICS_FILE).exists():
             return [path]
         found = list(_below(path, DEEPEST))
         logged = [folder for folder in found if (folder / METRICS_FILE).exists()]
     for folder in found:
         if folder not in logged:
-            log.warning("%s: left out, it has logged nothing yet", folder)
+            log.warning("%s: skipped, it has logged nothing yet", folder)
     if not logged:
         if (path / RUN_FILE).exists():
-            raise UserError(f"{path}: has logged nothing yet; a run does after its first steps")
-        raise UserError(f"{path}: is no run, and no folder of runs; give what was the `out` of a training")
+            raise UserError(f"{path}: has logged nothing yet; a run logs after its first steps")
+        raise UserError(f"{path}: is neither a run nor a folder of runs; give the `out` of a training")
     return logged
 
 
 def _below(folder: AnyPath, depth: int) -> Iterable[AnyPath]:
-    """The runs in a folder that have none in themselves, in the order of their names; seed-2 before seed-10."""
+    """The runs in a folder that contain no other runs, sorted by name, numbers by value: seed-2 before seed-10."""
     inner = [path for path in folder.iterdir() if path.name not in NO_RUNS and path.is_dir()]
     for path in sorted(
         inner, key=lambda path: [(int(n or 0), text) for n, text in re.findall(r"(\d*)(\D*)", path.name)]
@@ -185,7 +185,7 @@ def _below(folder: AnyPath, depth: int) -> Iterable[AnyPath]:
 def _read(path: AnyPath, name: str) -> LoggedRun:
     content = read_run(path)
     if content is None:
-        raise UserError(f"{path}: is no run; give what was the `out` of a training")
+        raise UserError(f"{path}: is not a run; give the `out` of a training")
     rows = read_metrics(path / METRICS_FILE)
     if not rows:
         raise UserError(f"{path / METRICS_FILE}: has no row yet; a run writes one after its first steps")

@@ -1,4 +1,4 @@
-"""The loop around `model.fit`: continue where the run stopped, show progress, save states, stop in good order."""
+"""The loop around `model.fit`: resumes the run, shows progress, saves states, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ ENDLESS = 1 << 40
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A part of a run whose batches have one size.
+    """A part of a run in which all batches have the same size.
 
     Args:
-        batches: `(first_step, worker, num_workers)` to the endless batches of one worker, from a step of this phase on.
-        batch_size: int or None. Rows of all replicas together; `None` where they differ.
+        batches: maps `(first_step, worker, num_workers)` to one worker's endless batches, from that step of the phase.
+        batch_size: int or None. Rows of all replicas together; `None` if batches differ.
         until: float, default 1.0. The fraction of the run that is done when the phase ends; 1 for the last phase.
-        flops: float, default 0. Of a step's matrix products, forward and backward.
+        flops: float, default 0. Operations of a step's matrix products, forward and backward.
     """
 
     batches: Callable[[int, int, int], tf.data.Dataset]
@@ -51,24 +51,24 @@ def train(
     title: str,
     evaluation: PeriodicEvaluation | None = None,
 ) -> int:
-    """Trains `model` in `run` by `model.fit`, from the newest whole state if there is one.
+    """Trains `model` in `run` by `model.fit`, from the newest undamaged state if there is one.
 
     Args:
-        model: made under the strategy to train with; takes `compile(optimizer)`.
-        phases: one after the other.
-        run: where states and metrics go.
-        training: how long and how fast.
-        options: what surrounds the steps.
-        title: what the progress line calls it.
-        evaluation: what measures in between, if anything does.
+        model: created under the strategy to train with; supports `compile(optimizer)`.
+        phases: in order.
+        run: where states and metrics are written.
+        training: duration, optimizer and learning rate.
+        options: accumulation, saving, and handling of gradients that are not finite.
+        title: the title of the progress line.
+        evaluation: the periodic evaluation, if there is one.
 
     Returns: the step reached.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the state has been saved first.
-        Stopped: SIGTERM came; the state has been saved first.
+        KeyboardInterrupt: Ctrl-C was pressed; the state has been saved.
+        Stopped: SIGTERM was received; the state has been saved.
         UserError: the gradient is not finite.
-        tf.errors.OpError: the data are damaged, or another worker is gone: `lost_workers_named` tells which.
+        tf.errors.OpError: the data are damaged, or another worker is lost: `lost_workers_named` distinguishes them.
     """
     strategy = model.distribute_strategy
     chief = is_chief(strategy)
@@ -78,7 +78,7 @@ def train(
     with strategy.scope():
         model.compile(training.optimizer_at(rate), accumulate=options.accumulate)
     model.make_train_function()
-    first_step = from_chief(strategy, run.newest_state() if chief else 0)  # it reads a whole state
+    first_step = from_chief(strategy, run.newest_state() if chief else 0)  # verifying reads the whole file
     state = run.restore_state(model, first_step)
 
     clock = None
@@ -117,9 +117,9 @@ def train(
     stop_listening = stop.listen()
     try:
         for number, phase in enumerate(phases):
-            # Workers that go by their own clocks follow the chief's.
+            # All workers follow the chief's clock, not their own.
             if from_chief(strategy, int(number + 1 < len(phase_starts) or done() >= total or patience_spent)):
-                continue  # done before this process began
+                continue  # finished before this process started
             if number == len(phase_starts):
                 phase_starts.append(steps_taken(model))
             stop.until = end = total if number == len(phases) - 1 else total * phase.until
@@ -143,7 +143,7 @@ def train(
             if stop.terminated:
                 break
     except (KeyboardInterrupt, Exception) as error:
-        # Where Ctrl-C falls into C code that calls Python, as tracing does, CPython may make a SystemError of it.
+        # If Ctrl-C arrives in C code that calls Python, as in tracing, CPython may turn it into a SystemError.
         if not (stop.interrupted or isinstance(error, KeyboardInterrupt)):
             raise
         progress.close()
@@ -157,5 +157,5 @@ def train(
     if steps_taken(model) > first_step:
         keeper.keep()
     if stop.terminated:
-        raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command goes on from there")
+        raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there")
     return steps_taken(model)

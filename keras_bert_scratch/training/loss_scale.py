@@ -1,4 +1,4 @@
-"""The factor that keeps float16 gradients from vanishing, found while training."""
+"""LossScale: the factor that keeps float16 gradients from underflowing, adapted during training."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STEPS_TO_DOUBLE = 2000
 
 
 class LossScale:
-    """Multiplies the loss; halves when the gradient of all replicas overflows, doubles after 2000 good steps.
+    """A factor of the loss; halves when the gradient of all replicas overflows, doubles after 2000 good steps.
 
     Micikevicius et al. 2018, "Mixed Precision Training", section 3.2, with the dynamic rule of section 5 of NVIDIA's
-    guide. Without float16 it is 1 and stays so.
+    guide. Without float16 it is always 1.
 
     Args:
         scale: float32 variable or `None`, default `None`. The factor; `None` for no scaling.
-        good_steps: float32 variable or `None`, default `None`. How many steps in a row were finite.
+        good_steps: float32 variable or `None`, default `None`. Number of finite steps in a row.
     """
 
     def __init__(self, scale: Any = None, good_steps: Any = None) -> None:
@@ -31,7 +31,7 @@ class LossScale:
 
     @classmethod
     def of(cls, model: Any) -> LossScale:
-        """The scale kept with the optimizer of `model`, so that it is part of every checkpoint."""
+        """The scale stored with the optimizer of `model`, so that it is part of every checkpoint."""
         if model.compute_dtype != "float16":
             return cls()
         return cls(*model.optimizer.loss_scale_variables(FIRST_SCALE))
@@ -42,11 +42,11 @@ class LossScale:
 
     @property
     def can_fall(self) -> bool:
-        """Whether it scales, and by more than 1."""
+        """Whether the factor can still fall: it scales, by more than 1."""
         return self._scale is not None and float(keras.ops.convert_to_numpy(self._scale)) > 1
 
     def unscaled(self, grads: Sequence[Any], scale: Any) -> list[Any]:
-        """The gradients of the loss itself."""
+        """The gradients of the unscaled loss."""
         if self._scale is None:
             return list(grads)
         return [None if gradient is None else gradient / scale for gradient in grads]
@@ -64,6 +64,6 @@ class LossScale:
 
 
 def scale_variables(add_variable: Any, first: float) -> tuple[Any, Any]:
-    """The two variables of a `LossScale`, made by an optimizer's `add_variable`."""
+    """The two variables of a `LossScale`, created by an optimizer's `add_variable`."""
     scale = add_variable((), initializer=keras.initializers.Constant(first), name="loss_scale")
     return scale, add_variable((), initializer="zeros", name="good_steps")

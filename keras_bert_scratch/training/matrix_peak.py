@@ -1,4 +1,4 @@
-"""What the machine can compute: the other side of a training step's utilisation."""
+"""The machine's peak rate of matrix products, which a training step's utilisation is measured against."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PEAK_SECONDS = 0.3
 
 @functools.lru_cache
 def matrix_peak(dtype: str = "float32") -> float:
-    """The most operations per second that matrix products reach here, measured for a third of a second.
+    """The peak operations per second of matrix products on this machine, measured for a third of a second.
 
-    It is measured once in a process.
+    It is measured once per process and dtype.
 
     Args:
         dtype: of the factors.
@@ -37,7 +37,7 @@ def matrix_peak(dtype: str = "float32") -> float:
 def peak_of_all(strategy: tf.distribute.Strategy, dtype: str = "float32") -> float:
     """`matrix_peak` of all machines and devices that train together.
 
-    Replicas on one processor share it; on GPUs each has its own.
+    Replicas on one CPU share its peak; on GPUs, each replica has its own device.
     """
     devices = strategy.num_replicas_in_sync
     if not tf.config.list_physical_devices("GPU"):

@@ -11,10 +11,10 @@ from keras_bert_scratch.models.objectives import Objective
 
 
 class MetricSums:
-    """The sums of all steps since the last `reset`, over a whole strategy, and the means that they give.
+    """The sums of all steps since the last `reset`, over all replicas, and the means computed from them.
 
     Args:
-        objectives: dict of str to Objective. Those of the model.
+        objectives: dict of str to Objective. The model's objectives.
     """
 
     def __init__(self, objectives: Mapping[str, Objective]) -> None:
@@ -29,11 +29,11 @@ class MetricSums:
 
     @property
     def any(self) -> bool:
-        """Whether there was a step."""
+        """Whether any step was added."""
         return self._any
 
     def add(self, sums: np.ndarray, tokens: np.ndarray) -> None:
-        """Adds some steps.
+        """Adds the sums of one or more steps.
 
         Args:
             sums: `(3, objectives)`: weighted sums of the losses, of the scores, and the sums of the weights.
@@ -44,9 +44,9 @@ class MetricSums:
         self._any = True
 
     def result(self) -> dict[str, float]:
-        """By objective the mean loss and score; `loss` is the sum of the mean losses times their `loss_weight`.
+        """Mean loss and score of each objective; `loss` is the sum of the mean losses times their `loss_weight`.
 
-        Not a number where nothing counted, as when every step was skipped.
+        A mean is NaN if no position counted, for instance if every step was skipped.
         """
         counted = self._sums[2] > 0
         means = np.full((2, len(counted)), math.nan)

@@ -1,4 +1,4 @@
-"""A run at an address such as `gs://bucket/run`: it works in a folder of this machine, and each change is copied."""
+"""Mirror: a run at an address such as `gs://bucket/run` works in a local folder, and each change is uploaded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from keras_bert_scratch.transfer import download_file, files_at, upload_file
 
 
 class Mirror:
-    """Keeps the folder at an address as a local one is.
+    """Keeps the folder at an address identical to a local folder.
 
-    Addresses have no locks. Instead, `upload` finds out that another process writes there: `last` is not as it was
-    left, and who comes later goes on alone.
+    Addresses have no locks. Instead, `upload` detects that another process writes there, because the last file of
+    `last` has changed. It then raises, so that only the process that started later continues.
 
     Args:
-        folder: Path. The local folder; what is in it is removed.
-        address: Address. Its copy.
+        folder: Path. The local folder; `download` removes its content.
+        address: Address. Its remote copy.
         kept: str of each. Names in `folder` that are neither removed nor copied.
-        last: str of each. Names of the files that make others count, in the order in which they are copied.
+        last: str of each. Names of the files that make other files valid; they are uploaded last, in this order.
 
     Raises:
         UserError: the address cannot be read.
@@ -30,11 +30,11 @@ class Mirror:
 
     def __init__(self, folder: Path, address: Address, kept: Collection[str], last: tuple[str, ...]) -> None:
         self._folder, self._address, self._kept, self._last = folder, address, kept, last
-        self._known: dict[str, Status] = {}  # what was copied, as it was
-        self._left: bytes | None = None  # how this process left the last of `last`
+        self._known: dict[str, Status] = {}  # the files that were copied, with size and time
+        self._left: bytes | None = None  # what this process last wrote to the last file of `last`
 
     def download(self, folders: Collection[str]) -> None:
-        """Makes the local folder what the one at the address is, of its subfolders `folders` alone."""
+        """Replaces the local folder by the one at the address; of its subfolders, only by `folders`."""
         for entry in self._folder.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -47,7 +47,7 @@ class Mirror:
         self._known = self._files()
 
     def upload(self) -> None:
-        """Copies what has changed since the last time, then removes there what was removed here.
+        """Uploads what has changed since the last call, then removes at the address what was removed locally.
 
         Raises:
             UserError: the address cannot be written, or another process writes there.
@@ -71,8 +71,8 @@ class Mirror:
         with reading(guard):
             if self._left is not None and (not guard.exists() or guard.read_bytes() != self._left):
                 raise UserError(
-                    f"{self._address}: another process has written its {guard.name} meanwhile; let one of the two go "
-                    f"on, or choose another `out`"
+                    f"{self._address}: another process has overwritten {guard.name}; stop one of the two processes, "
+                    f"or choose another `out`"
                 )
 
     def _rank(self, name: str) -> tuple[int, str]:
@@ -80,7 +80,7 @@ class Mirror:
         return (1 + self._last.index(base) if base in self._last else 0), name
 
     def _files(self) -> dict[str, Status]:
-        """The files of the local folder that are whole, by name."""
+        """The complete files of the local folder, by name."""
         found = {}
         for file in files_below(self._folder):
             name = file.relative_to(self._folder)

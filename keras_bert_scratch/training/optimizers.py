@@ -1,4 +1,4 @@
-"""BertAdamW: the optimizer of Google's code, and what it has in common with `Lamb`."""
+"""BertAdamW: the optimizer of Google's code, and the base class that it shares with `Lamb`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_bert_scratch.training.loss_scale import scale_variables
 from keras_bert_scratch.training.step_function import EvaluationFunction
 from keras_bert_scratch.training.train_function import TrainFunction
 
-# By a weight's path: biases and LayerNorms are not decayed (`exclude_from_weight_decay` in Google's optimization.py).
+# Paths of weights without decay: biases and LayerNorms (`exclude_from_weight_decay` in Google's optimization.py).
 NOT_DECAYED = re.compile(r"bias$|layer_norm/")
 
 EMBEDDINGS = re.compile(r"(^|/)(reverse_)?embeddings/")
@@ -27,19 +27,19 @@ TRANSITION_RATE = 100.0
 
 
 def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
-    """By what the learning rate of each weight is multiplied: the nearer to the input, the less it learns.
+    """The factor of each weight's learning rate: the closer to the input, the smaller.
 
         multiplier = layer_decay^(layers above the weight's)
 
-    From the top: heads, the pooler if there is one, the blocks from the last to the first, the embeddings. A head thus
-    has the full rate, the pooler d, the top block d^2, or d without a pooler. (The idea: Clark et al. 2020, ELECTRA;
-    for BERT first Sun et al. 2019. ELECTRA's code leaves out d^1, see google-research/electra#51; this does not.)
+    From the top: heads, the pooler if there is one, the blocks from the last to the first, the embeddings. With decay
+    d, a head has the full rate, the pooler d, the top block d^2, or d without a pooler (Clark et al. 2020, ELECTRA;
+    for BERT first Sun et al. 2019). ELECTRA's code leaves out d^1, see google-research/electra#51; this does not.
 
     The transitions of a conditional random field have 100 times the rate. They are log-odds that start from 0: at a
     rate for pretrained weights, such as 5e-5, a thousand steps of Adam would move them by 0.05 at most.
 
     Args:
-        paths: str per weight. Of all weights of the model, which say how many layers it has.
+        paths: str per weight. Paths of all weights of the model; they determine the number of layers.
         layer_decay: float. 1.0 gives every weight the full rate.
 
     Example:
@@ -62,7 +62,7 @@ def learning_rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[
 class Slots:
     """The moments of every variable that an optimizer has trained, by the variable's number.
 
-    A plain object, since Keras takes variables in an optimizer's own lists for its state.
+    A plain object, because Keras treats variables in an optimizer's own lists as its state.
     """
 
     def __init__(self) -> None:
@@ -84,15 +84,15 @@ class Slots:
 
 
 class MomentOptimizer(keras.optimizers.Optimizer):
-    """What `BertAdamW` and `Lamb` share: one update under any strategy, moments, weight decay, rate by depth.
+    """The base of `BertAdamW` and `Lamb`: the same update under any strategy, moments, weight decay, rate by depth.
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
 
-    `apply` first adds up the gradients of all replicas; only their sum is clipped, as on one device (Keras clips each
-    replica's own before). From there on every replica does the same to its own copy of the weights.
+    `apply` first sums the gradients of all replicas; only the sum is clipped, as on one device (Keras clips each
+    replica's gradients before the sum). Then every replica applies the same update to its own copy of the weights.
 
-    Moments belong to variables: a weight that is frozen and later trained again finds its own, a weight that is trained
-    for the first time gets new ones.
+    Moments belong to variables: a weight that is frozen and later trained again keeps its moments, a weight that is
+    trained for the first time gets new ones.
 
     Args: those of `BertAdamW`.
 
@@ -114,7 +114,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         if keras.backend.backend() != "tensorflow":
             raise UserError(
                 f"{type(self).__name__}: needs Keras on TensorFlow, not on {keras.backend.backend()}; "
-                "compile with an optimizer of Keras's, such as keras.optimizers.AdamW"
+                "compile with a Keras optimizer, such as keras.optimizers.AdamW"
             )
         super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, name=name)
         self.decay_rate = weight_decay
@@ -127,11 +127,11 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         self._loaded: dict[str, Any] = {}  # moments of variables that are not built yet
 
     def build(self, variables: list[Any], paths: Sequence[str] = ()) -> None:
-        """Makes the moments of the variables that have none.
+        """Creates moments for the variables that have none.
 
         Args:
-            variables: list of keras.Variable. What is trained.
-            paths: str per weight, default those of `variables`. Of all weights of the model, trained or not.
+            variables: list of keras.Variable. The variables to train.
+            paths: str per weight, default those of `variables`. Paths of all weights of the model, trained or not.
 
         Raises:
             UserError: the optimizer has trained another model.
@@ -140,7 +140,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         known = {variable.path for variable in slots.variables}
         new = [variable for variable in variables if id(variable) not in slots.numbers]
         if taken := [variable.path for variable in new if variable.path in known]:
-            raise UserError(f"{self.name}: has the moments of another model's {taken[0]}; make a new optimizer")
+            raise UserError(f"{self.name}: has the moments of another model's {taken[0]}; create a new optimizer")
         if new:
             momentums, velocities = self.add_optimizer_variables(new, ["momentum", "velocity"])
             slots.add(new, momentums, velocities)
@@ -157,19 +157,19 @@ class MomentOptimizer(keras.optimizers.Optimizer):
             for variable in slots.variables
         ]
         self._multipliers = [multipliers[path] for path in own]
-        # As one compiled program it reads and writes a weight once; as single operations it is four times the work.
+        # Compiled as one program, it reads and writes each weight once; as single operations it is four times the work.
         self._update = tf.function(self._update_all, autograph=False, jit_compile=True)
 
     def train_function(self, model: Any) -> TrainFunction:
-        """What `model.fit` calls for every step of `model`, which was compiled with this optimizer."""
+        """The function that `model.fit` calls for every step of `model`, which was compiled with this optimizer."""
         return TrainFunction(model)
 
     def test_function(self, model: Any) -> EvaluationFunction:
-        """What `model.evaluate` calls for every batch."""
+        """The function that `model.evaluate` calls for every batch."""
         return EvaluationFunction(model)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        """Adds up the replicas' gradients and updates the weights; called in each replica, with its own gradients."""
+        """Sums the replicas' gradients and updates the weights; called in each replica with its own gradients."""
         variables = list(self._slots.variables if trainable_variables is None else trainable_variables)
         if any(id(variable) not in self._slots.numbers for variable in variables):
             self.build(variables)
@@ -178,11 +178,11 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         self.count_step()
 
     def update(self, variables: Sequence[Any], grads: Sequence[Any], norm: Any, rate: Any) -> Any:
-        """Updates the weights in this replica, by gradients that are the same in every replica.
+        """Updates the weights in this replica, with gradients that are the same in every replica.
 
         Args:
-            variables: sequence of keras.Variable. The weights; `build` has seen them.
-            grads: sequence of tensors. One for each of them, `None` where there is none.
+            variables: sequence of keras.Variable. The weights; `build` must have been called with them.
+            grads: sequence of tensors. One for each weight, `None` where there is none.
             norm: float32 scalar. The gradients' global norm.
             rate: float32 scalar. The learning rate.
         """
@@ -193,7 +193,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         return self._update(by_number, norm, rate, t)
 
     def count_step(self) -> None:
-        """Counts a step, in this replica."""
+        """Increments the number of steps in this replica."""
         add_locally(self.iterations, tf.ones((), self.iterations.dtype))
 
     def loss_scale_variables(self, first: float) -> tuple[Any, Any]:
@@ -207,18 +207,18 @@ class MomentOptimizer(keras.optimizers.Optimizer):
             store[variable.name] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store: Any) -> None:
-        # By name, not by position as in Keras: what is trained may have changed since.
+        # By name, not by position as in Keras: the set of trained weights may have changed since.
         if "loss_scale" in store:
             self.loss_scale_variables(1.0)
         for variable in self.variables:
             if variable.name in store:
                 variable.assign(store[variable.name])
-        # `load_weights` before the first `fit` comes before `build`, and what was frozen may be trained later.
+        # Kept, because `load_weights` may be called before `build`, and frozen weights may be trained later.
         unbuilt = set(store.keys()) - {variable.name for variable in self.variables}
         self._loaded = {name: np.asarray(store[name]) for name in unbuilt}
 
     def _update_all(self, grads: list[Any], norm: Any, rate: Any, t: Any) -> Any:
-        # One factor for all: 1 where the norm is within the bound.
+        # One factor for all gradients: 1 if the norm is within the bound.
         bound = self.global_clipnorm
         factor = 1.0 if bound is None else bound / tf.maximum(norm, bound)
         for number, gradient in enumerate(grads):
@@ -237,7 +237,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         raise NotImplementedError
 
     def _corrected(self, m: Any, v: Any, t: Any) -> Any:
-        """m / (sqrt(v) + epsilon) with the bias of both corrected (Kingma & Ba 2015, algorithm 1)."""
+        """m / (sqrt(v) + epsilon) with the bias of both moments corrected (Kingma & Ba 2015, algorithm 1)."""
         return m / (1 - self.beta_1**t) / (tf.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
@@ -248,24 +248,24 @@ class MomentOptimizer(keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
 class BertAdamW(MomentOptimizer):
-    """Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), as BERT was trained with.
+    """Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), as in the training of BERT.
 
         m = beta_1 m + (1 - beta_1) g          v = beta_2 v + (1 - beta_2) g^2
         w = w - learning_rate (m / (sqrt(v) + epsilon) + weight_decay w)
 
-    Google's code leaves out Adam's bias correction, so that the first steps are larger; so does this, unless asked.
-    Biases and LayerNorm weights are not decayed, nor what `exclude_from_weight_decay` names. Gradients are first
-    clipped to a global norm of 1.
+    Like Google's code, it leaves out Adam's bias correction by default, so that the first steps are larger.
+    Biases and LayerNorm weights are not decayed, nor are those named by `exclude_from_weight_decay`. Gradients are
+    first clipped to a global norm of 1.
 
     Args:
         learning_rate: float or keras LearningRateSchedule, default 1e-4.
-        weight_decay: float, default 0.01. Fraction of a weight that is taken away per unit of learning rate.
+        weight_decay: float, default 0.01. Fraction of a weight that is subtracted per unit of learning rate.
         beta_1: float, default 0.9. Decay rate of the first moment.
         beta_2: float, default 0.999. Decay rate of the second moment.
         epsilon: float, default 1e-6. Added to the root of the second moment.
         layer_decay: float, default 1.0. Factor of the learning rate per layer downwards, as in
             `learning_rate_multipliers`.
-        global_clipnorm: float or `None`, default 1.0. Bound of the norm over all gradients; `None` for none.
+        global_clipnorm: float or `None`, default 1.0. Bound of the norm over all gradients; `None` for no clipping.
         bias_correction: bool, default `False`. Whether to divide the moments by 1 - beta^t.
         name: str, default `"bert_adamw"`.
 

@@ -32,8 +32,8 @@ from keras_bert_scratch.training.run_directory import RunDirectory, as_begun, de
 from keras_bert_scratch.training.strategies import check_batch, distributed, is_chief
 
 EVALUATION_STEPS = 40
-EVALUATION_SEED = 1  # of order, pairs and masks: the held-out questions are the same before, after and in every run
-EVALUATE_EVERY = 1000  # steps, where the clock decides how many there are
+EVALUATION_SEED = 1  # of order, pairs and masks: held-out examples are the same before and after, and in every run
+EVALUATE_EVERY = 1000  # steps, for runs that are limited by `seconds`
 
 Records = PretrainingRecords | GoogleRecords
 PLAIN = RunOptions()
@@ -41,15 +41,15 @@ PLAIN = RunOptions()
 
 @dataclasses.dataclass(frozen=True)
 class SecondPhase:
-    """The end of a pretraining with longer rows (Devlin et al. 2019, appendix A.2: 512 tokens for the last tenth).
+    """A last phase of pretraining with longer rows (Devlin et al. 2019, appendix A.2: 512 tokens for the last tenth).
 
     Args:
         max_length: int, default 512. Tokens per row.
-        fraction: float, default 0.1. Of the run, at its end.
+        fraction: float, default 0.1. Fraction of the run, at its end.
         batch_size: int or None, default None. Rows per step; `None` for as many as before.
 
     Raises:
-        UserError: the fraction is none.
+        UserError: the fraction is not between 0 and 1.
 
     Example:
         >>> SecondPhase(max_length=512).fraction
@@ -80,36 +80,36 @@ def pretrain(
     evaluate_every: int | None = None,
     options: RunOptions = PLAIN,
 ) -> RunDirectory:
-    """Pretrains a model on masked words and next sentences (Devlin et al. 2019, section 3.1).
+    """Pretrains a model on masked tokens and next-sentence prediction (Devlin et al. 2019, section 3.1).
 
-    It is a `BertPretrainer`, or without pairs a `BertMaskedLM`, or where the objective is the next token a
-    `BertCausalLM` of that direction; new, or one that goes on learning on other text.
+    The model is a `BertPretrainer`; without pairs a `BertMaskedLM`; if the objective is the next token, a
+    `BertCausalLM` of that direction. It is new, or a pretrained model that continues on other text.
 
     Args:
-        records: from `open_records` or `PretrainingRecords`. What to learn from.
+        records: from `open_records` or `PretrainingRecords`. The training data.
         init: BertConfig, for random weights of these sizes; or path of a pretrained model's folder in any known format,
-            to go on from. The vocabulary must be the records'.
-        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run of the same settings
-            is continued, a finished one left as it is. How many devices there are may change in between.
-        training: TrainingOptions. How long and how fast.
+            to continue from. Its vocabulary must be that of the records.
+        out: path, or an address such as `"gs://bucket/run"`. The run's folder; an unfinished run with the same settings
+            is resumed, a finished one is left unchanged. The number of devices may change in between.
+        training: TrainingOptions. Duration, optimizer and learning rate.
         batch_size: int, default 32. Rows per step, of all replicas together.
         max_length: int, default 128. Tokens per row.
-        seed: int, default 0. Of weights, dropout, order, pairs and masks.
-        held_out: records or None, default None. To measure on before, after and in between: a fixed set of batches, of
-            the last phase's length.
-        rules: ExampleRules, default BERT's. Which examples to make of the records.
+        seed: int, default 0. Seed of weights, dropout, order, pairs and masks.
+        held_out: records or None, default None. Data to evaluate on before, during and after training: a fixed set of
+            batches, with the row length of the last phase.
+        rules: ExampleRules, default BERT's. How examples are made from the records.
         second_phase: SecondPhase or None, default None. Longer rows at the end.
         strategy: from `make_strategy`; `None` for one device.
-        evaluate_every: int or None, default None. Steps between measurements on `held_out` while training; the best
-            model is kept in `best/`. `None` for a tenth of the steps, or 1000 where the clock decides.
+        evaluate_every: int or None, default None. Steps between evaluations on `held_out` during training; the best
+            model is kept in `best/`. `None` for a tenth of the steps, or 1000 if `seconds` limits the run.
         options: RunOptions. Dtype, accumulation, recomputation, saving, gradients that are not finite.
 
-    Returns: the finished run; its `results` hold `non_padding_fraction`, the fraction of positions that are no padding,
-        `held_out_before` and `held_out_after`, `best`.
+    Returns: the finished run; its `results` hold `non_padding_fraction`, the fraction of positions that hold tokens,
+        and with `held_out` also `held_out_before`, `held_out_after` and `best`.
 
     Raises:
-        UserError: sizes that do not fit, records made with another vocabulary, a folder that holds another run.
-        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+        UserError: sizes do not fit, the records have another vocabulary, or the folder holds another run.
+        Stopped, WorkerLostError: SIGTERM was received, or another worker is lost.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -156,10 +156,10 @@ def pretrain(
             model = model_class(BertBackbone(config, pooler=with_pooler, **how))
         else:
             model = model_class.from_pretrained(init, direction=config.direction, **how)
-        model.compile(BertAdamW())  # its `evaluate` is ours, under every strategy
+        model.compile(BertAdamW())  # so that `evaluate` runs our step, under every strategy
         return model
 
-    # On the rows that the finished model is for: those of the last phase.
+    # Evaluates on rows as the finished model will read them: those of the last phase.
     held_out_length, held_out_rows = sizes[-1]
 
     @functools.cache
@@ -213,18 +213,18 @@ def pretrain(
 
 
 def _model_class(rules: ExampleRules) -> Any:
-    """What learns from examples of these rules."""
+    """The model class that is trained on examples of these rules."""
     if rules.is_one_way:
         return BertCausalLM
     return BertMaskedLM if rules.pairs == "none" else BertPretrainer
 
 
 def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
-    """The sizes of a pretrained model, whose vocabulary must be the records'."""
+    """The config of a pretrained model; raises `UserError` if its vocabulary is not that of the records."""
     checkpoint = read_checkpoint(init)
     if checkpoint.vocabulary is not None and checkpoint.vocabulary.sha256 != records.tokenizer.vocabulary.sha256:
         raise UserError(
-            f"{path_of(init)}: has another vocabulary than {records.directory}; make the records with its vocab.txt"
+            f"{path_of(init)}: has another vocabulary than {records.directory}; build the records with its vocab.txt"
         )
     return checkpoint.config
 
@@ -236,7 +236,7 @@ def evaluate_pretraining(
     max_length: int = 128,
     rules: ExampleRules = BERT_RULES,
 ) -> dict[str, float]:
-    """Loss and accuracy on a fixed set of batches from `records`; the model is compiled, and made for the rules."""
+    """Loss and accuracy on a fixed set of batches from `records`; the model must be compiled and fit the rules."""
     check_sizes(model.backbone.config, records, max_length, rules)
 
     def batches(worker: int, num_workers: int) -> tf.data.Dataset:
@@ -248,10 +248,10 @@ def evaluate_pretraining(
 
 
 def label_majority(records: Records, batch_size: int, max_length: int, rules: ExampleRules) -> dict[str, float]:
-    """`next_sentence_majority`, the fraction of pairs in the same batches that have the commoner of the two labels.
+    """`next_sentence_majority`, the fraction of pairs in the same batches that have the more frequent label.
 
-    Short rows hold few sentences, and a pair of one sentence is always a random one (as in Google's script). Empty
-    without pairs.
+    The labels may be unbalanced: short rows hold few sentences, and a chunk of a single sentence always gets a random
+    second one (as in Google's script). Empty without pairs.
     """
     if rules.pairs == "none" or rules.is_one_way:
         return {}
@@ -270,14 +270,14 @@ def evaluate_pretrained(
     batch_size: int | None = None,
     dtype: str | None = None,
 ) -> dict[str, float]:
-    """Measures a finished pretraining run on records, as the run itself measured: same batches, rules and dtype.
+    """Evaluates a finished pretraining run on records, as the run itself did: same batches, rules and dtype.
 
     Args:
         run: path. The run's folder, or a model's.
         data: path. A folder of records.
-        max_length: int or None, default None. Tokens per row; `None` for the run's, of its last phase.
-        batch_size: int or None, default None. Rows per batch; `None` for the run's, of its last phase.
-        dtype: str or None, default None. Of the matrix products, as of `RunOptions`; `None` for the run's.
+        max_length: int or None, default None. Tokens per row; `None` for that of the run's last phase.
+        batch_size: int or None, default None. Rows per batch; `None` for that of the run's last phase.
+        dtype: str or None, default None. Dtype of the matrix products, as in `RunOptions`; `None` for the run's.
     """
     settings = (read_run(run) or {}).get("settings", {})
     stored = settings.get("rules")

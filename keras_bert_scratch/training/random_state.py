@@ -1,4 +1,4 @@
-"""Seeds for building a model that leave the caller's own random numbers alone."""
+"""Seeds for building a model, without an effect on the caller's own random numbers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from keras_bert_scratch.errors import UserError
 def seeded(seed: int) -> Iterator[None]:
     """Within the block, the global generators of Python, NumPy, Keras and TensorFlow start from `seed`.
 
-    After it they go on as if the block had drawn nothing: Keras layers take the seeds of their weights from Python's
-    generator, so building a model would change the numbers that the caller draws next. One thing cannot be brought
-    back: the counters of TensorFlow's stateful operations, which start anew with every new global seed.
+    After it they continue as if the block had drawn nothing. (Keras layers take the seeds of their weights from
+    Python's generator, so building a model would otherwise change the numbers that the caller draws next.) One thing
+    cannot be restored: the counters of TensorFlow's stateful operations, which restart with every new global seed.
 
     Args:
-        seed: int, from 0 to 2**32 - 1, as NumPy takes them.
+        seed: int, from 0 to 2**32 - 1, the range that NumPy accepts.
 
     Raises:
         UserError: this version of Keras or TensorFlow keeps its seeds elsewhere; nothing has been seeded.
@@ -43,9 +43,9 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def _remember() -> Callable[[], None]:
-    """A function that sets all global generators to where they are now.
+    """Returns a function that resets all global generators to their current state.
 
-    Neither Keras nor TensorFlow has a public way to ask for its seed; `tests/test_private_names.py` lists the names.
+    Neither Keras nor TensorFlow has a public way to read its seed; `tests/test_private_names.py` lists the names.
     """
     python, numpy_state = random.getstate(), np.random.get_state()
     try:
@@ -57,11 +57,11 @@ def _remember() -> Callable[[], None]:
         names = (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
         keras_state = {name: global_state.get_global_attribute(name) for name in names}
         tensorflow, set_keras = context.context(), global_state.set_global_attribute
-        # A new seed makes a new generator: keeping the old one is enough. Without a seed there is none.
+        # A new seed creates a new generator, so keeping the old one is enough. Without a seed there is none.
         tensorflow_state = tensorflow._seed, tensorflow._rng if tensorflow._seed is not None else None
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"keras {keras.__version__}, tensorflow {tf.__version__}: keep their seeds elsewhere than the versions in "
+            f"keras {keras.__version__}, tensorflow {tf.__version__}: store seeds differently from the versions in "
             f"constraints.txt ({error}); install those"
         ) from error
 

@@ -1,4 +1,4 @@
-"""What pretraining and fine-tuning share: a run folder filled by one training, resumable, under any strategy."""
+"""run_training: a resumable training in a run's folder, under any strategy; used by pretraining and fine-tuning."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def run_training(
     strategy: tf.distribute.Strategy,
     title: str,
 ) -> RunDirectory:
-    """Trains a model in the folder `out`, or continues what an interrupted call of the same settings left there.
+    """Trains a model in the folder `out`, or resumes an interrupted run with the same settings there.
 
     Args:
         out: the run's folder.
-        settings: what was asked for; continuing needs the same. Training options, dtype and seed are added.
-        build: makes the model, under the strategy's scope; all random numbers come from `seed`.
-        prepare: called with run and model before the first step; gives what measures while training, if anything does.
-        phases: the batches.
-        complete: called with run, model and the number of steps after the last one; writes the model if this process
-            is the chief, and gives the results.
-        training: how long and how fast.
-        options: what surrounds the steps.
-        seed: of weights and dropout.
+        settings: the requested settings; resuming needs the same ones. Training options, dtype and seed are added.
+        build: builds the model, in the strategy's scope; all random numbers come from `seed`.
+        prepare: called with run and model before the first step; returns the periodic evaluation, or `None`.
+        phases: the phases, which provide the batches.
+        complete: called with run, model and number of steps after the last step; writes the model if this process is
+            the chief, and returns the results.
+        training: duration, optimizer and learning rate.
+        options: how the steps are executed.
+        seed: seed of weights and dropout.
         strategy: from `make_strategy`.
-        title: what the progress line calls it.
+        title: the title of the progress line.
 
     Returns: the finished run.
 
     Raises:
         UserError: `out` holds something else.
-        Stopped, WorkerLostError: the run was asked to stop, or another worker is gone.
+        Stopped, WorkerLostError: SIGTERM was received, or another worker is lost.
     """
     check_seed(seed)
     settings = {**settings, "training": vars(training), "dtype": options.dtype, "seed": seed}
@@ -68,8 +68,8 @@ def run_training(
         steps = train(model, phases, run, training, options, title, evaluation)
         results = {"steps": steps, **complete(run, model, steps)}
         if chief:
-            run.note(**results)  # of what was measured at the end there is a point, too
+            run.note(**results)  # so that the curves include the final results
             plot_curves({run.path.name: run.folder}, run.folder / CURVES_FILE)
         run.finish(results)
-        from_chief(strategy, steps)  # a barrier: a chief that is killed while it writes finds the others still there
+        from_chief(strategy, steps)  # a barrier: if the chief is killed while it writes, the others have not ended
     return run

@@ -1,4 +1,4 @@
-"""A run's folder: what was asked for, how far it is, what came out; the same command continues it."""
+"""RunDirectory: a run's folder, with its settings, progress and results; the same command resumes it."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ BEST_FOLDER = "best"
 
 
 class RunDirectory:
-    """A folder that one training run fills, and one process at a time.
+    """The folder of one training run, which one process at a time writes.
 
-    At an address such as `gs://bucket/run` the process works in a folder of the user's cache, and what it writes there
-    is copied with each state and each result; `path` is where the run is, `folder` where this process writes it.
+    For an address such as `gs://bucket/run`, the process works in a folder of the user's cache, which is uploaded with
+    each state and each result; `path` is where the run is, `folder` is where this process writes it.
 
-    `run.json` says what was asked for and what came out; `training_state/step-N/` holds what a resume needs; the
-    finished model lies beside them. From here to `finish`, `close` or the end of a `with` block, the process that
-    writes the folder holds its lock; see `Lock` for what that means on NFS and after a kill.
+    `run.json` holds settings and results; `training_state/step-N/` holds what a resume needs; the finished model is
+    saved next to them. From construction to `finish`, `close` or the end of a `with` block, the process that writes the
+    folder holds its lock; see `Lock` for what that means on NFS and after a kill.
 
     Args:
-        path: str, Path or Address. The folder; a new one, an empty one, or one that holds this very run.
-        settings: dict. What was asked for; continuing needs the same.
+        path: str, Path or Address. The folder; a new one, an empty one, or one that holds this same run.
+        settings: dict. The requested settings; resuming needs the same ones.
         writes: bool, default True. Whether this process writes the folder; of several workers only the chief does.
 
     Raises:
-        UserError: the folder holds something else, and the message names the difference; another process writes it; the
-            disk refuses it.
+        UserError: the folder holds something else, and the message names the difference; another process is writing it;
+            or it cannot be written.
 
     Example:
         >>> with RunDirectory("my-run", {"steps": 10}) as run:
@@ -80,7 +80,7 @@ class RunDirectory:
             with writing_to(self.folder, self.folder / LOCK_FILE):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._lock = Lock(self.folder / LOCK_FILE, self.path)
-            self._content = self._stored()  # as the process left it that had the lock before
+            self._content = self._stored()  # as the previous holder of the lock left it
             if self._content and self.finished:
                 self.close()
         if self._mirror and not (self._content and self.finished):
@@ -98,23 +98,23 @@ class RunDirectory:
             self._write()
 
     def _stored(self) -> dict[str, Any] | None:
-        """The run that is in the folder, if it is this one."""
+        """The content of `run.json`, or `None`; raises `UserError` if it is another run's."""
         content = read_run(self.path)
         if content and (differences := _differences(content["settings"], self._settings)):
             raise UserError(
-                f"{self.path}: already holds a run with {'; '.join(differences)}; ask for the same to continue it, "
-                f"delete it, or choose another `out`"
+                f"{self.path}: already holds a run with {'; '.join(differences)}; use the same settings to "
+                f"continue it, delete it, or choose another `out`"
             )
         return content
 
     def _check_is_free(self) -> None:
-        """What a process leaves that is killed before its `run.json` is written does not count."""
+        """Raises `UserError` unless the folder is free; ignores the files of a process killed before its `run.json`."""
         atomic.check_is_free(self.path, besides=(LOCK_FILE, atomic.temporary_path(Path(RUN_FILE)).name))
 
     def close(self) -> None:
-        """Lets other processes write the folder."""
+        """Releases the lock, so that other processes can write the folder."""
         if self._mirror and (self._lock or not self._writes):
-            shutil.rmtree(self.folder, ignore_errors=True)  # the address has it all
+            shutil.rmtree(self.folder, ignore_errors=True)  # everything is at the address
         if self._lock:
             self._lock.release()
             self._lock = None
@@ -129,21 +129,21 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run is finished."""
         return self._content["status"] == "finished"
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was noted so far, by name."""
+        """The results recorded so far, by name."""
         return dict(self._content.get("results", {}))
 
     def note(self, **results: Any) -> None:
-        """Adds to the results, at once and for good."""
+        """Adds to the results and writes them immediately."""
         self._content["results"] = {**self.results, **results}
         self._write()
 
     def tell_start(self, **facts: Any) -> None:
-        """Adds a start of this run to `run.json`: when, by which command, on what machine, and `facts`."""
+        """Records a start of this run in `run.json`: time, command, versions, machine and `facts`."""
         start = {
             "time": _now(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -159,7 +159,7 @@ class RunDirectory:
         self._write()
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Marks the run as finished and removes what only a resume would need."""
+        """Marks the run as finished and removes the states, which only a resume would need."""
         self._content["status"] = "finished"
         self._content["ended"] = _now()
         self.note(**results)
@@ -171,17 +171,17 @@ class RunDirectory:
         self.close()
 
     def save_state(self, model: keras.Model, **state: Any) -> None:
-        """Keeps weights, optimizer, dropout's seeds, the step and `state`; drops all but the newest two such states."""
+        """Saves weights, optimizer, dropout's seeds, the step and `state`; deletes all but the newest two states."""
         if self._writes:
             training_state.save_checkpoint(self.folder, model, **state)
             self._upload()
 
     def newest_state(self) -> int:
-        """The step of the newest kept state that is whole, or 0; a damaged one is removed, and the log says so."""
+        """The step of the newest undamaged state, or 0; a damaged one is logged, and removed if this process writes."""
         return training_state.newest_checkpoint(self.folder, remove_damaged=self._writes)
 
     def restore_state(self, model: keras.Model, step: int) -> dict[str, Any]:
-        """Puts the state kept at `step` into the compiled `model`; returns what was kept with it. Step 0 is none."""
+        """Loads the state of `step` into the compiled `model`; returns what was saved with it. Step 0 loads nothing."""
         return training_state.restore_checkpoint(self.folder, model, step) if step else {}
 
     def _write(self) -> None:
@@ -195,7 +195,7 @@ class RunDirectory:
 
 
 def _local_folder(path: AnyPath, writes: bool) -> tuple[Path, Mirror | None]:
-    """Where a process writes the run at `path`, or reads its states; and what copies it, for a run at an address."""
+    """The local folder in which a process writes the run at `path` or reads its states; for an address, its mirror."""
     if isinstance(path, Path):
         return path, None
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -204,7 +204,7 @@ def _local_folder(path: AnyPath, writes: bool) -> tuple[Path, Mirror | None]:
 
 
 def read_run(path: AnyPath | str) -> dict[str, Any] | None:
-    """What `run.json` in the folder `path` says, or `None` where there is none.
+    """The content of `run.json` in the folder `path`, or `None` if there is none.
 
     Raises:
         UserError: it is damaged.
@@ -214,12 +214,12 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
         return None
     content = atomic.read_json(file, "restore it or delete the run")
     if not isinstance(content.get("settings"), dict) or "status" not in content:
-        raise UserError(f"{file}: is not a run's; restore it or delete the run")
+        raise UserError(f"{file}: does not describe a run; restore it or delete the run")
     return content
 
 
 def described_start(init: AnyPath | str | BertConfig) -> dict[str, Any]:
-    """Of what a run starts from, what its settings say: the sizes of random weights, or the path; of a hub the commit.
+    """The settings that record what a run starts from: sizes of random weights, or a path, for a hub with its commit.
 
     Example:
         >>> described_start("pretrained")
@@ -233,11 +233,11 @@ def described_start(init: AnyPath | str | BertConfig) -> dict[str, Any]:
 
 
 def as_begun(init: Any, *runs: AnyPath | str) -> Any:
-    """What a run starts from, of a hub at the commit that a run of `runs` began with, whatever its branch means now.
+    """`init`; if it is on a hub, at the commit that one of `runs` started from, even if the branch has moved since.
 
     Args:
-        init: path or BertConfig.
-        runs: paths. Folders of runs, which need not be there.
+        init: path or BertConfig. What a run starts from.
+        runs: paths. Folders of runs, which need not exist.
     """
     path = init if isinstance(init, BertConfig) else path_of(init)
     if isinstance(path, HubAddress):

@@ -1,4 +1,4 @@
-"""The learning rate over time: up in a straight line, down in a straight line."""
+"""Learning-rate schedules: linear warmup, then linear decay."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class WallClockSchedule:
-    """The same line over seconds instead of steps.
+    """The same schedule over seconds instead of steps.
 
-    For people with one machine and one evening: whatever the machine's speed, the rate has fallen to 0 in time.
+    For a fixed time budget: whatever the speed of the machine, the rate reaches 0 at the end of the budget.
 
     Args:
         peak: float. The highest rate.

@@ -11,10 +11,10 @@ from keras_bert_scratch.training.gradients import local_replicas
 
 
 class Signals:
-    """What this worker sends with each step, and the sum over all workers, by which they act alike.
+    """The numbers that this worker sends with each step, and their sum over all workers, so that all act alike.
 
-    So all workers learn at the same rate and stop after the same step. The numbers: the chief's learning rate, if that
-    goes by the clock; 1 if it does; 1 if the chief wants the phase to end; 1 for each worker that got SIGTERM.
+    Thus all workers use the same learning rate and stop after the same step. The numbers: the chief's learning rate, if
+    it follows the clock; 1 if it does; 1 if the chief ends the phase; 1 for each worker that received SIGTERM.
     """
 
     def __init__(self) -> None:
@@ -27,17 +27,17 @@ class Signals:
 
     @property
     def phase_is_over(self) -> bool:
-        """Whether the chief wanted the phase to end with the last step."""
+        """Whether the chief ended the phase with the last step."""
         return bool(self.reduced[2] > 0)
 
     @property
     def all_terminate(self) -> bool:
-        """Whether a worker got SIGTERM before the last step."""
+        """Whether a worker received SIGTERM before the last step."""
         return bool(self.reduced[3] > 0)
 
 
 def once_per_worker(sent: Any) -> Any:
-    """What this replica adds to the sum over all replicas: of each worker only the first one sends."""
+    """What this replica adds to the sum over all replicas: only the first replica of each worker sends."""
     replica = tf.distribute.get_replica_context()
     number = tf.cast(replica.replica_id_in_sync_group, tf.int64)
     return tf.where(number % local_replicas(replica.strategy) == 0, sent, tf.zeros_like(sent))

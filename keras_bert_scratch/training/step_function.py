@@ -18,7 +18,7 @@ Batch = tuple[Any, dict[str, Any], dict[str, Any]]
 
 
 class StepFunction:
-    """What training and evaluation share: a step in every replica, and the sums that come out of it.
+    """The base of training and evaluation: runs a step in every replica, and adds up the resulting sums.
 
     Args:
         model: a compiled model with `objectives` and `count_tokens(inputs)`.
@@ -31,7 +31,7 @@ class StepFunction:
         self._graphs: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def __call__(self, iterator: Any) -> dict[str, float]:
-        """Takes up to `steps_per_execution` batches from the iterator; gives the means since the last reset."""
+        """Runs up to `steps_per_execution` batches from the iterator; returns the means since the last reset."""
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
             # Autograph turns the loop over several steps into a graph; tracing is faster without it.
             loops = self.model.steps_per_execution > 1
@@ -39,7 +39,7 @@ class StepFunction:
             if not int(steps):
                 raise StopIteration
         else:
-            # `train_on_batch` gives None where there are no sample weights.
+            # `train_on_batch` passes None if there are no sample weights.
             batch = keras.tree.map_structure(
                 lambda part: None if part is None else tf.convert_to_tensor(part), next(iterator)
             )
@@ -50,10 +50,10 @@ class StepFunction:
         return self.metric_sums.result()
 
     def _notice(self, *rest: np.ndarray) -> None:
-        """Keeps what the steps gave besides their sums."""
+        """Stores the results of the steps other than their sums."""
 
     def _graph(self, function: Callable[..., Any], arguments: Any, **options: Any) -> Callable[..., Any]:
-        """The function as a graph for arguments of these ranks; sizes of any axis share it."""
+        """The function as a graph for arguments of these ranks; one graph serves all axis sizes."""
         if self.model.run_eagerly:
             return function
         key = (function.__name__, *(getattr(part, "shape", None) and part.shape.rank for part in _leaves(arguments)))
@@ -62,7 +62,7 @@ class StepFunction:
         return self._graphs[key]
 
     def _steps(self, iterator: Any) -> tuple[Any, ...]:
-        """The number of steps made, fewer than `steps_per_execution` where the batches end, and their sums."""
+        """The number of steps run, fewer than `steps_per_execution` if the batches end, and their summed results."""
         if self.model.steps_per_execution == 1:
             return (1, *self._step(next(iterator)))
         steps, results = tf.constant(0), self._zeros()
@@ -79,11 +79,11 @@ class StepFunction:
         return tuple(strategy.experimental_local_results(result)[0] for result in results)  # the same in all replicas
 
     def _zeros(self) -> tuple[Any, ...]:
-        """The results of no step."""
+        """The results of zero steps."""
         return tf.zeros((3, len(self.model.objectives))), tf.zeros(2)
 
     def _arguments(self) -> tuple[Any, ...]:
-        """What `_replica_step` takes besides its rows of the batch."""
+        """The arguments of `_replica_step` other than its rows of the batch."""
         return ()
 
     def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:

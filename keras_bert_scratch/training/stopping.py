@@ -1,4 +1,4 @@
-"""When a run stops: all workers after the same step, or at a gradient that is not finite."""
+"""Stopping a run: all workers after the same step, or at a gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from keras_bert_scratch.training.training_state import STATES_FOLDER, list_check
 class CoordinatedStop(keras.callbacks.Callback):
     """Stops all workers after the same step.
 
-    A phase ends when the chief's clock or the chief's `end_phase` says so; the run ends when any worker got SIGTERM.
+    A phase ends by the chief's clock or the chief's `end_phase`; the run ends when any worker has received SIGTERM.
 
     Args:
-        clock: WallClockSchedule or None. Of a run that goes by seconds; it then sets the learning rate too.
+        clock: WallClockSchedule or None. For a run that is limited by seconds; it also sets the learning rate.
         chief: bool. Whether this process is the chief, whose clock and `end_phase` count.
     """
 
     def __init__(self, clock: WallClockSchedule | None, chief: bool) -> None:
         super().__init__()
         self.until = 0.0  # seconds of the clock at which the phase ends
-        self.terminated = False  # some worker got SIGTERM, and all workers know it
+        self.terminated = False  # some worker received SIGTERM, and all workers know it
         self._chief = chief
         self._clock = clock if chief else None
         self.interrupted = False  # Ctrl-C was pressed
         self._sigterm = self._ends_phase = self._sent = False
 
     def end_phase(self) -> None:
-        """Ends the phase after the next step; only the chief's word counts."""
+        """Ends the phase after the next step; it has an effect only on the chief."""
         self._ends_phase = self._chief
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -61,7 +61,7 @@ class CoordinatedStop(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:
-        """Handles SIGTERM as a request to stop, and loses no Ctrl-C, from now on; returns what ends that."""
+        """From now on, treats SIGTERM as a request to stop and loses no Ctrl-C; returns a function that ends this."""
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
         handlers = {signal.SIGTERM: self._on_sigterm, signal.SIGINT: self._on_sigint}
@@ -77,7 +77,7 @@ class CoordinatedStop(keras.callbacks.Callback):
         self._sigterm = True
 
     def _on_sigint(self, number: int, frame: Any) -> None:
-        # A library may clear the exception; then the end of the step raises it again.
+        # A library may swallow the exception; then `on_train_batch_end` raises it again.
         self.interrupted = True
         raise KeyboardInterrupt
 
@@ -87,10 +87,10 @@ class NonFiniteGradient(keras.callbacks.Callback):
 
     Args:
         run: RunDirectory. For the message.
-        action: str. `"stop"` ends the run and names the step, the batch's rows and the last good state; `"skip"` goes
-            on, and `skipped` in `metrics.csv` counts such steps.
-        batch_size: int or None. Rows of a batch, for the message; `None` where they differ.
-        phase_start: int, default 0. The step before the phase, whose batches are counted from 0.
+        action: str. `"stop"` ends the run; the error names the step, the batch's rows and the last good state. `"skip"`
+            continues, and `skipped` in `metrics.csv` counts such steps.
+        batch_size: int or None. Rows of a batch, for the message; `None` if batches differ.
+        phase_start: int, default 0. Number of steps before the phase, whose batches are counted from 0.
     """
 
     def __init__(self, run: RunDirectory, action: str, batch_size: int | None, phase_start: int = 0) -> None:
@@ -114,5 +114,5 @@ class NonFiniteGradient(keras.callbacks.Callback):
             rows = f", rows {(batch - 1) * self._batch_size:,} to {batch * self._batch_size - 1:,} of the data"
         raise UserError(
             f"{self._run.path}: the gradient is not finite at step {step} (batch {batch - 1}{rows}); {last}; lower "
-            f"`learning_rate`, or leave such batches out with `on_nonfinite='skip'`"
+            f"`learning_rate`, or skip such batches with `on_nonfinite='skip'`"
         )

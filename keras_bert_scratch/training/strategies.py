@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
-# What starting again would not mend.
+# Errors that a restart would not fix.
 NOT_OF_A_LOST_WORKER = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
@@ -33,9 +33,9 @@ NOT_OF_A_LOST_WORKER = (
     tf.errors.ResourceExhaustedError,
     tf.errors.UnimplementedError,
 )
-OF_PYTHON = "Traceback (most recent call last)"  # an exception in what reads the data
+OF_PYTHON = "Traceback (most recent call last)"  # a Python exception in the input pipeline
 
-# The batches of one worker among several, by its number and theirs.
+# Maps (worker, number of workers) to the batches of that worker.
 BatchesOfWorker = Callable[[int, int], tf.data.Dataset]
 
 
@@ -46,21 +46,21 @@ def make_strategy(
     virtual_devices: int | None = None,
     tpu: str = "",
 ) -> tf.distribute.Strategy:
-    """The strategy called `name`. Comes first: TensorFlow fixes its devices with its first operation.
+    """Creates the strategy `name`. Call it first: TensorFlow fixes its devices with its first operation.
 
     Args:
-        name: str, default "auto". `"none"`: one device. `"mirrored"`: all GPUs of this machine; where there is none,
-            the virtual devices of its processor. `"multiworker"`: several processes, on one machine or many, as
-            `workers` or the environment variable `TF_CONFIG` lists them. `"tpu"`: the TPU called `tpu`. `"auto"`:
-            several processes if they are listed, a TPU if one is there, mirrored if there are several devices, else one
-            device.
+        name: str, default "auto". `"none"`: one device. `"mirrored"`: all GPUs of this machine; if it has none, the
+            virtual devices of its CPU. `"multiworker"`: several processes, on one or several machines, which are
+            listed in `workers` or the environment variable `TF_CONFIG`. `"tpu"`: the TPU called `tpu`. `"auto"`:
+            multiworker if several processes are listed, else tpu if there is a TPU, else mirrored if there are several
+            devices, else one device.
         workers: sequence of str. `host:port` of every process, in the same order everywhere; the first is the chief.
-        index: int or None. Which of them this process is, from 0.
-        virtual_devices: int or None. Devices to split the processor into, to try out mirrored anywhere.
+        index: int or None. Index of this process in `workers`, from 0.
+        virtual_devices: int or None. Number of devices to split the CPU into, to try `"mirrored"` on any machine.
         tpu: str. Name or address of a TPU; empty for the one of this machine or of `TPU_NAME`.
 
     Raises:
-        UserError: what was asked for is not there; names it.
+        UserError: the requested devices or workers are not available; the message names them.
         WorkerLostError: another worker ended while all were starting.
 
     Example:
@@ -100,7 +100,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
-    """The chief's `number`, in every process; all must ask."""
+    """The chief's `number`, in every process; all processes must call this."""
     if strategy.num_replicas_in_sync == 1:
         return number
     mine = number if is_chief(strategy) else 0
@@ -115,8 +115,8 @@ def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
 
 @contextlib.contextmanager
 def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator[None]:
-    """Turns TensorFlow's errors into what they mean here: another worker of the run in `path` is gone, or its data are
-    damaged. Errors of any other kind pass."""
+    """Converts TensorFlow's errors: to `WorkerLostError` if another worker of the run in `path` is lost, or to the
+    `UserError` that the input pipeline raised. All other errors pass."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -125,21 +125,21 @@ def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator
         alone = strategy.num_replicas_in_sync == local_replicas(strategy)
         if alone or isinstance(error, NOT_OF_A_LOST_WORKER) or OF_PYTHON in str(error):
             raise
-        raise WorkerLostError(f"{path}: another worker is gone ({_first_line(error)})") from None
+        raise WorkerLostError(f"{path}: another worker is lost ({_first_line(error)})") from None
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
-    """Raises `UserError` unless the replicas can share a batch of so many rows equally."""
+    """Raises `UserError` unless the replicas can share a batch of `batch_size` rows equally."""
     rows_of_each(batch_size, strategy.num_replicas_in_sync, "replicas")
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int | None, batches: BatchesOfWorker) -> Any:
-    """Batches for `fit` under `strategy`: of each one, every replica takes as many rows, in the order of the rows.
+    """Batches for `fit` under `strategy`: every replica gets an equal share of each batch, in the order of the rows.
 
     Args:
-        strategy: tf.distribute.Strategy. What the model was made under.
-        batch_size: int or None. Rows of all replicas together; `None` where they differ.
-        batches: callable. `(worker, num_workers)` to the dataset of that worker's slices.
+        strategy: tf.distribute.Strategy. The strategy that the model was created under.
+        batch_size: int or None. Rows of all replicas together; `None` if batches differ.
+        batches: callable. Maps `(worker, num_workers)` to the dataset of that worker's slices.
 
     Raises:
         UserError: the replicas cannot share a batch equally.
@@ -163,7 +163,7 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int | None, batche
 
 
 def _in_pieces(batch: Any, pieces: int) -> tf.data.Dataset:
-    """One batch as `pieces` smaller ones."""
+    """Splits one batch into `pieces` smaller ones."""
     first = tf.nest.flatten(batch)[0]
     rows = (first.shape[0] or tf.shape(first, tf.int64)[0]) // pieces
     return tf.data.Dataset.from_tensor_slices(batch).batch(rows, drop_remainder=True)
@@ -178,19 +178,19 @@ def _split_processor(devices: int) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) != devices:
             raise UserError(
-                "`virtual_devices`: TensorFlow runs already; ask for them before anything else, or in a new process"
+                "`virtual_devices`: TensorFlow is already initialized; set them first, or in a new process"
             ) from None
 
 
 def _list_workers(workers: Sequence[str], index: int | None) -> None:
     if index is None or not 0 <= index < len(workers):
-        raise UserError(f"`index`: must tell which of the {len(workers)} workers this is, from 0, not {index}")
+        raise UserError(f"`index`: must be this worker's index among the {len(workers)} workers, from 0, not {index}")
     for worker in workers:
         host, _, port = worker.rpartition(":")
         if not (host and port.isdecimal() and 0 < int(port) < 1 << 16):
-            raise UserError(f"`workers`: {worker!r} is no host:port; list them like host-a:12345,host-b:12345")
+            raise UserError(f"`workers`: {worker!r} is not a valid host:port; list them like host-a:12345,host-b:12345")
     if len(set(workers)) < len(workers):
-        raise UserError(f"`workers`: must all have addresses of their own, not {', '.join(workers)}")
+        raise UserError(f"`workers`: must all have different addresses, not {', '.join(workers)}")
     os.environ["TF_CONFIG"] = json.dumps(
         {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
     )
@@ -202,7 +202,7 @@ def _listed_workers() -> list[str]:
         cluster = json.loads(text).get("cluster", {})
         return [*cluster.get("chief", []), *cluster.get("worker", [])]
     except (ValueError, AttributeError) as error:
-        raise UserError(f"TF_CONFIG: is no JSON object with a cluster ({error}); mend or unset it") from None
+        raise UserError(f"TF_CONFIG: is not a JSON object with a cluster ({error}); fix or unset it") from None
 
 
 def _devices() -> list[str]:
@@ -219,7 +219,7 @@ def _fitting() -> str:
 
 
 def _multiworker_strategy() -> tf.distribute.Strategy:
-    """Comes back when all workers have started; a line tells whoever waits for them."""
+    """Returns when all workers have started; while it waits, a log line says so."""
     message = f"waiting for all workers to start: {', '.join(_listed_workers())}"
     reminder = threading.Timer(SECONDS_BEFORE_REMINDER, log.warning, [message])
     reminder.daemon = True
@@ -227,7 +227,7 @@ def _multiworker_strategy() -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
-        raise WorkerLostError(f"another worker is gone ({_first_line(error)})") from None
+        raise WorkerLostError(f"another worker is lost ({_first_line(error)})") from None
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise UserError(
             f"`strategy='multiworker'`: this worker cannot start ({_first_line(error)}); check that nothing else uses "
@@ -242,7 +242,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
-    where = f"one called {tpu!r}" if tpu else f"one of this machine or TPU_NAME ({os.environ.get('TPU_NAME', 'unset')})"
+    where = f"one named {tpu!r}" if tpu else f"one of this machine or TPU_NAME ({os.environ.get('TPU_NAME', 'unset')})"
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu or os.environ.get("TPU_NAME", "local"))
         tf.config.experimental_connect_to_cluster(resolver)

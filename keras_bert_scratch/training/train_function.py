@@ -1,7 +1,7 @@
-"""The training step: what `model.fit` calls for every batch, right under every `tf.distribute` strategy.
+"""The training step: what `model.fit` calls for every batch, correct under every `tf.distribute` strategy.
 
-Replicas exchange sums, never means. The total weight of the batch is known before the forward pass; each replica
-divides its loss by that, so the sum of the replicas' gradients is the gradient of the one loss of the whole batch,
+Replicas exchange sums, never means. The total weight of the batch is known before the forward pass. Each replica
+divides its loss by it, so the sum of the replicas' gradients is the gradient of the loss of the whole batch,
 however the rows are distributed. Only that sum is checked, clipped and applied.
 
     weights ─ all-reduce ─► one divisor per loss
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 class TrainFunction(StepFunction):
     """`model.fit`'s step function: one update of the weights from a batch of all replicas.
 
-    A step whose gradient is not finite changes no weight; `skipped_now` is how many of the last steps were such.
+    A step whose gradient is not finite changes no weight; `skipped_now` is the number of such steps in the last call.
 
     Args:
         model: compiled with `BertAdamW` or `Lamb`.
 
     Raises:
-        UserError: the model has nothing to train, weights that are not float32, or an optimizer of another strategy.
+        UserError: the model has no weights to train, weights that are not float32, or another strategy's optimizer.
     """
 
     def __init__(self, model: Any) -> None:
         _check_weights(model)
         if not model.distribute_strategy.extended.variable_created_in_scope(model.optimizer.iterations.value):
             raise UserError(
-                "`optimizer`: was made outside the scope of the model's strategy; make and compile it under "
+                "`optimizer`: was created outside the scope of the model's strategy; create and compile it under "
                 "`with strategy.scope():`"
             )
         self._variables = list(model.trainable_variables)
@@ -64,7 +64,7 @@ class TrainFunction(StepFunction):
     def _replica_step(self, batch: Any, *arguments: Any) -> tuple[Any, ...]:
         inputs, labels, weights = self._unpack(batch)
         optimizer, scale = self.model.optimizer, self._scale.value()
-        # Sums over the rows of all replicas: the divisors of the losses, and what workers tell each other.
+        # Sums over all replicas: the divisors of the losses, the token counts, and the signals between workers.
         total_weights = tf.stack([tf.reduce_sum(weight) for weight in weights.values()])
         total_weights, tokens, signals = sum_over_replicas(
             [total_weights, self._count_tokens(inputs), once_per_worker(*arguments)]
@@ -88,17 +88,17 @@ class TrainFunction(StepFunction):
         return tf.where(finite, sums, tf.zeros_like(sums)), tokens, tf.cast(~finite, tf.int32), signals
 
     def _compiled_part(self, part: int, batch: Any, total_weights: Any, scale: Any, after: list[Any]) -> Any:
-        """`_part_gradients` of some of the rows, once the gradients `after`, of the parts before, are there."""
+        """`_part_gradients` of one part of the rows, run after the gradients `after` of the previous parts."""
         parts, replica = self.model.accumulate, tf.distribute.get_replica_context()
         batch = keras.tree.map_structure(lambda rows: _rows_of_part(rows, part, parts), batch)
-        # The parts must run one after another; the graph would run them at once, with the memory of all.
+        # The parts must run one after another; otherwise the graph would run them in parallel, with the memory of all.
         with tf.control_dependencies([gradient for gradient in after if gradient is not None]):
             batch = keras.tree.map_structure(tf.identity, batch)
-        # Another number for every forward pass decides what is dropped.
+        # A different number for every forward pass determines the values that are dropped.
         step = tf.cast(self.model.optimizer.iterations, tf.int64)
         number = step * replica.num_replicas_in_sync + tf.cast(replica.replica_id_in_sync_group, tf.int64)
         arguments = (*batch, total_weights, scale, number * parts + part)
-        # Compiled apart from the step around it: an all-reduce cannot be XLA-compiled on a CPU.
+        # Compiled separately from the rest of the step: an all-reduce cannot be XLA-compiled on a CPU.
         gradients = self._graph(self._part_gradients, arguments, autograph=False, jit_compile=self.model.jit_compile)
         return gradients(*arguments)
 
@@ -107,12 +107,12 @@ class TrainFunction(StepFunction):
     ) -> tuple[list[Any], Any]:
         """The gradients of this part's share of the loss, times `scale`; and its sums of losses, scores and weights."""
         variables = [variable.value for variable in self._variables]
-        with dropout_draws(draw):  # around the backward pass too, in which remat computes a block again
+        with dropout_draws(draw):  # around the backward pass too, in which remat recomputes a block
             with tf.GradientTape() as tape:
                 sums = self._sums(inputs, labels, weights, training=True)
                 loss = tf.reduce_sum(self._loss_weights * tf.math.divide_no_nan(sums[0], total_weights)) * scale
             if self.model.losses:
-                raise UserError("add_loss: is not part of this step; make it an objective, or use Keras's optimizers")
+                raise UserError("add_loss: is not part of this step; define an objective, or use a Keras optimizer")
             return [dense(gradient) for gradient in tape.gradient(loss, variables)], sums
 
     def _zeros(self) -> tuple[Any, ...]:
@@ -126,21 +126,21 @@ class TrainFunction(StepFunction):
         if self.skipped_now and not self._skip_logged and not self.searches_scale:
             self._skip_logged = True
             log.warning(
-                "%s: a gradient is not finite; such a step changes no weight and is in no mean. Lower the learning "
-                "rate, or look for sample weights that are not finite (logged once)",
+                "%s: a gradient is not finite; such a step changes no weight and counts in no metric. Lower the "
+                "learning rate, or look for sample weights that are not finite (logged once)",
                 self.model.name,
             )
         self.signals.reduced = signals
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step; if it goes by the clock, of the last one."""
+        """The learning rate of the next step; if it follows the clock, of the last step."""
         rate, by_clock, *_ = self.signals.reduced
         return float(rate / by_clock if by_clock else keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     @property
     def searches_scale(self) -> bool:
-        """Whether float16's loss scale can still fall: then a step that overflowed is part of finding it."""
+        """Whether float16's loss scale can still fall: then a step that overflows is part of the search for it."""
         return self._scale.can_fall
 
 

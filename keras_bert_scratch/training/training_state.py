@@ -1,4 +1,4 @@
-"""What an unfinished run continues from: weights, optimizer, seeds and step, in folders with a checksum."""
+"""Training states, which unfinished runs resume from: weights, optimizer, seeds and step, in folders with checksum."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ log = logging.getLogger(__name__)
 
 
 def steps_taken(model: keras.Model) -> int:
-    """How many steps the optimizer of `model` has made."""
+    """The number of steps that the optimizer of `model` has made."""
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def list_checkpoints(run: AnyPath | str) -> list[AnyPath]:
-    """The folders of the states that an unfinished run in the folder `run` can be continued from, the newest last."""
+    """The folders of the states that an unfinished run in the folder `run` can be resumed from, the newest last."""
     folder = path_of(run) / STATES_FOLDER
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(entry for entry in found if re.fullmatch(r"step-\d+", entry.name))
 
 
 def save_checkpoint(run: Path, model: keras.Model, **state: Any) -> None:
-    """Writes the state of the compiled `model` and `state`, variable by variable; then drops all but the newest two.
+    """Writes the state of the compiled `model` and `state`, variable by variable; keeps only the newest two states.
 
-    Does nothing if the step's state is there already.
+    Does nothing if the step's state exists already.
 
     Raises:
-        UserError: the disk refuses it; the states before are still there.
+        UserError: the state cannot be written; earlier states are kept.
     """
     step = steps_taken(model)
     folder = _folder(run, step)
@@ -62,19 +62,19 @@ def save_checkpoint(run: Path, model: keras.Model, **state: Any) -> None:
 
 
 def newest_checkpoint(run: Path, remove_damaged: bool) -> int:
-    """The step of the newest whole state, or 0. Of damaged ones the log tells."""
+    """The step of the newest undamaged state, or 0. Damaged states are logged."""
     for folder in reversed(list_checkpoints(run)):
         damage = _damage(folder)
         if not damage:
             return int(folder.name.removeprefix("step-"))
-        log.warning("%s: is damaged (%s); going back to the state before", folder, damage)
+        log.warning("%s: is damaged (%s); going back to the previous state", folder, damage)
         if remove_damaged:
             shutil.rmtree(folder)
     return 0
 
 
 def restore_checkpoint(run: Path, model: keras.Model, step: int) -> dict[str, Any]:
-    """Puts the state of `step` into the compiled `model`; returns what was saved with it.
+    """Restores the state of `step` into the compiled `model`; returns what was saved with it.
 
     Raises:
         UserError: it is the state of a model or optimizer with other variables.
@@ -89,8 +89,8 @@ def restore_checkpoint(run: Path, model: keras.Model, step: int) -> dict[str, An
         variables[name].assign(value)
     if shapes:
         raise UserError(
-            f"{folder}: holds other variables than this version of the library trains; go on with the version that "
-            f"wrote it, or delete the run"
+            f"{folder}: holds other variables than this version of the library trains; continue with the version "
+            f"that wrote it, or delete the run"
         )
     return json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
 
@@ -100,9 +100,9 @@ def _folder(run: Path, step: int) -> Path:
 
 
 def _state_variables(model: keras.Model) -> list[Any]:
-    """All that a step reads and changes, in a fixed order: weights, dropout's seeds, the optimizer's moments and step.
+    """All variables of a step, in a fixed order: weights, dropout's seeds, the optimizer's moments and step.
 
-    Keras's own `save_weights` leaves out the seeds, so that a resumed run would drop other activations.
+    Keras's own `save_weights` leaves out the seeds: a resumed run would drop other activations.
     """
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     return [*(v for v in model.variables if id(v) not in metrics), *model.optimizer.variables]
@@ -112,7 +112,7 @@ def _damage(folder: Path) -> str:
     """What is wrong with a state; empty if nothing."""
     try:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        return "" if _digest(folder / VARIABLES_FILE) == state["sha256"] else f"{VARIABLES_FILE} has another checksum"
+        return "" if _digest(folder / VARIABLES_FILE) == state["sha256"] else f"{VARIABLES_FILE} has a wrong checksum"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return str(error)
 

@@ -48,9 +48,9 @@ def test_a_mask_is_the_token_and_others_are_refused(model):
     tokens = attention_maps(model, "The [MASK] sleeps.", "An [MASK].").tokens
     assert tokens.count("[MASK]") == 2
     for texts, said in (
-        (("A heron. [SEP] An otter.",), r"`text`: has \[SEP\], which is put around `text` and `pair`"),
-        (("A heron.", "[CLS] a"), r"`pair`: has \[CLS\]"),
-        (("A heron [PAD]",), r"`text`: has \[PAD\]"),
+        (("A heron. [SEP] An otter.",), r"`text`: contains \[SEP\]; special tokens are added to `text` and `pair`"),
+        (("A heron.", "[CLS] a"), r"`pair`: contains \[CLS\]"),
+        (("A heron [PAD]",), r"`text`: contains \[PAD\]"),
     ):
         with pytest.raises(kbs.UserError, match=said):
             attention_maps(model, *texts)
@@ -98,7 +98,7 @@ def test_what_is_too_long_is_cut_and_said(model, caplog):
     maps = attention_maps(model, "The heron sleeps. " * 40, max_length=16)
     assert len(maps.tokens) == 16
     assert maps.tokens[-1] == "[SEP]"
-    assert "the first 16 are shown" in caplog.text
+    assert "it is truncated to 16" in caplog.text
 
 
 def test_what_cannot_be_is_said(model, tmp_path):
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_said(model, tmp_path):
     assert len(attention_maps("few", "a heron " * 9).tokens) == 12
     kbs.BertMaskedLM(kbs.BertBackbone(few.replace(direction="joined"))).save_pretrained("joined")
     kbs.BertTokenizer.load(model).save("joined")
-    with pytest.raises(kbs.UserError, match="joined: is two one-way models, joined"):
+    with pytest.raises(kbs.UserError, match="joined: consists of two joined one-way encoders"):
         attention_maps("joined", "a heron")
     with pytest.raises(kbs.UserError, match="none"):
         attention_maps(tmp_path / "none", "a")

@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 REFUSED = [
-    ({"is_decoder": True}, "is_decoder is true, and its head reads the first token"),
+    ({"is_decoder": True}, "is_decoder is true, but its head reads the first token"),
     ({"is_decoder": "yes"}, "is_decoder should be true or false, not 'yes'"),
     ({"is_encoder_decoder": True}, "is_encoder_decoder is true"),
     ({"add_cross_attention": True}, "add_cross_attention is true"),
@@ -47,7 +47,7 @@ REFUSED = [
     ({"hidden_act": "gelu_10"}, r"its activation \(hidden_act\) 'gelu_10' is not supported; supported are gelu, "),
     ({"hidden_act": None}, "'?None'? is not supported"),
     ({"hidden_act": ["gelu"]}, "is not supported"),
-    ({"hidden_size": "16"}, "config.json: hidden_size: must be a whole number from 1 on, not '16'"),
+    ({"hidden_size": "16"}, "config.json: hidden_size: must be a whole number of at least 1, not '16'"),
     ({"hidden_size": None}, "config.json: hidden_size: .* not None"),
     ({"num_hidden_layers": 2.0}, "config.json: num_hidden_layers: .* not 2.0"),
     ({"num_attention_heads": 0}, "config.json: num_attention_heads: .* not 0"),
@@ -57,9 +57,9 @@ REFUSED = [
     ({"hidden_dropout_prob": "0.1"}, "config.json: hidden_dropout_prob: .* not '0.1'"),
     ({"classifier_dropout": "none"}, "config.json: classifier_dropout: .* not 'none'"),
     ({"initializer_range": None}, "config.json: initializer_range: .* not None"),
-    ({"id2label": ["a", "b", "c"]}, r'config.json: id2label is a list, and must be an object like {"0"'),
+    ({"id2label": ["a", "b", "c"]}, r'config.json: id2label is a list, but must be an object like {"0"'),
     ({"id2label": None, "label2id": ["a"]}, "config.json: label2id is a list"),
-    ({"id2label": {"0": "a", "1": "b"}}, "id2label names the classes 0, 1, and the head .* 0 to 2"),
+    ({"id2label": {"0": "a", "1": "b"}}, "id2label names the classes 0, 1, but the head .* 0 to 2"),
     ({"id2label": {"1": "a", "2": "b", "3": "c"}}, "id2label names the classes 1, 2, 3"),
     ({"architectures": "BertModel"}, "config.json: architectures should be a list of names, not 'BertModel'"),
 ]
@@ -177,7 +177,7 @@ def test_what_a_format_cannot_hold_is_noted(to):
     write_checkpoint(checkpoint, "out", to)
     notes = "\n".join(checkpoint.notes)
     assert "fixed LayerNorm epsilon of 1e-12, not 1e-05" in notes
-    assert "other tokens" in notes
+    assert "tokenized differently" in notes
 
 
 @pytest.mark.parametrize("to", ["huggingface", "native", "keras_hub"])

@@ -92,11 +92,11 @@ def test_a_checkpoint_stays_as_the_model_was():
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (lambda c: c.weights.pop("logits/bias"), "logits/bias has the shape None where"),
-        (lambda c: c.weights.update({"crf/kernel": np.zeros(2)}), r"crf/kernel has the shape \(2,\) where .* None"),
+        (lambda c: c.weights.pop("logits/bias"), "logits/bias has the shape None, but"),
+        (lambda c: c.weights.update({"crf/kernel": np.zeros(2)}), r"crf/kernel has the shape \(2,\), but .* None"),
         (
             lambda c: c.weights.update({"pooler/dense/bias": np.zeros(3)}),
-            r"pooler/dense/bias has the shape \(3,\) where a BertTextClassifier has \(16,\)",
+            r"pooler/dense/bias has the shape \(3,\), but a BertTextClassifier needs \(16,\)",
         ),
         (lambda c: setattr(c, "label_names", ("a", "b", "c")), "`label_names`: has 3 names for 2 classes"),
         (lambda c: setattr(c, "vocabulary", vocabulary("abcdefgh")), "13 tokens, .* only 8 rows"),
@@ -174,7 +174,7 @@ def test_labels_of_older_folders_are_read():
         ({"num_classes": "two"}, "config.json: num_classes, label_names or problem_type is damaged"),
         ({"label_names": {"0": "a"}}, "config.json: num_classes, label_names"),
         ({"problem_type": "guessing"}, "config.json: num_classes, label_names or problem_type"),
-        ({"architecture": ["BertBackbone"]}, "config.json: names no architecture"),
+        ({"architecture": ["BertBackbone"]}, "config.json: its architecture .* is unknown"),
     ],
 )
 def test_a_damaged_config_is_named(change, named):

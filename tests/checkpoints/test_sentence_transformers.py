@@ -83,7 +83,7 @@ CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 def test_it_is_followed(told, found):
     checkpoint = read_checkpoint(folder(**told))
     assert checkpoint.embedding == found
-    assert not [note for note in checkpoint.notes if "embeds" in note or "field" in note]
+    assert not [note for note in checkpoint.notes if "embedding method" in note or "field" in note]
 
 
 @pytest.mark.parametrize(("told", "length"), [(5, 5), (None, 12), (500, 12)])
@@ -103,20 +103,20 @@ def test_a_folder_without_these_files_tells_nothing():
     [
         (
             {"modules": (*MODULES, "Dense")},
-            "modules.json: has the modules Transformer, Pooling, Normalize, Dense, and only",
+            "modules.json: has the modules Transformer, Pooling, Normalize, Dense, but only",
         ),
-        ({"modules": MODULES[:1]}, "modules.json: has the modules Transformer, and only"),
+        ({"modules": MODULES[:1]}, "modules.json: has the modules Transformer, but only"),
         (
             {"modes": {"pooling_mode_max_tokens": True}},
-            "config.json: takes mean and max of the tokens, and only one of",
+            "config.json: its pooling is mean and max, but only one of",
         ),
-        ({"modes": {"pooling_mode_mean_tokens": False}}, "config.json: takes none of the tokens"),
+        ({"modes": {"pooling_mode_mean_tokens": False}}, "config.json: its pooling is none,"),
         ({"modes": {"pooling_mode_lasttoken": True}}, "config.json: pooling_mode_lasttoken is true, and only false"),
         (
             {"modes": {"pooling_mode": ["mean", "max"]}},
-            "config.json: takes mean and max of the tokens, and only one of",
+            "config.json: its pooling is mean and max, but only one of",
         ),
-        ({"modes": {"pooling_mode": "lasttoken"}}, "config.json: takes lasttoken of the tokens"),
+        ({"modes": {"pooling_mode": "lasttoken"}}, "config.json: its pooling is lasttoken,"),
         (
             {"transformer": {**SINCE_6, "module_output_name": "x"}},
             'module_output_name is "x", and only "token_embeddings"',
@@ -129,7 +129,7 @@ def test_what_cannot_be_followed_is_refused_but_the_model_is_read(told, message)
     path = folder(**told)
     checkpoint = read_checkpoint(path)
     assert checkpoint.embedding is None
-    assert [note for note in checkpoint.notes if message in note and "how it embeds texts is left out" in note]
+    assert [note for note in checkpoint.notes if message in note and "its embedding method is left out" in note]
     with pytest.raises(kbs.UserError, match=message.replace(".", r"\.")):
         TASK.spec_of(checkpoint, path)
 
@@ -147,7 +147,7 @@ def test_lowercasing_is_refused_for_a_cased_vocabulary_alone():
 def test_damaged_modules_are_named(damage):
     path = folder()
     (path / "modules.json").write_text(damage)
-    with pytest.raises(kbs.UserError, match=r"modules\.json: is no list of modules with type and path"):
+    with pytest.raises(kbs.UserError, match=r"modules\.json: is not a list of modules with type and path"):
         read_checkpoint(path)
 
 
@@ -173,7 +173,7 @@ def test_other_formats_keep_it_or_say_that_they_do_not(told):
     assert (again.pooling, again.normalize) == (checkpoint.embedding.pooling, checkpoint.embedding.normalize)
     assert again.max_length == (checkpoint.embedding.max_length or positions)
     write_checkpoint(checkpoint, "google", "google")
-    assert f"how it embeds texts is left out: {checkpoint.embedding.described}" in checkpoint.notes
+    assert f"its embedding method is left out: {checkpoint.embedding.described}" in checkpoint.notes
 
 
 def test_what_sentence_transformers_cannot_hold_is_said(small):

@@ -84,8 +84,8 @@ def test_a_name_cannot_break_the_line_of_the_message():
 
 
 UNFIT = {
-    "no dict": (steps(Tensor()), "holds no tensors by name"),
-    "a number": (3, "holds no tensors by name"),
+    "no dict": (steps(Tensor()), "is not a dict of tensors"),
+    "a number": (3, "is not a dict of tensors"),
     "nested": ({"model": {"x": Tensor()}}, "no tensor under 'model'"),
     "twice nested": ({"state_dict": {"state_dict": {"x": Tensor()}, "y": {}}}, "no tensor under 'state_dict'"),
     "list": ({"x": Tensor(), "y": []}, "no tensor under 'y'"),
@@ -93,9 +93,9 @@ UNFIT = {
     "number as name": ({3: Tensor()}, "no tensor under '3'"),
     "bare storage": ({"y": b"(X\x07\x00\x00\x00storage" + lookup("torch", "IntStorage") + steps("0")
                       + steps("cpu") + b"K\x00tQ"}, "no tensor under 'y'"),
-    "too long": ({"x": Tensor(shape=(7,), strides=(1,))}, "'x' reaches beyond its numbers"),
-    "too wide": ({"x": Tensor(shape=(2, 3), strides=(4, 1))}, "'x' reaches beyond its numbers"),
-    "offset": ({"x": Tensor(offset=1)}, "'x' reaches beyond its numbers"),
+    "too long": ({"x": Tensor(shape=(7,), strides=(1,))}, "'x' reaches beyond its storage"),
+    "too wide": ({"x": Tensor(shape=(2, 3), strides=(4, 1))}, "'x' reaches beyond its storage"),
+    "offset": ({"x": Tensor(offset=1)}, "'x' reaches beyond its storage"),
     "huge": ({"x": Tensor(shape=(2**40, 2**40), strides=(0, 0))}, "'x' would be larger than the whole file"),
     "huge none": ({"x": Tensor(shape=(2**40, 0), strides=(0, 0))}, "'x' would be larger than the whole file"),
     "absurd": ({"x": Tensor(shape=(2**100,), strides=(1,))}, "damaged"),
@@ -105,14 +105,14 @@ UNFIT = {
     "negative offset": ({"x": Tensor(offset=-1, shape=(1,), strides=(1,))}, "damaged"),
     "negative shape": ({"x": Tensor(shape=(-1,), strides=(1,))}, "damaged"),
     "shape of texts": ({"x": Tensor(shape=("a",), strides=(1,))}, "damaged"),
-    "more axes than strides": ({"x": Tensor(shape=(1, 1), strides=(1,))}, "damaged (it makes a tensor of"),
-    "many axes": ({"x": Tensor(shape=(1,) * 99, strides=(1,) * 99)}, "damaged (it makes a tensor of"),
+    "more axes than strides": ({"x": Tensor(shape=(1, 1), strides=(1,))}, "damaged (it builds a tensor from"),
+    "many axes": ({"x": Tensor(shape=(1,) * 99, strides=(1,) * 99)}, "damaged (it builds a tensor from"),
     "two kinds": ({"x": Tensor(), "y": Tensor(kind="Int")}, "damaged"),
     "not a function": (steps(3) + b")R", "damaged"),
     "storage made": (lookup("torch", "FloatStorage") + b")R", "damaged"),
     "no tensor": (lookup("torch._utils", "_rebuild_parameter") + steps((3, True, None)) + b"R", "damaged"),
     "no storage": (steps(("storage", 3)) + b"Q", "damaged"),
-    "no kind": (steps(("storage", lookup("torch", "Size"), "0", "cpu", 6)) + b"Q", "damaged (it has a storage of"),
+    "no kind": (steps(("storage", lookup("torch", "Size"), "0", "cpu", 6)) + b"Q", "damaged (it has a storage in"),
     "module": (steps(("module", "a", "b", "c")) + b"Q", "damaged"),
     "empty stack": (b"R", "damaged"),
     "no mark": (b"t", "damaged"),
@@ -213,15 +213,15 @@ def test_zip_tricks_are_refused():
 def test_a_zip_with_missing_numbers_is_refused(numbers):
     write("zip", {"x": Tensor()}, numbers)
     have = sum(array.nbytes for array in numbers.values())
-    assert f"the tensor 'x' has {have} bytes and needs 24" in refusal()
+    assert f"the tensor 'x' has {have} bytes but needs 24" in refusal()
 
 
 def test_a_legacy_file_with_missing_numbers_is_refused():
     value = {"x": Tensor()}
     write("legacy", value, {})
-    assert "the tensor 'x' has 0 bytes and needs 24" in refusal()
+    assert "the tensor 'x' has 0 bytes but needs 24" in refusal()
     write("legacy", value, {"0": struct.pack("<q", 6) + bytes(20)})
-    assert "the tensor 'x' has 20 bytes and needs 24" in refusal()
+    assert "the tensor 'x' has 20 bytes but needs 24" in refusal()
     for block in (b"", bytes(7), struct.pack("<q", 5) + bytes(24), struct.pack("<q", -1) + bytes(24)):
         write("legacy", value, {"0": block})
         assert "the storage 0 is not where it should be" in refusal()

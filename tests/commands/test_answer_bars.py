@@ -100,7 +100,7 @@ def test_small_probabilities_have_bars_too(capsys):
     print_bars([text], {"": fillings}, True, Console())
     full, quarter, said = (line for line in capsys.readouterr().out.splitlines()[-3:])
     assert (full.count("█"), quarter.count("█")) == (40, 10)
-    assert said.strip() == "a bar of full length is 0.004"
+    assert said.strip() == "a full bar is 0.004"
 
 
 def test_bars_of_labels_that_are_all_unlikely_stay_short():
@@ -158,10 +158,8 @@ def test_what_has_no_bars_is_refused_before_it_is_asked(model, small, tokenizer,
     regressor = kbs.BertTextClassifier(kbs.BertBackbone(small), 1, problem_type="regression")
     kbs.FineTuned(regressor, tokenizer, spec).save("scores")
     monkeypatch.setattr(kbs.FineTuned, "predict", lambda *arguments: 1 / 0)
-    refused(
-        "predict", "scores", "a", "--picture", "a.png", saying="--picture: scores gives no probabilities of several"
-    )
-    few = "--picture: is for TEXT, of at most 20; leave it out, or give fewer"
+    refused("predict", "scores", "a", "--picture", "a.png", saying="--picture: scores has no probabilities of several")
+    few = "--picture: is only for TEXT, at most 20 of them; leave it out, or give fewer"
     refused("predict", "none", "--data", "t.csv", "--picture", "a.png", saying=few)
     refused("predict", "none", *["a"] * 21, "--picture", "a.png", saying=few)
     refused("predict", "none", "a", "--picture", "a.gif", saying="--picture: is a PNG")

@@ -27,7 +27,7 @@ def test_durations(text, seconds):
 def test_replacements():
     assert replacements_of("80/10/10") == (0.8, 0.1, 0.1)
     assert replacements_of("100/0/0") == (1.0, 0.0, 0.0)
-    with pytest.raises(UserError, match="`replacements`: 'all' is not readable; write three numbers, as 80/10/10"):
+    with pytest.raises(UserError, match="`replacements`: 'all' cannot be read; write three numbers, such as 80/10/10"):
         replacements_of("all")
 
 

@@ -97,7 +97,7 @@ def test_the_page_can_be_walked_through_by_keyboard(page, maps):
         ("Layer 1", "head 2", maps.weights[0, 1]),
         ("Layer 2", "head 1", maps.weights[1, 0]),
         ("Layer 1", "average of the heads", maps.averages[0]),
-        ("Layer 2", "rollout up to it", maps.rollout[1]),
+        ("Layer 2", "rollout up to this layer", maps.rollout[1]),
     ):
         page.get_by_role("combobox", name="Layer").select_option(layer.lower())
         page.get_by_role("combobox", name="Head").select_option(name)
@@ -107,7 +107,7 @@ def test_the_page_can_be_walked_through_by_keyboard(page, maps):
         page.locator("#looks button").nth(1).focus()
         page.keyboard.press("Enter")
         told = as_told(of_head)[1]
-        sentence = f"looks most at “{maps.tokens[told.argmax()]}” {100 * told.max():.1f}%"
+        sentence = f"attends most to “{maps.tokens[told.argmax()]}” {100 * told.max():.1f}%"
         assert sentence in says.inner_text()
         shown(page, of_head, slice(1, 2))
         page.keyboard.press("Enter")
@@ -190,7 +190,7 @@ def test_the_picture_is_there(written):
 
 
 def test_refused(model, written):
-    refused("attend", model, "a", "--out", "page.png", saying="--out: is a page, so give it a name that ends in .html")
+    refused("attend", model, "a", "--out", "page.png", saying="--out: is a web page; give it a name that ends in .html")
     refused("attend", model, "a", "--out", written, saying="attention.html: exists already")
     refused("attend", model, " ", "--out", "page.html", saying="TEXT: is empty; give a sentence")
     refused("attend", model, "a", "--pair", "\u200b", "--out", "page.html", saying="--pair: is empty; give a sentence")
@@ -200,7 +200,7 @@ def test_refused(model, written):
         "a [SEP] b",
         "--out",
         "page.html",
-        saying="TEXT: has .SEP., which is put around TEXT and --pair",
+        saying="TEXT: contains .SEP.; special tokens are added to TEXT and --pair",
     )
     refused(
         "attend", model, "a", "--out", "page.html", "--length", "65", saying="65 tokens are more than the 64 positions"

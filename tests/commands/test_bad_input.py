@@ -24,7 +24,7 @@ def test_a_corpus_that_is_missing_empty_or_not_text(tmp_path):
     for verb in (["vocab", "--out", "v.txt"], ["tfrecords", "--vocab", "vocab.txt", "--out", "records"]):
         kbs.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")).save("vocab.txt")
         refused(verb[0], "missing.txt", *verb[1:], saying=r"missing\.txt: no such file or folder; check")
-        refused(verb[0], "empty.txt", *verb[1:], saying=r"empty\.txt: holds no text; give")
+        refused(verb[0], "empty.txt", *verb[1:], saying=r"empty\.txt: contains no text; give")
         refused(verb[0], "latin.txt", *verb[1:], saying=r"latin\.txt: line 1 is not UTF-8 .*iconv")
     assert {entry.name for entry in tmp_path.iterdir()} == {"empty.txt", "latin.txt", "vocab.txt"}
 
@@ -46,7 +46,7 @@ def test_records_of_another_vocabulary(records, corpus, documents, config, token
 
 def test_rows_longer_than_the_position_table(records):
     argv = ["--preset", "bert-tiny", "--steps", "1", "--length", "513", "--out", "run"]
-    refused("pretrain", records, *argv, saying=r"(--length|`max_length`): 513 .* 512 positions .*; ask for at most")
+    refused("pretrain", records, *argv, saying=r"(--length|`max_length`): 513 .* 512 positions .*; use at most")
 
 
 def test_labels_outside_the_range(model):
@@ -56,7 +56,7 @@ def test_labels_outside_the_range(model):
         model,
         "--data",
         "dev.csv",
-        saying=r"dev\.csv: line 4 has the label 'perhaps'.*none of 'no', 'yes'; ",
+        saying=r"dev\.csv: line 4 has the label 'perhaps'.*not one of 'no', 'yes'; ",
     )
 
 
@@ -77,17 +77,17 @@ def test_folders_in_use(records, corpus, model):
     [
         (
             ["pretrain", "nothing", "--preset", "bert-tiny", "--steps", "1", "--out", "r"],
-            "nothing: holds no records; name a folder",
+            "nothing: contains no records; give a folder",
         ),
         (["pretrain", "{records}", "--preset", "bert-hug", "--steps", "1", "--out", "r"], "'bert-hug' is unknown"),
-        (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give one"),
+        (["pretrain", "{records}", "--preset", "bert-tiny", "--out", "r"], "--steps, --budget: give exactly one"),
         (
             ["pretrain", "{records}", "--preset", "bert-tiny", "--steps", "1", "--optimizer", "sgd", "--out", "r"],
             "--optimizer: 'sgd' is unknown; choose one of adamw, lamb",
         ),
         (
             ["pretrain", "{records}", "--preset", "bert-tiny", "--budget", "soon", "--out", "r"],
-            "error: --budget: 'soon' is no duration",
+            "error: --budget: 'soon' is not a duration",
         ),
         (["finetune", "--train", "t.csv", "--out", "r"], "--init: give it alone, or --preset with --vocab"),
         (["finetune", "--train", "t.csv", "--init", "nothing", "--out", "r"], "nothing: no such folder; check"),
@@ -104,7 +104,7 @@ def test_folders_in_use(records, corpus, model):
         (["launch", "--", "export", "run"], "COMMAND: 'export' does not train on several workers; give one of pretr"),
         (["inspect", "nothing"], "nothing: no such file or folder"),
         (["convert", "nothing", "out", "--to", "huggingface"], "nothing: no such folder; check the path"),
-        (["convert", "{records}/vocab.txt", "out", "--to", "huggingface"], "txt: is no folder; give the folder that"),
+        (["convert", "{records}/vocab.txt", "out", "--to", "huggingface"], "txt: is not a folder; give the folder"),
         (["convert", "{records}", "out", "--to", "huggingface"], "holds no model"),
         (["inspect", "."], "holds no model"),
         (["demo", "--minutes", "0"], "--minutes: must be more than 0"),
@@ -158,8 +158,8 @@ MISTYPED = [
     (["launch", "--restarts", "-1", "--", "pretrain"], "'--restarts'"),
     # Options of a task.
     ([*FINETUNE, "--treshold", "0.4"], "No such option: --treshold"),
-    ([*FINETUNE, "--task", "multi-label", "--threshold", "2"], "--threshold: is a probability"),
-    ([*FINETUNE, "--save-every", "5"], "--save-every: '5' is no duration; write it like 90s"),
+    ([*FINETUNE, "--task", "multi-label", "--threshold", "2"], "--threshold: must be a probability"),
+    ([*FINETUNE, "--save-every", "5"], "--save-every: '5' is not a duration; write it like 90s"),
 ]
 
 

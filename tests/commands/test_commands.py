@@ -105,7 +105,7 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
     _, stderr = process.communicate(timeout=60)
     # CPython ends `python -m` by the signal, which a shell shows as 130 too, where Ctrl-C met a string being executed.
     assert process.returncode in (130, -signal.SIGINT), stderr
-    assert "interrupted; what was finished is kept" in stderr
+    assert "interrupted; finished work is kept" in stderr
     # Where Ctrl-C met a destructor or another library's callback, Python itself reports it in passing.
     assert stderr.count("Traceback") == stderr.count("Exception ignored in")
     assert not Path("run/model.weights.h5").exists()

@@ -24,7 +24,7 @@ def test_runs_are_compared_on_the_screen_and_as_a_picture():
         ["differs", "a", "b"],
         ["vocabulary", "aaaaaa", "bbbbbb"],
     ]
-    assert result.stdout.startswith("pretraining: the best on held-out data, and at which step\n")
+    assert result.stdout.startswith("pretraining: best values on held-out data, with steps\n")
     assert "note: pretraining: the vocabularies differ, so losses and accuracies cannot be compared\n" in result.stdout
     assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
     refused("curves", "runs", "--out", "curves.png", saying=r"curves\.png: exists already")
@@ -36,7 +36,7 @@ def test_many_runs_stand_below_each_other_and_the_last_step_counts_where_nothing
         a_run(f"seeds/seed-{number}", seed=number, batch_size=16 + number)
     result = keras_bert("curves", "seeds", "--metric", "accuracy")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("pretraining: the last step\n")
+    assert result.stdout.startswith("pretraining: values at the last step\n")
     rows = cells(result.stdout)
     assert rows[1] == ["seed-0", "running", "40", "0:01:12", "0.2 at 40"]
     assert rows[8:10] == [["differs", "seed", "batch size"], ["seed-0", "0", "16"]]
@@ -46,6 +46,6 @@ def test_many_runs_stand_below_each_other_and_the_last_step_counts_where_nothing
 def test_what_is_no_run_and_no_metric_is_said_in_flags():
     a_run("run")
     refused("curves", "none", saying="none: no such folder")
-    refused("curves", "run", "--metric", "bleu", saying="--metric: no run has 'bleu'; they have accuracy")
+    refused("curves", "run", "--metric", "bleu", saying="--metric: no run has 'bleu'; the runs have accuracy")
     refused("curves", "run", "--by", "days", saying="--by: 'days' is unknown")
     refused("curves", saying="Missing argument 'runs'")

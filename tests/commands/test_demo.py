@@ -65,13 +65,13 @@ def test_the_demo_ends_with_its_tables(world):
     for row, accuracy in (
         ("BERT from random weights", statistics.mean(scores["order_from_random"]["accuracies"])),
         ("BERT from the pretrained", statistics.mean(scores["order_from_pretrained"]["accuracies"])),
-        ("always the majority", scores["order_from_random"]["majority"]),
+        ("majority class", scores["order_from_random"]["majority"]),
         ("bag of words", scores["order_bag_of_words"]),
         ("bag of words", scores["sentiment_bag_of_words"]),
-        ("weights that others trained", read_run(world / "demo" / "sentiment")["results"]["dev"]["accuracy"]),
+        ("published pretrained weights", read_run(world / "demo" / "sentiment")["results"]["dev"]["accuracy"]),
     ):
         assert re.search(rf"{row}[^\n]*{accuracy:.1%}", shown), row
-    for row in ("masked words: loss", "masked words: right", "next sentence: right", "It was a waste"):
+    for row in ("masked words: loss", "masked words: accuracy", "next sentence: accuracy", "It was a waste"):
         assert row in shown
 
 
@@ -141,7 +141,7 @@ def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch, eager
 
 def test_a_demo_that_is_terminated_in_a_verb_ends_there(records, monkeypatch):
     def stopped(*args, **kwargs):
-        raise Stopped("run: stopped at step 5; the same command goes on from there")
+        raise Stopped("run: stopped at step 5; the same command resumes from there")
 
     monkeypatch.setattr(pretraining, "pretrain", stopped)
     stages = demo._Demonstration(Path("demo"), 1.0)
@@ -156,6 +156,6 @@ def test_weights_that_others_trained_tell_sentiment(fresh_folder):
     command = shlex.split(demo.EXAMPLE.replace("--minutes 1", "--minutes 5"))[1:]
     done = subprocess.run([sys.executable, "-m", "keras_bert_scratch", *command], capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert "BERT from weights that others trained" in done.stdout.decode()
+    assert "BERT from published pretrained weights" in done.stdout.decode()
     trained = read_run("demo/sentiment")["results"]["dev"]
     assert trained["accuracy"] > trained["majority"] + 0.15

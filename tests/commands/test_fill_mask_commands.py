@@ -55,13 +55,13 @@ def test_what_does_not_go_is_said_in_flags(small, tokenizer):
     refused("export", "pretrained", "--out", "x", "--top-k", "0", saying="--top-k: must be at least 1")
     for asked in (["--picture", "a.png"], ["--errors", "3"]):  # before the data are read
         argv = ["evaluate", "pretrained", "--data", "none.csv", "--task", "fill-mask", *asked]
-        refused(*argv, saying=f"{asked[0]}: the task fill-mask has (none|no list of them); leave it out")
+        refused(*argv, saying=f"{asked[0]}: the task fill-mask has (no picture|no list of errors); leave it out")
     kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier", tokenizer)
-    refused("predict", "classifier", "a", "--top-k", "3", saying="--top-k: is no option of classification")
+    refused("predict", "classifier", "a", "--top-k", "3", saying="--top-k: is not an option of classification")
     for argv in (["predict", "classifier", "[MASK]"], ["export", "classifier", "--out", "x"]):
         refused(*argv, "--task", "fill-mask", saying="holds a BertTextClassifier, which has no head for fill-mask")
     argv = ["finetune", "--task", "fill-mask", "--init", "pretrained", "--train", "t.csv", "--out", "x"]
-    refused(*argv, saying="--task: fill-mask is not taught by fine-tuning; see 'keras-bert pretrain RECORDS --init")
+    refused(*argv, saying="--task: fill-mask is not trained by fine-tuning; see 'keras-bert pretrain RECORDS --init")
     Path("saved/").mkdir()
     Path("saved/saved_model.pb").touch()
-    refused("predict", "saved", "[MASK]", "--top-k", "3", saying="--top-k: saved answers as it was exported")
+    refused("predict", "saved", "[MASK]", "--top-k", "3", saying="--top-k: the options of saved were fixed at export")

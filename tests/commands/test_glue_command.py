@@ -96,10 +96,10 @@ def test_flags_are_the_arguments_of_the_function(tasks, monkeypatch):
 def test_errors_name_flags(init):
     write_shipped(Path("data"), "RTE")
     argv = ["glue", "--init", init, "--out", "out"]
-    refused(*argv, "--data", "dat", saying="dat: no such folder; --data is the one that GLUE's tasks lie in")
-    refused(*argv, "--data", "data", "--tasks", "RTE", "BoolQ", saying="--tasks: 'BoolQ' is no task of GLUE")
+    refused(*argv, "--data", "dat", saying="dat: no such folder; --data must be the folder of GLUE's tasks")
+    refused(*argv, "--data", "data", "--tasks", "RTE", "BoolQ", saying="--tasks: 'BoolQ' is not a GLUE task")
     refused(*argv, "--data", "data", "--tasks", saying="'--tasks' requires an argument")
-    refused(*argv, "--data", "data", "--tasks", "QQP", saying="data: has no folder QQP; .* leave it out of --tasks")
+    refused(*argv, "--data", "data", "--tasks", "QQP", saying="data: has no folder QQP; .* the task from --tasks")
     (Path("data") / "RTE" / "dev.tsv").unlink()
     refused(*argv, "--data", "data", saying=r"data/RTE: has no dev\.tsv")
 
@@ -143,20 +143,20 @@ def test_a_set_has_a_row_for_each_metric_and_published_figures_stand_beside_it(c
 @pytest.mark.parametrize(
     ("results", "said"),
     [
-        (results_of(), "dev: ours, .*: published, of the test sets, by GLUE's server"),
+        (results_of(), "dev: our scores .*: published scores on the test sets, by GLUE's server"),
         (
             results_of(CoLA=({"CoLA": one_set(matthews=[None])}, {})),
-            "CoLA: Matthews is undefined: all answers, or all of dev's labels, are one",
+            "CoLA: Matthews is undefined: all answers, or all labels of dev, are the same",
         ),
         (results_of(CoLA=({"CoLA": one_set(matthews=[None, 0.5, None])}, {})), "undefined for 2 of 3 seeds"),
         (
             results_of(WNLI=({"WNLI": one_set(0.563, accuracy=[0.42])}, {})),
-            "WNLI: always the majority gives 56.3; less than that is usual",
+            "WNLI: the majority class gives 56.3; lower scores are usual",
         ),
-        (results_of(WNLI=({"WNLI": one_set(0.563, accuracy=[0.57])}, {})), r"WNLI: always the majority gives 56\.3\.$"),
+        (results_of(WNLI=({"WNLI": one_set(0.563, accuracy=[0.57])}, {})), r"WNLI: the majority class gives 56\.3\.$"),
         (
             results_of(RTE=({"RTE": one_set(0.5, accuracy=[0.6])}, {"three_class_init": {"accuracy": 0.7011}})),
-            "RTE: 70.1 before fine-tuning, by the three classes of mnli",
+            "RTE: 70.1 before fine-tuning, from the three classes of mnli",
         ),
         ({**results_of(), "left_out": {"QQP": "not in data", "AX": "no"}}, r"left out: QQP, AX\."),
     ],

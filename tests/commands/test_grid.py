@@ -52,7 +52,7 @@ FINETUNE = ("finetune", "--train", "t.csv", "--dev", "t.csv", "--init", "a", "--
 @pytest.mark.parametrize(
     ("words", "saying"),
     [
-        (["fast"], "--search: 'fast' is no grid; write learning_rate=2e-5,5e-5, or paper"),
+        (["fast"], "--search: 'fast' is not a grid; write learning_rate=2e-5,5e-5, or paper"),
         (["rate=1"], "--search: 'rate' is unknown; choose among epochs, batch, length"),
         (["threshold=0.5"], "--search: 'threshold' is unknown"),
         (["batch=16,x"], "--search: batch cannot be 'x'"),

@@ -39,7 +39,7 @@ def test_documents(corpus, vocab):
         "documents, uncased",
         "bytes per token",
         "positions of 64 that hold tokens, packed",
-        "tokens of documents",
+        "lengths of documents in tokens",
         "█",
     ):
         assert fact in output
@@ -68,7 +68,7 @@ def test_google_s_format(corpus, vocab):
     (Path("examples") / "vocab.txt").unlink()
     ended = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
     assert ended.exit_code == 2
-    assert "give --vocab, the one that made the ids" in ended.output
+    assert "set --vocab to the one that the ids were made with" in ended.output
     assert "finished: foreign" in succeeds("pretrain", "examples", *SMALL, "--out", "foreign", "--vocab", vocab)
 
 
@@ -85,9 +85,9 @@ def test_with_beam(corpus, vocab):
     ("options", "named"),
     [
         (["--format", "both"], "--format: 'both' is unknown; choose one of documents, google"),
-        (["--format", "google", "--beam", ""], "--beam: builds the format documents only"),
-        (["--beam", "--runner='Direct"], "is no list of options (No closing quotation); mend its quotes"),
-        (["--format", "google", "--pairs", "none"], "--pairs: Google's records hold two segments"),
+        (["--format", "google", "--beam", ""], "--beam: builds only the format documents"),
+        (["--beam", "--runner='Direct"], "cannot be split into options (No closing quotation); fix its quotes"),
+        (["--format", "google", "--pairs", "none"], "--pairs: Google's format needs two segments"),
         (["--format", "google", "--dupe-factor", "0"], "--dupe-factor: must be at least 1"),
         (["--documents", "pages"], "--documents: 'pages' is unknown"),
         (["--sentences", "words"], "--sentences: 'words' is unknown"),

@@ -43,7 +43,7 @@ def test_a_model_is_served_until_the_process_is_told_to_stop(saved_model):
         assert answer.json()["predictions"][0]["label"] in ("no", "yes")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert "stopped; what was asked is answered" in process.stderr.read()
+        assert "stopped; all pending requests were answered" in process.stderr.read()
 
 
 @pytest.mark.slow
@@ -59,9 +59,11 @@ def test_the_smoke_test_of_deploy_passes(saved_model):
 
 
 def test_what_cannot_be_served_is_said(saved_model):
-    refused("serve", saved_model, saying="'yes or no' cannot be a name; write NAME=models/yes or no")
-    refused("serve", "a=x", "a=y", saying="two are called a; give them names of their own, as in other=y")
-    refused("serve", "a=nothing", saying="nothing: holds no saved_model.pb, nor versions 1, 2... of it; export a model")
+    refused("serve", saved_model, saying="'yes or no' is not a valid name; write NAME=models/yes or no")
+    refused("serve", "a=x", "a=y", saying="two are called a; give each a different name, such as other=y")
+    refused(
+        "serve", "a=nothing", saying="nothing: has no saved_model.pb and no version folders 1, 2... with one; export"
+    )
     refused("serve", f"a={saved_model}", "--port", "70000", saying="--port: must be from 0 to 65535, not 70000")
     refused("serve", f"a={saved_model}", "--engine", "onnx", saying="--engine: 'onnx' is unknown")
     Path("empty").touch()

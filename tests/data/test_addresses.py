@@ -109,7 +109,7 @@ def test_an_interrupted_upload_is_no_folder_of_records_and_is_continued(corpus, 
         patch.setattr(folder, "upload_file", interrupted)
         kbs.build_records([corpus], tokenizer, there, num_shards=3)
     assert set(content(there)) == {*(f"records-0000{n}-of-00003.tfrecord" for n in range(3)), ".partial-vocab.txt"}
-    with pytest.raises(kbs.UserError, match=r"there: (holds no manifest|has no vocabulary)"):
+    with pytest.raises(kbs.UserError, match=r"there: (contains no manifest|has no vocabulary)"):
         kbs.open_records(there)
     with monkeypatch.context() as patch:
         patch.delattr("keras_bert_scratch.data.records.build.make_part")  # no text is tokenized again
@@ -129,8 +129,8 @@ def test_what_is_not_records_is_not_written_over(corpus, tokenizer, there):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda there: (there / "manifest.json").unlink(), "there: has no vocabulary beside it|there: holds no"),
-        (lambda there: (there / "manifest.json").write_bytes(b"{"), r"there/manifest\.json: is not a manifest"),
+        (lambda there: (there / "manifest.json").unlink(), "there: has no vocabulary|there: contains no"),
+        (lambda there: (there / "manifest.json").write_bytes(b"{"), r"there/manifest\.json: is not a valid manifest"),
         (lambda there: (there / "*.tfrecord").matching()[0].unlink(), "is missing or not [0-9]+ bytes long"),
         (lambda there: (there / "vocab.txt").write_bytes(b"[PAD]\n"), "there/vocab.txt: lacks"),
     ],
@@ -144,7 +144,7 @@ def test_damage_there_is_named(records, there, damage, message):
 
 
 def test_an_address_that_nothing_opens_is_named(tokenizer):
-    with pytest.raises(kbs.UserError, match=r"quux://bucket/records.*: .*TensorFlow opens no quux://"):
+    with pytest.raises(kbs.UserError, match=r"quux://bucket/records.*: .*TensorFlow cannot open quux://"):
         kbs.open_records("quux://bucket/records", tokenizer)
 
 

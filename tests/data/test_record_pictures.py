@@ -120,7 +120,7 @@ def test_the_figure_draws_them(sample):
     assert [bar.get_height() for bar in shown.patches] == pytest.approx(shares)
     assert list(shown.lines[0].get_ydata()) == pytest.approx([0.8, 0.1, 0.1])
     assert [text.get_text() for text in shown.texts] == [f"{share:.1%}" for share in shares]
-    assert shown.get_title() == f"what stands for {total:,} masked tokens"
+    assert shown.get_title() == f"replacement of {total:,} masked tokens"
 
     names = [label.get_text() for label in tokens.get_yticklabels()]
     assert names == list(sample.masked_tokens)[:12]

@@ -33,7 +33,7 @@ def test_another_rule_is_refused_both_ways(form, rules, corpus, vocabulary):
     made_with(other, corpus, form)
     assert READERS[form](form).tokenizer.rules == other.rules
     READERS[form](form, other)
-    with pytest.raises(kbs.UserError, match=rf"{form}: .*made by other rules of words \(.*{name}={value}"):
+    with pytest.raises(kbs.UserError, match=rf"{form}: .*made with other tokenizer settings \(.*{name}={value}"):
         READERS[form](form, usual)
 
 

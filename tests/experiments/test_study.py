@@ -64,7 +64,7 @@ def test_what_is_measured_is_kept(study):
     again = made(study, size=1)
     again.measure("one", 0, never)
     assert "| one | 50.0% | 1.00 |" in again.report()
-    with pytest.raises(kbs.UserError, match=r"out: holds a study with \{'size': 1\}; ask for the same"):
+    with pytest.raises(kbs.UserError, match=r"out: contains a study with \{'size': 1\}; give the same"):
         made(study, size=2)
 
 
@@ -85,7 +85,7 @@ def test_processes_share_a_study_by_its_seeds(study, capsys):
     seeds = one.seeds(2)
     assert next(seeds) == 0
     assert list(other.seeds(2)) == [1]
-    assert "seed 0: another process measures it" in capsys.readouterr().out
+    assert "seed 0: is being measured by another process" in capsys.readouterr().out
     other.measure("one", 1, lambda: {"right": 0.5, "loss": 1.0})
     one.measure("one", 0, lambda: {"right": 0.7, "loss": 1.0})
     assert "| one | 60.0% ± 14.1 |" in one.report()

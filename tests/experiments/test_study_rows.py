@@ -14,9 +14,9 @@ def test_a_corpus_is_that_of_what_was_asked_for(text):
     corpus, scale = importlib.import_module("corpus"), importlib.import_module("scales").scale_of("smoke")
     made = corpus.prepare(Path("out"), scale, text)
     assert corpus.prepare(Path("out"), scale, text).records.fingerprint == made.records.fingerprint
-    with pytest.raises(kbs.UserError, match=r"out/corpus: was made for .*; choose another folder"):
+    with pytest.raises(kbs.UserError, match=r"out/corpus: was built with .*; choose another folder"):
         corpus.prepare(Path("out"), scale, Path("other"))
-    with pytest.raises(kbs.UserError, match="other: needs two folders, train and held_out"):
+    with pytest.raises(kbs.UserError, match="other: lacks the folders train and held_out"):
         corpus.prepare(Path("new"), scale, Path("other"))
     small = corpus.small_part(made, Path("out"), 10)
     assert sum(1 for _ in kbs.read_documents(["out/corpus/small.txt"])) == 4
@@ -96,5 +96,5 @@ def test_students_learn_for_equal_steps_with_equal_dropout(task_files, text, rec
     assert steps == dict.fromkeys(rows, study.TUNING_STEPS)
     assert dropout == dict.fromkeys(rows, (0.1, 0.1))
     Path("teacher/model.weights.h5").write_bytes(b"another")
-    with pytest.raises(kbs.UserError, match="out: holds a study with"):
+    with pytest.raises(kbs.UserError, match="out: contains a study with"):
         study.main(Path("out"), task_files, teacher=Path("teacher"), sentences=30, seeds=1)

@@ -159,7 +159,7 @@ def test_without_the_hub_the_cache_answers_and_says_so(hub, folders, monkeypatch
     with caplog.at_level(logging.WARNING):
         assert kbs.BertTokenizer.load(TINY).vocabulary.sha256
     assert "the cache is used" in caplog.text
-    with pytest.raises(UserError, match=r"holds no model: .*vocab\.txt in the cache, and the hub cannot be asked"):
+    with pytest.raises(UserError, match=r"holds no model: .*vocab\.txt in the cache, and the hub cannot be reached"):
         read_checkpoint(f"{TINY}@{commit}")
 
 
@@ -236,7 +236,7 @@ def test_a_hub_is_not_written(hub, folders, small):
         lambda: (path_of(TINY) / "config.json").write_bytes(b""),
         lambda: (path_of(TINY) / "config.json").open("wb"),
     ):
-        with pytest.raises(UserError, match="a hub is only read here; write into a folder, and upload"):
+        with pytest.raises(UserError, match="a hub cannot be written to; write into a folder, then upload"):
             write()
     assert not [method for method, _, _ in hub.requests if method not in ("GET", "HEAD")]
 
@@ -247,10 +247,10 @@ def test_commands_take_addresses(hub, folders):
     assert f"{TINY}: Hugging Face" in keras_bert("convert", TINY, "there", "--to", "native").output
     asked = set(hub.bodies)
     assert not asked & DUPLICATES.keys()
-    refused("inspect", "hf://google/none", saying="hf://google/none: the hub shows no such repository")
-    refused("predict", "hf://", "text", saying="hf://: is no address of a model")
+    refused("inspect", "hf://google/none", saying="hf://google/none: the hub has no such repository")
+    refused("predict", "hf://", "text", saying="hf://: is not a valid address of a model")
     Path("new.csv").write_text("text,label\na cat,yes\na dog,no\n")
-    refused("finetune", "--init", TINY, "--train", "new.csv", "--out", "hf://me/new", saying="a hub is only read here")
+    refused("finetune", "--init", TINY, "--train", "new.csv", "--out", "hf://me/new", saying="a hub cannot be written")
 
 
 @pytest.mark.slow

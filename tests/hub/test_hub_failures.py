@@ -19,9 +19,9 @@ TINY = "hf://google/tiny"
 @pytest.mark.parametrize(
     ("fault", "saying"),
     [
-        ({"cut_bodies": 99}, r"model\.safetensors: the download broke off; run again"),
-        ({"short": True}, r"model\.safetensors: the download broke off; run again"),
-        ({"damaged": True}, r"model\.safetensors came damaged, its SHA-256 is not the hub's; run again"),
+        ({"cut_bodies": 99}, r"model\.safetensors: the download was interrupted; run again"),
+        ({"short": True}, r"model\.safetensors: the download was interrupted; run again"),
+        ({"damaged": True}, r"model\.safetensors is damaged: its SHA-256 differs from the hub's; run again"),
     ],
 )
 def test_a_broken_download_leaves_nothing_that_is_read(hub, folders, monkeypatch, fault, saying):
@@ -37,22 +37,22 @@ def test_a_broken_download_leaves_nothing_that_is_read(hub, folders, monkeypatch
 @pytest.mark.parametrize(
     ("address", "saying"),
     [
-        ("hf://google/none", "the hub shows no such repository; check the name, or if it is private set HF_TOKEN"),
-        ("hf://none", "the hub shows no such repository"),
-        ("hf://google/private", "the hub shows no such repository"),
-        ("hf://google/gated", "is gated; accept its terms on its page of the hub, then set HF_TOKEN"),
-        ("hf://google/tiny@v9", "the repository has no such revision; name a branch, a tag or a commit"),
+        ("hf://google/none", "the hub has no such repository; check the name, or, if it is private, set HF_TOKEN"),
+        ("hf://none", "the hub has no such repository"),
+        ("hf://google/private", "the hub has no such repository"),
+        ("hf://google/gated", "is gated; accept its terms on its hub page, then set HF_TOKEN"),
+        ("hf://google/tiny@v9", "the repository has no such revision; give a branch, a tag or a commit"),
         ("hf://google/tiny/v9", "no such folder"),
-        ("hf://google/a--b..c", "is no name of a repository"),
-        ("hf://google/other", "holds no model: .* but model_index.json, unet; give the folder that does"),
+        ("hf://google/a--b..c", "is not a valid name of a repository"),
+        ("hf://google/other", "holds no model: .* but model_index.json, unet; give the folder of a model"),
         (
             "hf://google/flax",
             r"holds no model\.safetensors, .* but config\.json, flax_model\.msgpack; copy",
         ),
         ("hf://google/roberta", r"/config\.json: model_type .*roberta"),
         ("hf://google/shards", r"/model-00002-of-00002\.safetensors: is missing, damaged or cut short"),
-        ("hf://google/busy", r"the hub was asked too often \(429\); wait some minutes, or set HF_TOKEN"),
-        ("hf://google/forbidden", r"the hub forbids it \(403\)"),
+        ("hf://google/busy", r"the hub received too many requests \(429\); wait a few minutes, or set HF_TOKEN"),
+        ("hf://google/forbidden", r"access is forbidden \(403\)"),
     ],
 )
 def test_what_cannot_be_read_is_one_line_with_the_mend(hub, folders, address, saying):

@@ -78,11 +78,11 @@ DATASET = tf.data.Dataset.from_tensors((INPUTS, TOKENS))
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("labels", {"y": np.eye(3)[ROWS]}, "`class_weight`: is for models with one class per label"),
-        ("score", {"y": ROWS}, "`class_weight`: is for models with one class per label"),
-        ("answer", {"y": {"start": ROWS, "end": ROWS}}, "`class_weight`: .* and one output"),
-        ("tokens", {"x": DATASET}, "`class_weight`: .* in a dataset, give the weight of every position"),
-        ("tokens", {"y": TOKENS, "validation_split": 0.5}, "`validation_split`: with `class_weight`"),
+        ("labels", {"y": np.eye(3)[ROWS]}, "`class_weight`: needs a model with one output and one class"),
+        ("score", {"y": ROWS}, "`class_weight`: needs a model with one output and one class"),
+        ("answer", {"y": {"start": ROWS, "end": ROWS}}, "`class_weight`: .* one output"),
+        ("tokens", {"x": DATASET}, "`class_weight`: .* for a dataset, give the weight of every position"),
+        ("tokens", {"y": TOKENS, "validation_split": 0.5}, "`validation_split`: cannot be used with `class_weight`"),
     ],
 )
 def test_class_weights_that_mean_nothing_are_refused(name, arguments, said):
@@ -94,7 +94,7 @@ def test_class_weights_that_mean_nothing_are_refused(name, arguments, said):
 @pytest.mark.parametrize(
     ("name", "weights", "said"),
     [
-        ("tokens", {"logits": np.ones((6, 7))}, "`sample_weight`: is for 'logits', .* give them without a name"),
+        ("tokens", {"logits": np.ones((6, 7))}, "`sample_weight`: is for 'logits', .* give the weights without a name"),
         ("tokens", np.ones((6, 5)), r"`sample_weight`: weights of shape \((None|6), 5\) do not fit labels"),
         ("text", np.ones((6, 3)), r"`sample_weight`: weights of shape \((None|6), 3\) do not fit labels"),
         ("text", -np.ones(6), "`sample_weight`: must be finite and at least 0"),
@@ -110,7 +110,7 @@ def test_sample_weights_that_cannot_be_are_named(name, weights, said, optimizer)
 
 def test_weights_of_an_objective_that_is_not_there_are_named():
     data = tf.data.Dataset.from_tensors((INPUTS, MODELS["answer"][3], {"begin": np.ones(6)}))
-    with pytest.raises(kbs.UserError, match=r"`sample_weight`: is for 'begin', .* those of start, end"):
+    with pytest.raises(kbs.UserError, match=r"`sample_weight`: is for 'begin', .* its labels are start, end"):
         make("answer").fit(data, verbose=0)
 
 
@@ -123,7 +123,7 @@ def test_labels_in_arrays_of_any_library_are_checked(kind):
 @pytest.mark.parametrize(
     ("name", "labels", "said"),
     [
-        ("text", np.array(list("abcabc")), "labels of classes are whole numbers; these are <U1"),
+        ("text", np.array(list("abcabc")), "class labels must be whole numbers; these are <U1"),
         ("score", np.array([np.nan, 1, 2, 3, 4, 5]), "labels must be numbers; .* some are missing"),
         ("labels", np.full((6, 3), "yes"), "labels must be numbers; these are <U3"),
     ],

@@ -268,7 +268,7 @@ def test_an_optimizer_of_another_model_is_refused():
         last = model
         if not optimizer.built:
             model.make_train_function()
-    with pytest.raises(kbs.UserError, match=r"another model's .*; make a new optimizer"):
+    with pytest.raises(kbs.UserError, match=r"another model's .*; create a new optimizer"):
         last.make_train_function()
 
 

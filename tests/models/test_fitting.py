@@ -168,7 +168,7 @@ def test_a_step_that_changes_nothing_is_said_once(caplog):
         make().fit(data, epochs=2, verbose=0)
     said = [record.message for record in caplog.records if "gradient is not finite" in record.message]
     assert len(said) == 1
-    assert "changes no weight and is in no mean" in said[0]
+    assert "changes no weight and counts in no metric" in said[0]
 
 
 def test_weights_that_the_user_spares_are_not_decayed():

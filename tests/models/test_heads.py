@@ -115,7 +115,7 @@ def test_weights_have_the_names_of_the_checkpoints(config, name, pooler):
 
 @pytest.mark.parametrize("name", ON_POOLED)
 def test_a_backbone_without_pooler_is_refused(config, name):
-    with pytest.raises(kbs.UserError, match=f"{name} reads; make it with `pooler=True`"):
+    with pytest.raises(kbs.UserError, match=f"{name} reads; build it with `pooler=True`"):
         model_of(name, config, pooler=False)
 
 

@@ -167,7 +167,7 @@ def test_translating_step_by_step_gives_what_the_whole_gives(dtype, atol):
 
 
 def test_a_model_that_sees_what_it_predicts_is_refused():
-    with pytest.raises(kbs.UserError, match="looks at both sides, so that it sees what it predicts"):
+    with pytest.raises(kbs.UserError, match="attends to both sides and so sees the tokens it predicts"):
         kbs.BertCausalLM(kbs.BertBackbone(CONFIG, pooler=False))
     with pytest.raises(kbs.UserError, match="`direction`: 'up' is unknown; choose one of both, left-to-right"):
         CONFIG.replace(direction="up")
@@ -185,7 +185,7 @@ def test_the_direction_is_stored_where_it_is_not_berts():
 )
 def test_formats_without_one_way_models_refuse_them(direction, to, tmp_path):
     model = kbs.BertCausalLM(kbs.BertBackbone(CONFIG.replace(direction=direction), pooler=False))
-    with pytest.raises(kbs.UserError, match=f"`to`: {to} has no models that read {direction}; choose native"):
+    with pytest.raises(kbs.UserError, match=f"`to`: {to} has no {direction} models; choose native"):
         write_checkpoint(model.to_checkpoint(), tmp_path / "other", to)
     assert not (tmp_path / "other").exists()
 
@@ -266,12 +266,12 @@ def test_what_cannot_be_joined_is_refused(tmp_path, tokenizer):
     other = dataclasses.replace(backward, config=backward.config.replace(hidden_dropout=0.1))
     strange = dataclasses.replace(backward, vocabulary=kbs.Vocabulary((*tokenizer.vocabulary.tokens, "zzz")))
     for one, two, said in (
-        (backward, forward, "the first model looks right-to-left; give one that looks left-to-right"),
-        (forward, forward, "the second model looks left-to-right; give one that looks right-to-left"),
+        (backward, forward, "the first model reads right-to-left; give one that reads left-to-right"),
+        (forward, forward, "the second model reads left-to-right; give one that reads right-to-left"),
         (forward, other, "different sizes or rates"),
         (forward, strange, "different vocabularies"),
     ):
         with pytest.raises(kbs.UserError, match=said):
             join(one, two)
-    with pytest.raises(kbs.UserError, match="is joined of two, which are trained without pairs; use BertMaskedLM"):
+    with pytest.raises(kbs.UserError, match="is a joined model, trained without sentence pairs; use BertMaskedLM"):
         kbs.BertPretrainer(kbs.BertBackbone(JOINED))

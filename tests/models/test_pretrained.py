@@ -96,18 +96,18 @@ def test_another_order_of_the_same_labels_reorders_the_head(cls, caplog):
         after = cls.from_pretrained("model", label_names=("yes", "no", "maybe"))
     np.testing.assert_array_equal(np.asarray(after(BATCH)), np.asarray(before(BATCH))[..., [2, 0, 1]])
     assert tuple(after.label_names) == ("yes", "no", "maybe")
-    assert any("put into the order yes, no, maybe" in record.getMessage() for record in caplog.records)
+    assert any("reordered to yes, no, maybe" in record.getMessage() for record in caplog.records)
 
 
 HEADS = [
     # stored names, given arguments, names then, the head is kept, what the log says
     (("no", "yes"), {"label_names": ("no", "yes")}, ("no", "yes"), True, None),
     (("no", "yes"), {"label_names": ("bad", "good")}, ("bad", "good"), False, "its classes are no, yes, not bad, good"),
-    (("no", "yes"), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "the head is made new"),
+    (("no", "yes"), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "the head is newly initialized"),
     (("no", "yes"), {"num_classes": 2}, ("no", "yes"), True, None),
     (("no", "yes"), {"num_classes": 3}, (), False, "start from random numbers"),
-    (("LABEL_0", "LABEL_1"), {"label_names": ("no", "yes")}, ("no", "yes"), True, "are now called no, yes"),
-    ((), {"label_names": ("no", "yes")}, ("no", "yes"), True, "are now called no, yes"),
+    (("LABEL_0", "LABEL_1"), {"label_names": ("no", "yes")}, ("no", "yes"), True, "now named, in this order, no, yes"),
+    ((), {"label_names": ("no", "yes")}, ("no", "yes"), True, "now named, in this order, no, yes"),
     ((), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "start from random numbers"),
 ]
 

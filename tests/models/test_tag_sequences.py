@@ -118,8 +118,8 @@ def test_its_weights_have_the_names_of_the_checkpoints():
     [
         (True, {}, []),
         (False, {}, []),
-        (False, {"crf": True}, ["model: has no crf/transitions; they start from zeros and want training"]),
-        (True, {"crf": False}, ["model: its CRF is left out; ask for it by `crf`"]),
+        (False, {"crf": True}, ["model: has no crf/transitions; they start from zeros and need training"]),
+        (True, {"crf": False}, ["model: its CRF is left out; give `crf=True` to load it"]),
         (
             True,
             {"num_classes": 4},
@@ -169,7 +169,7 @@ def test_other_formats_have_none():
         write_checkpoint(checkpoint, format_, format_)
         assert re.search(said, " ".join(checkpoint.notes))
     assert CRF_TRANSITIONS not in read_checkpoint("huggingface").weights
-    with pytest.raises(kbs.UserError, match="know no head like that of a BertTokenClassifier"):
+    with pytest.raises(kbs.UserError, match="do not support the head of a BertTokenClassifier"):
         write_checkpoint(read_checkpoint("model"), "google", "google")
     write_checkpoint(read_checkpoint("model"), "native", "native")
     assert read_checkpoint("native").has_crf

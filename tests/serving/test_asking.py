@@ -57,7 +57,7 @@ def test_an_exported_model_keeps_its_dtype(in_bfloat16, few):
     texts = {"text": few["text"]}
     found, ours = kbs.predict("exact", texts), kbs.predict(in_bfloat16, texts, dtype="float32")
     np.testing.assert_allclose([row["score"] for row in found], [row["score"] for row in ours], 1e-6)
-    refused("predict", "exact", "a", "--dtype", "float16", saying="--dtype: exact computes as it was exported")
+    refused("predict", "exact", "a", "--dtype", "float16", saying="--dtype: the dtype of exact was fixed at export")
 
 
 @pytest.mark.usefixtures("eagerly")

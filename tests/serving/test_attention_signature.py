@@ -1,4 +1,4 @@
-"""The signature that tells who looks at whom."""
+"""The signature that returns attention weights."""
 
 import numpy as np
 import pytest
@@ -58,5 +58,5 @@ def test_of_a_text_in_windows_it_is_the_first(small, tokenizer, name):
 @pytest.mark.parametrize("name", slow_but(["choice"], ["choice", "translation"]))
 def test_what_is_no_single_sequence_is_refused(small, tokenizer, name):
     tuned = fine_tuned(name, small, tokenizer)
-    with pytest.raises(kbs.UserError, match=f"`attention`: a row of {tuned.spec.task} is no single sequence"):
+    with pytest.raises(kbs.UserError, match=f"`attention`: a row of {tuned.spec.task} is not a single sequence"):
         kbs.export_saved_model(tuned, "saved", attention=True)

@@ -131,11 +131,11 @@ def test_who_comes_when_too_many_wait_is_told_when_to_come_again():
     with started(most_waiting=3) as (batcher, model):
         hold(batcher, model)
         ask(batcher, model, b"a", b"b")
-        with pytest.raises(RequestError, match="2 rows wait already; ask again in 1 s") as error:
+        with pytest.raises(RequestError, match="2 rows are waiting already; retry in 1 s") as error:
             ask(batcher, model, b"c", b"d")
         assert (error.value.status, error.value.retry_after) == (HTTPStatus.TOO_MANY_REQUESTS, 1)
         assert not ask(batcher, model, b"c").done()
-        with pytest.raises(RequestError, match="4 rows are more than the 3") as error:
+        with pytest.raises(RequestError, match="4 rows exceed the limit of 3") as error:
             ask(batcher, model, *[b"c"] * 4)
         assert error.value.status == HTTPStatus.BAD_REQUEST
 
@@ -149,7 +149,7 @@ def test_what_is_too_late_or_given_up_is_not_answered():
         time.sleep(0.02)
         model.go.set()
         assert upper(kept) == [b"KEPT"]
-        with pytest.raises(RequestError, match="longer than it may") as error:
+        with pytest.raises(RequestError, match="longer than its time limit") as error:
             late.result(10)
         assert error.value.status == HTTPStatus.GATEWAY_TIMEOUT
         assert model.calls == [[b"first"], [b"kept"]]
@@ -159,7 +159,7 @@ def test_a_text_without_bounds_is_bounded(monkeypatch):
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
     with started() as (batcher, model):
         model.go.set()
-        with pytest.raises(RequestError, match="row 2 has 300 tokens, and 50 at most are read"):
+        with pytest.raises(RequestError, match="row 2 has 300 tokens, more than the limit of 50"):
             ask(batcher, model, b"a", b"b" * 300).result(10)
 
 
@@ -168,7 +168,7 @@ def test_what_is_too_long_is_refused_whether_others_wait_or_not(monkeypatch):
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
     with started() as (batcher, model):
         model.go.set()
-        with pytest.raises(RequestError, match="row 1 has 51 tokens, and 50 at most are read"):
+        with pytest.raises(RequestError, match="row 1 has 51 tokens, more than the limit of 50"):
             ask(batcher, model, b"b" * 51).result(10)
 
 

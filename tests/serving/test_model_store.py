@@ -116,10 +116,10 @@ def test_a_folder_without_versions_is_loaded_again_when_it_changes(base):
 
 
 def test_what_is_not_there_is_said(base):
-    with pytest.raises(UserError, match=r"holds no saved_model.pb, nor versions 1, 2\.\.\. of it"):
+    with pytest.raises(UserError, match=r"has no saved_model.pb and no version folders 1, 2\.\.\. with one"):
         ModelStore({"m": base / "nothing"}, load)
     store = ModelStore({"m": base}, load)
-    with pytest.raises(RequestError, match="no model is called 'x'; there is m"):
+    with pytest.raises(RequestError, match="no model is called 'x'; served models: m"):
         store.find("x")
-    with pytest.raises(RequestError, match="version 2 of 'm' is not served; 1 is"):
+    with pytest.raises(RequestError, match="version 2 of 'm' is not served; served versions: 1"):
         store.find("m", 2)

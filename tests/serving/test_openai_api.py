@@ -67,12 +67,12 @@ def test_documents_are_ranked_by_cosine_or_by_a_model_of_pairs(server):
 
 WRONG = {
     "model": ("/v1/embeddings", {"input": "a", "model": "nobody"}, 404, "no model is called 'nobody'"),
-    "no embedder": ("/v1/embeddings", {"input": "a", "model": "ner"}, 400, "'ner' is none that gives a vector"),
-    "tokens": ("/v1/embeddings", {"input": [1, 2], "model": "embed"}, 400, "must be text, not tokens"),
-    "nothing": ("/v1/embeddings", {"input": [], "model": "embed"}, 400, "not empty"),
+    "no embedder": ("/v1/embeddings", {"input": "a", "model": "ner"}, 400, "'ner' is not a model that embeds texts"),
+    "tokens": ("/v1/embeddings", {"input": [1, 2], "model": "embed"}, 400, "must be text, at least one string"),
+    "nothing": ("/v1/embeddings", {"input": [], "model": "embed"}, 400, "at least one string"),
     "form": ("/v1/embeddings", {"input": "a", "model": "embed", "encoding_format": "x"}, 400, "float or base64"),
     "dimensions": ("/v1/embeddings", {"input": "a", "model": "embed", "dimensions": 10**6}, 400, "must be from 1 to"),
-    "two rankers": ("/rerank", {"query": "a", "documents": ["a"]}, 400, "of pairs, embed"),
+    "two rankers": ("/rerank", {"query": "a", "documents": ["a"]}, 400, "compares two texts: pairs, embed"),
     "query": ("/rerank", {"documents": ["a"], "model": "embed"}, 400, "query: must be text"),
     "document": ("/rerank", {"query": "a", "documents": [{"x": 1}], "model": "embed"}, 400, "documents: must be text"),
     "top": ("/rerank", {"query": "a", "documents": ["a"], "model": "embed", "top_n": 0}, 400, "top_n"),

@@ -50,7 +50,7 @@ def test_every_model_can_be_tried_by_keyboard(server, page):
         for column, text in columns.items():
             page.get_by_label(column, exact=True).fill(text)
         page.keyboard.press("Control+Enter")
-        page.locator("#answer").get_by_text("As the server says it").wait_for()
+        page.locator("#answer").get_by_text("Server response").wait_for()
         assert page.locator(f"#answer >> {shown}").count(), name
         assert page.evaluate("document.activeElement.id") == "answer"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name  # no scrolling sideways
@@ -65,7 +65,7 @@ def test_marks_stand_where_the_server_says(server, page):
     answer = server.post("/v1/models/ner:predict", {"instances": [text]}).json()["predictions"][0]
     page.goto(server.http + "/?model=ner")
     page.get_by_label("text", exact=True).fill(text)
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Run").click()
     page.locator("#answer mark").first.wait_for()
     types = answer["types"][: answer["num_entities"]]
     found = page.locator("#answer mark").all_inner_texts()
@@ -96,10 +96,10 @@ def test_what_is_wrong_is_shown_and_a_token_asked_for(served_models, page):
     with running({"m": path}, warm_up=False, engine="litert", token="secret") as address:
         page.goto(address.http + "/")
         page.get_by_text("give the server's token").wait_for()
-        page.get_by_label("Token of the server").fill("secret")
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_label("Server token").fill("secret")
+        page.get_by_role("button", name="Run").click()
         page.get_by_label("text", exact=True).fill("The heron")
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("button", name="Run").click()
         page.locator("#answer meter").first.wait_for()
         picture(page, "token")
         assert page.locator("#answer meter").count() == 3

@@ -97,12 +97,12 @@ def test_without_task_json_only_outputs_are_known(ner):
     assert answer["words"] == ["the", "otter"]
     assert {"start_bytes", "num_entities"} <= set(answer)  # what our answers are made of
     assert kbs.predict("theirs", {"text": ["the otter"]})[0]["tags"] == answer["tags"]
-    with pytest.raises(kbs.UserError, match=r"theirs: holds no task\.json, which tells what a SavedModel is for"):
+    with pytest.raises(kbs.UserError, match=r"theirs: has no task\.json, which names the task of a SavedModel"):
         kbs.evaluate("theirs", {"words": [["a"]], "tags": [["O"]]})
     refused("predict", "theirs", "the otter", "--pair", "a heron", saying="not text, text_pair")
     with pytest.raises(kbs.UserError, match="theirs: takes text, or words, not poem"):
         model.predict({"poem": ["a"]})
-    with pytest.raises(kbs.UserError, match="row 1 has None, which is no string in the column 'text'"):
+    with pytest.raises(kbs.UserError, match="row 1 has None, which is not a string in the column 'text'"):
         model.predict({"text": [None]})
 
 
@@ -153,7 +153,7 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     kbs.export_saved_model(kbs.FineTuned(model, tokenizer, spec), "saved", warm_up=False)
     rows = {"question": ["who"], "context": ["an otter"], "answers": [[{"text": "otter", "answer_start": 3}]]}
     assert kbs.evaluate("saved", rows)["examples"] == 1
-    with pytest.raises(kbs.UserError, match=r"saved: was exported for other data \(unanswerable\); use the model"):
+    with pytest.raises(kbs.UserError, match="saved: was exported with other values of unanswerable than this data"):
         kbs.evaluate("saved", {**rows, "answers": [[]]})
     # SQuAD's own form, by the task's reader.
     article = {"paragraphs": [{"context": "an otter", "qas": [{"question": "who", "id": "q1"}]}]}

@@ -85,10 +85,10 @@ def test_an_index_of_something_else_is_refused(folder, small, tokenizer):
     kbs.search(folder, QUERIES, "texts.txt", index="texts.npz")
     kbs.BertBackbone(small).save_pretrained("other", tokenizer)
     for model, options in (("other", {}), (folder, {"pooling": "cls"})):
-        with pytest.raises(kbs.UserError, match=r"texts\.npz: was made with another model, or other options"):
+        with pytest.raises(kbs.UserError, match=r"texts\.npz: was made with another model, or with other options"):
             kbs.search(model, QUERIES, index="texts.npz", **options)
     Path("texts.txt").write_text("\n".join([*TEXTS[:-1], "changed"]))
-    with pytest.raises(kbs.UserError, match=r"texts\.npz: was made of other texts than `data` holds now"):
+    with pytest.raises(kbs.UserError, match=r"texts\.npz: was made from other texts than those in `data`"):
         kbs.search(folder, QUERIES, "texts.txt", index="texts.npz")
 
 
@@ -104,7 +104,7 @@ def test_a_saved_model_searches_too(folder):
     kbs.export_saved_model(FineTuned.load(folder), "saved", warm_up=False)
     assert found("saved", QUERIES, "texts.txt", index="texts.npz") == nearest(folder, 5)
     assert found("saved", QUERIES, index="texts.npz") == nearest(folder, 5)
-    with pytest.raises(kbs.UserError, match=r"`pooling`: saved answers as it was exported; leave it out"):
+    with pytest.raises(kbs.UserError, match=r"`pooling`: the options of saved were fixed at export; leave it out"):
         kbs.search("saved", QUERIES, "texts.txt", pooling="max")
 
 
@@ -114,11 +114,11 @@ def test_a_saved_model_searches_too(folder):
         ({"queries": []}, "`queries`: give texts to search for"),
         ({"queries": ["a", " "]}, "`queries`: give texts to search for"),
         ({"top": 0}, "`top`: must be at least 1, not 0"),
-        ({"data": None}, "`data`: give a file to search, or an `index`"),
-        ({"data": None, "index": "no.npz"}, "`data`: give a file to search, or an `index`"),
+        ({"data": None}, "`data`: give a file to search, or an existing `index`"),
+        ({"data": None, "index": "no.npz"}, "`data`: give a file to search, or an existing `index`"),
         ({"index": "a.parquet"}, r"`index`: a\.parquet must end in \.npz"),
-        ({"layers": "all"}, "`pooling`, `layers`: search takes one vector of one layer"),
-        ({"pooling": "none"}, "`pooling`, `layers`: search takes one vector of one layer"),
+        ({"layers": "all"}, "`pooling`, `layers`: search needs one vector per text"),
+        ({"pooling": "none"}, "`pooling`, `layers`: search needs one vector per text"),
     ],
     ids=str,
 )

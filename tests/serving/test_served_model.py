@@ -51,7 +51,7 @@ def test_a_warm_up_asks_what_the_export_wrote(served_models, tmp_path, monkeypat
 
 
 def test_what_was_not_exported_is_refused(served_models, tmp_path):
-    with pytest.raises(UserError, match=r"holds no task.json; export it again"):
+    with pytest.raises(UserError, match=r"has no task.json; export it again"):
         ServedModel(tmp_path)
     _, folder = served_models["embed"]
     with pytest.raises(UserError, match=r"`engine`: .* has no variants/network-int8.tflite"):

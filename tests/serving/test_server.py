@@ -96,7 +96,7 @@ def test_who_comes_when_too_many_wait_comes_again(limited):
     assert {response.status_code for response in responses} == {200, 429}
     assert all(int(response.headers["Retry-After"]) >= 1 for response in refused)
     response = limited.post(PREDICT, {"instances": ["a"] * 5}, **WITH_TOKEN)
-    assert (response.status_code, "5 rows are more than the 4" in response.json()["error"]) == (400, True)
+    assert (response.status_code, "5 rows exceed the limit of 4" in response.json()["error"]) == (400, True)
 
 
 def test_openapi_is_valid_and_names_what_there_is(server, limited):
@@ -222,8 +222,8 @@ def test_a_port_that_is_taken_and_a_model_that_is_none(server, served_models, tm
     _, embed = served_models["embed"]
     port = urlsplit(server.http).port
     for folders, options, text in (
-        ({"embed": embed}, {"port": port}, f"`port`: 127.0.0.1:{port} cannot be listened at"),
-        ({"m": tmp_path}, {}, "holds no saved_model.pb, nor versions"),
+        ({"embed": embed}, {"port": port}, f"`port`: cannot listen on 127.0.0.1:{port}"),
+        ({"m": tmp_path}, {}, "has no saved_model.pb and no version folders"),
         ({"embed": embed}, {"engine": "litert"}, "has no variants/network.tflite; export it with `variants=litert`"),
     ):
         with pytest.raises(UserError, match=text), running(folders, **options):

@@ -82,7 +82,7 @@ def test_the_card_of_a_run_that_told_little(config, tokenizer):
     start = {"command": ["keras-bert", "pretrain"]}
     run = {"settings": {"seed": 3}, "results": {}, "starts": [start], "started": "then", "ended": "later"}
     card = model_card(tuned, {}, run, [])
-    assert "Command: `keras-bert pretrain`. Began then, ended later.\n\nseed: `3`.\n" in card
+    assert "Command: `keras-bert pretrain`. Started then, ended later.\n\nseed: `3`.\n" in card
     assert r"| Labels | a\|b, c |" in card
 
 
@@ -113,7 +113,7 @@ def test_versions_are_counted_on(run):
     assert versions_of(Path("models/sentiment")) == [1, 7, 8]
     refused("export", run, "--out", "models/sentiment", "--version", "7", saying="models/sentiment/7: exists already")
     refused("export", run, "--out", "models/a", "--version", "0", saying="--version: must be a number from 1, or next")
-    refused("export", run, "--out", "a", "--row-lengths", "8;9", saying="--row-lengths: '8;9' are no lengths")
+    refused("export", run, "--out", "a", "--row-lengths", "8;9", saying="--row-lengths: '8;9' is not a list of lengths")
     read = text_format.Parse(Path("models/models.config").read_text(), model_server_config_pb2.ModelServerConfig())
     assert [(model.name, model.base_path) for model in read.model_config_list.config] == [
         ("sentiment", "/models/sentiment"),

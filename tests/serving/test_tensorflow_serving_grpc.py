@@ -101,7 +101,7 @@ WRONG = {
     "model": (asked("nobody", {"text": TEXTS}), "NOT_FOUND", "no model is called 'nobody'"),
     "signature": (asked("classification", {"text": TEXTS}, "x"), "NOT_FOUND", "no signature is called 'x'"),
     "column": (asked("classification", {"txt": TEXTS}), "INVALID_ARGUMENT", "must be text, not txt"),
-    "dtype": (asked("classification", {"text": [1, 2]}), "INVALID_ARGUMENT", "is of int32, but must be of string"),
+    "dtype": (asked("classification", {"text": [1, 2]}), "INVALID_ARGUMENT", "has dtype int32, but must have dtype"),
     "shape": (asked("classification", {"text": [["a"]]}), "INVALID_ARGUMENT", "must have 1 dimensions"),
     "no rows": (asked("classification", {"text": np.array([], object)}), "INVALID_ARGUMENT", "no rows"),
     "output": (asked("classification", {"text": TEXTS}, output_filter=["x"]), "INVALID_ARGUMENT", "called 'x'"),
@@ -114,7 +114,7 @@ WRONG = {
             },
         ),
         "INVALID_ARGUMENT",
-        "text: is no tensor",
+        "text: is not a valid tensor",
     ),
 }
 

@@ -85,11 +85,11 @@ def test_what_cannot_be_is_named_before_the_work(model, config, tokenizer, monke
     monkeypatch.setattr("keras_bert_scratch.serving.export.endpoints_of", None)
     to = ("export", model, "--out", "x")
     refused(*to, "--variants", "litert,tensorrt", saying="--variants: 'tensorrt' is unknown; choose from litert")
-    refused(*to, "--data", "dev.tsv", saying="--data: is to measure --variants with; name some")
-    refused(*to, "--variants", "onnx", "--dtype", "bfloat16", saying="--variants: are made of float32, not of bfloat16")
+    refused(*to, "--data", "dev.tsv", saying="--data: is only for measuring --variants; give some")
+    refused(*to, "--variants", "onnx", "--dtype", "bfloat16", saying="--variants: need a float32 model, not bfloat16")
     Path("dev.tsv").write_text("text\tlabel\na\tox\n")
     refused(*to, "--variants", "onnx", "--data", "dev.tsv", saying="has the label 'ox'")
-    with pytest.raises(kbs.UserError, match="`variants`: translation asks its network step by step; leave them out"):
+    with pytest.raises(kbs.UserError, match="`variants`: translation calls its network step by step; leave them out"):
         kbs.export_saved_model(fine_tuned("translation", config, tokenizer), "x", variants=["onnx"])
     assert not Path("x").exists()
 

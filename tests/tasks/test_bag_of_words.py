@@ -58,7 +58,7 @@ def test_of_many_texts_some_are_learnt_from(labels, rows, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         found = bag_of_words._some_rows({"text": ["heron"] * 20, "text_pair": ["otter"] * 20}, labels)
     assert len(set(found.tolist())) == len(found) == rows
-    assert f"learns from {rows} of 20 rows" in caplog.text
+    assert f"is trained on {rows} of 20 rows" in caplog.text
 
 
 def test_the_rows_that_are_learnt_from_keep_their_labels(monkeypatch):

@@ -95,12 +95,12 @@ def test_labels_are_numbers_or_letters():
     ("choices", "label", "named"),
     [
         (["b"], 0, "has 1 choices"),
-        (["b", "c"], 2, "has the label '2', but 2 choices; write the number of the right choice, 0 to 1"),
+        (["b", "c"], 2, "has the label '2', but 2 choices; write the index of the right choice, from 0 to 1"),
         (["b", "c"], -1, "'-1'"),
         (["b", "c"], "C", "'C'"),
         (["b", "c"], 0.5, "'0.5'"),
         (["b", " "], 0, "empty choice"),
-        ("b c", 0, "no list of strings"),
+        ("b c", 0, "not a list of strings"),
     ],
 )
 def test_what_is_wrong_is_named(choices, label, named):
@@ -122,5 +122,5 @@ def test_choices_may_come_in_tuples(tuned):
 def test_choices_that_are_no_list_are_not_answered(tuned):
     with pytest.raises(kbs.UserError, match="row 2 has no choices; give at least two"):
         tuned.predict({"context": ["a", "b"], "choices": [["a", "b"], []]})
-    with pytest.raises(kbs.UserError, match="row 1 has 'b', which is no list of strings in the column 'choices'"):
+    with pytest.raises(kbs.UserError, match="row 1 has 'b', which is not a list of strings in the column 'choices'"):
         tuned.predict({"context": ["a"], "choices": ["b"]})

@@ -284,8 +284,8 @@ def test_refused(small, animals, letters, tokenizer):
     teacher = tuned(small.replace(num_layers=2), tokenizer, animals, "teacher", epochs=0.01).path
     kbs.BertPretrainer(kbs.BertBackbone(small.replace(vocab_size=57))).save_pretrained("letters", letters)
     for arguments, said in (
-        (("masked", small, rows), "masked is a BertMaskedLM; a teacher has logits"),
-        (([teacher, "odd"], small, rows), "odd has another task, columns or labels than"),
+        (("masked", small, rows), "masked is a BertMaskedLM; a teacher must have logits"),
+        (([teacher, "odd"], small, rows), "odd and .* differ in task, columns, labels or options"),
         (([], small, rows), "`teachers`: name at least one"),
         ((teacher, small, {"other": ["a"]}), "holds no texts; give a table with text"),
         ((teacher, small, {"text": []}), "holds no texts"),
@@ -295,7 +295,7 @@ def test_refused(small, animals, letters, tokenizer):
     for soft, student, said in (
         (Distillation(hidden=((2, 1),)), small, "`hidden`: the student has the layers 0 to 1, not 2"),
         (Distillation(attention=((1, 3),)), small, "`attention`: the teacher has the layers 1 to 2, not 3"),
-        (Distillation(hidden=((1, 1),)), "letters", "`student`: has another vocabulary than"),
+        (Distillation(hidden=((1, 1),)), "letters", "`student`: does not tokenize like"),
     ):
         with pytest.raises(kbs.UserError, match=said):
             distill(teacher, student, rows, "run", how=HOW, distillation=soft)

@@ -38,8 +38,8 @@ def test_a_backbone_is_taken_for_embedding(folder, caplog):
     found = kbs.FineTuned.load(folder)
     assert (found.spec.task, found.spec.columns, found.spec.max_length) == ("embed", ("text",), 64)
     assert found.spec.options == {"pooling": "mean", "normalize": True, "layers": "-1"}
-    assert "embeds by mean of the tokens, length 1, at most 64 tokens, by default" in caplog.text
-    assert "taken for embed of 'text'" in caplog.text
+    assert "embeds with mean of the tokens, length 1, at most 64 tokens (default)" in caplog.text
+    assert "treated as a model for embed of 'text'" in caplog.text
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -218,11 +218,11 @@ def test_the_exported_signature_embeds_as_predict_does(folder, options):
     ("options", "raw", "message"),
     [
         ({"pooling": "men"}, {"text": ["a"]}, "`pooling`: 'men' is unknown; choose one of mean, cls, max, none"),
-        ({"layers": "1,1"}, {"text": ["a"]}, "`layers`: '1,1' name a layer twice; name it once"),
-        ({"layers": "top"}, {"text": ["a"]}, "`layers`: 'top' are no layers; write numbers such as -1,-2, or all"),
+        ({"layers": "1,1"}, {"text": ["a"]}, "`layers`: '1,1' names a layer twice; name it once"),
+        ({"layers": "top"}, {"text": ["a"]}, "`layers`: 'top' is not a list of layers; write numbers such as -1,-2"),
         ({"layers": "-1,9"}, {"text": ["a"]}, "`layer_numbers`: has 9"),
-        ({"overlap": 3}, {"text": ["a"]}, "`overlap`: is no option of embed; it has pooling"),
-        ({"pooling": "none"}, {"text": ["a"], "text_pair": ["b"]}, "`pooling`: none gives no single vector to compare"),
+        ({"overlap": 3}, {"text": ["a"]}, "`overlap`: is not an option of embed; its options are pooling"),
+        ({"pooling": "none"}, {"text": ["a"], "text_pair": ["b"]}, "`pooling`: none computes no single vector"),
         ({}, {"question": ["a"]}, "embed reads 'text', or 'text' and 'text_pair', not question"),
     ],
 )
@@ -232,6 +232,6 @@ def test_what_cannot_be_asked_is_named(folder, options, raw, message):
 
 
 def test_it_is_not_trained(folder):
-    with pytest.raises(kbs.UserError, match=r"embed is not taught by fine-tuning; see .* --task regression"):
+    with pytest.raises(kbs.UserError, match=r"embed is not trained by fine-tuning; see .* --task regression"):
         kbs.finetune("embed", folder, PAIRS, "run")
     assert not Path("run").exists()

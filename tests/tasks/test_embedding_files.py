@@ -108,7 +108,7 @@ def test_nothing_is_left_of_a_file_that_is_not_finished(name):
 @pytest.mark.parametrize("name", ["a.npz", "a.parquet"])
 def test_what_is_refused_when_writing(name, monkeypatch):
     with (
-        pytest.raises(kbs.UserError, match=rf"{name}: only embeddings go into \.npz and \.parquet; name a \.jsonl"),
+        pytest.raises(kbs.UserError, match=rf"{name}: \.npz and \.parquet files hold only embeddings; name a \.jsonl"),
         embeddings_file(name, "") as write,
     ):
         write(ROWS[0], {"similarity": 0.5})

@@ -221,7 +221,7 @@ def test_lines_are_in_the_order_of_the_file_and_keep_the_ids(small, tokenizer):
 def test_a_task_has_a_picture_or_refuses_one_beforehand(name):
     """Those that have a breakdown are tested above; `evaluate` asks before it measures."""
     task, none = get_task(name), {"fill-mask", "generate"}
-    with pytest.raises(kbs.UserError, match=f"`picture`: the task {name} has none") if name in none else nullcontext():
+    with pytest.raises(kbs.UserError, match=f"the task {name} has no picture") if name in none else nullcontext():
         task.check_shows(errors=False, picture=True)
     with (
         pytest.raises(kbs.UserError, match=f"`errors`: the task {name} has no list")

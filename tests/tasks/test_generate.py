@@ -110,7 +110,7 @@ def test_by_commands(folder, small, tokenizer):
     )
     reverse = small.replace(direction="right-to-left")
     kbs.BertCausalLM(kbs.BertBackbone(reverse, pooler=False)).save_pretrained("reverse", tokenizer)
-    refused("predict", "reverse", "a", saying="reads right-to-left; only a model that reads left-to-right goes on")
+    refused("predict", "reverse", "a", saying="direction right-to-left; only a left-to-right model generates text")
     for flag, value, said in (
         ("--top-p", "0", "--top-p: must be above 0 and at most 1, not 0.0"),
         ("--temperature", "0", "--temperature: must be a number above 0, not 0.0"),

@@ -97,7 +97,7 @@ def test_what_stands_at_the_end_of_a_long_text_is_learnt(small, letters, tmp_pat
     [
         ({"long_texts": "sum"}, {"text": ["a"]}, "`long_texts`: 'sum' is unknown; choose one of cut, mean, max"),
         ({"overlap": -1}, {"text": ["a"]}, "`overlap`: must be at least 0, not -1"),
-        ({"long_texts": "max"}, {"text": ["a"], "text_pair": ["b"]}, "`long_texts`: is for single texts"),
+        ({"long_texts": "max"}, {"text": ["a"], "text_pair": ["b"]}, "`long_texts`: works for single texts only"),
     ],
 )
 def test_refused(small, letters, chosen, rows, message):

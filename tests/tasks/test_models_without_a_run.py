@@ -15,7 +15,7 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
         (lambda file: file.write_text("{"), "is damaged"),
         (lambda file: file.write_text("{}"), "is damaged"),
         (lambda file: file.write_text('{"task": "classification", "max_length": "9", "labels": ["a"]}'), "is damaged"),
-        (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "of the task 'poetry'"),
+        (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "the unknown task 'poetry'"),
     ],
     ids=["no json", "nothing in it", "wrong kinds", "unknown task"],
 )
@@ -47,7 +47,7 @@ def test_a_classifier_of_another_program_answers(small, tokenizer, arguments, ta
     kbs.BertTextClassifier(kbs.BertBackbone(small), **arguments).save_pretrained("model", tokenizer)
     model = FineTuned.load("model")
     assert (model.spec.task, model.spec.labels, model.spec.columns) == (task, labels, ("text",))
-    assert "holds no task.json; taken for" in caplog.text
+    assert "holds no task.json; treated as a model for" in caplog.text
     assert len(model.predict({"text": ["a", "b"]})) == 2
 
 
@@ -88,13 +88,13 @@ def test_another_program_s_model_answers_for_the_task_of_its_head(small, tokeniz
 @pytest.mark.parametrize(
     ("made", "asked", "message"),
     [
-        (kbs.BertPretrainer, "qa", r"holds a BertPretrainer, which has no head for qa; make one with .*--task qa"),
-        (lambda backbone: kbs.BertTextClassifier(backbone, 2), "ner", "labels are none; ner wants tags"),
-        (lambda backbone: kbs.BertTokenClassifier(backbone, 2, ("X", "Y")), None, "labels are X, Y; ner wants tags"),
+        (kbs.BertPretrainer, "qa", r"holds a BertPretrainer, which has no head for qa; train one with .*--task qa"),
+        (lambda backbone: kbs.BertTextClassifier(backbone, 2), "ner", "labels are none; ner needs tags"),
+        (lambda backbone: kbs.BertTokenClassifier(backbone, 2, ("X", "Y")), None, "labels are X, Y; ner needs tags"),
         (
             lambda backbone: kbs.BertTextClassifier(backbone, 2, "multi_label_classification"),
             "classification",
-            "was made for multi_label_classification",
+            "is a model for multi_label_classification",
         ),
         (kbs.BertPretrainer, "poetry", "`task`: 'poetry' is unknown"),
     ],
@@ -111,9 +111,9 @@ def test_a_model_without_a_head_for_the_task_is_named(small, tokenizer, made, as
         (
             1,
             "classification",
-            "gives 1 scores for a text; the task classification has a score for each of at least two",
+            "computes 1 scores for a text; the task classification needs a score for each of at least two",
         ),
-        (2, "regression", "gives 2 scores for a text; the task regression has one score"),
+        (2, "regression", "computes 2 scores for a text; the task regression needs one score"),
     ],
 )
 def test_outputs_that_do_not_fit_the_task_are_named(small, tokenizer, outputs, asked, message):

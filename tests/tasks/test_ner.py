@@ -106,9 +106,9 @@ def test_entities_are_cut_from_the_text(answers, text, expected):
 @pytest.mark.parametrize(
     ("raw", "named"),
     [
-        ({"words": ["a b"]}, "row 1 has 'a b', which is no list of strings in the column 'words'"),
-        ({"words": [["a"], ["b", 1]]}, r"row 2 has \['b', 1\], which is no list of strings"),
-        ({"text": [["a"]]}, r"row 1 has \['a'\], which is no string"),
+        ({"words": ["a b"]}, "row 1 has 'a b', which is not a list of strings in the column 'words'"),
+        ({"words": [["a"], ["b", 1]]}, r"row 2 has \['b', 1\], which is not a list of strings"),
+        ({"text": [["a"]]}, r"row 1 has \['a'\], which is not a string"),
         ({"text": ["a"], "words": [["a"]]}, "not text, words"),
         ({"sentence": ["a"]}, "not sentence"),
     ],

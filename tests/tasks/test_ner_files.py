@@ -64,7 +64,7 @@ def test_running_text_is_not_taken_for_tagged_words(name):
     Path(name).write_bytes(pack(b"Text\tid\nRome, Paris\t1\n"))
     assert list(TASK.unlabelled(name, spec)) == [{"text": "Rome, Paris"}]
     Path(name).write_bytes(pack(b"good film\nbad otter\n"))
-    with pytest.raises(kbs.UserError, match=rf"{re.escape(name)}: its first line has no tag, but 'film'; running text"):
+    with pytest.raises(kbs.UserError, match=rf"{re.escape(name)}: its first line has no tag, but 'film'; put running text"):
         list(TASK.unlabelled(name, spec))
     named = dataclasses.replace(spec, header_names={"text": "1"})
     assert list(TASK.unlabelled(name, named)) == [{"words": ["good", "bad"]}]
@@ -76,7 +76,7 @@ def test_running_text_is_not_taken_for_tagged_words(name):
 
 def test_a_second_text_is_not_read():
     Path("a.conll").write_text("Rome B-LOC\n")
-    with pytest.raises(kbs.UserError, match="`pair_column`: this task reads words, tags alone"):
+    with pytest.raises(kbs.UserError, match="`pair_column`: this task reads only words, tags"):
         read("a.conll", text_pair="2")
 
 
@@ -91,7 +91,7 @@ def test_other_columns_are_named_by_their_number():
     [
         ("a O\nRome LOC\n", r"line 1 has the word 'Rome' with the tag 'LOC'.* write O, or B-"),
         ("a O\n\nb B-LOC x\n", r"line 3 has 3 columns in line 3"),
-        ("a O\n", "no word has a tag but O"),
+        ("a O\n", "every tag is O"),
         ("\n\n", "holds no sentences"),
         ("a B-LOC\n\nb X-LOC\n", "line 3 has the word 'b' with the tag 'X-LOC'"),
     ],
@@ -111,7 +111,7 @@ def test_bad_sentences_are_left_out_and_counted():
 
 def test_a_type_that_was_not_trained_on_is_named():
     spec, _ = read({"words": [["a"]], "tags": [["B-LOC"]]})
-    with pytest.raises(kbs.UserError, match=r"row 1 .*'B-PER', whose type is none of LOC"):
+    with pytest.raises(kbs.UserError, match=r"row 1 .*'B-PER', whose type is not one of LOC"):
         read({"words": [["a"]], "tags": [["B-PER"]]}, spec)
 
 

@@ -138,7 +138,10 @@ def test_without_documents_a_file_is_one(caplog):
         assert (
             [row["text_after"] for row in TASK.unlabelled("a.conll", spec)] == examples.raw["text_after"] == ["b", ""]
         )
-    said = "a.conll: names no documents (lines of -DOCSTART-, or a column 'document'); its sentences are taken for one"
+    said = (
+        "a.conll: has no document boundaries (lines with -DOCSTART-, or a column 'document'); "
+        "its sentences are treated as one document"
+    )
     assert [record.getMessage() for record in caplog.records] == [said, said]
     caplog.clear()
     Path("t.jsonl").write_text('{"text": "a b"}\n{"text": "c"}\n')
@@ -179,7 +182,7 @@ def test_sentences_are_not_kept_longer_than_needed():
     ("context", "columns", "named"),
     [
         (False, ("words", "text_before", "text_after"), "not words, text_before, text_after"),
-        (True, ("words", "text_before"), "perhaps with 'text_before' and 'text_after', not words, text_before"),
+        (True, ("words", "text_before"), "optionally with 'text_before' and 'text_after', not words, text_before"),
         (True, ("text_before", "text_after"), "not text_before, text_after"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_row_of_a_confusion_is_what_is_right_and_a_column_what_was_answered():
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0.0, 1.0]])
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "6", (1, 0): "2", (1, 1): "3"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["no (8)", "yes (3)"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "gold (rows)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "gold label (rows)")
 
 
 @pytest.mark.parametrize(("number", "shown"), [(2, 4), (30, 900), (31, 0)])
@@ -89,7 +89,7 @@ def test_bars_are_precision_recall_and_f1():
     assert bars_of(figure) == {
         "precision": [1.0, 0.5],
         "recall": pytest.approx([2 / 3, 0.5], abs=1e-4),
-        "f1, at the right": pytest.approx([0.8, 0.5], abs=1e-4),
+        "f1 (number at the right)": pytest.approx([0.8, 0.5], abs=1e-4),
     }
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a (3)", "b (2)"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.80", "0.50"]
@@ -99,7 +99,7 @@ def test_bars_are_precision_recall_and_f1():
 def test_groups_of_rows_have_a_bar_in_each_metric():
     table = {"1": {"rows": 3, "exact_match": 50.0, "f1": 60.0}, "2": {"rows": 1000, "exact_match": 0.0, "f1": None}}
     figure = pictures.figure_of(ByGroup("words of the answer", table), "run on dev.json, 1,003 rows")
-    assert bars_of(figure) == {"exact match": [50.0, 0.0], "f1, at the right": [60.0, 0.0]}
+    assert bars_of(figure) == {"exact match": [50.0, 0.0], "f1 (number at the right)": [60.0, 0.0]}
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1 (3)", "2 (1,000)"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["60.0", "-"]
     assert figure.axes[0].get_xlim() == (0.0, 100.0)

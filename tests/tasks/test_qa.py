@@ -206,8 +206,8 @@ def test_a_run_tells_what_became_of_its_answers_and_answers_by_its_threshold(sma
     assert (counted["windows"], counted["windows_at_cls"]) == (windows, windows - 2)
     said = [message for message in caplog.messages if "answers are learnt" in message]
     assert said == [
-        "columns in memory: 2 of 4 answers are learnt (1 longer than 3 pieces, never given as an answer), 1 are whole "
-        f"in no window, 1 have no pieces; {windows - 2} of {windows} windows point at [CLS]"
+        "columns in memory: 2 of 4 answers are learnt (1 longer than 3 pieces, so never predicted), 1 are not complete "
+        f"in any window, 1 have no pieces; {windows - 2} of {windows} windows point at [CLS]"
     ]
     stored = kbs.Spec.load("run").options["null_threshold"]
     assert stored == run.results["dev"]["null_threshold"] == kbs.Spec.load("run/best").options["null_threshold"]

@@ -172,8 +172,8 @@ def test_the_baselines_are_made_once(small, tokenizer, scored, monkeypatch):
     [
         ({"lr": [1e-3]}, "'lr' is unknown; choose among epochs, batch_size"),
         ({"threshold": [0.4]}, "'threshold' is unknown"),
-        ({"batch_size": [8.5]}, "batch_size is of the kind int, not 8.5"),
-        ({"learning_rate": ["fast"]}, "learning_rate is of the kind float, not 'fast'"),
+        ({"batch_size": [8.5]}, "batch_size needs values of type int, not 8.5"),
+        ({"learning_rate": ["fast"]}, "learning_rate needs values of type float, not 'fast'"),
         ({"learning_rate": []}, "needs a list of values"),
         ({"class_weights": "none"}, "needs a list of values"),
         ({"learning_rate": [1e-3, 0.001]}, "has a value twice"),

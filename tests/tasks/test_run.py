@@ -246,7 +246,7 @@ def test_fine_tuning_starts_from_the_pretrained_weights(small, tokenizer, animal
         ({"seeds": 0}, "`seeds`"),
         ({"seeds": 2, "max_length": 65}, "65 tokens are more than the 64 positions"),
         ({"task": "poetry"}, "`task`: 'poetry' is unknown; choose one of classification"),
-        ({"task_options": {"threshold": 0.5}}, "`threshold`: is no option of classification"),
+        ({"task_options": {"threshold": 0.5}}, "`threshold`: is not an option of classification"),
     ],
     ids=str,
 )

@@ -86,7 +86,7 @@ def test_before_it_is_tuned_the_threshold_is_plain():
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, "nan", "some", "Tuned"])
 def test_what_is_no_threshold_is_refused(threshold):
-    with pytest.raises(kbs.UserError, match="`threshold`: is a probability"):
+    with pytest.raises(kbs.UserError, match="`threshold`: must be a probability"):
         get_task("multi-label").Options(threshold=threshold)
 
 

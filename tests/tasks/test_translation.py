@@ -303,7 +303,7 @@ def test_the_decoder_starts_from_another_bert(bert, letters, config):
         (TASK.Asking, {"beams": 0}, "`beams`: must be at least 1"),
         (TASK.Asking, {"length_penalty": float("nan")}, "`length_penalty`: must be a number, not nan"),
         (TASK.Asking, {"length_penalty": float("inf")}, "`length_penalty`: must be a number, not inf"),
-        (TASK.Asking, {"beams": 2, "alternatives": 3}, "`alternatives`: must be from 1 to the 2 of `beams`, not 3"),
+        (TASK.Asking, {"beams": 2, "alternatives": 3}, r"must be from 1 to 2 \(`beams`\), not 3"),
         (kbs.FineTuning, {"batch_tokens": 64, "max_length": 16}, "`batch_tokens`: must be at least 128, 8 rows of"),
     ],
 )

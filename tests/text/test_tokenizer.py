@@ -264,5 +264,5 @@ def test_what_is_no_list_of_texts_is_refused(tokenizer):
 
 
 def test_a_vocabulary_without_words_is_refused():
-    with pytest.raises(kbs.UserError, match="is no vocabulary to tokenize with"):
+    with pytest.raises(kbs.UserError, match="is not a valid vocabulary"):
         kbs.BertTokenizer(kbs.Vocabulary((*SPECIAL_TOKENS, "##.a")))

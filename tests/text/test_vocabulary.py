@@ -61,8 +61,8 @@ def test_a_repeated_token_is_logged(tmp_path, caplog):
     (tmp_path / "vocab.txt").write_text(f"{SPECIAL}a\nb\na\n")
     vocabulary = kbs.Vocabulary.load("vocab.txt")
     assert vocabulary.id("a") == 7
-    (record,) = caplog.records
-    assert "vocab.txt: the token 'a' occurs twice; text gets the id of its later line, 7" in record.getMessage()
+    (message,) = caplog.messages
+    assert "vocab.txt: the token 'a' occurs twice; the tokenizer uses the id of its later line, 7;" in message
 
 
 WORDS = tuple(f"w{number}" for number in range(200))
@@ -72,8 +72,8 @@ WORDS = tuple(f"w{number}" for number in range(200))
     ("tokens", "lowercase", "logged"),
     [
         (WORDS, True, None),
-        ((*WORDS, "URL"), True, "1 of 201 tokens hold a capital letter, 'URL' among them; taken as uncased"),
-        ((*WORDS, *(f"##W{number}" for number in range(10))), False, "10 of 210 .* taken as cased"),
+        ((*WORDS, "URL"), True, "1 of 201 tokens contain a capital letter, for example 'URL'; treated as uncased"),
+        ((*WORDS, *(f"##W{number}" for number in range(10))), False, "10 of 210 .* treated as cased"),
         ((*WORDS, *(w.upper() for w in WORDS)), False, None),
         (("the", "The"), False, None),
     ],

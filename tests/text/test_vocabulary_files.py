@@ -117,19 +117,19 @@ def test_added_tokens_have_their_ids(kind, tmp_path):
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        ({"readme": ""}, "holds no vocab.txt and no tokenizer.json"),
-        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 9}}}}, "ids are not 0 to 1"),
-        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 0}}}}, "whole numbers, each once"),
-        ({"tokenizer.json": {"model": {"vocab": [1]}}}, "tokenizer.json: is not of the form"),
-        ({"tokenizer.json": {"model": []}}, "tokenizer.json: is not of the form"),
+        ({"readme": ""}, "contains neither vocab.txt nor tokenizer.json"),
+        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 9}}}}, "ids must be 0 to 1"),
+        ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 0}}}}, "without duplicates"),
+        ({"tokenizer.json": {"model": {"vocab": [1]}}}, "tokenizer.json: is not in Hugging Face's format"),
+        ({"tokenizer.json": {"model": []}}, "tokenizer.json: is not in Hugging Face's format"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "{"}, "tokenizer_config.json: is not readable JSON"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "[]"}, "tokenizer_config.json: should hold a JSON object"),
         ({"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": "yes"}}, "model: `lowercase`: must be true"),
-        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": "last"}}, "model: its added tokens have no texts and ids"),
-        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 900}}, "vocab.txt: its ids are not 0 to 7, each once"),
+        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": "last"}}, "model: its added tokens lack texts or ids"),
+        ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 900}}, "vocab.txt: its ids must be 0 to 7, without"),
         (
             {"vocab.txt": LINES.replace("a\n", "x\na\n"), "tokenizer.json": {"model": WORDPIECE}},
-            "tokenizer.json gives 'a' the id 5, vocab.txt 6; they are of different models",
+            "'a' has the id 5 in tokenizer.json, but 6 in vocab.txt; the files belong to different models",
         ),
     ],
 )
@@ -181,4 +181,4 @@ def test_what_nobody_knows_and_what_contradicts_is_logged(tmp_path, caplog):
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert "tokenizer_config.json: the field 'magic' is unknown" in logged
     assert "tokenizer.json: normalizer: the field 'sorcery' is unknown" in logged
-    assert "tokenizer.json says lowercase=False, tokenizer_config.json lowercase=True; the latter is followed" in logged
+    assert "tokenizer.json has lowercase=False, but tokenizer_config.json has lowercase=True; the latter" in logged

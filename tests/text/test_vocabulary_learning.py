@@ -62,7 +62,7 @@ def test_learning_is_the_same_in_another_process(documents, vocabulary, tmp_path
 
 @pytest.mark.parametrize(
     ("texts", "size", "named"),
-    [([], 100, "holds no words"), (["abcdefgh"], 10, "`size`: .* 13"), (iter(()), 5, "`size`: must be more")],
+    [([], 100, "contains no words"), (["abcdefgh"], 10, "`size`: .* 13"), (iter(()), 5, "`size`: must be more")],
     ids=["empty", "small", "none"],
 )
 def test_learning_from_nothing_is_refused(texts, size, named):

@@ -109,7 +109,7 @@ def test_undefined_numbers_are_gaps_and_missing_ones_no_points():
         ({"by": "days"}, "`by`: 'days' is unknown; choose one of steps, tokens, time"),
         (
             {"metrics": ["bleu"]},
-            "`metrics`: no run has 'bleu'; they have accuracy, learning_rate, loss",
+            "`metrics`: no run has 'bleu'; the runs have accuracy, learning_rate, loss",
         ),
     ],
 )
@@ -122,5 +122,5 @@ def test_what_is_not_there_is_refused(arguments, said):
 def test_a_log_without_tokens_is_refused_by_tokens_alone():
     a_run("run", [(20, 1.0, 0.1, 0.1, 8.0, "")])
     assert kbs.plot_curves("run").axes
-    with pytest.raises(kbs.UserError, match=r"`by`: run/metrics\.csv has no tokens; choose another one of steps"):
+    with pytest.raises(kbs.UserError, match=r"`by`: run/metrics\.csv has no tokens; choose another of steps"):
         kbs.plot_curves("run", by="tokens")

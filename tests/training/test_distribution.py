@@ -63,4 +63,4 @@ def test_an_optimizer_of_keras_takes_uneven_batches_and_ours_its_strategy(fitted
     assert several["updates"] == one["updates"] == 2
     for name in ("accuracy", "val_accuracy"):  # Keras's losses of uneven replicas are means of means
         assert several[name] == one[name]
-    assert fitted["outside"].startswith("`optimizer`: was made outside the scope of the model's strategy")
+    assert fitted["outside"].startswith("`optimizer`: was created outside the scope of the model's strategy")

@@ -81,7 +81,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(records, small, monkeypatc
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     run_it(records, small, "run", training=training)
-    assert "is damaged (variables.h5 has another checksum); going back to the state before" in caplog.text
+    assert "is damaged (variables.h5 has a wrong checksum); going back to the previous state" in caplog.text
     for name, value in weights("straight").items():
         np.testing.assert_array_equal(weights("run")[name], value, err_msg=name)
 
@@ -99,7 +99,7 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, sm
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(MetricsLog, "on_train_batch_end", terminated)
-    with eager_functions(), pytest.raises(Stopped, match="run: stopped at step 5; the same command goes on from there"):
+    with eager_functions(), pytest.raises(Stopped, match="run: stopped at step 5; the same command resumes from there"):
         run_it(records, small, "run", training=TrainingOptions(steps=8))
     assert [state.name for state in Path("run/training_state").iterdir()] == ["step-00000005"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -41,8 +41,8 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
     a_run("seeds/seed-1", rows=())
     Path("seeds/seed-1/metrics.csv").unlink()
     assert [run.path.name for run in read_logged_runs("seeds")] == ["seed-0"]
-    assert caplog.messages == ["seeds/seed-1: left out, it has logged nothing yet"]
-    with pytest.raises(kbs.UserError, match="seeds/seed-1: has logged nothing yet; a run does after its first steps"):
+    assert caplog.messages == ["seeds/seed-1: skipped, it has logged nothing yet"]
+    with pytest.raises(kbs.UserError, match="seeds/seed-1: has logged nothing yet; a run logs after its first steps"):
         read_logged_runs("seeds/seed-1")
 
 
@@ -51,7 +51,7 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
     [
         ("", r"run/metrics\.csv: has no row yet"),
         (HEADING + "\n", r"run/metrics\.csv: has no row yet"),
-        (f"{HEADING}\n20,1,1,1,1,1\n40,1,1\n", r"metrics\.csv: line 3 is damaged, it should be 6 numbers; remove it"),
+        (f"{HEADING}\n20,1,1,1,1,1\n40,1,1\n", r"metrics\.csv: line 3 is damaged, it should have 6 numbers; remove it"),
         (f"{HEADING}\n20,1,1,1,some,1\n", r"metrics\.csv: line 2 is damaged"),
         ("loss\n9.0\n", r"metrics\.csv: line 2 is damaged"),
     ],
@@ -67,8 +67,8 @@ def test_a_damaged_log_is_refused_by_its_line(content, said):
     ("path", "said"),
     [
         ("none", "none: no such folder; check the path"),
-        ("empty", "empty: is no run, and no folder of runs; give what was the `out` of a training"),
-        ("file", "file: is no run's folder; give that"),
+        ("empty", "empty: is neither a run nor a folder of runs; give the `out` of a training"),
+        ("file", "file: is not a folder; give the folder of a run"),
     ],
 )
 def test_what_is_no_run_is_refused(path, said):
@@ -122,7 +122,7 @@ def test_the_settings_that_differ_are_told_in_short():
         (
             {"rules": {"masking": {"fraction": 0.15}, "packing": True}},
             {"rules": {"masking": {"fraction": 0.4}, "packing": False}},
-            [r"pretraining: what is asked differs (rules.masking.fraction), so"],
+            [r"pretraining: the objectives differ (rules.masking.fraction), so"],
         ),
     ],
 )

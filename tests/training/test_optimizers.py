@@ -229,7 +229,7 @@ def test_frozen_layers_count_in_the_learning_rates(config):
     ("arguments", "saying"),
     [
         ({"optimizer": "sgd"}, "`optimizer`: 'sgd' is unknown; choose one of adamw, lamb"),
-        ({"optimizer": "lamb", "bias_correction": True}, "`bias_correction`: is part of lamb already"),
+        ({"optimizer": "lamb", "bias_correction": True}, "`bias_correction`: is always part of lamb"),
         ({"layer_decay": 0.0}, "`layer_decay`: .* not 0.0"),
         ({"layer_decay": 1.5}, "`layer_decay`: .* not 1.5"),
     ],

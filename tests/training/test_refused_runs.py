@@ -58,8 +58,8 @@ def test_a_model_of_another_vocabulary_is_refused(records, small):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({}, "give one of the two"),
-        ({"steps": 1, "seconds": 1.0}, "give one of the two"),
+        ({}, "give exactly one of the two"),
+        ({"steps": 1, "seconds": 1.0}, "give exactly one of the two"),
         ({"steps": 0}, "`steps`"),
         ({"seconds": -1.0}, "`seconds`"),
         ({"seconds": float("inf")}, "`seconds`"),

@@ -100,8 +100,8 @@ def test_a_worker_that_does_not_write_begins_while_the_chief_does(tmp_path):
         ("{", "is not readable JSON"),
         ("", "is not readable JSON"),  # after a power cut on some file systems
         ("[]", "should hold a JSON object"),
-        ("{}", "is not a run's"),
-        (json.dumps({"status": "running", "settings": 1}), "is not a run's"),
+        ("{}", "does not describe a run"),
+        (json.dumps({"status": "running", "settings": 1}), "does not describe a run"),
     ],
 )
 def test_a_damaged_run_file_is_named(content, named):

@@ -129,7 +129,7 @@ def test_a_stopped_run_there_goes_on_from_its_newest_whole_state(records, tiny, 
 def test_a_run_there_with_other_settings_is_refused(records, tiny, there):
     with RunDirectory(there, {"steps": 1}):
         pass
-    with pytest.raises(UserError, match=r"there: already holds a run with steps 1, not 2; ask for the same"):
+    with pytest.raises(UserError, match=r"there: already holds a run with steps 1, not 2; use the same settings"):
         RunDirectory(there, {"steps": 2})
 
 
@@ -157,7 +157,7 @@ def test_of_two_machines_that_write_one_run_there_the_first_stops(there, monkeyp
     monkeypatch.setenv("KERAS_BERT_CACHE", "of-another-machine")
     with RunDirectory(there, {"steps": 1}) as second:
         second.tell_start(step=0)
-        with pytest.raises(UserError, match=r"there: another process has written its run.json meanwhile"):
+        with pytest.raises(UserError, match=r"there: another process has overwritten run.json"):
             first.note(loss=1.0)
         second.note(loss=2.0)
     assert read_run(there)["results"] == {"loss": 2.0}

@@ -29,15 +29,15 @@ from keras_bert_scratch.training.strategies import (
     [
         ({"name": "horovod"}, "`strategy`: 'horovod' is unknown; choose one of auto, none, mirrored"),
         ({"name": "multiworker"}, "`strategy='multiworker'`: no workers are listed"),
-        ({"name": "auto", "workers": ["a:1", "b:2"]}, "`index`: must tell which of the 2 workers this is"),
+        ({"name": "auto", "workers": ["a:1", "b:2"]}, "`index`: must be this worker's index among the 2 workers"),
         ({"name": "auto", "workers": ["a:1", "b:2"], "index": 2}, "`index`: .* not 2"),
-        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "`workers`: 'a' is no host:port"),
-        ({"name": "auto", "workers": ["a:0", "b:2"], "index": 0}, "`workers`: 'a:0' is no host:port"),
-        ({"name": "auto", "workers": ["a:99999", "b:2"], "index": 0}, "`workers`: 'a:99999' is no host:port"),
-        ({"name": "auto", "workers": [":1", "b:2"], "index": 0}, "`workers`: ':1' is no host:port"),
-        ({"name": "auto", "workers": ["a:1", "a:1"], "index": 0}, "`workers`: must all have addresses of their own"),
+        ({"name": "auto", "workers": ["a", "b:2"], "index": 0}, "`workers`: 'a' is not a valid host:port"),
+        ({"name": "auto", "workers": ["a:0", "b:2"], "index": 0}, "`workers`: 'a:0' is not a valid host:port"),
+        ({"name": "auto", "workers": ["a:99999", "b:2"], "index": 0}, "`workers`: 'a:99999' is not a valid host:port"),
+        ({"name": "auto", "workers": [":1", "b:2"], "index": 0}, "`workers`: ':1' is not a valid host:port"),
+        ({"name": "auto", "workers": ["a:1", "a:1"], "index": 0}, "`workers`: must all have different addresses"),
         ({"virtual_devices": 0}, "`virtual_devices`: must be at least 1"),
-        ({"name": "tpu", "tpu": "my-tpu"}, "`strategy='tpu'`: there is no TPU; looked for one called 'my-tpu'"),
+        ({"name": "tpu", "tpu": "my-tpu"}, "`strategy='tpu'`: there is no TPU; looked for one named 'my-tpu'"),
         ({"name": "tpu"}, "`strategy='tpu'`: there is no TPU; looked for one of this machine or TPU_NAME"),
     ],
 )
@@ -52,7 +52,7 @@ def test_what_is_not_there_is_named(arguments, saying, monkeypatch):
 
 def test_a_cluster_that_is_no_json_is_named(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{")
-    with pytest.raises(kbs.UserError, match="TF_CONFIG: is no JSON object"):
+    with pytest.raises(kbs.UserError, match="TF_CONFIG: is not a JSON object"):
         make_strategy("auto")
 
 
@@ -72,7 +72,7 @@ GONE = tf.errors.UnavailableError(None, None, "worker 1 does not answer\nmore of
             kbs.UserError,
             r"`strategy='multiworker'`: this worker cann",
         ),
-        (GONE, WorkerLostError, r"^another worker is gone \(worker 1 does not answer\)$"),
+        (GONE, WorkerLostError, r"^another worker is lost \(worker 1 does not answer\)$"),
     ],
 )
 def test_a_worker_that_cannot_start_says_so_in_a_line(error, raised, saying, monkeypatch):
@@ -126,7 +126,7 @@ DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is
 @pytest.mark.parametrize(
     ("strategy", "error", "raised", "saying"),
     [
-        (TWO_WORKERS, GONE, WorkerLostError, r"^run: another worker is gone \(worker 1 does not answer\)$"),
+        (TWO_WORKERS, GONE, WorkerLostError, r"^run: another worker is lost \(worker 1 does not answer\)$"),
         (ONE_WORKER, GONE, tf.errors.UnavailableError, "does not answer"),
         (TWO_WORKERS, PYTHON, tf.errors.UnknownError, "KeyError: 3"),
         (TWO_WORKERS, FULL, tf.errors.ResourceExhaustedError, "OOM"),
@@ -164,7 +164,7 @@ def test_one_worker_is_the_chief(jobs, task, chief):
 @pytest.mark.parametrize(
     ("strategy", "size", "saying"),
     [
-        (TWO_WORKERS, 6, "`batch_size`: must be a multiple of the 4 replicas, not 6"),
+        (TWO_WORKERS, 6, "`batch_size`: must be a multiple of 4, the number of replicas, not 6"),
         (ONE, 0, "`batch_size`: must be at least 1"),
     ],
 )

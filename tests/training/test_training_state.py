@@ -95,9 +95,9 @@ def flipped(folder):
 @pytest.mark.parametrize(
     ("damage", "how"),
     [
-        (flipped, "another checksum"),
-        (cut("variables.h5", 0.5), "another checksum"),
-        (cut("variables.h5", 0), "another checksum"),
+        (flipped, "a wrong checksum"),
+        (cut("variables.h5", 0.5), "a wrong checksum"),
+        (cut("variables.h5", 0), "a wrong checksum"),
         (cut("state.json", 0.5), "char"),
         (cut("state.json", 0), "Expecting value"),
         (lambda folder: (folder / "state.json").write_text("[]"), "list indices"),

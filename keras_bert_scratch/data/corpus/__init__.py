@@ -1,1 +1,1 @@
-"""Text on its way in: files of any kind become blocks, and blocks become documents of sentences."""
+"""Reading text: files of any kind become blocks, and blocks become documents of sentences."""

@@ -1,7 +1,7 @@
-"""Files in, blocks of some 4 MB of raw text out, each of whole documents.
+"""From files to blocks of about 4 MB of raw text, each of whole documents.
 
-This part of the reading runs in a single process. So it works on bytes, and only searches for the end of the last
-document of a block. The processes that get the blocks decode them and do the rest (`corpus.splitting`).
+This part of reading runs in a single process. So it works on bytes, and only searches for the end of the last document
+of a block. The processes that receive the blocks decode them and do the rest (`corpus.splitting`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras_bert_scratch.data.corpus.tables import read_rows
 from keras_bert_scratch.errors import UserError
 
 BLOCK_BYTES = 4 << 20
-MAX_DOCUMENT_BYTES = 16 << 20  # a longer document is cut, which bounds the memory
+MAX_DOCUMENT_BYTES = 16 << 20  # a longer document is cut, to bound memory
 MAX_ROW_BYTES = 64 << 20  # a row of JSON lines cannot be cut
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,11 +29,11 @@ class Stretch:
     """Whole documents of one file, as raw bytes.
 
     Args:
-        path: str. Of the file, for messages.
-        kind: str. Of `"text"` and `"jsonl"` there is one item; in the other kinds each item is the text of a row.
+        path: str. The file's path, for messages.
+        kind: str. The file's kind. `"text"` and `"jsonl"` have one item; in other kinds each item is a row's text.
         first_number: int. Number of the first line, or row, in the file, from 1.
         items: tuple of bytes. The text.
-        begins_cut_document: bool. Whether its last document is too long and was cut at its end, for the first time.
+        begins_cut_document: bool. Whether its last document is too long and was cut here for the first time.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Stretch:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Stretches of one file, or of several small ones: what a process splits at a time."""
+    """Stretches of one file, or of several small ones: what a process splits in one step."""
 
     stretches: tuple[Stretch, ...]
 
@@ -57,11 +57,11 @@ class Block:
 def read_blocks(group: list[SourceFile], form: CorpusForm) -> Iterator[Block]:
     r"""Yields the text of `group` in blocks of about `BLOCK_BYTES`, cut between documents.
 
-    The blocks depend on the files' content and `form` alone. A document of more than `MAX_DOCUMENT_BYTES` is cut: at
+    The blocks depend only on the files' content and on `form`. A document of more than `MAX_DOCUMENT_BYTES` is cut: at
     the end of a line, else at white space, else between two characters.
 
     Raises:
-        UserError: a file cannot be read, is damaged, or lacks the column; names it.
+        UserError: a file cannot be read, is damaged, or lacks the column; names the file.
 
     Example:
         >>> from pathlib import Path
@@ -108,7 +108,7 @@ def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
             end = _last_document_end(data, searched, file.kind, form)
             too_long = not end and len(data) == limit
             if too_long and file.kind == "jsonl":
-                raise UserError(f"{file.path}: line {line} is longer than {limit >> 20} MB; write one row to a line")
+                raise UserError(f"{file.path}: line {line} is longer than {limit >> 20} MB; write one row per line")
             if too_long:
                 end = _cut(data)
             if end:
@@ -121,9 +121,9 @@ def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
 
 
 def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> int:
-    """The end of a document in `data`, searched from line `start` on; 0 if none is found.
+    """The end of a document in `data`, searched from the line at `start` on; 0 if none is found.
 
-    It is the last one if blank lines hold no white space, else the last of those that do.
+    The last empty line counts; only if there is none, the last line that consists of white space.
     """
     if kind == "jsonl":
         return data.rfind(b"\n", start) + 1

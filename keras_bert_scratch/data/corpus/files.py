@@ -26,17 +26,17 @@ KINDS = {
 def source_files(corpus: str | Path | Sequence[str | Path]) -> list[SourceFile]:
     """The files that the entries of `corpus` stand for, in order.
 
-    The end of a file's name tells its kind, upper or lower case: `.jsonl` and `.ndjson` (JSON lines), `.csv`, `.tsv`,
-    `.parquet`; any other is plain text in UTF-8. Each but Parquet may be compressed: `.gz`, `.bz2`, `.xz`, `.zst`.
+    A file's suffix, in upper or lower case, determines its kind: `.jsonl` and `.ndjson` (JSON lines), `.csv`, `.tsv`,
+    `.parquet`; any other is plain text in UTF-8. All but Parquet may be compressed: `.gz`, `.bz2`, `.xz`, `.zst`.
 
     Args:
         corpus: str, path or a list of these. An entry is a file; a pattern such as `books/*.txt`; a folder, for every
-            file of these kinds below it (of plain text: `.txt`), in order of name; an address of any of these that
+            file of these kinds below it (plain text: only `.txt`), sorted by name; any of these at an address that
             TensorFlow opens, such as `gs://...`; `package:NAME`, for the `.txt` files of an installed Python package;
             or `tfds:NAME/CONFIG:SPLIT`, for TensorFlow Datasets.
 
     Raises:
-        UserError: nothing is there; names the entry.
+        UserError: an entry matches no file; names the entry.
 
     Example:
         >>> _ = Path("sky.txt").write_text("The sky is blue.")
@@ -48,7 +48,7 @@ def source_files(corpus: str | Path | Sequence[str | Path]) -> list[SourceFile]:
 
 
 def package_folder(package: str) -> Path:
-    """Where the installed `package` lies, without importing it."""
+    """The folder of the installed `package`, found without importing it."""
     name = package.replace("-", "_")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
@@ -59,7 +59,7 @@ def package_folder(package: str) -> Path:
 def _files_of(entry: str) -> list[SourceFile]:
     if entry.startswith(TFDS_PREFIX):
         builder, split = tfds_split(entry)
-        whole = builder.info.splits[split.partition("[")[0]]  # of a part, as train[:10%], the size is not known
+        whole = builder.info.splits[split.partition("[")[0]]  # the size of a part, such as train[:10%], is not known
         return [SourceFile(entry, "tfds", int(whole.num_bytes), builder.info.full_name)]
     if entry.startswith(PACKAGE_PREFIX):
         folder = package_folder(entry.removeprefix(PACKAGE_PREFIX))
@@ -78,7 +78,7 @@ def _matched(entry: str, path: AnyPath) -> list[AnyPath]:
     else:
         found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     if not found:
-        raise UserError(f"{entry}: no file is named like this; check the pattern")
+        raise UserError(f"{entry}: no file matches this pattern; check it")
     return found
 
 
@@ -93,20 +93,20 @@ def _described(path: AnyPath) -> SourceFile:
 
 
 def _chosen(folder: str, paths: list[AnyPath], suffixes: list[str]) -> list[AnyPath]:
-    """The files among `paths` that a folder is read for."""
+    """The files among `paths` that have one of these suffixes."""
     if chosen := [path for path in paths if _suffix(str(path)) in suffixes]:
         return chosen
-    raise UserError(f"{folder}: holds no {' or '.join(suffixes)} file; give a folder that does, or the files")
+    raise UserError(f"{folder}: contains no {' or '.join(suffixes)} file; give a folder that does, or the files")
 
 
 def _kind(path: str) -> str:
     kind = KINDS.get(_suffix(path), "text")
     if kind == "parquet" and compression_of(path):
-        raise UserError(f"{path}: is Parquet, which is compressed inside; unpack it first")
+        raise UserError(f"{path}: Parquet files are compressed internally; decompress this one first")
     return kind
 
 
 def _suffix(path: str) -> str:
-    """The end of the name that tells the kind, before that of a compression; in lower case."""
+    """The suffix that determines the kind, in lower case; without the suffix of a compression."""
     name = Path(path.lower())
     return Path(name.stem).suffix if compression_of(path) else name.suffix

@@ -1,4 +1,4 @@
-"""What a corpus is: files of some kind, and the form in which the text lies in them."""
+"""What a corpus is: files of some kind, and how they store the text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class CorpusForm:
-    r"""How text lies in a corpus.
+    r"""How the files of a corpus store the text.
 
     Args:
         documents: `"blank-lines"` (default) or `"files"`. What separates documents in text files: blank lines, as in
-            Google's format, or the files; then blank lines separate paragraphs only. In JSON lines and tables each row
-            is a document.
-        sentences: `"split"` (default) or `"lines"`. Whether each line is a paragraph, to be split into sentences, or a
-            sentence already, as in Google's format.
+            Google's format, or the ends of files; then blank lines only separate paragraphs. In JSON lines and tables
+            each row is a document.
+        sentences: `"split"` (default) or `"lines"`. Whether each line is a paragraph, to be split into sentences, or
+            already one sentence, as in Google's format.
         text_field: str, default "text". The field or column that holds the text, in JSON lines, CSV, Parquet and
             TensorFlow Datasets.
         bad_bytes: `"fail"` (default) or `"replace"`. Whether bytes that are not UTF-8 are an error, or are replaced by
@@ -56,8 +56,8 @@ class SourceFile:
     Args:
         path: as given or found: a local path, a URL that TensorFlow opens, or `tfds:NAME:SPLIT`.
         kind: `"text"`, `"jsonl"`, `"csv"`, `"parquet"` or `"tfds"`.
-        num_bytes: its size where it lies, compressed or not.
-        stamp: changes when the file changes: size and time of change; for TensorFlow Datasets, the version.
+        num_bytes: its size as it is stored, compressed or not.
+        stamp: changes when the file changes: size and modification time; for TensorFlow Datasets, the version.
     """
 
     path: str

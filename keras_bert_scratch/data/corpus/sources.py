@@ -1,4 +1,4 @@
-"""Reading a corpus: paths and names in, groups of files and documents of sentences out."""
+"""Reading a corpus: from paths and names to groups of files and to documents of sentences."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _AS_GOOGLES = CorpusForm()
 
 
 def read_documents(corpus: str | Path | Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[Document]:
-    r"""Yields the documents of `corpus`, each a list of sentences, reading as it goes.
+    r"""Yields the documents of `corpus`, each a list of sentences; files are read lazily.
 
     Args:
-        corpus: one or several paths, patterns, folders, addresses, packages and datasets, as `source_files` takes them.
-        form: how text lies in them.
+        corpus: one or several paths, patterns, folders, addresses, packages and datasets, as for `source_files`.
+        form: how they store the text.
 
     Raises:
-        UserError: nothing there, no text in it, or text that is not as `form` says; names the file.
+        UserError: an entry matches no file, there is no text, or text is not as `form` says; names the file.
 
     Example:
         >>> Path("sky.txt").write_text("The sky is blue. It may rain.\n\nA new document.")
@@ -43,16 +43,16 @@ def read_documents(corpus: str | Path | Sequence[str | Path], form: CorpusForm =
                 empty = False
                 yield document
     if empty:
-        raise UserError(f"{', '.join(map(str, listed(corpus)))}: holds no text; give files with text in them")
+        raise UserError(f"{', '.join(map(str, listed(corpus)))}: contains no text; give files that contain text")
 
 
 def read_sentences(corpus: str | Path | Sequence[str | Path], form: CorpusForm = _AS_GOOGLES) -> Iterator[str]:
-    """Yields the sentences of `corpus` without their documents, for learning a vocabulary."""
+    """Yields the sentences of `corpus` without document boundaries, for learning a vocabulary."""
     return itertools.chain.from_iterable(read_documents(corpus, form))
 
 
 def file_groups(files: Iterable[SourceFile]) -> list[list[SourceFile]]:
-    """`files` in groups of consecutive ones of at most `GROUP_BYTES` together; a bigger file is a group of its own.
+    """`files` in consecutive groups of at most `GROUP_BYTES` in total; a larger file is a group of its own.
 
     Example:
         >>> sizes = {"a.txt": 3 << 20, "b.txt": 1 << 20, "c.txt": 9 << 20}

@@ -1,6 +1,6 @@
-"""A block of raw text in, the sentences of its documents out.
+"""From a block of raw text to the sentences of its documents.
 
-This is the slow part of the reading. It runs in worker processes, which start quickly: nothing here needs TensorFlow.
+This is the slow part of reading. It runs in worker processes, which start quickly: nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class SplitBlock:
 
     Args:
         sentences: list of str. All of them, in order.
-        document_lengths: list of int. Sentences of each document, at least 1.
+        document_lengths: list of int. Number of sentences of each document, at least 1.
         text_bytes: int. Bytes of text read.
         replaced_bytes: int. Replacements made where bytes were not UTF-8.
         empty_documents: int. Rows and files without text, which are left out.
-        cut_documents: int. Documents that were too long and cut.
+        cut_documents: int. Documents that were cut because they were too long.
     """
 
     sentences: list[str] = dataclasses.field(default_factory=list)
@@ -93,7 +93,7 @@ def _split_text(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> None:
 
 def _split_rows(texts: Iterable[str], form: CorpusForm, split: SplitBlock) -> None:
     for text in texts:
-        documents = list(_pieces(text, MAX_DOCUMENT_BYTES))
+        documents = list(_pieces(text, MAX_DOCUMENT_BYTES))  # in characters: at most four times as many bytes
         split.cut_documents += len(documents) > 1
         split.empty_documents += not documents
         for document in documents:
@@ -118,26 +118,28 @@ def _json_texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterat
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{stretch.path}: line {number} is not JSON ({error}); mend or remove it") from None
+            raise UserError(f"{stretch.path}: line {number} is not valid JSON ({error}); fix or remove it") from None
         if not isinstance(row, dict) or form.text_field not in row:
             names = ", ".join(row) if isinstance(row, dict) else "none"
             raise UserError(
-                f"{stretch.path}: line {number} has no field {form.text_field!r}; give `text_field`, one of {names}"
+                f"{stretch.path}: line {number} has no field {form.text_field!r}; set `text_field` to one of {names}"
             )
         text = "" if row[form.text_field] is None else row[form.text_field]
         if not isinstance(text, str):
-            raise UserError(f"{stretch.path}: line {number} holds no text in {form.text_field!r}; mend or remove it")
+            raise UserError(
+                f"{stretch.path}: line {number} has no text in the field {form.text_field!r}; fix or remove it"
+            )
         text = _without_half_characters(text, stretch, number, form, split)
         split.text_bytes += len(text.encode())
         yield text
 
 
 def _without_half_characters(text: str, stretch: Stretch, number: int, form: CorpusForm, split: SplitBlock) -> str:
-    r"""JSON can spell the half of a UTF-16 pair, as \ud83d; no encoding takes it, so it counts as bad bytes."""
+    r"""JSON can contain half of a surrogate pair, such as \ud83d; UTF-8 cannot encode it, so it counts as bad bytes."""
     clean = _HALF_CHARACTER.sub("�", text)
     if clean != text and form.bad_bytes == "fail":
         raise UserError(
-            f"{stretch.path}: line {number} spells half a character; mend it, or give `bad_bytes='replace'`"
+            f"{stretch.path}: line {number} contains half of a surrogate pair; fix it, or give `bad_bytes='replace'`"
         )
     split.replaced_bytes += clean.count("�") - text.count("�")
     return clean
@@ -151,7 +153,7 @@ def _sentences(line: str, form: CorpusForm) -> list[str]:
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:
-    """`text` in pieces of at most `limit` characters, cut at white space where there is any; none without text."""
+    """`text` in pieces of at most `limit` characters, cut at white space where there is any; none for a blank text."""
     start = 0
     while len(text) - start > limit:
         head = text[start : start + limit]
@@ -182,7 +184,7 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
 
 
 def end_with(parent: int) -> None:
-    """Ends this process when the process `parent`, which started it, is gone, by SIGKILL too."""
+    """Ends this process when its parent process `parent` has ended, even by SIGKILL."""
 
     def watch() -> None:
         while os.getppid() == parent:

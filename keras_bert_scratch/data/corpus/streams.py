@@ -1,4 +1,4 @@
-"""A file as a stream of bytes: local or at an address, decompressed on the way, never whole in memory."""
+"""A file as a stream of bytes: local or at an address, decompressed while it is read, never as a whole in memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ INSTALL_CORPORA = "install it with \"pip install 'keras_bert_scratch[corpora]'\"
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """The bytes of the file at `path`, decompressed if its name says that it is compressed.
+    """A stream of the bytes of the file at `path`, decompressed if it has a suffix such as `.gz`.
 
     Args:
         path: str. A local path or an address.
 
     Raises:
-        UserError: on opening or while reading: it cannot be read, or its compressed data end early or are damaged.
+        UserError: on opening or while reading: the file cannot be read, or compressed data are truncated or damaged.
 
     Example:
         >>> _ = Path("sky.txt.gz").write_bytes(gzip.compress(b"The sky is blue."))
@@ -42,13 +42,13 @@ def opened(path: str) -> Iterator[BinaryIO]:
         except (EOFError, zlib.error, lzma.LZMAError) as error:
             raise _damaged(path, compression, error) from None
         except OSError as error:
-            if error.errno is None and compression:  # how gzip and bzip2 report data of another form
+            if error.errno is None and compression:  # how gzip and bzip2 report data in another format
                 raise _damaged(path, compression, error) from None
             raise
 
 
 def compression_of(path: str) -> str:
-    """The name of the compression that the end of `path` stands for; empty if none."""
+    """The name of the compression that the suffix of `path` stands for; empty if none."""
     return COMPRESSIONS.get(Path(path).suffix.lower(), "")
 
 
@@ -78,4 +78,4 @@ def _zstandard(packed: BinaryIO, path: str) -> Iterator[BinaryIO]:
 
 
 def _damaged(path: str, compression: str, error: Exception) -> UserError:
-    return UserError(f"{path}: is not a whole {compression} file ({error}); fetch it again")
+    return UserError(f"{path}: is not a valid {compression} file, or is truncated ({error}); download it again")

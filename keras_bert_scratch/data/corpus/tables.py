@@ -17,16 +17,16 @@ from keras_bert_scratch.filesystem import path_of, reading
 
 TFDS_PREFIX = "tfds:"
 
-_NAME_AND_SPLIT = re.compile(r"(.+):([^:\[\]]+(?:\[.*\])?)")  # either may have a colon: name:1.0.0, train[:10%]
+_NAME_AND_SPLIT = re.compile(r"(.+):([^:\[\]]+(?:\[.*\])?)")  # each part may contain a colon: name:1.0.0, train[:10%]
 _ROWS_AT_ONCE = 1024
 _MAX_FIELD_BYTES = 1 << 30
 
 
 def read_rows(file: SourceFile, text_field: str) -> Iterator[bytes]:
-    r"""Yields the text of each row of `file`, in bytes that should be UTF-8; where a row has none, no bytes.
+    r"""Yields the text of each row of `file`, in bytes that should be UTF-8; empty for a row without text.
 
     Raises:
-        UserError: a damaged file, no such column (lists those there are), or one that holds no text.
+        UserError: the file is damaged, there is no such column (lists the columns), or the column holds no text.
 
     Example:
         >>> from pathlib import Path
@@ -41,7 +41,7 @@ def read_rows(file: SourceFile, text_field: str) -> Iterator[bytes]:
 def _csv_rows(path: str, text_field: str) -> Iterator[bytes]:
     csv.field_size_limit(_MAX_FIELD_BYTES)
     with opened(path) as stream:
-        # Latin-1 is a letter for each byte: what the bytes mean in UTF-8 is seen to later, for all kinds alike.
+        # Latin-1 maps each byte to one character; the bytes are decoded as UTF-8 later, for all kinds of files alike.
         lines = io.TextIOWrapper(stream, encoding="latin-1", newline="")
         reader = csv.reader(lines, delimiter="\t" if ".tsv" in path[-8:].lower() else ",")
         try:
@@ -50,7 +50,7 @@ def _csv_rows(path: str, text_field: str) -> Iterator[bytes]:
             for row in reader:
                 yield row[column].encode("latin-1") if column < len(row) else b""
         except csv.Error as error:
-            raise UserError(f"{path}: line {reader.line_num} is no CSV ({error}); mend it there") from None
+            raise UserError(f"{path}: line {reader.line_num} is not valid CSV ({error}); fix it") from None
 
 
 def _parquet_rows(path: str, text_field: str) -> Iterator[bytes]:
@@ -64,36 +64,37 @@ def _parquet_rows(path: str, text_field: str) -> Iterator[bytes]:
             column = table.schema_arrow.field(_present(text_field, table.schema_arrow.names, path)).type
             kind = column.value_type if pa.types.is_dictionary(column) else column
             if not any(is_it(kind) for is_it in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
-                raise UserError(f"{path}: column {text_field!r} holds {kind}, not text; choose another `text_field`")
+                raise UserError(f"{path}: column {text_field!r} contains {kind}, not text; choose another `text_field`")
             for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[text_field]):
                 for text in batch.column(0).cast(kind).cast(pa.large_binary()).to_pylist():
                     yield text or b""
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: is not a whole Parquet file ({str(error).splitlines()[0]}); fetch it again") from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: is not a valid Parquet file ({reason}); download it again") from None
 
 
 def _tfds_rows(entry: str, text_field: str) -> Iterator[bytes]:
     builder, split = tfds_split(entry)
     features = builder.info.features
     if features[_present(text_field, list(features), entry)].np_dtype not in (object, str, bytes):
-        raise UserError(f"{entry}: feature {text_field!r} holds no text; choose another `text_field`")
-    # In order of file, so that the same data give the same records.
+        raise UserError(f"{entry}: feature {text_field!r} is not text; choose another `text_field`")
+    # In file order, so that the same data give the same records.
     rows = builder.as_dataset(split=split, shuffle_files=False).map(lambda row: row[text_field])
     yield from rows.as_numpy_iterator()
 
 
 @functools.lru_cache
 def tfds_split(entry: str) -> tuple[Any, str]:
-    """The builder of the dataset that `tfds:NAME/CONFIG:SPLIT` names, downloaded and prepared, and the split.
+    """Downloads and prepares the dataset that `tfds:NAME/CONFIG:SPLIT` names; returns its builder, and the split.
 
-    The data lie where TensorFlow Datasets keeps them: `TFDS_DATA_DIR`, or its own folder.
+    The data are stored in `TFDS_DATA_DIR`, or else in the default folder of TensorFlow Datasets.
 
     Raises:
-        UserError: no such dataset or split, or it cannot be prepared.
+        UserError: there is no such dataset or split, or it cannot be prepared.
     """
     parts = _NAME_AND_SPLIT.fullmatch(entry.removeprefix(TFDS_PREFIX))
     if not parts:
-        raise UserError(f"{entry}: name a dataset and its split, as in tfds:imdb_reviews/plain_text:train")
+        raise UserError(f"{entry}: give a dataset and its split, as in tfds:imdb_reviews/plain_text:train")
     name, split = parts.groups()
     try:
         import tensorflow_datasets as tfds
@@ -115,7 +116,7 @@ def tfds_split(entry: str) -> tuple[Any, str]:
 
 def _present(text_field: str, names: list[str], path: str) -> str:
     if text_field not in names:
-        raise UserError(f"{path}: has no column {text_field!r}; give `text_field`, one of {', '.join(names)}")
+        raise UserError(f"{path}: has no column {text_field!r}; set `text_field` to one of {', '.join(names)}")
     return text_field
 
 

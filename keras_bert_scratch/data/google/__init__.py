@@ -1,1 +1,1 @@
-"""Google's schema of pretraining examples: written from documents, and read from whoever made them."""
+"""Google's schema of pretraining examples: writing them from documents, and reading them from any program's files."""

@@ -1,4 +1,4 @@
-"""Files of Google's records, whoever made them: finding, counting and identifying them."""
+"""Files of Google's records, written by any program: finding, counting and identifying them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 def record_files(paths: str | Path | Address | Sequence[str | Path | Address]) -> list[AnyPath]:
-    """The files that are meant, in order of name.
+    """The files that `paths` stand for, in this order; those of a folder or pattern are sorted by name.
 
     Args:
         paths: str, path or a list of these. A folder, for the TFRecord files in it; a file; or a pattern like
             `"part-*"`; on this machine or at an address.
 
     Raises:
-        UserError: one of them gives none.
+        UserError: one of `paths` stands for no file.
 
     Example:
         >>> from keras_bert_scratch.data.records.tfrecord import framed
@@ -45,7 +45,8 @@ def record_files(paths: str | Path | Address | Sequence[str | Path | Address]) -
             files = _files_of(path_of(path))
         if not files:
             raise UserError(
-                f"{path}: holds no records; name a folder or files, or make them with 'keras-bert tfrecords'"
+                f"{path}: contains no records; give a folder or files of records, or build them with "
+                f"'keras-bert tfrecords'"
             )
         found += files
     return list(dict.fromkeys(found))
@@ -63,7 +64,7 @@ def _files_of(path: AnyPath) -> list[AnyPath]:
 
 
 def looks_like_records(path: AnyPath) -> bool:
-    """Whether its name says so, or it begins with a whole record."""
+    """Whether the name contains `tfrecord`, or the file begins with a complete record."""
     if not path.is_file() or path.name.startswith("."):
         return False
     if "tfrecord" in path.name:
@@ -71,12 +72,12 @@ def looks_like_records(path: AnyPath) -> bool:
     try:
         return next(read_records(path), None) is not None
     except UserError:
-        log.info("%s: left out, it does not begin with a record", path)
+        log.info("%s: left out, because it does not begin with a record", path)
         return False
 
 
 def count_examples(path: AnyPath) -> int:
-    """How many records a file holds; of a file that is not compressed only the lengths are read.
+    """The number of records in a file; if it is not compressed, only their lengths are read.
 
     Raises:
         UserError: it is damaged.
@@ -99,7 +100,7 @@ def count_examples(path: AnyPath) -> int:
 
 
 def fingerprint_of(path: AnyPath) -> str:
-    """A hash of a file's size, start and end: quick, the same for a copy, different when the file was made again."""
+    """A hash of a file's size, start and end: fast, the same for a copy, different for a file that was made anew."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(FINGERPRINT_BYTES)

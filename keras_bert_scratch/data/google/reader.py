@@ -2,8 +2,8 @@
 
 epoch    Every epoch permutes the files; a file is read in its own order, window by window.
 window   At most `WINDOW` examples, which are in memory together and permuted as a whole.
-masks    Those of the records, the same in every epoch.
-workers  Each takes an equal slice of every batch.
+masks    As stored in the records, the same in every epoch.
+workers  Each reads an equal slice of every batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, rea
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE, has_vocabulary
 
-# Our names of the inputs, and Google's.
+# Our names of the inputs, and Google's names.
 INPUTS = {
     "token_ids": "input_ids",
     "segment_ids": "segment_ids",
@@ -47,22 +47,22 @@ INPUTS = {
     "mask_positions": "masked_lm_positions",
 }
 
-NAMED = 5  # so many of the records that a file lacks are named in the log
+NAMED = 5  # so many of the records that are left out of a file are named in the log
 
 log = logging.getLogger(__name__)
 
 
 class GoogleRecords:
-    """Google's records, whoever made them, as an endless stream of pretraining batches.
+    """Google's records, written by any program, as an endless stream of pretraining batches.
 
     Args:
         paths: str, path or a list of these. A folder, a file or a pattern like `"part-*"`, on this machine or at an
             address such as `gs://bucket/records`; files may be compressed by gzip.
-        tokenizer: `BertTokenizer`, default the one in the folder. With the vocabulary that made the ids.
-        on_corrupt: `"fail"` (default), or `"skip"` to log and leave out what is damaged, missing or no such example.
+        tokenizer: `BertTokenizer`, default the one in the folder. Must have the vocabulary that made the ids.
+        on_corrupt: `"fail"` (default), or `"skip"` to log and leave out what is damaged, missing or not an example.
 
     Raises:
-        UserError: there are no such records, no tokenizer, or one of another vocabulary.
+        UserError: there are no records, no tokenizer, or the tokenizer has another vocabulary.
 
     Example:
         >>> from keras_bert_scratch.data.google.writer import write_google_examples
@@ -91,7 +91,7 @@ class GoogleRecords:
         self.manifest = Manifest.load(folder) if folder and whole else None
         if folder and self.manifest:
             if self.manifest.format != GOOGLE_FORMAT:
-                raise UserError(f"{folder}: holds the format {self.manifest.format!r}; read it as PretrainingRecords")
+                raise UserError(f"{folder}: has the format {self.manifest.format!r}; read it as PretrainingRecords")
             if on_corrupt == "fail":
                 self.manifest.check_shards(folder)
             tokenizer = tokenizer or load_tokenizer(folder, self.manifest)
@@ -102,10 +102,10 @@ class GoogleRecords:
             if tokenizer is None and folder and _has_vocabulary(folder):
                 tokenizer = read_tokenizer(folder)
             if tokenizer is None:
-                raise UserError(f"{paths}: has no vocabulary beside it; give `vocab`, the one that made the ids")
+                raise UserError(f"{paths}: has no vocabulary; set `vocab` to the one that the ids were made with")
         self.files = [file for file in files if file.exists()]
         for file in sorted(set(files) - set(self.files)):
-            log.warning("%s: left out, it is missing", file)
+            log.warning("%s: left out, because it is missing", file)
         self.directory = folder or files[0].parent
         self.tokenizer = tokenizer
         self.size = find_size(self.files, skip_damage=on_corrupt == "skip")
@@ -122,7 +122,7 @@ class GoogleRecords:
 
     @property
     def fingerprint(self) -> list[str]:
-        """What names these records in a run's settings: a hash of each file, or of a foreign file's two ends."""
+        """Identifies these records in a run's settings: a hash of each file; without a manifest, of its two ends."""
         if self.manifest:
             return [shard["sha256"] for shard in self.manifest.shards]
         return [fingerprint_of(file) for file in self.files]
@@ -137,26 +137,26 @@ class GoogleRecords:
         worker: int = 0,
         num_workers: int = 1,
     ) -> tf.data.Dataset:
-        """Batches for `fit`, without end: `(inputs, labels, sample_weights)`, as `PretrainingRecords.batches` gives.
+        """Endless batches for `fit`: `(inputs, labels, sample_weights)`, as from `PretrainingRecords.batches`.
 
         The batches are a pure function of the files, the arguments and the step: a stream that begins at `first_step`
-        continues exactly as one that began at 0. Each epoch gives every example once.
+        continues exactly as one that began at 0. Each epoch yields every example once.
 
         Args:
-            batch_size: int, default 32. Rows per step, of all workers together.
-            max_length: int, default the records' own. Tokens per row; the records are of one length.
-            seed: int, default 0. Of the order.
+            batch_size: int, default 32. Rows of the global batch, for all workers together.
+            max_length: int, default that of the records. Tokens per row; the records have one length only.
+            seed: int, default 0. Seed of the order.
             first_step: int, default 0. How many batches to skip; the records of skipped files are counted, not read.
-            rules: `ExampleRules`, default BERT's. The pairs that the records should hold; everything else was decided
-                when they were made.
-            worker: int, default 0. Which of the workers this is.
+            rules: `ExampleRules`, default BERT's. The kind of pairs that the records must hold; everything else was
+                decided when they were made.
+            worker: int, default 0. Index of this worker.
             num_workers: int, default 1. How many workers share each batch, in equal slices.
 
         Inputs: `token_ids`, `segment_ids`, `padding_mask` int32 `(batch, length)`, `mask_positions` int32 `(batch,
         predictions)`. Labels and weights: a dict of `masked_lm` `(batch, predictions)`, `next_sentence` `(batch,)`.
 
         Raises:
-            UserError: the records are of another length or for another task.
+            UserError: the records have another length or are for another task.
         """
         self.check(self.size.max_length if max_length is None else max_length, rules)
         return batches_of(self._rows(seed), seed, self._batch, batch_size, first_step, worker, num_workers)
@@ -176,26 +176,26 @@ class GoogleRecords:
         """Raises `UserError` unless the records hold rows of this length, for this task."""
         if max_length != self.size.max_length:
             raise UserError(
-                f"`max_length`: {self.directory} holds examples of {self.size.max_length} tokens, not {max_length}; "
-                f"give `max_length={self.size.max_length}` or make the records again"
+                f"`max_length`: {self.directory} contains examples of {self.size.max_length} tokens, not {max_length}; "
+                f"give `max_length={self.size.max_length}` or rebuild the records"
             )
         pairs = self.manifest.options["rules"]["pairs"] if self.manifest else rules.pairs
         if rules.pairs != pairs or pairs == "none":
             raise UserError(
-                f"`pairs`: {self.directory} holds pairs of the kind {'next' if pairs == 'none' else pairs}, not "
-                f"{rules.pairs}; give that kind or records of the format documents"
+                f"`pairs`: {self.directory} contains pairs of the kind {'next' if pairs == 'none' else pairs}, "
+                f"not {rules.pairs}; choose that kind, or give records of the format documents"
             )
         if rules.packing or rules.objective != "masked":
             raise UserError(
-                f"{self.directory}: holds finished examples with masked words, one a row; give `packing=False` and "
+                f"{self.directory}: contains finished masked examples, one per row; give `packing=False` and "
                 f"`objective='masked'`, or records of the format documents"
             )
 
     def _rows(self, seed: int) -> Shards[Examples]:
-        """The stream of all rows; a file's windows are its visits."""
+        """The stream of all rows; each window of a file is a visit."""
 
         def visits(file: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[Examples]]:
-            # Whole windows may be stepped over unparsed where every record is an example, or else an error.
+            # Whole windows can be skipped unparsed if every record is either an example or an error.
             first = max(0, first_row - start) // WINDOW if self.on_corrupt == "fail" else 0
             end = start + first * WINDOW
             for number, window in enumerate(self._windows(file, first), first):
@@ -204,8 +204,8 @@ class GoogleRecords:
                 end += size
             if end - start != self._num_examples.get(file, end - start):
                 raise UserError(
-                    f"{self.files[file]}: holds {end - start} examples, not {self._num_examples[file]} as counted "
-                    f"before; copy it or make the records again"
+                    f"{self.files[file]}: contains {end - start} examples, but {self._num_examples[file]} were "
+                    f"counted before; copy it again or rebuild the records"
                 )
 
         return Shards(str(self.directory), len(self.files), 1, lambda file, epoch: self._count(file), visits)
@@ -215,14 +215,14 @@ class GoogleRecords:
         return read_windows(self.files[file], self.size, self.tokenizer.vocabulary, on_left_out, first)
 
     def _log(self, path: AnyPath, left_out: list[str]) -> None:
-        """Says once for each file what is left out of it."""
+        """Logs once for each file what is left out of it."""
         if path not in self._logged:
             self._logged.add(path)
             named = "; ".join(left_out[:NAMED]) + "; ..." * (len(left_out) > NAMED)
-            log.warning("%s: left out %d of its records: %s", path, len(left_out), named)
+            log.warning("%s: left out %d records: %s", path, len(left_out), named)
 
     def _count(self, file: int) -> int:
-        """How many examples a file gives; where damage is left out, only reading them all tells."""
+        """The number of examples in a file; if damage is left out, they must all be read to count them."""
         if file not in self._num_examples:
             count = self._counts.get(f"file {file}")
             if count is None:
@@ -257,17 +257,17 @@ def open_records(
     on_corrupt: str = "fail",
     vocab: str | Path | Address | None = None,
 ) -> PretrainingRecords | GoogleRecords:
-    """Records to pretrain on, of either format: `documents`, or Google's from anywhere.
+    """Opens records for pretraining, of either format: `documents`, or Google's from any program.
 
     Args:
-        path: str or path. A folder of either format; of Google's also a file or a pattern. On this machine or at an
+        path: str or path. A folder of either format; for Google's also a file or a pattern. On this machine or at an
             address such as `gs://bucket/records`.
-        tokenizer: `BertTokenizer`, default the one stored with the records. That of the model to be trained.
+        tokenizer: `BertTokenizer`, default the one stored with the records. The tokenizer of the model to train.
         on_corrupt: `"fail"` (default), or `"skip"` to log and leave out what is damaged.
-        vocab: str or path, default None. In place of `tokenizer`, a `vocab.txt` or a folder that holds one.
+        vocab: str or path, default None. Instead of `tokenizer`: a `vocab.txt`, or a folder that holds one.
 
     Raises:
-        UserError: there are no records, or their vocabulary is another or unknown.
+        UserError: there are no records, or their vocabulary is unknown or another one.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))

@@ -1,8 +1,8 @@
 """The `google` schema: a record is a finished example with pairs and masks, as Google's script writes them.
 
-A record is a `tf.train.Example`. Of int64: `input_ids`, `input_mask` and `segment_ids`, `max_length` values each;
-`masked_lm_positions` and `masked_lm_ids`, `max_predictions` each; `next_sentence_labels`, one, 1 for a random B. Of
-float: `masked_lm_weights`, 1 for a prediction, 0 where the row has fewer.
+A record is a `tf.train.Example`. Its int64 features: `input_ids`, `input_mask` and `segment_ids`, `max_length` values
+each; `masked_lm_positions` and `masked_lm_ids`, `max_predictions` each; `next_sentence_labels`, one, 1 for a random B.
+Its float feature: `masked_lm_weights`, `max_predictions` values, 1 for a prediction, 0 where the row has fewer.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def encode_examples(examples: Examples) -> Iterator[bytes]:
 
 
 def decode_examples(records: Sequence[bytes], size: ExampleSize) -> Examples:
-    """What `encode_examples` or Google's script wrote.
+    """Decodes what `encode_examples` or Google's script wrote.
 
     Raises:
         ValueError: a record is not of the schema, or of another size; `fault_of` tells what is wrong.
@@ -74,10 +74,10 @@ def decode_examples(records: Sequence[bytes], size: ExampleSize) -> Examples:
     try:
         parsed = tf.io.parse_example(tf.constant(records, tf.string), schema)
     except tf.errors.InvalidArgumentError:
-        raise ValueError("is not of the google schema: features have other types or numbers of values") from None
+        raise ValueError("does not match the google schema: a feature has another type or number of values") from None
     examples = {name: values.numpy() for name, values in parsed.items()}
     if _out_of_range(examples, size).any():
-        raise ValueError("holds a mask or label other than 0 and 1, or a position outside its tokens")
+        raise ValueError("contains a mask or label other than 0 and 1, or a position outside its tokens")
     return examples
 
 
@@ -87,7 +87,7 @@ def fault_of(record: bytes, size: ExampleSize) -> str | None:
         found = size_of(record)
         if found != size:
             return (
-                f"is of {found.max_length} tokens and {found.max_predictions} predictions, the others are of "
+                f"has {found.max_length} tokens and {found.max_predictions} predictions, but the others have "
                 f"{size.max_length} and {size.max_predictions}"
             )
         decode_examples([record], size)
@@ -109,14 +109,14 @@ def size_of(record: bytes) -> ExampleSize:
     """
     try:
         feature = tf.train.Example.FromString(record).features.feature
-    except Exception:  # protobuf raises its own, by implementation
-        raise ValueError("is no tf.train.Example") from None
+    except Exception:  # the exception depends on protobuf's implementation
+        raise ValueError("is not a tf.train.Example") from None
     lacking = [name for name in FEATURES if name not in feature]
     if lacking:
-        raise ValueError(f"is not of the google schema: it lacks {', '.join(lacking)}")
+        raise ValueError(f"does not match the google schema: it lacks {', '.join(lacking)}")
     size = ExampleSize(*(len(feature[name].int64_list.value) for name in ("input_ids", "masked_lm_positions")))
     if 0 in size:
-        raise ValueError("is not of the google schema: it is empty")
+        raise ValueError("does not match the google schema: it is empty")
     return size
 
 

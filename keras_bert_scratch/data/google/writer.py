@@ -1,7 +1,7 @@
-"""Writing Google's records: finished examples made of `documents` records, one shard of them for each shard of those.
+"""Writing Google's records: finished examples from `documents` records, one output shard for each input shard.
 
 The examples of a shard are those of its first plans, as `PretrainingRecords` makes them with the same seed and with
-`static_masks`. They are permuted as a whole, then made and written a few at a time.
+`static_masks`. Their order is permuted as a whole; then they are made and written a few at a time.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ def write_google_examples(
     seed: int = 0,
     on_progress: OnProgress = lambda done, of: None,
 ) -> Manifest:
-    """Writes `documents` records as Google's into the new folder `directory`, whole or not at all.
+    """Converts `documents` records to Google's in the new folder `directory`, completely or not at all.
 
-    Until it is whole the work is in `.partial-NAME` beside it (for an address, in the user's cache). The same call
-    continues it there, with the shards that are done, and ends in the same bytes.
+    Until it is complete, the work is in `.partial-NAME` beside it (for an address, in the user's cache). The same call
+    resumes it there, after the shards that are done, and produces the same bytes.
 
     Args:
         documents_directory: str or path. A folder that `build_records` made.
         directory: str or path. It must not exist yet, or be empty. On this machine or at an address.
         max_length: int, default 128. Tokens of an example, padding included.
         rules: `ExampleRules`, default BERT's. Which examples to make; the masks are static in any case.
-        dupe_factor: int, default 10. How many times the documents are used, each time with other pairs and masks.
-        seed: int, default 0. Of pairs, masks and order.
-        on_progress: function, default does nothing. Called with the bytes of the documents' shards that are done, and
-            with all of them.
+        dupe_factor: int, default 10. How many times the documents are used, each time with different pairs and masks.
+        seed: int, default 0. Seed of pairs, masks and order.
+        on_progress: function, default does nothing. Called with the number of bytes of input shards that are done, and
+            the total.
 
     Returns: the `Manifest`.
 
     Raises:
-        UserError: the schema cannot hold such examples, `directory` is not empty, the disk is full, the documents are
-            damaged or too few.
+        UserError: the schema cannot hold such examples, `directory` is not empty, the disk is full, or the documents
+            are damaged or too few.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -101,7 +101,7 @@ def write_google_examples(
             on_progress(done, total)
         shards = [_facts(folder / name) for name in names]
         if not any(facts["examples"] for facts in shards):
-            raise UserError(f"{documents_directory}: gives no example at all; make the records again from more text")
+            raise UserError(f"{documents_directory}: yields no examples; rebuild the records from more text")
         manifest = Manifest(
             vocabulary_sha256=documents.vocabulary_sha256,
             vocab_size=documents.vocab_size,
@@ -131,9 +131,9 @@ def build_google_examples(
     rules: ExampleRules = STATIC_RULES,
     dupe_factor: int = PLANS,
 ) -> Manifest:
-    """From a corpus to Google's records: `build_records` into a folder beside the result, then `write_google_examples`.
+    """From a corpus to Google's records: `build_records` into a temporary folder, then `write_google_examples`.
 
-    Arguments, result and errors are theirs. The same call continues an interrupted one.
+    Arguments, result and errors are those of the two functions. The same call resumes an interrupted one.
     """
     _check(rules, dupe_factor)
     target = path_of(directory)
@@ -149,14 +149,14 @@ def build_google_examples(
 
 def _check(rules: ExampleRules, dupe_factor: int) -> None:
     if rules.pairs == "none":
-        raise UserError("`pairs`: Google's records hold two segments; choose next or order, or the format documents")
+        raise UserError("`pairs`: Google's format needs two segments; choose next or order, or the format documents")
     if rules.packing:
         raise UserError(
-            "`packing`: Google's records hold one example a row; give `packing=False` or choose the format documents"
+            "`packing`: Google's format has one example per row; give `packing=False` or choose the format documents"
         )
     if rules.objective != "masked":
         raise UserError(
-            f"`objective`: Google's records hold masked words, not {rules.objective!r}; choose the format documents"
+            f"`objective`: Google's format has masked words, not {rules.objective!r}; choose the format documents"
         )
     if dupe_factor < 1:
         raise UserError(f"`dupe_factor`: must be at least 1, not {dupe_factor}")
@@ -165,7 +165,7 @@ def _check(rules: ExampleRules, dupe_factor: int) -> None:
 def _examples(
     records: PretrainingRecords, shard: int, max_length: int, rules: ExampleRules, dupe_factor: int, seed: int
 ) -> Iterator[tuple[Examples, float]]:
-    """A shard's examples in the order of the file, a few at a time, each with the fraction that is done then."""
+    """A shard's examples in file order, `ROWS_AT_ONCE` at a time, each with the fraction that is done after them."""
     documents = records.documents(shard)
     plans = [ShardPlan.make(documents, max_length, rules, seed, copy, shard).examples for copy in range(dupe_factor)]
     keys = np.concatenate(
@@ -192,7 +192,7 @@ def _examples(
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What the manifest records of a shard."""
+    """What the manifest stores about a shard."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     count = count_examples(path)

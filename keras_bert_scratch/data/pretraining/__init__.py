@@ -1,1 +1,1 @@
-"""Records in, pretraining batches out: pairs, packing and masks, made when they are read."""
+"""From records to pretraining batches: pairs, packing and masks, computed when records are read."""

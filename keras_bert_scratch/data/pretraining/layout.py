@@ -20,16 +20,16 @@ def lay_out_rows(
 
     Args:
         shard_ids: int `(tokens,)`. All ids of the shard.
-        examples: int64 `(examples, 5)`. Row after row: start and end of A and of B in `shard_ids`, and the label. An
-            example without a B has a B from 0 to 0.
+        examples: int64 `(examples, 5)`. In the order of rows: start and end of A and of B in `shard_ids`, and the
+            label. In an example without B, start and end of B are 0.
         row_splits: int64 `(rows + 1,)`. Row `r` has `examples[row_splits[r]:row_splits[r + 1]]`.
         max_length: int. Tokens of a row.
-        max_examples: int. Examples of a row at most.
-        vocabulary: `Vocabulary`. Has the ids of the special tokens.
+        max_examples: int. Maximum number of examples in a row.
+        vocabulary: `Vocabulary`. Provides the ids of the special tokens.
 
     Returns: int32 `(rows, max_length)`: `token_ids`, `segment_ids`, `padding_mask`, and `example_ids`, 1 for the tokens
     of the row's first example, 2 for the second, 0 at padding; int32 `(rows, max_examples)`: `example_starts`, the
-    position of each `[CLS]`, and `labels`, both 0 behind the last example; float32 `(rows, max_examples)`:
+    position of each `[CLS]`, and `labels`, both 0 after the last example; float32 `(rows, max_examples)`:
     `label_weights`.
 
     Example:

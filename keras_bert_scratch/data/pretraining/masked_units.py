@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_bert_scratch.data import rng
 
-LONGEST_RUN = {"tokens": 1, "words": 1, "ngrams": 3}  # units that are chosen together at most
+LONGEST_RUN = {"tokens": 1, "words": 1, "ngrams": 3}  # the maximum number of units that are chosen together
 
 
 def choose_units(
@@ -17,19 +17,19 @@ def choose_units(
     longest_run: int,
     keys: np.ndarray,
 ) -> np.ndarray:
-    """Chooses runs of units in the order of their priority, each as long as it fits into the row's limit.
+    """Chooses runs of units in the order of their priority, as far as they fit into the row's limit.
 
-    A unit is a maskable token with the maskable ones right behind it that continue its word. A run has one unit or
+    A unit is a maskable token with the maskable ones directly after it that continue its word. A run has one unit or
     several neighbouring ones; it is cut short at the end of a segment, at a unit that is already chosen, and at the
     limit.
 
     Args:
         maskable: bool `(rows, length)`. Which tokens may be chosen.
         continues: bool `(rows, length)`. Which tokens continue the word of the token before them, as `##ing` does.
-        priority: uint64 `(rows, length)`. Units are visited in the ascending order of their first token's.
-        limits: int64 `(rows,)`. How many tokens of a row are chosen at most.
-        longest_run: int. Units of a run at most.
-        keys: uint64 `(rows,)`. Decide how long runs should be.
+        priority: uint64 `(rows, length)`. Units are visited in ascending order of their first token's priority.
+        limits: int64 `(rows,)`. Maximum number of tokens that are chosen in a row.
+        longest_run: int. Maximum number of units in a run.
+        keys: uint64 `(rows,)`. They determine how long runs should be.
 
     Returns: bool `(rows, length)`, which tokens are chosen.
 
@@ -48,7 +48,7 @@ def choose_units(
     run_lengths = _run_lengths(longest_run, keys[:, None], visits)
 
     left = limits
-    edges = np.zeros((len(rows), length + 1), np.int8)  # 1 where a chosen run begins, -1 behind its end
+    edges = np.zeros((len(rows), length + 1), np.int8)  # 1 where a chosen run begins, -1 after its end
     for start, run_length in zip(visits.T, run_lengths.T, strict=True):
         # The run grows unit by unit. Where no unit starts (a special token, padding, a chosen token) it cannot grow.
         unit_starts, end = [], start
@@ -57,7 +57,7 @@ def choose_units(
             grows = (number <= run_length) & (longer - start <= left)
             unit_starts.append(end)
             end = np.where(grows, longer, end)
-        for unit_start in unit_starts:  # chosen units are not available any more
+        for unit_start in unit_starts:  # chosen units are no longer available
             next_unit[rows, unit_start] = np.where(unit_start < end, unit_start, next_unit[rows, unit_start])
         edges[rows, start] += 1
         edges[rows, end] -= 1

@@ -1,7 +1,7 @@
 """The masking rule: which tokens are masked, and what the network sees in their place.
 
-All random numbers come from one key per row (`data/rng.py`). So the masks of a row depend on its key and its tokens
-alone, not on the other rows of the batch or on who makes them. Strings such as "fate" are part of the hash: they keep
+All random numbers come from one key per row (`data/rng.py`). So the masks of a row depend only on its key and its
+tokens, not on the other rows of the batch or on the worker. Strings such as "fate" are part of the hash: they keep
 the numbers of one purpose apart from those of another.
 """
 
@@ -30,7 +30,7 @@ class MaskingRule:
             all of their `##` pieces (whole-word masking, Google's README of May 2019); or runs of one to three words,
             n words with a probability proportional to 1/n (Lan et al. 2020, section 4.2, after Joshi et al. 2020). A
             run ends early at `[SEP]`, at a chosen word and at the row's limit.
-        max_predictions: int, default None. At most so many tokens of a row are chosen; None sets no further limit.
+        max_predictions: int, default None. Maximum number of chosen tokens in a row; None for no further limit.
         replacements: three floats, default `(0.8, 0.1, 0.1)`. Probabilities that a chosen token becomes `[MASK]`, or a
             random token, or stays as it is (section 3.1; appendix C.2 compares others).
 
@@ -48,7 +48,7 @@ class MaskingRule:
     replacements: tuple[float, float, float] = REPLACEMENTS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "replacements", tuple(self.replacements))  # a list, where it was read from a file
+        object.__setattr__(self, "replacements", tuple(self.replacements))  # a list if it was read from a file
         if not 0 < self.fraction < 1:
             raise UserError(f"`fraction`: must be more than 0 and less than 1, not {self.fraction}")
         if self.unit not in LONGEST_RUN:
@@ -57,7 +57,7 @@ class MaskingRule:
             raise UserError(f"`max_predictions`: must be at least 1, not {self.max_predictions}")
         if len(self.replacements) != 3 or not all(0 <= one <= 1 for one in self.replacements):
             raise UserError(
-                f"`replacements`: three probabilities, of [MASK], a random token and the token itself, not "
+                f"`replacements`: must be three probabilities, of [MASK], a random token and the token itself, not "
                 f"{self.replacements}"
             )
         if not math.isclose(total := sum(self.replacements), 1):
@@ -77,9 +77,9 @@ def mask_tokens(
     Args:
         token_ids: int32 `(rows, length)`.
         padding_mask: int32 `(rows, length)`. 1 at tokens, 0 at padding.
-        vocabulary: `Vocabulary`. Of the ids.
+        vocabulary: `Vocabulary`. The vocabulary of the ids.
         rule: `MaskingRule`. How many tokens are chosen, and in what units.
-        keys: uint64 `(rows,)`. A row's key and tokens decide its masks.
+        keys: uint64 `(rows,)`. A row's key and tokens determine its masks.
 
     Returns: `token_ids` `(rows, length)`, with the chosen ones replaced; `mask_positions`, ascending, and `mask_ids`
     (the original ids) int32, `mask_weights` float32 (1 at a prediction, 0 where a row has fewer), each `(rows,

@@ -12,7 +12,7 @@ def next_tokens(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each position of a one-way model is to predict (Radford et al. 2018, section 3.1, equation 1).
 
-    A row may hold several examples; the token of each that is read last has nothing to predict.
+    A row may hold several examples; the last token of each, in the reading direction, has nothing to predict.
 
     Args:
         token_ids: int32 `(rows, length)`.

@@ -11,7 +11,7 @@ def pack_rows(lengths: np.ndarray, max_length: int, max_examples: int) -> tuple[
     Args:
         lengths: int64 `(examples,)`. Tokens per example, the special ones included, each at most `max_length`.
         max_length: int. Tokens of a row.
-        max_examples: int. Examples of a row at most.
+        max_examples: int. Maximum number of examples in a row.
 
     Returns: `order`, int64 `(examples,)`, the indices of the examples row after row, and `row_splits`, int64 `(rows +
     1,)`: row `r` has `order[row_splits[r]:row_splits[r + 1]]`.
@@ -22,11 +22,11 @@ def pack_rows(lengths: np.ndarray, max_length: int, max_examples: int) -> tuple[
         ([1, 2, 0], [0, 1, 3])
     """
     by_length = np.argsort(-lengths, kind="stable")
-    # An example that leaves less space than the shortest one needs has a row of its own.
+    # An example that leaves less space than the shortest one needs gets a row of its own.
     shortest = int(lengths.min(initial=max_length))
     alone = int(np.searchsorted(-lengths[by_length], shortest - max_length))
     rows: list[list[int]] = []
-    open_rows: list[list[int]] = [[] for _ in range(max_length + 1)]  # by the number of free positions
+    open_rows: list[list[int]] = [[] for _ in range(max_length + 1)]  # indexed by the number of free positions
     free_sizes = 0  # bit n is set if some open row has n free positions
     numbers = by_length[alone:].tolist()
     for number, length in zip(numbers, lengths[by_length[alone:]].tolist(), strict=True):

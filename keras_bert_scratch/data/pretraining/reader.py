@@ -1,10 +1,10 @@
 """From records to pretraining batches: a pure function of (records, seed, step), for one worker or many.
 
 epoch    Every epoch permutes the shards, and the rows within each shard.
-plan     Which examples and rows a shard gives. There are `PLANS` of them, used in turn by the epochs, so the rows
-         before a step are known from a few counts (`row_counts`), without reading them.
+plan     Which examples and rows a shard yields. The epochs use `PLANS` plans in turn, so the number of rows before a
+         step is known from a few counts (`row_counts`), without reading the rows.
 masks    New in every epoch, from one key per row.
-workers  Each takes an equal slice of every batch.
+workers  Each reads an equal slice of every batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, path_of
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
-PLANS = 10  # as many as Google's code makes copies of a corpus, each with other pairs (its `dupe_factor`)
+PLANS = 10  # as many as the copies of a corpus in Google's code, each with other pairs (its `dupe_factor`)
 ON_CORRUPT = ("fail", "skip")
 
 BERT_RULES = ExampleRules()
@@ -60,11 +60,11 @@ class PretrainingRecords:
     Args:
         directory: str or path. A folder that `build_records` made, on this machine or at an address such as
             `gs://bucket/records`.
-        tokenizer: `BertTokenizer`, default the one stored with the records. That of the model to be trained.
+        tokenizer: `BertTokenizer`, default the one stored with the records. The tokenizer of the model to train.
         on_corrupt: `"fail"` (default), or `"skip"` to log and leave out records and shards that are damaged or missing.
 
     Raises:
-        UserError: the folder holds no whole records, or they were made with another vocabulary.
+        UserError: the folder holds no complete records, or they were made with another vocabulary.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -85,7 +85,7 @@ class PretrainingRecords:
         self.manifest = Manifest.load(directory)
         if self.manifest.format != DOCUMENTS_FORMAT:
             raise UserError(
-                f"{directory}: holds records of the format {self.manifest.format!r}; read them as GoogleRecords"
+                f"{directory}: contains records of the format {self.manifest.format!r}; read them as GoogleRecords"
             )
         if on_corrupt == "fail":
             self.manifest.check_shards(directory)
@@ -101,7 +101,7 @@ class PretrainingRecords:
 
     @property
     def fingerprint(self) -> list[str]:
-        """What names these records in a run's settings: the hash of each shard."""
+        """Identifies these records in a run's settings: the hash of each shard."""
         return [shard["sha256"] for shard in self.manifest.shards]
 
     def batches(
@@ -114,32 +114,32 @@ class PretrainingRecords:
         worker: int = 0,
         num_workers: int = 1,
     ) -> tf.data.Dataset:
-        """Batches for `fit`, without end: `(inputs, labels, sample_weights)`.
+        """Endless batches for `fit`: `(inputs, labels, sample_weights)`.
 
         The batches are a pure function of the records, the arguments and the step: a stream that begins at `first_step`
-        continues exactly as one that began at 0. Each epoch gives every example of its plan once. All rows of a batch
+        continues exactly as one that began at 0. Each epoch yields every example of its plan once. All rows of a batch
         come from one shard (from two where a shard ends); documents were assigned to shards at random, and the rows of
         a shard are permuted as a whole.
 
         Args:
-            batch_size: int, default 32. Rows per step, of all workers together.
+            batch_size: int, default 32. Rows of the global batch, for all workers together.
             max_length: int, default 128. Tokens per row, the special ones and padding included.
-            seed: int, default 0. Of order, pairs and masks.
-            first_step: int, default 0. How many batches to skip. The number does not matter for the cost once the rows
-                of the shards have been counted, by an earlier run or by the first call (see `row_counts`).
+            seed: int, default 0. Seed of order, pairs and masks.
+            first_step: int, default 0. How many batches to skip. The cost does not depend on this number once the
+                rows of the shards have been counted, by an earlier run or by the first call (see `row_counts`).
             rules: `ExampleRules`, default BERT's. Which examples to make.
-            worker: int, default 0. Which of the workers this is.
+            worker: int, default 0. Index of this worker.
             num_workers: int, default 1. How many workers share each batch, in equal slices.
 
         Inputs: `token_ids`, `segment_ids`, `padding_mask` int32 `(batch, length)`, `mask_positions` int32 `(batch,
         predictions)`; with packing also `example_ids` `(batch, length)` and `example_starts` `(batch, examples)`.
 
         Labels and weights: a dict of `masked_lm` `(batch, predictions)` and `next_sentence` `(batch,)`, or with packing
-        `(batch, examples)`. Without pairs there is no dict, but the masked words' array; of one-way models, the
-        next tokens' `(batch, length)`, and no `mask_positions`.
+        `(batch, examples)`. Without pairs there is no dict but one array, that of the masked tokens; for
+        one-way models that of the next tokens, `(batch, length)`, and there is no input `mask_positions`.
 
         Raises:
-            UserError: sizes that do not fit, or pairs from a single document.
+            UserError: the sizes do not fit, or pairs are to be made from a single document.
         """
         self.check(max_length, rules)
 
@@ -164,14 +164,14 @@ class PretrainingRecords:
             raise UserError(f"`max_length`: must be at least 8 to hold two sentences, not {max_length}")
         if rules.pairs == "next" and self.manifest.total("documents") < 2:
             raise UserError(
-                f"{self.directory}: is a single document, but next-sentence pairs need two; part it by blank lines, "
-                f"make the records of several files with `documents='files'`, or do without: `pairs='none'`"
+                f"{self.directory}: is a single document, but next-sentence pairs need two; split it with blank lines, "
+                f"build the records from several files with `documents='files'`, or train without pairs: `pairs='none'`"
             )
 
         if rules.pairs == "next" and self.manifest.total("documents") == self.manifest.total("sentences"):
             raise UserError(
-                f"{self.directory}: each of its documents is a single sentence, so that no sentence follows another; "
-                f"blank lines separate documents: remove those within one, or do without pairs: `pairs='none'`"
+                f"{self.directory}: each document is a single sentence, so no sentence follows another; blank lines "
+                f"separate documents: remove those within a document, or train without pairs: `pairs='none'`"
             )
 
     def documents(self, shard: int) -> Documents:
@@ -192,7 +192,7 @@ class PretrainingRecords:
         return np.diff(ends[np.concatenate([[0], np.cumsum(documents.document_lengths)])])
 
     def rows(self, max_length: int, seed: int, rules: ExampleRules) -> Shards[_Source]:
-        """The stream of all rows; a shard is one visit."""
+        """The stream of all rows; each shard is one visit."""
 
         def visits(shard: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[_Source]]:
             plan = self._plan(shard, max_length, seed, epoch % PLANS, rules)
@@ -208,7 +208,7 @@ class PretrainingRecords:
         return Shards(str(self.directory), len(self.manifest.shards), PLANS, num_rows, visits)
 
     def _plan(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> ShardPlan:
-        """Plan `plan` of a shard; its number of rows is remembered."""
+        """Plan `plan` of a shard; its number of rows is stored."""
         start = time.perf_counter()
         made = ShardPlan.make(self.documents(shard), max_length, rules, seed, plan, shard)
         seconds = time.perf_counter() - start
@@ -216,13 +216,13 @@ class PretrainingRecords:
         return made
 
     def _counts(self, max_length: int, seed: int, rules: ExampleRules) -> RowCounts:
-        """The numbers of rows by shard and plan, which neither masks nor objective change."""
+        """The numbers of rows by shard and plan; they depend on neither masks nor objective."""
         of = {"max_length": max_length, "seed": seed, "plans": PLANS}
         of |= {"pairs": rules.pairs, "short_seq_prob": rules.short_seq_prob, "packing": rules.packing}
         key = tuple(of.values())
         if key not in self._row_counts:
             records = hashlib.sha256("".join(self.fingerprint).encode()).hexdigest()
-            # Without what is damaged there may be fewer rows than were counted when all was whole.
+            # If damage is left out, there may be fewer rows than were counted before the damage.
             kept = self.on_corrupt == "fail"
             self._row_counts[key] = RowCounts(self.directory, {"records": records, **of}, kept)
         return self._row_counts[key]

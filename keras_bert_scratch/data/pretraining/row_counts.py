@@ -1,8 +1,8 @@
-"""How many rows a shard gives, remembered: a stream that begins at a late step counts the rows before it.
+"""Stored numbers of rows per shard: a stream that begins at a late step has to count the rows before it.
 
-A count is known only once a shard's rows have been planned. It is kept in a small file, so that a run which is resumed
-plans the shard that it needs and no other. The file lies in `.row_counts` beside the records; where that may not be
-written, in the user's cache. It is a cache: deleting it costs time, nothing else.
+A count is known only after a shard's rows have been planned. It is stored in a small file, so that a resumed run plans
+only the shard that it needs. The file is in `.row_counts` beside the records or, if that cannot be written, in the
+user's cache. It is a cache: deleting it costs time, nothing else.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from keras_bert_scratch.filesystem import Address, AnyPath, cache_folder
 from keras_bert_scratch.version import VERSION
 
 FOLDER = ".row_counts"
-WORTH_SAVING_SECONDS = 0.1  # counts that are made again in less time are not worth a file
-COUNTS_AT_ONCE = 1000  # with more counts, which take longer to write, the file is written more seldom
+WORTH_SAVING_SECONDS = 0.1  # counts that are computed again in less time are not worth a file
+COUNTS_AT_ONCE = 1000  # the more counts there are, the longer writing takes, and the less often it is done
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ class RowCounts:
     """Counts by name, read from a file and added to it.
 
     Args:
-        folder: path. Of the records.
-        of: dict. Everything that decides the counts, as JSON can hold it; the library's version is added.
-        kept: bool, default True. Whether there is a file; else the counts are in memory alone.
+        folder: path. Folder of the records.
+        of: dict. Everything that determines the counts, serializable as JSON; the library's version is added.
+        kept: bool, default True. Whether there is a file; otherwise the counts are only in memory.
 
     Example:
         >>> from pathlib import Path
@@ -51,14 +51,14 @@ class RowCounts:
             self._counts |= _read(file)
 
     def get(self, name: str) -> int | None:
-        """The count of this name, if it is known."""
+        """The count of this name; `None` if it is not known."""
         return self._counts.get(name)
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]
 
     def add(self, name: str, count: int, seconds: float) -> None:
-        """Notes a count that took so many seconds to make, and writes the file when it saves more than a moment."""
+        """Adds a count that took so many seconds to compute; writes the file if the unsaved ones took long."""
         if name in self._counts:
             return
         self._counts[name] = count
@@ -68,7 +68,7 @@ class RowCounts:
             self._save()
 
     def _save(self) -> None:
-        """Writes to the first of the files that can be written; another process may have added to it in between."""
+        """Writes to the first writable file; another process may have added counts to it in between."""
         while self._files:
             try:
                 self._counts |= _read(self._files[0])
@@ -81,7 +81,7 @@ class RowCounts:
 def _read(file: AnyPath) -> dict[str, int]:
     try:
         return {name: int(count) for name, count in json.loads(file.read_bytes())["counts"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged: counted again
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: counted again
         return {}
 
 

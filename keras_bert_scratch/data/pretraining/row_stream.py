@@ -1,7 +1,7 @@
 """An endless stream of rows, epoch after epoch, cut into batches; it can begin at any row.
 
-Each epoch permutes the shards. A shard gives its rows in one visit or in several, and each visit permutes its rows. The
-rows before the first one that is asked for are counted, not made.
+Each epoch permutes the shards. A shard yields its rows in one or several visits, and each visit permutes its rows. The
+rows before the requested first row are counted, not computed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from keras_bert_scratch.data.batch_shares import rows_of_each
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
 
-ROWS_AT_ONCE = 512  # several batches: the cost of numpy and of the way into TensorFlow hardly grows with the rows
+ROWS_AT_ONCE = 512  # several batches: the overhead of numpy and of the way into TensorFlow hardly grows with the rows
 PREFETCH = 8
 
 Source = TypeVar("Source")
 
 
 class Visit(NamedTuple, Generic[Source]):
-    """Rows that are taken together.
+    """Rows that are read together.
 
     Args:
-        start: int. The position of the first of them in the endless stream.
+        start: int. The position of the first row in the endless stream.
         source: the object that they are made from.
-        order: int64 `(rows,)`. The rows of the source in the order in which they are taken.
+        order: int64 `(rows,)`. The rows of the source in the order in which they are read.
     """
 
     start: int
@@ -39,18 +39,18 @@ class Visit(NamedTuple, Generic[Source]):
 
     @property
     def end(self) -> int:
-        """The position in the stream behind the last of them."""
+        """The position in the stream after the last row."""
         return self.start + len(self.order)
 
 
 class Shards(NamedTuple, Generic[Source]):
-    """What a stream is made of.
+    """The shards that a stream reads.
 
     Args:
         name: str. Folder or file, for messages.
         count: int. How many shards there are.
-        period: int. After so many epochs the numbers of rows repeat.
-        num_rows: function of `(shard, epoch)`. Returns how many rows the shard gives.
+        period: int. The number of epochs after which the numbers of rows repeat.
+        num_rows: function of `(shard, epoch)`. Returns how many rows the shard has.
         visits: function of `(shard, epoch, start, first_row)`. Yields the visits of a shard whose first row has the
             position `start` in the stream. Visits that end before `first_row` may be left out.
     """
@@ -63,10 +63,10 @@ class Shards(NamedTuple, Generic[Source]):
 
 
 def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[Visit[Source]]:
-    """Visit after visit without end, from the one that contains position `first_row` of the stream.
+    """Endless visits, from the one that contains position `first_row` of the stream on.
 
     Raises:
-        UserError: a whole epoch gives no row.
+        UserError: a whole epoch yields no row.
 
     Example:
         >>> def visits(shard, epoch, start, first_row):
@@ -88,14 +88,14 @@ def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[V
                 yield visit
                 start = visit.end
         if start == rows_before:
-            raise UserError(f"{shards.name}: gives no example at all; make the records again from more text")
+            raise UserError(f"{shards.name}: yields no examples; rebuild the records from more text")
 
 
 def _epoch_of(row: int, shards: Shards[Any], seed: int) -> tuple[int, int]:
     """The epoch that contains position `row`, and the position of that epoch's first row.
 
-    The shards are counted in the order in which they are read, up to `row`: what a run has not read before it is
-    resumed need not be counted.
+    The shards are counted in the order in which they are read, up to `row`: a resumed run need not count what it has
+    not read yet.
     """
     epoch = start = 0
     while row > start:
@@ -125,13 +125,13 @@ def first_row_of(batch_size: int, first_step: int, worker: int, num_workers: int
 def slices_of(
     visits: Iterator[Visit[Source]], first_row: int, batch_size: int, rows: int
 ) -> Iterator[list[tuple[Source, np.ndarray]]]:
-    """Step after step, the rows that a worker takes: of each batch `rows`, the first time from `first_row` on.
+    """Step after step, the rows that a worker reads: `rows` of each batch, in the first step from `first_row` on.
 
     Args:
         visits: from `visits_from(first_row, ...)`.
         first_row: int. Position in the stream.
-        batch_size: int. Rows from the beginning of one slice to that of the next.
-        rows: int. Of a slice.
+        batch_size: int. Rows from the beginning of one slice to the beginning of the next.
+        rows: int. Rows per slice.
 
     Example:
         >>> visits = iter([Visit(0, "a", np.arange(3)), Visit(3, "b", np.arange(9))])
@@ -159,16 +159,16 @@ def batches_of(
     worker: int,
     num_workers: int,
 ) -> tf.data.Dataset:
-    """The stream as batches; each worker takes a slice of the same size of every batch.
+    """The stream as batches; each worker reads an equal slice of every batch.
 
     Args:
         shards: `Shards`. What to read.
-        seed: int. Of the order of the shards.
-        make_batch: function. Makes a batch from rows of some sources, and from none an empty one, whose dtypes and
-            shapes are those of all.
-        batch_size: int. Rows per step, of all workers together.
+        seed: int. Seed of the order of the shards.
+        make_batch: function. Makes a batch from rows of some sources. From an empty list it makes an empty batch, whose
+            dtypes and shapes are those of all batches.
+        batch_size: int. Rows of the global batch, for all workers together.
         first_step: int. How many batches to skip.
-        worker: int. Which of the workers this is, from 0.
+        worker: int. Index of this worker, from 0.
         num_workers: int. How many workers share each batch.
 
     Raises:
@@ -203,7 +203,7 @@ def batches_of(
 
 
 def _one_ahead(visits: Iterator[Visit[Source]], ahead: concurrent.futures.Executor) -> Iterator[Visit[Source]]:
-    """The same visits; each is made while the one before it is in use."""
+    """The same visits; each is prepared while the one before it is in use."""
     coming = ahead.submit(next, visits)
     while True:
         visit = coming.result()

@@ -1,4 +1,4 @@
-"""Which examples are made of documents when they are read, and how."""
+"""Which examples are made from documents when records are read, and how."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class ExampleRules:
         short_seq_prob: float, default 0.1. Probability that an example has a random shorter length, since the inputs of
             fine-tuning are shorter (appendix A.2 and Google's code).
         masking: `MaskingRule`, default BERT's. Which tokens are masked.
-        static_masks: bool, default False. Whether an example has the same masks in every epoch, as in Google's records.
+        static_masks: bool, default False. Whether masks repeat every ten epochs, as pairs do and as in Google's records
+            with ten copies; by default every epoch has new masks.
         packing: bool, default False. Whether several short examples share a row; `example_ids` separate them.
         objective: `"masked"` (default), `"left-to-right"` or `"right-to-left"`. What is predicted: the masked tokens,
             or at every position the next token in that direction.
@@ -50,18 +51,18 @@ class ExampleRules:
             if value not in known:
                 raise UserError(f"`{option}`: {value!r} is unknown; choose one of {', '.join(known)}")
         if not 0 <= self.short_seq_prob <= 1:
-            raise UserError(f"`short_seq_prob`: is a probability, from 0 to 1, not {self.short_seq_prob}")
+            raise UserError(f"`short_seq_prob`: must be a probability from 0 to 1, not {self.short_seq_prob}")
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, as a run or a manifest stores them; replacements only if they are not BERT's own."""
         values = dataclasses.asdict(self)
-        if self.masking.replacements == REPLACEMENTS:  # as in runs that were made when there were no others
+        if self.masking.replacements == REPLACEMENTS:  # as in runs from before the field existed
             del values["masking"]["replacements"]
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExampleRules:
-        """The rules that `to_dict` gave.
+        """Restores the rules from what `to_dict` returned.
 
         Example:
             >>> rules = ExampleRules(pairs="order", masking=MaskingRule(unit="words"))

@@ -29,9 +29,9 @@ def plan_examples(
         sentence_lengths: int64 `(sentences,)`. Ids per sentence, each at least 1.
         document_lengths: int64 `(documents,)`. Sentences per document, each at least 1; for `"next"` at least two
             documents.
-        max_length: int. Tokens of an example at most, the special ones included.
+        max_length: int. Maximum number of tokens in an example, the special ones included.
         rules: `ExampleRules`. What to make.
-        key: ints and strings. They decide all random numbers.
+        key: ints and strings. They determine all random numbers.
 
     Example:
         >>> examples = plan_examples(np.array([3, 4, 5]), np.array([1, 2]), 32, ExampleRules(), "some", "key")
@@ -49,7 +49,7 @@ def plan_examples(
 
 
 def _targets(size: int, max_tokens: int, short_seq_prob: float, key: tuple[Any, ...]) -> np.ndarray:
-    """The target length of each chunk in tokens: mostly as many as fit."""
+    """The target length of each chunk in tokens: usually as many as fit."""
     numbers = np.arange(size)
     short = uniform("is short", *key, numbers) < short_seq_prob
     return np.where(short, 2 + randint(max_tokens - 1, "short target", *key, numbers), max_tokens)
@@ -60,7 +60,7 @@ def _chunks(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For the chunk that would start at each sentence: its document, and the sentences where A and the chunk end.
 
-    A has at least one sentence, and leaves at least one to B where the chunk has two.
+    A has at least one sentence, and leaves at least one to B if the chunk has two or more.
     """
     sentences = np.arange(len(ends) - 1)
     document = np.repeat(np.arange(len(first) - 1), np.diff(first))
@@ -81,7 +81,7 @@ def _walk(following: np.ndarray) -> np.ndarray:
 def _next_pairs(
     ends: np.ndarray, first: np.ndarray, max_tokens: int, short_seq_prob: float, key: tuple[Any, ...]
 ) -> Examples:
-    """Devlin et al. 2019, appendix A.2, and Google's `create_instances_from_document` for what it leaves open."""
+    """Next-sentence pairs (Devlin et al. 2019, A.2; details as in Google's `create_instances_from_document`)."""
     targets = _targets(len(ends) - 1, max_tokens, short_seq_prob, key)
     document, a_stop, stop = _chunks(ends, first, targets, key)
     sentences = np.arange(len(ends) - 1)
@@ -105,7 +105,7 @@ def _elsewhere(
     key: tuple[Any, ...],
     chunk: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Segments of at least `wanted` tokens, if the document has them, from a random sentence of another document on."""
+    """Segments from a random sentence of another document on, of at least `wanted` tokens if it has that many."""
     other = randint(len(first) - 2, "other document", *key, chunk)
     other += other >= document
     start = first[other] + randint(first[other + 1] - first[other], "other sentence", *key, chunk)
@@ -138,13 +138,13 @@ def _ordered_pairs(
 
 
 def _single_segments(documents: np.ndarray, max_tokens: int, short_seq_prob: float, key: tuple[Any, ...]) -> Examples:
-    """Each document cut, from a random position on, into single segments that just fit; some are cut again.
+    """Cuts each document, from a random position on, into single segments that just fit; some are cut again.
 
     No token is lost.
     """
     start, end = documents[:-1], documents[1:]
     offset = randint((end - start) % max_tokens + 1, "offset", *key, np.arange(len(start)))
-    per_document = -(-(end - start - offset) // max_tokens)  # segments behind the offset; the last may be shorter
+    per_document = -(-(end - start - offset) // max_tokens)  # segments after the offset; the last may be shorter
     within = np.arange(per_document.sum()) - np.repeat(np.cumsum(per_document) - per_document, per_document)
     cuts = np.unique(np.concatenate([documents, np.repeat(start + offset, per_document) + within * max_tokens]))
     lengths, numbers = np.diff(cuts), np.arange(len(cuts) - 1)
@@ -156,11 +156,11 @@ def _single_segments(documents: np.ndarray, max_tokens: int, short_seq_prob: flo
 
 
 def _trimmed(pairs: Examples, max_tokens: int, key: tuple[Any, ...]) -> Examples:
-    """Truncated as in Google's code: the longer segment loses a token at a random end until both fit."""
+    """Truncates pairs as Google's code does: the longer segment loses a token at a random end until both fit."""
     start_a, end_a, start_b, end_b, labels = pairs.T.copy()
     length_a, length_b = end_a - start_a, end_b - start_b
     excess = np.maximum(length_a + length_b - max_tokens, 0)
-    # The sums of all these steps: first the longer loses until both are equal, then both in turn, B first.
+    # The sums of all these steps: first the longer one shrinks until both are equal, then both in turn, B first.
     uneven = np.minimum(excess, np.abs(length_a - length_b))
     even = excess - uneven
     cut_a = np.where(length_a > length_b, uneven, 0) + even // 2
@@ -174,7 +174,7 @@ def _trimmed(pairs: Examples, max_tokens: int, key: tuple[Any, ...]) -> Examples
 
 
 def _binomial(trials: np.ndarray, purpose: str, *key: Any) -> np.ndarray:
-    """How many of so many fair coin flips are heads; each hash has 64 flips, its bits."""
+    """The number of heads in `trials` fair coin flips; each hash provides 64 flips, its bits."""
     *shared, numbers = key
     heads = np.zeros(len(trials), np.int64)
     for word in range(-(-int(trials.max(initial=0)) // 64)):

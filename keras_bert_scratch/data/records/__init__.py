@@ -1,1 +1,1 @@
-"""Records: ids of documents in TFRecord shards, their manifest, and building them from a corpus."""
+"""Records: documents as token ids in TFRecord shards, their manifest, and building them from a corpus."""

@@ -1,7 +1,7 @@
-"""Building records: a corpus in, TFRecord shards and a manifest out, on all cores, in constant memory, resumable.
+"""Building records: from a corpus to TFRecord shards and a manifest, on all cores, in constant memory, resumable.
 
-    files → blocks of some 4 MB (this process) → sentences (worker processes) → ids, one part per block (threads of this
-    process: TensorFlow releases Python's lock) → shards, copied from the buckets of all parts
+    files → blocks of about 4 MB (this process) → sentences (worker processes) → ids, one part per block (threads of
+    this process: TensorFlow releases Python's GIL) → shards, copied from the buckets of all parts
 
 At most a few blocks are in memory at any time. Finished parts are files in a folder beside the result until all exist.
 """
@@ -41,12 +41,12 @@ from keras_bert_scratch.filesystem import Address
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.version import WRITTEN_BY
 
-SMALL_BLOCKS = 4  # for so few blocks, worker processes cost more time to start than they save
+SMALL_BLOCKS = 4  # for at most so many blocks, worker processes take more time to start than they save
 PARTS_FOLDER = "parts"
 
 PLAIN_FORM = CorpusForm()
 
-# Called after every block with the bytes of the files that are read, and with all of them.
+# Called after every block with the number of bytes read so far, and the total number of bytes.
 OnProgress = Callable[[int, int], None]
 
 
@@ -62,21 +62,21 @@ def build_records(
 ) -> Manifest:
     """Tokenizes a corpus and writes its documents, randomly assigned to shards, into the new folder `directory`.
 
-    The folder appears under its name only when it is whole: shards, `manifest.json`, `vocab.txt`. Until then the work
-    is in `.partial-NAME` beside it (for an address, in the user's cache). The same call continues it there, after a
-    kill too, and ends in the same bytes.
+    The folder gets its name only when it is complete: shards, `manifest.json`, `vocab.txt`. Until then the work is in
+    `.partial-NAME` beside it (for an address, in the user's cache). After an interruption or a kill, the same call
+    resumes the build there and produces the same bytes.
 
     Args:
         corpus: str, path or a list of these. As for `read_documents`.
-        tokenizer: `BertTokenizer`. Makes the ids; its vocabulary is stored beside the records.
+        tokenizer: `BertTokenizer`. Computes the ids; its vocabulary is stored beside the records.
         directory: str or path. It must not exist yet, or be empty. On this machine or at an address such as
             `gs://bucket/records`.
-        num_shards: int, default one per 64 MB of input and at least 8. How many files the documents are assigned to. A
-            corpus so small that a file would get a single document has fewer.
-        seed: int, default 0. Of the assignment; the same text, form, number of shards and seed give the same bytes.
+        num_shards: int, default one per 64 MB of input and at least 8. How many files the documents are assigned to.
+            There are fewer for a corpus so small that a file would get a single document.
+        seed: int, default 0. Seed of the assignment; the same text, form, shard count and seed give the same bytes.
         form: `CorpusForm`, default plain text with blank lines between documents. How the files hold the text.
         workers: int, default one per core, or none for a small corpus. Processes that split text into sentences.
-        on_progress: function, default does nothing. Called with the bytes that are read, and with all of them.
+        on_progress: function, default does nothing. Called with the number of bytes read so far, and the total.
 
     Returns: the `Manifest`.
 
@@ -121,7 +121,7 @@ def build_records(
             shutil.rmtree(folder)  # nothing worth keeping
         shards = buckets_of_shards(totals, num_shards, corpus)
         for stale in records.glob("*.tfrecord"):
-            stale.unlink()  # of a build that was stopped here, perhaps before the corpus was changed
+            stale.unlink()  # left by a build that stopped here, perhaps before the corpus changed
         written = write_shards(records, paths, shards)
         return finish_records(records, tokenizer, written, shards, totals, options)
 
@@ -132,7 +132,7 @@ def _missing_parts(
     """The blocks whose parts are not in `folder` yet, each with the path of its part and its position in the corpus.
 
     The paths of all parts are appended to `paths`. A path contains a hash of the state of the block's files: if a file
-    has changed since, its parts are made again, and the others are kept.
+    has changed since, its parts are rebuilt; all others are kept.
     """
     there = set(folder.iterdir())
     total, done = sum(file.num_bytes for file in files), 0
@@ -164,12 +164,12 @@ def _run(
                 split = pool.submit(split_block, block, form).result() if workers else split_block(block, form)
             except loky.process_executor.TerminatedWorkerError as error:
                 raise UserError(
-                    f"`workers`: a worker process was killed, perhaps for lack of memory ({error}); the same call "
-                    f"continues from here, with fewer workers if need be"
+                    f"`workers`: a worker process was killed, perhaps for lack of memory ({error}); repeat the "
+                    f"call to resume, with fewer workers if necessary"
                 ) from error
             finish_part(path, position, split)
 
-        num_threads = max(workers, os.cpu_count() or 1) + 1  # one more, so that none waits while a block is read
+        num_threads = max(workers, os.cpu_count() or 1) + 1  # one more, so that no worker waits while a block is read
         threads = concurrent.futures.ThreadPoolExecutor(num_threads)
         stack.callback(threads.shutdown, cancel_futures=True)
         waiting: set[concurrent.futures.Future[None]] = set()

@@ -1,10 +1,10 @@
-"""Building records on many machines: the local builder's steps as an Apache Beam pipeline, and the same bytes.
+"""Building records on many machines: the local builder's steps as an Apache Beam pipeline, with the same output bytes.
 
     groups of files → blocks → parts ┬→ counts, added up by bucket → which buckets make up each shard
                                      └→ records, grouped by shard → shard files → manifest.json, vocab.txt
 
 Beam runs steps in any order, and may run a step again, or twice at the same time. The result is the same: a part
-depends on its block and the block's position alone, and the records of a shard are sorted before they are written.
+depends only on its block and the block's position, and the records of a shard are sorted before they are written.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from keras_bert_scratch.text.word_rules import WordRules
 
 ATTEMPTS_FOLDER = "attempts"
 
-# What Beam puts between an error of a step and the step's name, and what gRPC says of a server that is not there.
+# What Beam writes between an error of a step and the step's name, and what gRPC writes if it cannot reach a server.
 OF_A_STEP = " [while running "
 UNREACHABLE = re.compile(r'details = "(failed to connect to all addresses.*?)"')
-# Where Beam logs a step's error: in this process, and as a message of a job service.
+# The loggers to which Beam writes a step's error: in this process, and as a message from a job service.
 LOGGERS_OF_STEPS = ("apache_beam.runners.common", "root")
 
-# The position of a block in the corpus: the number of its group of files, and its own within the group.
+# The position of a block in the corpus: the number of its group of files, and the block's number within the group.
 Position = tuple[int, int]
-# The part's position, a bucket of it, and the bucket's framed record.
+# The part's position, the number of a bucket in it, and the bucket's framed record.
 Record = tuple[Position, int, bytes]
 
 
@@ -71,19 +71,19 @@ def build_records_with_beam(
     form: CorpusForm = PLAIN_FORM,
     pipeline_args: Sequence[str] = (),
 ) -> Manifest:
-    """Does what `build_records` does on the workers of a Beam runner: a Flink or Spark cluster, or this machine.
+    """Does the same as `build_records`, but on the workers of a Beam runner: a Flink or Spark cluster, or this machine.
 
-    The same arguments give the same bytes as there. On a disk the folder appears under its name only when it is whole;
-    until then the work is in `.partial-NAME` beside it, and is removed after an error. At an address the shards are
-    written under their names, and `manifest.json`, which makes them records, last.
+    The same arguments give the same bytes as there. On a disk the folder gets its name only when it is complete; until
+    then the work is in `.partial-NAME` beside it, and is removed after an error. At an address the shards are written
+    under their final names, and `manifest.json` last: without it, a folder does not count as records.
 
     Args:
         corpus: str, path or a list of these. As for `build_records`; each path must mean the same file to every worker.
-        tokenizer: `BertTokenizer`. Makes the ids; its vocabulary is stored beside the records.
+        tokenizer: `BertTokenizer`. Computes the ids; its vocabulary is stored beside the records.
         directory: str or path. It must not exist yet, or be empty. An address such as `gs://bucket/records`, or a
             folder on a disk that this process and every worker share under one path.
         num_shards: int, default as for `build_records`. A worker has a whole shard in memory.
-        seed: int, default 0. Of the assignment of documents to shards.
+        seed: int, default 0. Seed of the assignment of documents to shards.
         form: `CorpusForm`, default plain text with blank lines between documents.
         pipeline_args: list of str, default none. Beam's own options, such as `--runner=FlinkRunner`; without any, the
             work is done in this process.
@@ -91,8 +91,8 @@ def build_records_with_beam(
     Returns: the `Manifest`.
 
     Raises:
-        UserError: as for `build_records`, on whichever machine; Beam is not installed or refuses its options, a server
-            of the engine cannot be reached, or a worker does not see `directory`.
+        UserError: as for `build_records`, on any machine; Beam is not installed or rejects its options, a server of the
+            engine cannot be reached, or a worker cannot access `directory`.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -113,7 +113,7 @@ def build_records_with_beam(
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(pipeline_args)))
     except (AttributeError, ImportError, ValueError) as error:
-        raise UserError(f"`beam`: Beam refuses its options ({_one_line(error)}); mend them") from None
+        raise UserError(f"`beam`: Beam rejects its options ({_one_line(error)}); fix them") from None
 
     with _new_folder(path_of(directory)) as folder, _logged_for_programmers():
         steps = _Steps(folder, tokenizer.vocabulary, tokenizer.rules, num_buckets, seed, form)
@@ -122,7 +122,7 @@ def build_records_with_beam(
             | "Groups of files" >> beam.Create(list(enumerate(file_groups(files))))
             | "Spread groups" >> beam.Reshuffle()
             | "Read blocks" >> beam.FlatMap(steps.blocks)
-            | "Spread blocks" >> beam.Reshuffle()  # one worker reads a big file, but many can work on it
+            | "Spread blocks" >> beam.Reshuffle()  # one worker reads a big file, but many process its blocks
             | "Make parts" >> beam.Map(steps.part)
         )
         totals = (
@@ -169,7 +169,7 @@ def _new_folder(target: AnyPath) -> Iterator[AnyPath]:
 
 @dataclasses.dataclass(frozen=True)
 class _Steps:
-    """The steps, and what every worker needs for them.
+    """The pipeline's steps, and what every worker needs for them.
 
     Args:
         folder: path. Where the shards are written.
@@ -185,8 +185,8 @@ class _Steps:
     form: CorpusForm
 
     def blocks(self, numbered: tuple[int, list[SourceFile]]) -> Iterator[tuple[Position, Block]]:
-        if isinstance(self.folder, Path) and not self.folder.is_dir():  # an error now, not after hours of work
-            raise UserError(f"{self.folder}: a worker does not see it; give a folder on a disk that all workers share")
+        if isinstance(self.folder, Path) and not self.folder.is_dir():  # fail now, not after hours of work
+            raise UserError(f"{self.folder}: a worker cannot access it; give a folder on a disk that all workers share")
         number, group = numbered
         for block_number, block in enumerate(read_blocks(group, self.form)):
             yield (number, block_number), block
@@ -221,7 +221,7 @@ class _Steps:
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(vocabulary: Vocabulary, rules: WordRules) -> BertTokenizer:
-    """This process's tokenizer."""
+    """The tokenizer, created once per process."""
     return BertTokenizer(vocabulary, **dataclasses.asdict(rules))
 
 
@@ -238,7 +238,7 @@ def _records(made: tuple[Position, Part], shards: list[list[int]]) -> Iterator[t
 
 @contextlib.contextmanager
 def _logged_for_programmers() -> Iterator[None]:
-    """Keeps out of Beam's log what is raised as one line."""
+    """Keeps errors out of Beam's log that are raised as a one-line `UserError`."""
     loggers = [logging.getLogger(name) for name in LOGGERS_OF_STEPS]
     for logger in loggers:
         logger.addFilter(_is_for_programmers)
@@ -257,18 +257,18 @@ def _is_for_programmers(record: logging.LogRecord) -> bool:
 def _user_error_of(error: Exception) -> UserError | None:
     """The `UserError` that a step raised: Beam adds the step's name, or passes it on as text."""
     if unreachable := UNREACHABLE.search(str(error)):
-        return UserError(f"`beam`: a server cannot be reached ({unreachable[1]}); start it, or mend its address")
+        return UserError(f"`beam`: a server cannot be reached ({unreachable[1]}); start it, or fix its address")
     found = error if isinstance(error, UserError) else user_error_within(error)
     return found and UserError(str(found).partition(OF_A_STEP)[0])
 
 
 def _refusal_of(error: Exception) -> UserError | None:
-    """What `error` means where no step raised it: the engine is not installed, not there, or lacks an option."""
+    """The `UserError` for an error of the engine itself: it is not installed, not running, or lacks an option."""
     text = _one_line(error)
     if OF_A_STEP in text or "Traceback" in text or getattr(error, "errno", None):
         return None
     if isinstance(error, (ImportError, OSError, RuntimeError, ValueError)) or type(error).__module__.startswith("grpc"):
-        return UserError(f"`beam`: the engine does not take the work ({text}); mend the options, or start the engine")
+        return UserError(f"`beam`: the engine rejects the work ({text}); fix the options, or start the engine")
     return None
 
 

@@ -1,7 +1,7 @@
-"""A folder of records in the making: whole under its name, or not there.
+"""Writing a folder of records: it is complete under its name, or absent.
 
-On this machine the folder gets its name when it is whole, by one renaming. Object stores cannot rename a folder: there
-a folder is whole when it has its manifest, which is written last.
+On this machine the complete folder gets its name by one rename. Object stores cannot rename a folder: there a folder
+is complete when it has its manifest, which is written last.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _FILES = ("*.tfrecord", MANIFEST_FILE, "vocab.txt", "tokenizer_config.json")
 
 @contextlib.contextmanager
 def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> Iterator[Path]:
-    """Yields a local folder to fill, and gives its files to `directory` when the block ends well.
+    """Yields a local folder to fill, and moves its files to `directory` when the block ends without an error.
 
-    A block that did not end well, or was killed, finds its files again when it is called with the same `plan`. Folders
-    in the yielded folder are for the work and are removed at the end. For an address, the yielded folder lies in the
-    user's cache, and its files are copied when all are there, the manifest last.
+    After an error or a kill the files stay, and the next call with the same `plan` yields them again. Subfolders of the
+    yielded folder are temporary and are removed at the end. For an address, the yielded folder is in the user's cache,
+    and its files are uploaded when all of them exist, the manifest last.
 
     Args:
-        directory: str or path. It must not exist yet, be empty, or at an address hold the files of an upload that was
-            interrupted.
-        plan: dict. Everything that decides what will be in the folder, as JSON can hold it.
+        directory: str or path. It must not exist yet, or be empty; at an address it may also hold the files of an
+            interrupted upload.
+        plan: dict. Everything that determines the folder's content; serializable as JSON.
 
     Raises:
-        UserError: something is at `directory`, or it cannot be written.
+        UserError: `directory` exists already, or cannot be written.
     """
     target = path_of(directory)
     if isinstance(target, Path):
@@ -47,7 +47,7 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
     check_is_free(target)
     local = cache_folder() / "uploads" / hashlib.sha256(str(target).encode()).hexdigest()[:16]
     if local.exists():
-        shutil.rmtree(local)  # of an upload that was interrupted after its last file
+        shutil.rmtree(local)  # left by an upload that was interrupted after its last file
     with atomic.continue_folder(local, {**plan, "address": str(target)}) as folder:
         yield folder
         with writing(target):
@@ -61,7 +61,7 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
 
 
 def check_is_free(target: Address) -> None:
-    """Raises `UserError` if records, or other files than an interrupted upload leaves, are at an address."""
+    """Raises `UserError` if an address holds records, or files that are not left by an interrupted upload."""
     with reading(target):
         there = list(target.iterdir()) if target.exists() else []
     if any(file.name == MANIFEST_FILE or not _is_ours(file.name) for file in there):
@@ -80,6 +80,6 @@ def _remove_folders(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_file(path: AnyPath) -> Iterator[BinaryIO]:
-    """A stream of bytes to write; the file is there only when the block has ended well."""
+    """A stream of bytes to write; the file appears only when the block ends without an error."""
     with atomic.write(path) as temporary, temporary.open("wb") as file:
         yield file

@@ -1,7 +1,7 @@
-"""Parts: a block of text as ids, each of its documents assigned to a bucket; a shard is a bucket of all parts.
+"""Parts: a block of text as ids, each of its documents assigned to a bucket; a shard is a set of buckets of all parts.
 
-A part depends on its block and the block's position in the corpus alone, not on the process that makes it or on the
-time: the local build and the Beam pipeline give the same bytes.
+A part depends only on its block and the block's position in the corpus, not on which process builds it or when. So the
+local build and the Beam pipeline produce the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keras_bert_scratch.data.rng import random_hash
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 TEXT_COUNTS = ("text_bytes", "empty_documents", "cut_documents", "replaced_bytes")
-PART_FORMAT = 2  # of the files of an unfinished build
+PART_FORMAT = 2  # version of the files of an unfinished build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Part:
     Args:
         buckets: dict. For each bucket that has documents, its record, framed for a TFRecord file.
         counts: dict. For each of these buckets, how many documents, sentences and tokens it has.
-        text: dict. Facts about the block's text, by the names of `TEXT_COUNTS`.
+        text: dict. Counts about the block's text, by the names in `TEXT_COUNTS`.
     """
 
     buckets: dict[int, bytes]
@@ -39,7 +39,7 @@ class Part:
     text: dict[str, int]
 
     def index(self) -> dict[str, Any]:
-        """All facts about the part except its records, as JSON can hold them."""
+        """All facts about the part except its records, serializable as JSON."""
         buckets = {
             str(bucket): {**self.counts[bucket], "bytes": len(self.buckets[bucket])} for bucket in sorted(self.buckets)
         }
@@ -56,11 +56,11 @@ def make_part(split: SplitBlock, position: int, tokenizer: BertTokenizer, num_bu
 
     Args:
         split: `SplitBlock`. The block's sentences.
-        position: int. Of the block in the corpus; the assignment starts at a bucket that depends on it, so that blocks
-            with few documents are spread over the buckets too.
-        tokenizer: `BertTokenizer`. Makes the ids.
+        position: int. Position of the block in the corpus. The assignment starts at a bucket that depends on it, so
+            that blocks with few documents are spread over the buckets, too.
+        tokenizer: `BertTokenizer`. Computes the ids.
         num_buckets: int. How many buckets there are.
-        seed: int. Of the assignment.
+        seed: int. Seed of the assignment.
     """
     documents = tokenized(split, tokenizer)
     assigned = _bucket_of_each(len(documents.document_lengths), position, num_buckets, seed)
@@ -113,13 +113,13 @@ def _by_bucket(documents: Documents, assigned: np.ndarray) -> dict[int, Document
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """The index of a part that is a file."""
+    """The index of the part in a file."""
     with path.open("rb") as file:
         return json.loads(file.read(_index_end(file.read(12)) - 12))
 
 
 def read_buckets(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The buckets of a part that is a file, each with its framed record."""
+    """The buckets of the part in a file, each with its framed record."""
     content = path.read_bytes()
     end = _index_end(content)
     offset = end + 4
@@ -129,5 +129,5 @@ def read_buckets(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _index_end(head: bytes) -> int:
-    """Where the index ends, which is the first record of the file; its frame has 12 bytes before and 4 behind."""
+    """The end of the index, the first record of the file; its frame has 12 bytes before it and 4 after it."""
     return 12 + int.from_bytes(head[:8], "little")

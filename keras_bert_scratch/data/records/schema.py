@@ -1,13 +1,13 @@
-"""The `documents` schema: a record holds some documents, cut into sentences; and the manifest beside the shards.
+"""The `documents` schema: a record holds some documents, split into sentences; and the manifest beside the shards.
 
 A record is a `tf.train.Example` with three features:
 
-- `token_ids`: bytes, the ids of all its documents one after another, little-endian `uint16` (`uint32` for more than
-  65,536 tokens);
+- `token_ids`: bytes, the ids of all its documents one after another, little-endian `uint16` (`uint32` for a
+  vocabulary of more than 65,536 tokens);
 - `sentence_lengths`: int64 list, how many ids each sentence has; their sum is the number of ids;
 - `document_lengths`: int64 list, how many sentences each document has; their sum is the number of sentences.
 
-Pairs, truncation, masks and packing are made when the records are read.
+Pairs, truncation, masks and packing are computed when the records are read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Documents(NamedTuple):
     document_lengths: np.ndarray
 
     def counts(self) -> dict[str, int]:
-        """How many documents, sentences and tokens."""
+        """The numbers of documents, sentences and tokens."""
         return dict(zip(COUNTS, (len(array) for array in reversed(self)), strict=True))
 
 
@@ -66,22 +66,22 @@ def encode_documents(documents: Documents, dtype: np.dtype) -> bytes:
 
 
 def decode_documents(record: bytes, dtype: np.dtype) -> Documents:
-    """What `encode_documents` wrote.
+    """Decodes what `encode_documents` wrote.
 
     Raises:
-        ValueError: it is no such record, or its numbers do not fit together.
+        ValueError: the record is of another schema, or its numbers are inconsistent.
     """
     try:
         feature = tf.train.Example.FromString(record).features.feature
         token_ids = np.frombuffer(feature["token_ids"].bytes_list.value[0], dtype)
-    except Exception as error:  # protobuf raises its own, by implementation
-        raise ValueError(f"is not of the documents schema: {error}") from None
+    except Exception as error:  # the exception depends on protobuf's implementation
+        raise ValueError(f"does not match the documents schema: {error}") from None
     sentence_lengths, document_lengths = (
         np.array(feature[name].int64_list.value, np.int64) for name in ("sentence_lengths", "document_lengths")
     )
     if sentence_lengths.sum() != len(token_ids) or document_lengths.sum() != len(sentence_lengths):
         raise ValueError(
-            f"has {len(token_ids)} ids and {len(sentence_lengths)} sentences, but lengths for "
+            f"has {len(token_ids)} ids and {len(sentence_lengths)} sentences, but its lengths add up to "
             f"{sentence_lengths.sum()} and {document_lengths.sum()}"
         )
     return Documents(token_ids, sentence_lengths, document_lengths)
@@ -89,7 +89,7 @@ def decode_documents(record: bytes, dtype: np.dtype) -> Documents:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` says of a folder of records.
+    """What `manifest.json` says about a folder of records.
 
     Args:
         vocabulary_sha256: str. Hash of the vocabulary that made the ids.
@@ -98,12 +98,12 @@ class Manifest:
         shards: list of dicts. For each shard its `file`, `records`, `documents`, `sentences`, `tokens`, `bytes` and
             `sha256`; in Google's format `examples` instead of the middle three.
         text: dict. About the text that was read: `text_bytes`, and how many `empty_documents` were left out, how many
-            `cut_documents` were too long and cut, how many `replaced_bytes` were not UTF-8.
+            `cut_documents` were cut because they were too long, how many `replaced_bytes` were not UTF-8.
         options: dict. The arguments of the build.
         written_by: str. Library and version.
         format: str. Name and version of the schema.
-        word_rules: mapping, default `{}`. The rules of words that are not Google's, by name (`WordRules.differences`);
-            the file has them only where there are some.
+        word_rules: mapping, default `{}`. The word rules that differ from Google's, by name (`WordRules.differences`);
+            the file has this field only if there are some.
     """
 
     vocabulary_sha256: str
@@ -121,38 +121,38 @@ class Manifest:
         return sum(shard.get(what, 0) for shard in self.shards)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as JSON can hold it."""
+        """Every field by name, serializable as JSON."""
         values = dataclasses.asdict(self)
         return values if self.word_rules else {name: value for name, value in values.items() if name != "word_rules"}
 
     def save(self, directory: AnyPath) -> None:
-        """Writes the manifest into `directory`; it is the last file of a folder of records."""
+        """Writes the manifest into `directory`, as the last file of a folder of records."""
         content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
         with new_file(directory / MANIFEST_FILE) as file:
             file.write(content.encode())
 
     @classmethod
     def load(cls, directory: str | Path | Address) -> Manifest:
-        """Reads the manifest of the records in `directory`, a folder here or at an address."""
+        """Reads the manifest of the records in `directory`, a local folder or an address."""
         file = path_of(directory) / MANIFEST_FILE
         with reading(file):
             there = file.exists()
         if not there:
-            raise UserError(f"{directory}: holds no {MANIFEST_FILE}; make records with 'keras-bert tfrecords'")
+            raise UserError(f"{directory}: contains no {MANIFEST_FILE}; build records with 'keras-bert tfrecords'")
         with reading(file):
             content = file.read_bytes()
         try:
             manifest = cls(**json.loads(content))
         except (ValueError, TypeError) as error:
-            raise UserError(f"{file}: is not a manifest ({error}); make the records again") from None
+            raise UserError(f"{file}: is not a valid manifest ({error}); rebuild the records") from None
         if manifest.format not in (DOCUMENTS_FORMAT, GOOGLE_FORMAT):
             raise UserError(
-                f"{file}: has the format {manifest.format!r}, not {DOCUMENTS_FORMAT!r}; make the records again"
+                f"{file}: has the format {manifest.format!r}, not {DOCUMENTS_FORMAT!r}; rebuild the records"
             )
         return manifest
 
     def check_shards(self, directory: str | Path | Address) -> None:
-        """Raises `UserError` unless every shard is there with the length that it should have."""
+        """Raises `UserError` unless every shard exists and has the size that the manifest says."""
         for shard in self.shards:
             path = path_of(directory) / shard["file"]
             try:
@@ -161,7 +161,7 @@ class Manifest:
                 size = None
             if size != shard["bytes"]:
                 raise UserError(
-                    f"{path}: is missing or not {shard['bytes']} bytes long; copy it or make the records again, or "
+                    f"{path}: is missing or not {shard['bytes']} bytes long; copy it again, rebuild the records, or "
                     f"give `on_corrupt='skip'`"
                 )
 
@@ -174,7 +174,7 @@ def load_tokenizer(directory: str | Path | Address, manifest: Manifest) -> BertT
 
 
 def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
-    """The tokenizer of a vocabulary file, or of a folder that holds one, here or at an address."""
+    """The tokenizer of a vocabulary file, or of a folder that holds one, local or at an address."""
     path = path_of(path)
     with reading(path):
         return BertTokenizer.load(path) if path.is_dir() else BertTokenizer(path)
@@ -186,14 +186,14 @@ def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: st
     if manifest.vocabulary_sha256 != vocabulary.sha256:
         raise UserError(
             f"{directory}: its records were made with another vocabulary (sha256 {manifest.vocabulary_sha256[:12]}...) "
-            f"than {vocabulary.origin} ({vocabulary.sha256[:12]}...); make them again with 'keras-bert tfrecords'"
+            f"than {vocabulary.origin} ({vocabulary.sha256[:12]}...); rebuild them with 'keras-bert tfrecords'"
         )
     made_by = {"lowercase": manifest.lowercase, **manifest.word_rules}
     given = {"lowercase": rules.lowercase, **rules.differences()}
     if made_by != given:
         made_by, given = (", ".join(f"{name}={value}" for name, value in of.items()) for of in (made_by, given))
         raise UserError(
-            f"{directory}: its records were made by other rules of words ({made_by}) than those of the tokenizer of "
-            f"{vocabulary.origin} ({given}); give the tokenizer that made them, or make them again with 'keras-bert "
-            f"tfrecords'"
+            f"{directory}: its records were made with other tokenizer settings ({made_by}) than those of "
+            f"{vocabulary.origin} ({given}); give the tokenizer that they were made with, or rebuild them with "
+            f"'keras-bert tfrecords'"
         )

@@ -1,4 +1,4 @@
-"""Shards: each holds one bucket, or several, of all parts in the order of the text; and the manifest beside them."""
+"""Shards: each holds one or more buckets of all parts, in the order of the text; and the manifest beside them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.version import WRITTEN_BY
 
 MIN_SHARDS = 8
-SHARD_TEXT_BYTES = 64e6  # a shard is in memory as a whole when it is read: some 16 million tokens of English
+SHARD_TEXT_BYTES = 64e6  # a shard is read into memory as a whole: about 16 million tokens of English
 
-# What `Part.index()` gives.
+# What `Part.index()` returns.
 Index = Mapping[str, Any]
-# Sums over parts: under the name of each bucket its records, documents, sentences and tokens; under `TEXT` facts about
-# the text. So their size is that of the buckets, however many parts there are.
+# Sums over parts: for each bucket, by name, the numbers of records, documents, sentences and tokens; under `TEXT`,
+# counts about the text. So their size depends on the number of buckets, not on the number of parts.
 Totals = Mapping[str, Mapping[str, int]]
 TEXT = "text"
-AT_ONCE_BYTES = 64 << 20  # of records, which wait in memory to be added to their shards
+AT_ONCE_BYTES = 64 << 20  # of records, which are held in memory before they are appended to their shards
 
 
 def num_shards_of(files: Iterable[SourceFile], asked: int | None) -> int:
-    """How many shards there should be: as many as `asked` for, or one per 64 MB of the files and at least 8."""
+    """The number of shards: `asked`, or if that is None one per 64 MB of the files, and at least 8."""
     if asked is None:
         return max(MIN_SHARDS, round(sum(file.num_bytes for file in files) / SHARD_TEXT_BYTES))
     if asked < 1:
@@ -61,7 +61,7 @@ def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def totals_of(indexes: Iterable[Index]) -> Totals:
-    """The sums over these parts, of which one at a time is in memory."""
+    """The sums over these parts; only one index is in memory at a time."""
     totals: collections.defaultdict[str, dict[str, int]] = collections.defaultdict(dict)
     for index in indexes:
         for name, counts in counts_of(index):
@@ -89,7 +89,7 @@ def buckets_of_shards(totals: Totals, num_buckets: int, corpus: str | Path | Seq
     """
     documents = [totals.get(str(bucket), {}).get("documents", 0) for bucket in range(num_buckets)]
     if not any(documents):
-        raise UserError(f"{', '.join(map(str, listed(corpus)))}: holds no text; give files with text in them")
+        raise UserError(f"{', '.join(map(str, listed(corpus)))}: contains no text; give files that contain text")
     shards: list[list[int]] = []
     waiting: list[int] = []
     for bucket in range(num_buckets):
@@ -104,7 +104,7 @@ def buckets_of_shards(totals: Totals, num_buckets: int, corpus: str | Path | Seq
 
 
 def shard_of(bucket: int, shards: Sequence[Sequence[int]]) -> int:
-    """The number of the shard that a bucket is in; each shard has a run of buckets.
+    """The number of the shard that contains a bucket; each shard has a range of consecutive buckets.
 
     Example:
         >>> shard_of(3, [[0, 1, 2], [3, 4]])
@@ -114,11 +114,11 @@ def shard_of(bucket: int, shards: Sequence[Sequence[int]]) -> int:
 
 
 def write_shards(folder: Path, parts: Iterable[Path], shards: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    """Copies the records of parts to their shards, part after part, with some `AT_ONCE_BYTES` in memory.
+    """Copies the records of parts to their shards, part after part, with about `AT_ONCE_BYTES` in memory.
 
     Args:
-        folder: Path. Of the shards; none of them is there yet.
-        parts: paths. In the order of the text.
+        folder: Path. Folder of the shards; none of them exists yet.
+        parts: paths. The parts' files, in the order of the text.
         shards: list of lists. The buckets of each shard.
 
     Returns: for each shard the file's name, bytes and sha256, as `write_shard` does.
@@ -152,7 +152,7 @@ def write_shards(folder: Path, parts: Iterable[Path], shards: Sequence[Sequence[
 
 
 def write_shard(path: AnyPath, records: Iterable[bytes]) -> dict[str, Any]:
-    """Writes framed records to `path`, whole or not at all; returns the file's name, bytes and sha256."""
+    """Writes framed records to `path`, completely or not at all; returns the file's name, bytes and sha256."""
     digest, size = hashlib.sha256(), 0
     with new_file(path) as file:
         for record in records:
@@ -175,14 +175,14 @@ def finish_records(
     totals: Totals,
     options: Mapping[str, Any],
 ) -> Manifest:
-    """Writes the vocabulary and, last, the manifest of shards that are already there.
+    """Writes the vocabulary and, last, the manifest of shards that exist already.
 
     Args:
         directory: path. The folder of the shards.
-        tokenizer: `BertTokenizer`. It made the ids.
+        tokenizer: `BertTokenizer`. The one that computed the ids.
         files: list of dicts. What `write_shard` returned for each shard.
         shards: list of lists. The buckets of each shard.
-        totals: dict of dicts. Of all parts.
+        totals: dict of dicts. The sums over all parts.
         options: dict. From `options_of`.
     """
     none = dict.fromkeys(("records", *COUNTS), 0)

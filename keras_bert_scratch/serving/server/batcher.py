@@ -1,4 +1,4 @@
-"""Batcher: rows of requests that wait at the same time, of one length, are answered by one call of the model."""
+"""Batcher: answers waiting rows of the same padded length, from several requests, with one call of the model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from keras_bert_scratch.serving.server.request_error import RequestError, as_req
 from keras_bert_scratch.serving.server.rows import Arrays, joined, row_of
 from keras_bert_scratch.serving.server.served_model import ServedModel
 
-# Of a text that is read in windows: what all of them together may have. Other texts are cut to the model's length.
+# Limit for all windows of a text together, if the task splits texts. Other texts are truncated to the model's length.
 MOST_TOKENS = 16384
-SPECIAL_TOKENS = 3  # of a row, [CLS] and one or two [SEP]; any other token has a byte at least
+SPECIAL_TOKENS = 3  # of a row, [CLS] and one or two [SEP]; every other token has at least one byte
 
 
 @dataclasses.dataclass(eq=False)
@@ -29,8 +29,8 @@ class Pending:
     """A request that waits for its answer.
 
     Args:
-        model: ServedModel. Whom it asks.
-        signature: str. By which signature.
+        model: ServedModel. The model to run.
+        signature: str. The signature to run.
         inputs: arrays by name, at least one row.
         deadline: float. When the client stops waiting, by `time.monotonic`.
     """
@@ -47,8 +47,8 @@ class Pending:
         return len(next(iter(self.inputs.values())))
 
     def end(self, error: Exception | None = None) -> None:
-        """Ends the waiting, by an error or, where all rows are answered, by the answers."""
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended already
+        """Completes the request: with an error, or with the answers once all rows are answered."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # already completed
             if error is not None:
                 self.answer.set_exception(error)
             elif len(self.parts) == len(self):
@@ -57,7 +57,7 @@ class Pending:
 
 @dataclasses.dataclass(eq=False)
 class Row:
-    """A row of a request; `tokens` once they are counted."""
+    """A row of a request; `tokens` is `None` until they are counted."""
 
     arrival: int
     request: Pending
@@ -66,17 +66,17 @@ class Row:
 
 
 class Batcher:
-    """Threads that answer requests together.
+    """Worker threads that answer requests in batches.
 
-    A thread that is free takes the oldest row, and of those that wait for the same signature of the same model the ones
-    that are padded to the same length, as many as the budget holds. Nobody waits for others to come. If a batch fails,
-    its requests are answered one by one, and only the one that is wrong gets the error.
+    A free thread takes the oldest row, and with it waiting rows of the same model, signature and padded length, up to
+    the token budget. It never waits for more rows to arrive. If a batch fails, its requests are run one by one, and
+    only the faulty one gets the error.
 
     Args:
-        workers: int. Calls of models at once.
-        token_budget: int. Tokens of a batch at most, padding included; a single row may have more.
-        most_waiting: int. Rows that may wait; who comes then is told to come again.
-        metrics: Metrics. Where times and sizes are counted.
+        workers: int. Concurrent calls of models.
+        token_budget: int. Maximum tokens of a batch, padding included; a single row may have more.
+        most_waiting: int. Maximum number of waiting rows; further requests are told to retry later.
+        metrics: Metrics. Records times and sizes.
     """
 
     def __init__(self, workers: int, token_budget: int, most_waiting: int, metrics: Metrics) -> None:
@@ -85,32 +85,34 @@ class Batcher:
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
         self._is_closed = False
-        self._seconds_per_row = 0.01  # of late
+        self._seconds_per_row = 0.01  # moving average
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
         for thread in self._threads:
             thread.start()
         metrics.waiting.set_function(lambda: len(self._waiting))
 
     def submit(self, request: Pending) -> None:
-        """Lets a request wait for its `answer`.
+        """Queues a request; its `answer` is set later.
 
         Raises:
-            RequestError: it never can be answered, or too many wait.
+            RequestError: it can never be answered, too many rows are waiting, or the server is stopping.
         """
         if len(request) > self._most_waiting:
-            raise bad_request(f"{len(request)} rows are more than the {self._most_waiting} that may wait; ask in parts")
+            raise bad_request(
+                f"{len(request)} rows exceed the limit of {self._most_waiting} waiting rows; send several requests"
+            )
         with self._changed:
             if self._is_closed:
                 raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 1)
             if len(self._waiting) + len(request) > self._most_waiting:
                 seconds = max(1, math.ceil(len(self._waiting) * self._seconds_per_row))
-                text = f"{len(self._waiting)} rows wait already; ask again in {seconds} s"
+                text = f"{len(self._waiting)} rows are waiting already; retry in {seconds} s"
                 raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, seconds)
             self._waiting += [Row(next(self._arrivals), request, number) for number in range(len(request))]
             self._changed.notify(len(request))
 
     def close(self) -> None:
-        """Answers what waits, and ends."""
+        """Answers the waiting requests, then stops the threads."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -121,12 +123,12 @@ class Batcher:
         while candidates := self._candidates():
             try:
                 self._serve(candidates)
-            except Exception as error:  # a mistake of ours; the thread goes on
+            except Exception as error:  # a bug of ours; the thread continues
                 for row in candidates:
                     row.request.end(as_request_error(error))
 
     def _serve(self, candidates: Sequence[Row]) -> None:
-        """Answers as many of the rows as make one batch; the others wait on."""
+        """Answers as many of the rows as form one batch; the others return to the queue."""
         if len(candidates) > 1 or _bytes(candidates[0]) + SPECIAL_TOKENS > MOST_TOKENS:
             self._count([row for row in candidates if row.tokens is None])
         batch = self._batch_of(candidates)
@@ -139,7 +141,7 @@ class Batcher:
             self._seconds_per_row += 0.1 * ((time.monotonic() - start) / len(batch) - self._seconds_per_row)
 
     def _candidates(self) -> list[Row]:
-        """The oldest row and all that may share its batch, which nobody else takes now; none when all is over."""
+        """Removes the oldest row and all that may share its batch from the queue; empty after closing, if none wait."""
         with self._changed:
             while True:
                 self._drop_ended()
@@ -155,11 +157,11 @@ class Batcher:
             return candidates
 
     def _drop_ended(self) -> None:
-        """Rows of requests that failed, or whose client is gone, need no answer; those too late get none."""
+        """Fails requests past their deadline; drops rows of requests that failed or whose client is gone."""
         now = time.monotonic()
         for row in self._waiting:
             if row.request.deadline < now:
-                text = f"waited {now - row.request.asked_at:.1f} s, longer than it may"
+                text = f"waited {now - row.request.asked_at:.1f} s, longer than its time limit"
                 row.request.end(RequestError(HTTPStatus.GATEWAY_TIMEOUT, text))
         self._waiting = [row for row in self._waiting if not row.request.answer.done()]
 
@@ -181,11 +183,11 @@ class Batcher:
         for row, tokens in zip(rows, counts, strict=True):
             row.tokens = int(tokens)
             if row.tokens > MOST_TOKENS:
-                text = f"row {row.number + 1} has {tokens} tokens, and {MOST_TOKENS} at most are read; part the text"
+                text = f"row {row.number + 1} has {tokens} tokens, more than the limit of {MOST_TOKENS}; split the text"
                 row.request.end(bad_request(text))
 
     def _batch_of(self, candidates: Sequence[Row]) -> list[Row]:
-        """The oldest row and others that are padded to the same length: a call costs less than padding does."""
+        """Returns the oldest row and others of the same padded length: another call costs less than more padding."""
         asking = [row for row in candidates if not row.request.answer.done()]
         if len(asking) < 2:
             return asking
@@ -223,7 +225,7 @@ def _by_request(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _one_by_one(do: Callable[[Sequence[Row]], None], rows: Sequence[Row], error: Exception) -> None:
-    """What failed for all rows together, for each request by itself; the one that fails then gets the error."""
+    """Repeats for each request alone what failed for all rows together; a request that fails again gets the error."""
     requests = _by_request(rows)
     if len(requests) == 1:
         rows[0].request.end(as_request_error(error))

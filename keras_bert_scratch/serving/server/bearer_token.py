@@ -1,4 +1,4 @@
-"""Who may ask: clients that bring the server's token, over HTTP and gRPC."""
+"""Authorization: only clients that send the server's bearer token are answered, over HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import grpc
 
 from keras_bert_scratch.serving.server.http_bodies import json_response
 
-OPEN_TO_ALL = {"/", "/healthz", "/v2/health/live", "/v2/health/ready"}  # also where a token is wanted
+OPEN_TO_ALL = {"/", "/healthz", "/v2/health/live", "/v2/health/ready"}  # paths that never need a token
 
 
 class BearerToken:
-    """An ASGI application for those who bring a token.
+    """ASGI middleware that refuses requests without the server's token.
 
     Args:
         app: callable. The application.
-        token: str. What they must bring.
+        token: str. What clients must send.
     """
 
     def __init__(self, app: Any, token: str) -> None:
@@ -35,23 +35,23 @@ class BearerToken:
 
 
 def is_right(authorization: str, token: str) -> bool:
-    """Whether a header brings the token, found out in a time that does not depend on where it differs."""
+    """Whether a header carries the token; the comparison takes the same time wherever they differ."""
     kind, _, given = authorization.partition(" ")
     return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 class GrpcBearerToken(grpc.aio.ServerInterceptor):
-    """The same for gRPC, whose clients bring it in the metadata `authorization`.
+    """The same for gRPC: clients send the token in the metadata `authorization`.
 
     Args:
-        token: str. What they must bring.
+        token: str. What clients must send.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """What answers a call: what would without a token, or a refusal."""
+        """Returns the handler of a call if its token is right, else a handler that refuses."""
         given = dict(details.invocation_metadata or ()).get("authorization", "")
         return (
             await continuation(details)

@@ -1,4 +1,4 @@
-"""The HTTP side of the server: all protocols' routes, health, metrics, the page, and who may ask."""
+"""The HTTP application of the server: the routes of all protocols, health, metrics, the page, and authorization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keras_bert_scratch.serving.server.openapi import openapi_document
 from keras_bert_scratch.serving.server.service import Service
 from keras_bert_scratch.serving.server.tensorflow_serving_rest import TensorFlowServingRest
 
-# The page is whole in itself: its own script and style, and questions to this server.
+# The page is self-contained: inline script and style, and requests to this server only.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -30,12 +30,12 @@ PAGE_HEADERS = {
 
 
 def http_app(service: Service, most_bytes: int, token: str | None) -> Any:
-    """The ASGI application.
+    """Returns the ASGI application.
 
     Args:
-        service: Service. What answers.
-        most_bytes: int. Of a body.
-        token: str or None. What clients must bring as `Authorization: Bearer ...`.
+        service: Service. Answers the requests.
+        most_bytes: int. Maximum size of a request body.
+        token: str or None. What clients must send as `Authorization: Bearer ...`.
     """
 
     async def page(request: Request) -> Response:
@@ -69,5 +69,5 @@ def http_app(service: Service, most_bytes: int, token: str | None) -> Any:
 
 async def _no_route(request: Request, error: Any) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
-    text = f"{request.method} {request.url.path}: {phrase}; /openapi.json lists what there is"
+    text = f"{request.method} {request.url.path}: {phrase}; /openapi.json lists all paths"
     return json_response({"error": text}, error.status_code)

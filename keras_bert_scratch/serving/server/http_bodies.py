@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests and answers: read within bounds, and every error in the form of its protocol."""
+"""HTTP request and response bodies: reading with limits on size and time, and errors in the form of each protocol."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from keras_bert_scratch.serving.server.tensor_json import as_json
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Any]]  # gives what is answered as JSON
-Form = Callable[[RequestError], Any]  # an error as the protocol says it
+Handler = Callable[[Request], Awaitable[Any]]  # returns the response, to be written as JSON
+Form = Callable[[RequestError], Any]  # formats an error for the protocol
 
 
 def error_text(error: RequestError) -> dict[str, str]:
-    """An error as TensorFlow Serving and the Open Inference Protocol say it."""
+    """Formats an error for TensorFlow Serving's REST protocol and the Open Inference Protocol."""
     return {"error": str(error)}
 
 
 def json_response(value: Any, status: int = 200, retry_after: int | None = None) -> Response:
-    """An answer."""
+    """Returns a JSON response."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Response(as_json(value), status, headers, "application/json")
 
 
 def answering(handler: Handler, protocol: str, metrics: Metrics, form: Form = error_text) -> Handler:
-    """A route's endpoint, of what only knows its protocol: counts its requests, and answers errors too."""
+    """Turns a protocol's handler into the endpoint of a route, which counts requests and also answers errors."""
 
     async def endpoint(request: Request) -> Response:
         start = time.monotonic()
@@ -43,7 +43,7 @@ def answering(handler: Handler, protocol: str, metrics: Metrics, form: Form = er
         except RequestError as error:
             response = json_response(form(error), error.status, error.retry_after)
         except ClientDisconnect:
-            response = Response(status_code=499)  # nobody reads it
+            response = Response(status_code=499)  # the client is gone
         except Exception:
             log.exception("%s failed", request.url.path)
             error = RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log says why")
@@ -55,10 +55,10 @@ def answering(handler: Handler, protocol: str, metrics: Metrics, form: Form = er
 
 
 def version_of(request: Request) -> int | None:
-    """The version that a path names, if any.
+    """Returns the version that a path names, if any.
 
     Raises:
-        RequestError: it is no number.
+        RequestError: it is not a number.
     """
     version = request.path_params.get("version")
     if version is None:
@@ -69,23 +69,25 @@ def version_of(request: Request) -> int | None:
 
 
 async def body_of(request: Request) -> bytes:
-    """A request's body.
+    """Reads a request's body.
 
     Raises:
         RequestError: it is larger than `request.app.state.most_bytes`, or takes longer than `request.app.state.timeout`
-            to come.
+            to arrive.
     """
     state = request.app.state
     try:
         async with asyncio.timeout(state.timeout):
             return await _read(request, state.most_bytes)
     except TimeoutError:
-        raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {state.timeout:g} s") from None
+        raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {state.timeout:g} s") from None
 
 
 async def _read(request: Request, most: int) -> bytes:
     declared = request.headers.get("content-length", "")
-    too_large = RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {most} bytes; ask in parts")
+    too_large = RequestError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {most} bytes; send several requests"
+    )
     if declared.isdecimal() and int(declared) > most:
         raise too_large
     parts, size = [], 0

@@ -1,4 +1,4 @@
-"""The network of a SavedModel as LiteRT runs it, in place of TensorFlow."""
+"""The network of a SavedModel, run by LiteRT instead of TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What there is to know of a network without its weights: specs of its inputs by name, and of its outputs."""
+    """A network without its weights: the specs of its inputs, by name, and of its outputs."""
 
     input: Mapping[str, tf.TensorSpec]
     output: Any
@@ -29,14 +29,14 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class WithNetwork:
-    """What a task answers with, as `FineTuned` is, for a network of which only the file is at hand.
+    """What a task needs to answer, in place of a `FineTuned`, if only the file of the network exists.
 
     Args:
         spec: Spec. Of the exported model.
         tokenizer: BertTokenizer. Of the model.
-        model: Network. What goes in and comes out.
-        network: callable. What answers.
-        engine: callable. What `network` asks, for as long as this object is there.
+        model: Network. The specs of inputs and outputs.
+        network: callable. Computes the outputs.
+        engine: callable. What `network` calls; it lives as long as this object.
     """
 
     spec: Spec
@@ -52,13 +52,13 @@ class WithNetwork:
 
 
 def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, at_once: int) -> WithNetwork:
-    """A model whose network LiteRT runs.
+    """Returns a model whose network LiteRT runs.
 
     Args:
         spec, tokenizer: of the exported model.
         path: the SavedModel's folder.
         variant: `"litert"` or `"litert-int8"`.
-        at_once: how many calls may run at once; each takes the memory of the weights.
+        at_once: maximum number of concurrent calls; each takes the memory of the weights.
 
     Raises:
         UserError: the folder has no such variant, or LiteRT is not installed.
@@ -75,7 +75,8 @@ def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, 
     if None not in unnamed:
         outputs = unnamed if len(unnamed) > 1 else unnamed[0]
     network, run = Network(inputs, outputs), run_litert(file, at_once=at_once)
-    # TensorFlow keeps whatever a graph calls in Python until the process ends; the engine is not to be kept by that.
+    # TensorFlow keeps the Python functions of a graph until the process ends; with a weak reference they do not keep
+    # the engine.
     reference = weakref.ref(run)
     return WithNetwork(spec, tokenizer, network, OnEngine(network, lambda inputs: reference()(inputs)), run)
 

@@ -1,4 +1,4 @@
-"""Metrics: what the server tells Prometheus of its work."""
+"""Metrics: what the server reports to Prometheus."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one server, in a registry of its own.
+    """Counters and histograms of one server, in a separate registry.
 
-    `tokens / positions` is how full the batches are: positions are tokens and what pads them.
+    `tokens / positions` is how full the batches are: positions are tokens plus padding.
     """
 
     def __init__(self) -> None:
@@ -24,22 +24,22 @@ class Metrics:
         one = {"registry": self.registry}
         of_model = {"labelnames": ("model", "version"), **one}
         self._seconds = {
-            "queue": Histogram("keras_bert_queue_seconds", "A row's wait for a call", buckets=SECONDS, **of_model),
-            "tokenize": Histogram("keras_bert_tokenize_seconds", "Counting of tokens", buckets=SECONDS, **of_model),
-            "infer": Histogram("keras_bert_infer_seconds", "A call of the model", buckets=SECONDS, **of_model),
+            "queue": Histogram("keras_bert_queue_seconds", "Waiting time of a row", buckets=SECONDS, **of_model),
+            "tokenize": Histogram("keras_bert_tokenize_seconds", "Time to count tokens", buckets=SECONDS, **of_model),
+            "infer": Histogram("keras_bert_infer_seconds", "Duration of a model call", buckets=SECONDS, **of_model),
         }
-        self._batch_rows = Histogram("keras_bert_batch_rows", "Rows of a call", buckets=ROWS, **of_model)
+        self._batch_rows = Histogram("keras_bert_batch_rows", "Rows per model call", buckets=ROWS, **of_model)
         self._rows = Counter("keras_bert_rows", "Rows answered", **of_model)
         self._tokens = Counter("keras_bert_tokens", "Tokens read", **of_model)
-        self._positions = Counter("keras_bert_positions", "Tokens and padding", **of_model)
-        self.waiting = Gauge("keras_bert_waiting_rows", "Rows that wait", **one)
+        self._positions = Counter("keras_bert_positions", "Positions computed, tokens and padding", **of_model)
+        self.waiting = Gauge("keras_bert_waiting_rows", "Rows waiting", **one)
         self._requests = Counter("keras_bert_requests", "Requests", ("protocol", "status"), **one)
         self._request_seconds = Histogram(
-            "keras_bert_request_seconds", "From a request to its answer", ("protocol",), buckets=SECONDS, **one
+            "keras_bert_request_seconds", "Time from a request to its response", ("protocol",), buckets=SECONDS, **one
         )
 
     def count_request(self, protocol: str, status: str, seconds: float) -> None:
-        """Counts a request that is answered, well or not."""
+        """Counts an answered request, successful or not."""
         self._requests.labels(protocol, status).inc()
         self._request_seconds.labels(protocol).observe(seconds)
 
@@ -50,16 +50,16 @@ class Metrics:
         self._batch_rows.labels(*model.label).observe(rows)
 
     def observe(self, what: str, model: Any, seconds: float) -> None:
-        """Adds a time of a ServedModel: of `queue`, `tokenize` or `infer`."""
+        """Records a duration of a ServedModel; `what` is `queue`, `tokenize` or `infer`."""
         self._seconds[what].labels(*model.label).observe(seconds)
 
     @contextlib.contextmanager
     def timed(self, what: str, model: Any) -> Iterator[None]:
-        """Adds the time that its body takes, if it ends well."""
+        """Records the duration of its body, unless it raises."""
         start = time.monotonic()
         yield
         self.observe(what, model, time.monotonic() - start)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus's format."""
+        """Returns all metrics in Prometheus's format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving tells of a model, in its own messages: signatures, and the state of each version."""
+"""Metadata of a model in TensorFlow Serving's messages: its signatures, and the state of each version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICT = "tensorflow/serving/predict"
 
 
 def signature_defs(model: ServedModel) -> get_model_metadata_pb2.SignatureDefMap:
-    """The signatures of a model."""
+    """Returns the signatures of a model."""
     return get_model_metadata_pb2.SignatureDefMap(
         signature_def={
             name: meta_graph_pb2.SignatureDef(
@@ -37,7 +37,7 @@ def _tensor_info(name: str, spec: tf.TensorSpec) -> meta_graph_pb2.TensorInfo:
 def version_states(
     store: ModelStore, name: str, version: int | None = None
 ) -> list[get_model_status_pb2.ModelVersionStatus]:
-    """The state of a version, or of all that are or were to be served, the highest first.
+    """Returns the state of a version, or of all that are served or failed to load, the highest first.
 
     Raises:
         RequestError: there is no such model or version.
@@ -53,6 +53,6 @@ def version_states(
             found[number] = state(version=number, state=state.END, status=status)
     if version is not None:
         if version not in found:
-            store.find(name, version)  # says what there is
+            store.find(name, version)  # raises the error, which lists the versions
         return [found[version]]
     return [found[number] for number in sorted(found, reverse=True)]

@@ -1,4 +1,4 @@
-"""ModelStore: the models that are served, each with its newest versions, which come and go while the server runs."""
+"""ModelStore: the served models, each with its newest versions, which are loaded and dropped while the server runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from keras_bert_scratch.serving.versions import versions_of
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[AnyPath, str, int], ServedModel]  # of a folder, the model's name and the version's number
-Files = Mapping[str, tuple[int, int]]  # by path, size and time of the last change
+Load = Callable[[AnyPath, str, int], ServedModel]  # from a folder, the model's name and the version's number
+Files = Mapping[str, tuple[int, int]]  # size and modification time, by path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,51 +33,53 @@ class Version:
 class ModelStore:
     """The models that are served.
 
-    `refresh` looks at the folders: it loads versions that are new or changed, once their files stay as they are, and
-    puts them in the place of older ones, which answer until then. A version that cannot be loaded is tried again when
-    its files change.
+    `refresh` checks the folders. It loads versions that are new or changed, once their files are stable, and then
+    replaces the older ones, which answer until then. A version that cannot be loaded is tried again when its files
+    change.
 
     Args:
         folders: mapping. By name, the folder of a SavedModel, or of its versions 1, 2, 3...
-        load: callable. Loads one and warms it up.
+        load: callable. Loads a version and warms it up.
         keep: int, default 1. How many of the highest versions are served.
 
     Raises:
-        UserError: a model has no version that can be loaded.
+        UserError: a model has no version, or one that cannot be loaded.
     """
 
     def __init__(self, folders: Mapping[str, AnyPath | str], load: Load, keep: int = 1) -> None:
         self._folders, self._load, self._keep = {name: path_of(path) for name, path in folders.items()}, load, keep
         self._versions: dict[str, Mapping[int, Version]] = {name: {} for name in folders}
-        self._seen: dict[AnyPath, Files] = {}  # at the last look
+        self._seen: dict[AnyPath, Files] = {}  # at the last check
         self._refused: dict[AnyPath, Files] = {}
-        self.faults: dict[tuple[str, int], str] = {}  # by name and version, why it is not served
+        self.faults: dict[tuple[str, int], str] = {}  # the reason why a version is not served, by name and version
         for name, folder in self._folders.items():
             found = self._found(name)
             if not found:
-                raise UserError(f"{folder}: holds no {SAVED_MODEL_FILE}, nor versions 1, 2... of it; export a model")
+                raise UserError(
+                    f"{folder}: has no {SAVED_MODEL_FILE} and no version folders 1, 2... with one; export a model to it"
+                )
             self._versions[name] = {
                 number: Version(load(path, name, number), _files(path)) for number, path in found.items()
             }
 
     @property
     def names(self) -> list[str]:
-        """The models, in the order in which they were given."""
+        """The names of the models, in the order of `folders`."""
         return list(self._folders)
 
     def versions(self, name: str) -> Mapping[int, ServedModel]:
-        """What is served of a model, by number.
+        """Returns the served versions of a model, by number.
 
         Raises:
             RequestError: there is no such model.
         """
         if name not in self._versions:
             known = ", ".join(self._versions)
-            raise RequestError(HTTPStatus.NOT_FOUND, f"no model is called {name!r}; there is {known}")
+            raise RequestError(HTTPStatus.NOT_FOUND, f"no model is called {name!r}; served models: {known}")
         return {number: version.model for number, version in self._versions[name].items()}
 
     def find(self, name: str, version: int | None = None) -> tuple[int, ServedModel]:
-        """A version of a model, without a number the highest, and its number.
+        """Returns the number of a version, by default the highest, and its model.
 
         Raises:
             RequestError: there is no such model or version.
@@ -86,16 +88,18 @@ class ModelStore:
         number = max(served) if version is None else version
         if number not in served:
             known = ", ".join(map(str, served))
-            raise RequestError(HTTPStatus.NOT_FOUND, f"version {number} of {name!r} is not served; {known} is")
+            raise RequestError(
+                HTTPStatus.NOT_FOUND, f"version {number} of {name!r} is not served; served versions: {known}"
+            )
         return number, served[number]
 
     def refresh(self) -> None:
-        """Looks once whether something changed; what is new is loaded at the look after the one that found it."""
+        """Checks once for changes; a new version is loaded at the check after the one that found it."""
         for name in self._folders:
             try:
                 self._refresh(name)
-            except OSError as error:  # the folder is gone for a moment, or its address does not answer
-                log.warning("%s: %s; its versions are served as they were", name, error)
+            except OSError as error:  # the folder is temporarily missing, or its address does not answer
+                log.warning("%s: %s; still serving its loaded versions", name, error)
 
     def _refresh(self, name: str) -> None:
         served, found = self._versions[name], self._found(name)
@@ -111,12 +115,12 @@ class ModelStore:
                 available[number] = version
             self._seen[path] = files
         is_complete = found and available.keys() == found.keys()
-        now = available if is_complete else {**served, **available}  # older ones stay until all newer ones are there
+        now = available if is_complete else {**served, **available}  # older ones stay until all newer ones are loaded
         if now != served:
             self._versions[name] = dict(sorted(now.items()))
-            log.warning("%s: version %s is served", name, ", ".join(map(str, self._versions[name])))
+            log.warning("%s: serving version %s", name, ", ".join(map(str, self._versions[name])))
             del served, available, now
-            gc.collect()  # the memory of what is served no more
+            gc.collect()  # frees the memory of versions that are no longer served
 
     def _loaded(self, name: str, number: int, path: AnyPath, files: Files) -> Version | None:
         try:
@@ -130,7 +134,7 @@ class ModelStore:
         return version
 
     def _found(self, name: str) -> dict[int, AnyPath]:
-        """The highest versions that are there, by number."""
+        """Returns the folders of the highest complete versions, by number."""
         folder = self._folders[name]
         if (folder / SAVED_MODEL_FILE).exists():
             return {1: folder}

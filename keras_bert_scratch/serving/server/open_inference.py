@@ -1,6 +1,6 @@
-"""The Open Inference Protocol, version 2, over REST: `/v2/models/NAME/infer`, and whether server and models are ready.
+"""The Open Inference Protocol, version 2, over REST: `/v2/models/NAME/infer`, and readiness of server and models.
 
-Its description: https://github.com/kserve/open-inference-protocol
+Specification: https://github.com/kserve/open-inference-protocol
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class OpenInference:
     """The routes of the protocol; a request's parameter `signature_name` chooses the signature.
 
     Args:
-        service: Service. What answers.
+        service: Service. Answers the requests.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         found = [
             self._route("/v2", self.server, "GET"),
             self._route("/v2/health/live", self.live, "GET"),
@@ -56,7 +56,7 @@ class OpenInference:
         return Route(path, answering(handler, PROTOCOL, self._service.metrics), methods=[method])
 
     async def server(self, request: Request) -> dict[str, Any]:
-        """Which server it is."""
+        """Name and version of the server."""
         return {"name": "keras-bert", "version": VERSION, "extensions": []}
 
     async def live(self, request: Request) -> dict[str, bool]:
@@ -64,7 +64,7 @@ class OpenInference:
         return {"live": True}
 
     async def ready(self, request: Request) -> dict[str, bool]:
-        """Whether it answers: it does not listen before its models are loaded and warm."""
+        """Whether the server answers: always, as it does not listen before its models are loaded and warm."""
         return {"ready": True}
 
     async def model_ready(self, request: Request) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class OpenInference:
         return {"name": request.path_params["name"], "version": str(number), "ready": True}
 
     async def metadata(self, request: Request) -> dict[str, Any]:
-        """What the first signature takes and gives."""
+        """Inputs and outputs of `serving_default`."""
         _, model = self._model(request)
         signature = model.signatures[SIGNATURE]
         name = request.path_params["name"]
@@ -86,7 +86,7 @@ class OpenInference:
         }
 
     async def infer(self, request: Request) -> dict[str, Any]:
-        """Named tensors, flat, with their shapes."""
+        """Runs a signature on named tensors, given as flat lists with their shapes."""
         number, model = self._model(request)
         asked = parsed_object(await body_of(request))
         parameters = asked.get("parameters", {})
@@ -121,7 +121,7 @@ def _inputs(signature: Signature, given: Any) -> dict[str, np.ndarray]:
     by_name: dict[str, Mapping[str, Any]] = {}
     for one in given:
         if not isinstance(one.get("name"), str) or one["name"] in by_name:
-            raise bad_request("each input must have a 'name' of its own")
+            raise bad_request("each input must have a unique 'name'")
         by_name[one["name"]] = one
     check_names(signature, by_name)
     return {name: _input(signature.inputs[name], one) for name, one in by_name.items()}
@@ -148,7 +148,7 @@ def _input(spec: tf.TensorSpec, one: Mapping[str, Any]) -> np.ndarray:
 
 def _flattened(name: str, data: list[Any]) -> list[Any]:
     if not all(isinstance(inner, list) for inner in data):
-        raise bad_request(f"{name}: its lists are not equally deep")
+        raise bad_request(f"{name}: its lists have different depths")
     return [item for inner in data for item in inner]
 
 
@@ -160,7 +160,7 @@ def _wanted(signature: Signature, outputs: Any) -> list[str]:
     names = [one.get("name") for one in outputs]
     for name in names:
         if not isinstance(name, str) or name not in signature.outputs:
-            raise bad_request(f"no output is called {name!r}; there is {', '.join(signature.outputs)}")
+            raise bad_request(f"no output is called {name!r}; outputs: {', '.join(signature.outputs)}")
     return names
 
 

@@ -1,6 +1,6 @@
-"""What clients of embedding services speak: OpenAI's `/v1/embeddings` and `/v1/models`, and `/rerank`.
+"""The APIs of embedding services: OpenAI's `/v1/embeddings` and `/v1/models`, and `/rerank`.
 
-Their descriptions: https://platform.openai.com/docs/api-reference/embeddings, https://docs.cohere.com/reference/rerank
+Specifications: https://platform.openai.com/docs/api-reference/embeddings, https://docs.cohere.com/reference/rerank
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ EMBEDDING = "embedding"
 
 
 class OpenAiApi:
-    """The routes.
+    """The routes of these APIs.
 
     Args:
-        service: Service. What answers.
+        service: Service. Answers the requests.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         return [
             self._route("/v1/embeddings", self.embeddings, "POST"),
             self._route("/v1/models", self.models, "GET"),
@@ -69,9 +69,9 @@ class OpenAiApi:
         }
 
     async def embeddings(self, request: Request) -> dict[str, Any]:
-        """The vectors of some texts."""
+        """The embeddings of some texts."""
         asked = parsed_object(await body_of(request))
-        name, model = self._model(asked, _embeds, "gives a vector for a text")
+        name, model = self._model(asked, _embeds, "embeds texts")
         texts = [asked["input"]] if isinstance(asked.get("input"), str) else asked.get("input")
         texts = _texts("input", texts)
         form, dimensions = asked.get("encoding_format", "float"), asked.get("dimensions")
@@ -95,10 +95,10 @@ class OpenAiApi:
         }
 
     async def rerank(self, request: Request) -> dict[str, Any]:
-        """Documents by how well they fit a query, the best first.
+        """Documents by their relevance to a query, the most relevant first.
 
-        A model of pairs reads both together: its score, or that of its last label. A model of embeddings reads each by
-        itself: the cosine.
+        A model of text pairs reads query and document together; the relevance is its score, or the score of its last
+        label. An embedding model reads each text alone; the relevance is the cosine.
         """
         asked = parsed_object(await body_of(request))
         name, model = self._model(asked, _ranks, "compares two texts")
@@ -126,16 +126,16 @@ class OpenAiApi:
         return {"model": name, "results": results, "usage": _usage(model, outputs)}
 
     def _model(self, asked: Mapping[str, Any], fits: Any, what: str) -> tuple[str, ServedModel]:
-        """The model that is named, or, where no name is given, the only one that does this."""
+        """Returns the named model, or, without a name, the only one that supports the request."""
         store, name = self._service.store, asked.get("model")
         able = [known for known in store.names if fits(store.find(known)[1])]
         if name is None and len(able) == 1:
             name = able[0]
         if not isinstance(name, str):
-            raise bad_request(f"model: name one that {what}, of {', '.join(able) or 'which there is none'}")
+            raise bad_request(f"model: must name a model that {what}: {', '.join(able) or 'there is none'}")
         _, model = store.find(name)
         if not fits(model):
-            raise bad_request(f"model: {name!r} is none that {what}; there is {', '.join(able) or 'none'}")
+            raise bad_request(f"model: {name!r} is not a model that {what}; such models: {', '.join(able) or 'none'}")
         return name, model
 
     async def _ask(self, model: ServedModel, columns: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -158,7 +158,7 @@ def _ranks(model: ServedModel) -> bool:
 
 def _texts(name: str, given: Any) -> list[str]:
     if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
-        raise bad_request(f"{name}: must be text, not tokens or anything else, and not empty")
+        raise bad_request(f"{name}: must be text, at least one string; tokens are not accepted")
     return given
 
 

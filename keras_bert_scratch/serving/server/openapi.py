@@ -1,4 +1,4 @@
-"""What the server answers over HTTP, in OpenAPI's form, for the models that it serves."""
+"""The OpenAPI description of the server's HTTP API, for the models that it serves."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "stri
 
 
 def openapi_document(store: ModelStore, wants_token: bool) -> dict[str, Any]:
-    """The document, of OpenAPI 3.1; one path for each model of TensorFlow Serving's protocol and the Open Inference's.
+    """Returns the OpenAPI 3.1 document; each model has paths of TensorFlow Serving's and the Open Inference protocol.
 
     Args:
         store: ModelStore. The models.
-        wants_token: bool. Whether clients must bring a token.
+        wants_token: bool. Whether clients must send a token.
     """
     paths: dict[str, Any] = {
         "/healthz": {"get": _operation("Whether the server answers.", None, media="text/plain")},
         "/metrics": {"get": _operation("Counters for Prometheus.", None, media="text/plain")},
         "/v1/models": {"get": _operation("The models.", None)},
-        "/v1/embeddings": {"post": _operation("Vectors of texts, as OpenAI gives them.", _embeddings())},
-        "/v1/rerank": {"post": _operation("Documents by how well they fit a query.", _rerank())},
+        "/v1/embeddings": {"post": _operation("Embeddings of texts, in OpenAI's format.", _embeddings())},
+        "/v1/rerank": {"post": _operation("Documents ranked by their relevance to a query.", _rerank())},
     }
     for name in store.names:
         _, model = store.find(name)
@@ -59,14 +59,14 @@ def _of_model(name: str, model: ServedModel) -> dict[str, Any]:
         }
     )
     inference = _object({"inputs": {"type": "array", "items": tensor}})
-    what = f"Asks {name}, a model for {model.spec.task}"
+    what = f"Runs {name}, a model for {model.spec.task}"
     path = f"/v1/models/{name}"
     return {
         path: {"get": _operation(f"The versions of {name}.", None)},
         f"{path}/metadata": {"get": _operation(f"The signatures of {name}.", None)},
-        f"{path}:predict": {"post": _operation(f"{what}, as TensorFlow Serving is asked.", asked, given)},
-        f"/v2/models/{name}": {"get": _operation(f"What {name} takes and gives.", None)},
-        f"/v2/models/{name}/infer": {"post": _operation(f"{what}, by the Open Inference Protocol.", inference)},
+        f"{path}:predict": {"post": _operation(f"{what}, with TensorFlow Serving's protocol.", asked, given)},
+        f"/v2/models/{name}": {"get": _operation(f"The inputs and outputs of {name}.", None)},
+        f"/v2/models/{name}/infer": {"post": _operation(f"{what}, with the Open Inference Protocol.", inference)},
     }
 
 
@@ -87,7 +87,7 @@ def _operation(
 
 
 def _schema(spec: tf.TensorSpec) -> dict[str, Any]:
-    """Of one row's value."""
+    """Returns the JSON schema of one row's value."""
     schema: dict[str, Any] = {"type": TYPES[spec.dtype]}
     for _ in spec.shape[1:]:
         schema = {"type": "array", "items": schema}

@@ -1,4 +1,4 @@
-"""What a client is told that asked for what cannot be answered, in any protocol."""
+"""RequestError: a request that cannot be answered, whatever the protocol."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import tensorflow as tf
 
 log = logging.getLogger(__name__)
 
-OUT_OF_TABLE = "gather index out of bounds"  # LiteRT's words
+OUT_OF_TABLE = "gather index out of bounds"  # in LiteRT's error message
 
 
 class RequestError(Exception):
     """A request that is not answered; the message says what the client can do.
 
     Args:
-        status: HTTPStatus. Other protocols have their own word for each.
+        status: HTTPStatus. Other protocols map it to their own codes.
         message: str. What is wrong.
-        retry_after: int or None, default None. Seconds after which to ask again.
+        retry_after: int or None, default None. Seconds after which to retry.
     """
 
     def __init__(self, status: HTTPStatus, message: str, retry_after: int | None = None) -> None:
@@ -27,23 +27,23 @@ class RequestError(Exception):
 
 
 def bad_request(message: str) -> RequestError:
-    """The error of a request that can never be answered."""
+    """Returns the error of a request that can never be answered."""
     return RequestError(HTTPStatus.BAD_REQUEST, message)
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """What a client is told of an error that a model raised: what is wrong with the inputs, or that it is not them."""
+    """Turns a model's error into one for the client: what is wrong with the inputs, or that the model itself failed."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, tf.errors.InvalidArgumentError):
         return bad_request(_reason(error.message))
     if isinstance(error, tf.errors.UnknownError) and OUT_OF_TABLE in error.message:
-        return bad_request("an id is outside of its table")
+        return bad_request("an id is out of the range of its embedding table")
     log.error("a model failed", exc_info=error)
     return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; the server's log says why")
 
 
 def _reason(message: str) -> str:
-    """TensorFlow's reason, which stands before the place in the graph and behind where that was made."""
+    """Extracts TensorFlow's reason: it comes before the node of the graph, and after where that node was created."""
     before, _, _ = message.partition("\n\t [[")
     return before.rstrip().splitlines()[-1].removeprefix("assertion failed: ")

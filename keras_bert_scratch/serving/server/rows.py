@@ -1,4 +1,4 @@
-"""Rows of several requests as one batch, and the answers of a batch as those of its requests."""
+"""Rows: joins rows of several requests into one batch, and splits a batch into rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]  # by name; the rows come first in each
+Arrays = Mapping[str, np.ndarray]  # by name; the first axis of each is the row
 
 
 def row_of(arrays: Arrays, number: int) -> dict[str, np.ndarray]:
-    """A row as a batch of one."""
+    """Returns a row as a batch of one."""
     return {name: values[number : number + 1] for name, values in arrays.items()}
 
 
 def joined(batches: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """One batch of several, whose shorter lists are padded at their end by 0 or an empty string.
+    """Joins several batches into one; shorter lists are padded at their end with 0 or an empty string.
 
     Example:
         >>> joined([{"words": np.array([[b"a"]], object)}, {"words": np.array([[b"b", b"c"]], object)}])["words"]

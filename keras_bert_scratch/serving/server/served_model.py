@@ -1,4 +1,4 @@
-"""ServedModel: one version of an exported model, loaded, with what there is to know of its signatures."""
+"""ServedModel: one loaded version of an exported model, with the specs of its signatures."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
 TENSORFLOW = "tensorflow"
-# LiteRT multiplies so many rows at once where the processor has AVX-512: others come for nothing, but to change a shape
-# takes 0.3 ms.
+# With AVX-512, LiteRT multiplies this many rows of a matrix at once, so padding to a multiple of it is free. A change
+# of shape takes 0.3 ms.
 LITERT_LENGTH_STEP = 7
 ENGINES = (TENSORFLOW, "litert", "litert-int8")
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives.
+    """The inputs and outputs of a signature.
 
     Args:
-        inputs: mapping. Specs by name; the rows come first.
+        inputs: mapping. Specs by name; the first axis is the row.
         outputs: mapping. The same.
     """
 
@@ -41,14 +41,14 @@ class Signature:
 
 
 class ServedModel:
-    """A SavedModel of `keras-bert export`, loaded; it is asked by arrays, from any thread.
+    """A loaded SavedModel of `keras-bert export`; it takes arrays, and any thread may call it.
 
     Args:
         path: path. The SavedModel's folder.
         engine: str, default "tensorflow". What runs the network: `"tensorflow"`, `"litert"` or `"litert-int8"`. The
-            tokenizer runs in TensorFlow in each case.
-        at_once: int, default 1. How many calls may run at once.
-        label: pair of str, default `("", "")`. What it is called, and its version, in metrics.
+            tokenizer always runs in TensorFlow.
+        at_once: int, default 1. Maximum number of concurrent calls.
+        label: pair of str, default `("", "")`. Its name and version in metrics.
 
     Raises:
         UserError: it cannot be loaded, `keras-bert export` did not make it, or it lacks the engine's file.
@@ -60,7 +60,7 @@ class ServedModel:
         self.label = label
         self.path = path_of(path)
         if not (self.path / TASK_FILE).exists():
-            raise UserError(f"{path}: holds no {TASK_FILE}; export it again with 'keras-bert export'")
+            raise UserError(f"{path}: has no {TASK_FILE}; export it again with 'keras-bert export'")
         self.spec = Spec.load(self.path)
         tokenizer = BertTokenizer.load(self.path / "assets")
         if engine == TENSORFLOW:
@@ -78,12 +78,12 @@ class ServedModel:
         self.signatures = {name: _signature(function) for name, function in self._functions.items()}
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What a signature gives for some rows; `inputs` are as its `Signature` says."""
+        """Returns the outputs of a signature for some rows; `inputs` must match its `Signature`."""
         outputs = _called(self._functions[signature], inputs)
         return {name: value.numpy() for name, value in outputs.items()}
 
     def count_tokens(self, signature: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """How many tokens each row has as the model reads it, int `(rows,)`."""
+        """Returns the number of tokens that the model reads of each row, int `(rows,)`."""
         if signature == SERVE_IDS:
             ids = next(iter(inputs.values()))
             return np.full(len(ids), ids.shape[-1])
@@ -93,15 +93,15 @@ class ServedModel:
 
     @property
     def is_windowed(self) -> bool:
-        """Whether long rows are read in several windows, so that there is no bound for what a row costs."""
+        """Whether long rows are split into windows, so that the cost of a row has no bound."""
         return self.task.is_windowed(self.spec)
 
     def padded_length(self, tokens: int) -> int:
-        """How long a row of so many tokens is in a batch."""
+        """Returns the length that a row of `tokens` tokens is padded to."""
         return next((length for length in self.spec.row_lengths if length >= tokens), tokens)
 
     def warm_up(self) -> None:
-        """Asks what the export wrote for this purpose, or, where it wrote nothing, one row."""
+        """Runs the warm-up requests of the export, or one row if there are none."""
         for signature, inputs in self._warm_up_requests():
             self.run(signature, inputs)
 
@@ -121,7 +121,7 @@ class ServedModel:
 
 
 def _called(function: Any, inputs: Mapping[str, np.ndarray]) -> Any:
-    """What a concrete function gives; those that were loaded take their inputs by name, those made here by position."""
+    """Calls a concrete function; loaded ones take their inputs by name, those traced here by position."""
     positional, named = function.structured_input_signature
     tensors = {spec.name: tf.constant(inputs[spec.name], spec.dtype) for spec in (*positional, *named.values())}
     return function(*tensors.values()) if positional else function(**tensors)

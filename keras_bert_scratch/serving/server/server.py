@@ -33,26 +33,26 @@ SECONDS_TO_STOP = 30
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """How a server listens and works; the command line has the same names.
+    """Options of a server; the command line has the same names.
 
     Args:
-        host: str, default "127.0.0.1". Where to listen; only this machine can ask unless it is told otherwise.
-        port: int, default 8501. Of HTTP; 0 for any that is free.
-        grpc_port: int, default 8500. Of gRPC; 0 for any that is free.
+        host: str, default "127.0.0.1". The address to listen at; by default only this machine can connect.
+        port: int, default 8501. Port of HTTP; 0 for any free one.
+        grpc_port: int, default 8500. Port of gRPC; 0 for any free one.
         engine: str, default "tensorflow". What runs the networks: `"tensorflow"`, `"litert"` or `"litert-int8"`.
-        workers: int, default 2. Calls of models at once.
-        token_budget: int, default 2048. Tokens of a batch at most, padding included.
-        most_waiting: int, default 1024. Rows that may wait; who comes then gets 429.
-        timeout: float, default 30. Seconds after which a request is given up.
-        most_megabytes: float, default 8. Of a request's body.
-        keep_versions: int, default 1. How many of a model's highest versions answer.
-        poll_seconds: float, default 1. How often the folders are looked at.
-        token: str or None, default None. What clients must bring as `Authorization: Bearer ...`.
+        workers: int, default 2. Concurrent calls of models.
+        token_budget: int, default 2048. Maximum tokens of a batch, padding included.
+        most_waiting: int, default 1024. Maximum number of waiting rows; further requests get 429.
+        timeout: float, default 30. Seconds after which an unanswered request fails.
+        most_megabytes: float, default 8. Maximum size of a request's body.
+        keep_versions: int, default 1. How many of a model's highest versions are served.
+        poll_seconds: float, default 1. Time between checks of the folders.
+        token: str or None, default None. What clients must send as `Authorization: Bearer ...`.
         telemetry: bool, default False. Whether HTTP requests are traced for OpenTelemetry.
-        warm_up: bool, default True. Whether a version is asked before others may ask it.
+        warm_up: bool, default True. Whether each version runs its warm-up requests before it is served.
 
     Raises:
-        UserError: a value cannot be.
+        UserError: a value is unknown or out of range.
     """
 
     host: str = "127.0.0.1"
@@ -85,12 +85,12 @@ class ServerOptions:
 
     @property
     def most_bytes(self) -> int:
-        """Of a request's body."""
+        """Maximum size of a request's body, in bytes."""
         return int(self.most_megabytes * MEGABYTE)
 
 
 class _Http(uvicorn.Server):
-    """uvicorn without its own handlers of signals: whoever runs the server stops gRPC, too."""
+    """uvicorn without its signal handlers: the caller handles signals, because gRPC must stop, too."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -103,13 +103,13 @@ async def serve(
     stop: asyncio.Event,
     on_ready: Callable[[Service, int, int], None],
 ) -> None:
-    """Serves models until it is told to stop; then what was asked is answered first.
+    """Serves models until `stop` is set; then it answers the pending requests and returns.
 
     Args:
         folders: mapping. By name, the folder of a SavedModel, or of its versions 1, 2, 3...
-        options: ServerOptions. How.
-        stop: asyncio.Event. What is set to stop the server.
-        on_ready: callable. Called with the service and the ports of HTTP and gRPC when clients may ask.
+        options: ServerOptions. How to listen and work.
+        stop: asyncio.Event. Set it to stop the server.
+        on_ready: callable. Called with the service and the ports of HTTP and gRPC when clients can connect.
 
     Raises:
         UserError: a model cannot be loaded, or a port is taken.
@@ -140,7 +140,7 @@ async def _listen(
     stop: asyncio.Event,
     on_ready: Callable[[Service, int, int], None],
 ) -> None:
-    """Answers, and looks for new versions, until it is told to stop."""
+    """Answers requests and watches for new versions until `stop` is set."""
     http = _Http(
         uvicorn.Config(
             app,
@@ -173,7 +173,7 @@ async def _watch(store: ModelStore, seconds: float) -> None:
         try:
             await asyncio.to_thread(store.refresh)
         except Exception:
-            log.exception("the folders could not be looked at")
+            log.exception("the model folders could not be checked")
 
 
 def _grpc_server(service: Service, options: ServerOptions) -> tuple[grpc.aio.Server, int]:
@@ -189,17 +189,17 @@ def _grpc_server(service: Service, options: ServerOptions) -> tuple[grpc.aio.Ser
     try:
         return server, server.add_insecure_port(f"{host}:{options.grpc_port}")
     except RuntimeError:
-        raise UserError(f"`grpc_port`: {host}:{options.grpc_port} cannot be listened at; choose another") from None
+        raise UserError(f"`grpc_port`: cannot listen on {host}:{options.grpc_port}; choose another") from None
 
 
 def _socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named: asyncio sends small answers at once only where it knows that this is TCP.
+    # The protocol must be explicit: asyncio sends small responses without delay only if it knows that this is TCP.
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
     except OSError as error:
-        raise UserError(f"`port`: {host}:{port} cannot be listened at ({error.strerror}); choose another") from None
+        raise UserError(f"`port`: cannot listen on {host}:{port} ({error.strerror}); choose another") from None
     found.setblocking(False)
     return found

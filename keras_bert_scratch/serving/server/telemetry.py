@@ -1,4 +1,4 @@
-"""Traces of requests for OpenTelemetry, sent where its own environment variables say."""
+"""OpenTelemetry traces of requests, sent where OpenTelemetry's environment variables say."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SERVICE = "keras-bert"  # unless OTEL_SERVICE_NAME says otherwise
 
 @contextlib.contextmanager
 def traced(app: Any) -> Iterator[Any]:
-    """An ASGI application whose requests are traced, until the end of the block, when the last traces are sent.
+    """Yields an ASGI application whose requests are traced; the last traces are sent at the end of the block.
 
     Args:
         app: callable. The application.
 
     Raises:
-        UserError: what it takes is not installed.
+        UserError: OpenTelemetry's packages are not installed.
     """
     for module in MODULES:
         if not _is_installed(module):
@@ -44,5 +44,5 @@ def traced(app: Any) -> Iterator[Any]:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
+    except ModuleNotFoundError:  # a parent package is missing
         return False

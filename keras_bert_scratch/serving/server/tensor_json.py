@@ -1,4 +1,4 @@
-"""Arrays as JSON holds them: nested lists, strings, and `{"b64": ...}` for bytes that are no text."""
+"""Arrays as JSON: nested lists, strings, and `{"b64": ...}` for bytes that are not text."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ BASE64 = "b64"
 
 
 def parsed_object(body: bytes) -> dict[str, Any]:
-    """What JSON says, an object.
+    """Parses JSON, which must be an object.
 
     Raises:
-        RequestError: it is something else, or no JSON.
+        RequestError: it is not an object, or not JSON.
     """
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise bad_request(f"the body is no JSON: {error}") from None
+        raise bad_request(f"the body is not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise bad_request("the body must be a JSON object")
     return found
 
 
 def as_json(value: Any) -> bytes:
-    """JSON of lists, objects and NumPy's numbers, float32 in as few digits as tell it; NaN and infinity are null."""
+    """Writes lists, objects and NumPy values as JSON; float32 in the fewest exact digits, NaN and infinity as null."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def array_of(name: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
-    """An input's array.
+    """Returns an input's array.
 
     Args:
         name: str. The input, for messages.
-        value: nested lists, all of one level equally long.
-        spec: what the signature says.
+        value: nested lists; all lists of a level have the same length.
+        spec: the input's spec in the signature.
 
     Raises:
-        RequestError: it does not fit.
+        RequestError: the value does not match the spec.
 
     Example:
         >>> array_of("text", ["a", {"b64": "Yg=="}], tf.TensorSpec([None], tf.string))
@@ -73,7 +73,7 @@ def _leaves(name: str, value: Any, shape: list[int]) -> Iterator[Any]:
         yield value
         return
     if not isinstance(value, list) or len(value) != shape[0]:
-        raise bad_request(f"{name}: its lists are not equally long or deep; pad them")
+        raise bad_request(f"{name}: its lists differ in length or depth; pad them")
     for item in value:
         yield from _leaves(name, item, shape[1:])
 
@@ -85,7 +85,7 @@ def _text(name: str, value: Any) -> bytes:
         try:
             return base64.b64decode(value[BASE64], validate=True)
         except (binascii.Error, ValueError):
-            raise bad_request(f"{name}: has a {BASE64} that is no base64") from None
+            raise bad_request(f"{name}: has a {BASE64} that is not valid base64") from None
     raise bad_request(f"{name}: must hold strings, not {_kind(value)}")
 
 
@@ -98,12 +98,12 @@ def _whole_number(name: str, value: Any) -> int:
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", type(None): "null", bool: "a truth value", str: "a string"}
+    kinds = {dict: "an object", list: "a list", type(None): "null", bool: "a boolean", str: "a string"}
     return kinds.get(type(value), "a number")
 
 
 def readable(array: np.ndarray) -> Any:
-    """An output as `as_json` takes it: strings as lists, and those that are not UTF-8 as `{"b64": ...}`."""
+    """Converts an output for `as_json`: strings become lists, those that are not UTF-8 become `{"b64": ...}`."""
     return _readable(array.tolist()) if array.dtype == object else array
 
 

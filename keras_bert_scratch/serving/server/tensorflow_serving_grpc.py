@@ -1,6 +1,6 @@
-"""TensorFlow Serving's gRPC protocol: its PredictionService and ModelService, by its own messages.
+"""TensorFlow Serving's gRPC protocol: its PredictionService and ModelService, with its own messages.
 
-Their description: https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
+Specification: https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class TensorFlowServingGrpc(
     """Both services.
 
     Args:
-        service: Service. What answers.
+        service: Service. Answers the requests.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Has a server answer by it."""
+        """Registers both services with a server."""
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(self, server)
 
@@ -65,19 +65,19 @@ class TensorFlowServingGrpc(
         return await self._answered(self._predict, request, context)
 
     async def Classify(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Of each example the classes with their scores."""
+        """For each example, the classes with their scores."""
         return await self._answered(self._classify, request, context)
 
     async def Regress(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Of each example a number."""
+        """For each example, a number."""
         return await self._answered(self._regress, request, context)
 
     async def MultiInference(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Is not answered: each model here has one head."""
+        """Not supported: each model here has one head."""
         return await self._answered(_not_here, request, context)
 
     async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Is not answered: the folders that are served are chosen at the start, and looked at all the time."""
+        """Not supported: the served folders are chosen at the start, and checked for new versions all the time."""
         return await self._answered(_not_here, request, context)
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -85,7 +85,7 @@ class TensorFlowServingGrpc(
         return await self._answered(self._metadata, request, context)
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Which versions answer."""
+        """The state of each version."""
         return await self._answered(self._status, request, context)
 
     async def _answered(self, handler: Callable[..., Awaitable[Any]], request: Any, context: Any) -> Any:
@@ -106,7 +106,7 @@ class TensorFlowServingGrpc(
         signature = signature_of(model, name)
         for key in request.output_filter:
             if key not in signature.outputs:
-                raise bad_request(f"no output is called {key!r}; there is {', '.join(signature.outputs)}")
+                raise bad_request(f"no output is called {key!r}; outputs: {', '.join(signature.outputs)}")
         inputs = {key: _array(key, value) for key, value in request.inputs.items()}
         outputs = await self._service.ask(model, name, inputs, context.time_remaining())
         wanted = list(request.output_filter) or list(outputs)
@@ -136,7 +136,7 @@ class TensorFlowServingGrpc(
         name = request.model_spec.signature_name or method
         signature_of(model, name)
         if name != method:
-            raise bad_request(f"the signature {name!r} does not {method}; ask it by Predict")
+            raise bad_request(f"the signature {name!r} does not support {method}; use Predict")
         outputs = await self._service.ask(model, name, {"inputs": _examples(request.input)}, context.time_remaining())
         return _spec(request.model_spec.name, number, name), outputs
 
@@ -157,13 +157,13 @@ class TensorFlowServingGrpc(
 
 
 async def _not_here(request: Any, context: Any) -> None:
-    raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "this server does not do that")
+    raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "this server does not support this method")
 
 
 def _version(spec: model_pb2.ModelSpec) -> int | None:
     if spec.version_label:
         raise RequestError(
-            HTTPStatus.NOT_FOUND, f"versions have no labels here, as {spec.version_label!r}; give a number"
+            HTTPStatus.NOT_FOUND, f"version labels, such as {spec.version_label!r}, are not supported; give a number"
         )
     return spec.version.value if spec.HasField("version") else None
 
@@ -176,7 +176,7 @@ def _array(name: str, proto: Any) -> np.ndarray:
     try:
         return np.asarray(tf.make_ndarray(proto))
     except (TypeError, ValueError) as error:
-        raise bad_request(f"{name}: is no tensor ({str(error).splitlines()[0]})") from None
+        raise bad_request(f"{name}: is not a valid tensor ({str(error).splitlines()[0]})") from None
 
 
 def _tensor_proto(values: np.ndarray) -> Any:

@@ -1,6 +1,6 @@
 """TensorFlow Serving's REST protocol: `/v1/models/NAME`.
 
-Its description: https://www.tensorflow.org/tfx/serving/api_rest
+Specification: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class TensorFlowServingRest:
     """The routes of the protocol.
 
     Args:
-        service: Service. What answers.
+        service: Service. Answers the requests.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """They stand in an order in which the more special come first."""
+        """Returns all routes, the more specific ones first."""
         handlers = {":predict": self.predict, ":classify": self.classify, ":regress": self.regress}
         found = []
         for model in (MODEL + "/versions/{version}", MODEL):
@@ -59,7 +59,7 @@ class TensorFlowServingRest:
         name = _signature_name(asked, SIGNATURE)
         signature = signature_of(model, name)
         if ("instances" in asked) == ("inputs" in asked):
-            raise bad_request("the body must have 'instances' or 'inputs', one of them")
+            raise bad_request("the body must have either 'instances' or 'inputs'")
         by_row = "instances" in asked
         columns = _columns_of_rows(signature, asked["instances"]) if by_row else _columns(signature, asked["inputs"])
         check_names(signature, columns)
@@ -74,13 +74,13 @@ class TensorFlowServingRest:
         return {"predictions": [{key: values[row] for key, values in outputs.items()} for row in range(rows)]}
 
     async def classify(self, request: Request) -> dict[str, Any]:
-        """Of each example the pairs of class and score."""
+        """For each example, the pairs of class and score."""
         outputs = await self._of_examples(request, CLASSIFY)
         both = zip(readable(outputs["classes"]), outputs["scores"].tolist(), strict=True)
         return {"result": [list(map(list, zip(*row, strict=True))) for row in both]}
 
     async def regress(self, request: Request) -> dict[str, Any]:
-        """Of each example the number."""
+        """For each example, the number."""
         return {"result": (await self._of_examples(request, REGRESS))["outputs"]}
 
     async def _of_examples(self, request: Request, method: str) -> Mapping[str, np.ndarray]:
@@ -90,7 +90,7 @@ class TensorFlowServingRest:
         name = _signature_name(asked, method)
         signature_of(model, name)
         if name != method:
-            raise bad_request(f"the signature {name!r} does not {method}; ask it by ':predict'")
+            raise bad_request(f"the signature {name!r} does not support {method}; use ':predict'")
         examples = asked.get("examples")
         if not isinstance(examples, list) or not all(isinstance(example, dict) for example in examples):
             raise bad_request("the body must have 'examples', a list of objects")
@@ -111,7 +111,7 @@ class TensorFlowServingRest:
         return {"model_spec": spec, "metadata": {"signature_def": described}}
 
     async def status(self, request: Request) -> dict[str, Any]:
-        """Which versions answer, and which cannot."""
+        """The state of each version: served, or failed to load."""
         states = version_states(self._service.store, request.path_params["name"], version_of(request))
         return {
             "model_version_status": [
@@ -128,7 +128,9 @@ class TensorFlowServingRest:
 
 def _check_fields(asked: Mapping[str, Any], known: set[str]) -> None:
     if unknown := set(asked) - known:
-        raise bad_request(f"the body has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        raise bad_request(
+            f"the body has unknown fields {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
+        )
 
 
 def _signature_name(asked: Mapping[str, Any], default: str) -> str:

@@ -1,1 +1,1 @@
-"""What downstream tasks read: tables of texts and labels, and the order in which batches take their rows."""
+"""Input of downstream tasks: readers for tables of texts and labels, and the batching of their rows."""

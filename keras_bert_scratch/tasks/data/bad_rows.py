@@ -1,4 +1,4 @@
-"""What becomes of rows that are not as they should be: an error, or they are left out and counted."""
+"""Handling of bad rows: each raises an error, or is skipped and counted."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY
 
 log = logging.getLogger(__name__)
 
-# What is wrong with a row's values, by column, if anything.
+# Maps a row's values, by column, to what is wrong with them, or to `None` for a good row.
 Fault = Callable[[Mapping[str, Any]], BadRow | None]
 
 
 class BadRows:
-    """Decides about the rows of one source.
+    """Accepts or rejects the rows of one source.
 
     Args:
-        origin: `str`. What messages call the source.
+        origin: `str`. Name of the source in messages.
         on_bad_row: `str`. `"fail"` raises at the first bad row, `"skip"` counts it in `skipped`.
-        unit: `str`. What there are several of: `"rows"`, `"sentences"`, `"questions"`.
+        unit: `str`. Plural noun for the rows in messages: `"rows"`, `"sentences"`, `"questions"`.
 
     Example:
         >>> bad = BadRows("a.conll", "skip", "sentences")
@@ -39,14 +39,14 @@ class BadRows:
         self._skips = on_bad_row == "skip"
 
     def keeps(self, fault: BadRow | None, where: str) -> bool:
-        """Whether a row is good.
+        """Whether a row is good; counts a bad row in `skipped`.
 
         Args:
-            fault: what is wrong with it, if anything.
-            where: `str`. What messages call the row.
+            fault: what is wrong with the row; `None` if it is good.
+            where: `str`. Name of the row in messages.
 
         Raises:
-            UserError: it is not, and bad rows are errors.
+            UserError: the row is bad and `on_bad_row` is `"fail"`.
         """
         if fault is None:
             return True
@@ -57,32 +57,32 @@ class BadRows:
         return False
 
     def report(self) -> None:
-        """Logs how many were left out, by reason."""
+        """Logs how many rows were skipped, by reason."""
         report_skipped(self.origin, self.skipped, self.unit)
 
 
 def report_skipped(origin: str, skipped: Mapping[str, int], unit: str = "rows") -> None:
-    """Logs how many rows were left out, by reason."""
+    """Logs how many rows were skipped, by reason."""
     for reason, count in skipped.items():
         log.warning("%s: left out %d %s: %s", origin, count, unit, reason)
 
 
 def with_report(reader: Any) -> Iterator[Any]:
-    """Yields the rows of a `TableReader`; then logs how many were left out, by reason."""
+    """Yields the rows of a `TableReader`; then logs how many were skipped, by reason."""
     yield from reader
     report_skipped(reader.path, reader.skipped)
 
 
 def rows_without_fault(reader: Any, fault: Fault, on_bad_row: str) -> Iterator[Any]:
-    """Yields the rows of a table that a task can use; counts the others in `reader.skipped` and logs them.
+    """Yields the rows of a table that a task can use; counts the others in `reader.skipped` and logs the counts.
 
     Args:
         reader: `TableReader`.
-        fault: of a row's values.
-        on_bad_row: `str`. `"fail"` raises at the first bad row, `"skip"` leaves it out.
+        fault: returns what is wrong with a row's values, or `None`.
+        on_bad_row: `str`. `"fail"` raises at the first bad row, `"skip"` skips it.
 
     Raises:
-        UserError: a row is bad, and bad rows are errors; or every row is.
+        UserError: a row is bad and `on_bad_row` is `"fail"`; or every row is bad.
     """
     bad, num_rows = BadRows(reader.path, on_bad_row, "rows"), 0
     for row in reader:
@@ -100,8 +100,8 @@ def check_rows(columns: Mapping[str, Sequence[Any]], fault: Fault) -> None:
     """Raises `UserError` for the first bad row of columns in memory.
 
     Args:
-        columns: by name, equally long.
-        fault: of a row's values.
+        columns: columns of equal length, by name.
+        fault: returns what is wrong with a row's values, or `None`.
     """
     for number, row in enumerate(zip(*columns.values(), strict=True), 1):
         if found := fault(dict(zip(columns, row, strict=True))):

@@ -1,4 +1,4 @@
-"""Batches for fine-tuning: examples of similar length together, as a function of seed and step."""
+"""Batches for fine-tuning: examples of similar length share a batch, and seed and step determine the order."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BATCHES_LOOKED_AT = 200
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskData:
-    """Examples of a task, and the batches that a model trains and is measured on.
+    """Examples of a task, with the batches for training and evaluation.
 
     Args:
-        task: Task. Its `features` and `targets` make the batches.
+        task: Task. Its `features` and `targets` build the batches.
         spec: Spec. With columns and labels.
-        examples: Examples. What `task.read` gave.
-        tokenizer: BertTokenizer. Of the model.
+        examples: Examples. The result of `task.read`.
+        tokenizer: BertTokenizer. The model's tokenizer.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -60,13 +60,13 @@ class TaskData:
         """Reads labelled rows.
 
         Args:
-            task: str. A task's name, such as `"classification"`.
+            task: str. Name of a task, such as `"classification"`.
             source: path of a table, or a mapping of columns in memory.
-            tokenizer: BertTokenizer. Of the model.
-            max_length: int, default 128. Tokens of a row at most.
-            like: TaskData or None, default None. Data whose columns, labels and length these must have, such as the
-                training data for the held-out ones.
-            on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+            tokenizer: BertTokenizer. The model's tokenizer.
+            max_length: int, default 128. Maximum number of tokens in a row.
+            like: TaskData or None, default None. Data whose columns, labels and maximum length are reused: pass the
+                training data when you read the held-out data.
+            on_bad_row: str, default "fail". `"fail"` raises at a bad row, `"skip"` skips and counts it.
         """
         found = get_task(task)
         spec = (
@@ -75,7 +75,7 @@ class TaskData:
         return cls(found, *found.read(source, spec, on_bad_row), tokenizer)
 
     def __len__(self) -> int:
-        """How many there are to learn from: rows, or where a long row is read in several windows, windows."""
+        """Number of training examples: rows, or windows if the task splits long rows into windows."""
         return len(self.num_tokens) if self.task.is_windowed(self.spec) else len(self.examples)
 
     def training_batches(
@@ -87,23 +87,25 @@ class TaskData:
         num_workers: int = 1,
         batch_tokens: int | None = None,
     ) -> tf.data.Dataset:
-        """Batches for `fit` without end, every example once per epoch in an order drawn from `seed`.
+        """An infinite stream of batches for `fit`, with every example once per epoch in an order drawn from `seed`.
 
-        Examples of similar length share a batch (`bucketed_batches`), and a worker's part of it is only as long as
-        its longest example needs. From `first_step` on it gives what a stream from the start gives there. The last
-        batch of an epoch is filled up from the next one, so that all have the same number of rows. With `batch_tokens`
-        they have about as many tokens instead, and an epoch has whole batches.
+        Examples of similar length share a batch (`bucketed_batches`), and a worker pads its part of the batch only to
+        its own longest example. A stream with `first_step` yields the same batches as a stream from the start yields
+        from that step on. The last batch of an epoch is completed with examples of the next epoch, so that all batches
+        have the same number of rows. With `batch_tokens` all batches have about the same number of tokens instead, and
+        no batch mixes two epochs.
 
         Args:
-            batch_size: int, default 32. Rows of all workers together; with `batch_tokens` a divisor of them.
-            seed: int, default 0. Of the order.
-            first_step: int, default 0. How many batches to leave out at the start; costs the same for any number.
-            worker: int, default 0. Which of the workers this is.
-            num_workers: int, default 1. How many share each batch.
-            batch_tokens: int or None, default None. Positions of a batch at most, where batches are to have as many
-                tokens, not rows (`TokenBudget`).
+            batch_size: int, default 32. Rows of the global batch; with `batch_tokens`, the number of rows is a
+                multiple of it.
+            seed: int, default 0. Seed of the order.
+            first_step: int, default 0. How many batches to skip at the start; skipping any number costs the same.
+            worker: int, default 0. Index of this worker.
+            num_workers: int, default 1. Number of workers that share each batch.
+            batch_tokens: int or None, default None. Maximum number of positions in a batch, for batches with equally
+                many tokens instead of rows (`TokenBudget`).
 
-        Yields: inputs, labels and, where the task has them, sample weights.
+        Yields: inputs, labels and, if the task has them, sample weights.
         """
         if batch_size < 1 or batch_size % num_workers:
             raise UserError(f"`batch_size`: must be a multiple of the {num_workers} workers, not {batch_size}")
@@ -118,7 +120,7 @@ class TaskData:
         return self._batches(numbers, training=True)
 
     def evaluation_batches(self, batch_size: int = 32) -> tf.data.Dataset:
-        """Batches of every example once, for `evaluate` and `validation_data`, the shortest first."""
+        """Batches with every example once, for `evaluate` and `validation_data`, sorted from short to long."""
         batches = sorted_batches(self.num_tokens, batch_size)
         numbers = tf.data.Dataset.from_generator(
             lambda: map(self._row_and_window, batches), output_signature=(tf.TensorSpec([None], tf.int64),) * 2
@@ -126,23 +128,23 @@ class TaskData:
         return self._batches(numbers, training=False).apply(tf.data.experimental.assert_cardinality(len(batches)))
 
     def steps_per_epoch(self, batch_size: int = 32) -> int:
-        """Training steps in which every example is seen once."""
+        """Training steps in one epoch, rounded up."""
         return math.ceil(len(self) / batch_size)
 
     def num_batches(self, batch_size: int = 32, batch_tokens: int | None = None) -> float:
-        """Training steps of an epoch, with the part of the last one; arguments as for `training_batches`."""
+        """Training steps in one epoch, not rounded; arguments as for `training_batches`."""
         return len(TokenBudget(self.num_tokens, batch_tokens, batch_size)) if batch_tokens else len(self) / batch_size
 
     def _drawn(self, batch_size: int, batch_tokens: int | None, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
-        """The numbers of each batch of training, without end."""
+        """An infinite stream of training batches, each as an array of example numbers."""
         if batch_tokens:
             return TokenBudget(self.num_tokens, batch_tokens, batch_size).batches(seed, first_step)
         return bucketed_batches(self.num_tokens, batch_size, seed, first_step)
 
     def non_padding_fraction(self, batch_size: int = 32, seed: int = 0, batch_tokens: int | None = None) -> float:
-        """The fraction of positions that hold tokens, not padding, in one worker's batches of the first epoch.
+        """The fraction of non-padding positions in the batches of the first epoch, computed for a single worker.
 
-        Of a long epoch the first 200 batches are looked at, which are drawn from all examples.
+        In a long epoch only the first 200 batches are counted; they are a random sample of all examples.
         """
         batches = self._drawn(batch_size, batch_tokens, seed)
         num_batches = min(math.ceil(self.num_batches(batch_size, batch_tokens)), BATCHES_LOOKED_AT)
@@ -159,27 +161,27 @@ class TaskData:
 
     @functools.cached_property
     def notes(self) -> dict[str, Any]:
-        """What a run tells about them: how many bad rows were left out, by reason, and what the task counts."""
+        """Facts for the run's results: how many bad rows were skipped, by reason, and the task's own counts."""
         skipped = {"skipped_rows": dict(self.examples.skipped)} if self.examples.skipped else {}
         return {**skipped, **self.task.notes(self.spec, self.tokenizer, self.examples)}
 
     @property
     def num_tokens(self) -> np.ndarray:
-        """How many tokens each row, or each window, has as the model reads it."""
+        """Number of tokens that the model reads in each row, or in each window."""
         return self._lengths[0]
 
     @functools.cached_property
     def _lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens of each window, and the windows of each row."""
+        """The number of tokens in each window, and the number of windows in each row."""
         return self._token_counter(self.examples.raw, self._gold_read)
 
     @property
     def _gold_read(self) -> Any:
-        """What is right, where the model reads that, too."""
+        """The gold columns if the model reads them as input (teacher forcing), else `None`."""
         return self.examples.gold if self.task.teacher_forced else None
 
     def _row_and_window(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The row that each of these windows is of, and its number in there."""
+        """The row of each of these windows, and the window's index within its row."""
         if not self.task.is_windowed(self.spec):
             return numbers, np.zeros_like(numbers)
         ends = np.cumsum(self._lengths[1])
@@ -191,7 +193,7 @@ class TaskData:
         return TokenCounter(self.task, self.spec, self.tokenizer)
 
     def _batches(self, numbers: tf.data.Dataset, training: bool) -> tf.data.Dataset:
-        """Batches of examples' numbers as inputs, labels and weights."""
+        """Maps batches of example numbers to inputs, labels and weights."""
         raw, gold = as_tensors(self.examples.raw), as_tensors(self.examples.gold)
 
         @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
@@ -200,7 +202,7 @@ class TaskData:
             right = {name: tf.gather(values, rows) for name, values in gold.items()}
             features = self.task.features(self.spec, self.tokenizer, some, tf.cast(chosen, tf.int32))
             features = self.task.teach(self.spec, features, right)
-            # Gathering ragged rows forgets how many they are.
+            # Gathering ragged rows loses the static number of rows.
             inputs = {name: _of_rows(values, rows.shape[0]) for name, values in features.inputs.items()}
             labels, weights = self.task.targets(self.spec, features, right, training)
             return (inputs, labels) if weights is None else (inputs, labels, weights)

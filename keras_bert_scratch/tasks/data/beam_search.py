@@ -1,4 +1,4 @@
-"""Beam search: the likeliest texts that a decoder can write, token by token, in the graph."""
+"""Beam search: generates a decoder's most probable texts token by token, in the graph."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import tensorflow as tf
 from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
 from keras_bert_scratch.tasks.data.top_k import top_k
 
-# (tokens `(rows, beams)`, position, past, visible, source) to logits `(rows, beams, vocab_size)` of what comes next,
-# and the past with this position.
+# Maps (tokens `(rows, beams)`, position, past, visible, source) to next-token logits `(rows, beams, vocab_size)`, and
+# the past extended by this position.
 Step = Callable[[tf.Tensor, tf.Tensor, Any, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 
 
-SHARE_THAT_LEAVES = 8  # rows leave the batch when at least one in so many is done: to copy the rest costs time, too
+SHARE_THAT_LEAVES = 8  # finished rows leave the batch once at least one in 8 is finished: copying the rest costs time
 
 
 class Written(NamedTuple):
-    """Texts that were written, the best first.
+    """Generated texts, sorted from the best score.
 
-    `tokens`, int32 `(rows, wanted, length)`, without start and end, padded by the end; `lengths`, int32
-    `(rows, wanted)`; `scores`, float32 `(rows, wanted)`: of a text's tokens and its end the sum of natural
-    log-probabilities, divided by the length penalty; -inf where a row has fewer texts, which are empty then.
+    `tokens`, int32 `(rows, wanted, length)`, without start and end token, padded with the end token; `lengths`, int32
+    `(rows, wanted)`; `scores`, float32 `(rows, wanted)`: the sum of the natural log-probabilities of a text's tokens
+    and its end, divided by the length penalty. If a row has fewer texts, the other entries are empty and score -inf.
     """
 
     tokens: tf.Tensor
@@ -32,7 +32,7 @@ class Written(NamedTuple):
 
 
 def length_penalty(num_tokens: Any, alpha: float) -> Any:
-    """((5 + tokens) / 6) ** alpha, the end being a token (Wu et al. 2016, equation 14).
+    """((5 + tokens) / 6) ** alpha, where the end counts as a token (Wu et al. 2016, equation 14).
 
     Example:
         >>> float(length_penalty(7.0, 1.0))
@@ -53,27 +53,27 @@ def beam_search(
     alpha: float = 0.6,
     wanted: int = 1,
 ) -> Written:
-    """Writes the texts of the best scores that a search of this width finds.
+    """Generates the texts with the best scores that a beam search of this width finds.
 
-    A row is done when no text that is still being written can come to a better score than those that are wanted,
-    however it goes on: so a longer text that scores better wins over a shorter one that ended first, and what a row
-    gets does not depend on the others of its batch. Rows that are done leave the batch.
+    A row is finished when no unfinished text can still reach a better score than the `wanted` best finished ones. So a
+    longer text with a better score wins over a shorter one that ended earlier, and the result of a row does not depend
+    on the other rows of its batch. Finished rows leave the batch.
 
     Args:
-        step: gives the logits of what comes next.
-        past: nested tensors `(rows, any, 0, ...)`, which `step` reads, and to which it joins an entry of each beam on
-            axis 2. Entries stay where they are when one beam parts into two and another ends: `visible`, bool
-            `(rows, beams, n + beams)`, tells which are of each beam's own text, of the past and of this step.
+        step: computes the next-token logits.
+        past: nested tensors `(rows, any, 0, ...)`, which `step` reads and extends by one entry per beam on axis 2.
+            Entries never move, even when one beam splits into two and another ends. Instead `visible`, bool
+            `(rows, beams, n + beams)`, marks which entries, past and current, belong to each beam's own text.
         source: nested tensors `(rows, ...)`, which `step` reads.
-        rows: int scalar. How many texts to write.
-        start, end: the tokens that a text starts with and ends with.
-        max_tokens: int. The longest text, its end included. A text that reaches it without one is cut off, and counts
-            by its score all the same.
-        beams: int, default 4. How many texts of each row are written side by side.
-        alpha: float, default 0.6. Of the length penalty; 0 for none.
-        wanted: int, default 1. How many of the best texts to give.
+        rows: int scalar. Number of rows to generate texts for.
+        start, end: the start token and the end token of a text.
+        max_tokens: int. Maximum length of a text, its end included. A text that reaches it without an end is cut off
+            and still competes with its score.
+        beams: int, default 4. Number of texts of each row that are extended in parallel.
+        alpha: float, default 0.6. Exponent of the length penalty; 0 for no penalty.
+        wanted: int, default 1. How many of the best texts to return.
     """
-    # Even if all beams end, as many go on; a single one just takes the likeliest token.
+    # Of 2 * beams candidates, `beams` continue even if every beam ends. A single beam takes the most probable token.
     num_candidates = 2 * beams if beams > 1 else 1
     shape = tf.stack([rows, wanted])
     nothing = Written(
@@ -83,19 +83,20 @@ def beam_search(
     )
     loop = {
         "position": tf.constant(0),
-        "row": tf.range(rows),  # of those that are still in the batch
+        "row": tf.range(rows),  # numbers of the rows that are still in the batch
         "alive_tokens": tf.fill(tf.stack([rows, beams, 1]), start),
-        # All beams are alike at the start.
+        # All beams are identical at the start, so only the first one counts.
         "alive": tf.tile([[0.0] + [-float("inf")] * (beams - 1)], [rows, 1]),
         "ended": nothing,
         "past": past,
         "visible": tf.zeros(tf.stack([rows, beams, 0]), tf.bool),
         "source": source,
-        "found": nothing,  # of all rows, once they have left
+        "found": nothing,  # results of the rows that have left the batch
     }
 
     def undecided(loop: dict[str, Any]) -> tf.Tensor:
-        # A log-probability only falls; its quotient falls least at the longest, with alpha below 0 at the next token.
+        # The bound of the final score: a log-probability only falls, and divided by the length penalty it is highest
+        # at the maximum length, or, with alpha below 0, at the next token.
         longest = max_tokens if alpha >= 0 else loop["position"] + 1
         return loop["alive"][:, 0] / length_penalty(longest, alpha) > loop["ended"].scores[:, -1]
 
@@ -107,7 +108,7 @@ def beam_search(
         own = tf.tile(tf.eye(beams, dtype=tf.bool)[None], [tf.size(loop["row"]), 1, 1])
         visible = tf.concat([loop["visible"], own], axis=2)
         logits, past = step(loop["alive_tokens"][:, :, -1], position, loop["past"], visible, loop["source"])
-        # More of one beam than it can take in all need not be looked at.
+        # One beam cannot contribute more than all the candidates.
         log_probs, tokens = _likeliest(tf.cast(logits, tf.float32), min(num_candidates, logits.shape[-1]))
         totals, chosen = top_k(_joined(loop["alive"][:, :, None] + log_probs), num_candidates)
         token = tf.gather(_joined(tokens), chosen, batch_dims=1)
@@ -116,7 +117,7 @@ def beam_search(
 
         so_far = tf.gather(loop["alive_tokens"], beam, batch_dims=1)
         text = tf.pad(so_far[:, :, 1:], [[0, 0], [0, 0], [0, max_tokens - position]], constant_values=end)
-        # An end counts if nothing better takes all beams, as in fairseq and transformers; else short texts win.
+        # An end counts only among the best `beams` candidates, as in fairseq and transformers; else short texts win.
         counts = ended & (tf.range(num_candidates) < beams)
         scores = tf.where(counts, totals / length_penalty(position + 1, alpha), -float("inf"))
         text = tf.ensure_shape(text, [None, num_candidates, max_tokens])
@@ -150,7 +151,7 @@ def beam_search(
         ),
     }
     (loop,) = one_loop(goes_on, write, (loop,), (shapes,))
-    # A search that stopped before has cut nothing off.
+    # If the search stopped before `max_tokens`, no text was cut off.
     scores = tf.where(loop["position"] == max_tokens, loop["alive"] / length_penalty(max_tokens, alpha), -float("inf"))
     room = max_tokens + 1 - tf.shape(loop["alive_tokens"])[2]
     text = tf.pad(loop["alive_tokens"][:, :, 1:], [[0, 0], [0, 0], [0, room]], constant_values=end)
@@ -159,7 +160,7 @@ def beam_search(
 
 
 def _likeliest(logits: tf.Tensor, num_tokens: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log-probabilities of the likeliest tokens, and these tokens, `(rows, beams, num_tokens)` each."""
+    """Log-probabilities of the most probable tokens, and these tokens, `(rows, beams, num_tokens)` each."""
     values, tokens = top_k(logits, num_tokens)
     top = values[:, :, :1]
     total = tf.reduce_sum(tf.exp(logits - top), axis=-1, keepdims=True)
@@ -167,7 +168,7 @@ def _likeliest(logits: tf.Tensor, num_tokens: int) -> tuple[tf.Tensor, tf.Tensor
 
 
 def _joined(values: tf.Tensor) -> tf.Tensor:
-    """`(rows, beams, n)` to `(rows, beams * n)`."""
+    """Reshapes `(rows, beams, n)` to `(rows, beams * n)`."""
     return tf.reshape(values, [-1, values.shape[1] * values.shape[2]])
 
 
@@ -179,13 +180,13 @@ def _best(some: Written, others: Written, wanted: int) -> Written:
 
 
 def _only(loop: dict[str, Any], remain: tf.Tensor) -> dict[str, Any]:
-    """The loop with some of its rows; of the others the best texts are filed under their numbers."""
+    """The loop with the rows `remain`; the best texts of all its rows are stored in `found` first."""
     names = ("row", "alive_tokens", "alive", "ended", "past", "visible", "source")
     rest = tf.nest.map_structure(lambda values: tf.gather(values, remain), {name: loop[name] for name in names})
     return {**loop, **rest, "found": _filed(loop["found"], loop["row"], loop["ended"])}
 
 
 def _filed(found: Written, row: tf.Tensor, written: Written) -> Written:
-    """`found` with what some of its rows have written."""
+    """`found`, updated with the texts `written` of the rows `row`."""
     changes = (tf.tensor_scatter_nd_update(old, row[:, None], new) for old, new in zip(found, written, strict=True))
     return Written(*changes)

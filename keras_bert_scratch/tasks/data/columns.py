@@ -1,4 +1,4 @@
-"""Columns of rows as tensors: a string or a number for each row, or a list of them."""
+"""Columns as tensors: one string, one number or one list per row."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import tensorflow as tf
 
 
 def as_tensor(values: Sequence[Any], dtype: Any = None) -> tf.Tensor | tf.RaggedTensor:
-    """One entry per row; lists become a ragged tensor.
+    """Converts a column to a tensor with one entry per row; lists become a ragged tensor.
 
     Args:
-        values: one per row, all of them lists or none.
-        dtype: of the tensor, default TensorFlow's choice.
+        values: one per row; either all are lists or none is.
+        dtype: dtype of the tensor, default TensorFlow's choice.
 
     Example:
         >>> as_tensor([["a", "b"], []]).to_list(), as_tensor(["a", "b"]).numpy().tolist()
@@ -29,15 +29,15 @@ def as_tensor(values: Sequence[Any], dtype: Any = None) -> tf.Tensor | tf.Ragged
 
 
 def as_tensors(columns: Mapping[str, Sequence[Any]], rows: Sequence[int] | None = None) -> dict[str, Any]:
-    """Every column as a tensor, of all rows or of those with the given numbers."""
+    """Every column as a tensor, with all rows or only those with the given numbers."""
     if rows is not None:
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     return {name: as_tensor(values) for name, values in columns.items()}
 
 
 def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Parts one after another along the first axis; shorter lists along the second axis are padded by
-    0, or by empty strings.
+    """Concatenates parts along the first axis; parts that are shorter along the second axis are padded
+    with 0, or with empty strings.
 
     Example:
         >>> concatenated([np.array([[5]]), np.array([[6, 7]])]).tolist()
@@ -55,11 +55,11 @@ def concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def in_order(parts: Sequence[Mapping[str, np.ndarray]], batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Columns of batches as columns of all rows.
+    """Merges the columns of batches into columns of all rows, in the order of the row numbers.
 
     Args:
-        parts: of each batch, by name an array with an entry per row.
-        batches: the rows' numbers in each batch.
+        parts: for each batch its columns by name, as arrays with one entry per row.
+        batches: the row numbers of each batch.
 
     Example:
         >>> parts = [{"score": np.array([0.2, 0.0])}, {"score": np.array([0.1])}]

@@ -1,4 +1,4 @@
-"""CoNLL files: a word and its tags on each line, a blank line after each sentence."""
+"""CoNLL files: one word with its tags per line, a blank line after each sentence."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Sentence:
     """One sentence.
 
     Args:
-        line: `int`. Where it starts, from 1.
-        document: `int`. How many `-DOCSTART-` lines stand before it.
+        line: `int`. Line in which it starts, from 1.
+        document: `int`. Number of `-DOCSTART-` lines before it.
         words: `list[str]`.
-        tags: `list[str]`. One for each word; empty if the file was read without.
+        tags: `list[str]`. One per word; empty if the file was read without tags.
         word_lines: `list[int]`. The line of each word.
         first_cells: `list[str]`. All columns of its first line.
-        fault: `BadRow` or `None`. What is wrong with it; its other fields are then incomplete.
+        fault: `BadRow` or `None`. What is wrong with the sentence; the other fields are then incomplete.
     """
 
     line: int
@@ -38,18 +38,18 @@ class Sentence:
 
 
 def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | None = -1) -> Iterator[Sentence]:
-    r"""Yields the sentences of a CoNLL file, in flat memory.
+    r"""Yields the sentences of a CoNLL file, in constant memory.
 
-    Columns are separated by tabs where a line has one, else by blanks. `-DOCSTART-` lines are no words and end a
-    sentence, whether or not a blank line follows. All lines have as many columns as the first.
+    Columns are separated by tabs if the line has a tab, else by blanks. `-DOCSTART-` lines are not words; they end a
+    sentence, whether or not a blank line follows. All lines must have as many columns as the first.
 
     Args:
-        path: `str` or `Path`. UTF-8, perhaps compressed.
-        word_column: `int`, default 1. From 1, or from -1 backwards.
-        tag_column: `int` or `None`, default -1. The same; `None` reads no tags.
+        path: `str` or `Path`. A UTF-8 file, optionally compressed.
+        word_column: `int`, default 1. Counts from 1 forwards, or from -1 backwards.
+        tag_column: `int` or `None`, default -1. Counts in the same way; `None` reads no tags.
 
     Raises:
-        UserError: no such file, or no such column.
+        UserError: the file or the column does not exist.
 
     Example:
         >>> _ = Path("news.conll").write_text("-DOCSTART- O\n\nPeter B-PER\nBlackburn I-PER\n\nBRUSSELS B-LOC\n")
@@ -66,7 +66,7 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
     with opened(str(path)) as stream:
         for line in read_lines(str(path), stream):
             cells = _cells(line.text)
-            is_start = DOCUMENT_START in cells  # in whatever column
+            is_start = DOCUMENT_START in cells  # in any column
             if is_start or not any(cells):
                 if sentence.line:
                     yield sentence
@@ -80,7 +80,7 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
                 word_at = _index(str(path), word_column, num_columns)
                 tag_at = word_at if tag_column is None else _index(str(path), tag_column, num_columns)
                 if tag_column is not None and word_at == tag_at:
-                    raise UserError(f"{path}: line {line.number} has no tag beside its word; give each word one")
+                    raise UserError(f"{path}: line {line.number} has a word but no tag; give each word a tag")
             if line.fault or len(cells) != num_columns:
                 problem = f"has {len(cells)} columns in line {line.number}, but the first line has {num_columns}"
                 mend = "complete the line: a word and its tags, separated by a tab or by blanks"
@@ -101,5 +101,5 @@ def _cells(text: str) -> list[str]:
 
 def _index(path: str, column: int, num_columns: int) -> int:
     if not 1 <= abs(column) <= num_columns:
-        raise UserError(f"{path}: its lines have {num_columns} columns, no column {column}; name another")
+        raise UserError(f"{path}: its lines have {num_columns} columns, so there is no column {column}; name another")
     return column - 1 if column > 0 else num_columns + column

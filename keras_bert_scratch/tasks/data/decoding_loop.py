@@ -1,4 +1,4 @@
-"""What writes texts token by token, in the graph: a loop whose state grows, and the tokens that are never written."""
+"""Parts of text generation in the graph: a loop whose state grows, and the tokens that are never generated."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NEVER_WRITTEN = (PAD, UNK, CLS, MASK)
 
 
 def never_written(vocabulary: Vocabulary, vocab_size: int) -> np.ndarray:
-    """What to add to logits, float32 `(vocab_size,)`: minus infinity at tokens that no text holds, and at rows of the
-    embedding without a token.
+    """The bias to add to logits, float32 `(vocab_size,)`: minus infinity for tokens that no text may contain, and for
+    embedding rows without a token.
 
     Example:
         >>> never_written(Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")), 7).tolist()
@@ -28,17 +28,17 @@ def never_written(vocabulary: Vocabulary, vocab_size: int) -> np.ndarray:
 
 
 def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], variables: Any, shapes: Any) -> Any:
-    """`tf.while_loop` that stays one operation whose body is a function, also in the functions that are made of it.
+    """A `tf.while_loop` that stays one operation with a function as its body, also in functions created from it.
 
-    Else its parts become those of the graph around it, which TensorFlow's graph optimizer may break where the body
-    attends to what was computed before: all outputs are empty then (seen in 2.21). The function is called, not inlined:
-    so it is optimized by itself, and multiplies matrices by oneDNN.
+    Otherwise TensorFlow lowers the loop into the surrounding graph, and its graph optimizer may break a loop whose body
+    attends to earlier steps: all outputs are then empty (seen in 2.21). The body is called, not inlined, so that
+    TensorFlow optimizes it separately and multiplies matrices with oneDNN.
     """
     body = tf.function(write, autograph=False, experimental_attributes={"_noinline": True})
 
     def one_step(*state: Any) -> Any:
-        # The loop stays one operation by this setting alone. A step under it would hold a thread while it waits for
-        # its own parts, so that with as many callers as threads none would ever end.
+        # Only the executor type set below keeps the loop one operation. Here it is reset: a step that ran under it
+        # would hold a thread while it waits for its own parts, and with as many callers as threads none would finish.
         with tf.experimental.function_executor_type(""):
             return body(*state)
 
@@ -47,5 +47,5 @@ def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], varia
 
 
 def growing(values: tf.Tensor) -> tf.TensorShape:
-    """The shape of keys or values at every step: any number of rows, any size of axis 2."""
+    """The shape of keys or values that holds at every step: any number of rows, any size of axis 2."""
     return tf.TensorShape([None if axis in (0, 2) else size for axis, size in enumerate(values.shape)])

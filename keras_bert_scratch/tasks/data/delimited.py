@@ -1,4 +1,4 @@
-"""Tables whose cells are separated by commas or tabs: a header, then rows of exactly as many cells."""
+"""Tables with cells separated by commas or tabs: a header, then rows with exactly as many cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Cells = list[str] | BadRow
 
 
 def tsv_rows(path: str, lines: Iterator[Line]) -> Iterator[tuple[int, Cells]]:
-    """Yields the number and the cells of each line, separated by tabs; quotes are text, as in GLUE's own files.
+    """Yields the number and the cells of each tab-separated line; quotes are plain text, as in GLUE's own files.
 
     An empty line has no cells, neither here nor in `csv_rows`.
     """
@@ -20,34 +20,34 @@ def tsv_rows(path: str, lines: Iterator[Line]) -> Iterator[tuple[int, Cells]]:
 
 
 def csv_rows(path: str, lines: Iterator[Line]) -> Iterator[tuple[int, Cells]]:
-    r"""Yields the first line's number and the cells of each row, as RFC 4180 has them; a lone `\n` also ends a row.
+    r"""Yields the number of the first line and the cells of each row, as in RFC 4180; a lone `\n` also ends a row.
 
     Raises:
-        UserError: a quoted cell is never closed, or is broken after it has taken in further lines. Where the rows
-            after it begin, nobody can tell.
+        UserError: a quoted cell is never closed, or text follows the closing quote of a cell that spans several lines.
+            In both cases it is unknown where the next row begins.
     """
     for line in lines:
         yield line.number, _QuotedRow(path, line, lines).cells() if '"' in line.text else _cells(line, ",")
 
 
 def read_header(path: str, rows: Iterator[tuple[int, Cells]], separator: str) -> list[str]:
-    """The names of the columns: the cells of the first row that is not blank."""
+    """Returns the names of the columns: the cells of the first row that is not blank."""
     number, names = next(((number, cells) for number, cells in rows if not _is_blank(cells)), (0, None))
     if names is None:
         raise UserError(f"{path}: is empty; its first line must name the columns, separated by {separator}s")
     if isinstance(names, BadRow):
         raise UserError(f"{path}: line {number}, which must name the columns, {names.problem}; {names.mend}")
     if any("\r" in name for name in names):
-        raise UserError(f"{path}: its lines end in carriage returns alone; save it with line feeds")
+        raise UserError(f"{path}: its lines end in carriage returns only; save it with line feeds")
     return names
 
 
 def as_records(
     rows: Iterable[tuple[int, Cells]], names: list[str], has_header: bool = True
 ) -> Iterator[tuple[int, dict[str, str] | BadRow]]:
-    """Yields each row as a dict from the column's name to the cell; blank lines are left out.
+    """Yields each row as a dict from column name to cell; skips blank lines.
 
-    In a table of one column an empty line may be an empty text, so it is bad, unless only such lines follow.
+    In a table of one column an empty line may be an empty text, so it is a bad row unless only empty lines follow.
     """
     empty_lines: list[int] = []
     for number, cells in rows:
@@ -75,9 +75,9 @@ class _QuotedRow:
     """Reads one row that has quotes.
 
     Args:
-        path: `str`. What errors call the file.
-        first: `Line`. The line that the row starts in.
-        following: iterator of `Line`. The lines after it, of which it takes as many as quoted cells need.
+        path: `str`. Name of the file in errors.
+        first: `Line`. The line in which the row starts.
+        following: iterator of `Line`. The lines after it; the reader consumes as many as the quoted cells span.
     """
 
     def __init__(self, path: str, first: Line, following: Iterator[Line]) -> None:

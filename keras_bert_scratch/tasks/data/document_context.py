@@ -1,4 +1,4 @@
-"""Document context: a sentence's neighbours in its document fill up its row (Devlin et al. 2019, section 5.3)."""
+"""Document context: neighbours in the document fill up a sentence's row (Devlin et al. 2019, section 5.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BEFORE, AFTER = "text_before", "text_after"
 def surroundings(
     sentences: Iterable[tuple[Any, Sequence[str]]], num_words: int
 ) -> Iterator[tuple[Sequence[str], str, str]]:
-    """Yields each sentence with the words before and behind it in its document, joined by blanks, in flat memory.
+    """Yields each sentence with the words before and after it in its document, joined by blanks, in constant memory.
 
     Args:
-        sentences: of document and words. Neighbours with the same document are in one.
-        num_words: int. How many words to give on either side at most.
+        sentences: pairs of document and words. Consecutive sentences with equal document values share a document.
+        num_words: int. Maximum number of words on either side.
 
     Example:
         >>> sentences = [(1, ["A", "b", "."]), (1, ["C", "."]), (2, ["D", "."])]
@@ -39,7 +39,7 @@ def surroundings(
             before.extend(words)
             return found
 
-        words_behind = 0  # the first of those that wait
+        words_behind = 0  # words after the first waiting sentence
         for _, words in document:
             words_behind += len(words) if waiting else 0
             waiting.append(words)
@@ -57,17 +57,17 @@ def filled_up(
     windows: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
     room: int,
 ) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Windows of sentences, the room that is left being filled by what stands before and behind, alike if both last.
+    """Fills the free room of sentence windows with context from both sides, equally if both have enough.
 
-    Only a window with the sentence's beginning has something before it, only one with its end something behind it:
-    windows before the last are full.
+    Only the window with the sentence's beginning gets context before it, and only the one with its end gets context
+    after it, because all windows before the last are full.
 
     Args:
         sentences, before, after: pieces, ragged `(sentences, None)` each.
-        windows: int32 `(windows,)` each: the sentence, from which of its pieces, to before which.
-        room: int. Pieces of a window at most.
+        windows: int32 `(windows,)` each: the sentence, its first piece in the window, and the end piece (exclusive).
+        room: int. Maximum number of pieces in a window.
 
-    Returns: the pieces, ragged `(windows, None)`; and how many of them stand before the window, int32 `(windows,)`.
+    Returns: the pieces, ragged `(windows, None)`; and how many of them are context before, int32 `(windows,)`.
 
     Example:
         >>> rows = [tf.ragged.constant([row]) for row in ([5], [1, 2, 3, 4], [6, 7, 8])]

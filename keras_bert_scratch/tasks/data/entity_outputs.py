@@ -1,4 +1,4 @@
-"""Tags of words to entities of texts, in the graph."""
+"""Conversion of word tags to entities in texts, in the graph."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from keras_bert_scratch.text.tagged_words import TaggedWords
 def entity_outputs(
     found: TaggedWords, tags: tf.Tensor, scores: tf.Tensor, labels: Sequence[str]
 ) -> dict[str, tf.Tensor]:
-    """The words with their tags, and the entities that these spell, as outputs of a signature.
+    """The words with their tags, and the entities that the tags encode, as outputs of a signature.
 
-    An entity begins at a `B-` tag, or where an `I-` tag follows another type's or none, as `conlleval` reads them.
+    An entity begins at a `B-` tag, or at an `I-` tag that does not follow a tag of the same type, as in `conlleval`.
 
     Args:
         found: TaggedWords. The words of some texts.
-        tags: int32 `(words,)`. Of all words in a row, an index of `labels`.
+        tags: int32 `(words,)`. The tags of all words, concatenated, as indices of `labels`.
         scores: float32 `(words,)`. The probability of each tag.
-        labels: str per class. Tags of IOB2.
+        labels: str per class. IOB2 tags.
 
-    Returns: with `rows` first in each,
-        `words`, `tags`: strings `(rows, words)`, then empty ones; `num_words`: int32;
-        `entities`: strings `(rows, entities)`, cut from the text; `types`; `starts`, `ends`: their characters in the
-        text, from `starts` to before `ends`; `start_bytes`, `end_bytes`: their bytes; `scores`: the mean probability of
-        their words' tags; `num_entities`: int32.
+    Returns: tensors whose first axis is `rows`:
+        `words`, `tags`: strings `(rows, words)`, padded with empty strings; `num_words`: int32;
+        `entities`: strings `(rows, entities)`, cut from the text; `types`; `starts`, `ends`: their character offsets in
+        the text, `ends` exclusive; `start_bytes`, `end_bytes`: the same in bytes; `scores`: the mean probability of the
+        tags of their words; `num_entities`: int32.
     """
     types = sorted({label[2:] for label in labels if label != OUTSIDE})
     type_of = tf.constant([1 + types.index(label[2:]) if label != OUTSIDE else 0 for label in labels])
@@ -51,7 +51,7 @@ def entity_outputs(
 
     text = tf.gather(found.texts, entity_row)
     start, end = tf.gather(found.starts, first), tf.gather(found.limits, last)
-    # Sums over the whole batch: in float32 a score would depend on how many words stand before it.
+    # The sums run over the whole batch: in float32 a score would depend on the number of words before it.
     sums = tf.cumsum(tf.concat([[0.0], tf.cast(scores, tf.float64)], axis=0))
     score = (tf.gather(sums, last + 1) - tf.gather(sums, first)) / tf.cast(last + 1 - first, tf.float64)
 

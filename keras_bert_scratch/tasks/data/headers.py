@@ -1,4 +1,4 @@
-"""Whether a file whose ending does not tell is a table: its first line then names a column."""
+"""Headers: if the ending of a file leaves open whether it is a table, its first line must name a column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_bert_scratch.tasks.data.tables import Column
 
 
 def first_line_cells(path: str) -> list[str]:
-    """The cells of a file's first line, parted by tabs; none of a pipe, which can be read only once."""
+    """The tab-separated cells of a file's first line; `[]` for a pipe, which can be read only once."""
     if not path_of(path).is_file():
         return []
     with opened(path) as stream:
@@ -20,7 +20,7 @@ def first_line_cells(path: str) -> list[str]:
 
 
 def names_column(cells: Sequence[str], column: Column) -> bool:
-    """Whether these cells are a header with the column.
+    """Whether these cells are a header that names the column.
 
     Example:
         >>> names_column(["id", "Sentence "], Column("text", ("sentence",)))

@@ -1,4 +1,4 @@
-"""Rows that ask for one piece of a sequence each, with this piece and perhaps later ones hidden by `[MASK]`."""
+"""Rows that each ask for one piece of a sequence; `[MASK]` hides this piece and possibly later ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class Queries:
-    """Pieces of some sequences that a model is asked for, int32 `(queries,)` each.
+    """Pieces that a model is asked to predict, int32 `(queries,)` each.
 
     Args:
-        sequence: Which sequence the piece is in.
-        position: The piece's position in there.
-        limit: The pieces from `position` to before it are hidden.
+        sequence: Index of the piece's sequence.
+        position: Position of the piece in its sequence.
+        limit: End (exclusive) of the hidden pieces, which start at `position`.
     """
 
     sequence: tf.Tensor
@@ -35,13 +35,13 @@ class Queries:
 
 @dataclasses.dataclass(frozen=True)
 class HiddenWindows:
-    """A row of the model for each query.
+    """Model inputs with one row per query.
 
     Args:
-        inputs: dict. Of `BertMaskedLM`, one prediction to a row.
-        piece: int32 `(queries, length)`. Which of all the sequences' pieces, end to end, is at each position of the
-            row; -1 at `[CLS]`, `[SEP]` and padding.
-        hidden: int32 `(queries,)`. The id that is asked for.
+        inputs: dict. Inputs of `BertMaskedLM`, with one prediction per row.
+        piece: int32 `(queries, length)`. The piece at each position of the row, as an index into the concatenated
+            pieces of all sequences; -1 at `[CLS]`, `[SEP]` and padding.
+        hidden: int32 `(queries,)`. The id to predict.
     """
 
     inputs: dict[str, tf.Tensor]
@@ -50,16 +50,16 @@ class HiddenWindows:
 
 
 def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, vocabulary: Vocabulary) -> HiddenWindows:
-    """Rows `[CLS] ... [MASK] ... [SEP]`, the piece that is asked for amid what is around it.
+    """Builds rows `[CLS] ... [MASK] ... [SEP]` that show each queried piece, masked, in its context.
 
-    Of a sequence that is longer than a row, the row has as much before the piece as behind it, or at an end of the
-    sequence all that has room.
+    If a sequence is longer than a row, the row is centred on the piece, or, near an end of the sequence, holds as many
+    of its first or last pieces as fit.
 
     Args:
         sequences: int32 ragged `(sequences, None)`. Ids without `[CLS]` and `[SEP]`.
-        queries: Queries. What to ask.
-        spec: Spec. With the longest row.
-        vocabulary: Vocabulary. Gives the ids of the special tokens.
+        queries: Queries. The pieces to predict.
+        spec: Spec. Its `max_length` limits the rows.
+        vocabulary: Vocabulary. Provides the ids of the special tokens.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"))
@@ -91,7 +91,7 @@ def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, voc
 
 
 def word_limits(sequences: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.Tensor:
-    """Of each piece of all sequences, end to end, the position in its sequence behind the last piece of its word.
+    """For each piece of the concatenated sequences, the position in its sequence after the last piece of its word.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -106,18 +106,18 @@ def word_limits(sequences: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.Tensor
 
 
 def positions_of(sequences: tf.RaggedTensor) -> tf.Tensor:
-    """Of each piece of all sequences, end to end, its position in its sequence, int32."""
+    """For each piece of the concatenated sequences, its position in its sequence, int32."""
     starts = tf.gather(tf.cast(sequences.row_starts(), tf.int32), sequences.value_rowids())
     return tf.range(tf.size(sequences.flat_values)) - starts
 
 
 def in_parts(ask: Any, inputs: dict[str, tf.Tensor], rows: int) -> tf.Tensor:
-    """What `ask` gives for the inputs, so many rows at a time, so that its memory does not grow with their number.
+    """Calls `ask` on a limited number of rows at a time, so that its memory does not grow with their total number.
 
     Args:
-        ask: callable. From a dict of inputs to a float32 tensor with a fixed shape per row.
+        ask: callable. Maps a dict of inputs to a float32 tensor with a fixed shape per row.
         inputs: dict. Tensors with any number of rows.
-        rows: int. In one call.
+        rows: int. Maximum number of rows in one call.
 
     Example:
         >>> in_parts(lambda inputs: inputs["x"] * 2.0, {"x": tf.constant([[1.0], [2.0], [3.0]])}, 2).numpy().tolist()

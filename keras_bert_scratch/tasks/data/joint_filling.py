@@ -1,4 +1,4 @@
-"""Filling several masks of a text together: a beam search that knows what stands in the masks before."""
+"""Joint filling of several masks in a text: a beam search in which each mask depends on the masks before it."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ def joint_fillings(
     allowed: tf.Tensor,
     width: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The likeliest fillings of each text's masks, from left to right.
+    """The most probable fillings of each text's masks, searched from left to right.
 
-    A filling's probability is the product over its masks of the probability that the model gives the token where the
-    masks to the left are filled and those to the right are not. After each mask the best `width` beginnings go on; the
-    search is exact if no mask but the last leaves more than these.
+    A filling's probability is the product of its tokens' probabilities. The model computes each of them with the masks
+    to the left filled and the masks to the right unfilled. After each mask the best `width` partial fillings are kept;
+    the search is exact if there are never more than `width` of them before the last mask.
 
     Args:
-        ask: callable. From inputs to float32 log-probabilities `(rows, vocab_size)` of the mask that each row asks for.
-        inputs: dict. A row for each mask, those of a text one after another, `(masks, ...)` each.
-        mask_number: int32 `(masks, length)`. Which of its text's masks is at each position of a row; -1 elsewhere.
-        log_probs: float32 `(masks, vocab_size)`. What `ask` gives of these inputs.
-        num_masks: int32 `(texts,)`. Of each text.
+        ask: callable. Maps inputs to float32 log-probabilities `(rows, vocab_size)` of the mask that each row queries.
+        inputs: dict. One row per mask, `(masks, ...)` each; the rows of a text are consecutive.
+        mask_number: int32 `(masks, length)`. Index, within its text, of the mask at each position; -1 elsewhere.
+        log_probs: float32 `(masks, vocab_size)`. The result of `ask` for these inputs.
+        num_masks: int32 `(texts,)`. Number of masks in each text.
         allowed: bool `(masks, vocab_size)`. Which tokens may fill each mask.
-        width: int. Of the beam; at most the number of tokens that may fill any mask.
+        width: int. Beam width; at most the number of tokens that may fill any mask.
 
-    Returns: ids, int32 `(texts, width, masks)`, and log-probabilities, float32 `(texts, width)`, the best first. What
-        is beyond a text's masks, and what there is of a text without masks, means nothing.
+    Returns: ids, int32 `(texts, width, masks)`, and log-probabilities, float32 `(texts, width)`, sorted from the best.
+        Entries beyond a text's masks, and all entries of a text without masks, are meaningless.
     """
     vocab_size = log_probs.shape[1]
     first_row = tf.cumsum(num_masks, exclusive=True)
     num_texts, most = tf.size(num_masks), tf.reduce_max(tf.pad(num_masks, [[0, 1]]))
 
     def fill_next(number: Any, tokens: tf.Tensor, scores: tf.Tensor, found: tf.Tensor, rows: tf.Tensor) -> Any:
-        """The best of the beginnings `(texts, beams, masks)`, each with this mask filled by each token."""
+        """Extends the partial fillings `(texts, beams, masks)` by every token in this mask and keeps the best."""
         scores = scores[:, :, None] + tf.where(tf.gather(allowed, rows)[:, None, :], found, -float("inf"))
         all_tokens = tf.reshape(scores, [tf.size(rows), tf.shape(scores)[1] * vocab_size])
         scores, index = tf.math.top_k(all_tokens, width)
@@ -63,7 +63,7 @@ def joint_fillings(
             tf.tensor_scatter_nd_update(scores, texts, so_far),
         )
 
-    # Before the first mask there is one beginning, and its row has been asked already.
+    # Before the first mask there is one (empty) partial filling, and `log_probs` already has its row.
     texts = tf.where(num_masks > 0)
     rows = tf.gather(first_row, texts[:, 0])
     nothing, found = tf.zeros([tf.size(rows), 1, most], tf.int32), tf.gather(log_probs, rows)[:, None, :]

@@ -1,4 +1,4 @@
-"""Names of labels: their order, and what to say of one that is not among them."""
+"""Label names: their order, and the error message for an unknown one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def label_order(names: Iterable[str]) -> tuple[str, ...]:
-    """The different names, in the order of their numbers if all are numbers, else in that of their text.
+    """The distinct names, sorted by value if all are numbers, else as text.
 
     Example:
         >>> label_order(["10", "2", "2"]), label_order(["10", "2", "none"])
@@ -25,22 +25,22 @@ def label_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def unknown_label(label: str, names: Sequence[str]) -> BadRow:
-    """What is wrong with a row of `label`, which is none of `names`.
+    """The fault of a row whose `label` is none of `names`.
 
     Example:
         >>> unknown_label("Pos", ("neg", "pos")).problem
-        "has the label 'Pos', which is none of 'neg', 'pos'"
+        "has the label 'Pos', which is not one of 'neg', 'pos'"
         >>> unknown_label("Pos", ("neg", "pos")).mend
         "did you mean 'pos'?"
     """
     listed = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     meant = [name for name in names if _bare(name) == _bare(label)]
     mend = f"did you mean {meant[0]!r}?" if len(meant) == 1 else "correct it, or train with it"
-    return BadRow("unknown label", f"has the label {label!r}, which is none of {listed}", mend)
+    return BadRow("unknown label", f"has the label {label!r}, which is not one of {listed}", mend)
 
 
 def first_score(labels: Sequence[str]) -> int | None:
-    """The position of the first label that has a fraction, if all labels are numbers: they are scores, not classes.
+    """The position of the first label with a fractional part, if all labels are numbers: scores, not classes.
 
     Example:
         >>> first_score(["1", "2.5"]), first_score(["1.0", "2"]), first_score(["2.5", "none"])
@@ -54,5 +54,5 @@ def first_score(labels: Sequence[str]) -> int | None:
 
 
 def _bare(name: str) -> str:
-    """`name` without what differs by accident: case, blanks, and the fraction of a whole number."""
+    """`name` without accidental differences: case, blanks, `_`, `-`, and the `.0` of a whole number."""
     return re.sub(r"[\s_-]+", "", re.sub(r"^([0-9]+)\.0+$", r"\1", name.strip())).casefold()

@@ -1,4 +1,4 @@
-"""Length bucketing: texts of similar length share a batch, which then needs little padding."""
+"""Length bucketing: texts of similar length share a batch, so that the batch needs little padding."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ WINDOW_BATCHES = 50
 
 
 def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
-    """Which texts each batch holds, without end; every text once per epoch.
+    """An infinite stream of batches, as text numbers; every text occurs once per epoch.
 
-    The epochs, each shuffled, lie one after another and are cut into windows of `WINDOW_BATCHES` batches. Within a
-    window, and never across an epoch's end, texts are sorted by length, cut into batches, and the batches shuffled. The
-    batch that an epoch ends in is filled up from the next one and stays where it is.
+    The shuffled epochs are concatenated and cut into windows of `WINDOW_BATCHES` batches. Within a window, and never
+    across the end of an epoch, texts are sorted by length and cut into batches, and the batches are shuffled. The last
+    batch of an epoch is completed with texts of the next epoch and keeps its position.
 
     Args:
-        num_tokens: of each text, int `(texts,)`.
+        num_tokens: number of tokens in each text, int `(texts,)`.
         batch_size: texts per batch.
-        seed: of the order.
-        first_step: how many batches to leave out at the start; costs the same for any number.
+        seed: seed of the order.
+        first_step: how many batches to skip at the start; skipping any number costs the same.
 
-    Yields: int64 `(batch_size,)`, the texts' numbers.
+    Yields: int64 `(batch_size,)`, the text numbers.
 
     Example:
         >>> batches = bucketed_batches(np.array([30, 5, 31, 6]), batch_size=2, seed=0)
@@ -42,8 +42,8 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
     def batches_of(window: int) -> np.ndarray:
         epochs, positions = np.divmod(np.arange(window * window_size, (window + 1) * window_size), len(num_tokens))
         texts = np.concatenate([order(epoch)[positions[epochs == epoch]] for epoch in np.unique(epochs).tolist()])
-        # The sort keeps the order of equals, which is random. Every other epoch counts down, so that in a batch of two
-        # epochs long texts meet long ones, or short ones short.
+        # The sort is stable, so texts of equal length keep their random order. Every other epoch is sorted from long
+        # to short, so that the texts in a batch of two epochs have similar lengths.
         lengths = np.where(epochs % 2, -num_tokens[texts], num_tokens[texts])
         batches = texts[np.lexsort((lengths, epochs))].reshape(WINDOW_BATCHES, batch_size)
         epochs = epochs.reshape(WINDOW_BATCHES, batch_size)
@@ -55,16 +55,18 @@ def bucketed_batches(num_tokens: np.ndarray, batch_size: int, seed: int, first_s
 
 
 class TokenBudget:
-    """Batches of about as many tokens each: many short texts, or few long ones.
+    """Batches with about the same number of tokens each: many short texts, or few long ones.
 
-    Texts are sorted by length and cut where rows times the longest of them would exceed the budget. Every epoch has the
-    same cuts, so as many batches; which text of a length stands where, and the order of the batches, are drawn anew.
+    Texts are sorted by length and cut where the number of rows times the longest row would exceed the budget. The cuts,
+    and so the number of batches, are the same in every epoch. Each epoch draws anew the order of texts of equal length
+    and the order of the batches.
 
     Args:
-        num_tokens: of each text, int `(texts,)`.
-        batch_tokens: int. Positions of a batch at most, padding included; a batch of the fewest rows may have more.
-        multiple: int, default 1. What the rows of every batch are a multiple of, as replicas ask for. The batch of the
-            longest texts is filled up with the shortest.
+        num_tokens: number of tokens in each text, int `(texts,)`.
+        batch_tokens: int. Maximum number of positions in a batch, padding included; a batch with the minimum number of
+            rows may have more.
+        multiple: int, default 1. The number of rows in every batch is a multiple of it, for an equal share per replica.
+            The batch with the longest texts is completed with the shortest ones.
 
     Example:
         >>> budget = TokenBudget(np.array([30, 5, 31, 6, 7]), batch_tokens=60)
@@ -82,11 +84,11 @@ class TokenBudget:
             self._ends.append(start + max(rows - rows % multiple, multiple))
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return len(self._ends) - 1
 
     def batches(self, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
-        """The texts' numbers of each batch, int64, without end; from `first_step` on, which costs nothing."""
+        """An infinite stream of batches as text numbers, int64; skipping to `first_step` costs nothing."""
         epoch, left_out = divmod(first_step, len(self))
         return itertools.islice(
             itertools.chain.from_iterable(self._epoch(seed, number) for number in itertools.count(epoch)),
@@ -102,18 +104,18 @@ class TokenBudget:
 
 
 def sorted_batches(num_tokens: np.ndarray, batch_size: int, windows: np.ndarray | None = None) -> list[np.ndarray]:
-    """Which texts each batch holds when every text is seen once and the order is free, as in evaluation.
+    """Batches, as text numbers, for one pass over all texts in any order, as in evaluation.
 
-    Texts are sorted by length, those of one length stay in order, so that batches need the least padding. The caller
-    puts results back in order by the numbers.
+    Texts are sorted by length, so that batches need the least padding; texts of equal length stay in order. The caller
+    restores the order of the results by the text numbers.
 
     Args:
-        num_tokens: of each text, int `(texts,)`.
-        batch_size: texts per batch; the last may have fewer.
-        windows: int `(texts,)` or `None`, default `None`. In how many windows each text is read, where not in one;
-            a batch then has at most `batch_size` windows, or a single text.
+        num_tokens: number of tokens in each text, int `(texts,)`.
+        batch_size: texts per batch; the last batch may have fewer.
+        windows: int `(texts,)` or `None`, default `None`. Number of windows of each text, if texts are split into
+            windows; a batch then has at most `batch_size` windows, or a single text.
 
-    Returns: int64 arrays, the texts' numbers.
+    Returns: int64 arrays of text numbers.
 
     Example:
         >>> [batch.tolist() for batch in sorted_batches(np.array([30, 5, 31, 6, 7]), batch_size=2)]

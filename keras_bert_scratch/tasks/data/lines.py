@@ -1,4 +1,4 @@
-"""Numbered lines of a text file, each with what is wrong with its bytes."""
+"""Numbered lines of a text file; each line says whether its bytes are valid."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class BadRow(NamedTuple):
     """What is wrong with one row.
 
     Args:
-        reason: `str`. The kind of fault, by which skipped rows are counted.
-        problem: `str`. What is wrong with this row: a sentence whose subject is the row.
-        mend: `str`. How to correct it.
+        reason: `str`. The kind of fault; skipped rows are counted by it.
+        problem: `str`. What is wrong with this row: the predicate of a sentence whose subject is the row.
+        mend: `str`. How to correct the row.
     """
 
     reason: str
@@ -30,8 +30,8 @@ class Line(NamedTuple):
 
     Args:
         number: `int`. From 1.
-        text: `str`. With its line end. Bytes that are not UTF-8 are lone surrogates, and `fault` says so.
-        fault: `BadRow` or `None`.
+        text: `str`. Includes the line end. Bytes that are not UTF-8 become lone surrogates, and `fault` says so.
+        fault: `BadRow` or `None`. What is wrong with the line's bytes.
     """
 
     number: int
@@ -40,11 +40,11 @@ class Line(NamedTuple):
 
 
 def read_lines(path: str, stream: BinaryIO) -> Iterator[Line]:
-    r"""Yields the lines of `stream`, which end at `\n` alone, without the byte order mark of UTF-8.
+    r"""Yields the lines of `stream` without a UTF-8 byte order mark; only `\n` ends a line.
 
     Args:
-        path: `str`. What errors call the file.
-        stream: the file's bytes.
+        path: `str`. Name of the file in errors.
+        stream: binary stream of the file.
 
     Raises:
         UserError: the file is UTF-16.
@@ -59,7 +59,9 @@ def read_lines(path: str, stream: BinaryIO) -> Iterator[Line]:
         start = 0
         if number == 1:
             if data.startswith(_UTF_16):
-                raise UserError(f"{path}: is UTF-16, not UTF-8; convert it, as with 'iconv -f UTF-16 -t UTF-8'")
+                raise UserError(
+                    f"{path}: is UTF-16, not UTF-8; convert it, for example with 'iconv -f UTF-16 -t UTF-8'"
+                )
             start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
         fault = None
         try:
@@ -69,7 +71,7 @@ def read_lines(path: str, stream: BinaryIO) -> Iterator[Line]:
             problem = f"is not UTF-8 at byte {offset + start + error.start} of the file ({error.reason})"
             fault = BadRow("not UTF-8", problem, "convert the file with iconv")
         if "\0" in text:
-            mend = "check that the file is whole and is text in UTF-8"
+            mend = "check that the file is complete and is UTF-8 text"
             fault = BadRow("NUL character", "contains a NUL character", mend)
         yield Line(number, text, fault)
         offset += len(data)

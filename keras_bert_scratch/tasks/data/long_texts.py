@@ -1,4 +1,4 @@
-"""Texts that may be longer than a row, read in windows."""
+"""Texts that may be longer than a row and are then split into windows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 
 def windows_of_texts(spec: Spec, tokenizer: Any, texts: tf.Tensor, overlap: int, chosen: Any = None) -> Features:
-    """Rows `[CLS] window [SEP]`, one for a text that fits, several that overlap for a longer one.
+    """Builds rows `[CLS] window [SEP]`: one for a text that fits, several overlapping ones for a longer text.
 
     Args:
-        spec: Spec. With the longest row.
-        tokenizer: BertTokenizer. Of the model.
+        spec: Spec. Its `max_length` limits the rows.
+        tokenizer: BertTokenizer. The model's tokenizer.
         texts: strings `(rows,)`.
-        overlap: int. Pieces that neighbouring windows share; at most half a window is shared.
-        chosen: int32 `(rows,)`, default `None`. The number of one window of each text, in place of all.
+        overlap: int. Pieces that neighbouring windows share; capped at half a window.
+        chosen: int32 `(rows,)`, default `None`. Index of the only window to build of each text; `None` builds all.
 
-    Returns: the rows; in the notes `row`, int32 `(windows,)`, which text each window is of.
+    Returns: the rows; `notes["row"]`, int32 `(windows,)`, is the text of each window.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"))

@@ -1,4 +1,4 @@
-"""Texts with `[MASK]`: their pieces, what may stand in a mask's place, and the texts with it."""
+"""Texts with `[MASK]`: their pieces, the tokens that may fill a mask, and the filled texts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _UNUSED = re.compile(r"\[unused\d+\]")
 
 @dataclasses.dataclass(frozen=True)
 class MaskedTexts:
-    """Texts parted at their masks.
+    """Texts split at their masks.
 
     Args:
-        parts: strings, ragged `(texts, None)`. What is before, between and behind the masks, as it is written.
-        pieces: int32, ragged `(texts, None)`. The ids, `[MASK]` among them; of a text without any, a `[PAD]`.
-        glued: bool, ragged `(texts, masks)`. Whether a mask stands right behind a letter, a digit or another mask.
+        parts: strings, ragged `(texts, None)`. The unchanged text before, between and after the masks.
+        pieces: int32, ragged `(texts, None)`. The ids, including `[MASK]`; one `[PAD]` for a text without pieces.
+        glued: bool, ragged `(texts, masks)`. Whether a mask directly follows a letter, a digit or another mask.
     """
 
     parts: tf.RaggedTensor
@@ -37,13 +37,13 @@ class MaskedTexts:
 
     @property
     def num_masks(self) -> tf.Tensor:
-        """Of each text, int32 `(texts,)`."""
+        """Number of masks in each text, int32 `(texts,)`."""
         return tf.cast(self.glued.row_lengths(), tf.int32)
 
     def queries(self, vocabulary: Vocabulary) -> tuple[Queries, tf.Tensor]:
-        """What to ask about the texts: their masks, or of a text without masks every piece, with the rest of its word.
+        """The pieces to predict: the masks, or in a text without masks every piece, hidden with the rest of its word.
 
-        Returns: the queries of a text one after another; how many each has, at least 1.
+        Returns: the queries, those of a text consecutive; the number of queries of each text, at least 1.
         """
         pieces = self.pieces
         row, position = tf.cast(pieces.value_rowids(), tf.int32), positions_of(pieces)
@@ -54,11 +54,11 @@ class MaskedTexts:
         return Queries(row[asked], position[asked], limit[asked]), counts
 
     def mask_number(self, piece: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
-        """Which of its text's masks a piece is, from 0, or -1.
+        """The index of a piece among the masks of its text, from 0; -1 if it is not a mask.
 
         Args:
-            piece: int32 of any shape. Numbers of pieces, all texts end to end; -1 for none.
-            vocabulary: Vocabulary. Of the ids.
+            piece: int32 of any shape. Indices into the concatenated pieces of all texts; -1 for no piece.
+            vocabulary: Vocabulary. The vocabulary of the ids.
         """
         is_mask = self.pieces.flat_values == vocabulary.mask_id
         before = tf.gather(tf.cumsum(self.num_masks, exclusive=True), self.pieces.value_rowids())
@@ -66,14 +66,14 @@ class MaskedTexts:
         return tf.where(piece < 0, -1, tf.gather(number, tf.maximum(piece, 0)))
 
     def filled(self, tokens: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
-        """The texts with tokens in the masks' places, all else as it is written.
+        """Replaces the masks of the texts by tokens and leaves the rest unchanged.
 
-        A piece that continues a word joins what is before it; so does a sign or an ideograph behind a letter, but a
-        word keeps a blank's distance, as the model reads it.
+        A piece that continues a word is joined to the text before it, and so is a punctuation mark or an ideograph
+        after a letter. A word after a letter is separated by a blank, as the model reads it.
 
         Args:
-            tokens: int32 `(texts, fillings, masks)`. Ids; those beyond a text's masks do not count.
-            vocabulary: Vocabulary. Of the ids.
+            tokens: int32 `(texts, fillings, masks)`. Ids; those beyond a text's masks are ignored.
+            vocabulary: Vocabulary. The vocabulary of the ids.
 
         Returns: strings `(texts, fillings)`.
         """
@@ -92,11 +92,11 @@ class MaskedTexts:
 
 
 def masked_texts(texts: tf.Tensor, tokenizer: Any) -> MaskedTexts:
-    """Texts in which `[MASK]`, and no other special token, means what it says.
+    """Tokenizes texts in which `[MASK]` is the only string that is read as a special token.
 
     Args:
         texts: strings `(texts,)`.
-        tokenizer: BertTokenizer. Of the model.
+        tokenizer: BertTokenizer. The model's tokenizer.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "a"))
@@ -119,9 +119,9 @@ def masked_texts(texts: tf.Tensor, tokenizer: Any) -> MaskedTexts:
 
 
 def fillers(vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Which ids may stand in a mask's place: where a word begins, and right behind a letter; bool `(vocab_size,)`.
+    """Which ids may fill a mask: one that begins a word, and one directly after a letter; bool `(vocab_size,)` each.
 
-    A special token may nowhere, nor one that no text can hold; a piece that continues a word only behind a letter.
+    Special tokens and tokens that no text can contain are never allowed; `##` pieces only directly after a letter.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "a", "##ing", "", "a"))
@@ -141,10 +141,10 @@ def fillers(vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
 
 
 def target_ids(targets: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """The pieces of each target; one that is a token of the vocabulary, such as `##ing`, is that token.
+    """The pieces of each target; a token of the vocabulary that starts with `##`, such as `##ing`, stays one piece.
 
     Raises:
-        UserError: a target has none, or an unknown one; names it.
+        UserError: a target has no pieces, or an unknown piece; the message names the target.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -153,14 +153,14 @@ def target_ids(targets: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """
     vocabulary = tokenizer.vocabulary
     fills = fillers(vocabulary)[1]
-    with tf.init_scope():  # they are constants of every graph
+    with tf.init_scope():  # the ids are constants in every graph
         spelled = tokenizer.tokenize(list(targets)).to_list() if targets else []
     found = []
     for target, pieces in zip(targets, spelled, strict=True):
         pieces = [vocabulary.id(target)] if target.startswith("##") and target in vocabulary.tokens else pieces
         if not pieces or not all(fills[piece] for piece in pieces):
             problem = "has a piece that is not in the vocabulary" if pieces else "has no pieces"
-            raise UserError(f"`targets`: {target!r} {problem}; give words that it can spell")
+            raise UserError(f"`targets`: {target!r} {problem}; give words that the vocabulary can spell")
         found.append(pieces)
     return found
 
@@ -168,15 +168,15 @@ def target_ids(targets: Sequence[str], tokenizer: Any) -> list[list[int]]:
 def with_targets(
     texts: MaskedTexts, targets: Sequence[Sequence[int]], vocabulary: Vocabulary
 ) -> tuple[tf.RaggedTensor, Queries, tf.Tensor]:
-    """Texts with a target in the place of a gap, the other gaps as they are; a gap is a mask or several in a row.
+    """Puts each target into each gap of the texts; a gap is one mask or several consecutive ones.
 
     Args:
-        texts: MaskedTexts.
-        targets: Their pieces, as `target_ids` gives them.
-        vocabulary: Vocabulary. Of the ids.
+        texts: MaskedTexts. In each result, the other gaps keep their masks.
+        targets: The pieces of each target, as returned by `target_ids`.
+        vocabulary: Vocabulary. The vocabulary of the ids.
 
-    Returns: the ids, ragged `(gaps * targets, None)`, all targets of a gap one after another; the queries of the chain
-        rule, one for each piece of the target with the later ones hidden; the number of gaps of each text.
+    Returns: the ids, ragged `(gaps * targets, None)`, with all targets of a gap consecutive; the queries for the chain
+        rule, one for each piece of the target with the later pieces hidden; the number of gaps in each text.
     """
     pieces = texts.pieces
     is_mask = tf.cast(pieces.flat_values == vocabulary.mask_id, tf.int32)
@@ -203,7 +203,7 @@ def with_targets(
 
 
 def no_mask(text: str | bytes) -> BadRow | None:
-    """What is wrong with a text that has no `[MASK]`.
+    """The fault of a text that has no `[MASK]`; `None` if it has one.
 
     Example:
         >>> no_mask("The capital of [mask] is Paris.").problem
@@ -218,7 +218,7 @@ def no_mask(text: str | bytes) -> BadRow | None:
 
 
 def _one_where(condition: tf.Tensor, value: int) -> tf.RaggedTensor:
-    """Rows with this one value or none."""
+    """Ragged rows: `[value]` where the condition is true, else `[]`."""
     values = tf.fill([tf.math.count_nonzero(condition, dtype=tf.int32)], value)
     return tf.RaggedTensor.from_row_lengths(values, tf.cast(condition, tf.int64), validate=False)
 

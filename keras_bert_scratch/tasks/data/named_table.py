@@ -1,4 +1,4 @@
-"""A table whose file does not say by itself what its columns or its labels are called."""
+"""A table whose file does not itself define the names of its columns or labels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from keras_bert_scratch.tasks.data.lines import BadRow
 
 @dataclasses.dataclass(frozen=True)
 class NamedTable:
-    r"""A table's file, and what is called how in it; wherever a table's path is taken.
+    r"""A table's path with the names of its columns and labels; accepted wherever a table's path is.
 
     Args:
         path: path of a table, or `tfds:NAME/CONFIG:SPLIT`.
-        header_names: mapping, default `{}`. By role (`"text"`, `"text_pair"`, `"label"`), its column in the file.
-        names: sequence of str, default `()`. Of all columns in their order, for a `.csv`, `.tsv` or `.txt` file without
-            a header.
-        labels: mapping, default `{}`. By what stands in the column of labels, which `header_names` then names as the
-            file does, the label that it means; anything else there makes a bad row. Empty: labels are as they stand.
+        header_names: mapping, default `{}`. From role (`"text"`, `"text_pair"`, `"label"`) to column name in the file.
+        names: sequence of str, default `()`. Names of all columns in their order, for a `.csv`, `.tsv` or `.txt` file
+            without a header.
+        labels: mapping, default `{}`. From a value of the label column to the label that it means; a row with any other
+            value is bad. `header_names` must then name the label column. Empty: labels are used as they are.
 
     Example:
         >>> from pathlib import Path
@@ -41,7 +41,7 @@ class NamedTable:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def with_labels(self, records: Iterator[tuple[int, Any]], typed: bool) -> Iterator[tuple[int, Any]]:
-        """The numbered records with what their labels mean; arguments as of `RawTable`."""
+        """The numbered records with their labels replaced by what they mean; arguments as for `RawTable`."""
         if not self.labels:
             return records
         column = self.header_names["label"]
@@ -54,7 +54,7 @@ class NamedTable:
             column = next((name for name in record if name.strip().casefold() == column.strip().casefold()), column)
         label = cell_value(record.get(column), "label", typed)
         if isinstance(label, BadRow):
-            return record  # who reads the cell says what is wrong with it
+            return record  # the reader of the cell reports the fault
         if label not in self.labels:
             return unknown_label(label, tuple(self.labels))
         return {**record, column: self.labels[label]}

@@ -1,4 +1,4 @@
-"""Texts of a file with the numbers of their lines: a text on each line, or a table's column."""
+"""Texts with their line numbers, from a file with one text per line or from a table's column."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ LINE = "line"
 
 
 def numbered_texts(source: Any, header_names: Mapping[str, str], on_bad_row: str) -> Iterator[dict[str, Any]]:
-    r"""Yields each text as `{"text": ..., "line": ...}`, in flat memory; a table's row has its own number.
+    r"""Yields each text as `{"text": ..., "line": ...}`, in constant memory; `line` is the line or row number.
 
-    A file whose ending is not that of a table has a text on each line that is not blank. So has a `.txt` file, unless
-    its first line names a column `text`, `sentence` or `sentence1`.
+    A file without a table's ending has one text on each non-blank line. The same holds for a `.txt` file, unless its
+    first line names a column `text`, `sentence` or `sentence1`.
 
     Args:
         source: path of a file, or columns in memory by name.
-        header_names: what a table calls its columns, by role. With `text_pair` among them, rows have one too.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        header_names: from role to the table's column name. If it has `text_pair`, rows have a `text_pair` too.
+        on_bad_row: `"fail"` raises at a bad row, `"skip"` skips and counts it.
 
     Raises:
-        UserError: no such file, a bad row, or no text at all.
+        UserError: the file does not exist, a row is bad, or there is no text at all.
 
     Example:
         >>> from pathlib import Path
@@ -50,7 +50,7 @@ def numbered_texts(source: Any, header_names: Mapping[str, str], on_bad_row: str
 
 def _is_table(path: str, header_names: Mapping[str, str]) -> bool:
     if header_names or path.startswith(TFDS_PREFIX):
-        return True  # whoever names a column means a table
+        return True  # a named column implies a table
     if table_ending(path) != ".txt":
         return bool(table_ending(path))
     return names_column(first_line_cells(path), TEXT)
@@ -71,10 +71,10 @@ def _lines(path: str, on_bad_row: str) -> Iterator[dict[str, Any]]:
 
 
 def lines_of(path: str) -> Iterator[Line]:
-    """Yields the lines of a file of texts, in flat memory.
+    """Yields the lines of a file of texts, in constant memory.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
     """
     file = path_of(path)
     if not file.exists():

@@ -22,23 +22,23 @@ TARGET = Column("target", ("translation", "reference"), flag="label")
 
 
 class Pair(NamedTuple):
-    """A text and its translation, each as it stands without its line end."""
+    """A text and its translation, each unchanged except that the line end is removed."""
 
     source: str
     target: str
 
 
 def read_pairs(source: Any, header_names: Mapping[str, str], on_bad_row: str) -> Examples:
-    r"""Pairs of texts to learn from or to measure with.
+    r"""Reads pairs of texts for training or evaluation.
 
     Args:
-        source: two aligned files as `"train.de,train.en"`, of which each line ends at `\n` alone; a table with the
-            columns `source` and `target`; or such columns in memory.
-        header_names: what a table calls its columns, by role.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        source: two aligned files as `"train.de,train.en"`, in which only `\n` ends a line; a table with the columns
+            `source` and `target`; or columns of these names in memory.
+        header_names: from role to the table's column name.
+        on_bad_row: `"fail"` raises at a bad row, `"skip"` skips and counts it.
 
     Raises:
-        UserError: no such file, files of different length, a bad row, or no pair at all.
+        UserError: a file does not exist, the files differ in length, a row is bad, or there is no pair at all.
 
     Example:
         >>> from pathlib import Path
@@ -61,17 +61,17 @@ def read_pairs(source: Any, header_names: Mapping[str, str], on_bad_row: str) ->
         bad.skipped.update(reader.skipped)
     bad.report()
     if not pairs:
-        raise UserError(f"{bad.origin}: holds no pair of texts; correct it")
+        raise UserError(f"{bad.origin}: holds no pairs of texts; give at least one")
     digest = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
     sources, targets = map(list, zip(*pairs, strict=True))
     return Examples(bad.origin, {"source": sources}, {"target": targets}, digest, bad.skipped)
 
 
 def sources_of(source: Any, header_names: Mapping[str, str], on_bad_row: str) -> Iterator[Mapping[str, str]]:
-    """Yields the texts to translate, in flat memory: of a file of lines each line, an empty one too.
+    """Yields the texts to translate, in constant memory; each line of a text file is one text, even an empty line.
 
     Args:
-        source: a file of lines, two aligned files, of which the first is read, or a table with a column `source`.
+        source: a text file, two aligned files (only the first is read), or a table with a column `source`.
         header_names, on_bad_row: as for `read_pairs`.
     """
     files = two_files(source)
@@ -89,7 +89,7 @@ def sources_of(source: Any, header_names: Mapping[str, str], on_bad_row: str) ->
 
 
 def two_files(source: Any) -> tuple[str, str] | None:
-    """The two paths of `"train.de,train.en"`; `None` if it is no such thing.
+    """The two paths of `"train.de,train.en"`; `None` if `source` is not of this form.
 
     Example:
         >>> two_files("train.de,train.en"), two_files("train.tsv")
@@ -111,8 +111,8 @@ def _aligned(source: str, target: str, bad: BadRows) -> Iterator[Pair]:
     lines, others = list(lines_of(source)), list(lines_of(target))
     if len(lines) != len(others):
         raise UserError(
-            f"{source} has {len(lines):,} lines, {target} {len(others):,}; aligned files have a line for each of the "
-            f"other's: make sure that they belong together and are whole"
+            f"{source} has {len(lines):,} lines, but {target} has {len(others):,}; aligned files must have the same "
+            f"number of lines: check that they belong together and are complete"
         )
     for ours, theirs in zip(lines, others, strict=True):
         pair = Pair(ours.text.rstrip("\r\n"), theirs.text.rstrip("\r\n"))

@@ -1,4 +1,4 @@
-"""Sampling: texts that a decoder writes at random, token by token, in the graph."""
+"""Sampling: generates random texts from a decoder, token by token, in the graph."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import tensorflow as tf
 from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
 from keras_bert_scratch.tasks.data.top_k import top_k as top_tokens
 
-# (tokens `(texts,)`, position, state) to logits `(texts, vocab_size)` of what comes next, and the state.
+# Maps (tokens `(texts,)`, position, state) to next-token logits `(texts, vocab_size)`, and the new state.
 Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 
-RANDOM_BITS = 1 << 24  # as many as float32 tells apart
+RANDOM_BITS = 1 << 24  # number of random values, all of which float32 can tell apart
 
 
 def choose(logits: tf.Tensor, uniform: tf.Tensor, top_k: int, top_p: float, temperature: float) -> tf.Tensor:
-    """One token of each distribution, drawn among the likeliest.
+    """Draws one token from each distribution, restricted to the most probable tokens.
 
     Args:
         logits: float32 `(..., vocab_size)`.
-        uniform: float32 `(...)`, from 0 to below 1. The same number draws the same token.
-        top_k: int. How many of the likeliest tokens can be drawn; 0 for all (Fan et al. 2018).
-        top_p: float. Of these, as many of the likeliest as hold this probability (Holtzman et al. 2020).
-        temperature: float above 0. What the logits are divided by; above 1 rare tokens become likelier.
+        uniform: float32 `(...)` in [0, 1). The same number draws the same token.
+        top_k: int. Number of most probable tokens that can be drawn; 0 for all (Fan et al. 2018).
+        top_p: float. Of these, only the most probable whose total just reaches it (Holtzman et al. 2020).
+        temperature: float above 0. Divisor of the logits; above 1 rare tokens become more probable.
 
     Returns: int32 `(...)`.
 
@@ -56,22 +56,22 @@ def sample(
     top_p: float,
     temperature: float,
 ) -> tf.RaggedTensor:
-    """Texts that go on from their beginnings.
+    """Samples texts that continue their beginnings.
 
-    What a text becomes depends on its key, its beginning and the number of the continuation, not on the other rows.
+    A sampled text depends on its key, its beginning and the index of the continuation, not on the other rows.
 
     Args:
-        step: gives the logits of what comes next.
-        state: nested tensors `(rows * continuations, any, n, ...)`, which `step` reads and renews; they grow along
+        step: computes the next-token logits.
+        state: nested tensors `(rows * continuations, any, n, ...)`, which `step` reads and updates; they grow along
             axis 2.
         beginnings: int32 `(rows, None)`. At least one token each.
-        keys: strings `(rows,)`. What the random numbers are hashes of.
-        end: the token that a text ends with.
-        max_tokens: int. The longest text, beginning and end included.
-        continuations: int. How many texts of each row.
+        keys: strings `(rows,)`. The random numbers are hashes of the key, the continuation's index and the position.
+        end: the end token of a text.
+        max_tokens: int. Maximum length of a text, beginning and end included.
+        continuations: int. Number of texts for each row.
         top_k, top_p, temperature: as for `choose`.
 
-    Returns: int32 `(rows, continuations, None)`: what was written behind the beginnings, without the end.
+    Returns: int32 `(rows, continuations, None)`: the tokens generated after the beginnings, without the end.
     """
     rows = beginnings.nrows(tf.int32)
     texts = tf.gather(beginnings, tf.repeat(tf.range(rows), continuations))

@@ -1,4 +1,4 @@
-"""Scores of starts and ends to the best answers of each passage, in the graph."""
+"""Conversion of start and end logits to the best answer spans of each passage, in the graph."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ IMPOSSIBLE = -1e9
 
 @dataclasses.dataclass(frozen=True)
 class Spans:
-    """The best spans of each passage, the best first.
+    """The best spans of each passage, sorted from the best.
 
     Args:
-        start, end: int32 `(rows, spans)`. The first and the last piece in the passage.
-        scores: float32 `(rows, spans)`. The sum of both logits, or `IMPOSSIBLE` where there is no further span.
-        null_score: float32 `(rows,)`. Of no answer: the least over the windows of `[CLS]`'s sum of logits.
+        start, end: int32 `(rows, spans)`. The first and the last piece of a span, as positions in the passage.
+        scores: float32 `(rows, spans)`. The sum of start and end logit, or `IMPOSSIBLE` if there is no further span.
+        null_score: float32 `(rows,)`. Score of no answer: the minimum over the windows of the summed `[CLS]` logits.
     """
 
     start: tf.Tensor
@@ -35,15 +35,15 @@ def best_spans(
     max_answer_length: int,
     num_spans: int,
 ) -> Spans:
-    """The spans with the highest sums of a start's and an end's logit, over all windows of a passage.
+    """The spans with the highest sums of start and end logit, over all windows of a passage.
 
     Args:
         start_logits, end_logits: float32 `(windows, length)`.
-        window_counts: int32 `(rows,)`. Windows of each row, which lie one after another.
-        first_piece: int32 `(windows,)`. Which piece of the passage would be at position 0.
+        window_counts: int32 `(rows,)`. Number of windows in each row; the windows of a row are consecutive.
+        first_piece: int32 `(windows,)`. The passage piece that position 0 of the window would hold.
         may_start, may_end: bool `(windows, length)`. Where a span may start and end.
-        max_answer_length: int. Pieces of a span at most.
-        num_spans: int. How many to give.
+        max_answer_length: int. Maximum number of pieces in a span.
+        num_spans: int. Number of spans to return.
     """
     windows, length = tf.unstack(tf.shape(start_logits))
     starts = tf.where(may_start, start_logits, IMPOSSIBLE)

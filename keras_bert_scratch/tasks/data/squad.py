@@ -1,4 +1,4 @@
-"""Questions about passages: SQuAD's JSON (versions 1.1 and 2.0), or tables with an answer in a cell."""
+"""Questions about passages: from SQuAD's JSON (versions 1.1 and 2.0), or from tables with answers in a cell."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ COLUMNS = (
 )
 ANSWERS = Column("answers", ("answer",), kind="answers", flag="label")
 NO_ANSWER = -1
-UNANSWERABLE = "unanswerable"  # an option of a spec, which a model of another program does not have until it is known
+UNANSWERABLE = "unanswerable"  # an option of a spec; unset for a model from another program until the data decide it
 
 
 def may_lack_answer(spec: Spec) -> bool:
-    """Whether the model is used for questions without answers too."""
+    """Whether the model also handles questions without answers."""
     return bool(spec.options.get(UNANSWERABLE))
 
 
@@ -43,10 +43,10 @@ class Question:
     """A question about a passage.
 
     Args:
-        where: `str`. Where it stands in the file, for messages.
+        where: `str`. Location in the file, for messages.
         id, question, context: `str`.
-        answers: of `(text, first character)`; none where the passage has no answer.
-        fault: `BadRow` or `None`. What is wrong with it.
+        answers: pairs `(text, first character)`; empty if the passage has no answer.
+        fault: `BadRow` or `None`. What is wrong with the question.
     """
 
     where: str
@@ -58,16 +58,16 @@ class Question:
 
 
 def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
-    """Questions with their answers; `gold` has the bytes of the first answer and the texts of all.
+    """Reads questions with answers; `gold` has the byte span of the first answer and the texts of all answers.
 
     Args:
         source: a file's path, or columns in memory.
-        spec: of the task; without columns for training data. Of a model that does not tell whether it was trained with
-            questions without answers, the data decide: the spec that is returned is the one to measure with.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        spec: the task's spec, without columns for training data. If it does not say whether the model was trained with
+            questions without answers, the data decide: evaluate with the returned spec.
+        on_bad_row: `"fail"` raises at a bad question, `"skip"` skips and counts it.
 
     Raises:
-        UserError: a question is not as it should be: an answer does not stand at its `answer_start`, for example.
+        UserError: a question is bad: for example, an answer is not at its `answer_start`.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "questions")
@@ -94,7 +94,7 @@ def read_questions(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Exam
 
 
 def unlabelled_questions(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, str]]:
-    """Yields questions and passages, with the question's id where there is one; answers are not looked at."""
+    """Yields questions and passages, with the question's id if there is one; answers are not read."""
     bad = BadRows(str(source), on_bad_row, "questions")
     for question in _questions(source, spec, on_bad_row, False, bad.skipped):
         if bad.keeps(question.fault, question.where):
@@ -140,13 +140,16 @@ def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
         ]
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{path}: is not SQuAD's JSON, an object with 'data'; objects a line go into a file that ends in .jsonl"
+            f"{path}: is not SQuAD's JSON, an object with the key 'data'; if it has one object per line, rename it "
+            f"to end in .jsonl"
         ) from None
     for where, entry in entries:
         values = {column.name: cell_value(entry.get(column.name), column.kind, typed=True) for column in COLUMNS[:2]}
         given = [] if entry.get("is_impossible") or not labelled else entry.get(ANSWERS.name)
         if given is None:
-            given = BadRow("no answers", "has no 'answers'", "give them, an empty list for a question without answer")
+            given = BadRow(
+                "no answers", "has no 'answers'", "add a list of them, empty for a question without an answer"
+            )
         values[ANSWERS.name] = given if isinstance(given, BadRow) else cell_value(given, ANSWERS.kind, typed=True)
         fault = next((value for value in values.values() if isinstance(value, BadRow)), None)
         yield Question(where, **{**values, ID: str(entry.get(ID, ""))}, fault=fault)
@@ -155,8 +158,8 @@ def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
 def _fault(question: Question, needs_answer: bool) -> BadRow | None:
     """What is wrong with a question, if anything."""
     if needs_answer and not question.answers:
-        mend = "leave it out, or train with such questions too"
-        return BadRow("no answer", "has no answer, which none of the training questions lacked", mend)
+        mend = "remove it, or train with questions without answers, too"
+        return BadRow("no answer", "has no answer, but every training question had one", mend)
     if not question.question.strip():
         return BadRow("no question", "has no text", "complete it or remove it")
     for text, start in question.answers:
@@ -165,14 +168,16 @@ def _fault(question: Question, needs_answer: bool) -> BadRow | None:
         if type(start) is not int or question.context[start : start + len(text)] != text or start < 0:
             nearest = question.context.find(text)
             if nearest < 0:
-                return BadRow("answer not in its context", f"has the answer {text!r}, which is not there", "correct it")
-            problem = f"has the answer {text!r} at character {start}, where it is not; it is at {nearest}"
+                return BadRow(
+                    "answer not in its context", f"has the answer {text!r}, which is not in the context", "correct it"
+                )
+            problem = f"has the answer {text!r} at character {start}, but it is at character {nearest}"
             return BadRow("answer at another place", problem, "correct `answer_start`")
     return None
 
 
 def _bytes(question: Question) -> tuple[int, int]:
-    """The bytes of the first answer in the passage, from which to before which."""
+    """The byte span of the first answer in the passage; its end is exclusive."""
     if not question.answers:
         return NO_ANSWER, NO_ANSWER
     text, start = question.answers[0]

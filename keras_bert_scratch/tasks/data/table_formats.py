@@ -1,4 +1,4 @@
-"""The formats of tables: a file in, numbered records out, with what is wrong with each record that is damaged."""
+"""Table formats: a file is read into numbered records; a damaged record is replaced by its fault."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class RawTable:
     """A table that is being read.
 
     Args:
-        names: `list[str]` or `None`. The columns' names as they stand; `None` where each record has its own (JSON).
-        records: iterator of `(number, record)`; a record is a dict from name to value, or what is wrong with the row.
-        unit: `str`, default `"line"`. What `number` counts, from 1.
-        typed: `bool`, default `False`. Whether values have types, as in JSON, or all are strings.
+        names: `list[str]` or `None`. The column names as in the file; `None` if each record has its own names (JSON).
+        records: iterator of `(number, record)`; a record is a dict from name to value, or the row's `BadRow`.
+        unit: `str`, default `"line"`. The unit of `number`, which counts from 1.
+        typed: `bool`, default `False`. Whether values have types, as in JSON, or are all strings.
     """
 
     names: list[str] | None
@@ -45,15 +45,15 @@ class RawTable:
 
 @contextlib.contextmanager
 def opened_table(path: str | NamedTable | Mapping[str, Sequence[Any]]) -> Iterator[RawTable]:
-    r"""Opens the table at `path`, in the format that the end of its name stands for.
+    r"""Opens the table at `path`; the ending of its name determines the format.
 
     Args:
         path: `str`, `NamedTable` or mapping. Columns in memory by name; or a local path or a URL that ends in `.csv`,
-            `.tsv`, `.txt`, `.jsonl`, `.json`, perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`, or in `.parquet`; or
-            `tfds:NAME/CONFIG:SPLIT`.
+            `.tsv`, `.txt`, `.jsonl`, `.json`, each optionally followed by `.gz`, `.bz2`, `.xz` or `.zst`, or in
+            `.parquet`; or `tfds:NAME/CONFIG:SPLIT`.
 
     Raises:
-        UserError: no such file, another ending, or the file as a whole cannot be read.
+        UserError: the file does not exist, has another ending, or cannot be read as a whole.
 
     Example:
         >>> from pathlib import Path
@@ -75,15 +75,15 @@ def opened_table(path: str | NamedTable | Mapping[str, Sequence[Any]]) -> Iterat
 
 @contextlib.contextmanager
 def _opened(path: str, names: list[str]) -> Iterator[RawTable]:
-    """The table in a file; `names` of its columns, if it has no header."""
+    """The table in a file; `names` are its column names if the file has no header."""
     if path.startswith(TFDS_PREFIX):
         yield _tfds(path)
         return
     ending = table_ending(path)
     if not ending:
         raise UserError(
-            f"{path}: its ending is that of no table; rename it to the one of {', '.join(ENDINGS)} that it is (all but "
-            f".parquet also with {', '.join(COMPRESSIONS)} after it)"
+            f"{path}: its ending is not that of a known table format; rename it to the one of "
+            f"{', '.join(ENDINGS)} (all but .parquet also with {', '.join(COMPRESSIONS)} after it)"
         )
     file = path_of(path)
     if not file.exists():
@@ -109,15 +109,15 @@ def _in_memory(columns: Mapping[str, Sequence[Any]]) -> RawTable:
 
 
 def texts_in_memory(columns: Mapping[str, Sequence[Any]], list_columns: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Columns of texts in memory as lists.
+    """Converts columns of texts in memory to lists.
 
     Args:
-        columns: by name.
-        list_columns: sequence of `str`, default empty. Those that have a list of texts in each row.
+        columns: columns by name.
+        list_columns: sequence of `str`, default empty. Names of the columns that have a list of texts in each row.
 
     Raises:
-        UserError: a column is a single text, they are not equally long, or a value is no string, or no list of strings;
-            names the row.
+        UserError: a column is a single text, columns differ in length, or a value is not a valid string or list of
+            strings; for a bad value the message names the row.
 
     Example:
         >>> texts_in_memory({"text": ("Blue.", "Grey.")})
@@ -130,34 +130,34 @@ def texts_in_memory(columns: Mapping[str, Sequence[Any]], list_columns: Sequence
             texts = value if name in list_columns else [value]
             if not (isinstance(texts, (list, tuple)) and all(isinstance(text, (str, bytes)) for text in texts)):
                 raise UserError(
-                    f"{IN_MEMORY}: row {number} has {value!r}, which is no {wanted} in the column {name!r}; give a "
+                    f"{IN_MEMORY}: row {number} has {value!r}, which is not a {wanted} in the column {name!r}; give a "
                     f"{wanted} in every row"
                 )
             if not all(is_unicode(text) for text in texts if isinstance(text, str)):
                 raise UserError(
-                    f"{IN_MEMORY}: row {number} has half of a surrogate pair or bytes that are not UTF-8 in the column "
+                    f"{IN_MEMORY}: row {number} has a lone surrogate or bytes that are not UTF-8 in the column "
                     f"{name!r}; correct them"
                 )
     return lists
 
 
 def _lists(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """The columns as equally long lists of Python's own values."""
+    """The columns as lists of equal length with native Python values."""
     lists: dict[str, list[Any]] = {}
     for name, values in columns.items():
         if isinstance(values, (str, bytes)):
-            raise UserError(f"{IN_MEMORY}: {name!r} is a single text; give a list of them")
-        # numpy's arrays and numbers become Python's own.
+            raise UserError(f"{IN_MEMORY}: {name!r} is a single text; give a list of texts")
+        # NumPy arrays and scalars become native Python values.
         values = values.tolist() if hasattr(values, "tolist") else values
         lists[name] = [value.item() if hasattr(value, "item") else value for value in values]
     if len({len(values) for values in lists.values()}) > 1:
         listed = ", ".join(f"{name} {len(values)}" for name, values in lists.items())
-        raise UserError(f"{IN_MEMORY}: must be equally long, not {listed}")
+        raise UserError(f"{IN_MEMORY}: must have equal lengths, not {listed}")
     return lists
 
 
 def table_ending(path: str) -> str:
-    """Which of `ENDINGS` the name has, perhaps before that of a compression; `""` for none.
+    """Which of `ENDINGS` the name has, with or without a compression's ending after it; `""` for none.
 
     Example:
         >>> table_ending("a.JSONL.gz"), table_ending("news.conll"), table_ending("a.parquet.gz")
@@ -175,13 +175,13 @@ def _json_records(path: str, lines: Iterable[Line]) -> Records:
         if line.text.isspace():
             continue
         if first and line.text.lstrip().startswith("["):
-            raise UserError(f"{path}: is one JSON array; write each of its objects on a line of its own")
+            raise UserError(f"{path}: is one JSON array; write one object per line")
         first = False
         yield line.number, line.fault or _json_record(line.text)
 
 
 def _json_record(text: str) -> dict[str, Any] | BadRow:
-    mend = "write one whole object on each line"
+    mend = "write one complete object on each line"
     try:
         record = json.loads(text, object_pairs_hook=_with_distinct_keys)
     except json.JSONDecodeError as error:
@@ -206,7 +206,7 @@ def _parquet(path: str, stream: BinaryIO) -> RawTable:
         raise UserError(f"{path}: reading it needs the package 'pyarrow'; {INSTALL_CORPORA}") from None
 
     def damaged(error: Exception) -> UserError:
-        return UserError(f"{path}: is not a whole Parquet file ({str(error).splitlines()[0]}); fetch it again")
+        return UserError(f"{path}: is not a valid Parquet file ({str(error).splitlines()[0]}); download it again")
 
     def records() -> Records:
         number = 0
@@ -228,7 +228,7 @@ def _parquet(path: str, stream: BinaryIO) -> RawTable:
 def _tfds(entry: str) -> RawTable:
     builder, split = tfds_split(entry)
     features = builder.info.features
-    # A class, or a sequence of classes, comes as its number.
+    # TensorFlow Datasets stores a class, or a sequence of classes, as numbers; these are the names.
     class_names = {
         name: getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
         for name, feature in features.items()
@@ -241,11 +241,11 @@ def _tfds(entry: str) -> RawTable:
         if isinstance(value, list):
             return [plain(name, item) for item in value]
         if names := class_names.get(name):
-            return names[value] if value >= 0 else None  # -1 where a test set has no labels
+            return names[value] if value >= 0 else None  # -1 in a test set without labels
         return _as_text(value)
 
     def records() -> Records:
-        # In order of file, so that the same data give the same rows.
+        # In file order, so that the same data yield the same rows.
         rows = builder.as_dataset(split=split, shuffle_files=False).as_numpy_iterator()
         for number, row in enumerate(rows, 1):
             yield number, {name: plain(name, value) for name, value in row.items()}
@@ -254,5 +254,5 @@ def _tfds(entry: str) -> RawTable:
 
 
 def _as_text(value: Any) -> Any:
-    """Bytes as text, with lone surrogates for what is not UTF-8; anything else as it is."""
+    """Decodes bytes to text, with lone surrogates for bytes that are not UTF-8; returns other values unchanged."""
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Tables of texts and labels for downstream tasks, read strictly: a row is as the file has it, or an error."""
+"""Tables of texts and labels for downstream tasks, read strictly: a row is either exactly as in the file or bad."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _SKIP = "or skip such rows with `on_bad_row='skip'`"
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """What a task wants of a table.
+    """A column that a task reads from a table.
 
     Args:
-        name: `str`. Its role, and the first name that is looked for in the file: `"text"`, `"text_pair"`, `"label"`.
-        aliases: `tuple[str, ...]`, default `()`. Further names, in the order in which they are looked for.
-        required: `bool`, default `True`. Whether a file without it is an error.
-        kind: `str`, default `"text"`. What a cell holds. `"text"`: a string as it stands, perhaps empty. `"label"`: a
-            name, without the blanks around it. `"number"`: a finite float. `"labels"`: any number of different names;
-            in JSON, Parquet and TensorFlow Datasets a list, elsewhere separated by commas. `"texts"`: a list of
-            strings as they stand, which a table of cells cannot hold. `"answers"`: a list of objects with `text` and
+        name: `str`. Its role, and the first name to look for in the file: `"text"`, `"text_pair"`, `"label"`.
+        aliases: `tuple[str, ...]`, default `()`. Further names, in the order in which they are tried.
+        required: `bool`, default `True`. Whether a file without this column is an error.
+        kind: `str`, default `"text"`. Type of a cell. `"text"`: a string, unchanged, possibly empty. `"label"`: a name,
+            without surrounding blanks. `"number"`: a finite float. `"labels"`: any number of distinct names; in JSON,
+            Parquet and TensorFlow Datasets a list, elsewhere separated by commas. `"texts"`: a list of strings,
+            unchanged, which CSV and TSV tables cannot hold. `"answers"`: a list of objects with `text` and
             `answer_start`.
-        flag: `str`, default the name. Which of the commands' flags names the file's own column: `text`, `pair` or
+        flag: `str`, default the name. The command-line flag that sets the column's name in the file: `text`, `pair` or
             `label`, for `--text-column` and so on.
 
     Example:
@@ -56,20 +56,20 @@ class Column:
 
     @property
     def role(self) -> str:
-        """What `header_names` of the tasks calls it."""
+        """The column's key in the tasks' `header_names`."""
         return PAIR_ROLE if self.flag == "pair" else self.flag
 
 
 def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], source: Any) -> dict[str, str]:
-    """What a file calls these columns, by their names, as `TableReader` takes it.
+    """Maps these columns to their names in a file, in the form that `TableReader` accepts.
 
     Args:
-        columns: those that a task reads.
-        header_names: by role, `"text"`, `"text_pair"`, `"label"`. That of the label may be there without such a column.
-        source: where the rows are. Columns in memory may also have our names; a `NamedTable` says its own.
+        columns: the columns that a task reads.
+        header_names: from role (`"text"`, `"text_pair"`, `"label"`) to name. `"label"` is ignored if no column has it.
+        source: the table. Columns in memory may also have the default names; a `NamedTable` has its own `header_names`.
 
     Raises:
-        UserError: a role is none of these columns'.
+        UserError: none of these columns has the role.
 
     Example:
         >>> names_in_file([Column("question", flag="text")], {"text": "query", "label": "answer"}, "a.jsonl")
@@ -82,7 +82,7 @@ def names_in_file(columns: Sequence[Column], header_names: Mapping[str, str], so
         if role not in by_role and role != LABEL_ROLE:
             read = ", ".join(column.name for column in columns)
             raise UserError(
-                f"`{'pair' if role == PAIR_ROLE else role}_column`: this task reads {read} alone; leave it out"
+                f"`{'pair' if role == PAIR_ROLE else role}_column`: this task reads only {read}; leave it out"
             )
     names = {by_role[role].name: name for role, name in header_names.items() if role in by_role}
     if isinstance(source, Mapping):
@@ -95,8 +95,8 @@ class Row:
     """One row of a table.
 
     Args:
-        line: `int`. The line that it starts in, from 1; in Parquet and TensorFlow Datasets, the row.
-        values: `dict`. By role: `str`, `float`, or `tuple[str, ...]`.
+        line: `int`. The line in which it starts, from 1; in Parquet and TensorFlow Datasets, the row number.
+        values: `dict`. Values by role: `str`, `float` or a tuple.
     """
 
     line: int
@@ -106,29 +106,29 @@ class Row:
 class TableReader:
     r"""A table's rows, read as a stream: memory does not grow with the file.
 
-    Formats go by the end of the name, in any case: `.csv` (commas, RFC 4180), `.tsv` and `.txt` (tabs; quotes are
-    text), `.jsonl` and `.json` (one object on each line), each perhaps followed by `.gz`, `.bz2`, `.xz` or `.zst`;
-    `.parquet`; and `tfds:NAME/CONFIG:SPLIT`. Text is UTF-8, with or without a byte order mark. Rows end in a line feed,
-    perhaps after a carriage return. Blank lines are no rows.
+    The ending of the name, in upper or lower case, determines the format: `.csv` (commas, RFC 4180), `.tsv` and `.txt`
+    (tabs; quotes are plain text), `.jsonl` and `.json` (one object per line), each optionally followed by `.gz`,
+    `.bz2`, `.xz` or `.zst`; `.parquet`; and `tfds:NAME/CONFIG:SPLIT`. Text is UTF-8, with or without a byte order mark.
+    Rows end with a line feed, optionally preceded by a carriage return. Blank lines are not rows.
 
-    A column is found by its role's name, else by the first alias that the file has; case and outer blanks do not
-    matter. Columns that no role asks for are left out.
+    A column is found by its role's name, else by the first alias that the file has; case and surrounding blanks are
+    ignored. Columns without a role are not read.
 
     Args:
         path: `str`, `Path`, `NamedTable` or mapping. A table's file, or columns in memory by name.
         columns: sequence of `Column`.
-        header_names: mapping from role to the file's own name for it, default `{}`.
-        on_bad_row: `str`, default `"fail"`. `"fail"` raises at the first row that is wrong, `"skip"` counts it in
-            `skipped`. A quoted cell that takes in further lines and is broken is an error in either case, since nobody
-            can tell where the rows after it begin.
+        header_names: mapping from role to the column's name in the file, default `{}`.
+        on_bad_row: `str`, default `"fail"`. `"fail"` raises at the first bad row, `"skip"` counts it in `skipped`. A
+            malformed quoted cell that spans several lines is an error in either case, because it is unknown where the
+            next row begins.
 
     Attributes:
-        header_names: `dict`. By role, the file's name of each column that was found; filled when reading begins.
+        header_names: `dict`. From role to the file's name of each column that was found; set when reading begins.
         skipped: `collections.Counter`. How many rows were skipped, by reason; filled while reading.
-        unit: `str`. What a row's number counts, `"line"` or `"row"`; right when reading has begun.
+        unit: `str`. The unit of row numbers, `"line"` or `"row"`; set when reading begins.
 
     Raises:
-        UserError: while reading: the file, the line, what is wrong and how to mend it.
+        UserError: while reading; the message names the file, the line, the fault and how to correct it.
 
     Example:
         >>> _ = Path("films.csv").write_text('Sentence,label\n"Good, really", pos\nBad,neg\n')
@@ -153,7 +153,8 @@ class TableReader:
             self.path = IN_MEMORY if isinstance(path, Mapping) else str(path_of(file))
         except TypeError:
             raise UserError(
-                f"a table is a path or columns by name, no {type(file).__name__}; of a DataFrame give dict(frame)"
+                f"a table must be a path or columns by name, not {type(file).__name__}; "
+                f"for a DataFrame give dict(frame)"
             ) from None
         self.columns = tuple(columns)
         self.header_names: dict[str, str] = {}
@@ -186,13 +187,13 @@ class TableReader:
                     num_rows += 1
                     yield Row(line, row)
         if not num_rows and self.skipped:
-            reasons = ", ".join(f"{count} of {reason}" for reason, count in self.skipped.most_common())
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in self.skipped.most_common())
             raise UserError(f"{self.path}: every row is bad ({reasons}); correct the file")
         if not num_rows:
             raise UserError(f"{self.path}: holds no rows; give a table with rows below its header")
 
     def _find(self, names: list[str]) -> dict[str, str]:
-        """By role, the name of its column among `names`."""
+        """Maps each role to the name of its column among `names`."""
         by_bare_name: dict[str, str] = {}
         for name in names:
             if _bare(name) in by_bare_name:
@@ -212,8 +213,8 @@ class TableReader:
                 raise UserError(f"{self.path}: has no column {own!r}, but {listed}; name one with {flag}")
             elif column.required:
                 raise UserError(
-                    f"{self.path}: has no column {' or '.join(map(repr, wanted))}, but {listed}; rename the one that "
-                    f"is meant, or name it with {flag}"
+                    f"{self.path}: has no column {' or '.join(map(repr, wanted))}, but {listed}; rename the "
+                    f"right one, or name it with {flag}"
                 )
         for name, count in collections.Counter(found.values()).items():
             if count > 1:
@@ -230,12 +231,12 @@ class TableReader:
                 if table.names is None and (late := {column.name, *column.aliases} & set(record)):
                     return BadRow(
                         "surplus key",
-                        f"has {min(late)!r}, which rows before it lack",
+                        f"has {min(late)!r}, which earlier rows do not have",
                         "give it in every row or in none",
                     )
                 continue
             if name not in record:
-                return BadRow("missing key", f"has no {name!r}, which rows before it have", "give it in every row")
+                return BadRow("missing key", f"has no {name!r}, which earlier rows have", "give it in every row")
             value = cell_value(record[name], column.kind, table.typed)
             if isinstance(value, BadRow):
                 return value._replace(problem=f"{value.problem} in the column {name.strip()!r}")
@@ -248,12 +249,12 @@ class Table:
     """A whole table in memory.
 
     Args:
-        path: `str`. Where it was read.
-        columns: `dict[str, list]`. The values by role; a role that the file has no column for is left out.
-        lines: `list[int]`. Where each row starts.
-        header_names: `dict[str, str]`. By role, the file's own name of the column.
+        path: `str`. The path it was read from.
+        columns: `dict[str, list]`. The values by role; roles without a column in the file are absent.
+        lines: `list[int]`. The number of the line, or row, in which each row starts.
+        header_names: `dict[str, str]`. From role to the column's name in the file.
         skipped: `collections.Counter`. How many rows were skipped, by reason.
-        unit: `str`. What `lines` counts: `"line"` or `"row"`.
+        unit: `str`. The unit of `lines`: `"line"` or `"row"`.
     """
 
     path: str
@@ -267,14 +268,14 @@ class Table:
         return len(self.lines)
 
     def rows(self, numbers: Sequence[int], skipped: collections.Counter[str]) -> Table:
-        """Some of its rows, by position; `skipped` are why the others are left out."""
+        """The table with only the rows at these positions; `skipped` counts the dropped rows by reason."""
         columns = {role: [values[number] for number in numbers] for role, values in self.columns.items()}
         lines = [self.lines[number] for number in numbers]
         return dataclasses.replace(self, columns=columns, lines=lines, skipped=self.skipped + skipped)
 
     @property
     def sha256(self) -> str:
-        """A name for these very values, whatever file, format and names of columns they come from."""
+        """A digest of the values, independent of the file, its format and its column names."""
         digest = hashlib.sha256()
         for role, values in sorted(self.columns.items()):
             digest.update(json.dumps([role, values]).encode())
@@ -288,7 +289,7 @@ def read_table(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
 ) -> Table:
-    r"""Reads a whole table; the arguments and errors are those of `TableReader`.
+    r"""Reads a whole table; arguments and errors are the same as for `TableReader`.
 
     Example:
         >>> _ = Path("films.tsv").write_text("sentence\tlabel\nGood\tpos\nBad\n")

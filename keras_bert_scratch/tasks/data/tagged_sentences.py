@@ -28,27 +28,27 @@ TEXT, WORDS, TAGS = "text", "words", "tags"
 WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
 TEXTS = Column(TEXT, ("sentence",), required=False)
 TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
-# Endings of tables with a list in a cell; every other file with tags is CoNLL's.
+# Endings of tables that can hold a list in a cell; every other file with tags is a CoNLL file.
 TABLES = (".jsonl", ".json", ".parquet")
 
-# Of a table, where the model reads document context: sentences with the same name are of one document.
+# Read from a table if the model uses document context: sentences with the same value belong to one document.
 DOCUMENTS = Column("document", required=False, kind="label")
 
-# Where it is, its document, words, tags, what is wrong.
+# (location, document, words, tags, fault)
 Sentence = tuple[str, Any, Sequence[str], Sequence[str], BadRow | None]
 log = logging.getLogger(__name__)
 
 
 def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Examples]:
-    """Tagged sentences; tags of any scheme become IOB2, and the spec gets its labels from training data.
+    """Reads tagged sentences; converts tags of any scheme to IOB2 and takes the spec's labels from training data.
 
     Args:
         source: a file's path, or columns in memory.
-        spec: without labels for training data. `header_names` may name the columns: in a CoNLL file by their number.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        spec: without labels for training data. Its `header_names` may name the columns, in a CoNLL file by number.
+        on_bad_row: `"fail"` raises at a bad sentence, `"skip"` skips and counts it.
 
     Raises:
-        UserError: a sentence is not as it should be; names its line. Or no word has a tag but `O`.
+        UserError: a sentence is bad (the message names its line), or every tag is `O`.
     """
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "sentences")
@@ -65,7 +65,7 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
     if not spec.labels:
         types = types_of(tags)
         if not types:
-            raise UserError(f"{origin}: no word has a tag but O; give sentences with entities")
+            raise UserError(f"{origin}: every tag is O; give sentences with entities")
         labels = (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in "BI"))
         spec = dataclasses.replace(spec, columns=(TEXT,), labels=labels)
     numbers = {label: number for number, label in enumerate(spec.labels)}
@@ -84,7 +84,7 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
 def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
     """Yields each sentence as `{"words": [...]}` or `{"text": "..."}`, whichever the file has.
 
-    Words have their document context with them, if the model reads such; a text stands for itself.
+    Words come with their document context if the model uses it; a text has no context.
     """
     rows = _unlabelled(source, spec, on_bad_row)
     first = next(rows, None)
@@ -105,7 +105,7 @@ def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[M
 
 
 def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each sentence with its document, `None` where the file names none."""
+    """Yields each sentence with its document, `None` if the file names no document."""
     path = str(source)
     if _is_table(path) or table_ending(path) == ".csv" or _names_texts(path):
         columns = [dataclasses.replace(WORD_LISTS, required=False), TEXTS]
@@ -148,8 +148,8 @@ def _document_columns(spec: Spec) -> list[Column]:
 
 def _say_if_one(source: Any, documents: Iterable[Any]) -> None:
     if not any(documents):
-        how = f"lines of {DOCUMENT_START}, or a column {DOCUMENTS.name!r}"
-        log.warning("%s: names no documents (%s); its sentences are taken for one", source, how)
+        how = f"lines with {DOCUMENT_START}, or a column {DOCUMENTS.name!r}"
+        log.warning("%s: has no document boundaries (%s); its sentences are treated as one document", source, how)
 
 
 def _is_table(path: str) -> bool:
@@ -165,29 +165,29 @@ def _names_texts(path: str) -> bool:
 
 
 def _check_tags(path: str, cells: list[str], spec: Spec) -> None:
-    """Raises `UserError` where the words' column is not named and the first line, these cells, has no tag.
+    """Raises `UserError` if the word column is not named and `cells`, the first line, has no tag.
 
-    Running text would be taken for words with tags.
+    Otherwise running text would be read as words with tags.
     """
     _, tag_column = _columns(spec)
     at = tag_column - 1 if tag_column > 0 else tag_column
     tag = cells[at] if -len(cells) <= at < len(cells) else None
     if WORD_LISTS.role not in spec.header_names and len(cells) > 1 and not is_tag(tag or ""):
         raise UserError(
-            f"{path}: its first line has no tag, but {cells[-1]!r}; running text goes into a table with a column "
-            f"{TEXT!r}; of a CoNLL file without tags name the column of words, with `text_column='1'`"
+            f"{path}: its first line has no tag, but {cells[-1]!r}; put running text into a table with a column "
+            f"{TEXT!r}; for a CoNLL file without tags, name the column of the words, as in `text_column='1'`"
         )
 
 
 def _columns(spec: Spec) -> tuple[int, int]:
-    """The numbers of the words' and the tags' column of a CoNLL file."""
+    """The numbers of the word column and the tag column of a CoNLL file."""
     names = names_in_file((WORD_LISTS, TAG_LISTS), spec.header_names, None)
     try:
         return int(names.get(WORDS, 1)), int(names.get(TAGS, -1))
     except ValueError:
         given = " and ".join(map(repr, names.values()))
         raise UserError(
-            f"`text_column`, `label_column`: of a CoNLL file are numbers, from 1 or from -1 backwards, not {given}"
+            f"`text_column`, `label_column`: must be numbers for a CoNLL file, from 1 or backwards from -1, not {given}"
         ) from None
 
 
@@ -200,9 +200,9 @@ def _fault(words: Sequence[str], tags: Sequence[str], known: set[str]) -> BadRow
         return BadRow("no words", "has no words", "remove it")
     for word, tag in zip(words, tags, strict=True):
         if not is_tag(tag):
-            problem = f"has the word {word!r} with the tag {tag!r}"
+            problem = f"has the word {word!r} with the tag {tag!r}, which is not a valid tag"
             return BadRow("no tag", problem, "write O, or B-, I-, E-, S- (L-, U-) and a type")
         if known and tag != OUTSIDE and tag[2:] not in known:
-            problem = f"has the word {word!r} with the tag {tag!r}, whose type is none of {', '.join(sorted(known))}"
+            problem = f"has the word {word!r} with the tag {tag!r}, whose type is not one of {', '.join(sorted(known))}"
             return BadRow("unknown type", problem, "correct it, or train with it")
     return None

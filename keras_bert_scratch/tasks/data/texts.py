@@ -1,4 +1,4 @@
-"""Texts, or pairs of texts, with something to tell about each: reading them, and the rows that a model reads."""
+"""Labelled texts or pairs of texts: how they are read, and the input rows of the model."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from keras_bert_scratch.text.vocabulary import Vocabulary
 
 TEXT = Column("text", ("sentence", "sentence1"))
 PAIR = Column("text_pair", ("sentence2",), required=False, flag="pair")
-# Rows are padded to a multiple of it. A new length costs a processor next to nothing (benchmarks/RESULTS.md, Padding);
-# on a GPU or TPU, XLA compiles the training step anew for each.
+# Row lengths are padded to a multiple of these. On a CPU a new length costs almost nothing (benchmarks/RESULTS.md,
+# Padding); on a GPU or TPU, XLA recompiles the training step for each new length.
 LENGTH_STEP, XLA_LENGTH_STEP = 2, 8
 
-# A table's path, perhaps with what it calls its columns, or columns in memory by name.
+# A table's path, optionally with its column names (`NamedTable`), or columns in memory by name.
 Source = Path | str | NamedTable | Mapping[str, Sequence[Any]]
 
 
 def text_columns(spec: Spec) -> tuple[Column, ...]:
-    """The columns of strings to look for: those of the spec, or where it has none yet a text and perhaps a pair."""
+    """The text columns to read: those of the spec, or, if it has none yet, a text and an optional second text."""
     found = [column for column in (TEXT, PAIR) if not spec.columns or column.name in spec.columns]
     return tuple(dataclasses.replace(column, required=column.required or bool(spec.columns)) for column in found)
 
@@ -39,13 +39,13 @@ def text_columns(spec: Spec) -> tuple[Column, ...]:
 def read_texts(
     source: Source, spec: Spec, gold: Column, on_bad_row: str = "fail", required: tuple[str, ...] = ()
 ) -> tuple[Spec, Table]:
-    """A labelled table, and the spec with the columns that it has.
+    """Reads a labelled table; returns the table and the spec, completed with the table's text columns.
 
     Args:
         source: a table's path, or columns in memory by name.
-        spec: without columns for training data; else its columns must be there.
-        gold: the column that says what is right.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        spec: without columns for training data; otherwise the table must have the spec's columns.
+        gold: the column with the gold labels.
+        on_bad_row: `"fail"` raises at a bad row, `"skip"` skips and counts it.
         required: columns that training data must have.
     """
     columns = (*text_columns(dataclasses.replace(spec, columns=spec.columns or required)), gold)
@@ -59,7 +59,7 @@ def read_texts(
 
 
 def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[Mapping[str, str]]:
-    """Yields the texts of a table by column, in flat memory; what else is in the table is not read."""
+    """Yields the texts of a table by column, in constant memory; other columns are not read."""
     columns = text_columns(spec)
     names = names_in_file(columns, spec.header_names, source)
     reader = TableReader(source, columns, header_names=names, on_bad_row=on_bad_row)
@@ -67,16 +67,16 @@ def texts_of(source: Source, spec: Spec, on_bad_row: str = "fail") -> Iterator[M
 
 
 def with_known_labels(table: Table, column: str, known: Sequence[str], on_bad_row: str) -> Table:
-    """The rows of a table whose labels a task knows.
+    """The rows of a table whose labels are all known.
 
     Args:
-        table: its `column` holds a label, or a tuple of labels.
-        column: the role of the labels.
-        known: their names.
-        on_bad_row: `"fail"`, or `"skip"` and count.
+        table: a table whose `column` holds a label or a tuple of labels.
+        column: the role of the label column.
+        known: names of the known labels.
+        on_bad_row: `"fail"` raises at an unknown label, `"skip"` skips and counts its row.
 
     Raises:
-        UserError: a label is not known, and bad rows are errors; or every row has such a label.
+        UserError: a label is unknown and `on_bad_row` is `"fail"`; or every row has an unknown label.
     """
     bad = BadRows(table.path, on_bad_row, "rows")
     kept = []
@@ -87,14 +87,14 @@ def with_known_labels(table: Table, column: str, known: Sequence[str], on_bad_ro
             kept.append(number)
     bad.report()
     if not kept:
-        raise UserError(f"{table.path}: every row has a label that is none of {', '.join(known)}; correct the file")
+        raise UserError(f"{table.path}: no row has one of the labels {', '.join(known)}; correct the file")
     return table.rows(kept, bad.skipped)
 
 
 def text_features(spec: Spec, tokenizer: Any, raw: Raw) -> Features:
-    """Rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, as long as the longest of them needs.
+    """Builds rows `[CLS] text [SEP]` or `[CLS] text [SEP] text_pair [SEP]`, as long as the longest of them.
 
-    The length is rounded up, see `row_length`; texts longer than `spec.max_length` are trimmed.
+    The length is rounded up, see `row_length`; rows longer than `spec.max_length` are truncated.
     """
     first = tokenizer.tokenize(raw["text"])
     second = tokenizer.tokenize(raw["text_pair"]) if "text_pair" in spec.columns else None
@@ -108,7 +108,7 @@ def packed_features(
     vocabulary: Vocabulary,
     notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Features:
-    """The rows of pieces, or pairs of pieces, `(rows, None)`; what does not fit into a row is trimmed."""
+    """Builds rows from pieces, or pairs of pieces, `(rows, None)`; rows that are too long are truncated."""
     token_counts = packed_lengths(first, second)
     length = row_length(token_counts, spec)
     inputs = pack_segments(first, second, length, vocabulary)
@@ -116,10 +116,10 @@ def packed_features(
 
 
 def row_length(lengths: tf.Tensor, spec: Spec) -> tf.Tensor:
-    """How long rows are that hold so many tokens, int32: the longest, rounded up, and at most `spec.max_length`.
+    """The padded length of rows with these token counts, int32: the longest, rounded up, at most `spec.max_length`.
 
-    It is rounded up to the next of `spec.row_lengths`, or without these to a multiple of 2, of 8 where there is a GPU
-    or TPU.
+    It is rounded up to the next of `spec.row_lengths`. If there are none, it is rounded up to a multiple of 2, or of 8
+    on a machine with a GPU or TPU.
     """
     longest = tf.reduce_max(tf.concat([tf.cast(lengths, tf.int32), [1]], axis=0))
     if spec.row_lengths:

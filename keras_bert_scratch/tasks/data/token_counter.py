@@ -1,4 +1,4 @@
-"""How long texts are as the model reads them, which decides what shares a batch."""
+"""Token counts of texts as the model reads them; they determine which texts share a batch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
 
-# Tokenized in one call, which bounds its memory; and where a row may have hundreds of windows.
+# Rows tokenized in one call, to bound its memory; fewer if a row may have hundreds of windows.
 ROWS_AT_ONCE, WINDOWED_ROWS_AT_ONCE = 4096, 256
 
 
 class TokenCounter:
-    """Counts the tokens of rows; traced once, whatever the number of rows.
+    """Counts the tokens of rows; its graph is traced once for any number of rows.
 
     Args:
-        task: Task. Its `features` make the rows.
+        task: Task. Its `features` build the rows.
         spec: Spec. With the columns.
-        tokenizer: BertTokenizer. Of the model.
+        tokenizer: BertTokenizer. The model's tokenizer.
     """
 
     def __init__(self, task: Task, spec: Spec, tokenizer: Any) -> None:
@@ -35,16 +35,16 @@ class TokenCounter:
     def of_batch(
         self, raw: Mapping[str, Any], chosen: np.ndarray | None = None, gold: Mapping[str, Any] | None = None
     ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-        """What one batch holds.
+        """Counts the tokens, windows and positions of one batch.
 
         Args:
             raw: columns.
-            chosen: int `(rows,)` or `None`, default `None`. The number of one window of each row, in place of all.
-            gold: columns or `None`, default `None`. What is right, where the model reads that, too.
+            chosen: int `(rows,)` or `None`, default `None`. For each row, the index of the only window to count.
+            gold: columns or `None`, default `None`. The gold columns, if the model reads them as input.
 
-        Returns: the tokens of each window, int `(windows,)`, of several choices, or of a text and its translation,
-            those of the longest; the windows of each row, int `(rows,)`; and of how many positions of the batch how
-            many are tokens, `(tokens, positions)`.
+        Returns: the number of tokens in each window, int `(windows,)` (with several choices, or a text and its
+            translation, the number in the longest); the number of windows in each row, int `(rows,)`; and
+            `(tokens, positions)`, the tokens and all positions of the batch.
         """
         tensors = {"raw": as_tensors(raw)}
         if chosen is not None:
@@ -70,7 +70,7 @@ class TokenCounter:
     def __call__(
         self, raw: Mapping[str, Sequence[Any]], gold: Mapping[str, Sequence[Any]] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens of each window and the windows of each row, of any number of rows."""
+        """The number of tokens in each window and of windows in each row, for any number of rows."""
         num_rows = len(next(iter(raw.values())))
         parts = []
         for start in range(0, num_rows, self._rows_at_once):
@@ -85,7 +85,7 @@ class TokenCounter:
 
 
 def _longest(mask: tf.Tensor) -> tf.Tensor:
-    """The tokens of each row, or of the longest of its parts."""
+    """The number of tokens in each row, or in the longest of its parts."""
     num_tokens = tf.reduce_sum(mask, axis=-1)
     while num_tokens.shape.rank > 1:
         num_tokens = tf.reduce_max(num_tokens, axis=-1)

@@ -1,4 +1,4 @@
-"""Windows: a sequence that is longer than a model's row is read in several rows that overlap."""
+"""Windows: a sequence that is longer than a model's row is split into several overlapping rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """The windows of some sequences, those of a sequence one after another.
+    """The windows of some sequences; the windows of one sequence are consecutive.
 
     Args:
-        counts: int32 `(sequences,)`. How many windows each sequence has, at least 1.
-        sequence: int32 `(windows,)`. Which sequence each window is of.
-        start, limit: int32 `(windows,)`. The positions of the sequence that it holds, from `start` to before `limit`.
-        stride: int32 `(sequences,)`. From one window's start to the next one's.
+        counts: int32 `(sequences,)`. Number of windows of each sequence, at least 1.
+        sequence: int32 `(windows,)`. The sequence of each window.
+        start, limit: int32 `(windows,)`. The window's positions in the sequence, from `start` to `limit` (exclusive).
+        stride: int32 `(sequences,)`. Distance from one window's start to the next one's.
         overlap: int32 `(sequences,)`. Positions that two neighbouring windows share.
     """
 
@@ -29,33 +29,33 @@ class Windows:
 
     @property
     def first(self) -> tf.Tensor:
-        """The number of each sequence's first window among all, int32 `(sequences,)`."""
+        """The index of each sequence's first window among all windows, int32 `(sequences,)`."""
         return tf.cumsum(self.counts, exclusive=True)
 
     def chosen(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """`sequence, start, limit` of one window of each sequence."""
+        """`sequence, start, limit` of one window per sequence, given its index within the sequence."""
         picked = self.first + numbers
         return tf.range(tf.size(numbers)), tf.gather(self.start, picked), tf.gather(self.limit, picked)
 
     def best(self, sequence: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-        """The number, within its sequence, of the window in which a position has the most context on its poorer side.
+        """The index, within its sequence, of the window that maximizes the smaller of a position's two contexts.
 
         Args:
-            sequence: int32 `(n,)`. Of each position.
-            position: int32 `(n,)`. In its sequence.
+            sequence: int32 `(n,)`. The sequence of each position.
+            position: int32 `(n,)`. Positions within these sequences.
         """
         overlap, stride = tf.gather(self.overlap, sequence), tf.gather(self.stride, sequence)
         return tf.clip_by_value((position - overlap // 2) // stride, 0, tf.gather(self.counts, sequence) - 1)
 
 
 def overlapping_windows(lengths: tf.Tensor, room: tf.Tensor | int, overlap: tf.Tensor | int) -> Windows:
-    """Windows of at most `room` positions, so that each position is in one or two of them.
+    """Splits sequences into windows of at most `room` positions that together cover every position.
 
     Args:
-        lengths: int `(sequences,)`. Of the sequences.
-        room: int or int32 `(sequences,)`. Positions of a window at most, at least 1.
-        overlap: int or int32 `(sequences,)`. Positions that neighbours share; at most `room - 1` are shared, so that
-            every window takes the sequence on.
+        lengths: int `(sequences,)`. Lengths of the sequences.
+        room: int or int32 `(sequences,)`. Maximum number of positions in a window, at least 1.
+        overlap: int or int32 `(sequences,)`. Positions that neighbouring windows share; capped at `room - 1`, so that
+            every window advances.
 
     Example:
         >>> windows = overlapping_windows(tf.constant([3, 10]), room=4, overlap=2)
@@ -77,12 +77,12 @@ def overlapping_windows(lengths: tf.Tensor, room: tf.Tensor | int, overlap: tf.T
 
 
 def slices(sequences: tf.RaggedTensor, which: tf.Tensor, start: tf.Tensor, limit: tf.Tensor) -> tf.RaggedTensor:
-    """A slice of a sequence for each entry of `which`, ragged `(slices, None)`.
+    """Cuts a slice of a sequence for each entry of `which`, ragged `(slices, None)`.
 
     Args:
         sequences: ragged `(sequences, None)`.
-        which: int32 `(slices,)`. The sequence that each slice is of.
-        start, limit: int32 `(slices,)`. From which position to before which.
+        which: int32 `(slices,)`. The sequence of each slice.
+        start, limit: int32 `(slices,)`. First position of the slice, and its end (exclusive).
 
     Example:
         >>> slices(tf.ragged.constant([[1, 2, 3], [4]]), tf.constant([0, 1]), tf.constant([1, 0]), tf.constant([3, 1]))

@@ -1,1 +1,1 @@
-"""The GLUE benchmark: its tasks as data, their files, one run of each, and what is sent to its server."""
+"""The GLUE benchmark: definitions of its tasks, their files, a run per task, and the submission to its server."""

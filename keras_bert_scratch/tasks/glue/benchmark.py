@@ -1,4 +1,4 @@
-"""GLUE as a whole: each task fine-tuned in a folder of its own, measured, and answered for the server."""
+"""The whole of GLUE: each task is fine-tuned in its own folder, evaluated, and predicted for the server."""
 
 from __future__ import annotations
 
@@ -42,29 +42,29 @@ def glue(
     strategy: tf.distribute.Strategy | None = None,
     say: Callable[[str], None] = log.info,
 ) -> dict[str, Any]:
-    r"""Fine-tunes a model for GLUE's tasks and measures it on their dev sets (Wang et al. 2019, arXiv:1804.07461).
+    r"""Fine-tunes a model for GLUE's tasks and evaluates it on their dev sets (Wang et al. 2019, arXiv:1804.07461).
 
-    Each task is a run of `finetune` in the folder of `out` that is called as the task; the same call continues it, and
-    leaves what is finished. Where a task has a test file, the answers go to `out/submission`, as GLUE's server reads
-    them. `out/glue.json` holds what is returned.
+    Each task is a `finetune` run in the subfolder of `out` with the task's name. The same call resumes unfinished runs
+    and skips finished ones. If a task has a test file, its predictions are written to `out/submission` in the format of
+    GLUE's server. `out/glue.json` holds the returned results.
 
     Args:
         init: path of a pretrained model's folder in any known format, or a BertConfig for random weights.
-        data: path of the folder with GLUE's tasks, such as `CoLA/train.tsv`, or `"tfds:glue"`.
-        out: path. The folder to make.
-        tasks: sequence of str, default all that `data` has. Their names, such as `"SST-2"`.
-        how: FineTuning. Epochs, batch, rates; by default the paper's.
-        options: RunOptions. Dtype, accumulation, recomputation, saving.
-        on_bad_row: str, default "fail". Of rows of the tables: `"fail"`, or `"skip"` and count them.
-        seed: int, default 0. Of the new heads, dropout and order.
-        seeds: int, default 1. How many runs of each task, with `seed` and the numbers after it.
-        tokenizer: BertTokenizer or None, default None. With a BertConfig: the tokenizer.
-        strategy: from `make_strategy`, of one process; `None` for one device.
-        say: called with a line about each step; by default they go to the log.
+        data: path of the folder with GLUE's tasks, in files such as `CoLA/train.tsv`; or `"tfds:glue"`.
+        out: path. The output folder.
+        tasks: sequence of str, default all tasks in `data`. Names such as `"SST-2"`.
+        how: FineTuning. Epochs, batch size, learning rates; by default the paper's.
+        options: RunOptions. Dtype, gradient accumulation, recomputation, checkpoints.
+        on_bad_row: str, default "fail". `"fail"` raises at a bad row of a table, `"skip"` skips and counts it.
+        seed: int, default 0. Seed of new heads, dropout and order.
+        seeds: int, default 1. Number of runs per task, with consecutive seeds from `seed` on.
+        tokenizer: BertTokenizer or None, default None. The tokenizer, if `init` is a BertConfig.
+        strategy: a single-process strategy from `make_strategy`; `None` for one device.
+        say: called with a line about each step; by default the lines go to the log.
 
-    Returns: `tasks`, by name: the run's folder and its `sets`, each with its metrics (mean, standard deviation and each
-        seed's) and as `majority` those of always answering the most frequent label; and the `submission`; `left_out`,
-        the tasks that were not run, and why; `published`, what others reached on the test sets.
+    Returns: `tasks`, by name: the run's folder; its `sets`, each with its metrics (mean, standard deviation and values
+        by seed) and, as `majority`, the metrics of always predicting the most frequent label; and its `submission`.
+        `left_out`: the tasks that were not run, with the reason. `published`: published results on the test sets.
 
     Raises:
         UserError: a task is unknown, a file is missing or bad, or a folder holds another run.
@@ -82,7 +82,7 @@ def glue(
         0.5
     """
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        raise UserError("`strategy`: GLUE is run by one process, with any number of devices; leave the workers out")
+        raise UserError("`strategy`: GLUE runs in one process, with any number of devices; run it without workers")
     out = path_of(out)
     init = as_begun(init, *(out / name for name in GLUE))
     places, left_out = _chosen(data, tasks, out)
@@ -119,26 +119,26 @@ def glue(
 
 
 def _chosen(data: AnyPath | str, tasks: Sequence[str], out: AnyPath) -> tuple[dict[str, str], dict[str, str]]:
-    """Where the tasks to run lie, in GLUE's order; and why others are left out."""
+    """The locations of the tasks to run, in GLUE's order; and the reasons why other tasks are left out."""
     there = tasks_in(data)
     asked = {glue_task(name).name for name in tasks}
     if absent := [name for name in asked if name not in there]:
-        raise UserError(f"{data}: has no folder {absent[0]}; put GLUE's there, or leave it out of `tasks`")
+        raise UserError(f"{data}: has no folder {absent[0]}; put GLUE's folder there, or remove the task from `tasks`")
     if not there:
-        raise UserError(f"{data}: holds no task of GLUE; they lie in folders such as CoLA, with train.tsv and dev.tsv")
+        raise UserError(f"{data}: holds no GLUE task; each needs a folder such as CoLA, with train.tsv and dev.tsv")
     left_out = {} if asked else {name: f"not in {data}" for name in GLUE if name not in there}
     places = {name: there[name] for name in GLUE if name in (asked or there)}
     for name in list(places):
         other = GLUE[name].answered_by
         if not other or other in places or _finished(out / other):
             continue
-        why = f"answered by the model of {other}, which is neither asked for nor finished in {out}"
+        why = f"answered by the model of {other}, which is neither requested nor finished in {out}"
         if asked:
             raise UserError(f"`tasks`: {name} is {why}; add {other}")
         left_out[name] = why
         del places[name]
         if not places:
-            raise UserError(f"{data}: holds nothing but {name}, {why}; put {other} beside it")
+            raise UserError(f"{data}: holds only {name}, which is {why}; put {other} next to it")
     return places, left_out
 
 
@@ -154,7 +154,7 @@ def _state(task: GlueTask, folder: AnyPath) -> str:
 
 
 def _done(out: AnyPath) -> dict[str, Any]:
-    """What earlier calls measured of runs that are still there."""
+    """Results that earlier calls measured, for runs that still exist unchanged."""
     file = out / RESULTS_FILE
     entries = atomic.read_json(file, "delete it").get("tasks", {}) if file.exists() else {}
     runs = {name: read_run(out / (GLUE[name].answered_by or name)) for name in entries if name in GLUE}

@@ -1,4 +1,4 @@
-"""GLUE's tasks as data: what their files are called and hold, what is measured, what the server wants to read."""
+"""Definitions of GLUE's tasks: names and contents of their files, metrics, and labels in the server's format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keras_bert_scratch.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class GlueSet:
-    """What is scored apart from everything else: most tasks have one such set, MNLI two.
+    """An evaluation set with its own score: most tasks have one, MNLI has two.
 
     Args:
-        name: str. As published tables have it, and the file for the server.
-        dev: str, default "dev". The name of its labelled file, without the ending.
-        test: tuple of str, default `("test",)`. Names of the file that the server has the labels of; the first one that
-            is there counts.
+        name: str. Its name in published tables, and of the file for the server.
+        dev: str, default "dev". Name of its labelled file, without the ending.
+        test: tuple of str, default `("test",)`. Possible names of its test file, whose labels only the server has; the
+            first one that exists is used.
     """
 
     name: str
@@ -31,22 +31,22 @@ class GlueTask:
 
     Args:
         name: str. As GLUE spells it.
-        columns: mapping. By role (`"text"`, `"text_pair"`, `"label"`) the column in the files: first in GLUE's, then in
-            the copies of Hugging Face and TensorFlow Datasets.
-        labels: mapping. By what files have for a label, what the server calls it; the model learns these names. Empty
-            for scores.
-        metrics: tuple of str, default `("accuracy",)`. The official ones, as our tasks call them.
-        task: str, default "pair-classification". Which of our tasks it is.
-        sets: tuple of GlueSet. What is measured; by the first set the best epoch is picked.
-        tfds: str. The configuration of TensorFlow Datasets' `glue`.
-        train: tuple of str, default `("train",)`. Names of the training file, without the ending.
-        held_out_ids: str, default `""`. The file that lists which pairs of the training file are the dev set, for a
-            folder that has no dev file.
-        folders: tuple of str, default `()`. What else its folder may be called.
-        unnamed: tuple of str, default `()`. The columns of those files that have no header.
-        answered_by: str, default `""`. The task whose model answers, where it has no training data.
-        is_nli: bool, default `False`. Whether a model of three classes, entailment, neutral and contradiction, answers
-            it, the last two being one.
+        columns: mapping. From role (`"text"`, `"text_pair"`, `"label"`) to its possible column names: first the one in
+            GLUE's files, then those in the copies of Hugging Face and TensorFlow Datasets.
+        labels: mapping. From a label in the files to the server's name for it; the model learns the server's names.
+            Empty for scores.
+        metrics: tuple of str, default `("accuracy",)`. The official metrics, by their names in our tasks.
+        task: str, default "pair-classification". The name of our task that it is an instance of.
+        sets: tuple of GlueSet. The sets to evaluate; the best epoch is selected on the first one.
+        tfds: str. Its configuration name in TensorFlow Datasets' `glue`.
+        train: tuple of str, default `("train",)`. Possible names of the training file, without the ending.
+        held_out_ids: str, default `""`. The file that lists which pairs of the training file form the dev set, used if
+            the folder has no dev file.
+        folders: tuple of str, default `()`. Alternative names of its folder.
+        unnamed: tuple of str, default `()`. Column names for files without a header.
+        answered_by: str, default `""`. For a task without training data, the task whose model answers it.
+        is_nli: bool, default `False`. Whether a model with the classes entailment, neutral and contradiction can answer
+            it, with the last two merged into one.
     """
 
     name: str
@@ -65,7 +65,7 @@ class GlueTask:
 
 
 def _labels(names: Sequence[str], *alike: Sequence[str]) -> dict[str, str]:
-    """By number, by name, and by other people's names in the same order, the server's name."""
+    """Maps class numbers, the server's names and other names (in the same order) to the server's names."""
     numbers = [str(number) for number in range(len(names))]
     return {own: name for known in (numbers, names, *alike) for own, name in zip(known, names, strict=True)}
 
@@ -167,10 +167,10 @@ GLUE = {task.name: task for task in _TASKS}
 
 
 def glue_task(name: str) -> GlueTask:
-    """The task called `name`; case, `-` and `_` do not matter.
+    """The task called `name`; case, blanks, `-` and `_` are ignored.
 
     Raises:
-        UserError: there is none; lists those that there are.
+        UserError: there is no such task; the message lists the known ones.
 
     Example:
         >>> glue_task("sst2").name, glue_task("STS-B").metrics
@@ -179,9 +179,9 @@ def glue_task(name: str) -> GlueTask:
     for task in GLUE.values():
         if bare(name) == bare(task.name):
             return task
-    raise UserError(f"`tasks`: {name!r} is no task of GLUE; they are {', '.join(GLUE)}")
+    raise UserError(f"`tasks`: {name!r} is not a GLUE task; choose among {', '.join(GLUE)}")
 
 
 def bare(name: str) -> str:
-    """A name without what differs by accident."""
+    """A name without case, blanks, `-` and `_`."""
     return re.sub(r"[\s_-]+", "", name).casefold()

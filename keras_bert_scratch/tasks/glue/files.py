@@ -1,4 +1,4 @@
-"""GLUE's files: which tasks a folder holds, and each file with what it calls its columns and labels."""
+"""GLUE's files: which tasks a folder holds, and the column names and labels of each file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.glue.catalogue import GLUE, GlueTask, bare
 from keras_bert_scratch.tasks.glue.held_out import split_by_ids
 
-# What test files call the number of a row, which goes into the file for the server.
+# Names of the index column in test files; the index goes into the file for the server.
 INDEX = ("index", "idx", "id")
 
 
@@ -24,9 +24,9 @@ class GlueFiles:
     """The tables of one task.
 
     Args:
-        train: table or None. `None` for a task that another one's model answers.
-        dev: mapping. By set, the labelled table to measure on.
-        test: mapping. By set, the table without labels, where there is one.
+        train: table or None. `None` for a task that the model of another task answers.
+        dev: mapping. From set name to the labelled table for evaluation.
+        test: mapping. From set name to the unlabelled table; sets without one are absent.
     """
 
     train: Source | None
@@ -35,11 +35,11 @@ class GlueFiles:
 
 
 def tasks_in(data: AnyPath | str) -> dict[str, str]:
-    """Where each of GLUE's tasks lies that `data` has, by its name: a folder, or `tfds:glue/sst2`.
+    """Maps the name of each GLUE task in `data` to its location: a folder, or an entry such as `tfds:glue/sst2`.
 
     Args:
-        data: path of a folder with a folder for each task, called as GLUE does but for case, `-` and `_`; or
-            `tfds:glue`, which has them all.
+        data: path of a folder with one folder per task, named as in GLUE (case, blanks, `-` and `_` are ignored); or
+            `tfds:glue`, which has all tasks.
 
     Raises:
         UserError: there is no such folder.
@@ -48,25 +48,29 @@ def tasks_in(data: AnyPath | str) -> dict[str, str]:
         return {task.name: f"{data}/{task.tfds}" for task in GLUE.values()}
     folder = path_of(data)
     if not folder.exists():
-        raise UserError(f"{folder}: no such folder; `data` is the one that GLUE's tasks lie in, such as CoLA/train.tsv")
+        raise UserError(
+            f"{folder}: no such folder; `data` must be the folder of GLUE's tasks, with files such as CoLA/train.tsv"
+        )
     if not folder.is_dir():
-        raise UserError(f"{folder}: is a file; `data` is the folder that GLUE's tasks lie in, such as CoLA/train.tsv")
+        raise UserError(
+            f"{folder}: is a file; `data` must be the folder of GLUE's tasks, with files such as CoLA/train.tsv"
+        )
     folders = {bare(entry.name): str(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()}
     found = {}
     for task in GLUE.values():
         own = next((folders[bare(name)] for name in (task.name, *task.folders) if bare(name) in folders), None)
         if own is None and task.answered_by and _file(folder, (task.name,)):
-            own = str(folder)  # as the server offers it: AX.tsv alone
+            own = str(folder)  # the server distributes AX.tsv without a folder
         if own is not None:
             found[task.name] = own
     return found
 
 
 def files_of(task: GlueTask, place: str, on_bad_row: str = "fail") -> GlueFiles:
-    """The tables of `task` at the place that `tasks_in` gave; of each file no more than the header is read.
+    """The tables of `task` at the location that `tasks_in` returned; only the header of each file is read.
 
     Raises:
-        UserError: a file is missing, or lacks a column; names the file.
+        UserError: a file is missing or lacks a column; the message names the file.
     """
     if place.startswith(TFDS_PREFIX):
         return _of_tensorflow_datasets(task, place)
@@ -86,7 +90,7 @@ def files_of(task: GlueTask, place: str, on_bad_row: str = "fail") -> GlueFiles:
 
 
 def _of_tensorflow_datasets(task: GlueTask, place: str) -> GlueFiles:
-    """Splits are called as GLUE's files are, but for `validation`."""
+    """The tables in TensorFlow Datasets; splits have the names of GLUE's files, with `validation` instead of `dev`."""
 
     def split(name: str) -> str:
         return f"{place}:{name.replace('dev', 'validation')}"
@@ -102,7 +106,7 @@ def _of_tensorflow_datasets(task: GlueTask, place: str) -> GlueFiles:
 
 
 def _table(path: str, task: GlueTask, labelled: bool = True) -> NamedTable:
-    """The file with what it calls the task's columns."""
+    """The file with its names for the task's columns."""
     names = _column_names(path)
     known = {one for wanted in task.columns.values() for one in wanted}
     unnamed = task.unnamed if len(names) == len(task.unnamed) and known.isdisjoint(names) else ()
@@ -115,7 +119,7 @@ def _table(path: str, task: GlueTask, labelled: bool = True) -> NamedTable:
         if name is None and role != "index":
             raise UserError(
                 f"{path}: has no column {' or '.join(map(repr, wanted))}, but {', '.join(map(repr, names))}; rename "
-                f"the one that is meant, as GLUE's {task.name} has it"
+                f"the right one as in GLUE's {task.name}"
             )
         if name is not None:
             found[role] = name
@@ -123,7 +127,7 @@ def _table(path: str, task: GlueTask, labelled: bool = True) -> NamedTable:
 
 
 def _column_names(path: str) -> list[str]:
-    """Those in the header, or of the first row where each row has its own."""
+    """The column names in the header, or of the first good row if each row has its own names."""
     with opened_table(path) as table:
         if table.names is not None:
             return table.names
@@ -131,7 +135,7 @@ def _column_names(path: str) -> list[str]:
 
 
 def _file(folder: AnyPath, names: Sequence[str]) -> str:
-    """The path of the first of the tables `names`, called so but for its ending; a `.tsv` comes before others."""
+    """The path of the first existing table among `names` (given without ending); `.tsv` is preferred; `""` if none."""
     if not folder.is_dir():
         return ""
     tables = sorted(_tables(folder), key=lambda entry: (not entry[1].lower().startswith(".tsv"), entry))
@@ -139,7 +143,7 @@ def _file(folder: AnyPath, names: Sequence[str]) -> str:
 
 
 def _tables(folder: AnyPath) -> Iterator[tuple[str, str]]:
-    """The names of the folder's tables, and their endings with that of a compression."""
+    """Yields the names of the folder's tables, each split from its ending (including one of a compression)."""
     for entry in folder.iterdir():
         if ending := table_ending(entry.name):
             start = entry.name.lower().rindex(ending)
@@ -153,8 +157,8 @@ def _required(task: GlueTask, place: str, names: Sequence[str]) -> str:
 
 
 def _missing(task: GlueTask, place: str, names: Sequence[str]) -> UserError:
-    # Microsoft's files are the ones that are not called .tsv.
+    # Only Microsoft's original files end in .txt.
     wanted = " or ".join(f"{name}.txt" if name.startswith("msr_") else f"{name}.tsv" for name in names)
     if task.held_out_ids and names == (task.sets[0].dev,):
-        wanted = f"{wanted} or {task.held_out_ids}.tsv, which lists the pairs that are held out"
-    return UserError(f"{place}: has no {wanted}, as GLUE's {task.name} has; put it there, or leave the task out")
+        wanted = f"{wanted} or {task.held_out_ids}.tsv, which lists the held-out pairs"
+    return UserError(f"{place}: has no {wanted}; copy it from GLUE's {task.name}, or leave the task out")

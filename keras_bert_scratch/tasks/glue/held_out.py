@@ -1,4 +1,4 @@
-"""MRPC as Microsoft ships it: one file to train on, of which GLUE holds out the pairs that another file lists."""
+"""MRPC as Microsoft ships it: one training file, from which GLUE holds out the pairs that another file lists."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 def split_by_ids(
     table: NamedTable, ids: str, on_bad_row: str = "fail"
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    r"""The rows of a table to train on, and those that are held out, as columns in memory by role.
+    r"""Splits a table into training rows and held-out rows, both as columns in memory by role.
 
     Args:
-        table: of pairs with a label, and with the columns `#1 ID` and `#2 ID`.
-        ids: path of a table of two columns without a header: both numbers of each held-out pair.
-        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count.
+        table: labelled pairs, with the columns `#1 ID` and `#2 ID`.
+        ids: path of a table with two columns and no header: both ids of each held-out pair.
+        on_bad_row: str, default "fail". `"fail"` raises at a bad row, `"skip"` skips and counts it.
 
     Raises:
-        UserError: a table is damaged, or the numbers are those of no row, or of all.
+        UserError: a table is damaged, or the ids match no row or all rows.
 
     Example:
         >>> from pathlib import Path
@@ -44,7 +44,9 @@ def split_by_ids(
     is_held_out = [pair in held_out for pair in zip(*(rows.columns[name] for name in IDS), strict=True)]
     if len(set(is_held_out)) < 2:
         which = "every pair" if all(is_held_out) else "no pair"
-        raise UserError(f"{ids}: lists {which} of {rows.path}; they are not of the same data, fetch both again")
+        raise UserError(
+            f"{ids}: lists {which} of {rows.path}; the two files do not belong together; download both again"
+        )
 
     def part(wanted: bool) -> dict[str, list[str]]:
         return {

@@ -1,4 +1,4 @@
-"""What a finished run of a GLUE task came to: its scores by set, and its answers for the server."""
+"""Results of a finished run of a GLUE task: its scores by set, and its predictions for the server."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from keras_bert_scratch.training.run_directory import read_run
 
 
 class Measured:
-    """Measures a finished run where it has not been measured yet.
+    """Measures a finished run and reuses what was measured before.
 
     Args:
-        task: GlueTask. Which one.
-        files: GlueFiles. Its tables.
-        folder: path. The run; of a task that another one's model answers, that one's.
-        on_bad_row: str. `"fail"`, or `"skip"` and count.
-        before: mapping. What `glue.json` has of this very run; empty if nothing.
+        task: GlueTask. The task.
+        files: GlueFiles. The task's tables.
+        folder: path. The folder of the run; if another task's model answers the task, of that task's run.
+        on_bad_row: str. `"fail"` raises at a bad row, `"skip"` skips and counts it.
+        before: mapping. The entry of this task in `glue.json`, ignored if it is of another run; empty if none.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Measured:
         self._before = before if before.get("ended") == self.ended else {}
 
     def sets(self) -> dict[str, Any]:
-        """By set its metrics, and those of always answering the most frequent label.
+        """The metrics of each set, and the metrics of always predicting the most frequent label.
 
-        By the first set the best epochs were picked, so the runs have its results; the others are measured here.
+        The best epochs were selected on the first set, so the runs have its results; the other sets are evaluated here.
         """
         sets = {}
         for name, source in self._files.dev.items():
@@ -73,7 +73,7 @@ class Measured:
         return sets
 
     def before_fine_tuning(self, init: Any, max_length: int) -> dict[str, Any] | None:
-        """How well the start, if it is a model of three classes, answers a task that asks for one of them."""
+        """The accuracy of the initial model before fine-tuning, if it has three NLI classes and the task is NLI."""
         if not self._task.is_nli:
             return None
         if "three_class_init" in self._before:
@@ -85,7 +85,7 @@ class Measured:
         return {"accuracy": round(two_class_accuracy(tuned.predict(table.columns), gold), DIGITS)}
 
     def submission(self, folder: AnyPath) -> dict[str, Any]:
-        """By set the file for the server, written unless it is there already for this run and this test file."""
+        """The submission file of each set; written unless it already exists for this run and this test file."""
         files = {}
         for name, source in self._files.test.items():
             table, file = read_test(source, self._spec, self._on_bad_row), folder / f"{name}.tsv"
@@ -104,7 +104,7 @@ class Measured:
         return [self._results["dev"]] if by_seed is None else list(by_seed.values())
 
     def _evaluated(self, name: str, source: Source) -> tuple[list[dict[str, Any]], str]:
-        """The results of each seed's model on this set, and what names its content."""
+        """The results of each seed's model on this set, and the digest of the set's content."""
         _, examples = get_task(self._spec.task).read(source, self._spec, self._on_bad_row)
         known = self._before.get("sets", {}).get(name, {})
         if known.get("digest") == examples.digest:
@@ -122,7 +122,7 @@ class Measured:
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
-    """Mean and standard deviation of those seeds whose metric is defined, and all of them.
+    """Mean and standard deviation over the seeds whose metric is defined, and the values of all seeds.
 
     Example:
         >>> over_seeds([0.5, None, 0.7])
@@ -134,7 +134,7 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def majority_scores(spec: Spec, labels: Sequence[str], metrics: Sequence[str]) -> dict[str, float | None]:
-    """The metrics of always answering the most frequent of `labels`; `None` where they are undefined, as of scores.
+    """The metrics of always predicting the most frequent of `labels`; `None` if undefined, as in regression.
 
     Example:
         >>> spec = Spec("classification", ("text",), 8, ("0", "1"))

@@ -1,4 +1,4 @@
-"""Published figures of GLUE, all of its test sets, as its server scored them."""
+"""Published GLUE results, all on the test sets and scored by GLUE's server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ SOURCES = (
     "each task the best of 5 batch sizes and 4 rates."
 )
 
-# By model and set the figures of `GlueTask.metrics`, in percent; `None` where none is published.
+# For each model and set, the values of `GlueTask.metrics` in percent; `None` if a value is not published.
 PUBLISHED: dict[str, dict[str, list[float | None]]] = {
     "BERT-base": {
         "CoLA": [52.1],

@@ -1,4 +1,4 @@
-"""What GLUE's server reads: for each row of a test file its number and the answer."""
+"""Files for GLUE's server: the index and the prediction of each row of a test file."""
 
 from __future__ import annotations
 
@@ -17,46 +17,47 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.spec import Spec
 
 HEADER = "index\tprediction"
-MIN_SCORE, MAX_SCORE = 0.0, 5.0  # of STS-B
+MIN_SCORE, MAX_SCORE = 0.0, 5.0  # the score range of STS-B
 
 log = logging.getLogger(__name__)
 
 
 def read_test(source: NamedTable, spec: Spec, on_bad_row: str = "fail") -> Table:
-    """The texts of a test file, and the numbers of its rows as floats in the column `index`.
+    """Reads the texts of a test file, and the indices of its rows as floats in the column `index`.
 
     Args:
-        source: the file. Without a column of numbers its rows count from 0.
-        spec: of the model that will answer.
-        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count; the server wants an answer for every row.
+        source: the file. If it has no index column, its rows are numbered from 0.
+        spec: the spec of the model that will predict.
+        on_bad_row: str, default "fail". `"fail"`, or `"skip"` and count; but the server needs every row's prediction.
 
     Raises:
-        UserError: the file is damaged, a number is none or there twice, or rows that have no numbers were left out.
+        UserError: the file is damaged, an index is not a whole number or occurs twice, or rows were skipped in a file
+            without an index column.
     """
     columns = [*text_columns(spec), Column("index", required=False, kind="number")]
     table = read_table(source, columns, header_names=source.header_names, on_bad_row=on_bad_row)
     left_out = sum(table.skipped.values())
     if left_out and "index" not in table.columns:
         raise UserError(
-            f"{table.path}: {left_out} rows are bad, and the rows have no numbers, so what is sent to GLUE would be "
-            f"about other rows; mend them"
+            f"{table.path}: {left_out} rows are bad, and there is no index column, so the predictions would be "
+            f"assigned to wrong rows; fix the bad rows"
         )
     if left_out:
-        log.warning("%s: left out %d rows; GLUE's server wants an answer for each", table.path, left_out)
+        log.warning("%s: left out %d rows; GLUE's server needs a prediction for each", table.path, left_out)
     numbers = table.columns.setdefault("index", [float(number) for number in range(len(table))])
     seen: set[float] = set()
     for line, number in zip(table.lines, numbers, strict=True):
         if not number.is_integer() or number in seen:
-            problem = "twice" if number in seen else "as the number of a row, which is no whole number"
-            raise UserError(f"{table.path}: line {line} has {number:g} {problem}; correct it")
+            problem = "which occurs twice" if number in seen else "which is not a whole number"
+            raise UserError(f"{table.path}: line {line} has the index {number:g}, {problem}; correct it")
         seen.add(number)
     return table
 
 
 def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) -> None:
-    r"""Writes the model's answers about the rows of `read_test` into `file`, in the order of their numbers.
+    r"""Writes the model's predictions for the rows of `read_test` to `file`, in the order of their indices.
 
-    Scores are cut off at 0 and 5, here and nowhere else; labels are the model's own names.
+    Scores are clipped to the range from 0 to 5; nothing else clips them. Labels are the model's own names.
 
     Example:
         >>> from pathlib import Path
@@ -71,7 +72,7 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
         ['index', 'prediction']
     """
     texts = {name: values for name, values in table.columns.items() if name != "index"}
-    with ProgressBar(f"{title}: answers for the server", "rows") as bar:
+    with ProgressBar(f"{title}: predictions for the server", "rows") as bar:
         answered = tuned.predict_stream(_rows(texts), bar.counter(len(table)))
         predictions = [prediction_of(answer) for _, answer in answered]
     lines = sorted(zip(map(int, table.columns["index"]), predictions, strict=True))
@@ -81,7 +82,7 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
 
 
 def prediction_of(answer: Mapping[str, Any]) -> str:
-    """An answer of `predict` as the server reads it.
+    """Formats an answer of `predict` for the server.
 
     Example:
         >>> prediction_of({"label": "entailment", "score": 0.9}), prediction_of({"score": 5.25})

@@ -1,4 +1,4 @@
-"""A model of three classes, entailment, neutral and contradiction, measured where only entailment is asked about."""
+"""Evaluation of a model with the classes entailment, neutral and contradiction on a two-class entailment task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {ENTAILMENT, "neutral", "contradiction"}
 
 
 def three_class_model(init: Any, max_length: int) -> FineTuned | None:
-    """The model in a folder if it has these three classes, in any order and spelling of capitals; else `None`."""
+    """The model in a folder if it has these three classes, in any order and case; else `None`."""
     if isinstance(init, BertConfig):
         return None
     checkpoint = read_checkpoint(init)
@@ -29,11 +29,11 @@ def three_class_model(init: Any, max_length: int) -> FineTuned | None:
 
 
 def two_class_accuracy(answers: Sequence[Mapping[str, Any]], gold: Sequence[str]) -> float:
-    """How often the most probable of the three classes is right, neutral and contradiction being `not_entailment`.
+    """Accuracy of the most probable of the three classes; neutral and contradiction count as `not_entailment`.
 
     Args:
-        answers: what `predict` gave.
-        gold: `entailment` or `not_entailment` of each row.
+        answers: the results of `predict`.
+        gold: `entailment` or `not_entailment` for each row.
 
     Example:
         >>> answers = [{"label": "neutral"}, {"label": "ENTAILMENT"}, {"label": "contradiction"}]

@@ -85,7 +85,7 @@ def test_a_block_says_on_which_line_of_the_file_it_begins(monkeypatch):
         split_all("a.txt", form=CorpusForm())
     rows = [json.dumps({"text": f"Row {number}."}) for number in range(1, 7)]
     Path("a.jsonl").write_text("\n".join([*rows, "{torn"]))
-    with pytest.raises(UserError, match=r"a\.jsonl: line 7 is not JSON"):
+    with pytest.raises(UserError, match=r"a\.jsonl: line 7 is not valid JSON"):
         split_all("a.jsonl", form=CorpusForm())
     Path("a.csv").write_bytes(b"text\n" + b"good\n" * 6 + b"b\xffd\n")
     with pytest.raises(UserError, match=r"a\.csv: row 7 is not UTF-8"):
@@ -189,7 +189,7 @@ def test_a_row_of_json_that_never_ends_is_named(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 18)
     monkeypatch.setattr(blocks, "MAX_ROW_BYTES", 1 << 20)
     Path("a.jsonl").write_text('{"text": "One."}\n[' + '{"text": "Two."},' * 100_000)
-    with pytest.raises(UserError, match=r"a\.jsonl: line 2 is longer than 1 MB; write one row to a line"):
+    with pytest.raises(UserError, match=r"a\.jsonl: line 2 is longer than 1 MB; write one row per line"):
         split_all("a.jsonl")
 
 

@@ -107,7 +107,7 @@ def test_a_prepared_dataset():
 @pytest.mark.parametrize(
     ("entry", "field", "named"),
     [
-        ("tfds:tiny_text", "text", "tfds:tiny_text: name a dataset and its split"),
+        ("tfds:tiny_text", "text", "tfds:tiny_text: give a dataset and its split"),
         (
             "tfds:tiny_text:valid",
             "text",
@@ -116,7 +116,7 @@ def test_a_prepared_dataset():
         ("tfds:no_such_dataset_xyz:train", "text", "no such dataset"),
         ("tfds:tiny_text:9.9.9:train", "text", "cannot be downloaded and prepared"),
         ("tfds:tiny_text:train", "body", "has no column 'body'; .* text"),
-        ("tfds:tiny_text:train", "stars", "'stars' holds no text"),
+        ("tfds:tiny_text:train", "stars", "'stars' is not text"),
     ],
 )
 def test_a_wrong_dataset_is_named(entry, field, named):
@@ -126,12 +126,12 @@ def test_a_wrong_dataset_is_named(entry, field, named):
 
 def test_a_wrong_parquet_file_is_named():
     pq.write_table(pa.table({"stars": [1], "body": ["One."]}), "a.parquet")
-    with pytest.raises(kbs.UserError, match=r"a\.parquet: has no column 'text'; .*`text_field`, one of stars, body"):
+    with pytest.raises(kbs.UserError, match=r"a\.parquet: has no column 'text'; .*`text_field` to one of stars, body"):
         list(kbs.read_documents(["a.parquet"]))
-    with pytest.raises(kbs.UserError, match=r"a\.parquet: column 'stars' holds int64, not text"):
+    with pytest.raises(kbs.UserError, match=r"a\.parquet: column 'stars' contains int64, not text"):
         list(kbs.read_documents(["a.parquet"], CorpusForm(text_field="stars")))
     Path("a.parquet").write_bytes(Path("a.parquet").read_bytes()[:-20])
-    with pytest.raises(kbs.UserError, match=r"a\.parquet: is not a whole Parquet file"):
+    with pytest.raises(kbs.UserError, match=r"a\.parquet: is not a valid Parquet file"):
         list(kbs.read_documents(["a.parquet"]))
 
 

@@ -77,7 +77,7 @@ def test_a_damaged_compressed_file_is_named(suffix, damage):
         "changed": packed[:100] + b"\xff" * 100 + packed[200:],
     }[damage]
     Path(f"a.txt{suffix}").write_bytes(packed)
-    with pytest.raises(kbs.UserError, match=rf"a\.txt\{suffix}: is not a whole \w+ file .*; fetch it again"):
+    with pytest.raises(kbs.UserError, match=rf"a\.txt\{suffix}: is not a valid \w+ file, .*; download it again"):
         list(kbs.read_documents([f"a.txt{suffix}"]))
 
 
@@ -126,12 +126,12 @@ def test_urls_that_tensorflow_opens(root):
     assert source_files([f"{folder}/b.txt"])[0].num_bytes == 7
     with pytest.raises(kbs.UserError, match=r"none\.txt: no such file"):
         source_files([f"{folder}/none.txt"])
-    with pytest.raises(kbs.UserError, match=r"none\*: no file is named like this"):
+    with pytest.raises(kbs.UserError, match=r"none\*: no file matches this pattern"):
         source_files([f"{folder}/none*"])
 
 
 def test_a_url_that_nothing_opens_is_named():
-    with pytest.raises(kbs.UserError, match=r"quux://bucket/a\.txt: .*\(TensorFlow opens no quux:// .*install"):
+    with pytest.raises(kbs.UserError, match=r"quux://bucket/a\.txt: .*\(TensorFlow cannot open quux:// .*install"):
         source_files(["quux://bucket/a.txt"])
 
 
@@ -174,9 +174,9 @@ def test_a_package_corpus():
     ("name", "content", "named"),
     [
         ("missing.txt", None, r"missing\.txt: no such file"),
-        ("missing*.txt", None, r"missing\*\.txt: no file is named like this"),
-        ("empty.txt", b"", r"empty\.txt: holds no text"),
-        ("blank.txt", b" \n\n \n", r"blank\.txt: holds no text"),
+        ("missing*.txt", None, r"missing\*\.txt: no file matches this pattern"),
+        ("empty.txt", b"", r"empty\.txt: contains no text"),
+        ("blank.txt", b" \n\n \n", r"blank\.txt: contains no text"),
         (
             "latin.txt",
             b"good\ncaf\xe9\n",
@@ -184,16 +184,16 @@ def test_a_package_corpus():
         ),
         ("latin.jsonl", b'{"text": "a"}\n{"text": "\xe9"}', r"latin\.jsonl: line 2 is not UTF-8"),
         ("latin.csv", b"text\na\ncaf\xe9\n", r"latin\.csv: row 2 is not UTF-8 \(.* at byte 3\)"),
-        ("torn.jsonl", b'{"text": "a"}\n\n{"text": "b', r"torn\.jsonl: line 3 is not JSON"),
+        ("torn.jsonl", b'{"text": "a"}\n\n{"text": "b', r"torn\.jsonl: line 3 is not valid JSON"),
         ("list.jsonl", b"[1]", r"list\.jsonl: line 1 has no field 'text'"),
-        ("other.jsonl", b'{"body": "a"}', r"other\.jsonl: line 1 has no field 'text'; give `text_field`, one of body"),
-        ("number.jsonl", b'{"text": 1}', r"number\.jsonl: line 1 holds no text in 'text'"),
-        ("half.jsonl", rb'{"text": "a \ud83d b"}', r"half\.jsonl: line 1 spells half a character"),
-        ("other.csv", b"body,stars\na,1\n", r"other\.csv: has no column 'text'; give `text_field`, one of body, stars"),
+        ("other.jsonl", b'{"body": "a"}', r"other\.jsonl: line 1 has no field 'text'; set `text_field` to one of body"),
+        ("number.jsonl", b'{"text": 1}', r"number\.jsonl: line 1 has no text in the field 'text'"),
+        ("half.jsonl", rb'{"text": "a \ud83d b"}', r"half\.jsonl: line 1 contains half of a surrogate pair"),
+        ("other.csv", b"body,stars\na,1\n", r"other\.csv: has no column 'text'; set `text_field` to one of body"),
         ("empty.csv", b"", r"empty\.csv: has no column 'text'"),
-        ("a.parquet.gz", b"", r"a\.parquet\.gz: .*unpack"),
+        ("a.parquet.gz", b"", r"a\.parquet\.gz: .*decompress"),
         ("package:no-such-package-xyz", None, "pip install no-such-package-xyz"),
-        ("package:json", None, "package:json: holds no .txt"),
+        ("package:json", None, "package:json: contains no .txt"),
     ],
 )
 def test_a_wrong_corpus_is_named(name, content, named):
@@ -205,7 +205,7 @@ def test_a_wrong_corpus_is_named(name, content, named):
 
 def test_an_empty_folder_is_named():
     Path("nothing").mkdir()
-    with pytest.raises(kbs.UserError, match=r"nothing: holds no \.txt"):
+    with pytest.raises(kbs.UserError, match=r"nothing: contains no \.txt"):
         list(kbs.read_documents(["nothing"]))
 
 

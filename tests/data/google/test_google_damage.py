@@ -54,10 +54,10 @@ DAMAGE = {
     "truncated": (lambda file: file.write_bytes(file.read_bytes()[:-9]), r"record \d+ is damaged \(the file ends"),
     "bit flip": (flip_bit, r"record \d+ is damaged"),
     "text": (lambda file: file.write_text("Call me Ishmael. Some years ago"), "record 0 is damaged"),
-    "length": (append(example(max_length=64)), r"record \d+ is of 64 tokens and 8 predictions, the others are of 48"),
-    "no example": (append(framed(b"\x07\x01\x02")), r"record \d+ is no tf\.train\.Example"),
+    "length": (append(example(max_length=64)), r"record \d+ has 64 tokens and 8 predictions, but the others have 48"),
+    "no example": (append(framed(b"\x07\x01\x02")), r"record \d+ is not a tf\.train\.Example"),
     "other schema": (append(framed(tf.train.Example().SerializeToString())), "lacks input_ids, input_mask"),
-    "ragged": (append(example(masked_lm_ids=[1, 2])), "is not of the google schema: features"),
+    "ragged": (append(example(masked_lm_ids=[1, 2])), "does not match the google schema: a feature"),
     "position": (append(example(masked_lm_positions=[LENGTH] * PREDICTIONS)), "position outside"),
     "label": (append(example(next_sentence_labels=[2])), "label other than 0 and 1"),
 }
@@ -91,7 +91,7 @@ def test_skipping_leaves_out_the_damage_alone_and_logs_it(folder, whole, tokeniz
     with caplog.at_level(logging.WARNING):
         rows = rows_of(data, 2, batch_size=count)
     (message,) = caplog.messages
-    assert f"{NAMES[1]}: left out 1 of its records: record" in message
+    assert f"{NAMES[1]}: left out 1 records: record" in message
     assert as_multiset(rows[:count]) == as_multiset(rows[count:])
     assert len(set(as_multiset(rows))) == count
     assert set(as_multiset(rows)) <= set(as_multiset(undamaged))

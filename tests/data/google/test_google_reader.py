@@ -164,7 +164,7 @@ def test_workers_share_the_batches_of_one(googles, tokenizer, num_workers, small
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"max_length": 64}, "`max_length`: .* holds examples of 48 tokens, not 64; give `max_length=48`"),
+        ({"max_length": 64}, "`max_length`: .* contains examples of 48 tokens, not 64; give `max_length=48`"),
         ({"rules": ExampleRules("none")}, "`pairs`"),
         ({"rules": ExampleRules(packing=True)}, "`packing=False`"),
         ({"rules": ExampleRules(objective="left-to-right")}, "`objective='masked'`"),
@@ -180,7 +180,7 @@ def test_what_the_records_cannot_give_is_refused(googles, tokenizer, arguments, 
 def test_pairs_of_another_kind_are_refused(records):
     write_google_examples(records, "examples", LENGTH, ExampleRules("order"), dupe_factor=1)
     assert GoogleRecords("examples").batches(rules=ExampleRules("order"))
-    with pytest.raises(kbs.UserError, match="holds pairs of the kind order, not next"):
+    with pytest.raises(kbs.UserError, match="contains pairs of the kind order, not next"):
         GoogleRecords("examples").batches()
 
 
@@ -223,10 +223,10 @@ def test_a_vocabulary_beside_foreign_records_is_taken(copied, tokenizer):
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("copied", "copied: has no vocabulary beside it; .*`vocab`"),
-        ("empty", "empty: holds no records"),
-        (["copied", "typo"], "typo: holds no records"),
-        ("nowhere-*", r"nowhere-\*: holds no records"),
+        ("copied", "copied: has no vocabulary; .*`vocab`"),
+        ("empty", "empty: contains no records"),
+        (["copied", "typo"], "typo: contains no records"),
+        ("nowhere-*", r"nowhere-\*: contains no records"),
     ],
 )
 def test_what_cannot_be_opened_is_refused(copied, path, named):
@@ -253,5 +253,5 @@ def test_a_manifest_that_says_another_number_is_an_error(records):
     manifest = json.loads(Path("examples/manifest.json").read_text())
     manifest["shards"][0]["examples"] += 1
     Path("examples/manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises((kbs.UserError, tf.errors.OpError), match=r"-00000-of-00003.tfrecord: holds \d+ examples"):
+    with pytest.raises((kbs.UserError, tf.errors.OpError), match=r"-00000-of-00003.tfrecord: contains \d+ examples"):
         rows_of(GoogleRecords("examples"), 2, batch_size=sum(shard["examples"] for shard in manifest["shards"]))

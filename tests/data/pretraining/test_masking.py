@@ -104,8 +104,8 @@ def test_a_row_without_words_is_left_alone(unit, row):
         ({"fraction": math.nan}, r"`fraction`: .* not nan"),
         ({"unit": "letters"}, r"`unit`: 'letters' is unknown; choose one of tokens, words, ngrams"),
         ({"max_predictions": 0}, r"`max_predictions`: must be at least 1, not 0"),
-        ({"replacements": (0.8, 0.1)}, r"`replacements`: three probabilities, .* not \(0.8, 0.1\)"),
-        ({"replacements": (1.2, -0.2, 0.0)}, r"`replacements`: three probabilities, .* not \(1.2, -0.2, 0.0\)"),
+        ({"replacements": (0.8, 0.1)}, r"`replacements`: must be three probabilities, .* not \(0.8, 0.1\)"),
+        ({"replacements": (1.2, -0.2, 0.0)}, r"`replacements`: must be three probabilities, .* not \(1.2, -0.2, 0.0\)"),
         ({"replacements": (0.8, 0.1, 0.0)}, r"`replacements`: the probabilities must add up to 1, not to 0.9"),
     ],
 )

@@ -226,7 +226,7 @@ def test_documents_of_one_sentence_have_no_next_one(tokenizer):
     """Else all labels would be "is random", without a word (google-research/bert#125)."""
     Path("text.txt").write_text("The heron leaves.\n\nThe otter stays.\n\nThe heron returns.")
     kbs.build_records(["text.txt"], tokenizer, "records")
-    with pytest.raises(kbs.UserError, match=r"each of its documents is a single sentence.*blank lines.*`pairs='none'`"):
+    with pytest.raises(kbs.UserError, match=r"each document is a single sentence.*blank lines.*`pairs='none'`"):
         kbs.PretrainingRecords("records").batches(2, 16)
     next(iter(kbs.PretrainingRecords("records").batches(2, 16, rules=ExampleRules("none"))))
 
@@ -244,7 +244,7 @@ def test_a_single_document_has_no_pairs(documents, tokenizer):
     [
         ({"max_length": 7}, "`max_length`: must be at least 8"),
         ({"batch_size": 0}, "`batch_size`: must be"),
-        ({"batch_size": 9, "num_workers": 2}, "`batch_size`: must be a multiple of the 2 workers, not 9"),
+        ({"batch_size": 9, "num_workers": 2}, "`batch_size`: must be a multiple of 2, the number of workers, not 9"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(records, arguments, named):
@@ -255,9 +255,9 @@ def test_sizes_that_do_not_fit_are_refused(records, arguments, named):
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), r"holds no manifest\.json"),
-        (lambda folder: (folder / "manifest.json").write_text("{"), "is not a manifest"),
-        (lambda folder: (folder / "manifest.json").write_text('{"a": 1}'), "is not a manifest"),
+        (lambda folder: (folder / "manifest.json").unlink(), r"contains no manifest\.json"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "is not a valid manifest"),
+        (lambda folder: (folder / "manifest.json").write_text('{"a": 1}'), "is not a valid manifest"),
         (lambda folder: next(folder.glob("*.tfrecord")).unlink(), "is missing"),
         (lambda folder: next(folder.glob("*.tfrecord")).write_bytes(b"short"), "not .* bytes long"),
     ],
@@ -283,7 +283,7 @@ def test_counts_other_than_the_manifest_s_are_named(some_records):
     text = manifest.read_text()
     documents = kbs.PretrainingRecords("records").manifest.shards[0]["documents"]
     manifest.write_text(text.replace(f'"documents": {documents},', f'"documents": {documents + 1},'))
-    with pytest.raises(kbs.UserError, match=rf"holds .*'documents': {documents}.* but the manifest says"):
+    with pytest.raises(kbs.UserError, match=rf"contains .*'documents': {documents}.* but the manifest says"):
         kbs.PretrainingRecords("records").non_padding_fraction(32)
 
 
@@ -309,5 +309,5 @@ def test_nothing_left_is_an_error_not_a_wait(some_records):
         shard.unlink()
     for first_step in (0, 5):
         batches = kbs.PretrainingRecords("records", on_corrupt="skip").batches(2, 32, first_step=first_step)
-        with pytest.raises(Exception, match="records: gives no example at all"):
+        with pytest.raises(Exception, match="records: yields no examples"):
             some(batches, 1)

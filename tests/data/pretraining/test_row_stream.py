@@ -82,5 +82,5 @@ def test_a_batch_that_cannot_be_shared_is_refused(batch_size, num_workers):
 @pytest.mark.parametrize("first_row", [0, 7])
 def test_an_epoch_without_rows_is_an_error_and_no_endless_loop(first_row):
     empty = Shards("records", 2, 3, lambda shard, epoch: 0, lambda *_: iter(()))
-    with pytest.raises(kbs.UserError, match="records: gives no example"):
+    with pytest.raises(kbs.UserError, match="records: yields no example"):
         next(visits_from(first_row, empty, seed=0))

@@ -174,7 +174,7 @@ def test_a_plan_depends_on_its_key_alone(shard):
     [
         ({"pairs": "both"}, "`pairs`: 'both' is unknown; choose one of next, order, none"),
         ({"objective": "all"}, "`objective`: 'all' is unknown"),
-        ({"short_seq_prob": 1.5}, "`short_seq_prob`: is a probability, from 0 to 1, not 1.5"),
+        ({"short_seq_prob": 1.5}, "`short_seq_prob`: must be a probability from 0 to 1, not 1.5"),
     ],
 )
 def test_unknown_rules_are_named(wrong, named):

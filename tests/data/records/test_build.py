@@ -239,7 +239,7 @@ def test_a_folder_in_use_is_kept(corpus, tokenizer):
 
 def test_nothing_to_write_is_refused(tokenizer, tmp_path):
     Path("empty.txt").write_text("\n \n")
-    with pytest.raises(kbs.UserError, match="holds no text"):
+    with pytest.raises(kbs.UserError, match="contains no text"):
         kbs.build_records(["empty.txt"], tokenizer, "records")
     assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == ["empty.txt"]
 

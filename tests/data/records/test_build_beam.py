@@ -93,7 +93,7 @@ TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"
     ("text", "form", "line"),
     [
         (b"One.\nTw\xff.", CorpusForm(), "d.txt: line 2 is not UTF-8 "),
-        (b" \n", CorpusForm(), "d.txt: holds no text; "),
+        (b" \n", CorpusForm(), "d.txt: contains no text; "),
     ],
     ids=["bad bytes", "no text"],
 )
@@ -147,32 +147,32 @@ def test_other_failures_stay_what_they_are(corpus, tokenizer, tmp_path, monkeypa
 def test_a_worker_without_the_folder_says_so(corpus, tokenizer, monkeypatch):
     is_dir = Path.is_dir
     monkeypatch.setattr(Path, "is_dir", lambda path: path.name != ".partial-beam" and is_dir(path))
-    with pytest.raises(kbs.UserError, match=r"\.partial-beam: a worker does not see it; give a folder on a disk "):
+    with pytest.raises(kbs.UserError, match=r"\.partial-beam: a worker cannot access it; give a folder on a disk "):
         build_records_with_beam([corpus], tokenizer, "beam")
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"directory": "quux://bucket/records"}, r"quux://bucket/records: cannot be read \(TensorFlow opens no quux"),
+        ({"directory": "quux://bucket/records"}, r"quux://bucket/records: cannot be read \(TensorFlow cannot open"),
         ({"num_shards": 0}, r"`num_shards`: must be at least 1, not 0"),
-        ({"pipeline_args": ["--runner=Walker"]}, r"`beam`: Beam refuses its options \(Unexpected .*: Walker\..*mend"),
+        ({"pipeline_args": ["--runner=Walker"]}, r"`beam`: Beam rejects its options \(Unexpected .*: Walker\..*fix"),
         (
             {"pipeline_args": ["--runner=apache_beam.runners.Walker"]},
-            r"`beam`: Beam refuses its .*attribute 'Walker'.*mend",
+            r"`beam`: Beam rejects its .*attribute 'Walker'.*fix",
         ),
-        ({"pipeline_args": ["--runner=walks.Walker"]}, r"`beam`: Beam refuses its options \(No module named 'walks'\)"),
+        ({"pipeline_args": ["--runner=walks.Walker"]}, r"`beam`: Beam rejects its options \(No module named 'walks'\)"),
         (
             {"pipeline_args": ["--runner=PortableRunner"]},
-            r"`beam`: the engine does not take the work \(.*--job_endpoint",
+            r"`beam`: the engine rejects the work \(.*--job_endpoint",
         ),
         (
             {"pipeline_args": [*PORTABLE, "--job_endpoint=localhost:9", "--job_server_timeout=1"]},
-            r"`beam`: the engine does not take the work \(FutureTimeoutError\); mend the options, or start the engine",
+            r"`beam`: the engine rejects the work \(FutureTimeoutError\); fix the options, or start the engine",
         ),
         (
             {"pipeline_args": [*PORTABLE, "--job_endpoint=embed"]},
-            r"`beam`: a server cannot be reached \(failed to connect .*:9: .*\); start it, or mend its address",
+            r"`beam`: a server cannot be reached \(failed to connect .*:9: .*\); start it, or fix its address",
         ),
         ({"directory": "full"}, r"full: exists already; delete it or choose another place"),
         ({"directory": "full/a.txt"}, r"full/a.txt: exists already; delete it or choose another place"),

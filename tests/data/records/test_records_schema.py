@@ -26,11 +26,11 @@ def test_a_record_costs_little_more_than_its_ids():
     ids=["sentences", "documents"],
 )
 def test_numbers_that_do_not_fit_together_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"has 3 ids and 1 sentences, but lengths for"):
+    with pytest.raises(ValueError, match=r"has 3 ids and 1 sentences, but its lengths add up to"):
         decode_documents(encode_documents(wrong, token_dtype(100)), token_dtype(100))
 
 
 @pytest.mark.parametrize("foreign", [b"", b"not protobuf", bytes(20)])
 def test_another_schema_is_refused(foreign):
-    with pytest.raises(ValueError, match="is not of the documents schema"):
+    with pytest.raises(ValueError, match="does not match the documents schema"):
         decode_documents(foreign, token_dtype(100))

@@ -18,7 +18,7 @@ def test_numbers_are_finite(cell, number):
     if number is not None:
         assert rows_of(content, columns=[TEXT, SCORE]) == [("a", number)]
     else:
-        with pytest.raises(kbs.UserError, match=r"line 2 has '.*', which is no finite number in the column 'score'"):
+        with pytest.raises(kbs.UserError, match=r"line 2 has '.*', which is not a finite number in the column 'score'"):
             rows_of(content, columns=[TEXT, SCORE])
 
 

@@ -82,7 +82,7 @@ def test_the_columns_that_are_named():
     [
         ("a O\n", {"tag_column": 3}, "no column 3"),
         ("a O\n", {"word_column": 0}, "no column 0"),
-        ("\na\nb\n", {}, "line 2 has no tag"),
+        ("\na\nb\n", {}, "line 2 has a word but no tag"),
     ],
 )
 def test_columns_that_are_not_there(content, columns, named):

@@ -36,7 +36,7 @@ def test_numbers_stand_in_their_order(names, order):
 def test_an_unknown_label_is_told_from_what_is_meant(label, names, mend):
     listed = ", ".join(map(repr, names))
     assert unknown_label(label, names) == (
-        "unknown label", f"has the label {label!r}, which is none of {listed}", mend
+        "unknown label", f"has the label {label!r}, which is not one of {listed}", mend
     )  # fmt: skip
 
 

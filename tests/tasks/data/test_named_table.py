@@ -52,7 +52,7 @@ def test_rows_by_their_names(content, name, named, rows):
         (
             "text\tlabel\na\t2\n",
             {"header_names": {"label": "label"}, "labels": MEANING},
-            r"line 2 has the label '2', which is none of '0', '1'",
+            r"line 2 has the label '2', which is not one of '0', '1'",
         ),
         (
             "text\tlabel\na\t\n",

@@ -40,7 +40,7 @@ def test_lines_are_aligned_by_newlines_alone(source, target, found):
 def test_files_of_different_length_are_named_with_their_lines(longer):
     for path in ("a.de", "a.en"):
         Path(path).write_text("a\n" * (12 if path == longer else 9))
-    counts = "a.de has 12 lines, a.en 9" if longer == "a.de" else "a.de has 9 lines, a.en 12"
+    counts = "a.de has 12 lines, but a.en has 9" if longer == "a.de" else "a.de has 9 lines, but a.en has 12"
     for on_bad_row in ("fail", "skip"):
         with pytest.raises(kbs.UserError, match=f"{counts}; aligned files"):
             read_pairs("a.de,a.en", {}, on_bad_row)
@@ -93,8 +93,8 @@ def test_a_bad_pair_is_named_or_counted(source, target, message, reason):
         ("a.de,b.de,c.de", "names 3 files; give two"),
         ("a.de,", "names 2 files; give two"),
         ("a.de,nowhere.en", "nowhere.en: no such file"),
-        ("a.de,empty.en", "a.de has 1 lines, empty.en 0"),
-        ("empty.en,empty.en", "holds no pair of texts"),
+        ("a.de,empty.en", "a.de has 1 lines, but empty.en has 0"),
+        ("empty.en,empty.en", "holds no pairs of texts"),
         ("a.csv", "has no column 'source'"),
         ("blank.jsonl", "line 2 has an empty target"),
     ],

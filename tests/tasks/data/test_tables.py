@@ -61,23 +61,23 @@ WRONG = [
     ("t.csv", "text,label\na,nan\n", "line 2 has the label 'nan', which stands for a missing value", "missing label"),
     ("t.csv", "text,label\na,NaN\n", "line 2 has the label 'NaN'", "missing label"),
     ("t.csv", "text,label\na,<NA>\n", "line 2 has the label '<NA>'", "missing label"),
-    ("t.csv", 'text,label\na,"1\nb,2"\n', r"line 2 has '1\nb,2', which is no label of one line", "no label"),
+    ("t.csv", 'text,label\na,"1\nb,2"\n', r"line 2 has '1\nb,2', which is not one line of valid Unicode", "no label"),
     ("t.csv", b"text,label\nok,1\ncaf\xe9,1\n", "line 3 is not UTF-8 at byte 19 of the file", "not UTF-8"),
     ("t.csv", b'\xef\xbb\xbftext,label\n"x\n\xff",1\n', "line 2 is not UTF-8 at byte 17 of the file", "not UTF-8"),
     ("t.tsv", "text\tlabel\na\0\t1\n", "line 2 contains a NUL character", "NUL character"),
     ("t.jsonl", '{"text": null, "label": 1}', "line 1 has no value in the column 'text'", "missing text"),
     ("t.jsonl", '{"text": "a", "label": null}', "line 1 has no value in the column 'label'", "missing label"),
-    ("t.jsonl", '{"text": "a", "label": NaN}', "line 1 has nan, which is no label", "no label"),
-    ("t.jsonl", '{"text": "a", "label": [1]}', "line 1 has [1], which is no label", "no label"),
-    ("t.jsonl", '{"text": 5, "label": 1}', "line 1 has 5, which is no string in the column 'text'", "no text"),
-    ("t.jsonl", '{"text": "\\ud83d", "label": 1}', "line 1 has half of a surrogate pair", "no text"),
+    ("t.jsonl", '{"text": "a", "label": NaN}', "line 1 has nan, which is not a label", "no label"),
+    ("t.jsonl", '{"text": "a", "label": [1]}', "line 1 has [1], which is not a label", "no label"),
+    ("t.jsonl", '{"text": 5, "label": 1}', "line 1 has 5, which is not a string in the column 'text'", "no text"),
+    ("t.jsonl", '{"text": "\\ud83d", "label": 1}', "line 1 has a lone surrogate", "no text"),
     ("t.jsonl", '{"text": "a", "label": 1, "label": 2}', "line 1 cannot be read as JSON (an", "no JSON object"),
     ("t.jsonl", '{"text": "a", "label": 1', "line 1 is not JSON", "no JSON object"),
     ("t.jsonl", '{"text": "a"} {"text": "b"}', "line 1 is not JSON (Extra data at character 15)", "no JSON object"),
     ("t.jsonl", '"a"', "line 1 is not a JSON object", "no JSON object"),
     ("t.jsonl", '{"text": ' + "[" * 100_000, "line 1 cannot be read as JSON", "no JSON object"),
     ("t.jsonl", '{"text": "a", "label": ' + "1" * 5000 + "}", "line 1 cannot be read as JSON", "no JSON object"),
-    ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}', "line 2 has no 'label', which rows", "missing key"),
+    ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}', "line 2 has no 'label', which earlier rows", "missing key"),
     ("t.jsonl", f'{A_LINE}{{"text": "b", "label": 1, "sentence2": ""}}', "line 2 has 'sentence2'", "surplus key"),
 ]  # fmt: skip
 
@@ -107,7 +107,7 @@ WHOLE = [
     ("t.csv", "text,stars\na,1\n", "`label_column='...'`"),
     ("t.csv", "text,label,Text \na,1,b\n", "t.csv: names the column 'Text' twice"),
     ("t.csv", b"te\xffxt,label\na,1\n", "t.csv: line 1, which must name the columns, is not UTF-8 at byte 2"),
-    ("t.csv", "text,label\ra,1\rb,2\r", "t.csv: its lines end in carriage returns alone"),
+    ("t.csv", "text,label\ra,1\rb,2\r", "t.csv: its lines end in carriage returns only"),
     ("t.csv", "text,label\na,1\n".encode("utf-16"), "t.csv: is UTF-16, not UTF-8; convert it"),
     ("t.csv", "text,label\na,1\n".encode("utf-16-le"), "line 1, which must name the columns, contains a NUL character"),
     ("t.csv", 'text,label\na,1\n"b,2\nc,3\n', "t.csv: line 3: the quote that is opened here is never closed"),
@@ -115,11 +115,11 @@ WHOLE = [
     ("t.csv", 'text,label\n"b,2\nc,3\n"d, e",4\n', "line 2: the quote that is opened here is closed in line 4"),
     ("t.jsonl", '[{"text": "a", "label": 1}]', "t.jsonl: is one JSON array"),
     ("t.jsonl", '{"stars": 1}', "t.jsonl: has no column 'text' or 'sentence' or 'sentence1', but 'stars'"),
-    ("t.xlsx", "PK", "t.xlsx: its ending is that of no table; rename it to the one of .csv, .tsv, .txt, .jsonl"),
-    ("table", "text\tlabel\na\t1\n", "table: its ending is that of no table"),
-    ("t.parquet.gz", "", "t.parquet.gz: its ending is that of no table"),
-    ("t.csv.gz", "text,label\na,1\n", "t.csv.gz: is not a whole gzip file"),
-    ("t.parquet", "text,label\na,1\n", "t.parquet: is not a whole Parquet file"),
+    ("t.xlsx", "PK", "t.xlsx: its ending is not that of a known table format; rename it to the one of .csv"),
+    ("table", "text\tlabel\na\t1\n", "table: its ending is not that of a known table format"),
+    ("t.parquet.gz", "", "t.parquet.gz: its ending is not that of a known table format"),
+    ("t.csv.gz", "text,label\na,1\n", "t.csv.gz: is not a valid gzip file"),
+    ("t.parquet", "text,label\na,1\n", "t.parquet: is not a valid Parquet file"),
 ]  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_skipped_rows_are_counted_by_reason():
     table = read_table("t.csv", COLUMNS, on_bad_row="skip")
     assert table.skipped == {"number of cells": 2, "blank label": 1, "missing label": 1}
     assert table.lines == [2, 7]
-    with pytest.raises(kbs.UserError, match=r"every row is bad \(2 of blank label, 1 of number of cells\)"):
+    with pytest.raises(kbs.UserError, match=r"every row is bad \(blank label: 2, number of cells: 1\)"):
         rows_of("text,label\na,\nb,\nc\n", on_bad_row="skip")
 
 

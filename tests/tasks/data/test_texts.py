@@ -22,7 +22,7 @@ def read(task, source, labels=(), on_bad_row="fail"):
 @pytest.mark.parametrize("task", GOLD)
 def test_an_unknown_label_is_named_or_its_row_is_left_out_and_counted(task, caplog):
     Path("dev.csv").write_text(f'text,{GOLD[task]}\na,no\n"b\nb",Yes\nc,yes\n')
-    expected = r"dev\.csv: line 3 has the label 'Yes', which is none of 'no', 'yes'; did you mean 'yes'\?, or skip such"
+    expected = r"dev\.csv: line 3 has the label 'Yes', which is not one of 'no', 'yes'; did you mean 'yes'\?, or skip"
     with pytest.raises(kbs.UserError, match=expected):
         read(task, "dev.csv", ("no", "yes"))
     found = read(task, "dev.csv", ("no", "yes"), "skip")
@@ -30,7 +30,7 @@ def test_an_unknown_label_is_named_or_its_row_is_left_out_and_counted(task, capl
     assert found.gold[GOLD[task]].tolist() == ([0, 1] if task == "classification" else [[1, 0], [0, 1]])
     assert found.digest == read(task, {"text": ["a", "c"], GOLD[task]: found_labels(task)}, ("no", "yes")).digest
     assert "dev.csv: left out 1 rows: unknown label" in caplog.text
-    with pytest.raises(kbs.UserError, match=r"dev\.csv: every row has a label that is none of x"):
+    with pytest.raises(kbs.UserError, match=r"dev\.csv: no row has one of the labels x"):
         read(task, "dev.csv", ("x",), "skip")
 
 
@@ -77,7 +77,7 @@ def test_rows_that_are_left_out_of_a_prediction_are_counted(task, caplog):
 @pytest.mark.parametrize("on_bad_row", ["fail", "skip"])
 def test_scores_are_no_classes(on_bad_row):
     Path("train.tsv").write_text("text\tlabel\na\t2\nb\t3.5\nc\t1.25\n")
-    with pytest.raises(kbs.UserError, match=r"train\.tsv: line 3 has the label '3\.5', a score.* task regression"):
+    with pytest.raises(kbs.UserError, match=r"train\.tsv: line 3 has the label '3\.5', which is a score.* task regression"):
         read("classification", "train.tsv", on_bad_row=on_bad_row)
     assert len(read("classification", {"text": ["a", "b"], "label": ["1.0", "2.0"]})) == 2
     assert len(read("classification", {"text": ["a", "b"], "label": ["2.5", "none"]})) == 2

@@ -195,7 +195,7 @@ def test_a_target_is_scored_piece_by_piece(model):
         ({"targets": "play"}, "`targets`: is a single word, 'play'; give a list of words"),
         ({"targets": ["a", "a"]}, "`targets`: name a word twice"),
         ({"top_k": 0}, "`top_k`: must be at least 1"),
-        ({"beams": 3}, "`beams`: is no option of fill-mask; it has top_k, targets"),
+        ({"beams": 3}, "`beams`: is not an option of fill-mask; its options are top_k, targets"),
     ],
 )
 def test_options_that_cannot_be_are_named(model, options, named):
@@ -227,7 +227,7 @@ def test_bad_rows_of_a_file_are_named_or_left_out(model, caplog):
     answered = [row["text"] for row, _ in model.predict_file("t.csv", {}, "skip")]
     assert answered == ["a [MASK]", "[MASK] b"]
     assert r"left out 1 rows: no [MASK]" in caplog.text
-    with pytest.raises(kbs.UserError, match=r"t\.csv: line 2 has a \[MASK\], but is measured as a whole"):
+    with pytest.raises(kbs.UserError, match=r"t\.csv: line 2 has a \[MASK\], but evaluation needs complete texts"):
         TASK.read("t.csv", model.spec)
     _, examples = TASK.read("t.csv", model.spec, "skip")
     assert (examples.raw["text"], dict(examples.skipped)) == (["b"], {"has [MASK]": 2})
@@ -269,7 +269,7 @@ def test_a_pretrained_model_fills_masks(model, letters, made, caplog):
     own.save_pretrained("model", letters)
     loaded = kbs.FineTuned.load("model")
     assert loaded.spec == kbs.Spec("fill-mask", ("text",), 16, options={"top_k": 5, "targets": []})
-    assert "taken for fill-mask" in caplog.text
+    assert "treated as a model for fill-mask" in caplog.text
     assert "start from random numbers" not in caplog.text
     assert np.array_equal(loaded.model.masked_lm_head.bias, own.masked_lm_head.bias)
     loaded.asking(top_k=2, targets=["a"]).save("again")
@@ -292,7 +292,7 @@ def test_what_has_no_head_is_refused(letters, small):
     kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier")
     with pytest.raises(kbs.UserError, match=r"a BertTextClassifier, which has no head.*'keras-bert pretrain RECORDS"):
         kbs.FineTuned.load("classifier", task="fill-mask")
-    with pytest.raises(kbs.UserError, match=r"`task`: fill-mask is not taught.*'keras-bert pretrain RECORDS --init"):
+    with pytest.raises(kbs.UserError, match=r"`task`: fill-mask is not trained.*'keras-bert pretrain RECORDS --init"):
         kbs.finetune("fill-mask", "classifier", {"text": ["a"]}, "out")
 
 

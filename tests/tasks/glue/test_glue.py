@@ -175,12 +175,12 @@ def test_tensorflow_datasets(small, tokenizer, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("there", "tasks", "saying"),
     [
-        (["RTE"], ["SST-2", "colla"], r"`tasks`: 'colla' is no task of GLUE; they are CoLA, SST-2"),
-        (["RTE"], ["sst2"], r"data: has no folder SST-2; put GLUE's there, or leave it out of `tasks`"),
+        (["RTE"], ["SST-2", "colla"], r"`tasks`: 'colla' is not a GLUE task; choose among CoLA, SST-2"),
+        (["RTE"], ["sst2"], r"data: has no folder SST-2; put GLUE's folder there, or remove the task from `tasks`"),
         (["RTE", "AX"], ["AX"], r"`tasks`: AX is answered by the model of MNLI, .* nor finished in out; add MNLI"),
-        (["AX"], [], r"data: holds nothing but AX, answered by the model of MNLI.*; put MNLI beside it"),
-        ([], [], r"data: holds no task of GLUE; they lie in folders such as CoLA"),
-        (None, [], r"data: no such folder; `data` is the one that GLUE's tasks lie in"),
+        (["AX"], [], r"data: holds only AX, which is answered by the model of MNLI.*; put MNLI next to it"),
+        ([], [], r"data: holds no GLUE task; each needs a folder such as CoLA"),
+        (None, [], r"data: no such folder; `data` must be the folder of GLUE's tasks"),
     ],
 )
 def test_tasks_that_cannot_be_run(there, tasks, saying, small, tokenizer):
@@ -204,7 +204,7 @@ def test_every_file_is_looked_at_before_the_first_run(small, tokenizer):
 
 def test_a_data_folder_that_is_a_file(small, tokenizer):
     DATA.write_text("")
-    with pytest.raises(kbs.UserError, match="data: is a file; `data` is the folder"):
+    with pytest.raises(kbs.UserError, match="data: is a file; `data` must be the folder"):
         kbs.glue(small, DATA, "out", tokenizer=tokenizer)
 
 
@@ -261,5 +261,5 @@ def test_published_figures_have_the_published_mean(model, score):
 
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr(benchmark.tf.distribute, "MultiWorkerMirroredStrategy", object)
-    with pytest.raises(kbs.UserError, match="`strategy`: GLUE is run by one process"):
+    with pytest.raises(kbs.UserError, match="`strategy`: GLUE runs in one process"):
         kbs.glue("init", DATA, "out", strategy=object())

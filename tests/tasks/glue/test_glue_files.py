@@ -117,7 +117,7 @@ def test_mrpc_as_microsoft_ships_it_is_split_by_the_list_of_pairs():
 @pytest.mark.parametrize(
     ("ids", "saying"),
     [
-        (None, r"glue/MRPC: has no dev\.tsv or dev_ids\.tsv, which lists the pairs that are held out"),
+        (None, r"glue/MRPC: has no dev\.tsv or dev_ids\.tsv, which lists the held-out pairs"),
         ("3\t5\n", r"dev_ids\.tsv: lists no pair of .*msr_paraphrase_train\.txt"),
         ("7\t8\n3\t4\n5\t6\n9\t2\n", r"dev_ids\.tsv: lists every pair"),
         ("3\n", r"dev_ids\.tsv: line 1 has 1 cell"),
@@ -150,7 +150,7 @@ def test_a_label_that_the_task_has_not(caplog):
     file.write_text(file.read_text().replace("\tneutral\n", "\t-\n", 1))
     source = files("MNLI").dev["MNLI-m"]
     with pytest.raises(
-        kbs.UserError, match=r"dev_matched\.tsv: line 3 has the label '-', which is none of .*'entailment'"
+        kbs.UserError, match=r"dev_matched\.tsv: line 3 has the label '-', which is not one of .*'entailment'"
     ):
         read("MNLI", source)
     assert len(read("MNLI", source, "skip")) == 3
@@ -172,9 +172,9 @@ def with_header(name, header):
 @pytest.mark.parametrize(
     ("task", "change", "saying"),
     [
-        ("SST-2", without("SST-2/train.tsv"), r"glue/SST-2: has no train\.tsv, as GLUE's SST-2 has"),
+        ("SST-2", without("SST-2/train.tsv"), r"glue/SST-2: has no train\.tsv; copy it from GLUE's SST-2"),
         ("SST-2", without("SST-2/dev.tsv"), r"glue/SST-2: has no dev\.tsv"),
-        ("MRPC", without("MRPC/train.tsv"), r"glue/MRPC: has no train\.tsv or msr_paraphrase_train\.txt, as GLUE's"),
+        ("MRPC", without("MRPC/train.tsv"), r"MRPC: has no train\.tsv or msr_paraphrase_train\.txt; copy it from"),
         ("MNLI", without("MNLI/dev_mismatched.tsv"), r"glue/MNLI: has no dev_mismatched\.tsv"),
         ("AX", without("AX/AX.tsv"), r"glue/AX: has no AX\.tsv or diagnostic\.tsv or test\.tsv"),
         (

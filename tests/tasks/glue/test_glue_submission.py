@@ -46,17 +46,17 @@ def test_rows_without_numbers_count_from_0():
 def test_a_row_that_is_left_out_moves_no_other(caplog):
     table = table_of("index\tsentence\n0\t1\n1\n2\t3\n", "skip")
     assert table.columns == {"text": ["1", "3"], "index": [0, 2]}
-    assert "test.tsv: left out 1 rows; GLUE's server wants an answer for each" in caplog.text
+    assert "test.tsv: left out 1 rows; GLUE's server needs a prediction for each" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("text", "on_bad_row", "saying"),
     [
         ("index\tsentence\n0\ta\n1\n", "fail", r"test\.tsv: line 3 has 1 cell"),
-        ("id\tsentence\n0\ta\n1\n", "skip", r"test\.tsv: 1 rows are bad, and the rows have no numbers"),
-        ("index\tsentence\n0\ta\n0\tb\n", "fail", r"test\.tsv: line 3 has 0 twice"),
-        ("index\tsentence\n0\ta\n1.5\tb\n", "fail", r"test\.tsv: line 3 has 1\.5 as the number of a row"),
-        ("index\tsentence\nx\ta\n", "fail", r"test\.tsv: line 2 has 'x', which is no finite number"),
+        ("id\tsentence\n0\ta\n1\n", "skip", r"test\.tsv: 1 rows are bad, and there is no index column"),
+        ("index\tsentence\n0\ta\n0\tb\n", "fail", r"test\.tsv: line 3 has the index 0, which occurs twice"),
+        ("index\tsentence\n0\ta\n1.5\tb\n", "fail", r"test\.tsv: line 3 has the index 1\.5, which is not a whole"),
+        ("index\tsentence\nx\ta\n", "fail", r"test\.tsv: line 2 has 'x', which is not a finite number"),
     ],
 )
 def test_a_test_file_that_cannot_be_answered(text, on_bad_row, saying):
