@@ -16,6 +16,6 @@ def document(number: int) -> list[str]:
 
 
 def write_corpus(documents: list[list[str]], path: Path) -> Path:
-    """The documents as a text file, parted by blank lines."""
+    """Writes the documents to a text file, separated by blank lines."""
     path.write_text("\n\n".join("\n".join(sentences) for sentences in documents))
     return path

@@ -1,4 +1,4 @@
-"""A small world for the tests: text that we wrote, a vocabulary learned from it, records made of it."""
+"""Shared fixtures: text that we wrote, a vocabulary learned from it, records built from it, and a small network."""
 
 import contextlib
 import gc
@@ -19,7 +19,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
 from keras_bert_scratch.training import pretraining, resumable
 
-# Files whose tests share what takes long to make: one process runs them all.
+# Test files that share an expensive fixture: one process runs all files of a group.
 TOGETHER = {
     **dict.fromkeys(
         (
@@ -37,7 +37,7 @@ TOGETHER = {
     ),
     **dict.fromkeys(("test_fine_tuned.py", "test_run.py"), "a fine-tuned run"),
 }
-# The files that take longest: they come first, so that no process waits at the end for the last of them.
+# The slowest test files: they run first, so that the other processes do not wait for one of them at the end.
 LONGEST = (
     *("test_snippets.py", "test_notebooks.py", "test_demo.py", "test_distribution.py", "test_kills.py", "test_run.py"),
     *TOGETHER,
@@ -62,10 +62,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def fresh_folder(tmp_path, monkeypatch):
-    """Every test writes in a folder of its own, with the same seed."""
+    """Every test runs in its own folder, with the same seed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BERT_CACHE", str(tmp_path / "cache"))
-    # Records are shared between tests: on a busy machine their counts of rows would be worth a file beside them.
+    # Tests share records. On a busy machine, counting rows could take so long that a file of counts appears there.
     monkeypatch.setattr("keras_bert_scratch.data.pretraining.row_counts.WORTH_SAVING_SECONDS", 1.5)
     keras.utils.set_random_seed(1)
     return tmp_path
@@ -114,7 +114,7 @@ def small(config) -> kbs.BertConfig:
 
 @pytest.fixture(scope="session")
 def eager_functions():
-    """A context for what is the same in a graph, whose compiling takes seconds."""
+    """A context that runs functions without graphs, whose results are the same: compiling a graph takes seconds."""
 
     @contextlib.contextmanager
     def run():
@@ -130,16 +130,16 @@ def eager_functions():
 
 @pytest.fixture
 def eagerly(eager_functions):
-    """It for a whole test."""
+    """`eager_functions` for a whole test."""
     with eager_functions():
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
 def curves_are_not_drawn():
-    """Runs leave a file in its place, as drawing takes half a second each; gives a context in which they draw.
+    """Runs write a placeholder for the picture, because drawing takes half a second; yields a context that draws.
 
-    `tests/training/test_runs.py` looks at a real one.
+    `tests/training/test_runs.py` checks a real picture.
     """
     draw = resumable.plot_curves
     with pytest.MonkeyPatch.context() as patch:
@@ -156,9 +156,9 @@ def curves_are_not_drawn():
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_surroundings():
-    """What costs small runs most, and nobody looks at: waits for the disk, many rows of few documents at a time.
+    """Leaves out what slows small runs most and no test checks: waits for the disk, and large blocks of rows.
 
-    Nor forty batches of held-out rows. `tests/data/pretraining/test_row_stream.py` takes as many rows as users do.
+    It also uses 4 held-out batches instead of 40. `tests/data/pretraining/test_row_stream.py` has the real block size.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
@@ -173,19 +173,19 @@ gc.set_threshold(100_000, 20, 50)
 
 @pytest.fixture(scope="module", autouse=True)
 def little_to_collect():
-    """Graphs that TensorFlow keeps for good are not gone through again by every later collection of garbage."""
+    """Freezes the graphs that TensorFlow keeps for good, so that later garbage collections do not scan them again."""
     yield
     gc.collect()
     gc.freeze()
 
 
 class Killed(BaseException):
-    """No handler of ordinary errors stops it, as none stops SIGKILL."""
+    """Like SIGKILL, it is not caught by handlers of ordinary errors."""
 
 
 @pytest.fixture
 def die_at(monkeypatch):
-    """Call it with a number: the process "dies" at that operation on the disk by `die_at.Killed`, and does no more."""
+    """Call it with a number: that disk operation and all later ones raise `die_at.Killed`, as if killed."""
     operations = {
         Path: ("replace", "rename", "rmdir", "unlink", "mkdir", "write_bytes", "write_text"),
         os: ("fsync",),

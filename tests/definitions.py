@@ -1,4 +1,4 @@
-"""Where the definitions of a Python file stand, so that pages which speak of them can be compared with the code."""
+"""Line ranges of the definitions in a Python file, so that pages about them can be compared with the code."""
 
 import ast
 import functools

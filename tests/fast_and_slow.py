@@ -1,4 +1,4 @@
-"""Values of a parametrized test of which not all are tried every time."""
+"""Values of a parametrized test, of which the fast run of the tests uses only some."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A real browser without its window, and what goes wrong in a page of it."""
+"""A real headless browser, and the errors in its pages."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ WIDTHS = {"light": 390, "dark": 1100}  # a phone's screen, and a wide one
 
 @dataclasses.dataclass
 class Seen:
-    """Of a page: errors, and the addresses that it asked."""
+    """What a page did: its errors, and the addresses that it requested."""
 
     faults: list[str] = dataclasses.field(default_factory=list)
     asked: list[str] = dataclasses.field(default_factory=list)
@@ -33,7 +33,7 @@ def chromium() -> Iterator[Any]:
 
 
 def watched_page(browser: Any, scheme: str) -> tuple[Any, Seen]:
-    """An empty page in light or dark, and what is seen of it from now on."""
+    """An empty page in light or dark, and a record of its errors and requests from now on."""
     page, seen = browser.new_page(viewport={"width": WIDTHS[scheme], "height": 800}, color_scheme=scheme), Seen()
     page.on("pageerror", lambda error: seen.faults.append(str(error)))
     page.on("console", lambda message: seen.faults.append(message.text) if message.type == "error" else None)

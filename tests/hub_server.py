@@ -1,6 +1,6 @@
-"""A hub on this machine: the few answers of the Hugging Face Hub that reading a model takes, and a log of the requests.
+"""A hub on this machine: the few responses of the Hugging Face Hub that reading a model needs, and a log of requests.
 
-Large files are redirected to another host, the "CDN", as there; they are named by their SHA-256.
+As on the real hub, large files are redirected to another host, the "CDN", and named by their SHA-256.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ LARGE = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".pb", ".data-00000
 
 
 class HubServer:
-    """`endpoint` is its address; `put` makes a repository or a commit of it."""
+    """`endpoint` is its address; `put` creates a repository or adds a commit to it."""
 
     def __init__(self):
         self.repositories = {}  # name -> revision -> commit
@@ -23,9 +23,9 @@ class HubServer:
         self.gated = set()
         self.renamed = {}  # old name -> name
         self.requests = []  # method, path, headers
-        self.status = {}  # part of a path -> the answer's status
-        self.cut_bodies = 0  # so many bodies end in their middle
-        self.short = False  # the CDN answers with something else of a few bytes, as a proxy does
+        self.status = {}  # part of a path -> the response's status
+        self.cut_bodies = 0  # this many bodies are cut off in the middle
+        self.short = False  # the CDN answers with a few bytes of something else, as a proxy does
         self.damaged = False  # the CDN changes a byte of every body
         hub = self
 
@@ -61,7 +61,7 @@ class HubServer:
 
     @property
     def bodies(self):
-        """The names of the files whose content was asked for."""
+        """The names of the files whose content was requested."""
         names = {digest(content): path for files in self.commits.values() for path, content in files.items()}
         asked = [path for method, path, _ in self.requests if method == "GET"]
         return [
@@ -138,7 +138,7 @@ def folder_content(folder):
 
 
 def split(path):
-    """Name, kind of question and the rest, of `owner/name/revision/main`, whether there is an owner or not."""
+    """Splits a path like `owner/name/revision/main`, with or without an owner, into name, kind of request and rest."""
     words = path.split("/")
     for kind in ("revision", "resolve"):
         if kind in words:

@@ -1,4 +1,4 @@
-"""The files that the documents' commands read, small: by the names that stand there."""
+"""Small versions of the files that the commands in the documents read, under the same names."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ import keras_bert_scratch as kbs
 TEXTS = [f"The {animal} {deed} the old river." for animal in ("heron", "otter") for deed in ("leaves", "crosses")] * 2
 LABELS = ["bird" if "heron" in text else "animal" for text in TEXTS]
 PAIRS = [*TEXTS[1:], TEXTS[0]]
-# A line of JSON for whichever task reads it.
+# Lines of JSON with the columns of several tasks: each task reads its own.
 ROWS = [
     {
         "text": text,
@@ -56,7 +56,7 @@ def table(columns: dict[str, list], separator: str = ",") -> str:
 
 
 def write_files(folder: Path, documents: list[list[str]]) -> None:
-    """Writes all but records and models into `folder`."""
+    """Writes all files except records and models into `folder`."""
     labelled = table({"text": TEXTS, "label": LABELS})
     scored = {"sentence1": TEXTS, "sentence2": PAIRS, "score": [number % 5 for number in range(len(TEXTS))]}
     entailed = {"sentence1": TEXTS, "sentence2": PAIRS, "label": LABELS}

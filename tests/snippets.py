@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type: their blocks of code, fenced or indented, as commands and as Python."""
+"""What the documents tell a reader to type: their code blocks, fenced or indented, as commands and as Python."""
 
 import dataclasses
 import re
@@ -15,10 +15,10 @@ DOCUMENTS = [
     *(ROOT / folder / "README.md" for folder in ("tfrecords", "recipes", "deploy", "experiments")),
 ]
 PROGRAMS = ("keras-bert", "python", "make", "pytest", "pip", "git", "curl", "cat")
-INSTALLED = ".venv/bin/"  # where a clone has its programs
+INSTALLED = ".venv/bin/"  # where a clone has its installed programs
 PYTHON = re.compile(r"import |from \w+ import|(\w+ = )?kbs\.")
 FILE = re.compile(r"# (keras_bert_scratch/[\w/]+\.py)\n")
-CONTINUED = "\0"  # stands for the end of a line that goes on
+CONTINUED = "\0"  # stands for the line break of a continued line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Snippet:
     """A command, or a block of Python, or a block of something else.
 
     Args:
-        document: str. Its path in the repository.
-        line: int. Where it stands there.
-        kind: str. `"command"`, `"python"`, `"file"` (Python whose first line tells where it belongs) or `"other"`.
+        document: str. Path of the document in the repository.
+        line: int. Its line in the document.
+        kind: str. `"command"`, `"python"`, `"file"` (Python whose first line names its file) or `"other"`.
         text: str. A command without its comment, or the whole block.
     """
 
@@ -39,7 +39,7 @@ class Snippet:
 
     @property
     def words(self) -> list[str]:
-        """Of a command, as a shell divides it."""
+        """The words of a command, as a shell splits it."""
         return shlex.split(self.text)
 
     def __str__(self) -> str:

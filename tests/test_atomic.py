@@ -1,4 +1,4 @@
-"""Files and folders are whole or absent, and what a disk refuses is reported of the file that it refused."""
+"""Files and folders are complete or absent, and when a disk refuses a file, the error names that file."""
 
 import errno
 import os
@@ -105,7 +105,7 @@ def test_a_file_of_something_else_than_a_json_object_is_named(content, named):
 
 FULL = "the disk is full; free some space"
 ERRORS = [
-    # what is raised while `target` is written, bytes left on its disk, what the error says
+    # error while `target` is written, free bytes on its disk, what the reported error says
     (OSError(errno.ENOSPC, "No space left on device"), 0, f"^target: {FULL}"),
     (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, r"^a disk is full, but not that of target; check"),
     (OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x"), 0, f"^/var/tmp/x: {FULL}"),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.cases`: nothing is wrong; and what is wrong would be said."""
+"""`python -m benchmarks.cases`: no case is wrong, and a wrong case would be reported."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""README.zh.md is README.md in Chinese: what is no language is the same in both, section by section."""
+"""README.zh.md is README.md in Chinese: everything except the prose is the same, section by section."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def sections(name: str) -> list[str]:
-    """The text before the first heading, and that from each heading on; comments in code are no headings."""
+    """The text before the first heading, then that from each heading to the next; comments in code are no headings."""
     text = (ROOT / name).read_text(encoding="utf-8")
     blocks = [(match.start(), match.end()) for match in BLOCK.finditer(text)]
     starts = [
@@ -34,7 +34,7 @@ def titles(found: list[str]) -> list[str]:
 
 
 def anchor(title: str) -> str:
-    """As GitHub makes it of a heading."""
+    """The anchor that GitHub derives from a heading."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 

@@ -3,7 +3,7 @@ import pytest
 import keras_bert_scratch as kbs
 from keras_bert_scratch.config import MINIATURES, PRESET_NAMES, SIZES
 
-# Millions of parameters, the masked LM head included, as printed in Turc et al. 2019; one decimal.
+# Millions of parameters with the masked LM head, as printed in Turc et al. 2019 with one decimal.
 PUBLISHED_MILLIONS = {
     128: (4.4, 4.8, 5.2, 5.6, 6.0, 6.4),
     256: (9.7, 11.3, 12.8, 14.4, 16.0, 17.6),
@@ -21,7 +21,7 @@ PUBLISHED_ENCODERS = {
 
 
 def number_of_parameters(config: kbs.BertConfig) -> tuple[int, int]:
-    """Of the encoder and of the masked LM head, by the paper's sizes; the network's own count is checked against it."""
+    """Of the encoder and of the masked LM head, from the paper's sizes; a test compares the networks with it."""
     h, f = config.hidden_size, config.intermediate_size
     norm, square = 2 * h, h * h + h
     embeddings = (config.vocab_size + config.max_position_embeddings + config.num_segments) * h + norm

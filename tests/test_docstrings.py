@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and gives what it says."""
+"""Every example in a docstring runs and prints what the docstring shows."""
 
 import doctest
 import importlib
@@ -20,7 +20,7 @@ def test_there_are_examples_for_all_that_is_public():
         assert ">>>" in getattr(kbs, name).__doc__, name
 
 
-@pytest.mark.usefixtures("eagerly")  # that graphs give the same is for the other tests to say
+@pytest.mark.usefixtures("eagerly")  # other tests check that graphs give the same results
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
     module = importlib.import_module(name)

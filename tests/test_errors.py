@@ -1,4 +1,4 @@
-"""The user's error, wherever it is raised."""
+"""`UserError`, wherever it is raised."""
 
 import pickle
 

@@ -42,7 +42,7 @@ def a_font(file: Path, family: str, characters: str) -> None:
 
 @pytest.fixture
 def no_font(monkeypatch):
-    """A machine with the fonts of matplotlib alone, whatever this one has; what is added is forgotten again."""
+    """A machine that has only matplotlib's own fonts; fonts that a test adds are forgotten afterwards."""
     own = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda *args, **kwargs: [])

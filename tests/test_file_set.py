@@ -1,4 +1,4 @@
-"""Files that change together: whenever the writer dies, all old or all new."""
+"""Files that change together: whenever the writer dies, all of them are old or all are new."""
 
 import errno
 import os
@@ -32,10 +32,10 @@ def test_all_old_or_all_new_at_every_step(die_at):
             write_all("new")
         except die_at.Killed:
             die_at(None)
-            (content,) = read_all()  # one content for all files
+            (content,) = read_all()  # all files have the same content
             seen.append(content)
             assert Path("model/run.json").read_text() == "other"
-            write_all("old")  # whoever comes next finds a folder that can be written
+            write_all("old")  # the next writer can write the folder
             assert read_all() == {"old"}
         else:
             die_at(None)
@@ -65,7 +65,7 @@ def test_blocks_can_be_nested():
 
 
 def test_reading_changes_nothing_on_the_disk(die_at):
-    """An unfinished folder reads well where nothing can be written."""
+    """An unfinished folder can be read where nothing can be written."""
     write_all("old")
     Path("model", COMMITTED).mkdir()
     Path("model", COMMITTED, "weights").write_text("new")

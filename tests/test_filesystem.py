@@ -1,4 +1,4 @@
-"""Paths and addresses by the same methods; `ram://` is a file system of TensorFlow that needs no network."""
+"""Paths and addresses have the same methods; `ram://` is a file system of TensorFlow that needs no network."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from keras_bert_scratch.filesystem import Address, cache_folder, listed, path_of
         (Path("records"), Path("records")),
         ("gs://bucket/records", Address("gs://bucket/records")),
         ("gs://bucket/records/", Address("gs://bucket/records")),
-        (Path("gs://bucket/records"), Address("gs://bucket/records")),  # as typer gives it
+        (Path("gs://bucket/records"), Address("gs://bucket/records")),  # as typer passes it
         (Path("file:///data/records"), Address("file:///data/records")),
         (Address("gs://bucket"), Address("gs://bucket")),
         ("C:/records", Path("C:/records")),

@@ -1,4 +1,4 @@
-"""One process at a time, and a killed one blocks nobody."""
+"""One process at a time holds the lock, and a killed process blocks no other."""
 
 import errno
 import logging

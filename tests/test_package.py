@@ -28,7 +28,7 @@ def test_every_public_name_is_there():
 
 
 def test_type_checkers_see_the_same_names():
-    """`__init__` names everything twice: for type checkers, and for the moment of use."""
+    """`__init__` names everything twice: for type checkers, and for the import at first use."""
     lines = (ROOT / "keras_bert_scratch" / "__init__.py").read_text().splitlines()
     typed = {line.split()[-1] for line in lines if line.startswith("    from keras_bert_scratch.")}
     assert typed == set(kbs.__all__) - {"__version__"}

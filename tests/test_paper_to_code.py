@@ -1,4 +1,4 @@
-"""docs/paper-to-code.md: every sentence is there, with code and tests that exist, or a word on why it has none."""
+"""docs/paper-to-code.md: every sentence is listed, with code and tests that exist, or with why it has no test."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from definitions import ROOT, definitions_of
 
 PAGE = (ROOT / "docs" / "paper-to-code.md").read_text(encoding="utf-8")
-# How many sentences each section has, the items of a list as one each.
+# The number of sentences in each section; each item of a list counts as one.
 SENTENCES = {
     "3 BERT": 8,
     "3, Model architecture": 6,

@@ -23,7 +23,7 @@ DOCSTRING = runpy.run_path(str(RECIPES / "pretraining.py"))["__doc__"]
 
 @pytest.fixture(autouse=True)
 def recipes_folder(monkeypatch):
-    """Python finds beside a script what it imports."""
+    """As when Python runs a script: its folder is on the import path."""
     monkeypatch.syspath_prepend(RECIPES)
 
 
@@ -34,14 +34,14 @@ def costs():
 
 @pytest.fixture
 def eagerly():
-    """Few steps take less time than compiling them."""
+    """A few steps take less time than compiling a graph."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
 
 
 def run(monkeypatch, *arguments):
-    """`recipes/pretraining.py` as a command; returns its exit code."""
+    """Runs `recipes/pretraining.py` as a command; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["pretraining.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(RECIPES / "pretraining.py"), run_name="__main__")
@@ -49,7 +49,7 @@ def run(monkeypatch, *arguments):
 
 
 def asked(monkeypatch, *arguments):
-    """What the recipe asks `pretrain` for, by the names of its arguments."""
+    """The arguments with which the recipe calls `pretrain`, by name."""
     seen = {}
 
     def note(*args, **kwargs):
@@ -142,7 +142,7 @@ def test_the_cost_is_what_the_run_itself_counts(monkeypatch, records, costs):
 
 @pytest.mark.parametrize("preset", ["bert-base", "bert-large"])
 def test_the_cost_is_near_the_usual_estimate(costs, preset):
-    """Six operations per weight of the encoder and token; heads and attention add to it."""
+    """Six operations per encoder weight and token; heads and attention add to it."""
     config = kbs.BertConfig.preset(preset)
     tokens = 256 * (900_000 * 128 + 100_000 * 512)
     estimate = 6 * 12 * config.num_layers * config.hidden_size**2 * tokens

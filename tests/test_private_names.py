@@ -1,4 +1,4 @@
-"""Every name private to Keras or TensorFlow that the package uses: a row here, and guarded where it is used."""
+"""Every private name of Keras or TensorFlow that the package uses has a row here, and a guard where it is used."""
 
 import ast
 import importlib
@@ -25,7 +25,7 @@ IMPORTED = {
     ("tensorflow.python.eager.context", "context"): "training/random_state.py",
     ("keras.src.trainers.compile_utils", "MetricsList"): "models/trainable.py",
 }
-# Attributes of objects of theirs, and what shows that these have them.
+# Attributes of their objects, and the code that shows that the objects have them.
 ATTRIBUTES = {
     "_seed": ("training/random_state.py", context.Context.__init__),
     "_rng": ("training/random_state.py", context.Context._set_global_seed),
@@ -64,7 +64,7 @@ def test_no_other_private_module_is_imported():
 
 
 def test_no_other_private_attribute_is_read_or_set():
-    """Of anything but `self` and `cls`, unless a class of ours defines it."""
+    """Of any object except `self` and `cls`, unless our own code defines the name."""
     ours, found = set(NOT_PRIVATE_TO_OTHERS), set()
     trees = parsed()
     for tree in trees.values():

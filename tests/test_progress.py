@@ -1,4 +1,4 @@
-"""Where there is no terminal, progress is a line now and then."""
+"""Without a terminal, progress is a line at intervals."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from keras_bert_scratch.progress import ProgressBar
     ("unit", "first", "updates", "lines"),
     [
         ("steps", 0, [(10, 20, "loss 1.000")], ["title: 10/20 steps, ETA 5 s  loss 1.000"]),
-        ("steps", 10, [(15, 20, "")], ["title: 15/20 steps, ETA 5 s"]),  # what was done before took no time now
+        ("steps", 10, [(15, 20, "")], ["title: 15/20 steps, ETA 5 s"]),  # the estimate ignores what was done before
         ("s", 0, [(5.0, 10.0, "")], ["title: 5/10 s, ETA 5 s"]),
         ("bytes", 0, [(2_000_000, 4_000_000, "")], ["title: 2/4 MB, ETA 5 s"]),
-        ("rows", 0, [(7, None, "")], ["title: 7 rows"]),  # nobody knows of how many
-        ("bytes", 0, [(1, 4, ""), (2, 4, "")], ["title: 0/0 MB, ETA 15 s"]),  # the second comes too soon
+        ("rows", 0, [(7, None, "")], ["title: 7 rows"]),  # the total is unknown
+        ("bytes", 0, [(1, 4, ""), (2, 4, "")], ["title: 0/0 MB, ETA 15 s"]),  # the second update is too soon
     ],
 )
 def test_lines(unit, first, updates, lines, monkeypatch, capsys):
@@ -38,7 +38,7 @@ def test_amounts_are_added_up(monkeypatch, capsys):
 
 
 def test_what_is_piped_stays_in_the_pipe(monkeypatch, capsys):
-    """Rich would send it to stderr, where the bar of a terminal is."""
+    """Rich would send it to stderr, where it draws the bar."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     with ProgressBar("title", "rows") as bar:
         bar.update(1, 2)

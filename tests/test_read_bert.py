@@ -1,4 +1,4 @@
-"""docs/read-bert.md leads to the code that it names: ranges, sums and exercises are compared with the files."""
+"""docs/read-bert.md links to the code that it names: ranges, sums and exercises are compared with the files."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""README.md says what is so: its links lead somewhere, and the reading list is as long as it says."""
+"""README.md is true: links and paths exist, the reading is as long as it says, and numbers match the results."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ PATTERNS = (
     "benchmarks/*.md",
     "experiments/*.md",
 )
-MADE = "docs/reference"  # by `make docs`
+MADE = "docs/reference"  # built by `make docs`
 DOCUMENTS = [
     path
     for pattern in PATTERNS
@@ -67,13 +67,13 @@ NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)( million)?")
 
 
 def numbers(text: str) -> list[tuple[float, float]]:
-    """Each number, and half of its last digit."""
+    """Each number, and half a unit of its last digit."""
     found = ((match[1].replace(",", ""), 1e6 if match[2] else 1.0) for match in NUMBER.finditer(text))
     return [(float(digits) * unit, 0.5 * unit * 10.0 ** -len(digits.partition(".")[2])) for digits, unit in found]
 
 
 def test_the_table_of_numbers_is_of_the_results():
-    """Each number stands, perhaps with more digits or in thousands, in a section that names its script."""
+    """Each number occurs, perhaps with more digits or in thousands, in a section that names its script."""
     sections = re.split(r"^(?=## )", (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = re.findall(r"^\|(.+)\| `(\w+\.py)` \|$", README, re.MULTILINE)
     rows = [([cell.strip() for cell in cells.split("|")], script) for cells, script in lines]

@@ -41,7 +41,7 @@ class TinyWikipedia(tfds.core.GeneratorBasedBuilder):
 
 @pytest.fixture(autouse=True)
 def recipes_folder(monkeypatch):
-    """Python finds beside a script what it imports."""
+    """As when Python runs a script: its folder is on the import path."""
     monkeypatch.syspath_prepend(RECIPES)
 
 
@@ -50,7 +50,7 @@ def call(recipe, *arguments, **options):
 
 
 def run(monkeypatch, recipe, *arguments):
-    """The recipe as a command; returns its exit code."""
+    """Runs the recipe as a command; returns its exit code."""
     monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *arguments])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(RECIPES / f"{recipe}.py"), run_name="__main__")
@@ -58,7 +58,7 @@ def run(monkeypatch, recipe, *arguments):
 
 
 def tokens_of(directory):
-    """The tokens of all documents of a folder of records, by what the readers read."""
+    """The tokens of all documents in a folder of records, as the reader returns them."""
     records = kbs.PretrainingRecords(directory)
     vocabulary = records.tokenizer.vocabulary
     shards = [records.documents(shard) for shard in range(len(records.manifest.shards))]

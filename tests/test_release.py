@@ -1,4 +1,4 @@
-"""What strangers install: a wheel and an sdist, built and tried in a fresh environment; the citation; the container."""
+"""What users install: a wheel and an sdist, built and tried in a fresh environment; the citation; the container."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from animal_documents import write_corpus
 from keras_bert_scratch.version import VERSION
 
 ROOT = Path(__file__).parents[1]
-# Not in a wheel: pages, tables of what a server shows.
+# Files other than modules that the wheel and the sdist must contain.
 PACKAGE_DATA = ("py.typed", "serving/server/page.html", "attention/page.html")
 
 
@@ -30,7 +30,7 @@ def test_the_citation_names_this_version():
 
 
 def test_the_container_makes_what_the_makefile_has():
-    """With a Python that the package is for; the image itself is not built here."""
+    """It has a Python version that the package supports; the image itself is not built here."""
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     version = container["image"].partition("python:")[2]
     assert f"Programming Language :: Python :: {version}" in (ROOT / "pyproject.toml").read_text()
@@ -42,7 +42,7 @@ def test_the_container_makes_what_the_makefile_has():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The wheel and the sdist, as `python -m build` makes them of the files that git knows."""
+    """The wheel and the sdist that `python -m build` builds from the files that git tracks."""
     source, out = tmp_path_factory.mktemp("source") / "clone", tmp_path_factory.mktemp("dist")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
@@ -69,7 +69,7 @@ def test_the_files_of_a_release(built):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["wheel", "sdist"])
 def test_a_release_works_in_a_fresh_environment(built, form, tmp_path, documents):
-    """Installed without constraints, far from the sources: text to answers by the command alone."""
+    """Installed without constraints, outside the source tree: from text to answers by the command alone."""
     package = built[form == "sdist"]
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "fresh"], check=True)
     binaries = tmp_path / "fresh" / "bin"

@@ -1,4 +1,4 @@
-"""docs/scale.md: its tables are computed, its formulas right, and simulated runs lose or repeat no example."""
+"""docs/scale.md: its tables are computed, its formulas are right, and simulated runs lose or repeat no example."""
 
 import importlib
 import re
@@ -21,7 +21,7 @@ BASE = kbs.BertConfig.preset("bert-base")
 
 @pytest.fixture(autouse=True, scope="module")
 def recipes_folder():
-    """Python finds beside a script what it imports."""
+    """As when Python runs a script: its folder is on the import path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "recipes")
         yield
@@ -58,7 +58,7 @@ def numbers(text: str) -> list[float]:
 
 
 def test_what_is_said_to_be_measured_stands_in_the_results(recipes_folder):
-    """The words of RESULTS have the number that is told, and it is the one that is computed with."""
+    """The quoted words of RESULTS.md contain the stated number, and the formulas use that number."""
     scale_facts = importlib.import_module("scale_facts")
     facts = scale_facts.FACTS
     results = " ".join((ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").split())
@@ -136,14 +136,14 @@ def test_time_lost_in_fake_time_is_that_of_the_formula(formulas, clock):
 
 
 def outcome_of(simulation, clock, workers, num_shards, batch, epochs, first_epoch, losses, seed, packing=False):
-    """A run whose mean time between losses is that of some steps."""
+    """A simulated run; `losses` is the mean number of steps until the first group of workers loses one."""
     times = clock.Times(step=1.0, interval=5.0, saving=0.5, restart=1.0, between=workers[0] * losses)
     rules = kbs.ExampleRules(packing=packing)
     return simulation.simulate(workers, num_shards, batch, epochs, first_epoch, times, seed, rules)
 
 
 def assert_each_once(outcome, batch):
-    """Whole epochs between partial ones at both ends; no row twice, and as many as all steps have."""
+    """No row is seen twice, all steps together see their number of rows, and epochs not at either end are complete."""
     assert sum(found.sum() for found in outcome.times_seen.values()) == outcome.steps * batch
     for number, (epoch, found) in enumerate(outcome.times_seen.items()):
         assert found.max() == 1
@@ -190,7 +190,7 @@ OUTPUTS = dict(re.findall(r"^    \$ python recipes/scale_simulation.py ?(.*)\n((
 
 @pytest.mark.parametrize("arguments", slow_but([""], OUTPUTS))
 def test_the_page_has_what_the_simulation_prints(recipes_folder, arguments, monkeypatch, capsys):
-    """Thousands of workers take minutes."""
+    """Outputs for thousands of workers take minutes, so only the default one is a fast test."""
     monkeypatch.setattr(sys, "argv", ["scale_simulation.py", *arguments.split()])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "recipes/scale_simulation.py"), run_name="__main__")

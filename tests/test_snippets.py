@@ -1,7 +1,7 @@
 """What the documents tell a reader to type works: every command and every block of Python, at a small size.
 
 A command is parsed by the real command line and then run, in the order of its page, in a folder that holds the files
-which it names (`small_files.py`). What is not run stands in `NOT_RUN` with the reason.
+that the page names (`small_files.py`). `NOT_RUN` lists what is not run, with the reason.
 """
 
 import copy
@@ -28,7 +28,7 @@ from keras_bert_scratch.commands.main import app
 from keras_bert_scratch.commands.task_options import task_options
 from keras_bert_scratch.tasks import registry
 
-# The one rule by which a snippet becomes small: each pattern is replaced in its text, everything else stays.
+# The only changes that make a snippet small: each pattern is replaced in its text, everything else stays.
 SMALL = {
     r"--steps \d+": "--steps 2",
     r"(pretrain .*)--budget \w+": r"\1--steps 2",
@@ -54,7 +54,7 @@ SMALL = {
     r"\b(PRETRAINED|MODEL|RUN)\b": "pretrained",
 }
 
-# Where a snippet is not run, why; its flags are looked at all the same.
+# Why a snippet is not run; its flags are checked all the same.
 ELSEWHERE = "wants a cluster, a store of objects, or the network"
 SHOWN = "is no code: a picture, a formula, or the shape of an answer"
 NOT_RUN = {
@@ -80,20 +80,20 @@ NOT_RUN = {
     r"^\"stars\"": "`task_of_the_page` adds it",
     r"──►|^hours =|^\{\"": SHOWN,
 }
-# What a page makes itself, so that a reader does not have it before.
+# Files that a page creates itself, so that a reader does not have them before.
 MADE = {
     "README.md": ("vocab.txt", "records", "pretrained", "tuned"),
     "docs/tasks/README.md": ("tuned",),
     "docs/tutorial.md": ("vocab.txt", "records", "pretrained", "train.csv", "dev.csv"),
     "docs/how-to/own-corpus.md": ("vocab.txt", "records", "pretrained"),
 }
-# What a page takes for granted, made by the vocabulary that the page has until then.
+# Records that a page assumes to exist, built with the vocabulary that the page has at that point.
 GRANTED = {
     name: ["tfrecords", "my-text/", "--vocab", "vocab.txt", "--out", name] for name in ("task-records", "held_out")
 }
-# Pages whose Python shows once more what their commands do: it runs in a folder of its own.
+# Pages whose Python repeats what their commands do: each block of it runs in a folder of its own.
 SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
-# The pages that every run of the tests goes through, but for commands that take seconds; `make slow` runs all.
+# The pages that every run of the tests covers, except commands that take seconds; `make slow` runs all pages.
 FAST = ("README.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(
     r"--seeds|--out untrained|--search|--task (class|multi|regr|ner|qa|trans)|--preset bert-base|--strategy mirrored"
@@ -115,7 +115,7 @@ def reason_not_to_run(snippet: Snippet) -> str | None:
 
 
 def check_parses(words: list[str]) -> None:
-    """Raises what the real command line raises at a verb, a flag or a value that it does not have."""
+    """Raises the error of the real command line for a verb, a flag or a value that it does not have."""
     verb, *arguments = words
     command = copy.copy(PROGRAM.commands[verb])  # parsing adds a task's options to it
     command.make_context(verb, list(arguments))
@@ -147,7 +147,7 @@ def test_commands_parse(document):
                 pytest.fail(f"{snippet}\n{error.format_message()}")
 
 
-# Flags in the documents that are none of `keras-bert`, by whose they are.
+# Flags in the documents that do not belong to `keras-bert`, by program.
 OTHERS_FLAGS = {
     "Typer": "--help",
     "scripts here": "--corpus --engines --first-epoch --kinds --most --scale --sustained --worker-hours",
@@ -161,7 +161,7 @@ OTHERS_FLAGS = {
 
 
 def test_every_flag_that_is_named_is_there():
-    """Also in tables and sentences."""
+    """Flags in tables and in prose too."""
     params = [param for command in PROGRAM.commands.values() for param in command.params]
     for task in registry.TASKS:
         params += [*task_options([task], "Options"), *task_options([task], "Asking")]
@@ -173,7 +173,7 @@ def test_every_flag_that_is_named_is_there():
 
 
 def test_targets_and_extras_are_there():
-    """Of programs that are not run: what they name of ours."""
+    """Commands that are not run still name our Makefile targets and extras."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
     for snippet in EVERY:
@@ -222,7 +222,7 @@ def test_all_of_a_page_works(document, files, tmp_path, monkeypatch):
 
 
 def go_through(document: str, snippets: list[Snippet], files: Path, tmp_path: Path, monkeypatch) -> None:
-    """Runs commands in one folder, in which each finds what those before it wrote; Python in a folder of its own."""
+    """Runs the snippets in one folder, where each finds earlier results; `SAME_IN_PYTHON` has folders of its own."""
     monkeypatch.chdir(copied(files, tmp_path / "page", document))
     monkeypatch.syspath_prepend(Path("packages").absolute())  # in place of packages that the tests do not install
     for number, snippet in enumerate(snippets):
@@ -238,14 +238,14 @@ def go_through(document: str, snippets: list[Snippet], files: Path, tmp_path: Pa
 
 
 def copied(files: Path, folder: Path, document: str) -> Path:
-    """A folder with all the files but those that the page makes."""
+    """A folder with all files except those that the page creates."""
     return shutil.copytree(files, folder, ignore=lambda at, names: MADE.get(document, ()) if Path(at) == files else ())
 
 
 def run(words: list[str], snippet: str, monkeypatch) -> None:
     program, *arguments = words
     for flag, value in itertools.pairwise(arguments):
-        if flag in ("--out", "--picture"):  # a page shows several ways to make the same
+        if flag in ("--out", "--picture"):  # a page may show several commands with the same output path
             shutil.rmtree(value, ignore_errors=True)
             Path(value).unlink(missing_ok=True)
         elif value in GRANTED and not Path(value).exists():
@@ -255,7 +255,7 @@ def run(words: list[str], snippet: str, monkeypatch) -> None:
         assert result.exit_code == 0, f"{snippet}\n{result.output}\n{result.exception!r}"
     else:
         monkeypatch.setattr(sys, "argv", arguments)
-        monkeypatch.syspath_prepend((ROOT / arguments[0]).parent)  # as Python does with a script's folder
+        monkeypatch.syspath_prepend((ROOT / arguments[0]).parent)  # as Python does for a script's folder
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(ROOT / arguments[0]), run_name="__main__")
         assert not ended.value.code, snippet

@@ -1,4 +1,4 @@
-"""Arrays in a file: one in memory at a time, and a full disk is an error, not the end of the process."""
+"""Arrays in a file: one at a time is in memory, and a full disk raises an error and does not end the process."""
 
 import tracemalloc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What attention maps say, by the formulas of the papers."""
+"""Attention maps and their statistics, against the formulas of the papers."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def model(config, tokenizer, tmp_path_factory):
 
 
 def maps_of(*layers):
-    """Of weights `(heads, tokens, tokens)` by layer."""
+    """The maps of these weights: `(heads, tokens, tokens)` for each layer."""
     weights = np.array(layers, "float32")
     return AttentionMaps(("a",) * weights.shape[-1], (0,) * weights.shape[-1], weights)
 
@@ -57,7 +57,7 @@ def test_a_mask_is_the_token_and_others_are_refused(model):
 
 
 def test_a_pair_is_one_sequence(model):
-    """Weights by hand, from the layer's own weights."""
+    """Attention weights computed by hand, from the layer's own kernels and biases."""
     maps = attention_maps(model, "The heron sleeps.", "An otter wakes.")
     assert maps.tokens[0] == "[CLS]"
     assert [at for at, token in enumerate(maps.tokens) if token == "[SEP]"] == [
@@ -67,7 +67,7 @@ def test_a_pair_is_one_sequence(model):
     backbone, tokenizer = kbs.BertBackbone.from_pretrained(model), kbs.BertTokenizer.load(model)
     ids = np.array([[tokenizer.vocabulary.tokens.index(token) for token in maps.tokens]])
     inputs = {"token_ids": ids, "segment_ids": np.array([maps.segments]), "padding_mask": np.ones_like(ids)}
-    x = np.array(backbone.encode_layers(inputs)[1])[0]  # what the second block gets
+    x = np.array(backbone.encode_layers(inputs)[1])[0]  # the input of the second block
     attention = backbone.encoder_blocks[1].attention
     for head in range(2):
         part = slice(8 * head, 8 * head + 8)

@@ -1,4 +1,4 @@
-"""Cards: a hub can read what they say at the top, their examples run, and what a person wrote stays."""
+"""Model cards: a hub can read their metadata, their examples run, and what a person wrote stays."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_a_hub_reads_what_stands_at_the_top(small, tokenizer, model_class):
         assert f"{model.count_params():,} parameters" in card.text or model_class is BertTranslator
         for code in examples(folder):
             if "transformers" not in code:
-                exec(code.replace('"."', repr(folder)), {})  # the examples' folder is the one that the card lies in
+                exec(code.replace('"."', repr(folder)), {})  # in an example, "." is the card's own folder
 
 
 @pytest.mark.usefixtures("eagerly")

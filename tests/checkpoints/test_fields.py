@@ -1,4 +1,4 @@
-"""Every field of other people's configs: obeyed, refused by name, or noted; and the tables in the docs say the same."""
+"""Every field of third-party configs is obeyed, refused by name, or noted; the tables in the docs say the same."""
 
 import json
 import math
@@ -201,7 +201,7 @@ def test_a_tokenizer_that_cannot_be_followed_leaves_the_model_usable(folder, cap
 
 
 def test_an_embedding_padded_to_a_multiple_is_read(tmp_path):
-    """40 rows and 38 tokens: what a training on a GPU pads to a multiple of 8."""
+    """40 rows for 38 tokens, as training on a GPU pads the embedding to a multiple of 8."""
     shutil.copytree(GOLDEN / "google", tmp_path / "model")
     lines = (tmp_path / "model" / "vocab.txt").read_text().split("\n")
     (tmp_path / "model" / "vocab.txt").write_text("\n".join(lines[:38]))

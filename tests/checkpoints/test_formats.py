@@ -1,4 +1,4 @@
-"""Other people's files, made by their own writers (`tests/golden`): what we read computes what they computed."""
+"""Third-party files, written by their own programs (`tests/golden`): the models we read compute the same outputs."""
 
 import json
 import shutil
@@ -97,7 +97,7 @@ def test_model_garden(folder):
     inputs = {name: expected[other].astype("int32") for name, other in theirs.items()}
     encoded = getattr(model, "backbone", model)(inputs)
     np.testing.assert_allclose(encoded["sequence_output"], expected["sequence_output"], rtol=0, atol=1e-5)
-    if "next_sentence" not in expected:  # there the encoder's own pooler is not the one that was trained
+    if "next_sentence" not in expected:  # else the trained pooler is not the encoder's own
         np.testing.assert_allclose(encoded["pooled_output"], expected["pooled_output"], rtol=0, atol=1e-5)
     if "mlm_logits" in expected:
         found = model({**inputs, "mask_positions": expected["masked_lm_positions"].astype("int32")})
@@ -178,7 +178,7 @@ def test_hugging_face_with_and_without_the_prefix(tmp_path):
 
 @pytest.mark.parametrize("class_name", HUGGING_FACE)
 def test_what_is_written_for_hugging_face_is_what_it_writes_itself(class_name, tmp_path):
-    """Tensor for tensor; that transformers loads it is in `tests/parity`."""
+    """Tensor by tensor; `tests/parity` checks that transformers loads it."""
     source = GOLDEN / "huggingface" / class_name
     write_checkpoint(read_checkpoint(source), tmp_path / "out", "huggingface")
     theirs = safetensors.numpy.load_file(source / "model.safetensors")
@@ -213,13 +213,13 @@ def test_keras_hub_loads_what_is_written_for_it(folder, tmp_path):
     backbone = getattr(source, "backbone", source)
     write_checkpoint(read_checkpoint(GOLDEN / folder), tmp_path / "preset", "keras_hub")
     theirs = keras_nlp.models.BertBackbone.from_preset(str(tmp_path / "preset"))
-    # KerasHub has the tanh GELU only.
+    # KerasHub has only the tanh GELU.
     tanh = kbs.BertBackbone(backbone.config.replace(activation="gelu_tanh"), pooler=backbone.pooler is not None)
     tanh.set_weights(backbone.get_weights())
     batch = our_bert.by_our_names(np.load(GOLDEN / "huggingface" / "BertModel" / "expected.npz"))
     expected = theirs(batch)
     for name, output in tanh(batch).items():
-        shown = batch["padding_mask"][..., None] if name == "sequence_output" else 1  # it pads otherwise
+        shown = batch["padding_mask"][..., None] if name == "sequence_output" else 1  # its padding positions differ
         assert np.abs((np.asarray(output) - np.asarray(expected[name])) * shown).max() < 1e-5
 
 
@@ -278,7 +278,7 @@ def test_a_round_trip_changes_no_bit(folder, to, tmp_path):
     assert same(before, there)
     assert there.architecture == before.architecture
     assert (there.vocabulary, there.lowercase) == (before.vocabulary, before.lowercase)
-    if to != "google":  # whose config has one GELU, and no labels
+    if to != "google":  # Google's config has only one GELU, and no labels
         assert there.config == before.config
         assert there.label_names == before.label_names
 

@@ -1,4 +1,4 @@
-"""Our own folders: every weight, nothing replaced before all is checked, never two models mixed."""
+"""Our own format: every weight is there, nothing is replaced before all is checked, two models are never mixed."""
 
 import json
 import tracemalloc
@@ -69,7 +69,7 @@ def test_what_dropout_draws_from_is_no_weight():
 def test_saving_holds_no_copy_of_all_weights():
     model = kbs.BertBackbone(tiny().replace(hidden_size=512, num_layers=4), pooler=False)
     sizes = [4 * int(np.prod(variable.shape)) for variable in model.weights]
-    model.save_pretrained("model")  # imports, and whatever else comes once
+    model.save_pretrained("model")  # imports and other one-time costs are not measured
     tracemalloc.start()
     try:
         model.save_pretrained("model")

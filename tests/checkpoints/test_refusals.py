@@ -1,4 +1,4 @@
-"""What does not fit is one line that names the file or the tensor, and nothing is left at random unsaid."""
+"""A mismatch is one line that names the file or the tensor, and weights that stay random are always reported."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def written(name: str, content: str):
 
 
 class Attack:
-    """A pickle that would make a file when it is opened."""
+    """A pickle that would create a file when it is opened."""
 
     def __reduce__(self):
         return Path.touch, (Path("owned"),)
@@ -71,7 +71,7 @@ def second_shard_missing(model: Path) -> None:
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 REFUSALS = [
-    # folder, damage, what is named
+    # folder, damage, what the error says
     (PRETRAINING, tensors_changed(lambda t: t.pop(QUERY)), f"model.safetensors: lacks the tensor {QUERY}"),
     (PRETRAINING, tensors_changed(lambda t: t.update({QUERY: t[QUERY][:8]})), rf"{QUERY} has the shape \(8, 16\)"),
     (PRETRAINING, tensors_changed(lambda t: t.update({"crf.start": np.zeros(3)})), "also holds crf.start, .* no known"),
@@ -167,7 +167,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 
 
 FRESH = [
-    # class, folder, arguments, what starts from random numbers
+    # class, folder, arguments, weights that are initialized at random
     (kbs.BertBackbone, PRETRAINING, {}, None),
     (kbs.BertPretrainer, PRETRAINING, {}, None),
     (kbs.BertMaskedLM, PRETRAINING, {}, None),

@@ -1,4 +1,4 @@
-"""What folders of sentence-transformers say about embedding: followed, refused by name, kept by other formats."""
+"""Embedding settings of sentence-transformers folders are followed or refused by name, and other formats keep them."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ MODULES = ("Transformer", "Pooling", "Normalize")
 
 
 def folder(modules=MODULES, modes=None, transformer=None, prompts=None, tokenizer=None, normalize=None) -> Path:
-    """A model's folder as that program writes it."""
+    """A model's folder as sentence-transformers writes it."""
     found = Path("model")
     shutil.copytree(GOLDEN, found)
     folders = ("", "1_Pooling", "2_Normalize", "3_Dense")
@@ -64,7 +64,7 @@ CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
             Embedding(),
         ),
         ({"modules": MODULES[:2], "modes": CLS}, Embedding("cls", False)),
-        # As version 6 writes them.
+        # As version 6 of sentence-transformers writes the settings.
         (
             {
                 "modes": {"pooling_mode": "max", "embedding_dimension": 8, "include_prompt": True},

@@ -1,4 +1,4 @@
-"""Reading what `torch.save` wrote, in both its forms."""
+"""Reading what `torch.save` wrote, in both of its formats."""
 
 import base64
 import zlib
@@ -17,7 +17,7 @@ def test_torchs_own_file_is_read(form):
 
 
 KINDS = [
-    # kind, as it lies in the file, as it should be read
+    # storage type, values in the file, values that are read
     ("Float", np.array([1.5, -0.0, np.inf], "f4"), np.array([1.5, -0.0, np.inf], "f4")),
     ("Half", np.array([1.5, -2, 65504], "f2"), np.array([1.5, -2, 65504], "f2")),
     ("BFloat16", np.array([0x3FC0, 0xC000, 0x7F80], "u2"), np.array([1.5, -2, np.inf], "f4")),

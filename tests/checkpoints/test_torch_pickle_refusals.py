@@ -1,4 +1,4 @@
-"""What no weights need is refused: foreign code, bombs, damage; in one line, whatever the bytes are."""
+"""What weights never need is refused in one line, whatever the bytes are: foreign code, bombs, damage."""
 
 import base64
 import contextlib
@@ -38,7 +38,7 @@ RUNNING = {
 def test_foreign_code_does_not_run(form, attack):
     program = RUNNING[attack]
     pickle.loads(b"\x80\x02" + program + b".")
-    Path("hacked").unlink()  # so it is an attack
+    Path("hacked").unlink()  # `pickle` ran the program, so it is a real attack
 
     bare = Tensor(shape=(program,))
     hooks = lookup("torch._utils", "_rebuild_tensor_v2") + steps((None, 0, (), (), False, program)) + b"R"
@@ -251,7 +251,7 @@ def test_a_zip_with_changed_bytes_is_right_or_refused():
 
 
 def right_or_refused() -> None:
-    """Nothing in the file vouches for the numbers themselves, but there can be no more of them than bytes."""
+    """A change of the values themselves may go unnoticed, but there can be no more values than bytes in the file."""
     tensors: dict[str, np.ndarray] = {}
     with contextlib.suppress(UserError):
         tensors = read_torch_tensors(FILE)

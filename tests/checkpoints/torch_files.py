@@ -1,4 +1,4 @@
-"""Files as `torch.save` writes them, made by hand, step by step: so that the tests need no torch, and can lie."""
+"""Files in the format of `torch.save`, built by hand: the tests need no torch, and can also write wrong content."""
 
 import dataclasses
 import struct
@@ -17,6 +17,7 @@ FORMS = ("zip", "legacy")
 FILE = Path("weights.bin")
 NUMBERS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
+# Written by torch 2.13: {"weight": NUMBERS.T, "tied": NUMBERS, "half": [1.5, -2.0] in bfloat16}
 BY_TORCH = {
     "zip": (
         "c-p0vJ#W)M9LCRf;sh7c7fRC>=p3Yy+DV!h5KU!}CFFrL6;jm2a-"
@@ -42,7 +43,6 @@ BY_TORCH = {
 }
 
 
-# torch 2.13's own: {"weight": NUMBERS.T, "tied": NUMBERS, "half": [1.5, -2.0] in bfloat16}
 @dataclasses.dataclass
 class Tensor:
     """A tensor as torch pickles it."""
@@ -61,7 +61,7 @@ def lookup(module: str, name: str) -> bytes:
 
 
 def steps(value: Any, form: str = "zip") -> bytes:
-    """The pickle steps that make `value`; bytes are steps already."""
+    """The pickle opcodes that build `value`; bytes are opcodes already."""
 
     def each(items) -> bytes:
         return b"".join(steps(item, form) for item in items)
@@ -92,7 +92,7 @@ def steps(value: Any, form: str = "zip") -> bytes:
 
 
 def write(form: str, value: Any, storages: dict[str, Any] | None = None, order: str = "<", **changes: Any) -> None:
-    """Writes `FILE` as torch would: `storages` are arrays, or the bytes that stand in their place."""
+    """Writes `FILE` as torch would: `storages` are arrays, or bytes to write in their place."""
     storages = {"0": NUMBERS} if storages is None else storages
     program = b"\x80\x02" + steps(value, form) + b"."
     if form == "zip":
@@ -114,7 +114,7 @@ def write(form: str, value: Any, storages: dict[str, Any] | None = None, order: 
 
 
 def refusal() -> str:
-    """What reading `FILE` is refused with: one line, which names the file."""
+    """The error of reading `FILE`: one line that names the file."""
     with pytest.raises(UserError) as refused:
         read_torch_tensors(FILE)
     message = str(refused.value)

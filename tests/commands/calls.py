@@ -15,7 +15,7 @@ def keras_bert(*argv: str):
 
 
 def refused(*argv: str, saying: str) -> None:
-    """The command ends with its one error, a line on stderr that says `saying`, and code 2."""
+    """The command exits with code 2, and its only error is the last line on stderr; stderr matches `saying`."""
     result = keras_bert(*argv)
     assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
     assert re.search(saying, result.stderr), result.stderr

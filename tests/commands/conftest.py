@@ -1,4 +1,4 @@
-"""A model to ask."""
+"""A model for the tests of the commands."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import keras_bert_scratch as kbs
 
 @pytest.fixture
 def model(small, tokenizer) -> Path:
-    """A classifier and all that belongs to it, without training."""
+    """An untrained classifier, saved with its tokenizer and task."""
     spec = kbs.Spec("classification", ("text",), 32, ("no", "yes"))
     kbs.FineTuned(kbs.BertTextClassifier(kbs.BertBackbone(small), 2), tokenizer, spec).save("model")
     return Path("model")

@@ -1,4 +1,4 @@
-"""Answers at a terminal are bars; what is piped stays as it was."""
+"""A terminal shows answers as bars; piped output has no bars."""
 
 import io
 import re
@@ -84,7 +84,7 @@ def test_a_picture_has_a_panel_of_bars_for_each_text():
     assert [text.get_text() for text in first.texts] == ["0.75", "0.25"]
     assert first.get_title(loc="left") == "An $otter$."
     assert to_hex(second.patches[0].get_facecolor()) == SHADES[1]
-    assert first.get_ylim() == (1.5, -0.5)  # the first on top
+    assert first.get_ylim() == (1.5, -0.5)  # the first is on top
     assert first.get_xlim() == (0.0, 1.0)
 
 
@@ -124,7 +124,7 @@ def test_the_task_says_whether_one_label_must_be_right(task, options, longest, s
     model = kbs.BertTextClassifier(kbs.BertBackbone(small), len(labels), label_names=labels, **problem)
     kernel, bias = model.trainable_variables[-2:]
     kernel.assign(0.0 * kernel)
-    bias.assign(np.full(len(labels), -3.0))  # 0.047 by itself, 1/30 among 30
+    bias.assign(np.full(len(labels), -3.0))  # sigmoid gives 0.047, softmax over 30 labels 1/30
     kbs.FineTuned(model, tokenizer, kbs.Spec(task, ("text",), 32, labels, options=options)).save("unsure")
     monkeypatch.setattr(predict, "shows_bars", lambda: True)
     shown = keras_bert("predict", "unsure", "a heron")

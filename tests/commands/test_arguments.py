@@ -1,4 +1,4 @@
-"""What the command line makes of words: durations of its own, flags of the library's arguments."""
+"""How the command line reads durations, and how it turns the library's argument names into flags."""
 
 import dataclasses
 import inspect
@@ -45,7 +45,7 @@ def test_replacements():
         ("pretrain", "ask for `max_length=64`", "ask for --length 64"),
         ("tfrecords", "give `text_field='a b'`", "give --text-field 'a b'"),
         ("pretrain", "with `records='there'`, not `records`", "with there, not RECORDS"),
-        # What the verb does not take stays as it was written.
+        # What the verb has no flag for is not turned into a flag.
         ("tfrecords", "`learning_rate`: must be more", "learning_rate: must be more"),
         ("finetune", "needs `num_classes=2`", "needs num_classes=2"),
         ("pretrain", "`packing=False`, `held_out=None`", "packing=False, held_out=None"),
@@ -76,7 +76,7 @@ def test_a_script_of_its_own_ends_like_a_verb():
     ("command", "options"), [(pretrain, kbs.TrainingOptions), (finetune, kbs.FineTuning), (distill, kbs.FineTuning)]
 )
 def test_command_and_library_have_the_same_defaults(command, options):
-    """So that a run by the command and one by Python, both without settings, are the same run."""
+    """A run by the command and a run by Python are then the same run if neither has settings."""
     asked = inspect.signature(command).parameters
     shared = [field for field in dataclasses.fields(options) if field.name in asked]
     assert len(shared) > 3

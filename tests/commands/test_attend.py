@@ -1,4 +1,4 @@
-"""`keras-bert attend`: the page in a real browser without its window, and the picture."""
+"""`keras-bert attend`: the page, in a real headless browser, and the picture."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 import keras_bert_scratch as kbs
 
-# Where to leave pictures of the page for people to look at; nowhere by default.
+# Folder for screenshots of the page that people can look at; by default none are saved.
 PICTURES = os.environ.get("KERAS_BERT_PICTURES")
 TEXT = "The heron sleeps </script><b>$x$ 北京"
 
@@ -46,7 +46,7 @@ def browser():
 
 @pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
 def page(request, written, browser):
-    """What goes wrong in the page, and what it asks of any host, fails the test."""
+    """The written page; an error in it, or a request to any host, fails the test."""
     page, seen = watched_page(browser, request.param)
     page.goto(written.as_uri())
     yield page
@@ -63,19 +63,19 @@ def maps(model):
 
 
 def as_told(weights) -> np.ndarray:
-    """As the page has them, in 16 bits."""
+    """The weights as the page stores them, in 16 bits."""
     return np.round(weights.astype("float64") * 65535) / 65535
 
 
 def strengths(canvas) -> np.ndarray:
-    """What a canvas shows, as weights: colours are as strong as their square roots."""
+    """The weights that a canvas shows: the opacity of a cell is the square root of its weight."""
     pixels = "one.getContext('2d').getImageData(0, 0, one.width, one.height).data"
     alpha = np.array(canvas.evaluate(f"one => Array.from({pixels})"))[3::4]
     return (alpha.reshape(math.isqrt(len(alpha)), -1) / 255) ** 2
 
 
 def contrast(element, background: str) -> float:
-    """Of its text with a colour of the page, as WCAG 2.1 has it."""
+    """The contrast of its text with a colour of the page, as WCAG 2.1 defines it."""
     drawn = """(one, background) => {
         one.style.outlineColor = background;
         const canvas = new OffscreenCanvas(1, 1).getContext("2d");
@@ -120,7 +120,7 @@ def test_the_page_can_be_walked_through_by_keyboard(page, maps):
     assert page.get_by_role("combobox", name="Layer").input_value() == "layer 2"
     assert says.inner_text() == "Layer 2, head 1."
     box = says.bounding_box()
-    assert 0 <= box["y"] <= 801 - box["height"]  # within a screen of 800 pixels: the heads come into sight
+    assert 0 <= box["y"] <= 801 - box["height"]  # on the screen of 800 pixels: the page scrolls to it
 
 
 def test_many_buttons_are_one_stop_of_tab(page, maps):
@@ -132,7 +132,7 @@ def test_many_buttons_are_one_stop_of_tab(page, maps):
         ("Tab", maps.tokens[0]),
         ("ArrowDown", maps.tokens[1]),
         ("ArrowUp", maps.tokens[0]),
-        ("ArrowUp", maps.tokens[0]),  # the first stays
+        ("ArrowUp", maps.tokens[0]),  # the first token has none above it
         ("Tab", "All layers and heads"),
         ("Tab", "layer 1, head 1"),
         ("ArrowRight", "layer 1, head 2"),
@@ -145,7 +145,7 @@ def test_many_buttons_are_one_stop_of_tab(page, maps):
 
 
 def shown(page, weights, looking: slice) -> None:
-    """Lines, colours and numbers are those of the tokens that look."""
+    """Lines, colours and numbers show the weights of the query tokens `looking`."""
     chosen = as_told(weights)[looking]
     opacities = [float(line.get_attribute("stroke-opacity")) for line in page.locator("#lines line").all()]
     np.testing.assert_allclose(sorted(opacities), np.sort(chosen[chosen >= 0.01]), atol=1e-3)

@@ -1,4 +1,4 @@
-"""What bad input gets: one line that names it, and nothing is lost."""
+"""Bad input causes one line that names it, and nothing is lost."""
 
 import contextlib
 import errno
@@ -145,7 +145,7 @@ def test_the_librarys_arguments_are_named_as_flags(corpus, vocabulary, monkeypat
 
 FINETUNE = ("finetune", "--train", "t.csv", "--init", "a", "--out", "r")
 MISTYPED = [
-    # the words, and the one line that they bring
+    # the arguments, and the one error line that they cause
     (["pretrian", "records"], r"No such command 'pretrian'. Did you mean 'pretrain'\? \('.* --help' lists all\)"),
     (["vocab", "text.txt", "--sise", "5", "--out", "v.txt"], r"No such option: --sise \(.*--size.*vocab --help' lists"),
     (["vocab", "text.txt", "--size", "ten", "--out", "v.txt"], "Invalid value for '--size': .*integer"),
@@ -196,7 +196,7 @@ def test_a_level_for_tensorflow_makes_nothing_noisier(vocabulary):
 
 @pytest.mark.usefixtures("eagerly")
 def test_texts_that_the_screen_cannot_show_are_answered(model, monkeypatch):
-    """In an encoding that has no such characters, to which Python would end by an error; JSON stays JSON."""
+    """The encoding of the screen lacks the characters, at which Python would raise an error; JSON stays JSON."""
     Path("texts.jsonl").write_text(json.dumps({"text": "日本 \U0001f600"}) + "\n")
     for argv in (["predict", "model", "日本 \U0001f600"], ["predict", "model", "--data", "texts.jsonl"]):
         screen = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
@@ -215,7 +215,7 @@ def test_texts_that_the_screen_cannot_show_are_answered(model, monkeypatch):
 
 @pytest.fixture
 def read_only_disk(small_disk):
-    """A file system that takes nothing."""
+    """A file system that is mounted read-only."""
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     return small_disk
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: help, answers, interruption."""
+"""The command line as a user sees it: help, answers, interruption."""
 
 import shutil
 import signal
@@ -47,7 +47,7 @@ def test_inspect_tells_what_things_are(model, records, corpus):
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OTHERS = [
-    # folder, what is printed of it
+    # folder, what is printed about it
     (
         "google",
         ["BertPretrainer, Google TF1 checkpoint", "masked_lm, next_sentence", "uncased", "trained steps", "5,994"],
@@ -103,10 +103,10 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(records):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    # CPython ends `python -m` by the signal, which a shell shows as 130 too, where Ctrl-C met a string being executed.
+    # If Ctrl-C interrupts code executed from a string, CPython ends `python -m` by the signal; a shell shows 130 too.
     assert process.returncode in (130, -signal.SIGINT), stderr
     assert "interrupted; finished work is kept" in stderr
-    # Where Ctrl-C met a destructor or another library's callback, Python itself reports it in passing.
+    # If Ctrl-C interrupts a destructor or another library's callback, Python itself prints an ignored exception.
     assert stderr.count("Traceback") == stderr.count("Exception ignored in")
     assert not Path("run/model.weights.h5").exists()
     assert list(Path("run/training_state").glob("step-*"))

@@ -1,4 +1,4 @@
-"""The verbs with addresses in place of paths, as the shell gives them."""
+"""The verbs with addresses instead of paths, as a shell passes them."""
 
 import json
 

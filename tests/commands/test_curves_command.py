@@ -1,4 +1,4 @@
-"""`keras-bert curves`: tables on the screen, a picture."""
+"""`keras-bert curves`: tables on the screen, and a picture."""
 
 import re
 from pathlib import Path

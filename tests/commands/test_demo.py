@@ -1,4 +1,4 @@
-"""The demo in small, and every `--help` example beside what it left."""
+"""The demo at a small size, and every `--help` example in the folder that the demo leaves."""
 
 import contextlib
 import importlib
@@ -23,15 +23,15 @@ from keras_bert_scratch.training import pretraining
 from keras_bert_scratch.training.run_directory import read_run
 
 VERBS = ("vocab", "tfrecords", "pretrain", "finetune", "evaluate", "predict", "export", "convert", "inspect")
-# The example of the help, with the least time that shows all of it.
+# The example of the help, with the shortest time that still shows every part.
 SHORT = demo.EXAMPLE.replace("--minutes 1", "--minutes 0.2")
 
 
 @contextlib.contextmanager
 def in_small(folder: Path):
-    """In that folder, with a small vocabulary, a network with random weights for the trained one, answers from here.
+    """Runs the demo in `folder`: small vocabulary, random instead of trained weights, `predict` in this process.
 
-    `make slow` takes the trained one and a process of its own.
+    The last test of this file, in `make slow`, has the trained weights and a process of its own.
     """
 
     def run_here(argv: list[str], **options) -> SimpleNamespace:
@@ -83,7 +83,7 @@ def test_the_starts_differ_in_nothing_else(world):
     folders = ("pretrained", "order_from_random/seed-1", "order_from_pretrained/seed-1")
     configs = [json.loads((world / "demo" / folder / "config.json").read_text()) for folder in folders]
     assert {config["config"]["initializer_range"] for config in configs} == {0.06}
-    assert not any(run["settings"].get("dev") for run in runs)  # nothing is chosen on the held-out sentences
+    assert not any(run["settings"].get("dev") for run in runs)  # nothing is selected on the held-out sentences
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_starts_differ_in_nothing_else(world):
         ([0.50, 0.51, 0.49], [0.60, 0.61, 0.59], True),
         ([0.50, 0.51, 0.49], [0.52, 0.53, 0.51], False),  # ahead, but within two standard errors of 2,000 sentences
         ([0.60, 0.61, 0.59], [0.50, 0.51, 0.49], False),
-        ([0.40, 0.50, 0.60], [0.45, 0.55, 0.65], False),  # seeds differ by more than the starts
+        ([0.40, 0.50, 0.60], [0.45, 0.55, 0.65], False),  # seeds differ more than the two starts
     ],
 )
 def test_the_verdict_is_by_two_standard_errors(random, tuned, helps):
@@ -132,7 +132,7 @@ def test_the_example_of_the_help_runs_as_printed(world, verb, monkeypatch, eager
     example = importlib.import_module(f"keras_bert_scratch.commands.{verb}").EXAMPLE
     shown = CliRunner().invoke(app, [verb, "--help"]).output
     assert shown.strip().splitlines()[-1].strip() == example
-    # Fifty steps of so many tokens are worth their graph.
+    # Only fifty pretraining steps, with this many tokens, are worth compiling a graph.
     with contextlib.nullcontext() if verb == "pretrain" else eager_functions():
         done = CliRunner().invoke(app, shlex.split(example)[1:])
     assert done.exit_code == 0, done.output
@@ -152,7 +152,7 @@ def test_a_demo_that_is_terminated_in_a_verb_ends_there(records, monkeypatch):
 
 @pytest.mark.slow
 def test_weights_that_others_trained_tell_sentiment(fresh_folder):
-    """In a process of its own; in the example's single minute the 300 labels are too few for that."""
+    """In a process of its own, with 5 minutes: the example's single minute allows 300 labels, which are too few."""
     command = shlex.split(demo.EXAMPLE.replace("--minutes 1", "--minutes 5"))[1:]
     done = subprocess.run([sys.executable, "-m", "keras_bert_scratch", *command], capture_output=True)
     assert done.returncode == 0, done.stderr

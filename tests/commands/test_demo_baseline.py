@@ -9,9 +9,9 @@ from keras_bert_scratch.commands.demo_baseline import tfidf_accuracy
 @pytest.mark.parametrize(
     ("texts", "accuracy"),
     [
-        ({"good": "a good film {}", "bad": "a bad film {}"}, 1.0),  # a word tells
-        ({"good": "good not bad {}", "bad": "bad not good {}"}, 1.0),  # neighbours tell
-        ({"good": "film number {}", "bad": "film number {}"}, 0.5),  # nothing tells
+        ({"good": "a good film {}", "bad": "a bad film {}"}, 1.0),  # one word decides
+        ({"good": "good not bad {}", "bad": "bad not good {}"}, 1.0),  # the order of two words decides
+        ({"good": "film number {}", "bad": "film number {}"}, 0.5),  # nothing decides
     ],
 )
 def test_words_and_their_neighbours_tell(texts, accuracy):

@@ -50,7 +50,7 @@ def test_two_neighbours_are_swapped_in_every_second_sentence(text):
         originals = [sentence for sentence, label in rows if label == "original"]
         swapped = [sentence for sentence, label in rows if label == "swapped"]
         assert 0.4 < len(swapped) / len(rows) < 0.6
-        # Reviews of one sentence are in no text, so not every original is found there.
+        # The text has no reviews of a single sentence, so not every original is found there.
         assert sum(sentence in reviews[part] for sentence in originals) > 0.5 * len(originals)
         assert not any(sentence in reviews[other] for sentence in originals)
         assert not any(sentence in reviews[part] for sentence in swapped)
@@ -68,7 +68,7 @@ def test_two_neighbours_are_swapped_in_every_second_sentence(text):
 
 
 def test_word_order_is_no_matter_of_single_words(text):
-    """Label by label the same words in the same numbers, but for chance: a bag of words has nothing to go by."""
+    """Both labels have the same words equally often, except by chance: a bag of words cannot tell them apart."""
     rows = table(text / "order_held_out.csv")
     counts = {label: Counter(w.lower() for s, found in rows if found == label for w in s.split()) for label in LABELS}
     totals = {label: sum(found.values()) for label, found in counts.items()}

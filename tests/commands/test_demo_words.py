@@ -5,7 +5,7 @@ from keras_bert_scratch.commands.demo_words import MASKED, fill_before_and_after
 
 
 class Knowing:
-    """Stands in for a pretrainer that likes the words of `best`, in this order, at each `[MASK]`."""
+    """Stands in for a pretrainer whose most probable words at each `[MASK]` are `best`, in this order."""
 
     def __init__(self, vocabulary, best):
         self.vocabulary = vocabulary

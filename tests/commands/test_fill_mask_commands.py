@@ -1,4 +1,4 @@
-"""Filling masks by commands alone, with a model of a pretraining."""
+"""Filling masks by commands alone, with a model from pretraining."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_what_does_not_go_is_said_in_flags(small, tokenizer):
     refused("predict", "pretrained", "[MASK]", "--target", "北", saying="--target: '北' has a piece")
     refused("predict", "pretrained", "[MASK]", "--top-k", "0", saying="--top-k: must be at least 1")
     refused("export", "pretrained", "--out", "x", "--top-k", "0", saying="--top-k: must be at least 1")
-    for asked in (["--picture", "a.png"], ["--errors", "3"]):  # before the data are read
+    for asked in (["--picture", "a.png"], ["--errors", "3"]):  # refused before the data are read
         argv = ["evaluate", "pretrained", "--data", "none.csv", "--task", "fill-mask", *asked]
         refused(*argv, saying=f"{asked[0]}: the task fill-mask has (no picture|no list of errors); leave it out")
     kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("classifier", tokenizer)

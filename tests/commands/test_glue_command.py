@@ -1,4 +1,4 @@
-"""`keras-bert glue`: from folders to one table; what its flags mean, and what stands in the table and below it."""
+"""`keras-bert glue`: from folders to one table; the meaning of its flags; the contents of the table and its notes."""
 
 import inspect
 import json
@@ -30,7 +30,7 @@ def cells(output: str) -> list[list[str]]:
 
 @pytest.mark.usefixtures("eagerly")
 def test_from_a_folder_to_a_table(init):
-    """CoLA as GLUE ships it; SST-2 is there, but not asked for."""
+    """CoLA as GLUE ships it; SST-2 is there, but not selected."""
     write_shipped(Path("data"), "CoLA", "01101001")
     write_copied(Path("data"), "SST-2")
     argv = [
@@ -105,7 +105,7 @@ def test_errors_name_flags(init):
 
 
 def results_of(**tasks) -> dict:
-    """Results as `glue` returns them; each task is metrics by set, and what else."""
+    """Results as `glue` returns them; each task has its metrics by set, and its other entries."""
     return {
         "init": "mnli",
         "tasks": {

@@ -1,4 +1,4 @@
-"""What `--search` says."""
+"""`--search`: how it reads a grid, and what it writes."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_words_become_values(words, task, grid):
 
 
 def test_the_papers_grid_has_a_name():
-    """Devlin et al. 2019, appendix A.3; other values may join it."""
+    """Devlin et al. 2019, appendix A.3; other settings may be added."""
     found = grid_of(["paper", "label-smoothing=0,0.1"], "classification")
     assert found == {
         "batch_size": [16, 32],
@@ -69,7 +69,7 @@ def test_words_that_are_refused(words, saying):
 
 @pytest.mark.slow
 def test_a_search_by_commands(records):
-    """Real runs: all are there, and the folder's model is the best one's."""
+    """With real runs: all are kept, and the folder's model is that of the best run."""
     Path("t.csv").write_text("text,label\n" + "the heron,bird\nthe otter,animal\n" * 8)
     argv = ["finetune", "--train", "t.csv", "--dev", "t.csv", "--preset", "bert-tiny", "--vocab", records / "vocab.txt"]
     argv += ["--length", "16", "--epochs", "1", "--search", "batch=4,8", "--search", "learning_rate=1e-5,1e-3"]

@@ -1,4 +1,4 @@
-"""What `keras-bert inspect` says of other people's folders, whole and damaged."""
+"""What `keras-bert inspect` says about third-party folders, complete and damaged."""
 
 import json
 import shutil

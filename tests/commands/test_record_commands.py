@@ -1,4 +1,4 @@
-"""Records as a user of the command line meets them: made, looked at, trained on, damaged."""
+"""Records from the command line: built, inspected, trained on, damaged."""
 
 import contextlib
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_google_s_format(corpus, vocab):
     assert "Google's examples, uncased" in output
     assert "masked:" in output
     assert "finished: run" in succeeds("pretrain", "examples", *SMALL, "--out", "run")
-    (Path("examples") / "manifest.json").unlink()  # from elsewhere
+    (Path("examples") / "manifest.json").unlink()  # as records that another program wrote
     (Path("examples") / "vocab.txt").unlink()
     ended = keras_bert("pretrain", "examples", *SMALL, "--out", "foreign")
     assert ended.exit_code == 2
@@ -123,7 +123,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
 )
 def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_functions):
     monkeypatch.setattr("keras_bert_scratch.training.pretraining.EVALUATION_STEPS", 1)
-    # Masked words alone are trained in a graph by no other test.
+    # No other test trains masked words alone in a graph.
     with contextlib.nullcontext() if kind is kbs.BertMaskedLM else eager_functions():
         output = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
     assert "of the positions in rows of 32 hold tokens" in output
@@ -134,7 +134,7 @@ def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_f
     with eager_functions():
         assert metric in succeeds("evaluate", "run", "--data", records)
     ended = keras_bert("pretrain", records, *SMALL, "--out", "run")
-    assert ended.exit_code == 2  # the same folder by other rules is another run
+    assert ended.exit_code == 2  # with other rules it is another run, which the folder refuses
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -152,7 +152,7 @@ def test_damaged_records_are_refused_or_skipped(corpus, vocab):
 
 @pytest.mark.usefixtures("eagerly")
 def test_records_at_an_address(corpus, vocabulary, tmp_path):
-    """Arguments of the command line go through `pathlib`, which takes a slash from an address."""
+    """Arguments of the command line go through `pathlib`, which removes a slash from an address."""
     vocabulary.save("vocab.txt")
     there = f"ram://{tmp_path.name}/records"
     output = succeeds("tfrecords", corpus, "--vocab", "vocab.txt", "--out", there, "--shards", 3)

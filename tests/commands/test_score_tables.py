@@ -1,4 +1,4 @@
-"""Scores beside what they are compared with, as the screen shows them."""
+"""Scores next to the scores that they are compared with, as the screen shows them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`keras-bert serve`: a process of its own, and what it refuses to begin with."""
+"""`keras-bert serve`: a separate process, and what it refuses at the start."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 @contextlib.contextmanager
 def serving(*argv):
-    """The process and where it answers."""
+    """The process, the lines that it printed, and its address."""
     command = [*KERAS_BERT, "serve", *map(str, argv), "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         lines = []
@@ -48,7 +48,7 @@ def test_a_model_is_served_until_the_process_is_told_to_stop(saved_model):
 
 @pytest.mark.slow
 def test_the_smoke_test_of_deploy_passes(saved_model):
-    """As an operator calls it; the engine is TensorFlow, and the model warms up."""
+    """Called as an operator calls it; the engine is TensorFlow, and the model warms up."""
     with serving(f"yes={saved_model}") as (_, _, address):
         url, texts = f"{address}/v1/models/yes", ["A joy.", "Ein 北京 text"]
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}

@@ -1,4 +1,4 @@
-"""Each task by commands alone: from a file to a run, its results, its answers, and those of its SavedModel."""
+"""Each task by commands alone: from a file to a run, its results, its answers, and the answers of its SavedModel."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_many_labels_go_from_table_to_answers(records):
     shown = ["--errors", "3", "--picture", "errors.png", "--out", "gold.jsonl"]
     evaluated = keras_bert("evaluate", "run", "--data", "t.jsonl", *shown)
     assert "f1 micro" in evaluated.output
-    assert re.search(r"bird .* \d .* \d .* \d ", evaluated.output)  # what was right, missed, spurious
+    assert re.search(r"bird .* \d .* \d .* \d ", evaluated.output)  # counts: right, missed, spurious
     assert Path("errors.png").read_bytes().startswith(b"\x89PNG")
     lines = lines_of("gold.jsonl")
     assert [(line["text"], line["gold"]) for line in lines] == [(row["text"], row["labels"]) for row in rows]
@@ -70,7 +70,7 @@ def test_many_labels_go_from_table_to_answers(records):
 
 QUESTION = {"query": "who", "context": "the heron swims", "id": "q7"}
 CHOICE = {"context": "a bird", "choices": ["heron", "otter"]}
-# By task: what it is trained on, what it is asked about, its own flags, and a metric of it.
+# By task: the training data, a row to predict, the task's own flags, and one of its metrics.
 ROADS = {
     "ner": (
         "The O\nheron B-BIRD\n\nAn O\notter B-ANIMAL\n\n",
@@ -108,7 +108,7 @@ def test_a_task_goes_from_file_to_answers(task, records):
     argv += ["--vocab", records / "vocab.txt", "--epochs", "1", "--out", "run", *flags]
     result = keras_bert(*argv)
     assert result.exit_code == 0, result.output
-    # What is asked new has words of its own, so another column than the file of training.
+    # The new rows name their text column differently from the training file.
     names = {"ner": ["--text-column", "text"], "translation": ["--text-column", "source"]}.get(task, [])
     assert keras_bert("export", "run", "--out", "saved").exit_code == 0
     for model in ("run", "saved"):
@@ -121,7 +121,7 @@ def test_a_task_goes_from_file_to_answers(task, records):
     )
     assert result.exit_code == 0, result.output
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
-    # Sentences around a sentence are read, not told again.
+    # The sentences around a sentence are read, but not written again.
     assert not {"text_before", "text_after"} & lines_of("gold.jsonl")[0].keys()
     assert metric in result.output
     assert re.search(r"errors: \d of \d rows", result.output)
@@ -162,7 +162,7 @@ def test_a_question_is_asked_with_its_passage(small, tokenizer):
 
 
 def classified(labels: list[str], gold: list[int], text: str) -> Evaluation:
-    """Rows of which each is taken for the label that follows its own."""
+    """Rows that are each predicted as the label after their own."""
     scores = np.roll(np.eye(len(labels)), 1, axis=1)[gold]
     decoded = {"label": np.array([labels[number].encode() for number in scores.argmax(1)], object), "scores": scores}
     spec = kbs.Spec("classification", ("text",), 16, tuple(labels))
@@ -221,7 +221,7 @@ def test_results_of_several_things_are_a_table_of_their_own(capsys):
 
 @pytest.mark.usefixtures("eagerly")
 def test_embeddings_go_from_file_to_arrays(small, tokenizer):
-    """By a model's folder alone, with the task's options; similarity of pairs; no training."""
+    """From a model's folder alone, with the task's options and the similarity of pairs; no training."""
     kbs.BertPretrainer(kbs.BertBackbone(small)).save_pretrained("model", tokenizer)
     Path("texts.en").write_text("the heron\n\nan otter\n")
     Path("sts.csv").write_text("text,text_pair,score\nthe heron,a heron,4\nthe heron,an otter,1\ndawn,dawn,5\n")
@@ -269,7 +269,7 @@ def test_embeddings_go_from_file_to_arrays(small, tokenizer):
 def test_help_shows_the_options_of_a_task_that_is_named(verb):
     for arguments, expected in (([], False), (["--task", "embed"], verb != "finetune"), (["--task", "ner"], False)):
         assert ("--pooling" in keras_bert(verb, *arguments, "--help").output) == expected
-    # What a model was trained with is not asked for again.
+    # Settings that training fixes are options of `finetune` alone.
     assert ("--overlap" in keras_bert(verb, "--task", "ner", "--help").output) == (verb == "finetune")
 
 
@@ -284,7 +284,7 @@ def test_arrays_are_for_embeddings(small, tokenizer):
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_translator_comes_of_two_files_alone():
-    """Without a model or a vocabulary to start from, in a second; each line is answered, an empty one too."""
+    """Trained for a second, without an initial model or vocabulary; each line is answered, even an empty one."""
     Path("a.de").write_text("Der Reiher.\nDer Otter.\n" * 4)
     Path("a.en").write_text("The heron.\nThe otter.\n" * 4)
     Path("new.de").write_text("Der Otter.\n\nDer\u2028Reiher.\n")

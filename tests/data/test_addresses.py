@@ -19,7 +19,7 @@ from keras_bert_scratch.filesystem import Address, path_of
 
 @pytest.fixture(params=["file", "ram"])
 def there(request, tmp_path) -> str:
-    """An address where nothing is yet."""
+    """An address where nothing exists yet."""
     return f"file://{tmp_path}/deep/there" if request.param == "file" else f"ram://{tmp_path.name}/deep/there"
 
 
@@ -73,7 +73,7 @@ def test_records_there_give_the_batches_of_those_here(records, there, step, as_g
 
 def test_googles_records_there_give_the_batches_of_those_here(records, vocabulary, tokenizer, there):
     write_google_examples(records, "googles", max_length=32, dupe_factor=1)
-    for name in ("manifest.json", "vocab.txt", "tokenizer_config.json"):  # as Google's script leaves them
+    for name in ("manifest.json", "vocab.txt", "tokenizer_config.json"):  # as Google's script writes no such files
         Path("googles", name).unlink()
     names = sorted(path.name for path in Path("googles").iterdir())
     upload(Path("googles"), there)

@@ -1,4 +1,4 @@
-"""The picture of records: what it draws is what is in the rows, counted here by hand."""
+"""The picture of records: it draws what is in the rows, which are counted here by hand."""
 
 import collections
 from pathlib import Path
@@ -41,7 +41,7 @@ def sample(opened):
 
 @pytest.fixture(scope="module")
 def masks(opened) -> list[tuple[int, int, str, str]]:
-    """Row, position, token and what is seen in its place, of every mask in the rows."""
+    """Row, position, token and the token shown in its place, for every mask in the rows."""
     tokens, found = opened.tokenizer.vocabulary.tokens, []
     for step, (inputs, labels, weights) in enumerate(opened.batches(32, LENGTH).take(ROWS // 32).as_numpy_iterator()):
         for row in range(32):
@@ -56,7 +56,7 @@ def masks(opened) -> list[tuple[int, int, str, str]]:
 
 @pytest.fixture(scope="module")
 def tokens(opened, masks) -> list[list[str]]:
-    """The rows' tokens, those that are masked put back."""
+    """The rows' tokens, with the masked ones restored."""
     names, rows = opened.tokenizer.vocabulary.tokens, []
     for inputs, _, _ in opened.batches(32, LENGTH).take(ROWS // 32).as_numpy_iterator():
         rows += [
@@ -110,7 +110,7 @@ def test_the_figure_draws_them(sample):
         assert all(what in line for what, line in zip(lengths, told, strict=True))
         for polygon, values in zip(axes.patches, lengths.values(), strict=True):
             assert polygon.get_xy()[:, 1].max() == pytest.approx(_highest_bin(polygon, values))
-        assert len({patch.get_linestyle() for patch in axes.patches}) == len(lengths)  # told apart in grey
+        assert len({patch.get_linestyle() for patch in axes.patches}) == len(lengths)  # distinguishable without colours
     assert f"{sample.padding(UNPACKED):.1%} padding" in rows.get_legend().get_texts()[0].get_text()
     assert [bar.get_height() for bar in counts.patches] == pytest.approx(np.bincount(sample.masks_per_row) / ROWS)
     np.testing.assert_array_equal(positions.lines[0].get_ydata(), sample.masked_fraction)

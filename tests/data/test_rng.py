@@ -1,4 +1,4 @@
-"""Random numbers as functions of keys; by chance a bound is missed once in ten thousand keys, and keys are fixed."""
+"""Random numbers as functions of keys; by chance a bound fails for one key in ten thousand, and the keys are fixed."""
 
 import itertools
 
@@ -42,7 +42,7 @@ def signs(hashes: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_hashes_are_even(stream):
-    """Each byte of the hash, low to high, falls evenly on its 256 values; no hash comes twice."""
+    """Each byte of the hash, low to high, is uniform over its 256 values; no hash occurs twice."""
     hashes = stream()
     assert len(np.unique(hashes)) == COUNT
     for shift in range(0, 64, 8):
@@ -51,7 +51,7 @@ def test_hashes_are_even(stream):
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 def test_hashes_are_not_correlated(pair):
-    """No bit of one tells a bit of the other: 4,096 correlations, each within six standard deviations."""
+    """No bit of one predicts a bit of the other: 4,096 correlations, each within six standard deviations."""
     one, other = (signs(hashes) for hashes in pair())
     assert np.isfinite(one).all()
     assert np.abs(one.T @ other / COUNT).max() < 6 / np.sqrt(COUNT)
@@ -64,7 +64,7 @@ def test_any_bit_of_a_key_turns_half_of_the_bits():
     assert np.abs(turned.mean(axis=0) - 32).max() < 5 * 4 / np.sqrt(2000)
 
 
-# --- the stream that no one may change unknowingly
+# --- the numbers of the stream, so that no change goes unnoticed
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_any_bit_of_a_key_turns_half_of_the_bits():
     ),
 )
 def test_one_int_gives_splitmix64s_number(steps, number):
-    """The published first numbers of Vigna's splitmix64 with the seed 1234567, whose state grows by a constant."""
+    """The published first numbers of Vigna's splitmix64 for the seed 1234567; its state grows by a constant."""
     assert rng.random_hash((1234567 + steps * 0x9E3779B97F4A7C15) % 2**64) == number
 
 

@@ -1,4 +1,4 @@
-"""Records know by which rules of words they were made, in both formats; a tokenizer of other rules is refused."""
+"""Records of both formats store the word rules that they were made with; a tokenizer with other rules is refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A single path where a list of paths is meant is one path: it is never read letter by letter."""
+"""A single path in place of a list of paths counts as one path: it is never read letter by letter."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from keras_bert_scratch.filesystem import path_of
 
 
 def built(build, corpus, tokenizer, **options):
-    """The files that a build gives, in a folder of its own."""
+    """The contents of the files that a build writes, in a folder of its own."""
     directory = f"built-{len(list(Path.cwd().iterdir()))}"
     build(corpus, tokenizer, directory, num_shards=1, **options)
     return [file.read_bytes() for file in sorted(Path(directory).iterdir())]

@@ -1,4 +1,4 @@
-"""What tests of the experiments share: their folder on Python's path, text, and files of tasks."""
+"""What the tests of the experiments share: the folder on Python's path, text, and task files."""
 
 import importlib
 import json
@@ -12,7 +12,7 @@ STUDIES = ("bidirectional", "size", "masking", "when_it_pays", "features", "stud
 
 @pytest.fixture(autouse=True)
 def beside_each_other(monkeypatch):
-    """Python finds beside a script what it imports."""
+    """As when Python runs a script: its folder is on the import path."""
     monkeypatch.syspath_prepend(EXPERIMENTS)
 
 
@@ -37,7 +37,7 @@ def text(documents):
 
 @pytest.fixture
 def task_files():
-    """Files as the publishers' are, of a few rows that we wrote."""
+    """Files in the publishers' formats, with a few rows that we wrote."""
     for folder in ("SST-2", "wnut17", "squad", "conll2003"):
         Path("tasks", folder).mkdir(parents=True)
     for part in ("train", "dev"):

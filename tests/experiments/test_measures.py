@@ -1,4 +1,4 @@
-"""What studies measure, by brute force or by formulas."""
+"""What the studies measure, checked by brute force or by formulas."""
 
 import importlib
 import math
@@ -24,7 +24,7 @@ def test_hidden_words_are_in_the_middle_and_the_same_each_time(hidden_words, rec
 
 @pytest.mark.parametrize("direction", ["both", "left-to-right", "right-to-left"])
 def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, small, tokenizer, direction, eagerly):
-    """What it says does not depend on the hidden word, but on its neighbours."""
+    """The model's prediction depends on the visible neighbours, not on the hidden word."""
     model_class = kbs.BertMaskedLM if direction == "both" else kbs.BertCausalLM
     model = model_class(kbs.BertBackbone(small.replace(direction=direction, initializer_range=0.3), pooler=False))
     model.save_pretrained("model", tokenizer)
@@ -49,10 +49,10 @@ def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, 
 
 
 def test_two_one_way_models_are_joined_by_bayes(hidden_words):
-    """Where left and right are independent given the word, the join is the posterior of both."""
+    """If left and right are independent given the word, the joined models find the best word of the exact posterior."""
     draws = np.random.default_rng(0)
     prior = np.array([1.0, 4.0, 20.0])
-    left, right = draws.dirichlet(np.ones(4), 3), draws.dirichlet(np.ones(5), 3)  # of a neighbour, given the word
+    left, right = draws.dirichlet(np.ones(4), 3), draws.dirichlet(np.ones(5), 3)  # P(neighbour | word)
     posterior = prior[:, None, None] * left[:, :, None] * right[:, None, :]
     of_left, of_right = (prior[:, None] * one / (prior[:, None] * one).sum(0) for one in (left, right))
     for at_left in range(4):
@@ -73,7 +73,7 @@ def test_frequencies_are_those_of_the_words_in_rows(hidden_words, records, monke
 
 
 def test_counting_reaches_what_its_formulas_say():
-    """Of three words: 0 1 0 1 2 0 1."""
+    """The text, with a vocabulary of three words: 0 1 0 1 2 0 1."""
     counted, tokens = importlib.import_module("counted_bounds"), np.array([0, 1, 0, 1, 2, 0, 1])
     left, hidden, right = np.array([0, 1]), np.array([1, 2]), np.array([2, 0])
     found = counted.bounds(tokens, tokens[:-1], tokens[1:], left, hidden, right, 3)

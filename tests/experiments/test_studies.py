@@ -16,7 +16,7 @@ import keras_bert_scratch as kbs
 
 
 def run(monkeypatch, name, *arguments):
-    """A script as a command; ends without an exit code."""
+    """Runs a script as a command; it must end without an error code."""
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(EXPERIMENTS / f"{name}.py"), run_name="__main__")
@@ -35,7 +35,7 @@ def test_a_study_runs_and_goes_on(name, monkeypatch, task_files, capsys):
     assert all(f"| {row} |" in table for row in measured["rows"])
     monkeypatch.setattr(kbs, "pretrain", None)
     monkeypatch.setattr(keras.Model, "fit", None)
-    run(monkeypatch, *asked)  # all of it is measured
+    run(monkeypatch, *asked)  # everything is measured already
     again = capsys.readouterr().out
     assert "== " not in again
     assert again.endswith(table)
@@ -73,7 +73,7 @@ def test_the_tables_of_results_are_what_was_measured():
 
 @pytest.mark.parametrize("file", sorted((EXPERIMENTS / "results").glob("*.json")), ids=lambda file: file.stem)
 def test_what_was_measured_can_be_continued(file):
-    """It has the sizes that a scale has now."""
+    """The stored sizes have the same names as those of a scale now."""
     scale = importlib.import_module("scales").Scale
     sizes = json.loads(file.read_text())["settings"]["sizes"]
     assert sizes.keys() == {field.name for field in dataclasses.fields(scale)}

@@ -1,4 +1,4 @@
-"""The table of a study: means, deviations, claims by a paired test, and what is kept of it."""
+"""The table of a study: means, deviations, claims judged by a paired test, and what is stored."""
 
 import json
 from pathlib import Path
@@ -73,14 +73,14 @@ def test_a_study_goes_on_elsewhere_and_says_so(study, monkeypatch):
         monkeypatch.setattr(study, "machine", lambda place=place: place)
         made(study).measure("one", seed, lambda: {"right": 0.5, "loss": 1.0})
     claim = study.Claim("one", "two", "right", "one is better")
-    made(study, [claim])  # nothing is measured, but more is claimed
+    made(study, [claim])  # measures nothing, but adds a claim
     kept = json.loads(Path("out", study.FILE).read_text())
     assert (kept["machine"], len(kept["rows"]["one"])) == ("here; there", 3)
     assert [one["text"] for one in kept["claims"]] == ["one is better"]
 
 
 def test_processes_share_a_study_by_its_seeds(study, capsys):
-    """Each `Study` has locks of its own, as each process has."""
+    """Each `Study` holds its own locks, as each process does."""
     one, other = made(study), made(study)
     seeds = one.seeds(2)
     assert next(seeds) == 0
@@ -89,5 +89,5 @@ def test_processes_share_a_study_by_its_seeds(study, capsys):
     other.measure("one", 1, lambda: {"right": 0.5, "loss": 1.0})
     one.measure("one", 0, lambda: {"right": 0.7, "loss": 1.0})
     assert "| one | 60.0% ± 14.1 |" in one.report()
-    seeds.close()  # or the end of its process
+    seeds.close()  # the end of its process does the same
     assert list(other.seeds(2)) == [0, 1]

@@ -1,4 +1,4 @@
-"""A hub, and a cache of its files, of this test alone; a model in every format to put there."""
+"""A hub and a cache of its files for each test alone, and a model in every format to upload."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Models of a hub by their addresses: the real `huggingface_hub` against a server of the tests."""
+"""Models on a hub, by their addresses: the real `huggingface_hub` against a test server."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ from keras_bert_scratch.progress import ProgressBar
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSIFIER = GOLDEN / "huggingface/BertForSequenceClassification"
 TINY = "hf://google/tiny"
-# What other programs keep beside the same weights.
+# Files that other programs store next to the same weights.
 DUPLICATES = {
     **{"flax_model.msgpack": b"flax", "onnx/model.onnx": b"onnx", "rust_model.ot": b"rust", "README.md": b"# Tiny"},
     **{"openvino/openvino_model.bin": b"openvino", ".gitattributes": b"*.bin filter=lfs"},
@@ -38,7 +38,7 @@ def weights_of(path):
     [
         ("hf://google/tiny", ("google/tiny", None, "")),
         ("hf://google/tiny/", ("google/tiny", None, "")),
-        (Path("hf://google/tiny"), ("google/tiny", None, "")),  # as typer gives it
+        (Path("hf://google/tiny"), ("google/tiny", None, "")),  # as typer passes it
         ("hf://models/google/tiny", ("google/tiny", None, "")),
         ("hf://google/tiny@v1.0", ("google/tiny", "v1.0", "")),
         ("hf://google/tiny@refs/pr/7", ("google/tiny", "refs/pr/7", "")),
@@ -133,7 +133,7 @@ def test_a_second_load_asks_for_no_file_and_one_without_a_network_for_nothing(hu
     hub.put("google/tiny", folders / "huggingface")
     _, expected = weights_of(TINY)
     before = len(hub.requests)
-    snapshot._snapshot_of.cache_clear()  # as a new process
+    snapshot._snapshot_of.cache_clear()  # as in a new process
     weights_of(TINY)
     asked = [path for _, path, _ in hub.requests[before:]]
     assert len(asked) == 2
@@ -152,7 +152,7 @@ def test_a_second_load_asks_for_no_file_and_one_without_a_network_for_nothing(hu
 
 def test_without_the_hub_the_cache_answers_and_says_so(hub, folders, monkeypatch, caplog):
     commit = hub.put("google/tiny", folders / "huggingface")
-    kbs.BertTokenizer.load(TINY)  # the weights are not asked for
+    kbs.BertTokenizer.load(TINY)  # does not request the weights
     assert "model.safetensors" not in hub.bodies
     snapshot._snapshot_of.cache_clear()
     hub.status = {"google/tiny": 503}
@@ -184,7 +184,7 @@ def test_bytes_are_shown_as_they_come(hub, folders, monkeypatch):
     assert sizes["model.safetensors"] <= total <= sum(sizes.values())  # small files may have been read before
     assert done == sorted(done)
     assert done[-1] == total
-    assert len(shown) > 10  # the weights come in parts
+    assert len(shown) > 10  # the weights arrive in chunks
 
 
 @pytest.mark.parametrize("token", [None, "hf_secret"])

@@ -1,4 +1,4 @@
-"""What goes wrong between a hub and this machine: one line that names the mend, and nothing broken is read."""
+"""Failures between a hub and this machine: one line names the remedy, and nothing damaged is read."""
 
 import shutil
 from pathlib import Path
@@ -94,6 +94,6 @@ def test_a_full_disk(hub, folders, monkeypatch):
 def test_a_disk_that_fills_while_it_is_written(hub, folders, small_disk, monkeypatch):
     hub.put("google/tiny", {**folder_content(folders / "huggingface"), "model.safetensors": bytes(1 << 20)})
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small_disk / "hub"))
-    monkeypatch.setattr(snapshot.Snapshot, "_check_space", lambda self, size: None)  # it was free when it was asked
+    monkeypatch.setattr(snapshot.Snapshot, "_check_space", lambda self, size: None)  # it was free when checked
     with pytest.raises(UserError, match="the disk is full"):
         read_checkpoint(TINY)

@@ -1,4 +1,4 @@
-"""Runs that start from a hub: which commit they start from is recorded, and stays the same when they are continued."""
+"""Runs that start from a hub: the commit is recorded, and stays the same when the runs are resumed."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def folder(tmp_path_factory, small, tokenizer):
 
 
 def finetuned(init=TINY, **others):
-    snapshot._snapshot_of.cache_clear()  # as a new process
+    snapshot._snapshot_of.cache_clear()  # as in a new process
     return kbs.finetune("classification", init, ROWS, "run", how=HOW, **others)
 
 

@@ -14,14 +14,14 @@ LENGTHS = np.array([4, 1, 3, 0, 2])
 ROWS, LENGTH, TAGS = len(LENGTHS), 4, 3
 DRAWS = np.random.default_rng(0)
 LOGITS = DRAWS.normal(size=(ROWS, LENGTH, TAGS)).astype("float32") * 2
-# Of rows that differ, though the models here give all rows the same.
+# Different for each row, although the models of this package use the same for all rows.
 TRANSITIONS = DRAWS.normal(size=(ROWS, TAGS, TAGS)).astype("float32") * 2
 CHOSEN = DRAWS.integers(0, TAGS, (ROWS, LENGTH))
-CHOSEN[2, 3] = -1  # behind the chain
+CHOSEN[2, 3] = -1  # after the chain
 
 
 def enumerated(row: int) -> list[tuple[tuple[int, ...], float]]:
-    """Every sequence of tags of a row's chain with its probability."""
+    """Every sequence of tags of a row's chain, with its probability."""
     found = []
     for tags in itertools.product(range(TAGS), repeat=LENGTHS[row]):
         score = sum(LOGITS[row, at, tag] for at, tag in enumerate(tags))
@@ -32,7 +32,7 @@ def enumerated(row: int) -> list[tuple[tuple[int, ...], float]]:
 
 
 def counts_of(tags: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """How often each tag is at each position, and how often each follows each."""
+    """How often each tag occurs at each position, and how often each tag follows each other tag."""
     here, moves = np.zeros((LENGTH, TAGS)), np.zeros((TAGS, TAGS))
     for at, tag in enumerate(tags):
         here[at, tag] += 1
@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_all_sequences(dtype):
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
 def test_the_gradient_is_what_is_expected_less_what_is_there(compiled):
-    """In graphs that do not know how long the rows are, as a step is traced once for all lengths."""
+    """In graphs with an unknown row length, because a step is traced once for all lengths."""
     upstream = np.arange(1.0, ROWS + 1, dtype="float32")
 
     @tf.function(jit_compile=compiled, autograph=False, input_signature=[tf.TensorSpec((None, None, TAGS))])
@@ -86,7 +86,7 @@ def test_the_best_sequence():
     for row in range(ROWS):
         best, _ = max(enumerated(row), key=lambda sequence: sequence[1])
         assert tuple(found[row, : LENGTHS[row]]) == best
-    # It is not that of the single best tags, which would show nothing.
+    # The best sequence differs from the best tags of single positions; otherwise the test would show nothing.
     assert any(tuple(LOGITS[row].argmax(-1)[:size]) != tuple(found[row, :size]) for row, size in enumerate(LENGTHS))
 
 
@@ -101,7 +101,7 @@ def test_without_transitions_it_is_a_softmax():
 
 
 def test_a_long_chain_loses_no_digits():
-    """The sum over all sequences is some 20,000 here, in which float32 has steps of 0.002."""
+    """The log-sum over all sequences is about 20,000 here, where float32 has steps of 0.002."""
     draws = np.random.default_rng(1)
     logits = draws.normal(size=(1, 2000, TAGS)).astype("float32") + 10
     transitions = draws.normal(size=(1, TAGS, TAGS)).astype("float32")

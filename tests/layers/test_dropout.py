@@ -1,4 +1,4 @@
-"""Where values are dropped, and that they are others each time: in each layer and in each draw."""
+"""Where values are dropped, and that each layer and each draw drops different values."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def test_layers_and_draws_drop_different_values(small):
 
 
 def test_values_are_dropped_in_all_layers(small):
-    """A tenth (Devlin et al. 2019, appendix A.2) of embeddings, attention weights and each sub-layer."""
+    """A tenth of embeddings, attention weights and each sub-layer's output (Devlin et al. 2019, appendix A.2)."""
     backbone = kbs.BertBackbone(small)
     [block] = backbone.encoder_blocks
     layers = (

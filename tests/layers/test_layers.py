@@ -23,13 +23,13 @@ from keras_bert_scratch.layers.pooler import Pooler
 CONFIG = kbs.BertConfig(vocab_size=20, num_layers=1, hidden_size=12, num_heads=3, max_position_embeddings=9)
 X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
 PADDING_MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], "int32")
-# Two examples in either row.
+# Two examples in each row.
 EXAMPLE_IDS = np.array([[1, 1, 1, 2, 2], [1, 2, 2, 0, 0]], "int32")
 EXAMPLE_STARTS = np.array([[0, 3, 0], [0, 1, 0]], "int32")
 
 
 def weights(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
-    """The layer's weights by path, drawn anew so that biases and LayerNorms are not just 0 and 1."""
+    """The layer's weights by path, set to random values so that biases and LayerNorms are not just 0 and 1."""
     rng = np.random.default_rng(7)
     for variable in layer.weights:
         if variable.dtype == "float32":
@@ -56,7 +56,7 @@ def softmax(x):
 
 
 def attention(x, padding_mask, w, prefix, heads):
-    """softmax(Q K^T / sqrt(d)) V head by head, padding taken out of the sum altogether."""
+    """softmax(Q K^T / sqrt(d)) V head by head; padding is left out of the sum."""
     size = x.shape[-1] // heads
     q, k, v = (linear(x, w, f"{prefix}{name}") for name in ("query", "key", "value"))
     rows = []
@@ -105,7 +105,7 @@ def test_dropout():
     layer = Dropout(0.25)
     ones = np.ones((200, 500), "float32")
     dropped = np.asarray(layer(ones, training=True))
-    # 100,000 throws: the fraction of zeros is within 5 standard deviations of 0.25 but once in a million.
+    # 100,000 draws: the fraction of zeros misses 0.25 by 5 standard deviations only once in a million times.
     assert abs((dropped == 0).mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / ones.size)
     np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.75, rtol=1e-6)
     assert not np.array_equal(dropped, np.asarray(layer(ones, training=True)))
@@ -130,7 +130,7 @@ def test_the_gradient_of_a_segment_is_the_sum_over_its_tokens(dtype):
         loss = tf.reduce_sum(look_up_in_few_rows(table, tf.constant(ids)) * tf.cast(upstream, dtype))
     rounded = tf.cast(tf.cast(upstream, dtype), "float32").numpy()
     expected = [rounded[ids == row].sum(0) for row in range(3)]
-    tolerance = 2.0 ** {"float32": -20, "bfloat16": -8}[dtype]  # of one rounding, in bfloat16
+    tolerance = 2.0 ** {"float32": -20, "bfloat16": -8}[dtype]  # one rounding, in bfloat16
     np.testing.assert_allclose(tf.cast(tape.gradient(loss, table), "float32"), expected, rtol=tolerance, atol=1e-5)
 
 
@@ -156,7 +156,7 @@ def test_attention():
 
 
 def test_attention_of_packed_rows():
-    """Every example is what it would be as a row of its own."""
+    """Every example has the same output as in a row of its own."""
     layer = Attention(CONFIG, name="attention")
     layer.build(X.shape, None)
     w = weights(layer)
@@ -183,7 +183,7 @@ def test_encoder_block():
 
 
 def same_when_described(layer: keras.layers.Layer, *inputs: np.ndarray, **options: bool) -> None:
-    """What the layer says about its outputs, when a model is made of it, is what it gives."""
+    """The shapes and dtypes that the layer declares for symbolic inputs are those of its outputs."""
     symbols = [keras.KerasTensor(values.shape, str(values.dtype)) for values in inputs]
     described, given = layer(*symbols, **options), layer(*inputs, **options)
     for symbol, tensor in zip(keras.tree.flatten(described), keras.tree.flatten(given), strict=True):
@@ -252,7 +252,7 @@ def test_weights_start_as_in_the_paper():
         values = np.asarray(variable)
         if variable.path.endswith(("kernel", "embedding")):
             assert np.abs(values).max() <= 2 * 0.02 + 1e-6, variable.path
-            # A normal of deviation 0.02 cut at two deviations has the deviation 0.0176; small tables scatter more.
+            # A normal distribution with deviation 0.02, cut at two deviations, has 0.0176; small tables vary more.
             assert abs(values.std() - 0.0176) < 0.002, variable.path
             assert abs(values.mean()) < 0.002, variable.path
         else:

@@ -1,4 +1,4 @@
-"""Reading some positions alone: the same vectors, logits and gradients as of everything, then looked up."""
+"""Reading only some positions: the same vectors and gradients as computing all and selecting these."""
 
 import keras
 import numpy as np

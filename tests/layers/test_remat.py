@@ -1,4 +1,4 @@
-"""Blocks that are worked out again in the backward pass: the same numbers, for less memory and more products."""
+"""Blocks that are recomputed in the backward pass: the same numbers, with less memory and more matrix products."""
 
 import keras
 import numpy as np
@@ -55,12 +55,13 @@ def products_in_gradient(remat: bool) -> int:
 
 
 def test_the_blocks_products_are_made_a_second_time():
-    # Of each block: projections (two products where only some positions are read), scores, context, output, two wide.
+    # Per block: query, key and value (two products if only some positions are read), scores, context, output, and the
+    # two of the feed-forward layer.
     assert products_in_gradient(True) == products_in_gradient(False) + 2 * 6 + 1
 
 
 def test_without_told_draws_nothing_is_made_again():
-    """Keras's own step draws anew at every call: the second time something else would be dropped."""
+    """Keras's own step draws new numbers at every call: the recomputation would drop other values."""
     keras.utils.set_random_seed(0)
     model = kbs.BertPretrainer(kbs.BertBackbone(CONFIG, remat=True))
     inputs, _ = a_batch()

@@ -1,4 +1,4 @@
-"""A text's vector: the formulas in numpy, and what padding must not do."""
+"""A text's vector: against the formulas in numpy, and without an effect of padding."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from keras_bert_scratch.layers.text_pooling import pool_tokens, unit_length
 
 LENGTHS = np.array([4, 1, 3])
 MASK = (np.arange(4) < LENGTHS[:, None]).astype("int32")
-# Numbers below 0 alone, so that padding would be the greatest if it counted.
+# Only negative numbers, so that padding with 0 would be the maximum if it counted.
 X = -1.0 - np.random.default_rng(0).random((3, 4, 5)).astype("float32")
 FORMULAS = {
     "mean": lambda tokens: tokens.mean(0),

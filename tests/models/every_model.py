@@ -1,6 +1,6 @@
-"""Every kind of model, small, with a batch for it; a new model is one row of `MODELS`.
+"""Every kind of model, in a small size, with a batch; a new model needs one row in `MODELS`.
 
-What holds for all of them is tried on these rows: as Keras models and as folders here, on other backends in
+Tests of what holds for all models use these rows: as Keras models and as folders here, on other backends in
 `tests/parity`.
 """
 
@@ -29,7 +29,7 @@ WITH_MASKS = {**INPUTS, "mask_positions": IDS[:, :2] % 3}
 CHOICES = {name: np.stack([value, value[::-1]], axis=1) for name, value in INPUTS.items()}
 WITH_TARGETS = {**INPUTS, "decoder_token_ids": IDS[::-1], "decoder_padding_mask": MASK}
 LABELS = rng.integers(0, 3, ROWS)
-# Of models that look to one side; of the others BERT's.
+# The directions of one-way models; the others attend to both sides, as BERT.
 DIRECTIONS = {"next token": "left-to-right", "token before": "right-to-left"}
 # name: class, arguments, inputs, labels
 MODELS = {

@@ -1,4 +1,4 @@
-"""Labels and weights in arrays: what Keras would misread is read right, what cannot be is named."""
+"""Labels and weights in arrays: what Keras would misread is read correctly, what is impossible is named."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ MODELS = {
 }
 OPTIMIZERS = {"ours": kbs.BertAdamW, "Keras's": keras.optimizers.SGD}
 either_step = pytest.mark.parametrize("optimizer", OPTIMIZERS)
-CLASS_WEIGHT = {0: 5.0, 1: 0.5, int(IDS[0, 0]): 3.0}  # two of the classes, and one of the words
+CLASS_WEIGHT = {0: 5.0, 1: 0.5, int(IDS[0, 0]): 3.0}  # two of the classes, and one token id
 
 
 def make(name: str, optimizer: str = "ours") -> keras.Model:
@@ -45,7 +45,7 @@ def make(name: str, optimizer: str = "ours") -> keras.Model:
     return model
 
 
-# Weights of positions are made of the classes before the call and the step part: each pair, not each triple.
+# Class weights become position weights before calls and steps take different paths: pairs suffice, not all triples.
 @pytest.mark.parametrize(
     ("name", "column", "call", "optimizer"),
     [
@@ -60,7 +60,7 @@ def make(name: str, optimizer: str = "ours") -> keras.Model:
     ],
 )
 def test_class_weights_count_at_every_position(name, column, call, optimizer):
-    """keras-team/keras#16674: Keras takes labels of several positions for one-hot, and weighs whole rows."""
+    """keras-team/keras#16674: Keras treats labels of several positions as one-hot and weights whole rows."""
     _, _, inputs, labels = MODELS[name]
     weights = np.select([labels == label for label in CLASS_WEIGHT], list(CLASS_WEIGHT.values()), 1.0)
     labels = labels[..., None] if column else labels

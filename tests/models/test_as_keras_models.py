@@ -1,4 +1,4 @@
-"""What Keras users do with a model works with each of ours."""
+"""What Keras users do with a model works with every model of ours."""
 
 import logging
 
@@ -25,7 +25,7 @@ def evaluate(model: keras.Model, x, y, **options) -> dict[str, float]:
 @pytest.mark.parametrize("name", slow_but(["pretrainer", "tag sequences", "translation"], MODELS))
 @pytest.mark.usefixtures("eagerly")
 def test_a_file_brings_back_the_compiled_model(name):
-    """Outputs, dtype, remat, what is frozen, the optimizer's moments, the options of `compile`."""
+    """Outputs, dtype, remat, frozen layers, the optimizer's moments, the options of `compile`."""
     _, _, inputs, labels = MODELS[name]
     model = make(name, dtype="mixed_bfloat16", remat=True)
     model.backbone.embeddings.trainable = False
@@ -67,7 +67,7 @@ def test_the_loss_scale_of_float16_is_part_of_the_file():
 
 @pytest.mark.parametrize("name", slow_but(["pretrainer", "one label", "tag sequences", "translation"], MODELS))
 def test_a_clone_and_its_layers(name):
-    """A clone has the same layers, tied as in the original; every layer can be described and made again."""
+    """A clone has the same layers, tied as in the original; every layer can be serialized and created again."""
     inputs, model = MODELS[name][2], make(name)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
@@ -138,7 +138,7 @@ def test_labels_that_cannot_be_are_named(name, labels, said):
 
 @pytest.mark.parametrize("label", [3, 0.5])
 def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
-    """There they are seen in the graph alone."""
+    """Labels of a dataset are visible only in the graph, which cannot raise an error: the loss is NaN."""
     labels = np.array([label, 1, 1, 1, 1, 1], type(label))
     found = compiled().evaluate(tf.data.Dataset.from_tensors((INPUTS, labels)), verbose=0, return_dict=True)
     assert np.isnan(found["loss"])
@@ -154,7 +154,7 @@ def test_labels_of_a_dataset_that_cannot_be_give_no_number(label):
 )
 @pytest.mark.usefixtures("eagerly")
 def test_a_negative_label_does_not_count(name, optimizer):
-    """Loss and accuracy are those of the other rows alone."""
+    """Loss and accuracy are computed over the other rows only."""
     _, _, inputs, labels = MODELS[name]
     model = make(name)
     model.compile(kbs.BertAdamW() if optimizer == "ours" else keras.optimizers.SGD(0.1))
@@ -189,7 +189,7 @@ def trained() -> keras.Model:
 
 
 def assert_all_steps_count(model: keras.Model) -> None:
-    """Six batches in executions of four: all six updates, and the loss and accuracy of all rows."""
+    """Six batches per epoch in executions of four: all updates count, and loss and accuracy cover all rows."""
     assert int(model.optimizer.iterations.numpy()) == 12
     found, logits = evaluate(model, INPUTS, LABELS, batch_size=1), np.asarray(model(INPUTS))
     losses = keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
@@ -231,7 +231,7 @@ def test_callbacks_know_which_way_a_metric_is_better():
 
 @pytest.mark.usefixtures("eagerly")
 def test_freezing_keeps_every_bit_and_every_moment():
-    """One optimizer through freezing and unfreezing: moments belong to variables, not to positions."""
+    """One optimizer through freezing and unfreezing: moments belong to variables, not to places in a list."""
     model, optimizer = make(), kbs.BertAdamW(1e-2)
     model.backbone.trainable = False
     model.compile(optimizer)

@@ -1,4 +1,4 @@
-"""Weights that are cast once: the same numbers, step by step."""
+"""Weights that are cast once give the same logits as weights that are cast at every step."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The translator and the left-to-right model against numbers that transformers gave (`golden/make_decoders.py`)."""
+"""The translator and the left-to-right model against stored results of transformers (`golden/make_decoders.py`)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What happens around a step of `fit`: callbacks, weights loaded before it, freezing, clones, names of results."""
+"""What surrounds a step of `fit`: callbacks, weights loaded before it, freezing, clones, names of results."""
 
 import contextlib
 import logging
@@ -42,13 +42,13 @@ class Interrupt(keras.callbacks.Callback):
 
 @pytest.mark.usefixtures("eagerly")
 def test_every_weight_is_trained():
-    """All parameters are fine-tuned (Devlin et al. 2019, section 3.2), not the head alone."""
+    """All parameters are fine-tuned (Devlin et al. 2019, section 3.2), not only the head."""
     model = make()
-    weights = [weight for weight in model.weights if weight.dtype == "float32"]  # no seeds
+    weights = [weight for weight in model.weights if weight.dtype == "float32"]  # without the seeds of dropout
     before = {weight.path: np.array(weight) for weight in weights}
     fit(model)
     still = {weight.path for weight in weights if np.array_equal(weight, before[weight.path])}
-    # A bias of the keys adds one number to all scores of a query, which the softmax takes out: it has no gradient.
+    # A key bias adds the same number to all scores of a query, which the softmax cancels: it has no gradient.
     assert still <= {name for name in before if name.endswith("attention/key/bias")}
 
 
@@ -67,7 +67,7 @@ def test_a_backup_continues_to_the_same_weights():
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.usefixtures("eagerly")
 def test_weights_loaded_before_the_first_fit_bring_the_moments(frozen):
-    """Also those of variables that are frozen at that time, and trained later."""
+    """Also the moments of variables that are frozen during loading and trained later."""
     one, other = make(), make()
     fit(one)
     one.save_weights("model.weights.h5")
@@ -88,7 +88,7 @@ def test_a_learning_rate_is_lowered_by_a_callback():
 
 @pytest.mark.slow
 def test_a_learning_rate_set_by_a_callback_counts():
-    """Also in a graph that was traced with another one."""
+    """Also in a graph that was traced with another learning rate."""
     model, weights = make(), []
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: [1e-2, 0.0][epoch])
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(model.get_weights()))
@@ -121,7 +121,7 @@ def test_results_have_names_in_their_order():
 
 @pytest.mark.slow
 def test_freezing_after_a_fit_needs_no_new_compile(eager_functions):
-    """In graphs; thawing makes a new step in the same way."""
+    """In graphs; unfreezing builds a new step in the same way."""
     model = make()
     fit(model)
     for trainable, run in ((False, contextlib.nullcontext), (True, eager_functions)):
@@ -143,7 +143,7 @@ def test_labels_of_another_rank_may_follow():
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_clone_of_a_model_that_accumulates():
-    """It is a functional model of Keras's, without objectives; Keras gives it what `compile` took."""
+    """The clone is Keras's functional model, without objectives; Keras passes it the arguments of `compile`."""
     model = make(accumulate=2)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())

@@ -1,4 +1,4 @@
-"""Every model made of a backbone and a head: its names and shapes, its formula, its loss."""
+"""Every model made of a backbone and a head: names and shapes of weights, formula, loss."""
 
 import functools
 
@@ -14,7 +14,7 @@ from keras_bert_scratch.layers.dropout import Dropout
 
 LENGTH, CHOICES = 12, 3
 PREDICTIONS = np.array([[1, 2, 3], [1, 0, 0], [2, 1, 0], [1, 1, 0]], "int32")
-# Every class with the outputs of its "logits" layer, 0 for none, and the arguments that say so.
+# By class: the number of outputs of its "logits" layer, 0 for none, and the arguments that set it.
 HEADS = {
     "BertPretrainer": (0, {}),
     "BertMaskedLM": (0, {}),
@@ -32,7 +32,7 @@ ON_SEQUENCE = [name for name in HEADS if not ARCHITECTURES[name].needs_pooler]
 def model_of(
     name: str, config: kbs.BertConfig, pooler: bool = True, dtype: str | None = None, **arguments: int
 ) -> keras.Model:
-    """A model with weights that are not just 0 and 1; `arguments` instead of those of `HEADS`."""
+    """A model with weights that are not just 0 and 1; `arguments` override those of `HEADS`."""
     model = getattr(kbs, name)(kbs.BertBackbone(config, dtype=dtype, pooler=pooler), **{**HEADS[name][1], **arguments})
     rng = np.random.default_rng(7)
     for variable in model.trainable_variables:
@@ -49,7 +49,7 @@ def read_only(name: str, config: kbs.BertConfig, pooler: bool = True, dtype: str
 
 
 def a_batch(rows: tuple[int, ...] = (4,), length: int = LENGTH) -> dict[str, np.ndarray]:
-    """Two segments per row, and padding behind some rows, at least 4 tokens before it."""
+    """Two segments per row, with at least 4 tokens, and padding at the end of some rows."""
     rng = np.random.default_rng(0)
     sizes, position = rng.integers(4, length + 1, (*rows, 1)), np.arange(length)
     return {
@@ -86,7 +86,7 @@ def expected_shapes(name: str, config: kbs.BertConfig) -> dict[str, tuple[int, .
 
 
 def test_every_architecture_is_tested():
-    elsewhere = {"BertBackbone", "BertCausalLM", "BertTranslator"}  # the latter two with numbers of transformers
+    elsewhere = {"BertBackbone", "BertCausalLM", "BertTranslator"}  # the last two against results of transformers
     assert set(HEADS) == set(ARCHITECTURES) - elsewhere
 
 
@@ -126,7 +126,7 @@ def test_too_few_classes_are_refused(config, name, wrong):
 
 
 def test_a_backbone_without_pooler(config):
-    """All but the pooled vector is as it would be with one."""
+    """All outputs except the pooled vector are the same as with a pooler."""
     batch = a_batch()
     full, plain = kbs.BertBackbone(config), kbs.BertBackbone(config, pooler=False)
     for layer, other in zip(
@@ -147,13 +147,13 @@ def test_a_description_makes_the_same_backbone(config, pooler):
     backbone = kbs.BertBackbone(config, pooler=pooler)
     again = kbs.BertBackbone.from_config(backbone.get_config())
     assert (again.config, again.pooler is not None) == (config, pooler)
-    # Folders written before there was a choice say nothing about it.
+    # Descriptions written before the option existed do not contain it.
     assert kbs.BertBackbone.from_config({"config": config.to_dict()}).pooler is not None
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_padding_changes_nothing(config, name):
-    """What stands at padding, and whether it is there at all, makes no difference to what comes before."""
+    """Neither the tokens at padding nor the amount of padding changes the outputs at real tokens."""
     batch, size = batch_for(name), 7
     batch["padding_mask"][:] = np.arange(LENGTH) < size
     other = {key: value.copy() for key, value in batch.items()}
@@ -189,7 +189,7 @@ def test_question_answerer_is_its_formula(config):
 
 
 def test_multiple_choice_is_its_formula(config):
-    """Each choice's score is that of its row alone, whatever the other choices are."""
+    """Each choice's score depends only on its own row, not on the other choices."""
     model, batch = read_only("BertMultipleChoice", config), a_batch((4, CHOICES))
     logits = np.asarray(model(batch))
     for question in range(4):
@@ -244,7 +244,7 @@ def test_keras_can_save_it(config, name, pooler):
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None) -> float:
-    """Mean of -log softmax at the label, over what counts."""
+    """Mean of -log softmax at the label, weighted by `counts`."""
     logits = np.asarray(logits, "float64")
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     losses = -np.take_along_axis(log_p, labels[..., None], -1)[..., 0]
@@ -252,7 +252,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, counts: np.ndarray | N
 
 
 def first_step(model: keras.Model, *data: object) -> dict[str, float]:
-    """One step of `fit`: the loss and metrics from before it. All kernels move (a key's bias has no gradient)."""
+    """One step of `fit`: loss and metrics before the update. All kernels change (a key bias has no gradient)."""
     kernels = {variable.path: variable for variable in model.trainable_variables if variable.path.endswith("/kernel")}
     before = {path: np.array(kernel) for path, kernel in kernels.items()}
     model.compile(keras.optimizers.SGD(0.1))
@@ -264,7 +264,7 @@ def first_step(model: keras.Model, *data: object) -> dict[str, float]:
 
 @pytest.fixture
 def still(config) -> kbs.BertConfig:
-    """Without dropout the loss while training is that of the formula."""
+    """Without dropout, the training loss equals the formula."""
     return config.replace(hidden_dropout=0.0, attention_dropout=0.0)
 
 
@@ -283,7 +283,7 @@ def test_compile_alone_sets_cross_entropy(still, name):
     labels, counts = LABELS[name]
     model, batch = model_of(name, still, pooler=name in ON_POOLED), batch_for(name)
     logits = np.asarray(model(batch))
-    labels = np.concatenate([logits.argmax(-1)[:1], labels[1:]])  # a row of right answers: an accuracy that is not 0
+    labels = np.concatenate([logits.argmax(-1)[:1], labels[1:]])  # a row of right answers: the accuracy is not 0
     results = first_step(model, batch, labels, *([] if counts is None else [counts]))
     assert results["loss"] == pytest.approx(cross_entropy(logits, labels, counts), rel=1e-4)
     assert results["accuracy"] == pytest.approx(np.average(logits.argmax(-1) == labels, weights=counts), abs=1e-6)

@@ -1,4 +1,4 @@
-"""A batch may bring more than a model reads; what it lacks is named."""
+"""A batch may hold more than a model reads; missing inputs are named."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ CONFIG = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=16, num_heads=2
 IDS = np.random.default_rng(0).integers(5, 50, (6, 7)).astype("int32")
 INPUTS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": np.ones_like(IDS)}
 LABELS = np.array([0, 1, 2, 0, 1, 2])
-# In the order of names before, between and after the model's own; the first is one of packed rows.
+# Sorted by name, they come before, between and after the model's own; the first is an input of packed rows.
 MORE = {"example_ids": np.ones_like(IDS), "row": np.arange(6), "weights": np.ones((6, 7))}
 OPTIMIZERS = {"ours": kbs.BertAdamW, "Keras's": keras.optimizers.Adam}
 either_step = pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -25,7 +25,7 @@ def make(optimizer: str) -> keras.Model:
 
 @either_step
 def test_what_a_batch_brings_besides_changes_nothing(optimizer):
-    """keras-team/keras#23258: Keras puts the values of a dict into the inputs in the order of their names."""
+    """keras-team/keras#23258: Keras assigns the values of a dict to the inputs in the order of their names."""
     model = make(optimizer)
     np.testing.assert_array_equal(model.predict({**INPUTS, **MORE}, verbose=0), model.predict(INPUTS, verbose=0))
     few, more = (model.evaluate(x, LABELS, verbose=0, return_dict=True) for x in (INPUTS, {**INPUTS, **MORE}))

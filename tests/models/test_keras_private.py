@@ -1,4 +1,4 @@
-"""Private names of Keras that we override or call; a new Keras that moves one fails here, and says where to look."""
+"""Private names of Keras that we override or call; if a new Keras moves one, a test fails and says where to look."""
 
 import inspect
 

@@ -42,7 +42,7 @@ def test_agrees_with_keras_hub():
     batch = a_batch(4, 16)
     expected = theirs(batch)
     for name, tolerance in (("sequence_output", 2e-5), ("pooled_output", 2e-5)):
-        # Where KerasHub pads, it computes something else than we do; nobody reads it.
+        # At padding, KerasHub computes other values than we do; they are not used.
         seen = batch["padding_mask"][..., None] if name == "sequence_output" else 1
         difference = np.abs(np.asarray(ours(batch)[name] - expected[name]) * seen).max()
         assert difference < tolerance, (name, difference)
@@ -74,7 +74,7 @@ def copy_to_keras_hub(ours: kbs.BertBackbone, theirs: keras.Model) -> None:
 
 @pytest.mark.parametrize("position", range(1, LENGTH))
 def test_padding_changes_nothing(backbone, position):
-    """From `position` on all is padding: what stands there, and whether it is there at all, makes no difference."""
+    """From `position` on all is padding: neither its tokens nor its amount changes the outputs before it."""
     batch = a_batch(2)
     batch["padding_mask"] = np.broadcast_to(np.arange(LENGTH) < position, (2, LENGTH)).astype("int32")
     other = {name: value.copy() for name, value in batch.items()}
@@ -113,7 +113,7 @@ def test_look_inside_gives_the_same_outputs_and_what_led_to_them(backbone):
 
 
 def test_bfloat16_stays_near(config):
-    """Three significant digits: outputs differ by a few hundredths at most, heads answer in float32."""
+    """With three significant digits, outputs differ by a few hundredths at most; heads return float32."""
     keras.utils.set_random_seed(3)
     full = kbs.BertPretrainer(kbs.BertBackbone(config))
     keras.utils.set_random_seed(3)
@@ -125,7 +125,7 @@ def test_bfloat16_stays_near(config):
 
 
 def test_the_loss_is_the_papers(config):
-    """Mean over the masked positions that count, plus mean over the pairs, by hand."""
+    """The mean over the masked positions that count, plus the mean over the pairs, computed in numpy."""
     model = kbs.BertPretrainer(kbs.BertBackbone(config))
     model.compile()
     batch = {**a_batch(2), "mask_positions": np.array([[1, 2, 3], [1, 0, 0]], "int32")}
@@ -177,7 +177,7 @@ def test_a_new_head_takes_the_stored_backbone(config):
     assert classifier(batch).shape == (2, 4)
     with pytest.raises(kbs.UserError, match="num_classes"):
         kbs.BertTextClassifier.from_pretrained("model")
-    # A classifier of another number of classes keeps the backbone and gets a new head.
+    # A classifier with another number of classes keeps the backbone and gets a new head.
     classifier.save_pretrained("four")
     assert kbs.BertTextClassifier.from_pretrained("four", num_classes=2).num_classes == 2
     assert kbs.BertTextClassifier.from_pretrained("four").num_classes == 4

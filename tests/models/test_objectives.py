@@ -1,4 +1,4 @@
-"""The loss over classes, its hand-written gradient, and what `compile` decides, against TensorFlow's own."""
+"""The loss over classes and its hand-written gradient, against TensorFlow's, and what `compile` decides."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def test_loss_and_gradient_are_tensorflows(name, compiled):
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
 @pytest.mark.parametrize("name", ["far apart", "positions of rows"])
 def test_smoothed_loss_and_gradient_are_those_of_smoothed_targets(name, compiled):
-    """Szegedy et al. 2016, section 7: the label has 1 - smoothing, and each class smoothing / classes more."""
+    """Szegedy et al. 2016, section 7: the label gets 1 - smoothing, and each class smoothing / classes in addition."""
     logits, labels = tf.constant(LOGITS[name], tf.float32), labels_for(LOGITS[name])
     weights = tf.constant(np.random.default_rng(5).random(labels.shape), tf.float32)
     targets = 0.9 * tf.one_hot(labels, 11) + 0.1 / 11
@@ -116,7 +116,7 @@ def a_model() -> kbs.BertTokenClassifier:
 
 @pytest.mark.usefixtures("eagerly")
 def test_weights_of_rows_stand_for_all_their_positions():
-    """One weight for each row gives the loss that the same weight at every position gives."""
+    """A weight for each row gives the same loss as that weight at every position of the row."""
     rng = np.random.default_rng(6)
     tokens = rng.integers(5, 50, (4, 7)).astype("int32")
     inputs = {"token_ids": tokens, "segment_ids": 0 * tokens, "padding_mask": np.ones_like(tokens)}
@@ -162,7 +162,7 @@ def test_labels_of_rows_may_stand_in_a_column(shape):
 
 @pytest.mark.usefixtures("eagerly")
 def test_two_objectives_may_read_one_output(small):
-    """Each sees all outputs; the model's loss is the sum of both by their weights."""
+    """Each objective reads all outputs; the model's loss is their weighted sum."""
     model = kbs.BertTextClassifier(kbs.BertBackbone(small), num_classes=2)
     model.objectives = {"label": classes(), "again": classes(loss_weight=0.5)}
     model.compile(kbs.BertAdamW(1e-3))

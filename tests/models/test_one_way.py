@@ -1,4 +1,4 @@
-"""Models that look to one side: who sees whom, what is summed up where, and writing with kept keys and values."""
+"""One-way and joined models: attention masks, pooled positions, and generation with cached keys and values."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ ONE_WAY = ("left-to-right", "right-to-left")
 one_ways = pytest.mark.parametrize("direction", ONE_WAY)
 IDS = np.random.default_rng(0).integers(5, 50, (3, 8)).astype("int32")
 MASK = (np.arange(8) < [[8], [5], [3]]).astype("int32")
-# Three examples, of three, four and one token; two, of two and three, and padding.
+# First row: three examples, of 3, 4 and 1 tokens. Second row: two, of 2 and 3 tokens, and padding.
 EXAMPLES = np.array([[1, 1, 1, 2, 2, 2, 2, 3], [1, 1, 2, 2, 2, 0, 0, 0]], "int32")
 STARTS = np.array([[0, 3, 7], [0, 2, 0]], "int32")
 
@@ -36,7 +36,7 @@ def seen(direction: str, query: int, key: int) -> bool:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("direction", ["both", *ONE_WAY])
 def test_who_sees_whom(direction, dtype):
-    """Also at a distance at which bfloat16 knows no whole numbers any more."""
+    """Also for positions so large that bfloat16 cannot represent all whole numbers."""
     mask = np.ones((1, 600), "int32")
     mask[:, 590:] = 0
     bias = np.asarray(one_way(attention_bias(mask, dtype), direction)).astype("float64") + np.zeros((600, 600))
@@ -57,7 +57,7 @@ def test_who_sees_whom_in_packed_rows(direction):
 
 @one_ways
 def test_nothing_depends_on_what_is_not_seen(direction):
-    """Of the whole model: a token is changed, and the output stays at every position that does not see it."""
+    """In the whole model: a changed token leaves the output the same at every position that does not see it."""
     model = kbs.BertCausalLM(kbs.BertBackbone(CONFIG.replace(direction=direction), pooler=False))
     before = np.asarray(model(inputs_of(IDS, MASK)))
     for changed in range(8):
@@ -124,7 +124,7 @@ def test_a_text_is_summed_up_where_all_of_it_is_seen(direction, single, packed):
 
 @pytest.mark.parametrize("direction", ["both", *ONE_WAY])
 def test_a_classifier_sees_the_whole_text(direction):
-    """It depends on every token, and is the head of the pooled vector."""
+    """Its output depends on every token, and equals the head of the pooled vector."""
     backbone = kbs.BertBackbone(CONFIG.replace(direction=direction))
     model = kbs.BertTextClassifier(backbone, num_classes=2)
     before = np.asarray(model(inputs_of(IDS, MASK)))
@@ -158,7 +158,7 @@ def test_translating_step_by_step_gives_what_the_whole_gives(dtype, atol):
     whole = np.asarray(model({**source, **target}))
     encoded = model.encode(source)
     past, visible = model.empty_past(3), np.zeros((3, 2, 0), bool)
-    for position in range(8):  # two hypotheses of each row, which see their own positions alone
+    for position in range(8):  # two hypotheses for each row, which see only their own positions
         visible = np.concatenate([visible, np.tile(np.eye(2, dtype=bool), (3, 1, 1))], axis=2)
         two = np.stack([IDS[:, position], (IDS[:, position] + 1) % 50], axis=1)
         logits, past = model.step(two, position, past, visible, encoded)
@@ -191,7 +191,7 @@ def test_formats_without_one_way_models_refuse_them(direction, to, tmp_path):
 
 
 def pair(tmp_path, tokenizer) -> dict[str, kbs.BertCausalLM]:
-    """Two one-way models, and their folders of the same names."""
+    """Two one-way models by direction, saved in folders of the same names."""
     models = {}
     for direction in ONE_WAY:
         config = CONFIG.replace(direction=direction, vocab_size=len(tokenizer.vocabulary))
@@ -236,7 +236,7 @@ def test_heads_of_a_joined_model_are_stored_and_read(name, tmp_path):
 
 
 def test_a_joined_model_sums_up_what_both_have_seen():
-    """Of the one the last token, of the other the first; alike in packed rows, and computed alone."""
+    """It pools the last token of one model and the first of the other; also in packed rows and in `encode_pooled`."""
     backbone = kbs.BertBackbone(JOINED)
     outputs = backbone(inputs_of(IDS, MASK))
     x, last = outputs["sequence_output"].numpy(), MASK.sum(axis=1) - 1

@@ -1,4 +1,4 @@
-"""Several examples in a row give what they give one per row; each test compares with the unpacked model."""
+"""Several examples in a row give the same results as one per row; the tests compare with the unpacked model."""
 
 import functools
 import itertools
@@ -22,16 +22,16 @@ CONFIG = kbs.BertConfig(
 # The lengths of the examples of each packed row; all rows end in padding, and no row has MAX_EXAMPLES.
 ROWS = ((7, 4, 6), (5, 9), (12,))
 LENGTH, MAX_EXAMPLES = 20, 4
-# What a batch holds, as it is handed to `fit`: inputs, labels, sample weights.
+# A batch as `fit` receives it: inputs, labels, sample weights.
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 def batch_of(
     rows: tuple[tuple[int, ...], ...], length: int, predictions: int, max_examples: int = MAX_EXAMPLES
 ) -> Batch:
-    """Packed rows of these examples' lengths; the same examples in the same order are the same, however they lie.
+    """Packed rows with examples of these lengths; the same lengths in order give the same examples, however packed.
 
-    Labels where nothing counts are wrong on purpose.
+    Labels at positions that do not count are wrong on purpose.
     """
     rng = np.random.default_rng(0)
     tokens, masked_positions, examples = (len(rows), length), (len(rows), predictions), (len(rows), max_examples)
@@ -89,7 +89,7 @@ def models(name: str = "BertPretrainer", pooler: bool = True) -> tuple[keras.Mod
 
 
 def present(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Where an output counts: the examples' positions follow each other in the same order, packed or not."""
+    """The positions where an output counts; packed or not, they are in the same order."""
     return weights[name] > 0
 
 
@@ -147,7 +147,7 @@ def test_the_loss_and_every_gradient_are_those_of_the_unpacked_rows():
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     largest = max(np.abs(gradient).max() for gradient in expected.values())
     for path, gradient in gradients.items():
-        # A key's bias moves all scores alike, so that its gradient is nothing but rounding.
+        # A key bias changes all scores equally, so its gradient is only a rounding error.
         scale = largest if path.endswith("key/bias") else np.abs(expected[path]).max()
         assert scale > 1e-4, path
         np.testing.assert_allclose(gradient, expected[path], atol=1e-5 * scale, err_msg=path)
@@ -160,7 +160,7 @@ def test_loss_and_accuracy_are_means_over_the_examples_that_are_there():
     for model, (inputs, labels, weights) in ((plain, unpacked_batch()), (packed, packed_batch())):
         model.compile()
         logits = np.asarray(model(inputs)["masked_lm"])
-        labels["masked_lm"][0, 0] = logits[0, 0].argmax()  # one right word: an accuracy that is not 0
+        labels["masked_lm"][0, 0] = logits[0, 0].argmax()  # one right word, so that the accuracy is not 0
         data = tf.data.Dataset.from_tensors((inputs, labels, weights))
         results.append(model.evaluate(data, return_dict=True, verbose=0))
     assert set(results[0]) == set(results[1])
@@ -253,7 +253,7 @@ def test_keras_can_save_it(name):
 def test_a_description_makes_the_same_backbone(packed):
     backbone = kbs.BertBackbone(CONFIG, packed=packed)
     assert kbs.BertBackbone.from_config(backbone.get_config()).packed == packed
-    # Models described before rows were packed say nothing about it.
+    # Descriptions written before the option existed do not contain it.
     assert not kbs.BertBackbone.from_config({"config": CONFIG.to_dict()}).packed
 
 
@@ -277,7 +277,7 @@ def test_xla_compiles_it():
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "float16"])
 def test_low_precision_is_finite(dtype):
     model = kbs.BertPretrainer(kbs.BertBackbone(CONFIG, dtype=dtype, packed=True))
-    inputs, _, _ = batch_of((*ROWS, ()), LENGTH, 8)  # the last row is padding alone
+    inputs, _, _ = batch_of((*ROWS, ()), LENGTH, 8)  # the last row is only padding
     for name, value in model(inputs).items():
         assert value.dtype == tf.float32
         assert np.all(np.isfinite(np.asarray(value))), name

@@ -1,4 +1,4 @@
-"""Models out of folders: what may be changed, and whose classes are whose."""
+"""Models loaded from folders: what can be overridden, and how their classes match given labels."""
 
 import logging
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_another_order_of_the_same_labels_reorders_the_head(cls, caplog):
 
 
 HEADS = [
-    # stored names, given arguments, names then, the head is kept, what the log says
+    # stored names, arguments, resulting names, whether the head is kept, log message
     (("no", "yes"), {"label_names": ("no", "yes")}, ("no", "yes"), True, None),
     (("no", "yes"), {"label_names": ("bad", "good")}, ("bad", "good"), False, "its classes are no, yes, not bad, good"),
     (("no", "yes"), {"label_names": ("no", "yes", "so")}, ("no", "yes", "so"), False, "the head is newly initialized"),

@@ -1,4 +1,4 @@
-"""Models that read some positions alone let the last block work for these; nothing else changes."""
+"""Models that read only some positions compute the last block only there; the results do not change."""
 
 import keras
 import numpy as np

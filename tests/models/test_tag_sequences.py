@@ -19,7 +19,7 @@ LABELS = np.array([[-1, 0, -1, 2, 1, -100, 0], [-1] * 7, [2, 1, 1, 0, 2, 0, 1]] 
 
 
 def labelled(logits: np.ndarray, transitions: np.ndarray, row: int) -> tuple[float, int, int]:
-    """Loss, right tags and length of one row's chain, gathered by numpy."""
+    """Loss, number of right tags and length of one row's chain, selected with numpy."""
     at = np.flatnonzero((LABELS[row] >= 0) & (MASK[row] == 1))
     if not len(at):
         return 0.0, 0, 0
@@ -32,7 +32,7 @@ def labelled(logits: np.ndarray, transitions: np.ndarray, row: int) -> tuple[flo
 @pytest.mark.parametrize("weights", [None, np.arange(ROWS) % 3])
 @pytest.mark.usefixtures("eagerly")
 def test_the_chain_of_a_row_is_its_labels(weights):
-    """Positions without a label in between are no part of it; the mean is over labels."""
+    """Positions without a label are not part of the chain; the mean is over labels."""
     model = make("tag sequences")
     outputs = {name: np.asarray(value) for name, value in model(INPUTS).items()}
     losses, right, sizes = zip(

@@ -1,4 +1,4 @@
-"""BertTextEmbedder: any layers, pooled or not; what its folder says."""
+"""BertTextEmbedder: any layers, pooled or not, and the options in its folder."""
 
 import keras
 import numpy as np

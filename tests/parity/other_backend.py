@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch python tests/parity/other_backend.py weights.npz out.npz
 
-Without `weights.npz` the weights are drawn and written there, so that another backend can take the same.
+If `weights.npz` does not exist, random weights are drawn and written there, so that another backend can load them.
 """
 
 import sys
@@ -19,7 +19,7 @@ from keras_bert_scratch.layers.text_pooling import POOLINGS
 
 
 def models() -> dict:
-    """By name the model, its inputs and its labels: every kind, and one of packed rows."""
+    """By name, a model, its inputs and its labels: every kind of model, and one with packed rows."""
     config = CONFIG.replace(num_layers=2)
     found = {name: (make(name, config=config), inputs, labels) for name, (_, _, inputs, labels) in MODELS.items()}
     packed = {**WITH_MASKS, "example_ids": MASK * (1 + (np.arange(LENGTH) > 2)).astype("int32")}
@@ -57,12 +57,12 @@ def torch_gradients(model: keras.Model, x: dict, y: object, values: list) -> lis
     return torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True)
 
 
-# Of the loss, by each backend's own means; one per trainable variable.
+# Gradients of the loss by each backend's own functions; one per trainable variable.
 GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}
 
 
 def main(weights_file: str, out_file: str) -> None:
-    """Writes everything that another backend must find too."""
+    """Writes all results that another backend must reproduce."""
     keras.utils.set_random_seed(0)
     draws = np.random.default_rng(1)
     stored = dict(np.load(weights_file)) if Path(weights_file).exists() else {}

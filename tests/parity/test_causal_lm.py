@@ -1,4 +1,4 @@
-"""The left-to-right model against transformers' `BertLMHeadModel`: logits, loss, gradients, files, what it writes."""
+"""The left-to-right model against transformers' `BertLMHeadModel`: logits, loss, gradients, files, generated tokens."""
 
 import keras
 import numpy as np
@@ -62,7 +62,7 @@ def test_logits(ours, theirs):
 def test_loss_and_gradients(ours, theirs):
     theirs.zero_grad()
     labels = torch.where(torch.from_numpy(MASK) == 1, torch.from_numpy(IDS).long(), -100)
-    loss = of_theirs(theirs, labels=labels).loss  # shifts them itself
+    loss = of_theirs(theirs, labels=labels).loss  # transformers shifts the labels itself
     loss.backward()
     y, weights = next_tokens(IDS, MASK)
     with tf.GradientTape() as tape:

@@ -1,6 +1,6 @@
 """Gradients under dropout against transformers + torch: their mean and spread over many draws, weight by weight.
 
-Random numbers differ, so single draws cannot agree; but what is dropped, where and how often decides both.
+The random numbers differ, so single draws cannot agree. Mean and spread show what is dropped, where and how often.
 """
 
 import keras
@@ -52,7 +52,7 @@ def of_torch(model) -> dict[str, np.ndarray]:
 
 
 def of_ours(model) -> list[np.ndarray]:
-    """The same in the order of the weights."""
+    """The same for our model, in the order of its weights."""
     weights = [weight.value for weight in model.trainable_variables]
 
     @tf.function
@@ -68,7 +68,7 @@ def of_ours(model) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def gradients(theirs, tmp_path_factory) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By our name of each weight its gradients, ours and torch's, `(draws, size)`."""
+    """By our name of each weight: its gradients, ours and torch's, both `(draws, size)`."""
     folder = tmp_path_factory.mktemp("theirs")
     theirs.save_pretrained(folder)
     keras.utils.set_random_seed(0)
@@ -86,7 +86,7 @@ def gradients(theirs, tmp_path_factory) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def test_the_gradients_of_all_weights_spread_alike(gradients, record):
-    """The squared distance of a draw from the mean, within 5 standard errors."""
+    """The mean squared distance of a draw from the mean is the same within 5 standard errors."""
     for name, sides in gradients.items():
         squares = [((side - side.mean(axis=0)) ** 2).sum(axis=1) for side in sides]
         error = np.sqrt(sum(square.var() / DRAWS for square in squares)) + 1e-12
@@ -96,7 +96,7 @@ def test_the_gradients_of_all_weights_spread_alike(gradients, record):
 
 
 def test_the_gradients_of_all_weights_have_one_mean(gradients, record):
-    """The squared distance of both means beside what chance makes of it."""
+    """The squared distance of the two means, compared with what chance alone gives."""
     for name, sides in gradients.items():
         chance = sum(side.var(axis=0).sum() / DRAWS for side in sides) + 1e-12
         off = ((sides[0].mean(axis=0) - sides[1].mean(axis=0)) ** 2).sum() / chance
@@ -105,7 +105,7 @@ def test_the_gradients_of_all_weights_have_one_mean(gradients, record):
 
 
 def test_one_draw_tells_nothing_of_the_next(gradients):
-    """Draws are numbered, and numbers in a row must not drop alike."""
+    """Draws are numbered, and consecutive numbers must not drop the same units."""
     for name, (ours, _) in gradients.items():
         around = ours - ours.mean(axis=0)
         products = (around[1:] * around[:-1]).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Embeddings of all-MiniLM-L6-v2 against transformers and torch, pooled as its folder says and otherwise."""
+"""Embeddings of all-MiniLM-L6-v2 against transformers and torch, pooled as its folder says and in other ways."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ TEXTS = [
     "",
     "ü 北京 ½ it's e-mail",
     "an unaffable otter",
-    "the heron watches the old river before dawn " * 40,  # more tokens than its 256
+    "the heron watches the old river before dawn " * 40,  # more tokens than the 256 of its folder
 ]
 
 
@@ -27,7 +27,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="module")
 def theirs(folder) -> tuple[list[np.ndarray], np.ndarray]:
-    """The outputs of all layers, and which positions are tokens; cut where sentence-transformers cuts."""
+    """The outputs of all layers, and the padding mask; texts are truncated where sentence-transformers truncates."""
     limit = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
     tokenizer = transformers.BertTokenizer.from_pretrained(folder)
     batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=limit, return_tensors="pt")

@@ -1,4 +1,4 @@
-"""Our two readings of tags against seqeval's."""
+"""Our two ways to read entities from tags, against seqeval's."""
 
 import hypothesis
 import hypothesis.strategies as st
@@ -36,7 +36,7 @@ def tagged(draw) -> tuple[list[list[str]], list[list[str]]]:
 def test_scores_are_seqevals(reading, fscore, arguments, tags):
     true, predicted = tags
     ours, by_type = entity_scores(list(map(reading, true)), list(map(reading, predicted)))
-    if not by_type:  # seqeval fails where there is no entity at all
+    if not by_type:  # seqeval fails if there is no entity at all
         return
     theirs = fscore(true, predicted, average="micro", zero_division=0, **arguments)
     assert tuple(ours.values()) == pytest.approx(theirs[:3])

@@ -16,7 +16,7 @@ TEXTS = ["Day 1: the heron watches the old river before dawn.", "Otters remember
 
 @pytest.fixture
 def folder(tmp_path, config, tokenizer):
-    """A network of random weights that is sure of itself, as transformers reads it."""
+    """A network with random weights and confident predictions, in a format that transformers reads."""
     keras.utils.set_random_seed(0)
     model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.5), pooler=False))
     write_checkpoint(model.to_checkpoint(tokenizer), tmp_path / "model", to="huggingface")
@@ -24,7 +24,7 @@ def folder(tmp_path, config, tokenizer):
 
 
 def test_tops_and_targets_are_those_of_its_pipeline(folder, tokenizer, record):
-    """Its list also has what may not stand there; its targets are looked up as single tokens."""
+    """Its list also has special tokens and `##` pieces, which ours omits; it looks up targets as single tokens."""
     theirs = transformers.pipeline("fill-mask", model=str(folder), top_k=len(tokenizer.vocabulary), device="cpu")
     targets = [token for token in tokenizer.vocabulary.tokens if token.isalnum()][-3:]
     answers = kbs.predict(folder, {"text": MASKED}, top_k=100, targets=targets)
@@ -41,7 +41,7 @@ def test_tops_and_targets_are_those_of_its_pipeline(folder, tokenizer, record):
 
 
 def test_pseudo_perplexity_is_that_of_a_loop_over_its_model(folder, record):
-    """Within-word l2r of Kauf and Ivanova 2023: a piece is hidden with the later ones of its word."""
+    """Within-word l2r of Kauf and Ivanova 2023: a piece is masked together with the later pieces of its word."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.BertForMaskedLM.from_pretrained(folder).eval()
     total, pieces = 0.0, 0

@@ -1,6 +1,6 @@
-"""Fine-tuning against transformers + torch, step by step: rows of pairs, warm-up, clipping, decay, bias correction.
+"""Fine-tuning against transformers + torch, step by step: rows of pairs, warmup, clipping, decay, bias correction.
 
-Without dropout both are one function of the first weights, so that the losses must stay together.
+Without dropout both depend only on the initial weights, so the losses must agree at every step.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.training.schedules import LinearWarmupDecay
 
 STEPS, RATE, BATCH = 40, 1e-3, 8
-DECAY, CLIPNORM = 0.1, 0.05  # so much that leaving one out is seen
+DECAY, CLIPNORM = 0.1, 0.05  # so large that the test notices if one is left out
 WORDS = ("heron", "otter", "river", "meadow", "crosses", "guards", "old", "the", "dawn", "night")
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)
 

@@ -20,7 +20,7 @@ CASES = {
 @pytest.mark.parametrize("smoothing", [0.1, 0.7])
 @pytest.mark.parametrize("of_labels", [None, [0.5, 3.0, 1.0, 0.0]], ids=["alike", "weighted"])
 def test_the_smoothed_loss_is_torchs(smoothing, of_labels, record):
-    """torch weighs every class of the smoothed target by its own weight, we the whole row by its label's."""
+    """torch weights every class of the smoothed target by its own weight, we the whole row by its label's weight."""
     labels = CASES["single_label_classification"][2]
     given = torch.tensor(LOGITS, requires_grad=True)
     losses = torch.nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")(given, torch.tensor(labels))

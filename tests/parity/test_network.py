@@ -20,7 +20,7 @@ from keras_bert_scratch.checkpoints.formats import write_checkpoint
 
 
 def worst(name: str, found: np.ndarray, expected: np.ndarray, record) -> float:
-    """The largest absolute difference, kept for the table."""
+    """The largest absolute difference, recorded for the table."""
     difference = float(np.abs(np.asarray(found, "float64") - np.asarray(expected, "float64")).max())
     record(name, difference)
     return difference
@@ -49,7 +49,7 @@ def test_logits_loss_and_gradients(name, tmp_path, record):
 
 
 def package_folder(package: str, *parts: str) -> Path:
-    """Where an installed package keeps a file, without running the package."""
+    """The path of an installed package's file, found without running the package."""
     spec = importlib.util.find_spec(package)
     assert spec is not None, f"{package}: not installed; 'make parity' does"
     return Path(spec.submodule_search_locations[0], *parts)
@@ -102,7 +102,7 @@ def test_rxnfp(lengths, record):
         ("masked_lm", expected.prediction_logits),
         ("next_sentence", expected.seq_relationship_logits),
     ):
-        # Logits grow to 30 and more here, where float32 itself is good to some 1e-5 only: torch in float64 tells.
+        # Logits reach 30 and more here, where float32 is accurate to about 1e-5 only; torch in float64 shows the error.
         assert worst(f"{name} logits", found[name], output, record) <= 1e-5 * max(1.0, float(output.abs().max()))
     with torch.no_grad():
         exact = reference.double()(**theirs(batch)).prediction_logits
@@ -114,7 +114,7 @@ def test_rxnfp(lengths, record):
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
 @pytest.mark.parametrize("class_name", make_huggingface.CLASSES)
 def test_heads_in_and_out(class_name, activation, tmp_path, record):
-    """Theirs read by us gives their logits; written by us and read by them, the very same weights."""
+    """Their model, read by us, has their logits; written by us and read by them, it has the very same weights."""
     reference = make_huggingface.small_model(class_name, hidden_act=activation)
     reference.save_pretrained(tmp_path / "theirs")
     batch = make_huggingface.small_batch(class_name)

@@ -1,4 +1,4 @@
-"""Odd settings and vocabularies against transformers itself: what we obey is what it does."""
+"""Odd settings and vocabularies against transformers itself: a setting that we obey has the same effect there."""
 
 import json
 
@@ -15,7 +15,7 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkp
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXTS = ["Ab café CAFÉ b", "naïve Ünder", "北京a", "ab " + "a" * 99 + " " + "a" * 101, "x, y!", ""]
 PIECES = [*"abcdefnrvxyABCDEFU,!", *(f"##{c}" for c in "abcdefnrvxyABCDEFUéïüÉÜ京"), "é", "ü", "Ü", "北", "京", "caf"]
-# The settings that change words, every one by itself and two together.
+# The settings that change how words are split, alone and in combination.
 SETTINGS = [
     {"do_lower_case": True},
     {"do_lower_case": False},
@@ -49,7 +49,7 @@ VOCABULARIES = {
 
 @pytest.mark.parametrize("kind", VOCABULARIES)
 def test_odd_vocabularies(kind, tmp_path):
-    """No id moves."""
+    """No token id changes."""
     (tmp_path / "vocab.txt").write_text("\n".join(SPECIAL + VOCABULARIES[kind]) + "\n")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     theirs = transformers.BertTokenizer.from_pretrained(tmp_path, do_lower_case=True)

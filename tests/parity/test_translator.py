@@ -93,7 +93,7 @@ def test_logits_loss_and_gradients(ours, theirs, record):
 
 
 def test_beams(ours, theirs, record):
-    """Theirs divides by the number of tokens, ours by a power of them: without a penalty both find the same."""
+    """Theirs divides by the number of tokens, ours by a power of it; without a length penalty both find the same."""
     inputs = batch()
     source = ours.encode(inputs)
 

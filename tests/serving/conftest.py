@@ -12,7 +12,7 @@ SERVED = ("classification", "pairs", "regression", "ner", "qa", "fill-mask", "em
 
 @pytest.fixture(scope="session")
 def served_models(small, tokenizer, tmp_path_factory) -> dict[str, tuple[kbs.FineTuned, Path]]:
-    """By task, a model and the SavedModel of it; classification has a version folder and a file for LiteRT."""
+    """By task, a model and its SavedModel; classification has a version folder and files for LiteRT."""
     folder, found = tmp_path_factory.mktemp("served"), {}
     for name in SERVED:
         tuned, path = fine_tuned(name, small, tokenizer), folder / name
@@ -25,6 +25,6 @@ def served_models(small, tokenizer, tmp_path_factory) -> dict[str, tuple[kbs.Fin
 
 @pytest.fixture(scope="session")
 def server(served_models) -> Iterator[Address]:
-    """All of them, served."""
+    """A server of all these models."""
     with running({name: path for name, (_, path) in served_models.items()}, warm_up=False) as address:
         yield address

@@ -1,6 +1,6 @@
-"""An exported model of every task, with random weights; a new task is one row of `TASKS`.
+"""A model of every task to export, with random weights; a new task is one row of `TASKS`.
 
-What holds for all of them is tried on these rows: that a server may join requests to batches, that no Python is needed.
+These rows test what holds for all tasks: that a server may join requests to batches, and that no Python is needed.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ TEXTS = ("The heron sleeps.", LONG, "", "北京 ½ ß", "An otter [MASK] the [MA
 TAGS = ("O", "B-PER", "I-PER")
 SPANS = {"overlap": 8, "max_question_length": 8, "max_answer_length": 4, "null_threshold": 0.0, UNANSWERABLE: True}
 CAUSAL = {"direction": "left-to-right"}
-# name: task, class, fields of its spec, options of asking, changes of BertConfig
+# name: task, class, fields of its spec, options of prediction, changes of BertConfig
 TASKS = {
     "classification": ("classification", "BertTextClassifier", {"labels": ("no", "yes", "perhaps")}, {}, {}),
     "pairs": ("classification", "BertTextClassifier", {"labels": ("a", "b"), "columns": ("text", "text_pair")}, {}, {}),
@@ -50,7 +50,7 @@ TASKS = {
 
 
 def fine_tuned(name: str, config: kbs.BertConfig, tokenizer: kbs.BertTokenizer) -> kbs.FineTuned:
-    """With weights so far apart that texts have different answers and sure scores."""
+    """A model with weights so far apart that texts have different answers and confident scores."""
     task_name, kind, fields, asking, changes = TASKS[name]
     task = get_task(task_name)
     options = {**as_json(task.Options()), **as_json(task.Asking()), **fields.get("options", {}), **asking}
@@ -63,7 +63,7 @@ def fine_tuned(name: str, config: kbs.BertConfig, tokenizer: kbs.BertTokenizer) 
 
 
 def asked_rows(columns: tuple[str, ...]) -> list[list[dict[str, Any]]]:
-    """What three clients ask about: one row, two, and the others; lists have one or more strings."""
+    """The rows that three clients send: one, two and two; lists have one or more strings."""
 
     def value(column: str, row: int) -> Any:
         text = TEXTS[row]

@@ -1,4 +1,4 @@
-"""A server of this process, in a thread of its own, and its clients."""
+"""A server in a thread of this process, and its clients."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from keras_bert_scratch.serving.server.service import Service
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Where a server listens, and the object behind it."""
+    """Where a server listens, and its service object."""
 
     http: str
     grpc: str
@@ -34,7 +34,7 @@ class Address:
 
     @contextlib.contextmanager
     def stubs(self) -> Iterator[tuple[Any, Any]]:
-        """Of TensorFlow Serving's two services."""
+        """The stubs of TensorFlow Serving's two gRPC services."""
         with grpc.insecure_channel(self.grpc) as channel:
             yield (
                 prediction_service_pb2_grpc.PredictionServiceStub(channel),
@@ -44,7 +44,7 @@ class Address:
 
 @contextlib.contextmanager
 def running(folders: Mapping[str, Path], **options: Any) -> Iterator[Address]:
-    """A server until the end of the block; that it stops well is asserted."""
+    """A server until the end of the block, which asserts that it stops cleanly."""
     found: dict[str, Any] = {}
     is_ready = threading.Event()
 

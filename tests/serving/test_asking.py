@@ -1,4 +1,4 @@
-"""Asking a model by its folder: in which dtype it computes."""
+"""Predicting with a model's folder: the dtype in which the model computes."""
 
 import json
 from pathlib import Path

@@ -16,7 +16,7 @@ def asked(path, columns):
 
 @pytest.mark.parametrize("weights", slow_but(["variables"], ["constants", "variables"]))
 def test_the_weights_are_those_of_the_backbone(small, tokenizer, weights):
-    """Each row's are those that it has alone; behind its end there is nothing."""
+    """Each row has the weights that it has alone; there is nothing after its end."""
     tuned = fine_tuned("classification", small, tokenizer)
     kbs.export_saved_model(tuned, "saved", warm_up=False, weights=weights, attention=True)
     found = asked("saved", {"text": TEXTS})
@@ -41,7 +41,7 @@ def test_the_weights_are_those_of_the_backbone(small, tokenizer, weights):
 
 @pytest.mark.parametrize("name", slow_but([], ["ner", "qa", "fill-mask", "long texts"]))
 def test_of_a_text_in_windows_it_is_the_first(small, tokenizer, name):
-    """Also where the row before has several windows, or none."""
+    """Also if the previous row has several windows, or none."""
     tuned = fine_tuned(name, small, tokenizer)
     kbs.export_saved_model(tuned, "saved", warm_up=False, attention=True)
     columns = {column: [TEXTS[1], "", TEXTS[0]] for column in tuned.spec.columns}

@@ -17,7 +17,7 @@ from keras_bert_scratch.serving.server.request_error import RequestError
 
 
 class Model:
-    """Answers with the text in capitals; a text has as many tokens as letters. It waits for `go`, and fails at "!"."""
+    """Answers with the text in capitals; a text has as many tokens as letters. It waits for `go`; "!" and "?" fail."""
 
     label, spec, is_windowed = ("upper", "1"), types.SimpleNamespace(max_length=100), False
 
@@ -58,7 +58,7 @@ def ask(batcher, model, *texts, seconds=10.0):
 
 
 def hold(batcher, model):
-    """A first request that keeps the only worker busy, so that others wait."""
+    """A first request that keeps the only worker busy, so that later requests wait."""
     first = ask(batcher, model, b"first")
     while batcher._waiting:
         time.sleep(0.001)
@@ -164,7 +164,7 @@ def test_a_text_without_bounds_is_bounded(monkeypatch):
 
 
 def test_what_is_too_long_is_refused_whether_others_wait_or_not(monkeypatch):
-    """Also where each token is a single byte."""
+    """Also if each token is a single byte."""
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
     with started() as (batcher, model):
         model.go.set()

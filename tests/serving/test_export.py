@@ -1,4 +1,4 @@
-"""Exported models: strings in, the same answers out, in a process that knows nothing of the network."""
+"""Exported models: strings in, the same answers out, in a process without the network's code."""
 
 import collections
 import itertools
@@ -29,8 +29,8 @@ FLOAT = tf.float32.as_datatype_enum
 
 
 def fine_tuned(config, tokenizer, columns=("text",), **changes) -> kbs.FineTuned:
-    """With weights so far apart that the texts have different labels and sure scores."""
-    keras.utils.set_random_seed(3)  # one that makes them different; what seeds each test comes after a module's fixture
+    """A model with weights so far apart that the texts have different labels and confident scores."""
+    keras.utils.set_random_seed(3)  # with it they differ; the seed of each test is set after module fixtures
     model = kbs.BertTextClassifier(kbs.BertBackbone(config.replace(initializer_range=1.0)), 3)
     return kbs.FineTuned(model, tokenizer, kbs.Spec("classification", columns, 32, LABELS, **changes))
 
@@ -64,7 +64,7 @@ def test_what_is_no_text_is_not_answered(exported):
 
 
 def numbers_in_the_graph(path: Path) -> int:
-    """How many float constants the graph has, in arrays."""
+    """The number of float values in the graph's constant arrays."""
     saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0].graph_def
     nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
@@ -74,7 +74,7 @@ def numbers_in_the_graph(path: Path) -> int:
 
 
 def test_every_weight_is_written_once(exported, tuned):
-    """As a constant, whatever the number of signatures; the token embedding as a variable."""
+    """As a constant, whatever the number of signatures; the token embedding is a variable."""
     ((_, shape),) = tf.train.list_variables(str(exported / "variables" / "variables"))[1:]
     embedding = tuned.model.backbone.embeddings.token_embedding
     assert tuple(shape) == tuple(embedding.shape)
@@ -83,7 +83,7 @@ def test_every_weight_is_written_once(exported, tuned):
 
 
 def test_weights_can_all_be_variables(exported, tuned):
-    """Written once too, and the answers are the same."""
+    """They are written once too, and the answers are the same."""
     kbs.export_saved_model(tuned, "saved", warm_up=False, weights="variables")
     stored = tf.train.list_variables("saved/variables/variables")[1:]
     assert sum(int(np.prod(shape)) for _, shape in stored) == tuned.model.count_params()
@@ -97,7 +97,7 @@ def test_weights_can_all_be_variables(exported, tuned):
 
 @pytest.mark.slow
 def test_weights_that_are_asked_for_step_by_step_are_written_once(config, tokenizer):
-    """Those of a translator, as variables, which all its signatures and all turns of a loop share."""
+    """A translator's weights are variables, which all its signatures and all iterations of a loop share."""
     tuned = every_task.fine_tuned("translation", config, tokenizer)
     kbs.export_saved_model(tuned, "saved", warm_up=False)
     stored = tf.train.list_variables("saved/variables/variables")[1:]
@@ -107,10 +107,10 @@ def test_weights_that_are_asked_for_step_by_step_are_written_once(config, tokeni
 
 
 def test_products_are_fused_with_what_follows_and_no_weights_are_copied(config, tokenizer):
-    """In the graph that TensorFlow makes of the exported one when it is asked, as its own server does."""
+    """In the optimized graph that TensorFlow runs in place of the exported graph, as its own server does."""
     tuned = fine_tuned(config, tokenizer)
     for weight in tuned.model.weights:
-        if len(weight.shape) == 1 and weight.dtype == "float32":  # a bias of zeros would be left out
+        if len(weight.shape) == 1 and weight.dtype == "float32":  # TensorFlow would remove a bias of zeros
             weight.assign(np.linspace(0.5, 1.5, weight.shape[0]))
     kbs.export_saved_model(tuned, "saved", warm_up=False)
     metadata = tf.compat.v1.RunMetadata()
@@ -126,7 +126,7 @@ def test_products_are_fused_with_what_follows_and_no_weights_are_copied(config, 
     nodes = [node for graph in metadata.partition_graphs for node in graph.node]
     products = [node for node in nodes if node.op.endswith("MatMul")]
     fused = collections.Counter(tuple(node.attr["fused_ops"].list.s) for node in products)
-    # Query, key and value as one, their output, and two of the feed-forward; the last query; pooler and head.
+    # Per layer: query, key and value as one, their output, two of the feed-forward; then last query, pooler and head.
     layers = config.num_layers
     gelu = {(b"BiasAdd", b"GeluExact"): layers, (b"BiasAdd",): 3 * layers + 2, (b"BiasAdd", b"Tanh"): 1}
     assert fused == gelu
@@ -136,7 +136,7 @@ def test_products_are_fused_with_what_follows_and_no_weights_are_copied(config, 
 
 
 def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
-    """The length that the network sees, as one more output of the signature."""
+    """The signature gets one more output: the length that the network sees."""
     kind = type(tuned.task)
     decode = kind.decode
 
@@ -155,7 +155,7 @@ def test_short_texts_are_not_padded_to_the_longest(tuned, monkeypatch):
 
 @pytest.mark.slow
 def test_a_new_process_needs_nothing_of_the_network(exported, tuned, tmp_path):
-    """Only TensorFlow and tf-text are loaded, and the folder may lie anywhere."""
+    """Only TensorFlow and tf-text are loaded, and the folder may be moved."""
     shutil.copytree(exported, tmp_path / "moved")
     script = (
         "import json, sys, tensorflow as tf, tensorflow_text\n"

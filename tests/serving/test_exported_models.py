@@ -25,7 +25,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.endpoints import columns_of
 from keras_bert_scratch.serving.requests import request
 
-# What of tensorflow-text the exported graphs may use, and where it is; TensorFlow Serving's own server has it, too.
+# Operations of tensorflow-text that exported graphs may use, and their libraries; TensorFlow Serving has them, too.
 TEXT_OPERATIONS = {
     "FastWordpieceTokenizeWithOffsets": "_fast_wordpiece_tokenizer",
     "NormalizeUTF8": "_normalize_ops",
@@ -68,7 +68,7 @@ def ask(signature, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def clients_of(tuned: kbs.FineTuned) -> dict[str, list[dict[str, np.ndarray]]]:
-    """By signature, what some clients ask, about one row or several."""
+    """By signature, the inputs that some clients send, for one row or several."""
     return {
         signature: [
             {name: value.numpy() for name, value in request(tuned, signature, rows).items()}
@@ -89,7 +89,7 @@ def assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], wha
 
 @pytest.fixture(scope="module")
 def exported(small, tokenizer, tmp_path_factory) -> Callable[[str], tuple[kbs.FineTuned, Path]]:
-    """The model of a task, and what was exported of it."""
+    """The model of a task, and the folder that it was exported to."""
     folder = tmp_path_factory.mktemp("exported")
 
     @functools.cache
@@ -103,7 +103,7 @@ def exported(small, tokenizer, tmp_path_factory) -> Callable[[str], tuple[kbs.Fi
 
 @pytest.fixture(scope="module")
 def answers(exported) -> Callable[[str], dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]]:
-    """Of a task, by signature, a batch of all clients and what it gets."""
+    """For a task, by signature: the joined batch of all clients, and its outputs."""
 
     @functools.cache
     def answers(name):
@@ -127,7 +127,7 @@ def test_each_client_of_a_batch_gets_its_own_answer(exported, answers, name):
         first = np.cumsum([0, *rows])
         for start, limit, client in zip(first[:-1], first[1:], clients, strict=True):
             alone = ask(signatures[signature], client)
-            # Lists are padded to the longest of the batch.
+            # Lists are padded to the longest list of the batch.
             ours = {
                 output: together[output][start:limit][tuple(slice(size) for size in values.shape)]
                 for output, values in alone.items()
@@ -146,13 +146,13 @@ def test_the_graph_computes_what_the_model_does(exported, answers, name):
         _, found = answers(name)[signature]
         assert set(found) == {*expected, "token_count", "truncated"}
         for output, values in expected.items():
-            both = tuple(map(slice, np.minimum(values.shape, found[output].shape)))  # without what pads the batch
+            both = tuple(map(slice, np.minimum(values.shape, found[output].shape)))  # without the padding of the batch
             assert_equal({output: found[output][both]}, {output: values[both]}, signature)
 
 
 @pytest.mark.slow
 def test_only_operations_that_servers_have_are_used(exported):
-    """TensorFlow's own, as a process without tensorflow-text knows them, and some of that."""
+    """TensorFlow's own operations, as a process without tensorflow-text knows them, and those of `TEXT_OPERATIONS`."""
     used = set()
     for name in ONE_OF_EACH_TASK:
         _, path = exported(name)
@@ -186,7 +186,7 @@ def test_tensorflow_s_own_tool_asks_it(exported):
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
-    """A C++ program that knows TensorFlow and nothing of Python."""
+    """A C++ program that uses TensorFlow without Python."""
     if not shutil.which("g++"):
         pytest.skip("needs g++: apt-get install g++")
     tensorflow, path = Path(tf.__file__).parent, tmp_path_factory.mktemp("program") / "ask_saved_models"
@@ -199,7 +199,7 @@ def program(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_no_python_is_needed(exported, answers, program, tmp_path):
-    """Every signature of every task, in one process of the program, gives what Python gets."""
+    """Every signature of every task, in one process of the program, returns what it returns in Python."""
     folders = []
     for name in ONE_OF_EACH_TASK:
         folders += [exported(name)[1], tmp_path / name]

@@ -1,4 +1,4 @@
-"""The load of benchmarks/serving_load.py for seconds, and bodies that nobody would send."""
+"""The load of benchmarks/serving_load.py for a few seconds, and malformed request bodies."""
 
 import asyncio
 import importlib.util
@@ -27,7 +27,7 @@ def monkeypatch_of_module():
 def serving_load(monkeypatch_of_module):
     spec = importlib.util.spec_from_file_location("serving_load", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    monkeypatch_of_module.setitem(sys.modules, "serving_load", module)  # its dataclass looks there
+    monkeypatch_of_module.setitem(sys.modules, "serving_load", module)  # its dataclass looks up its module there
     spec.loader.exec_module(module)
     return module
 
@@ -60,7 +60,7 @@ WORDS = (
 
 
 def anything(rng, depth=0):
-    """A value of JSON, with the words of the protocols in it now and then."""
+    """A random JSON value, which may contain words of the protocols."""
     kind = rng.randrange(9 if depth < 4 else 6)
     if kind == 0:
         return rng.choice([None, True, False, 0, -1, 1, 2.5, 1e308, 2**31, 2**63 - 1, 101])
@@ -74,7 +74,7 @@ def anything(rng, depth=0):
 
 
 def near_to_right(rng, model):
-    """A body that is right but for one thing, or nothing."""
+    """A correct body with at most two values replaced."""
     rows = [
         {"text": rng.choice(TEXTS), "text_pair": "a", "question": "Who?", "context": "The otter."} for _ in range(2)
     ]
@@ -105,7 +105,7 @@ def near_to_right(rng, model):
 
 
 def check_fuzzed(address, count, seed):
-    """Each gets an answer, or an error in its protocol's form; the server goes on, and answers as before."""
+    """Each request gets an answer or an error in its protocol's form; the server runs on and answers as before."""
     rng, statuses = random.Random(seed), {}
     known = {"instances": TEXTS[:3]}
     before = address.post("/v1/models/classification:predict", known).json()

@@ -1,4 +1,4 @@
-"""Versions come and go while others answer."""
+"""Versions are loaded and unloaded while others answer."""
 
 import shutil
 import types
@@ -11,7 +11,7 @@ from keras_bert_scratch.serving.server.request_error import RequestError
 
 
 def export(folder, content="good"):
-    """A SavedModel as far as a store looks at it; `load` reads what it is worth."""
+    """A SavedModel with only the files that a store looks at; `load` reads `content`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "variables").write_text(content)
     (folder / "saved_model.pb").write_text(content)
@@ -36,7 +36,7 @@ def base(tmp_path):
 
 def test_the_highest_versions_are_served(base):
     export(base / "2", "better")
-    (base / "3").mkdir()  # not yet whole
+    (base / "3").mkdir()  # not yet complete
     (base / "notes").mkdir()
     assert served(ModelStore({"m": base}, load)) == {2: "better"}
     store = ModelStore({"m": base, "alone": base / "1"}, load, keep=2)
@@ -50,7 +50,7 @@ def test_the_highest_versions_are_served(base):
 def test_a_version_takes_over_once_its_files_stay_as_they_are(base):
     store = ModelStore({"m": base}, load)
     store.refresh()
-    export(base / "2", "ha")  # half of it
+    export(base / "2", "ha")  # half-written
     store.refresh()
     assert served(store) == {1: "good"}
     export(base / "2", "better")
@@ -94,7 +94,7 @@ def test_the_step_back_is_to_take_the_newer_version_away(base):
     store = ModelStore({"m": base}, load)
     shutil.rmtree(base / "2")
     store.refresh()
-    assert served(store) == {2: "better"}  # until the other one is there
+    assert served(store) == {2: "better"}  # until version 1 is loaded
     store.refresh()
     assert served(store) == {1: "good"}
 

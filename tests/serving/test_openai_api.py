@@ -1,4 +1,4 @@
-"""OpenAI's embeddings, and documents ranked for a query."""
+"""OpenAI's embeddings API, and documents ranked for a query."""
 
 import base64
 

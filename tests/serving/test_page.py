@@ -1,4 +1,4 @@
-"""The page that tries a model, in a real browser without its window."""
+"""The page for trying a model, in a real headless browser."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from fast_and_slow import slow_but
 from headless_browser import chromium, watched_page
 from serving.served import running
 
-# Where to leave pictures of each task for people to look at; nowhere by default.
+# Folder for screenshots of each task that people can look at; by default none are saved.
 PICTURES = os.environ.get("KERAS_BERT_PICTURES")
 
 ASKED = {
@@ -30,7 +30,7 @@ def browser():
 
 @pytest.fixture(params=slow_but(["light"], ["light", "dark"]))
 def page(request, browser):
-    """A phone's screen; what goes wrong in the page, and what it asks of other hosts, fails the test."""
+    """An empty page, on a phone in light and on a wide screen in dark; `page.seen` has its errors and requests."""
     page, page.seen = watched_page(browser, request.param)
     yield page
     page.close()
@@ -60,7 +60,7 @@ def test_every_model_can_be_tried_by_keyboard(server, page):
 
 
 def test_marks_stand_where_the_server_says(server, page):
-    """Offsets count characters, also behind one that JavaScript counts twice."""
+    """Offsets count characters, also after one that JavaScript counts as two."""
     text = ASKED["ner"][0]["text"]
     answer = server.post("/v1/models/ner:predict", {"instances": [text]}).json()["predictions"][0]
     page.goto(server.http + "/?model=ner")

@@ -1,4 +1,4 @@
-"""SavedModels asked and measured: ours by their task's own reader, other people's by what their signatures tell."""
+"""Predicting and evaluating with SavedModels: ours by their task's own reader, third-party ones by their signatures."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ OPTIONS = {"overlap": 8, "max_question_length": 8, "max_answer_length": 4, "null
 
 @pytest.fixture(scope="module")
 def ner(small, tokenizer, tmp_path_factory) -> tuple[kbs.FineTuned, Path]:
-    """A model of entities, and what was exported from it."""
+    """An entity model, and the SavedModel that was exported from it."""
     keras.utils.set_random_seed(2)
     model = kbs.BertTokenClassifier(kbs.BertBackbone(small.replace(initializer_range=1.0)), 3, TAGS)
     tuned = kbs.FineTuned(model, tokenizer, kbs.Spec("ner", ("text",), 16, TAGS, options={"overlap": 4}))
@@ -70,7 +70,7 @@ def test_an_empty_string_at_the_end_of_a_list_is_not_taken_for_padding(ner, save
 
 
 def test_where_lists_are_not_counted_a_row_that_ends_in_an_empty_string_is_named(saved):
-    """As of other people's SavedModels."""
+    """As in third-party SavedModels."""
     module = tf.Module()
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
@@ -86,7 +86,7 @@ def test_where_lists_are_not_counted_a_row_that_ends_in_an_empty_string_is_named
 
 @pytest.mark.slow
 def test_without_task_json_only_outputs_are_known(ner):
-    """As of other people's SavedModels."""
+    """As in third-party SavedModels."""
     shutil.copytree(ner[1], "theirs")
     Path("theirs/task.json").unlink()
     model = asking.load("theirs")
@@ -95,7 +95,7 @@ def test_without_task_json_only_outputs_are_known(ner):
     (row, answer), _ = model.predict_file("new.csv", {}, show_progress=True)
     assert row == {"text": "the otter"}
     assert answer["words"] == ["the", "otter"]
-    assert {"start_bytes", "num_entities"} <= set(answer)  # what our answers are made of
+    assert {"start_bytes", "num_entities"} <= set(answer)  # what our own answers are computed from
     assert kbs.predict("theirs", {"text": ["the otter"]})[0]["tags"] == answer["tags"]
     with pytest.raises(kbs.UserError, match=r"theirs: has no task\.json, which names the task of a SavedModel"):
         kbs.evaluate("theirs", {"words": [["a"]], "tags": [["O"]]})
@@ -147,7 +147,7 @@ def test_a_saved_model_without_text_is_named():
 
 @pytest.mark.slow
 def test_questions_without_answer_want_a_model_exported_for_them(small, tokenizer):
-    """One of another program does not tell; the data do, but what is exported is as it is."""
+    """The data needs another option, but an exported model is fixed; without task.json, inputs have no known roles."""
     spec = kbs.Spec("qa", ("question", "context"), 32, options=OPTIONS)
     model = kbs.BertQuestionAnswerer(kbs.BertBackbone(small, pooler=False))
     kbs.export_saved_model(kbs.FineTuned(model, tokenizer, spec), "saved", warm_up=False)
@@ -155,13 +155,13 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     assert kbs.evaluate("saved", rows)["examples"] == 1
     with pytest.raises(kbs.UserError, match="saved: was exported with other values of unanswerable than this data"):
         kbs.evaluate("saved", {**rows, "answers": [[]]})
-    # SQuAD's own form, by the task's reader.
+    # SQuAD's own format, by the task's reader.
     article = {"paragraphs": [{"context": "an otter", "qas": [{"question": "who", "id": "q1"}]}]}
     Path("new.json").write_text(json.dumps({"data": [article]}))
     [(row, answer)] = SavedModel("saved").predict_file("new.json", {})
     assert row == {"id": "q1", "question": "who", "context": "an otter"}
     assert answer["answer"] == "an otter"[answer["start"] : answer["end"]]
-    Path("saved/task.json").unlink()  # as another program's, whose inputs nothing tells apart
+    Path("saved/task.json").unlink()  # as from another program: nothing tells the two inputs apart
     refused("predict", "saved", "who", "--pair", "an otter", saying="says what its inputs context, question are")
     Path("new.csv").write_text("question,context\nwho,an otter\n")
     [(row, again)] = asking.load("saved").predict_file("new.csv", {})

@@ -32,7 +32,7 @@ def file(fresh_folder, eagerly) -> Path:
 
 
 def nearest(folder, top: int, **options) -> list[list[tuple[str, int, int]]]:
-    """By all vectors at once."""
+    """The expected result, computed from all vectors at once."""
     model = FineTuned.load(folder, task="embed", asking=options)
     distinct = [text for number, text in enumerate(TEXTS) if text and text not in TEXTS[:number]]
     vectors = np.array([row["embedding"] for row in model.predict({"text": [*QUERIES, *distinct]})])

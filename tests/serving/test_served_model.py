@@ -1,4 +1,4 @@
-"""A version of a model: loaded, asked, and gone when nobody holds it."""
+"""A version of a model: loaded, called, and freed when nothing refers to it."""
 
 import gc
 import weakref
@@ -29,14 +29,14 @@ def test_rows_are_counted_as_the_model_reads_them(served_models):
     _, folder = served_models["classification"]
     model = ServedModel(folder / "1", "litert")
     texts = {"text": np.array([b"a heron", b"a heron " * 30], object)}
-    assert model.count_tokens("serving_default", texts).tolist() == [5, 32]  # the second is cut
+    assert model.count_tokens("serving_default", texts).tolist() == [5, 32]  # the second is truncated
     assert model.run("serving_default", texts)["token_count"][1] > 32
     assert [model.padded_length(tokens) for tokens in (1, 7, 8, 32)] == [7, 7, 14, 32]
     assert model.count_tokens("serve_ids", {"token_ids": np.zeros((3, 9), np.int32)}).tolist() == [9, 9, 9]
 
 
 def test_a_warm_up_asks_what_the_export_wrote(served_models, tmp_path, monkeypatch):
-    """By each signature at each length; where it wrote nothing, one row."""
+    """It calls each signature at each length; if the export wrote no warm-up, it sends one row."""
     tuned, folder = served_models["classification"]
     kbs.export_saved_model(tuned, tmp_path / "warm", (16,))
     for path, signatures in (

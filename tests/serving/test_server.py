@@ -1,4 +1,4 @@
-"""The server as a whole: who may ask, what is too much, what it tells, how it changes and how it ends."""
+"""The server as a whole: who may use it, its limits, what it reports, new versions, and how it stops."""
 
 import shutil
 import socket
@@ -32,7 +32,7 @@ def folder(served_models):
 
 @pytest.fixture(scope="module")
 def limited(folder):
-    """One that wants a token and takes little."""
+    """A server that requires a token and has low limits."""
     options = {"token": "secret", "most_megabytes": 0.01, "most_waiting": 4, "timeout": 2.0, "workers": 1}
     with running({"classification": folder}, warm_up=False, engine="litert", **options) as address:
         yield address
@@ -64,7 +64,7 @@ def test_without_the_token_nothing_is_told(limited):
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(limited):
     body = b'{"instances": ["' + b"a" * 20_000 + b'"]}'
-    for data in (body, iter([body[:8000], body[8000:]])):  # the second without its length
+    for data in (body, iter([body[:8000], body[8000:]])):  # the second has no Content-Length
         response = limited.post(PREDICT, data=data, **WITH_TOKEN)
         assert (response.status_code, "larger than 10485 bytes" in response.json()["error"]) == (413, True)
     with socket.create_connection(urlsplit(limited.http).netloc.split(":")) as client:
@@ -85,7 +85,7 @@ def test_a_body_that_does_not_come_is_given_up(limited):
 
 
 def test_who_comes_when_too_many_wait_comes_again(limited):
-    """More clients than places: each is answered, or told when to come again; nobody is forgotten."""
+    """More requests than the queue holds: each is answered, or told when to retry; none is lost."""
 
     def ask(number):
         return limited.post(PREDICT, {"instances": [f"{number}"] * 2}, **WITH_TOKEN)
@@ -146,7 +146,7 @@ def test_litert_answers_what_tensorflow_does(server, folder, engine, tolerance):
 
 
 def test_a_new_version_takes_over_and_no_answer_is_lost_or_mixed(served_models, tmp_path):
-    """Clients ask all the time while version 2 comes in parts, and while version 1 goes."""
+    """Clients send requests all the time while version 2 is copied in parts, and while version 1 is unloaded."""
     tuned, folder = served_models["classification"]
     shutil.copytree(folder, tmp_path / "m")
     weights = [weight * 0 for weight in tuned.model.get_weights()]

@@ -1,4 +1,4 @@
-"""What lies in an exported folder for servers and people: versions, warm-up, batching, vocabulary, the card."""
+"""Files in an exported folder for servers and people: versions, warm-up, batching, vocabulary, the card."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def exported(request, config, tokenizer, tmp_path_factory) -> tuple[kbs.FineTune
 
 
 def test_a_server_warms_up_with_each_signature_at_each_length(exported):
-    """The requests are answered by the graph, and those of tokens show the lengths."""
+    """The graph answers the requests; token ids or token counts show their lengths."""
     _, path = exported
     signatures = tf.saved_model.load(str(path)).signatures
     lengths = {name: [] for name in signatures}
@@ -54,10 +54,10 @@ def test_a_server_warms_up_with_each_signature_at_each_length(exported):
             lengths[name].append(inputs["token_ids"].shape[-1])
         elif "token_count" in outputs:
             lengths[name].append(outputs["token_count"].numpy()[0])
-        else:  # TensorFlow Serving's methods have room for nothing else
+        else:  # TensorFlow Serving's own methods return no token count
             lengths[name].append(LENGTHS[len(lengths[name])])
     for name, found in lengths.items():
-        # Others are as many tokens as just fill the rows; each text of a fill-mask fits.
+        # Text requests have as many tokens as just fill a row; each text of a fill-mask fits.
         assert [min(length for length in LENGTHS if length >= size) for size in found] == list(LENGTHS), name
 
 
@@ -75,7 +75,7 @@ def test_the_card_describes_every_input_and_output(exported):
 
 
 def test_the_card_of_a_run_that_told_little(config, tokenizer):
-    """As one of pretraining, whose model embeds; and a name that would break a table."""
+    """For example a pretraining run, whose model embeds; and a label that would break a table."""
     labels = ("a|b", "c")
     model = kbs.BertTextClassifier(kbs.BertBackbone(config), 2, label_names=labels)
     tuned = kbs.FineTuned(model, tokenizer, kbs.Spec("classification", ("text",), 32, labels, row_lengths=(8, 32)))
@@ -131,7 +131,7 @@ def test_models_without_versions_are_not_listed():
 
 
 def test_there_are_models_of_every_task():
-    """Those that other tests export."""
+    """`TASKS`, whose models other tests export, has every task."""
     from keras_bert_scratch.tasks.registry import TASKS as KNOWN
 
     assert {row[0] for row in TASKS.values()} == set(KNOWN) - {"pair-classification"}

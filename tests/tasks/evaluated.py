@@ -1,4 +1,4 @@
-"""Answers beside what is right, as an evaluation has them, without a model."""
+"""Builds evaluations from given answers and gold labels, without a model."""
 
 import dataclasses
 

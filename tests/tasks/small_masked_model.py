@@ -1,4 +1,4 @@
-"""A small vocabulary, and a network of random weights that fills its masks."""
+"""A small vocabulary, and a network with random weights that fills masks."""
 
 import math
 
@@ -14,7 +14,7 @@ PAD, UNK, CLS, SEP, MASK, UNUSED, A, B, PLAY, ING, ED, DOT, KYO, EMPTY = range(l
 
 
 def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
-    """A network of random weights that is sure of itself; `options` are those of asking."""
+    """A network with random weights and confident predictions; `options` go to `FineTuned.asking`."""
     keras.utils.set_random_seed(1)
     config = kbs.BertConfig(
         vocab_size=len(TOKENS), num_layers=1, hidden_size=16, num_heads=2, max_position_embeddings=16
@@ -25,7 +25,7 @@ def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
 
 
 def all_probabilities(model: kbs.FineTuned, rows: list[tuple[list[int], int]]) -> np.ndarray:
-    """What the model says of one piece of each row; the rows are made here, and equally long."""
+    """The model's distribution at one position of each row; the rows are built here and must be equally long."""
     ids = np.array([[CLS, *pieces, SEP] for pieces, _ in rows], np.int32)
     inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": 0 * ids + 1}
     positions = np.array([[position + 1] for _, position in rows], np.int32)
@@ -39,7 +39,7 @@ def probabilities(model: kbs.FineTuned, pieces: list[int], position: int) -> np.
 
 
 def log_likelihood(model: kbs.FineTuned, pieces: list[int]) -> float:
-    """By the definition: each piece where it and the later pieces of its word are hidden."""
+    """By definition: each piece is predicted with it and the later pieces of its word masked."""
     total = 0.0
     for position, piece in enumerate(pieces):
         end = position + 1

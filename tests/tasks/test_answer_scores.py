@@ -1,4 +1,4 @@
-"""SQuAD's official scores, and the threshold of no answer."""
+"""SQuAD's official scores, and the threshold for no answer."""
 
 import numpy as np
 import pytest
@@ -39,14 +39,14 @@ def test_questions_without_answer():
     results = answer_scores_with_none(["", "x", "y"], [[], [], ["y"]])
     assert results["exact_match"] == pytest.approx(200 / 3)
     assert (results["no_answer_f1"], results["has_answer_f1"]) == (50.0, 100.0)
-    # An answer that is an article alone has no words, so the question counts as one to answer by nothing.
+    # An answer that is only an article has no words after normalization, so the empty answer is right.
     assert answer_scores_with_none([""], [["the"]])["exact_match"] == 100.0
 
 
 @pytest.mark.parametrize(
     ("odds", "expected"),
     [
-        ([-2.0, 3.0, 1.0], (100.0, 1.0)),  # both answers are given up to 1.0, the question without answer lies above
+        ([-2.0, 3.0, 1.0], (100.0, 1.0)),  # both answerable questions have odds up to 1.0; the unanswerable one has 3.0
         ([3.0, -2.0, 4.0], (200 / 3, 4.0)),
         ([1.0, 1.0, 1.0], (200 / 3, 1.0)),
     ],
@@ -58,7 +58,7 @@ def test_the_best_threshold(odds, expected):
 @pytest.mark.parametrize("measure", ["exact_match", "f1"])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_tuned_threshold_gives_the_best_score_there_is(measure, seed):
-    """By trying every threshold; questions of the same odds cannot be answered unlike."""
+    """Compared with trying every threshold; questions with equal odds are always treated alike."""
     draws = np.random.default_rng(seed)
     best = [["x", "x y", "v"][number] for number in draws.integers(0, 3, 12)]
     answers = [[["x"], ["y z"], []][number] for number in draws.integers(0, 3, 12)]

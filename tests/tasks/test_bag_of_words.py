@@ -1,4 +1,4 @@
-"""Answers by a bag of words: what they are, what they learn, and where there are none."""
+"""Bag-of-words baselines: their predictions, what they learn, and tasks without them."""
 
 import logging
 
@@ -33,7 +33,7 @@ def test_a_text_is_answered_as_scikit_learn_does():
 
 
 def test_the_words_of_a_pair_are_told_apart():
-    """Whether the word is in the first or in the second text is all that tells the label."""
+    """The label depends only on which text holds which word."""
     raw = {"text": ["heron", "otter"] * 8, "text_pair": ["otter", "heron"] * 8}
     given = np.array([[1], [0]] * 8)
     assert (probabilities_by_words(raw, given, raw)[:, 0] > 0.5).tolist() == [True, False] * 8
@@ -73,7 +73,7 @@ def test_the_rows_that_are_learnt_from_keep_their_labels(monkeypatch):
 
 
 PAIRS = {"text": TEXTS, "text_pair": OTHERS}
-# By task: the columns, and the metrics of an answer that is always the same.
+# By task: the columns, and the expected metrics of a constant answer.
 CONSTANT = {
     "classification": ({"text": TEXTS, "label": ["b"] * 25 + ["a"] * 15}, {"accuracy": 0.25, "f1_macro": 0.2}),
     "pair-classification": (
@@ -93,7 +93,7 @@ CONSTANT = {
 
 @pytest.mark.parametrize("task", CONSTANT)
 def test_the_baselines_of_a_task(task):
-    """Learnt from the first 30 rows and measured on the last 20, by the task's own metrics."""
+    """Trained on the first 30 rows and evaluated on the last 20, with the task's own metrics."""
     columns, expected = CONSTANT[task]
     found = get_task(task)
     options = {field.name: field.default for field in found.Options.__dataclass_fields__.values()}

@@ -1,4 +1,4 @@
-"""Multiple choice: rows of a question's choices, absent ones, and how contexts are cut."""
+"""Multiple choice: one row for each choice, absent choices, and how contexts are truncated."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ SPEC = kbs.Spec("choice", ("context", "choices"), 10)
 
 @pytest.fixture(scope="module")
 def letters() -> kbs.BertTokenizer:
-    """A piece for each letter."""
+    """A tokenizer with a piece for each letter."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
     return kbs.BertTokenizer(kbs.Vocabulary(tokens), lowercase=True)
@@ -39,7 +39,7 @@ def rows_of(letters, context: str, choices: list[str]) -> list[str]:
     ("context", "choices", "expected"),
     [
         ("ab", ["c", "de"], ["[CLS] a b [SEP] c [SEP]", "[CLS] a b [SEP] d e [SEP]"]),
-        # Seven pieces have room: the context is cut beside the longest choice, and alike beside the others.
+        # Seven pieces fit: the context is truncated to fit the longest choice, and equally for the others.
         ("abcdef", ["x", "uvw"], ["[CLS] a b c d [SEP] x [SEP]", "[CLS] a b c d [SEP] u v w [SEP]"]),
         ("abcdef", ["x", "stuvwxyz"], ["[CLS] a b c d [SEP] x [SEP]", "[CLS] a b c d [SEP] s t u [SEP]"]),
         ("a", ["x", "stuvwxyz"], ["[CLS] a [SEP] x [SEP]", "[CLS] a [SEP] s t u v w x [SEP]"]),
@@ -70,7 +70,7 @@ def test_two_and_four_choices_share_a_batch(tuned):
 
 
 def test_an_absent_choice_is_not_learnt_from(tuned):
-    """The loss of two choices is the same beside a question of four."""
+    """A question with two choices has the same loss when its batch also holds a question with four."""
     questions = {"context": ["a", "b"], "choices": [["e", "f"], ["g", "h", "i", "k"]], "label": [1, 2]}
     losses = []
     for number in range(2):

@@ -1,4 +1,4 @@
-"""A student learns what its teachers answer: losses by their formulas, the teacher as it is measured, layers."""
+"""Distillation: the losses against their formulas, cached teacher outputs, and matching of layers."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_the_loss_is_the_divergence_of_both_softened(temperature):
 
 
 def test_the_gradient_keeps_its_size_when_temperatures_rise():
-    """Without the square it falls to a half and less for each doubling."""
+    """Without the squared temperature, the gradient would at least halve with each doubling of the temperature."""
     teacher, student = LOGITS
     sizes = []
     for temperature in (1.0, 4.0, 16.0, 64.0):
@@ -41,7 +41,8 @@ def test_the_gradient_keeps_its_size_when_temperatures_rise():
             tape.watch(logits)
             loss, _ = soft_classes("logits", temperature).loss(teacher, {"logits": logits})
         sizes.append(float(tf.norm(tape.gradient(loss, logits))))
-    # In the limit it is that of half the squared distance of centred logits, over classes (Hinton et al., equation 4).
+    # In the limit it is the gradient of half the squared distance of centred logits, divided by the number of classes
+    # (Hinton et al., equation 4).
     centred = [values - values.mean(axis=-1, keepdims=True) for values in (student, teacher)]
     assert sizes[-1] == pytest.approx(np.linalg.norm(centred[0] - centred[1]) / 4, rel=0.05)
     assert min(sizes) > 0.4 * max(sizes)
@@ -79,14 +80,14 @@ HOW = kbs.FineTuning(**{**QUICK, "epochs": 6.0, "learning_rate": 1e-2})
 
 @pytest.mark.slow
 def test_a_student_learns_from_texts_without_labels(teacher, small, animals, tokenizer):
-    """Of a model's answers: labels play no part, not even wrong ones in the table."""
+    """It learns from the teacher's answers alone; labels are ignored, even wrong ones in the table."""
     taught = kbs.evaluate(teacher, animals)
     wrong = {"text": animals["text"], "label": ["x"] * len(animals["text"])}
     run = distill(teacher, small.replace(initializer_range=0.1), wrong, "student", dev=animals, how=HOW)
     assert taught["accuracy"] > 0.9
     assert kbs.evaluate("student", animals)["accuracy"] > taught["accuracy"] - 0.1
     assert run.results["dev"]["accuracy"] > taught["accuracy"] - 0.1
-    assert 0 < run.results["dev"]["loss"] < 1  # of the labels, as in every run of the task
+    assert 0 < run.results["dev"]["loss"] < 1  # against the labels, as in every run of the task
     student = kbs.FineTuned.load("student")
     assert student.spec == kbs.FineTuned.load(teacher).spec
     assert len(student.model.backbone.encoder_blocks) == 1
@@ -109,10 +110,10 @@ def test_what_the_teacher_says_is_what_is_measured(teacher, animals, monkeypatch
     monkeypatch.setattr(outputs_module, "_computed", computed)
     again = teacher_outputs(model, {"text": animals["text"]}, "rows")
     np.testing.assert_array_equal(again.values["logits"], said.values["logits"])
-    with pytest.raises(AssertionError, match="is in the cache"):  # other texts are asked for
+    with pytest.raises(AssertionError, match="is in the cache"):  # other texts are not in the cache
         teacher_outputs(model, {"text": animals["text"][:1]}, "rows")
     model.model.weights[0].assign(model.model.weights[0] * 1.001)
-    with pytest.raises(AssertionError, match="is in the cache"):  # and so is another model
+    with pytest.raises(AssertionError, match="is in the cache"):  # nor is another model
         teacher_outputs(kbs.FineTuned(model.model, model.tokenizer, model.spec), {"text": animals["text"]}, "rows")
 
 
@@ -130,7 +131,7 @@ def test_logits_of_several_teachers_are_averaged(teacher, small, animals, tokeni
     how = kbs.FineTuning(batch_size=8, max_length=32, epochs=0.2)
     run = distill([teacher, "second"], small, {"text": animals["text"]}, "student", how=how)
     assert run.results["steps"] == 2
-    assert run_file("student")["settings"]["training"]["bias_correction"]  # as wherever weights are random
+    assert run_file("student")["settings"]["training"]["bias_correction"]  # as for every model with random weights
 
 
 ROWS = {
@@ -154,11 +155,11 @@ LABELS = {
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("task", slow_but([], ROWS))
 def test_every_task_that_has_logits(task, small, tokenizer):
-    """Of a teacher of random weights: a student of the same size comes nearer to what it says than it began."""
+    """The teacher has random weights; a student of the same size ends nearer to its logits than it began."""
     data = {**ROWS[task], **LABELS[task]}
     chosen = {"task_options": {"max_question_length": 8}} if task == "qa" else {}
     wide = small.replace(initializer_range=0.3, hidden_dropout=0.0, attention_dropout=0.0)
-    length = {"max_length": 8} if task == "ner" else {}  # in windows
+    length = {"max_length": 8} if task == "ner" else {}  # splits texts into windows
     tuned(wide, tokenizer, data, "teacher", epochs=0.01, task=task, **chosen, **length)
     distances = {}
     for out, changes in {"began": {"epochs": 0.01, "learning_rate": 1e-30}, "ended": {"epochs": 6.0}}.items():
@@ -174,7 +175,7 @@ def entries(task: str) -> str:
 
 
 def distance(task: str, name: str, *said: TeacherOutputs) -> float:
-    """Of logits; of those that are compared with each other, as a question's choices are, without their mean."""
+    """Mean distance of logits; logits of one softmax, such as those of a question's choices, are centred first."""
     parts = []
     for one in said:
         values = np.split(one.values[name], np.cumsum(one.sizes)[:-1])
@@ -187,7 +188,7 @@ def distance(task: str, name: str, *said: TeacherOutputs) -> float:
 
 
 def by_hand(student, teacher, inputs, hidden, attention):
-    """The distances of layers and attention, in numpy, of a student and a teacher that are as wide."""
+    """Distances of hidden states and attention, in numpy, for a student and a teacher of equal hidden size."""
     ours, theirs = (model.backbone.look_inside(inputs) for model in (student, teacher))
     states = np.mean(
         [((ours["layer_outputs"][i] - theirs["layer_outputs"][j]).numpy() ** 2).mean(-1) for i, j in hidden], axis=0
@@ -245,7 +246,7 @@ def test_the_teacher_never_changes_and_a_projection_learns(small):
 
 
 def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
-    """The hidden state that is compared is the one that the student's answer came from."""
+    """The hidden state that is compared is the one that the student's logits are computed from."""
     config = small.replace(num_layers=2, hidden_dropout=0.3, attention_dropout=0.3, classifier_dropout=0.0)
     student = kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=3)
     with dropout_draws(7):
@@ -259,7 +260,7 @@ def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_runs_with_layers_to_match_end_alike(small, animals, teacher):
-    """In bfloat16, too."""
+    """Tested in bfloat16."""
     how = kbs.FineTuning(**{**QUICK, "epochs": 0.3})
     soft = Distillation(hidden=((1, 2),), attention=((1, 1),), hidden_weight=0.5)
     for out in ("a", "b"):
@@ -301,6 +302,6 @@ def test_refused(small, animals, letters, tokenizer):
             distill(teacher, student, rows, "run", how=HOW, distillation=soft)
     with pytest.raises(kbs.UserError, match="`temperature`: must be a number above 0"):
         Distillation(temperature=0.0)
-    # A student of other pieces learns answers about whole texts all the same.
+    # A student with another vocabulary can still learn answers about whole texts.
     short = kbs.FineTuning(**{**QUICK, "epochs": 0.2})
     assert distill(teacher, "letters", rows, "of_letters", how=short).finished

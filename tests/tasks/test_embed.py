@@ -1,4 +1,4 @@
-"""Embedding: of models of any class, alone or in a batch, of pairs, tokens and layers."""
+"""Embeddings: models of any class, texts alone or in a batch, pairs, tokens and layers."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ TEXTS = ["The heron sleeps.", "", "otter", "the otter watches the old river befo
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, config, tokenizer) -> Path:
-    """A backbone whose texts are far from each other."""
+    """A backbone whose vectors of different texts are far apart."""
     keras.utils.set_random_seed(3)
     path = tmp_path_factory.mktemp("embed") / "model"
     kbs.BertBackbone(config.replace(initializer_range=0.3)).save_pretrained(path, tokenizer)
@@ -44,7 +44,7 @@ def test_a_backbone_is_taken_for_embedding(folder, caplog):
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_text_is_the_mean_of_its_tokens(model, folder, tokenizer):
-    """`[CLS]` and `[SEP]` among them; the same as from the network's own output."""
+    """`[CLS]` and `[SEP]` included; compared with the mean of the network's own output."""
     inputs = text_features(model.spec, tokenizer, {"text": [TEXTS[0]]}).inputs
     sequence = np.asarray(kbs.BertBackbone.from_pretrained(folder)(inputs)["sequence_output"])
     mean = sequence[0][np.asarray(inputs["padding_mask"])[0] > 0].mean(0)
@@ -54,7 +54,7 @@ def test_a_text_is_the_mean_of_its_tokens(model, folder, tokenizer):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_an_embedding_does_not_depend_on_its_neighbours(folder, pooling, monkeypatch):
-    # Of length 1, a vector would not show by what it was divided.
+    # A normalized vector would not show what it was divided by.
     model = kbs.FineTuned.load(folder, asking={"pooling": pooling, "normalize": False})
     together = vectors(model, TEXTS)
     assert np.isfinite(together).all()
@@ -88,7 +88,7 @@ def test_a_saved_embedder_keeps_its_options(folder):
     again = kbs.FineTuned.load("again")
     assert again.spec.options == {"pooling": "max", "normalize": True, "layers": "0"}
     assert again.digest == kbs.FineTuned.load(folder, asking={"pooling": "max", "layers": "0"}).digest
-    # Other formats carry it in the model's own folder.
+    # The model's `config.json` holds them, too; other formats are written from it.
     assert kbs.BertTextEmbedder.from_pretrained("again").embedding.layer_numbers == (0,)
 
 

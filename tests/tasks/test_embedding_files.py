@@ -15,7 +15,7 @@ from keras_bert_scratch.tasks.embedding_files import EmbeddingIndex, digest_of, 
 TEXTS = ['quotes " and \\', "", "two\nlines", "北京 ½"]
 ROWS = [{"text": text, "line": 2 * number + 1} for number, text in enumerate(TEXTS)]
 draws = np.random.default_rng(0)
-# By name: the answers' shapes behind the tokens.
+# By name: the shape of one embedding, of a text or of a token.
 POOLED = {"one layer": (3,), "layers": (2, 3)}
 OF_TOKENS = {"tokens": (3,), "tokens of layers": (2, 3)}
 

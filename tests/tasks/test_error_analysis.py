@@ -1,4 +1,4 @@
-"""What a model takes for what, and how good it is by label, type and length, against scikit-learn and sacreBLEU."""
+"""Confusion matrices, and scores by label, type and length, against scikit-learn and sacreBLEU."""
 
 import random
 
@@ -28,7 +28,7 @@ def test_the_most_frequent_confusions_come_first():
 def test_scores_by_label_are_scikit_learns():
     draws = np.random.default_rng(0)
     true, given = draws.integers(0, 2, (2, 40, 3))
-    given[:, 2] = 0  # never answered: its precision is 0
+    given[:, 2] = 0  # never predicted: its precision is 0
     names = [[{LABELS[n] for n in np.flatnonzero(row)} for row in some] for some in (true, given)]
     lines = [{"gold": sorted(right), "labels": sorted(answer)} for right, answer in zip(*names, strict=True)]
     table = get_task("multi-label").breakdown(spec_of("multi-label"), lines).table

@@ -1,4 +1,4 @@
-"""What an evaluation tells beside metrics: lines with what is right, the worst errors."""
+"""What an evaluation returns besides metrics: lines with gold answers, and the worst errors."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ def entity(text: str, type_: str, score: float) -> dict:
 
 
 def tagged(tags: str, gold: str, *scores: float) -> dict:
-    """A line of ner: tags of the words `w0 w1 ...`, and the scores of the entities that they spell."""
+    """A line of ner: tags of the words `w0 w1 ...`, and the scores of the entities that the tags form."""
     given = tags.split()
     entities = [entity("", "", score) for score in scores]
     return {"words": [f"w{n}" for n in range(len(given))], "tags": given, "entities": entities, "gold": gold.split()}
@@ -49,7 +49,7 @@ def tagged(tags: str, gold: str, *scores: float) -> dict:
         (
             spec_of("multi-label"),
             {"labels": [], "scores": scores_of(0.0, 0.0, 0.0), "gold": ["c", "a"]},
-            (-2 * math.log(1e-7) / 3,),  # a score of 0 costs much, but not infinitely much
+            (-2 * math.log(1e-7) / 3,),  # a score of 0 has a large but finite loss
             {"gold": "a, c", "answer": "none", "loss": pytest.approx(-2 * math.log(1e-7) / 3)},
         ),
         (spec_of("regression"), {"score": 2.0, "gold": 2.0}, None, None),
@@ -73,7 +73,7 @@ def tagged(tags: str, gold: str, *scores: float) -> dict:
             (0.9, 1),
             {"missed": "w0 w1 (PER)", "spurious": "w0 (PER 0.90), w3 (LOC 0.70)"},
         ),
-        # Strictly an entity begins with B-: what is scored as missed is shown as missed.
+        # In strict IOB2 an entity begins with B-; what is scored as missed is shown as missed.
         (spec_of("ner", TAGS), tagged("I-PER O", "B-PER O", 0.9), (0.0, 1), {"missed": "w0 (PER)", "spurious": ""}),
         (spec_of("qa"), answered("The otter", ["a heron", "otter"]), None, None),
         (
@@ -219,7 +219,7 @@ def test_lines_are_in_the_order_of_the_file_and_keep_the_ids(small, tokenizer):
 
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_task_has_a_picture_or_refuses_one_beforehand(name):
-    """Those that have a breakdown are tested above; `evaluate` asks before it measures."""
+    """`test_error_analysis.py` tests the breakdowns; `evaluate` checks this before it measures."""
     task, none = get_task(name), {"fill-mask", "generate"}
     with pytest.raises(kbs.UserError, match=f"the task {name} has no picture") if name in none else nullcontext():
         task.check_shows(errors=False, picture=True)

@@ -1,4 +1,4 @@
-"""Measuring and asking a run: what holds for every task, tried on classification."""
+"""Evaluation and prediction with a run: what holds for every task, tested on classification."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def test_columns_in_memory_may_have_other_names_too(small, tokenizer, few):
     data = {"text": ["nothing"] * 16, "review": few["text"], "animal": few["label"]}
     names = {"text": "review", "label": "animal"}
     tuned(small, tokenizer, data, header_names=names)
-    expected = kbs.evaluate("run", {"text": few["text"], "label": few["label"]})  # or ours
+    expected = kbs.evaluate("run", {"text": few["text"], "label": few["label"]})  # our own names work, too
     assert kbs.evaluate("run", data) == kbs.evaluate("run", data, names) == expected
     with pytest.raises(kbs.UserError, match=r"no column 'text' or .*; .* name it with `text_column"):
         kbs.evaluate("run", {"poem": ["a"], "label": ["otter"]})
@@ -52,7 +52,7 @@ def test_what_is_no_table_is_named(finished):
 
 
 class DataFrame:
-    """As pandas's: neither a path nor a mapping."""
+    """Stands for pandas's class: neither a path nor a mapping."""
 
 
 def test_a_model_of_texts_takes_no_pairs(finished):
@@ -81,7 +81,7 @@ def test_columns_may_have_other_names(small, tokenizer, few):
 
 
 def test_every_example_weighs_the_same_in_an_evaluation(finished, animals, monkeypatch):
-    """Also those in a last batch of their own, whose label is wrong here."""
+    """Also the single example of the last batch; one label is wrong on purpose."""
     monkeypatch.setattr(fine_tuned, "BATCH_SIZE", 7)
     texts = ["The heron sleeps.", *animals["text"][:14]]
     labels = ["otter", *animals["label"][:14]]

@@ -15,7 +15,7 @@ def test_defaults_are_values_of_the_paper():
 
 
 def test_all_else_is_as_in_pretraining():
-    """But for batch, rate and epochs: the same optimizer with the same settings."""
+    """Except for batch size, learning rate and epochs: the same optimizer with the same settings."""
     pretraining = TrainingOptions(steps=300).optimizer_at(1e-4)
     fine_tuning = kbs.FineTuning().training_options(steps_per_epoch=100).optimizer_at(1e-4)
     assert type(fine_tuning) is type(pretraining) is kbs.BertAdamW

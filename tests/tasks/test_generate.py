@@ -1,4 +1,4 @@
-"""Going on with texts: likelihoods, continuations, what is asked for."""
+"""Text generation: likelihoods, continuations and their options."""
 
 import math
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_the_perplexity_is_that_of_all_pieces(model):
 
 
 def test_what_no_text_holds_is_never_written(model, tokenizer):
-    """However likely it is."""
+    """Not even if its logits are the highest."""
     asked, bias = model.asking(continuations=3, max_new_tokens=6), model.model.next_token_head.bias
     expected, before = asked.predict({"text": TEXTS}), bias.numpy()
     likely = before.copy()
@@ -75,7 +75,7 @@ def test_continuations_do_not_depend_on_the_batch(model):
 
 
 def test_a_piece_goes_behind_its_text(model, tokenizer):
-    """Of one new token: with a space if it is a word, without one if it goes on with the text's last word."""
+    """One new token: with a space if it starts a word, without one if it continues the text's last word."""
     tokens = set(tokenizer.vocabulary.tokens)
     answers = model.asking(max_new_tokens=1, top_k=0, continuations=40).predict({"text": TEXTS[:3]})
     for text, answer in zip(TEXTS, answers, strict=False):

@@ -1,4 +1,4 @@
-"""Classification of texts that are longer than a row: windows, pooled logits, the same in the SavedModel."""
+"""Classification of texts that are longer than a row: windows, pooled logits, and the exported SavedModel."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def model_of(small, letters, **changes) -> kbs.FineTuned:
 
 
 def logits(model: kbs.FineTuned, text: str) -> np.ndarray:
-    """Of a text that fits into a row."""
+    """The logits of a text that fits into a row."""
     ids = [2, *(model.tokenizer.vocabulary.id(word) for word in text.split()), 3]
     inputs = {"token_ids": [ids], "segment_ids": [[0] * len(ids)], "padding_mask": [[1] * len(ids)]}
     return model.model({name: np.array(values, "int32") for name, values in inputs.items()}).numpy()[0]
@@ -69,7 +69,7 @@ def test_every_window_learns_the_label_of_its_text(letters):
 
 @pytest.mark.slow
 def test_what_stands_at_the_end_of_a_long_text_is_learnt(small, letters, tmp_path):
-    """The word that decides stands behind the first row; the exported model finds it, too."""
+    """The decisive word is beyond the first row; the exported model finds it, too."""
     draws = np.random.default_rng(0)
     texts = [" ".join(draws.choice(list("abcdefgh"), 9)) + (" x" if number % 2 else " y") for number in range(96)]
     labels = ["yes" if text[-1] == "x" else "no" for text in texts]

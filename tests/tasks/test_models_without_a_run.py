@@ -1,4 +1,4 @@
-"""Folders that no run made: a damaged one, and models of other programs, asked for a task."""
+"""Folders that no run wrote: damaged ones, and models of other programs, used for a task."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,10 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
         (lambda file: file.write_text("{"), "is damaged"),
         (lambda file: file.write_text("{}"), "is damaged"),
         (lambda file: file.write_text('{"task": "classification", "max_length": "9", "labels": ["a"]}'), "is damaged"),
-        (lambda file: file.write_text(file.read_text().replace("classification", "poetry")), "the unknown task 'poetry'"),
+        (
+            lambda file: file.write_text(file.read_text().replace("classification", "poetry")),
+            "the unknown task 'poetry'",
+        ),
     ],
     ids=["no json", "nothing in it", "wrong kinds", "unknown task"],
 )

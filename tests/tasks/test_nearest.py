@@ -7,7 +7,7 @@ from keras_bert_scratch.tasks.nearest import Nearest
 
 rng = np.random.default_rng(0)
 VECTORS = rng.normal(size=(60, 5)).astype("float32")
-# Each of 20 texts three times, and blank ones, whose vectors are nearest to everything.
+# 18 texts, three times each, and 6 blank ones, whose vector is the sum of all vectors.
 TEXTS = [f"text {number % 20}" if number % 10 else " " for number in range(60)]
 ROWS = np.array([VECTORS[number % 20] if number % 10 else VECTORS.sum(0) for number in range(60)])
 LINES = [2 * number + 1 for number in range(60)]

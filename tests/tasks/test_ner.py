@@ -1,4 +1,4 @@
-"""Named entities: which words are learnt and scored, where entities lie in a text, and the official scores."""
+"""Named entities: which words are learnt and scored, the positions of entities in a text, and the official scores."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_training_draws_every_window_of_a_long_sentence(letters):
 
 
 class Spelling(tf.Module):
-    """Stands for a model: a logit for the tag that the first letter of each word spells."""
+    """Stands for a model: a high logit for the tag that the first letter of each word encodes."""
 
     def __call__(self, inputs, tag_of):
         return tf.one_hot(tf.gather(tf.constant(tag_of), inputs["token_ids"]), len(LABELS)) * 20.0
@@ -59,7 +59,7 @@ class Spelling(tf.Module):
 
 @pytest.fixture
 def answers(letters):
-    """What the task makes of texts whose words begin with b or i (a place), p or q (a person), or else."""
+    """The task's answers for texts whose words begin with b or i (a place), p or q (a person), or another letter."""
     tag_of = [0] * len(letters.vocabulary.tokens)
     for letter, tag in zip("bipq", (1, 2, 3, 4), strict=True):
         tag_of[letters.vocabulary.id(letter)] = tag
@@ -218,11 +218,11 @@ def scores(true: list[str], predicted: list[str]) -> dict:
 
 
 def test_scores():
-    # Three entities of which two are found: of seqeval.
+    # Two of three entities are found; the value is seqeval's.
     assert scores(["B-LOC O B-PER B-LOC"], ["B-LOC O B-PER O"])["f1"] == pytest.approx(0.8)
     both = scores(["B-LOC I-LOC", "O"], ["I-LOC I-LOC", "O"])
     assert (both["f1"], both["f1_conlleval"], both["accuracy"]) == pytest.approx((0.0, 1.0, 2 / 3))
-    # An entity does not cross a sentence.
+    # An entity does not cross a sentence boundary.
     crossed = scores(["B-PER", "B-PER"], ["B-PER", "I-PER"])
     assert crossed["f1_conlleval"] == 1.0
     assert scores(["O O"], ["O O"])["f1"] == 0.0

@@ -1,4 +1,4 @@
-"""Named entities in files: columns, JSON lines and running text are read alike, and what is wrong is named."""
+"""Named entities in files: CoNLL columns, JSON lines and running text give the same data; errors are named."""
 
 import dataclasses
 import gzip
@@ -37,7 +37,7 @@ def test_files_of_all_kinds_are_the_same_data():
 
 
 def test_a_file_is_read_alike_with_and_without_tags():
-    """Whatever its ending says of tables of cells, which hold no lists."""
+    """Even if the file's ending is that of a table, whose cells hold no lists."""
     spec = SPEC
     for name in ("a.tsv", "a.txt", "a.json-like.conll"):
         Path(name).write_text("Rome\tB-LOC\n")
@@ -49,7 +49,7 @@ def test_a_file_is_read_alike_with_and_without_tags():
 
 @pytest.mark.parametrize("name", ["a.conll", "a.txt"])
 def test_nothing_of_a_pipe_is_lost(name):
-    """It can be read only once: not to see first what is in it."""
+    """A pipe can be read only once, so it cannot be read first to detect its format."""
     os.mkfifo(name)
     writer = threading.Thread(target=Path(name).write_text, args=("Rome B-LOC\nfell O\n",))
     writer.start()
@@ -64,13 +64,15 @@ def test_running_text_is_not_taken_for_tagged_words(name):
     Path(name).write_bytes(pack(b"Text\tid\nRome, Paris\t1\n"))
     assert list(TASK.unlabelled(name, spec)) == [{"text": "Rome, Paris"}]
     Path(name).write_bytes(pack(b"good film\nbad otter\n"))
-    with pytest.raises(kbs.UserError, match=rf"{re.escape(name)}: its first line has no tag, but 'film'; put running text"):
+    with pytest.raises(
+        kbs.UserError, match=rf"{re.escape(name)}: its first line has no tag, but 'film'; put running text"
+    ):
         list(TASK.unlabelled(name, spec))
     named = dataclasses.replace(spec, header_names={"text": "1"})
     assert list(TASK.unlabelled(name, named)) == [{"words": ["good", "bad"]}]
     Path(name).write_bytes(pack(b"-DOCSTART-\n\ntext O\nRome B-LOC\n\nParis O\n"))
     assert list(TASK.unlabelled(name, spec)) == [{"words": ["text", "Rome"]}, {"words": ["Paris"]}]
-    Path(name).write_bytes(pack(b"Rome\nfell\n"))  # words alone
+    Path(name).write_bytes(pack(b"Rome\nfell\n"))  # only words
     assert list(TASK.unlabelled(name, spec)) == [{"words": ["Rome", "fell"]}]
 
 

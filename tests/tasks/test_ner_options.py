@@ -1,4 +1,4 @@
-"""Named entities with a conditional random field, and with the sentences around a sentence."""
+"""Named entities with a conditional random field, and with document context."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from keras_bert_scratch.tasks.data.document_context import surroundings
 )
 @pytest.mark.parametrize("overlap", slow_but([64], [0, 64]))
 def test_a_crf_tags_a_sentence_as_one_chain(letters, words, overlap):
-    """Whatever the windows that its words are read in; words without pieces are no part of it."""
+    """However its words are split into windows; words without pieces are not part of the chain."""
     spec = spec_of(overlap=overlap, crf=True)
     raw = {"words": tf.ragged.constant([["a", "b"], words, ["\u200b"]])}
     features = TASK.features(spec, letters, raw)
@@ -35,7 +35,7 @@ def test_a_crf_tags_a_sentence_as_one_chain(letters, words, overlap):
 
     read = np.array([number for number, word in enumerate(words) if word.strip("\u200b")], int)
     at = features.notes["at"].numpy()[2:][read]
-    assert len(set(map(tuple, at))) == len(read)  # each word at a position of its own
+    assert len(set(map(tuple, at))) == len(read)  # each word has its own position
     expected, probable = np.array(["O"] * len(words), object), np.ones(len(words))
     if len(read):
         chain = (logits[at[:, 0], at[:, 1]][None], transitions[None], np.array([len(read)]))
@@ -49,7 +49,7 @@ def test_a_crf_tags_a_sentence_as_one_chain(letters, words, overlap):
         assert score == pytest.approx(np.mean(probable[(starts >= start) & (starts < end)]), rel=1e-5)
 
 
-# --- what stands around a sentence
+# --- the context of a sentence
 
 DOCUMENTS = {
     "words": [["a", "bc"], ["d"], ["ef", "g"], ["h"]],
@@ -63,7 +63,7 @@ def pieces(tokenizer, ids) -> str:
 
 
 def test_neighbours_of_the_document_fill_up_the_row(letters):
-    """As much on either side, or what is left of the longer side; each word is learnt once, in its own sentence."""
+    """Both sides get equal room, or one gets what the other leaves; each word is learnt once, in its own sentence."""
     spec, examples = read(DOCUMENTS, document_context=True)
     rows = []
     for x, y in kbs.TaskData(TASK, spec, examples, letters).evaluation_batches(1):
@@ -111,7 +111,7 @@ def test_how_much_is_shown_around(letters, own, before, after, rows):
 
 
 def test_a_file_is_asked_about_with_what_it_is_measured_with():
-    """From all forms of the same documents, in flat memory, the same context."""
+    """All formats of the same documents give the same context, in evaluation and in prediction."""
     conll = "-DOCSTART- O\n\na B-LOC\nbc O\n\nd O\n\nef O\ng O\n-DOCSTART- O\nh O"
     Path("a.conll").write_text(conll)
     rows = [dict(zip(DOCUMENTS, row, strict=True)) for row in zip(*DOCUMENTS.values(), strict=True)]
@@ -145,7 +145,7 @@ def test_without_documents_a_file_is_one(caplog):
     assert [record.getMessage() for record in caplog.records] == [said, said]
     caplog.clear()
     Path("t.jsonl").write_text('{"text": "a b"}\n{"text": "c"}\n')
-    assert list(TASK.unlabelled("t.jsonl", spec)) == [{"text": "a b"}, {"text": "c"}]  # texts stand for themselves
+    assert list(TASK.unlabelled("t.jsonl", spec)) == [{"text": "a b"}, {"text": "c"}]  # running texts get no context
     assert not caplog.records
 
 
@@ -164,7 +164,7 @@ def test_surroundings_are_the_nearest_words(num_words):
 
 
 def test_sentences_are_not_kept_longer_than_needed():
-    """Of one document without end only as many sentences are read ahead as have the words."""
+    """In an endless document, only as many sentences are read ahead as the requested words need."""
     read_ahead = []
 
     def endless():

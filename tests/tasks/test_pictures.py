@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: written, and legible whatever the labels are called."""
+"""Figures of an evaluation: what they show, and that they are legible for any label names."""
 
 import itertools
 
@@ -78,7 +78,7 @@ def test_cells_have_numbers_unless_there_are_too_many(number, shown):
 
 
 def bars_of(figure) -> dict[str, list[float]]:
-    """The lengths of the bars by what the legend calls them."""
+    """The lengths of the bars by their name in the legend."""
     return {bars.get_label(): [bar.get_width() for bar in bars] for bars in figure.axes[0].containers}
 
 

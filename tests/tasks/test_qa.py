@@ -1,4 +1,4 @@
-"""Questions: where answers lie, the best span over all windows by brute force, the threshold of no answer."""
+"""Question answering: answer positions, the best span over all windows by brute force, the null threshold."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from tasks.small_questions import MAX_LENGTH, TASK, one, read
 
 import keras_bert_scratch as kbs
 
-# --- where answers lie
+# --- positions of answers
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_no_window_is_longer_than_a_row(letters):
     spec, examples = read(one("a b c " * 30, "a", 0))
     data = kbs.TaskData(TASK, spec, examples, letters)
     rows = [row for x, _ in data.evaluation_batches(4) for row in x["token_ids"].numpy()]
-    assert len(rows) == len(data) == 6  # 19 pieces each, 4 of them shared, of 90
+    assert len(rows) == len(data) == 6  # 90 pieces in windows of 19, of which neighbours share 4
     assert max(map(np.count_nonzero, rows)) <= MAX_LENGTH
 
 
@@ -74,7 +74,7 @@ def brute_force(spec, letters, context, logits, question_length):
     for window, begin in enumerate(begins):
         held = range(begin, min(begin + room, len(pieces)))
         at = question_length + 2 - begin
-        # What two windows share is halved between them.
+        # Each of two windows owns half of the positions that they share.
         own = [
             first
             for first in held
@@ -154,14 +154,14 @@ def test_a_passage_without_pieces_has_no_answer(letters):
     assert answer["score"] == 0.0
 
 
-# --- the threshold of no answer
+# --- the null threshold
 
 ODDS, BEST, ANSWERS = [-3.0, -1.0, -1.0, 2.0, 5.0], ["x", "y", "", "z", "v"], [["x"], ["y"], [], ["z"], []]
 
 
 def test_an_open_threshold_is_settled_on_held_out_data():
     decoded = {
-        "answer": np.array([b"x", b"y", b"", b"", b""]),  # at 0
+        "answer": np.array([b"x", b"y", b"", b"", b""]),  # at threshold 0
         "answers": np.array([[text.encode()] for text in BEST]),
         "null_odds": np.array(ODDS),
     }
@@ -171,11 +171,11 @@ def test_an_open_threshold_is_settled_on_held_out_data():
     assert (results["null_threshold"], results["f1"], results["f1_at_0"], results["best_f1"]) == (3.5, 100, 80, 100)
     settled = TASK.settled(spec, results)
     assert settled.options["null_threshold"] == 3.5
-    decoded["answer"][3] = b"z"  # as `decode` gives them with this threshold
+    decoded["answer"][3] = b"z"  # as `decode` answers with this threshold
     again = TASK.score(settled, decoded, gold)
     assert again == {name: value for name, value in results.items() if not name.endswith("_at_0")}
     assert TASK.settled(spec, {"f1": 1.0}).options["null_threshold"] == 0.0
-    assert TASK.settled(settled, {"null_threshold": 9.0}) == settled  # of those who gave one
+    assert TASK.settled(settled, {"null_threshold": 9.0}) == settled  # a threshold that is set is kept
 
 
 SOME = "the heron and the otter "
@@ -183,7 +183,7 @@ SOME = "the heron and the otter "
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_tells_what_became_of_its_answers_and_answers_by_its_threshold(small, tokenizer, caplog):
-    """Of six questions: learnt, longer than can be given, longer than a window, no piece, no answer, a wrong one."""
+    """Six answers: learnt, too long to be predicted, longer than a window, without pieces, none, not in the context."""
     contexts = [SOME * 4, SOME, SOME * 4, SOME + "\u200b", SOME, SOME]
     given = [("heron", 4), ("heron and the otter", 4), (SOME * 3, 0), ("\u200b", 24), None, ("lake", 3)]
     data = {

@@ -1,4 +1,4 @@
-"""Several seeds and several settings: what is told of them and which is kept, with runs that only say their scores."""
+"""Several seeds and several settings: what is reported and which model is kept; the runs only return given scores."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def test_one_value_has_no_interval():
     [
         ([0.1, 0.3, 0.2], ("f1", "max"), 1),
         ([0.1, 0.3, 0.05], ("f1", "min"), 2),
-        ([-0.2, 0.0, -0.1], ("f1", "max"), 1),  # 0 is a number like others
+        ([-0.2, 0.0, -0.1], ("f1", "max"), 1),  # 0 is not undefined
         ([None, -0.5, math.nan], ("f1", "max"), 1),
         ([None, 0.5, 0.7], ("f1", "min"), 1),
         ([0.4, 0.4], ("f1", "max"), 0),
@@ -48,12 +48,12 @@ def test_the_best_is_the_best_by_its_metric(results, best_by, best):
     assert max(range(len(results)), key=lambda number: worth({"f1": results[number]}, best_by)) == best
 
 
-# --- runs that say what they are told to
+# --- runs with given scores
 
 
 @pytest.fixture
 def scored(monkeypatch):
-    """Call it with a function of a trial and a seed that gives the accuracy; gives the list of runs that are made."""
+    """Takes a function that returns the accuracy for a trial and a seed; returns the list of the runs that start."""
     made = []
 
     def score_by(accuracy):
@@ -104,7 +104,7 @@ def test_the_best_combination_is_kept(small, tokenizer, scored):
 
 
 def test_the_mean_over_seeds_decides(small, tokenizer, scored):
-    """The higher mean wins, not the best single run; what is undefined for a seed comes last."""
+    """The higher mean wins, not the best single run; a setting with an undefined seed ranks last."""
     accuracies = {8: [0.5, 0.9], 4: [0.75, 0.8], 2: [None, 1.0]}
     made = scored(lambda trial, seed: accuracies[trial.how.batch_size][seed - 3])
     results = tune(small, tokenizer, search={"batch_size": [8, 4, 2]}, seed=3, seeds=2)

@@ -1,4 +1,4 @@
-"""Fine-tuning: what holds for every task, tried on classification."""
+"""Fine-tuning: what holds for every task, tested on classification."""
 
 import csv
 import dataclasses
@@ -41,7 +41,7 @@ def test_the_folder_holds_all_it_takes(finished):
 
 @pytest.mark.usefixtures("eagerly")
 def test_the_epochs_are_measured_and_the_best_is_kept(small, tokenizer, few, monkeypatch):
-    """Of three epochs the second is the best one; its weights are those of the run, and patience is not used up."""
+    """Of three epochs the second is the best: the run keeps its weights. The patience is not used up."""
     accuracies = iter([0.5, 0.9, 0.7])
     weights = []
 
@@ -81,7 +81,7 @@ def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, mea
     run = tuned(small, tokenizer, few, dev=few, epochs=5, patience=patience)
     assert len(run.results["evaluations"]) == measured
     assert run.results["dev"] == {"accuracy": 0.9}
-    assert run.results["steps"] == 2 * measured + 1  # all workers learn of it with the step after
+    assert run.results["steps"] == 2 * measured + 1  # all workers stop together, one step later
 
 
 @pytest.mark.slow
@@ -109,13 +109,13 @@ def test_other_texts_are_another_run(finished, small, tokenizer, animals):
         tuned(small, tokenizer, other, finished, animals, epochs=8)
 
 
-# So fast that results differ after two steps.
+# So high that results differ after two steps.
 FAST = {"learning_rate": 0.1}
 
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory, small, tokenizer, animals, few, eager_functions) -> Path:
-    """Two runs on a few rows, measured on all."""
+    """Two runs, trained on a few rows and evaluated on all."""
     out = tmp_path_factory.mktemp("seeds") / "run"
     with eager_functions():
         return tuned(small, tokenizer, few, out, animals, seed=3, seeds=2, **FAST).path
@@ -137,7 +137,7 @@ def test_several_seeds_give_mean_and_spread(seeds, animals):
 
 @pytest.mark.usefixtures("eagerly")
 def test_the_same_seed_gives_the_same_results(seeds, small, tokenizer, animals, few):
-    """Alone or among several, to the bit; another seed gives others."""
+    """Bit-identical, alone or among several seeds; another seed gives other results."""
     alone = tuned(small, tokenizer, few, dev=animals, seed=4, **FAST)
     assert alone.results == run_file(seeds / "seed-4")["results"]
     assert alone.results["dev"]["loss"] != run_file(seeds / "seed-3")["results"]["dev"]["loss"]
@@ -216,13 +216,13 @@ def test_the_run_tells_its_non_padding_fraction(finished, tokenizer, animals):
 def test_fine_tuning_starts_from_the_pretrained_weights(small, tokenizer, animals):
     pretrainer = kbs.BertPretrainer(kbs.BertBackbone(small))
     pretrainer.save_pretrained("pretrained", tokenizer)
-    # With so small a rate nothing moves: what comes out is what went in.
+    # The learning rate is so small that no weight changes.
     how = FineTuning(**{**QUICK, "epochs": 0.1, "learning_rate": 1e-12})
     finetune("classification", "pretrained", animals, "run", how=how)
     tuned_backbone = FineTuned.load("run").model.backbone
     for before, after in zip(pretrainer.backbone.weights, tuned_backbone.weights, strict=True):
         np.testing.assert_allclose(np.asarray(before), np.asarray(after), atol=1e-6)
-    assert tuned_backbone.config == small  # with its dropout
+    assert tuned_backbone.config == small  # dropout included
 
 
 # --- what is refused
@@ -277,7 +277,7 @@ MIRRORED = ["--strategy", "mirrored", "--virtual-devices", "2"]
     ],
 )
 def test_several_replicas_tune_as_one_device(before, after, small, tokenizer, few):
-    """By commands; `tests/training/test_distribution.py` has two devices in Python."""
+    """With the commands; `tests/training/test_distribution.py` tests two devices in Python."""
     backbone = kbs.BertBackbone(small.replace(hidden_dropout=0.0, attention_dropout=0.0))
     kbs.BertPretrainer(backbone).save_pretrained("pretrained", tokenizer)
     with Path("data.csv").open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""Each task: what it reads, learns, answers and scores; a new task is a row of `TASKS` and of the tables below."""
+"""Each task: reading, training, prediction and scores; a new task needs a row in `TASKS` and in the tables below."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
         },
         "choice": {
             "context": sentences,
-            # Which of the choices is the animal of the sentence, for one animal alone.
+            # The right choice is the animal of the sentence; no other choice is an animal.
             "choices": [["river", animal(text), "lake"][number % 2 :][:3] for number, text in enumerate(sentences)],
             "label": [1 - number % 2 for number in range(len(sentences))],
         },
@@ -67,7 +67,7 @@ def table(task: str, sentences: list[str]) -> dict[str, list]:
 
 
 def asked(model: FineTuned, data: dict[str, list], rows: int) -> dict[str, list[str]]:
-    """The first rows as the model is asked about them, strings by column."""
+    """The first rows as input of `predict`, by column."""
     columns = {name: data[name][:rows] for name in model.spec.columns if name in data}
     return columns or {"text": [" ".join(words) for words in data["words"][:rows]]}
 
@@ -85,10 +85,10 @@ VARIANTS = {
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     task, options = VARIANTS[request.param]
     data = table(task, sentences[:64])  # one batch of evaluation, so one shape to trace
-    epochs = 12 if task == "translation" else 6  # it learns to write besides
+    epochs = 12 if task == "translation" else 6  # it must learn to generate, too
     how = FineTuning(**{**QUICK, "epochs": epochs, "learning_rate": 1e-2})
     out = tmp_path_factory.mktemp("tasks") / request.param
-    wide = small.replace(initializer_range=0.1)  # the paper's 0.02 is meant for a width of 768, not 16
+    wide = small.replace(initializer_range=0.1)  # the paper's 0.02 suits a hidden size of 768, not 16
     finetune(task, wide, data, out, how=how, task_options=options, tokenizer=tokenizer)
     return FineTuned.load(out), data
 
@@ -139,7 +139,7 @@ def test_the_exported_signature_answers_as_predict_does(tuned, saved):
 
 
 def test_the_exported_model_is_measured_as_the_run(tuned, saved):
-    """By its own signatures alone: it knows no loss."""
+    """Only with its own signatures, which compute no loss."""
     model, data = tuned
     ours, theirs = model.evaluation_of(data), saved.evaluation_of(data)
     check_same({name: value for name, value in ours.results.items() if name != "loss"}, theirs.results, 2e-4)
@@ -168,7 +168,7 @@ def decoded_of(predicted: list[int], classes: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("true", "predicted", "expected"),
     [
-        # scikit-learn gives Matthews 0.0 where it is undefined; F1 of a class that is never predicted is 0.
+        # Where Matthews is undefined, scikit-learn returns 0.0; F1 of a class that is never predicted is 0.
         ([1, 1, 1, 1], [1, 1, 1, 1], {"accuracy": 1.0, "f1_micro": 1.0, "f1": 1.0, "matthews": None, "majority": 1.0}),
         ([0, 0, 1], [0, 0, 0], {"f1": 0.0, "f1_macro": 0.4, "f1_micro": 2 / 3, "accuracy": 2 / 3, "matthews": None}),
         ([0, 1, 1, 0], [0, 1, 0, 0], {"f1": 2 / 3, "matthews": 0.5773502691896258}),
@@ -182,7 +182,7 @@ def test_scores_of_two_classes(true, predicted, expected):
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_scores_of_classes_are_scikit_learns(classes):
-    """Of five classes the last is neither right nor answered: it counts in macro F1, as 0."""
+    """Of five classes, the last is neither gold nor predicted: it counts as 0 in macro F1."""
     draws = np.random.default_rng(classes)
     true, predicted = draws.integers(0, min(classes, 4), (2, 50))
     names = tuple("abcde"[:classes])
@@ -197,7 +197,7 @@ def test_scores_of_classes_are_scikit_learns(classes):
     assert results["majority"] == np.bincount(true).max() / 50
 
 
-DRAWN = np.random.default_rng(1).integers(0, 6, (2, 88)) * 1.0  # as in STS-B, with scores that are equal
+DRAWN = np.random.default_rng(1).integers(0, 6, (2, 88)) * 1.0  # with ties, as in STS-B
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ DRAWN = np.random.default_rng(1).integers(0, 6, (2, 88)) * 1.0  # as in STS-B, w
     ids=["correlated", "drawn", "equal predictions", "equal scores"],
 )
 def test_correlations_are_scipys_or_undefined(true, predicted, correlated):
-    """From the model's outputs `(rows, 1)` on: broadcast against labels `(rows,)` they gave a Pearson of 28."""
+    """Starts from the model's outputs `(rows, 1)`: broadcast against labels `(rows,)`, they gave a Pearson of 28."""
     spec, task = kbs.Spec("regression", ("text",), 16), get_task("regression")
     outputs = tf.constant(np.reshape(predicted, (-1, 1)))
     decoded = {name: values.numpy() for name, values in task.decode(spec, outputs, None).items()}
@@ -227,7 +227,7 @@ def test_correlations_are_scipys_or_undefined(true, predicted, correlated):
 def test_multi_label_scores_are_scikit_learns():
     draws = np.random.default_rng(0)
     true, scores = draws.integers(0, 2, (40, 3)), draws.random((40, 3))
-    true[0], scores[0] = 0, 0  # a row without labels, answered rightly: 0 in samples F1
+    true[0], scores[0] = 0, 0  # a row without labels, predicted correctly: 0 in samples F1
     spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
     results = get_task("multi-label").score(spec, {"scores": scores}, {"labels": true})
     for average in ("micro", "macro", "samples"):
@@ -249,7 +249,7 @@ def test_a_single_label_is_scored_as_one_of_several_is():
 
 
 def test_a_label_is_given_from_the_threshold_on():
-    """A logit of 0 is a probability of 0.5: the threshold is of probabilities."""
+    """A logit of 0 is a probability of 0.5, and the threshold applies to probabilities."""
     spec = kbs.Spec("multi-label", ("text",), 16, ("a", "b", "c"), options={"threshold": 0.5})
     decoded = get_task("multi-label").decode(spec, tf.constant([[0.3, -0.1, 0.0], [-1.0, -1.0, -1.0]]), None)
     assert decoded["labels"].numpy().tolist() == [[b"a", b"c", b""], [b"", b"", b""]]

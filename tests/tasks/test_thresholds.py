@@ -1,4 +1,4 @@
-"""The threshold with the highest F1, against trying all of them."""
+"""The threshold with the highest F1, against trying every threshold."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def f1(given, scores, threshold) -> float:
 
 @pytest.mark.parametrize("digits", [1, 2, 7], ids=lambda digits: f"{digits} digits")
 def test_no_threshold_has_a_higher_f1(digits):
-    """Also where scores are equal, and where none of two neighbours is left between."""
+    """Also where scores are equal or very close."""
     draws = np.random.default_rng(digits)
     for _ in range(15):
         scores = draws.random(draws.integers(1, 15)).round(digits).astype(np.float32)
@@ -27,14 +27,14 @@ def test_no_threshold_has_a_higher_f1(digits):
 @pytest.mark.parametrize(
     ("given", "scores", "threshold"),
     [
-        ([1, 0], [0.9, 0.2], 0.5),  # 0.5 parts them
-        ([1, 0], [0.4, 0.2], 0.3),  # the middle
-        ([0, 0], [0.9, 0.2], 0.5),  # nothing is right
+        ([1, 0], [0.9, 0.2], 0.5),  # 0.5 separates them
+        ([1, 0], [0.4, 0.2], 0.3),  # the midpoint
+        ([0, 0], [0.9, 0.2], 0.5),  # no row has the label
         ([1, 1], [0.6, 0.2], 0.1),
-        ([1, 0], [0.5, 0.5], 0.5),  # what is equal is answered alike
+        ([1, 0], [0.5, 0.5], 0.5),  # equal scores get the same answer
         ([1, 0, 1, 0, 0], [0.9, 0.8, 0.2, 0.1, 0.05], 0.15),
-        ([1, 0, 0, 1], [0.9, 0.8, 0.7, 0.6], 0.5),  # 2/3 at 0.85 too, which is further from 0.5
-        ([0, 0, 0, 1, 1], [0.7, 0.7, 0.7, 0.7, 0.2], 0.1),  # no cut goes through what is equal
+        ([1, 0, 0, 1], [0.9, 0.8, 0.7, 0.6], 0.5),  # 0.85 also has an F1 of 2/3, but is farther from 0.5
+        ([0, 0, 0, 1, 1], [0.7, 0.7, 0.7, 0.7, 0.2], 0.1),  # no threshold separates equal scores
     ],
 )
 def test_of_thresholds_that_answer_alike(given, scores, threshold):
@@ -42,7 +42,7 @@ def test_of_thresholds_that_answer_alike(given, scores, threshold):
 
 
 def test_two_numbers_without_one_between_are_parted():
-    """As numbers of 32 bits, in which a model compares; the middle of one of the pairs is rounded down."""
+    """In float32, in which a model compares; the midpoint of one of the pairs is rounded down."""
     score = np.float32(0.7)
     for _ in range(2):
         score, lower = np.nextafter(score, np.float32(1)), score

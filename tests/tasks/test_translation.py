@@ -1,4 +1,4 @@
-"""Translation: what is taught, what is searched for, and where a translator starts."""
+"""Translation: training targets, decoding, and initialization."""
 
 import types
 from pathlib import Path
@@ -41,7 +41,7 @@ def options(**changes) -> dict:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A translator of color words, from nothing, with a vocabulary for each language."""
+    """A translator of a few adjectives, trained from scratch, with a vocabulary for each language."""
     path = tmp_path_factory.mktemp("translator") / "run"
     chosen = {"vocab_size": 40, "shared_vocabulary": False, "label_smoothing": 0.05}
     kbs.finetune("translation", CONFIG, ROWS, path, how=HOW, task_options=chosen)
@@ -69,7 +69,7 @@ def test_it_learns_from_nothing(translator):
 
 
 def test_scores_are_those_of_sacrebleu(translator):
-    """Of answers that are partly wrong; `references` as sacrebleu wants them."""
+    """Against references that are partly wrong; sacrebleu expects a list of reference lists."""
     wrong = [*ROWS["target"][1:8], *ROWS["target"][7:]]
     found = translator.evaluation_of({"source": SOURCES, "target": wrong}).results
     answers = [answer["translation"] for answer in translator.predict({"source": SOURCES})]
@@ -80,13 +80,13 @@ def test_scores_are_those_of_sacrebleu(translator):
 
 
 def test_other_sources_ruin_it(translator):
-    """The decoder reads the encoder: it does not only know its own language."""
+    """The decoder reads the encoder's output: it is more than a language model of the targets."""
     _, examples = TASK.read({"source": SOURCES[7:] + SOURCES[:7], "target": ROWS["target"]}, translator.spec)
     assert translator.evaluate(examples)["bleu"] < 50
 
 
 def test_what_is_taught(letters):
-    """Shifted once; a text that is too long is cut without an end."""
+    """The labels are shifted by one token; a target that is too long is truncated and has no end token."""
     spec = kbs.Spec("translation", ("source",), 6, options=options())
     raw, gold = {"source": tf.constant(["ab", "c"])}, {"target": tf.constant(["de", "fghijkl"])}
     features = TASK.teach(spec, TASK.features(spec, letters, raw), gold)
@@ -128,7 +128,7 @@ def test_the_loss_is_the_mean_over_tokens_and_does_not_move_with_padding(letters
 
 
 def written_without_a_cache(translator, text: str) -> str:
-    """The likeliest token each time, by the whole model on all that was written so far."""
+    """Greedy decoding: the whole model runs on everything that was written so far."""
     tokenizer = translator.tokenizer
     vocabulary = tokenizer.target.vocabulary
     inputs = TASK.features(translator.spec, tokenizer, {"source": tf.constant([text])}).inputs
@@ -150,7 +150,7 @@ def written_without_a_cache(translator, text: str) -> str:
 
 @pytest.mark.parametrize("beams", slow_but([], [1, 4]))
 def test_what_no_text_holds_is_never_written(translator, beams):
-    """However likely it is."""
+    """Not even if its logits are the highest."""
     bias, vocabulary = translator.model.next_token_head.bias, translator.tokenizer.target.vocabulary
     expected, before = [row["translation"] for row in translated(translator, SOURCES, beams=beams)], bias.numpy()
     likely = before.copy()
@@ -189,7 +189,7 @@ ODD = ["rot rot rot rot", "Neu, neu", "xyz", "rot " * 30]
 
 @pytest.mark.slow
 def test_one_beam_writes_the_likeliest_token_each_time(translator):
-    """With keys and values that are kept as without."""
+    """Cached keys and values give the same text as recomputation."""
     texts = [*SOURCES[::5], *ODD]
     found = [answer["translation"] for answer in translated(translator, texts, beams=1)]
     assert found == [written_without_a_cache(translator, text) for text in texts]
@@ -220,7 +220,7 @@ def test_alternatives_are_others_the_best_first(translator):
 
 
 def test_a_translation_looks_at_its_source(translator):
-    """Each piece of it has a share of all pieces of the source, and they are not all alike."""
+    """Each target piece distributes its attention over all source pieces, and the weights differ."""
     texts = [text for text in SOURCES if len(text.split()) == 3]
     for answer in translated(translator, texts, alignment=True):
         found = answer["alignment"]
@@ -267,7 +267,7 @@ def started(bert, out, **chosen) -> kbs.FineTuned:
 
 @pytest.mark.usefixtures("eagerly")
 def test_both_start_from_a_bert(bert):
-    """The decoder's blocks are copies, its embeddings the encoder's; what reads the encoder is new."""
+    """The decoder's blocks are copies, and it shares the encoder's embeddings; only cross-attention is new."""
     found, weights = started(bert, "run"), read_checkpoint(bert).weights
     held = {variable.path: variable.numpy() for variable in found.model.weights}
     assert not any(name.startswith("decoder_embeddings") for name in held)

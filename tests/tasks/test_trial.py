@@ -1,4 +1,4 @@
-"""A fine-tuning of one setting: what its options change, what stands beside its score, what is tuned on dev."""
+"""Fine-tuning with one setting: what its options change, its baselines, and what is tuned on dev."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def tune(task, config, tokenizer, data, out="run", dev=None, task_options=None, 
 
 @pytest.mark.slow
 def test_label_smoothing_is_of_training_alone(small, tokenizer, few):
-    """With class weights, against the formulas; the rate is so small that nothing moves. Baselines are there too."""
+    """With class weights, against the formulas; the tiny learning rate changes no weight. Also checks baselines."""
     still = small.replace(hidden_dropout=0.0, attention_dropout=0.0, initializer_range=0.5)
     options = {"label_smoothing": 0.3, "class_weights": "heron=1,otter=3"}
     labels = ["otter"] * 4 + ["heron"] * 12
@@ -44,7 +44,7 @@ def test_label_smoothing_is_of_training_alone(small, tokenizer, few):
 
 @pytest.fixture(scope="module")
 def topics(few) -> dict[str, list]:
-    """Rare labels: nothing is answered at a threshold of 0.5."""
+    """Rare labels: none is predicted at a threshold of 0.5."""
     labels = [["otter"] if number % 4 == 0 else [] for number in range(16)]
     return {
         "text": few["text"],
@@ -54,7 +54,7 @@ def topics(few) -> dict[str, list]:
 
 @pytest.mark.slow
 def test_thresholds_are_tuned_on_dev(small, tokenizer, topics, monkeypatch):
-    """After the best epoch; a run that is killed while it stores them ends as one that was not."""
+    """After the best epoch; a run that is interrupted while it stores them and resumed ends in the same results."""
     data, options = topics, {"threshold": "tuned"}
     run = tune("multi-label", small, tokenizer, data, dev=data, task_options=options)
     found = run.results["tuned_on_dev"]

@@ -1,4 +1,4 @@
-"""Google's own tokenizer, from the package bert-tensorflow, as the judge of ours."""
+"""Google's own tokenizer, from the package bert-tensorflow, as the reference for ours."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from bert import tokenization
 import keras_bert_scratch as kbs
 from keras_bert_scratch.text.word_rules import WordRules
 
-# Its module asks its program's command line about a detail; there is none here.
+# Google's module reads a flag of its program's command line; there is no command line here.
 flags.FLAGS.mark_as_parsed()
 
 
 def words(text: str, lowercase: bool) -> list[str]:
-    """What Google's first half gives, before WordPiece."""
+    """The words of Google's first stage, before WordPiece."""
     return tokenization.BasicTokenizer(lowercase).tokenize(text)
 
 
 def words_by_rules(text: str, rules: WordRules) -> list[str]:
-    """The same with rules that Google's code does not offer, out of its parts."""
+    """The same with rules that Google's code does not offer, built from its parts."""
     parts = tokenization.BasicTokenizer()
     text = parts._clean_text(tokenization.convert_to_unicode(text))
     if rules.tokenize_chinese_chars:

@@ -1,4 +1,4 @@
-"""The quick way agrees with Google's tokenizer on every character that it takes, which is what lets it be taken."""
+"""The fast path agrees with Google's tokenizer on every character that it accepts, so it may be used."""
 
 import googles_tokenizer
 import pytest
@@ -14,7 +14,7 @@ LETTERS = [chr(c) for c in range(0x21, 0x7F)]
 
 
 def taken(lowercase: bool) -> list[str]:
-    """Every character of which the quick way takes a text."""
+    """Every character that the fast path accepts in a text."""
     texts = tf.constant(CHARACTERS)
     mask = (is_plain(texts) | is_nearly_plain(texts, WordRules(lowercase))).numpy()
     return [c for c, yes in zip(CHARACTERS, mask, strict=True) if yes]

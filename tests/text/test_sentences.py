@@ -41,7 +41,7 @@ def test_splitting_loses_nothing_but_white_space(text):
 
 
 def split_slowly(text: str) -> list[str]:
-    """The rule, each end and each abbreviation looked for in the whole sentence: slow, easy to see."""
+    """The same rule, slow but easy to follow: it searches the whole sentence for each end and each abbreviation."""
     end = re.compile(r"(?<=[.!?])[\"')\]”’]*\s+|(?<=[。！？；])[”’」』）]*\s*")
     words = "Mr|Mrs|Ms|Dr|St|Messrs|Prof|Rev|Gen|Col|Capt|Sen|Gov|No|vs|etc"
     abbreviation = re.compile(rf"(?:^|[\s(\"'“‘])(?:[A-Z](?:\.[A-Z])*|{words})\.$")
@@ -65,7 +65,7 @@ def test_the_quick_way_is_the_rule(text):
 
 
 def test_the_time_grows_with_the_text_and_not_with_its_square():
-    """A long line without an end; with its square, the second would take sixty-four times as long as the first."""
+    """A long line without an end: in quadratic time, the second would take sixty-four times as long as the first."""
     took = []
     for size in (20_000, 160_000):
         start = time.process_time()

@@ -1,11 +1,11 @@
-"""Where spaces go when words and marks come one by one."""
+"""Where spaces go when separate words and punctuation marks are joined."""
 
 import pytest
 import tensorflow as tf
 
 from keras_bert_scratch.text.spacing import spaced
 
-# What writing has; taken apart into words and marks, it is put together to the same again.
+# Ordinary text: split into words and marks and joined again, it must be the same.
 WRITTEN = [
     "The heron dives, then it rests.",
     "Two men (one in red) run; the third waits: why?",
@@ -28,7 +28,7 @@ WRITTEN = [
 
 
 def apart(text: str) -> str:
-    """Every word and every mark for itself, as WordPiece gives them."""
+    """Every word and every mark separated by a space, as WordPiece returns them."""
     characters = "".join(c if c.isalnum() or c == " " else f" {c} " for c in text)
     return " ".join(characters.split())
 

@@ -22,7 +22,7 @@ from keras_bert_scratch.text.word_rules import GOOGLES_MAX_WORD_LENGTH
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
-# The same few words about a river and a mill, in scripts that part, case, join and decorate letters differently.
+# The same few words about a river and a mill, in scripts that separate, case, join and mark letters differently.
 SCRIPTS = {
     "Latin": "Die Straße zur Mühle führt über den Fluß; ŒUVRE, Çeşme, İstanbul, Łódź — «d’été».",
     "Greek": "Ο ΜΥΛΟΣ ΤΗΣ ΟΔΟΥ, ὁ ποταμός· Ἀθῆναι, ᾠδή; Σίσυφος.",
@@ -48,7 +48,7 @@ SCRIPTS = {
 
 
 def revealing_vocabulary(texts: list[str]) -> kbs.Vocabulary:
-    """Every character of the texts in every form that a tokenizer might give it, beginning and continuing words."""
+    """Every character of the texts in every form that a tokenizer might give it, at a word's start and inside."""
     every = set()
     for text in texts:
         for form in ("NFC", "NFD", "NFKC", "NFKD"):
@@ -71,7 +71,7 @@ def tokenizer_of(vocabulary: kbs.Vocabulary, lowercase: bool) -> kbs.BertTokeniz
 
 @pytest.fixture(scope="module", params=[True, False], ids=["uncased", "cased"])
 def both(request, tmp_path_factory) -> tuple[kbs.BertTokenizer, googles_tokenizer.Judge]:
-    """Our tokenizer and Google's, of one vocabulary and casing."""
+    """Our tokenizer and Google's, with the same vocabulary and casing."""
     judge = googles_tokenizer.Judge(VOCABULARY, request.param, tmp_path_factory.mktemp("judge"))
     return tokenizer_of(VOCABULARY, request.param), judge
 
@@ -95,7 +95,7 @@ def test_any_text_of_unicode(tmp_path_factory, texts):
 
 @pytest.mark.parametrize("seed", slow_but([0, 1], range(4)))
 def test_random_vocabularies(seed, tmp_path):
-    """Pieces that overlap, hold punctuation, stand for nothing; texts of the same letters, plain ones among them."""
+    """Pieces that overlap, contain punctuation or are never used; texts of the same letters, some of them plain."""
     rng = random.Random(seed)
     letters = "ab'.#-—é北"
     for _ in range(5):
@@ -175,7 +175,7 @@ def test_a_used_tokenizer_can_be_copied_and_sent_to_another_process(tokenizer, c
 )
 @settings(max_examples=40, deadline=None)
 def test_offsets_of_any_text(texts):
-    """The same ids, in order, inside the text; and a token's own stretch, tokenized alone, gives its letters again."""
+    """The same ids; offsets in order, inside the text; a token's own bytes, tokenized alone, give its letters again."""
     tokenizer = tokenizer_of(VOCABULARY, True)
     ids, starts, limits = tokenizer.tokenize_with_offsets(texts)
     assert ids.to_list() == tokenizer.tokenize(texts).to_list()

@@ -16,7 +16,7 @@ LINES = "\n".join(TOKENS)
 WORDPIECE = {"type": "WordPiece", "vocab": {token: number for number, token in enumerate(TOKENS)}}
 KERAS = {"class_name": "BertTokenizer"}
 FOLDERS = {
-    # files, and the rules that they tell
+    # files, and the rules that they define
     "only tokens": ({"vocab.txt": LINES}, {}),
     "ours": ({"vocab.txt": LINES, "tokenizer_config.json": {"lowercase": False}}, {"lowercase": False}),
     "Hugging Face": (

@@ -71,10 +71,10 @@ def test_learning_from_nothing_is_refused(texts, size, named):
 
 
 def test_counting_forgets_rare_words_only():
-    """A few frequent words in a stream of words that come once: the memory is bounded, their counts stay."""
+    """A few frequent words in a stream of words that occur once: the memory is bounded, and their counts stay right."""
     texts = [f"river meadow {'x' * 50}{number}" for number in range(60_000)]
     counts = count_words(iter(texts), lowercase=True, max_words=5_000)
     assert (counts["river"], counts["meadow"]) == (60_000, 60_000)
-    assert len(counts) < 5_000 + 40_000  # what is kept, and the last batch's
+    assert len(counts) < 5_000 + 40_000  # the words that are kept, and those of the last batch
     assert count_words(iter(texts), lowercase=True, max_words=5_000) == counts
     assert len(count_words(texts[:1000], lowercase=True)) == 1002

@@ -16,7 +16,7 @@ from keras_bert_scratch.text.words import split_words
 
 CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c <= 0xDFFF]
 ASSIGNED = [c for c in CHARACTERS if unicodedata.category(c) not in ("Cn", "Co")]
-# Where the rules are many: capital sigma, marks that change places, control characters, syllables written out, CJK.
+# Characters with many rules: capital sigma, reordered marks, control characters, decomposed syllables, CJK.
 DELICATE = (
     "aAbΣσς'.-\u0301\u0345 \u200d\u00ad\x01\x85\u2028ßİ\u1d15e각é豈北ี\u0941\u093f\u302e\U0001d15e\U0001d165\U00016ff0"
 )
@@ -47,7 +47,7 @@ def test_words(text, uncased, cased):
 
 
 def wrong_around(characters: list[str], lowercase: bool) -> list[tuple[str, list[str]]]:
-    """Each character alone and between letters: the texts on which the words differ, and ours."""
+    """Texts with each character alone and between letters whose words differ from Google's, and our words."""
     texts = [f"a{c}B {c}" for c in characters]
     ours = [row for at in range(0, len(texts), 65536) for row in spelled(texts[at : at + 65536], lowercase)]
     pairs = zip(texts, ours, strict=True)

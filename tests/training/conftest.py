@@ -1,4 +1,4 @@
-"""Small pretraining runs."""
+"""Fixtures for small pretraining runs."""
 
 from pathlib import Path
 
@@ -34,14 +34,14 @@ def weights(run: Path | str) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def finished(records, small, tmp_path_factory, curves_are_not_drawn):
     out = tmp_path_factory.mktemp("runs") / "run"
-    with curves_are_not_drawn():  # but here
+    with curves_are_not_drawn():  # except for this run
         run_it(records, small, out, held_out=kbs.PretrainingRecords(records))
     return out
 
 
 @pytest.fixture
 def interrupted_after(monkeypatch):
-    """Presses Ctrl-C once, after that many steps."""
+    """A function that presses Ctrl-C once, after the given step."""
 
     def press(step: int) -> None:
         kept = StateKeeper.on_train_batch_end

@@ -1,4 +1,4 @@
-"""Folders of runs as a training leaves them, without training."""
+"""Writes folders of runs as training leaves them, without training."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ HEADING = "step,seconds,learning_rate,accuracy,loss,tokens"
 
 
 def a_run(folder: str, rows=((20, 36.0, 1e-4, 0.1, 9.0, 500), (40, 72.0, 0.0, 0.2, 8.0, 1000)), **changes) -> Path:
-    """`changes` are settings, but for `results`, and `finished` with a value that counts as true."""
+    """`changes` are settings, except `results` and `finished`, which says whether the run is finished."""
     results, finished = changes.pop("results", {}), changes.pop("finished", False)
     settings = {"task": "pretraining", "training": {"steps": 40, "learning_rate": 1e-4}, "vocabulary": "a" * 64}
     with RunDirectory(folder, {**settings, **changes}) as run:
@@ -23,6 +23,6 @@ def a_run(folder: str, rows=((20, 36.0, 1e-4, 0.1, 9.0, 500), (40, 72.0, 0.0, 0.
 
 
 def measured(*losses: float, every: int = 20) -> dict:
-    """Results of a run that was measured every so many steps."""
+    """Results of a run that was evaluated every `every` steps."""
     entries = [{"step": every * number, "loss": loss, "examples": 50} for number, loss in enumerate(losses, 1)]
     return json.loads(json.dumps({"evaluations": entries, "best": min(entries, key=lambda entry: entry["loss"])}))

@@ -1,6 +1,6 @@
-"""`fit` on two virtual devices and on one, which take a process of their own: prints JSON by the name of the test.
+"""`fit` on two virtual devices and on one, in a separate process: prints results as JSON, by the name of the test.
 
-What one device does is computed eagerly: what it gives is the same, and compiling it takes seconds.
+The single device runs eagerly: the results are the same, and tracing would take seconds.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from keras_bert_scratch.training.run_directory import read_run
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import distribution
 
-gc.disable()  # a collection goes through all that TensorFlow is made of, and this process is soon over
+gc.disable()  # a collection visits all objects of TensorFlow, and this process is short
 distribution.LAYERS = 1
 
 CONFIG = kbs.BertConfig(
@@ -52,7 +52,7 @@ def eagerly() -> Iterator[None]:
 
 
 def cases(mirrored: tf.distribute.Strategy, one: tf.distribute.Strategy, *names: str) -> dict[str, dict[str, float]]:
-    """Some of what `benchmarks/distribution.py` measures in processes of their own."""
+    """Some cases of `benchmarks/distribution.py`, all in this process."""
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             case = distribution.CASES[name]
@@ -69,7 +69,7 @@ def clipped() -> kbs.BertAdamW:
 
 
 def remainder(strategy: object, steps_per_execution: int) -> tuple[dict[str, float], list[np.ndarray]]:
-    """Six batches, perhaps in executions of four: updates, the results of `fit` and `evaluate`; and the weights."""
+    """Six batches, in executions of one or more: updates and results of `fit` and `evaluate`, and the weights."""
     model = compiled(strategy, clipped, steps_per_execution=steps_per_execution)
     fitted = model.fit(INPUTS, LABELS, batch_size=2, shuffle=False, verbose=0).history
     found = model.evaluate(INPUTS, LABELS, batch_size=2, verbose=0, return_dict=True)
@@ -79,9 +79,9 @@ def remainder(strategy: object, steps_per_execution: int) -> tuple[dict[str, flo
 
 
 def uneven(strategy: object) -> dict[str, float]:
-    """Keras's step on four rows, then one, so that the second device has two and none; all of it again to validate.
+    """Keras's step on four rows, then on one: the second device gets two and none. Then validation on the same rows.
 
-    The weights do not move.
+    The weights do not change.
     """
     model = compiled(strategy, keras.optimizers.Adam)
     model.optimizer.learning_rate = 0.0
@@ -91,7 +91,7 @@ def uneven(strategy: object) -> dict[str, float]:
 
 
 def tuned(strategy: object, pretrained: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
-    """Three steps of fine-tuning on uneven texts, measured on them: its results, and the weights."""
+    """Three steps of fine-tuning on texts of different lengths, evaluated on the same texts: results and weights."""
     texts = ["play " * number for number in range(1, 25)]
     table = {"text": texts, "label": ["even", "odd"] * 12}
     how = kbs.FineTuning(epochs=1, batch_size=8, max_length=16, learning_rate=1e-3)
@@ -101,7 +101,7 @@ def tuned(strategy: object, pretrained: Path, out: Path) -> tuple[dict[str, obje
 
 
 def translated(strategy: object, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
-    """An epoch of a translator on texts of all lengths, in batches of as many tokens; the rows of a batch differ."""
+    """An epoch of a translator on uneven texts; with a token budget, batches differ in their number of rows."""
     texts = [" ".join(f"word{number % 40}" for number in range(size)) for size in range(1, 25)]
     how = kbs.FineTuning(epochs=1, batch_tokens=128, max_length=16, learning_rate=1e-3)
     rows, tokenizer = {"source": texts, "target": texts[::-1]}, kbs.BertTokenizer(WORDS)
@@ -110,7 +110,7 @@ def translated(strategy: object, out: Path) -> tuple[dict[str, object], list[np.
 
 
 def distilled(strategy: object, teacher: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
-    """A student of a teacher whose layers are matched as well."""
+    """Distillation that also matches hidden states and attention."""
     texts, how = ["play " * number for number in range(1, 17)], kbs.FineTuning(epochs=1, batch_size=8, max_length=16)
     soft = kbs.Distillation(hidden=((1, 1),), attention=((1, 1),))
     run = kbs.distill(teacher, CONFIG, {"text": texts}, out, how=how, distillation=soft, strategy=strategy)
@@ -118,7 +118,7 @@ def distilled(strategy: object, teacher: Path, out: Path) -> tuple[dict[str, obj
 
 
 def one_way(strategy: object, records: Path, out: Path) -> tuple[dict[str, object], list[np.ndarray]]:
-    """Some steps of a model that looks to the right alone, in packed rows."""
+    """Some steps of a right-to-left model, in packed rows."""
     rules = kbs.ExampleRules("none", packing=True, objective="right-to-left")
     training = kbs.TrainingOptions(steps=5, learning_rate=1e-3)
     run = kbs.pretrain(

@@ -1,4 +1,4 @@
-"""The figure of runs: every line has the numbers of its run, and is told from the others without colour."""
+"""The figure of runs: every line shows its run's numbers and differs from the others without colour."""
 
 import math
 
@@ -11,7 +11,7 @@ ROWS = tuple((20 * n, 36.0 * n, 1e-4 / n, 0.1 * n, 9.0 - n, 500 * n) for n in ra
 
 
 def lines_of(axes) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
-    """By style and mark: what goes to the right, what goes up."""
+    """The x and y values, by line style and marker."""
     return {
         (line.get_linestyle(), line.get_marker()): (line.get_xdata().tolist(), list(line.get_ydata()))
         for line in axes.lines

@@ -1,4 +1,4 @@
-"""Several replicas train as one device does: what `benchmarks/distribution.py` measures, with bounds."""
+"""Several replicas train like one device: the cases of `benchmarks/distribution.py`, with bounds."""
 
 import json
 import subprocess
@@ -10,11 +10,11 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "distribution.py"
-BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of a weight; 1e-5 for the others
+BOUNDS = {"bfloat16": 1e-2, "float16": 1e-3, "dropout": 0.3}  # of weights and losses; 1e-5 for other cases
 
 
 def found_by(script: Path, *options: str) -> dict:
-    """What the script prints."""
+    """The results that the script prints."""
     run = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -25,18 +25,18 @@ def check(found: dict[str, dict[str, float]]) -> None:
         bound = next((bound for part, bound in BOUNDS.items() if part in name), 1e-5)
         assert result["weight"] < bound, (name, result)
         assert result["loss"] < bound, (name, result)
-        # In that case the first replica's gradient is 0 for three steps, the second one's is not finite.
+        # With overflow, the first replica's gradient is 0 for three steps, and the second one's is not finite.
         assert result["skipped"] == (3 if "overflow" in name else 0), (name, result)
 
 
 @pytest.fixture(scope="module")
 def fitted() -> dict:
-    """What `mirrored_fit.py` found."""
+    """The results of `mirrored_fit.py`."""
     return found_by(Path(__file__).with_name("mirrored_fit.py"))
 
 
 def test_two_devices_train_as_one(fitted):
-    """With clipping and several steps in an execution, of which the last ones are fewer, and in float16."""
+    """With clipping and several steps per execution, fewer in the last one; also in float16."""
     several, one, difference = fitted["remainder"]
     assert several["updates"] == 6
     assert several == pytest.approx(one, rel=1e-5)

@@ -1,4 +1,4 @@
-"""What a step costs (Devlin et al. 2019, appendix A.2: attention is quadratic in the length, all else linear)."""
+"""FLOPs of a step (Devlin et al. 2019, appendix A.2: attention is quadratic in the length, all else linear)."""
 
 import pytest
 
@@ -13,6 +13,6 @@ def test_attention_grows_with_the_square_of_the_length(length):
     def encoder(length: int) -> float:
         return step_flops(config, rows, length, predictions=0, examples=0, last_only_read=False)
 
-    # Scores and their sums: two products of length x head_size x length in each head, three passes.
+    # Scores and weighted sums: two products of length x head_size x length in each head, in three passes.
     quadratic = 3 * rows * config.num_layers * 2 * 2 * length**2 * config.hidden_size
     assert encoder(2 * length) - 2 * encoder(length) == pytest.approx(2 * quadratic)

@@ -1,4 +1,4 @@
-"""Runs that end early: what they keep, and that they go on exactly."""
+"""Runs that end early: what they keep, and that they resume exactly."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from keras_bert_scratch.training.training_state import steps_taken
 
 
 def test_ctrl_c_that_reaches_us_as_another_error_is_ctrl_c(records, small, monkeypatch):
-    """As CPython makes a SystemError of one that falls into C code that calls Python."""
+    """CPython turns Ctrl-C into a SystemError if it arrives within C code that calls Python."""
 
     def pressed(*arguments, **options):
         with contextlib.suppress(KeyboardInterrupt):

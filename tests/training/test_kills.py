@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, the same command again: the weights in the end are those of a run that nothing happened to."""
+"""SIGKILL at any moment, then the same command again: the final weights equal those of an undisturbed run."""
 
 import contextlib
 import random
@@ -63,7 +63,7 @@ def last_kept(run: str) -> int:
 
 
 def killed_and_continued(commands: list[list[str]], out: str, kills: int, rng: random.Random) -> int:
-    """Runs with SIGKILL to one process, as often as asked, each after a state was kept; how often it hit a live one."""
+    """Kills and restarts a process `kills` times, each time after a state was saved; returns how many were alive."""
     processes = [start(argv) for argv in commands]
     hits = 0
     try:
@@ -91,7 +91,7 @@ def killed_and_continued(commands: list[list[str]], out: str, kills: int, rng: r
 def check(kind: str, records: Path, kills: int, steps: int = 30) -> int:
     options = ["--steps", str(steps)]
     straight = lines(kind, records, "straight", *options)
-    if kind == "one device":  # which this process has too
+    if kind == "one device":  # this process can run it
         done = CliRunner().invoke(app, straight[0][3:])
         assert done.exit_code == 0, done.output
     else:

@@ -1,4 +1,4 @@
-"""What folders of runs tell: names, settings that differ, the best that was measured, damage."""
+"""Folders of runs: names, settings that differ, the best results, and damaged logs."""
 
 import math
 from pathlib import Path

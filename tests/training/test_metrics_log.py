@@ -1,4 +1,4 @@
-"""What a row of `metrics.csv` says, by a clock that the test turns."""
+"""The rows of `metrics.csv`, with a clock that the test controls."""
 
 import math
 import time
@@ -17,7 +17,7 @@ COUNTED, SKIPPED = 1, 0
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when the test says so."""
+    """A clock that only the test advances."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     return clock
@@ -25,7 +25,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def model():
-    """What the log looks at of a model: its step, and what the train function has noticed."""
+    """The parts of a model that the log reads: the step, and the results of the train function."""
     sums = MetricSums({"": classes()})
     function = SimpleNamespace(metric_sums=sums, skipped_now=0, rate=0.1)
     return SimpleNamespace(
@@ -34,7 +34,7 @@ def model():
 
 
 def step(model, log, clock, seconds, counts=COUNTED):
-    """A step of so many seconds that reads 80 tokens on 100 positions, and a pause of nine."""
+    """A step of `seconds` that reads 80 tokens in 100 positions, then a pause of nine seconds."""
     log.on_train_batch_begin(0)
     clock.now += seconds
     function = model.train_function
@@ -57,7 +57,7 @@ def test_rates_are_of_the_time_in_steps_alone(model, clock):
     assert [row["mfu"] for row in rows] == [2 * 500 / 4 / 1000, 2 * 500 / 2 / 1000]
     assert [row["non_padding_fraction"] for row in rows] == [0.8, 0.8]
     assert [row["tokens"] for row in rows] == [160, 320]
-    assert rows[0]["seconds"] == 13  # but the run has lasted as long as it has
+    assert rows[0]["seconds"] == 13  # the duration of the run includes the pause
 
 
 def test_where_a_steps_products_are_not_known_there_is_no_mfu(model, clock):

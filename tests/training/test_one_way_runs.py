@@ -1,4 +1,4 @@
-"""Pretraining of models that look to one side: packed rows, resume, several devices, and what they are then for."""
+"""Pretraining of one-way models: packed rows, resuming, and further training of their weights."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from keras_bert_scratch.training.pretraining import evaluate_pretrained
 @pytest.mark.parametrize("packing", [False, True], ids=["rows", "packed rows"])
 @pytest.mark.parametrize("direction", ["left-to-right", "right-to-left"])
 def test_a_one_way_model_learns(records, small, direction, packing, interrupted_after):
-    """Interrupted in between; measured again it has the same loss."""
+    """The run is interrupted and resumed; another evaluation gives the same loss."""
     rules = ExampleRules("none", packing=packing, objective=direction)
     interrupted_after(33)
     with pytest.raises(KeyboardInterrupt):
@@ -38,7 +38,7 @@ def test_a_one_way_model_learns(records, small, direction, packing, interrupted_
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_bert_goes_on_as_a_one_way_model(records, finished):
-    """And that one is fine-tuned in turn; it stays one that looks to one side."""
+    """The one-way model is then fine-tuned and keeps its direction."""
     rules = ExampleRules("none", objective="left-to-right")
     run_it(records, finished, "causal", rules=rules, training=TrainingOptions(steps=2))
     assert json.loads(Path("causal/run.json").read_text())["settings"]["start"] == str(finished)

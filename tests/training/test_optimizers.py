@@ -14,7 +14,7 @@ from keras_bert_scratch.training.optimizers import learning_rate_multipliers
 from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.schedules import WallClockSchedule
 
-# Weights of a network of two blocks, and how often the learning rate of each is multiplied by `layer_decay`.
+# Weights of a network of two blocks: shape, and how often `layer_decay` multiplies the learning rate.
 SHAPES_AND_STEPS_BELOW_THE_HEAD = {
     "embeddings/token_embedding": ((6, 4), 4),
     "embeddings/layer_norm/gamma": ((4,), 4),
@@ -30,7 +30,7 @@ STEPS = 100
 
 
 def weights_and_gradients():
-    """Where the weights start, one of them at 0, and 100 gradients whose size changes ten thousandfold."""
+    """Initial weights, one of them 0, and 100 gradients whose sizes span a factor of ten thousand."""
     rng = np.random.default_rng(0)
     shapes = {path: shape for path, (shape, _) in SHAPES_AND_STEPS_BELOW_THE_HEAD.items()}
     starts = {path: rng.normal(size=shape) for path, shape in shapes.items()}
@@ -40,7 +40,7 @@ def weights_and_gradients():
 
 
 def rate(step):
-    """0.01 after 30 steps of warmup, 0 after 120."""
+    """The learning rate: 0.01 after 30 warmup steps, 0 after 120 steps."""
     return 0.01 * min(step / 30, (120 - step) / 90)
 
 
@@ -99,7 +99,7 @@ KINDS = {
 def test_every_weight_follows_the_formula_for_100_steps(kind, clip, layer_decay):
     starts, gradients = weights_and_gradients()
     norms = np.array([np.sqrt(sum(np.sum(g**2) for g in gradient.values())) for gradient in gradients])
-    assert 0.3 < np.mean(norms > 1) < 0.7  # so that the clipping bites at some steps and not at others
+    assert 0.3 < np.mean(norms > 1) < 0.7  # so that clipping acts at some steps and not at others
     schedule = kbs.LinearWarmupDecay(peak=0.01, steps=120, warmup=0.25)
     ours = trained(KINDS[kind](schedule, global_clipnorm=clip, layer_decay=layer_decay), starts, gradients)
     expected = by_the_papers(kind, starts, gradients, clip or np.inf, layer_decay)
@@ -119,7 +119,7 @@ def test_lamb_takes_a_ratio_of_1_where_a_norm_is_0():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_a_repeated_token_count_as_their_sum(kind):
-    """The gradient of a lookup comes as one row per position, so that a token's rows are several."""
+    """The gradient of a lookup has one row per position, so a repeated token has several rows."""
     table = variable_at("embeddings/token_embedding", np.ones((6, 4)))
     other = variable_at("logits/kernel", np.ones((4, 4)))
     optimizer = KINDS[kind](0.01, layer_decay=0.9)
@@ -143,7 +143,7 @@ def test_rows_of_a_repeated_token_count_as_their_sum(kind):
 
 
 class GooglesRate(keras.optimizers.schedules.LearningRateSchedule):
-    """0.01 as in Google's code, which drops at the end of the warmup to the line that began at step 0."""
+    """The rate of Google's code: after the warmup to 0.01, it drops to the line that falls from 0.01 at step 0."""
 
     def __call__(self, step):
         step = keras.ops.cast(step, "float32")
@@ -154,12 +154,12 @@ def test_adamw_does_what_googles_code_does():
     googles = importlib.import_module("bert.optimization")
     v1 = tf.compat.v1
     starts, gradients = weights_and_gradients()
-    # Cached, so that the rate is read off the step before it is counted up: Google's graph leaves their order open.
+    # Cached, so that the rate is computed before the step is incremented: Google's graph leaves the order open.
     scope = v1.variable_scope("", use_resource=True, caching_device="/cpu:0")
     with tf.Graph().as_default(), v1.Session() as session, scope:
         given = {path: v1.placeholder(tf.float32, value.shape) for path, value in starts.items()}
         theirs = {path: v1.get_variable(path, initializer=tf.constant(starts[path], tf.float32)) for path in starts}
-        loss = sum(tf.reduce_sum(theirs[path] * given[path]) for path in starts)  # its gradient is what is given
+        loss = sum(tf.reduce_sum(theirs[path] * given[path]) for path in starts)  # its gradients are the placeholders
         step = googles.create_optimizer(loss, 0.01, num_train_steps=120, num_warmup_steps=30, use_tpu=False)
         session.run(v1.global_variables_initializer())
         for gradient in gradients:
@@ -250,7 +250,7 @@ def test_the_gradient_is_clipped_over_all_weights():
     a, b = (keras.Variable(np.zeros(2), dtype="float32", name=name) for name in "ab")
     optimizer = kbs.BertAdamW(learning_rate=1.0, beta_1=0.0, beta_2=0.0, epsilon=1e6, weight_decay=0.0)
     optimizer.apply([keras.ops.array([3.0, 0.0]), keras.ops.array([0.0, 4.0])], [a, b])
-    # With so large an epsilon the step is the clipped gradient over it: (3, 4) of norm 5 becomes (0.6, 0.8).
+    # With so large an epsilon, the update is the clipped gradient / epsilon: (3, 4) of norm 5 becomes (0.6, 0.8).
     np.testing.assert_allclose(np.asarray(a) * 1e6, [-0.6, 0], rtol=1e-4)
     np.testing.assert_allclose(np.asarray(b) * 1e6, [0, -0.8], rtol=1e-4)
 
@@ -290,7 +290,7 @@ def test_the_wall_clock_schedule_goes_by_seconds(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     clock = WallClockSchedule(peak=2.0, seconds=10.0, warmup=0.2, spent=1.0)
-    assert clock.spent == 1.0  # it starts with the first step
+    assert clock.spent == 1.0  # the clock starts with the first step
     clock.start()
     for passed, rate in ((0.0, 1.0), (1.0, 2.0), (5.0, 1.0), (8.9, 0.025), (9.1, 0.0)):  # one second was spent before
         now[0] = 100.0 + passed

@@ -1,4 +1,4 @@
-"""Seeds for a model: the same numbers every time, and the caller's own are left alone."""
+"""Seeds for a model: the same random numbers every time, without an effect on the caller's random state."""
 
 import random
 
@@ -11,7 +11,7 @@ from keras_bert_scratch.training.random_state import seeded
 
 
 def drawn() -> list[float]:
-    """A number of every global generator."""
+    """A number from every global generator."""
     return [
         random.random(),
         float(np.random.rand()),

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, what it tells, and that one process at a time writes it."""
+"""A run's folder: which run owns it, what it stores, and that only one process at a time writes it."""
 
 import errno
 import json
@@ -25,7 +25,7 @@ with RunDirectory("run", {"steps": 1}):
 
 @pytest.fixture
 def other():
-    """Another process that trains in the folder `run`."""
+    """Another process, which writes the run in the folder `run`."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -54,7 +54,7 @@ def test_a_run_that_ends_with_an_error_lets_others_continue_it():
         raise KeyboardInterrupt
     with RunDirectory("run", SETTINGS) as run:
         assert not run.finished
-    assert held.value is not None  # the error, whose traceback holds the first one, is still there
+    assert held.value is not None  # the error is still alive, and its traceback refers to the first RunDirectory
 
 
 def test_a_finished_run_needs_no_lock(monkeypatch):

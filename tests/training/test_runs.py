@@ -1,4 +1,4 @@
-"""Runs: that they learn, what they leave, how they are measured and continued."""
+"""Runs: that they learn, the files that they write, their evaluation, and further training."""
 
 import csv
 import json
@@ -46,13 +46,13 @@ def test_training_learns(finished):
 
 
 def test_evaluation_gives_what_the_run_says(finished, records):
-    """With the run's own batches, lengths and rules; as `keras-bert evaluate` asks for it."""
+    """With the run's own batch size, length and rules, as in `keras-bert evaluate`."""
     results = json.loads((finished / "run.json").read_text())["results"]
     assert evaluate_pretrained(finished, records) == results["held_out_after"]
 
 
 def test_next_sentences_have_the_majority_beside_them(finished, records):
-    """In short rows most pairs are of the one kind, so that 9 of 10 right may mean that nothing was learnt."""
+    """In short rows most pairs have the same label, so 9 of 10 right may mean that nothing was learnt."""
     batches = kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(pretraining.EVALUATION_STEPS)
     labels = np.concatenate([labels["next_sentence"] for _, labels, _ in batches.as_numpy_iterator()])
     assert 0 < labels.mean() < 1
@@ -77,7 +77,7 @@ def test_evaluation_knows_packing_masks_and_dtype(records, small):
 
 
 def test_a_pretrained_model_goes_on_learning(finished, records, tmp_path):
-    """From any folder of a model: it begins where that ended, also when the run is resumed."""
+    """A run can start from the folder of any model; its initial results are the final results of that model."""
     ended = json.loads((finished / "run.json").read_text())["results"]["held_out_after"]
     options = {"held_out": kbs.PretrainingRecords(records), "training": TrainingOptions(steps=3, learning_rate=1e-3)}
     run = run_it(records, finished, "further", **options)
@@ -129,7 +129,7 @@ def test_a_second_phase_has_longer_rows(records, small, monkeypatch):
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_wall_clock_budget_ends_the_run(records, small, monkeypatch):
-    """By a clock on which every step takes ten seconds; the rate rises, falls, and is 0 at the end."""
+    """With a clock on which every step takes ten seconds; the rate rises, falls, and is 0 at the end."""
     seconds, rates, step = [0.0], [], TrainFunction._replica_step
 
     def ten_seconds(self, *arguments):
@@ -161,7 +161,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_or_is_counted(records, small
         training=TrainingOptions(steps=20, learning_rate=1e30),
         options=RunOptions(on_nonfinite="skip"),
     )
-    assert read_metrics(run.path / "metrics.csv")[-1]["skipped"] == 18  # as it was after step 2 it stays
+    assert read_metrics(run.path / "metrics.csv")[-1]["skipped"] == 18  # the weights stay as they are after step 2
     assert all(np.isfinite(value).all() for value in weights("skipping").values())
 
 

@@ -1,4 +1,4 @@
-"""Runs and models at addresses that `tf.io.gfile` opens: what a run on a disk gives, resumed and read from there."""
+"""Runs and models at `tf.io.gfile` addresses give the same as on disk, also when resumed and read from there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS = {"text": ["the sky", "a film", "the film", "a sky"] * 2, "label": ["sky",
 
 @pytest.fixture
 def there(tmp_path) -> str:
-    """An address where nothing is yet; `ram://` is in memory, a file system of TensorFlow."""
+    """An address where nothing exists yet; `ram://` is a file system of TensorFlow in memory."""
     return f"ram://{tmp_path.name}/deep/there"
 
 
@@ -216,7 +216,7 @@ def test_an_upload_that_fails_is_an_error_and_costs_nothing_that_was_copied(ther
 
 def test_files_that_are_replaced_while_they_are_copied_are_copied_again(monkeypatch):
     model = Address("ram://replaced")
-    for name in ("config.json", "weights", ".partial-weights"):  # the last is of a writer that died
+    for name in ("config.json", "weights", ".partial-weights"):  # a writer that died left the last one
         (model / name).write_bytes(b"old")
     copied = []
     download = transfer.download_file

@@ -1,4 +1,4 @@
-"""Which strategy a name or the environment stands for, and what the error says when it is not there."""
+"""Which strategy a name or the environment selects, and the error if it is not available."""
 
 import json
 import os
@@ -44,7 +44,7 @@ from keras_bert_scratch.training.strategies import (
 def test_what_is_not_there_is_named(arguments, saying, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.delenv("TPU_NAME", raising=False)
-    # It would take down all that other tests have on the devices.
+    # Connecting would destroy everything that other tests hold on the devices.
     monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", lambda resolver: None)
     with pytest.raises(kbs.UserError, match=saying):
         make_strategy(**arguments)

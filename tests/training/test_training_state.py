@@ -1,4 +1,4 @@
-"""States to resume from: whole, checked, the one before where the newest is damaged."""
+"""Training states: complete, with checksums, and a fallback to the previous one if the newest is damaged."""
 
 import shutil
 import tracemalloc
@@ -22,7 +22,7 @@ RUN = Path("run")
 
 
 def made_model(units: int = 3, optimizer: Any = "adam") -> keras.Model:
-    """A compiled model with dropout's seed; its optimizer has its slots."""
+    """A compiled model with a dropout seed and a built optimizer."""
     model = keras.Sequential([keras.layers.Input([2]), keras.layers.Dense(units), keras.layers.Dropout(0.5)])
     model.compile(optimizer, "mse")
     model.optimizer.build(model.trainable_variables)
@@ -30,7 +30,7 @@ def made_model(units: int = 3, optimizer: Any = "adam") -> keras.Model:
 
 
 def at_step(model: keras.Model, step: int) -> keras.Model:
-    """The model with other numbers everywhere, after so many steps."""
+    """Sets all state variables of the model to new values, and its step to `step`."""
     for number, variable in enumerate(training_state._state_variables(model)):
         variable.assign(np.full(variable.shape, 10 * step + number))
     model.optimizer.iterations.assign(step)
@@ -39,7 +39,7 @@ def at_step(model: keras.Model, step: int) -> keras.Model:
 
 @pytest.fixture
 def model() -> keras.Model:
-    """A model of which the states of the steps 1 to 3 were saved."""
+    """A model whose states were saved at the steps 1 to 3."""
     model = made_model()
     for step in (1, 2, 3):
         save_checkpoint(RUN, at_step(model, step), seconds_spent=step)
@@ -54,7 +54,7 @@ def test_saving_holds_one_variable_at_a_time():
     model = keras.Sequential([keras.layers.Input([256]), *(keras.layers.Dense(256) for _ in range(4))])
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
-    save_checkpoint(RUN, at_step(model, 1))  # imports, and whatever else comes once
+    save_checkpoint(RUN, at_step(model, 1))  # imports and other one-time allocations
     at_step(model, 2)
     tracemalloc.start()
     try:
@@ -109,7 +109,7 @@ def flipped(folder):
 def test_a_damaged_state_falls_back_to_the_one_before(model, caplog, damage, how):
     damage(RUN / "training_state/step-00000003")
     assert newest_checkpoint(RUN, remove_damaged=False) == 2
-    assert names() == ["step-00000002", "step-00000003"]  # another process may not remove it
+    assert names() == ["step-00000002", "step-00000003"]  # another worker must not remove it
     assert newest_checkpoint(RUN, remove_damaged=True) == 2
     assert "step-00000003: is damaged" in caplog.text
     assert how in caplog.text

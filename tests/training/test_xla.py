@@ -1,4 +1,4 @@
-"""The whole training step as one XLA program, as a TPU takes it: static shapes, nothing on the host, no strings."""
+"""The whole training step as one XLA program, as a TPU needs it: static shapes, nothing on the host, no strings."""
 
 import dataclasses
 from typing import Any
@@ -14,7 +14,7 @@ from keras_bert_scratch.training.train_function import TrainFunction
 
 CONFIG = kbs.BertConfig(vocab_size=60, num_layers=1, hidden_size=32, intermediate_size=64)
 ROWS, LENGTH, PREDICTIONS, EXAMPLES, STEPS = 4, 16, 3, 2, 3
-# Everything that leaves the program: Python, files, printing, data sets.
+# Operations that leave the program: Python, files, printing, datasets.
 ON_THE_HOST = ("PyFunc", "EagerPyFunc", "PrintV2", "ReadFile", "WriteFile", "IteratorGetNext", "Assert")
 
 
@@ -80,7 +80,7 @@ def test_the_step_as_one_program_gives_what_fit_gives(dtype, accumulate):
 
 @pytest.mark.slow
 def test_nothing_of_the_step_is_on_the_host():
-    """With dropout, accumulation and remat; that XLA takes it proves static shapes, the list that nobody calls home."""
+    """With dropout, accumulation and remat. XLA requires static shapes; the list rules out host operations."""
     batch, model = a_batch(), a_model("float32", 2, dropout=0.1)
     step = one_program(model)
     assert np.isfinite(loss_of(model, step(batch)))
@@ -93,7 +93,7 @@ def test_nothing_of_the_step_is_on_the_host():
 
 @pytest.mark.slow
 def test_parts_of_a_batch_are_worked_through_one_after_another():
-    """Side by side they would take the memory of all."""
+    """In parallel they would need the memory of all parts at once."""
     function = a_model("float32", 2).make_train_function()
     step = tf.function(lambda batch: function._replica_step(batch, *function._arguments()))
     operations = step.get_concrete_function(a_batch()).graph.get_operations()
@@ -105,7 +105,7 @@ def test_parts_of_a_batch_are_worked_through_one_after_another():
 
 
 def test_fit_traces_once_whatever_comes():
-    """Two epochs, an evaluation between steps, a rate that changes: one trace of the step and one of its parts."""
+    """Two epochs, an evaluation between steps, a rate that changes: one trace of the step, one of its gradients."""
     model = a_model("float32", 1)
     batches = tf.data.Dataset.from_tensors(a_batch()).repeat(3)
     for rate in (1e-2, 1e-3):

@@ -1,4 +1,4 @@
-"""Columns as tasks want them, and the rows of a table that a test writes."""
+"""Columns as tasks declare them, and a function that writes a table and returns its rows."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ COLUMNS = (TEXT, PAIR, LABEL)
 
 
 def rows_of(content, name="t.csv", columns=COLUMNS, **options):
-    """The rows of a file with this content, each as a tuple of what columns it has."""
+    """The rows of a file with this content, each as a tuple of the columns that the file has."""
     Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     table = read_table(name, columns, **options)
     return list(zip(*table.columns.values(), strict=True))

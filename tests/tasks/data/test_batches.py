@@ -1,4 +1,4 @@
-"""Batches for fine-tuning: every example once per epoch, little padding, from any step on."""
+"""Batches for fine-tuning: every example once per epoch, little padding, and a start at any step."""
 
 import itertools
 

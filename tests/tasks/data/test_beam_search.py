@@ -10,21 +10,21 @@ from fast_and_slow import slow_but
 
 from keras_bert_scratch.tasks.data.beam_search import Written, beam_search, length_penalty
 
-pytestmark = pytest.mark.usefixtures("eagerly")  # but for one test
+pytestmark = pytest.mark.usefixtures("eagerly")  # except in one test
 
 START, END, VOCABULARY = 0, 1, 5
 
 
 def logits_after(row: int, tokens: tuple[int, ...]) -> np.ndarray:
-    """What a made-up decoder says after some tokens: a random function of them."""
+    """The logits of an invented decoder after some tokens: a random function of the tokens."""
     seed = np.random.default_rng([row, *tokens])
     logits = seed.normal(size=VOCABULARY) * 2
-    logits[START] = -1e9  # no text holds it
+    logits[START] = -1e9  # no text contains it
     return logits
 
 
 def own_texts(tokens, past, visible):
-    """What a beam sees of all that was joined, `(rows, beams, positions)`; and all, `(rows, 1, n)`."""
+    """The tokens that each beam sees, `(rows, beams, positions)`, and all tokens so far, `(rows, 1, n)`."""
     past = tf.concat([past, tokens[:, None]], axis=2)
     counts = tf.reduce_sum(tf.cast(visible, tf.int32), axis=2)
     everything = tf.repeat(past, tf.shape(tokens)[1], axis=1)
@@ -32,7 +32,7 @@ def own_texts(tokens, past, visible):
 
 
 def step(tokens, position, past, visible, source):
-    """Its source is the row's number."""
+    """A step of the decoder; `source` is the row's number."""
     texts, past = own_texts(tokens, past, visible)
 
     def ask(rows, texts):
@@ -66,14 +66,14 @@ def log_softmax(logits):
 
 
 def score(row: int, written: tuple[int, ...], alpha: float) -> float:
-    """Of all tokens that were written, the end among them."""
+    """The log-probability of all written tokens, the end included, divided by the length penalty."""
     whole = (START, *written)
     total = sum(log_softmax(logits_after(row, whole[:n]))[whole[n]] for n in range(1, len(whole)))
     return total / ((5 + len(written)) / 6) ** alpha
 
 
 def every_text(row: int, max_tokens: int, alpha: float) -> list[tuple[tuple[int, ...], float]]:
-    """Those that end, and those that are cut off."""
+    """Every text that ends and every text that is cut off, the highest score first."""
     tokens = [token for token in range(VOCABULARY) if token not in (START, END)]
     ended = [(*text, END) for n in range(max_tokens) for text in itertools.product(tokens, repeat=n)]
     found = [*ended, *itertools.product(tokens, repeat=max_tokens)]
@@ -83,7 +83,7 @@ def every_text(row: int, max_tokens: int, alpha: float) -> list[tuple[tuple[int,
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0, -1.0])
 def test_a_search_that_keeps_all_finds_what_trying_every_text_finds(alpha):
-    rows, max_tokens, beams = [3, 4], 4, 40  # 3 ** 3 texts at most go on
+    rows, max_tokens, beams = [3, 4], 4, 40  # at most 3 ** 3 texts continue
     for row, found in zip(rows, searched(rows, max_tokens, beams, alpha), strict=True):
         expected = every_text(row, max_tokens, alpha)
         assert [text for text, _ in found[:30]] == [text for text, _ in expected[:30]]
@@ -96,7 +96,7 @@ def test_a_graph_finds_what_trying_every_text_finds():
 
 
 def plain_search(row: int, max_tokens: int, beams: int, alpha: float) -> list[tuple[tuple[int, ...], float]]:
-    """The same search, written down with lists."""
+    """The same search, with lists."""
     alive, finished = [((), 0.0)], []
     for length in range(1, max_tokens + 1):
         candidates = [
@@ -116,7 +116,7 @@ def plain_search(row: int, max_tokens: int, beams: int, alpha: float) -> list[tu
 @pytest.mark.parametrize("alpha", [0.0, 0.6, -1.0])
 @pytest.mark.parametrize("beams", [1, 2, 3])
 def test_a_narrow_search_keeps_the_best_beginnings(beams, alpha):
-    """It also stops before the longest text where nothing better can come."""
+    """The search also stops early if no better text can follow."""
     rows, max_tokens = list(range(12)), 6
     for row, found in zip(rows, searched(rows, max_tokens, beams, alpha), strict=True):
         expected = plain_search(row, max_tokens, beams, alpha)
@@ -133,7 +133,7 @@ def test_a_row_alone_gets_what_it_gets_among_others():
 
 
 def made_of(table: dict[tuple[int, ...], list[float]]):
-    """A decoder that says these probabilities after these tokens."""
+    """A decoder with the probabilities of `table`, by the tokens before."""
 
     def step(tokens, position, past, visible, source):
         texts, past = own_texts(tokens, past, visible)
@@ -157,7 +157,7 @@ def test_a_search_for_fewer_gives_the_best_of_all(alpha, wanted):
         assert [score for _, score in one] == pytest.approx([score for _, score in of_all[:wanted]], abs=1e-5)
 
 
-# After nothing: end 0.3, a 0.4; after a: b for sure, and so on: of three tokens and their end 0.4 in all.
+# At first the end has 0.3 and token 2 has 0.4; after 2, the tokens 3 and 2 and the end are certain: 0.4 for this text.
 LONG = {(): [1e-9, 0.3, 0.4, 0.3], (2,): [1e-9] * 3 + [1.0], (2, 3): [1e-9, 1e-9, 1.0, 1e-9]}
 
 

@@ -1,4 +1,4 @@
-"""What a cell may hold: numbers, one label, several labels."""
+"""What a cell may hold: a number, or several labels."""
 
 import pytest
 from small_tables import LABELS, SCORE, TEXT, rows_of

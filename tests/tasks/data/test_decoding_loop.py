@@ -1,4 +1,4 @@
-"""The loop that writes texts: it ends, however few threads there are."""
+"""The loop that generates texts: it ends even with a single thread."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ print(ones(tf.constant(6)).numpy())
 
 @pytest.mark.slow
 def test_a_single_thread_is_enough():
-    """A step that waits for a thread while it holds the only one would never end, as on a machine of one core."""
+    """A step that waits for a thread while it holds the only one would never end, as on a machine with one core."""
     threads = {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT], env={**os.environ, **threads}, capture_output=True, text=True, timeout=90

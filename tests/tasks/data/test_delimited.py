@@ -1,4 +1,4 @@
-"""Any table comes back as it was written; a damaged one is refused, or read as Python's own module reads it."""
+"""Any table is read back as it was written; a damaged one is refused or read as Python's csv module reads it."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def test_what_tabs_separate_is_read_back(rows):
 @given(rows=tables(), data=st.data())
 @one_folder
 def test_a_damaged_file_is_refused_or_read_as_pythons_csv_module_reads_it(rows, data):
-    """Strict reading of Python's module is the oracle; it takes rows of any length, which are to be errors."""
+    """The csv module in strict mode is the oracle; it accepts rows of any length, which must be errors here."""
     content = written(rows, lineterminator="\n").replace("\r", "")
     position = data.draw(st.integers(content.index("\n") + 1, len(content)))
     inserted = data.draw(st.sampled_from(["", ",", '"', "\n", ',"', '""']))

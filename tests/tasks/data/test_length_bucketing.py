@@ -60,28 +60,28 @@ def test_within_a_window_the_batches_are_the_sorted_texts_cut():
 def test_the_batches_come_in_random_order():
     """Short and long batches alternate at random: the correlation of position and length is that of a shuffle.
 
-    Over 40 windows of 50 batches its mean has a standard error of 1 / sqrt(49 * 40) = 0.023; 4 of these are 0.09, which
-    chance passes once in 16,000 times.
+    Over 40 windows of 50 batches, its mean has a standard error of 1 / sqrt(49 * 40) = 0.023. Four standard errors are
+    0.09, which chance exceeds once in 16,000 times.
     """
     num_tokens = lengths(40 * WINDOW_BATCHES * 4)
     means = num_tokens[batches(num_tokens, 4, 40 * WINDOW_BATCHES)].mean(axis=1).reshape(40, WINDOW_BATCHES)
     correlations = [np.corrcoef(window, np.arange(WINDOW_BATCHES))[0, 1] for window in means]
     assert abs(np.mean(correlations)) < 0.09
     orders = {tuple(np.argsort(window).tolist()) for window in means}
-    assert len(orders) == 40  # each window in an order of its own
+    assert len(orders) == 40  # each window has its own order
 
 
 def test_texts_of_one_length_meet_at_random():
-    """With one length nothing is left to sort: over two epochs hardly any batch comes again."""
+    """With equal lengths there is nothing to sort: over two epochs hardly any batch repeats."""
     stream = batches(np.full(400, 9), 4, 200)
     first, second = ({tuple(sorted(batch)) for batch in half.tolist()} for half in (stream[:100], stream[100:]))
-    # Of 100 batches 100 * 100 / C(400, 4) = 1e-5 are expected to come again.
+    # Of 100 batches 100 * 100 / C(400, 4) = 1e-5 are expected to repeat.
     assert not first & second
 
 
 def test_a_batch_of_two_epochs_joins_long_with_long_or_short_with_short():
-    stream = batches(np.arange(2, 63), 4, 31)  # the texts 0 to 60 are ever longer
-    assert sorted(stream[15].tolist()) == [58, 59, 60, 60]  # one of the first epoch, three of the second
+    stream = batches(np.arange(2, 63), 4, 31)  # of the texts 0 to 60, each is longer than the one before
+    assert sorted(stream[15].tolist()) == [58, 59, 60, 60]  # one text of the first epoch, three of the second
     assert sorted(stream[30].tolist()) == [0, 0, 1, 1]  # two of the second, two of the third
 
 
@@ -90,7 +90,7 @@ def test_another_seed_is_another_order():
 
 
 def test_the_order_is_that_of_earlier_versions():
-    """A run that was begun with them goes on with the batches that it would have seen."""
+    """A run that an earlier version began resumes with the batches that it would have seen."""
     digest = hashlib.sha256()
     for texts, batch_size, seed, first_step in [(10, 4, 0, 0), (450, 4, 1, 7), (1000, 32, 3, 0), (7, 1, 0, 60)]:
         digest.update(batches(lengths(texts), batch_size, 150, seed, first_step).tobytes())
@@ -119,7 +119,7 @@ def test_batches_of_a_token_budget(texts, batch_tokens, multiple):
     for epoch in epochs:
         seen = np.concatenate(epoch)
         assert set(seen.tolist()) == set(range(texts))
-        assert len(seen) - texts < multiple  # what fills the longest texts' batch up
+        assert len(seen) - texts < multiple  # repeated texts that fill up the batch of the longest
         for batch in epoch:
             assert len(batch) % multiple == 0
             assert len(batch) * num_tokens[batch].max() <= batch_tokens or len(batch) == multiple
@@ -129,7 +129,7 @@ def test_batches_of_a_token_budget(texts, batch_tokens, multiple):
 
 
 def test_a_token_budget_is_used():
-    """No batch could take a row more of the next length."""
+    """No batch has room for one more row of the next length."""
     num_tokens = lengths(500)
     budget = TokenBudget(num_tokens, 240)
     found = sorted(

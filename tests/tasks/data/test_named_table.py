@@ -1,4 +1,4 @@
-"""Tables that are told what their columns and labels are called."""
+"""Tables with given names for their columns and labels."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ MEANING = {"0": "no", "1": "yes", "no": "no", "yes": "yes"}
 def rows_of(content: str, name: str = "t.tsv", on_bad_row: str = "fail", **named) -> list[tuple]:
     Path(name).write_text(content)
     source = NamedTable(name, **named)
-    names = names_in_file(COLUMNS, {"text": "other"}, source)  # what the table says itself comes first
+    names = names_in_file(COLUMNS, {"text": "other"}, source)  # the table's own names take precedence
     table = read_table(source, (TEXT, LABEL), header_names=names, on_bad_row=on_bad_row)
     return list(zip(table.lines, *table.columns.values(), strict=True))
 

@@ -1,4 +1,4 @@
-"""Texts with the numbers of their lines: files of lines, tables, and which is which."""
+"""Texts with their line numbers: files of lines, tables, and how these are told apart."""
 
 import gzip
 import json

@@ -9,7 +9,7 @@ import pytest
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks.data.parallel_texts import read_pairs, sources_of
 
-# What ends a line elsewhere, but not here.
+# Characters that end a line elsewhere, but not here.
 ODD = "a\x0b b\x0c c\x1c d\x85 e\u2028 f\rg"
 
 
@@ -115,7 +115,7 @@ def test_every_line_is_translated_an_empty_one_too(name):
 
 
 def test_same_pairs_have_the_same_digest():
-    """By which a run knows its data."""
+    """A run recognizes its data by this digest."""
     Path("a.de").write_text("a\nb\n")
     Path("a.jsonl").write_text("".join(json.dumps({"source": text, "target": text}) + "\n" for text in "ab"))
     assert read_pairs("a.de,a.de", {}, "fail").digest == read_pairs("a.jsonl", {}, "fail").digest

@@ -1,4 +1,4 @@
-"""Drawing tokens against their probabilities, and writing against the same in plain Python."""
+"""Drawn tokens against their probabilities, and generated texts against plain Python."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ PROBABILITIES = np.array([0.05, 0.4, 0.25, 0.2, 0.1], "float32")
 
 
 def kept(top_k: int, top_p: float, temperature: float) -> np.ndarray:
-    """The distribution that is drawn from, by its definition."""
+    """The distribution that tokens are drawn from, by its definition."""
     p = PROBABILITIES.astype("float64") ** (1 / temperature)
     p /= p.sum()
     order = np.argsort(-p)
@@ -28,7 +28,7 @@ CHOICES = [(0, 1.0), (1, 1.0), (3, 1.0), (9, 1.0), (0, 0.6), (0, 0.9), (4, 0.5),
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize(("top_k", "top_p"), CHOICES)
 def test_tokens_are_drawn_as_often_as_they_are_likely(top_k, top_p, temperature):
-    """Numbers that are evenly spaced give each token its probability."""
+    """Evenly spaced numbers draw each token as often as its probability says."""
     uniform = tf.constant((np.arange(20_000) + 0.5) / 20_000, tf.float32)
     logits = tf.tile(tf.math.log(PROBABILITIES)[None], [20_000, 1])
     drawn = choose(logits, uniform, top_k, top_p, temperature).numpy()
@@ -100,7 +100,7 @@ def test_texts_end_at_the_longest():
 
 @pytest.mark.slow
 def test_first_tokens_are_drawn_as_often_as_they_are_likely():
-    """By the hashes that they are drawn by; five standard errors."""
+    """With the hashes that serve as random numbers; within five standard errors."""
     found = sampled([[START]] * 3000, [str(number) for number in range(3000)], max_tokens=2, continuations=1)
     counts = np.bincount([text[0] if text else END for (text,) in found], minlength=SIZE) / 3000
     logits = logits_after((START,))

@@ -1,4 +1,4 @@
-"""Tables: each row as the file has it, or an error that names the line; nothing wrong in silence."""
+"""Tables: each row as the file has it, or an error that names the line; no error passes silently."""
 
 import tracemalloc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labelled texts: labels that a task does not know, and scores where it wants classes."""
+"""Labelled texts: unknown labels, bad rows that are left out, and scores where the task expects classes."""
 
 import dataclasses
 from pathlib import Path
@@ -77,7 +77,9 @@ def test_rows_that_are_left_out_of_a_prediction_are_counted(task, caplog):
 @pytest.mark.parametrize("on_bad_row", ["fail", "skip"])
 def test_scores_are_no_classes(on_bad_row):
     Path("train.tsv").write_text("text\tlabel\na\t2\nb\t3.5\nc\t1.25\n")
-    with pytest.raises(kbs.UserError, match=r"train\.tsv: line 3 has the label '3\.5', which is a score.* task regression"):
+    with pytest.raises(
+        kbs.UserError, match=r"train\.tsv: line 3 has the label '3\.5', which is a score.* task regression"
+    ):
         read("classification", "train.tsv", on_bad_row=on_bad_row)
     assert len(read("classification", {"text": ["a", "b"], "label": ["1.0", "2.0"]})) == 2
     assert len(read("classification", {"text": ["a", "b"], "label": ["2.5", "none"]})) == 2

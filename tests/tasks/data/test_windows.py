@@ -1,4 +1,4 @@
-"""Windows: nothing is lost, none is too long, each position is best seen in one."""
+"""Windows: no position is lost, no window is too long, and `best` picks a window with enough context."""
 
 import itertools
 
@@ -21,7 +21,7 @@ def test_windows(lengths, room, overlap):
         assert own[0][0] == 0
         assert own[-1][1] == length
         assert all(0 <= limit - start <= room for start, limit in own)
-        # Neighbours share as much as was asked for, and no window but the last ends at the end.
+        # Neighbours share the requested overlap, and only the last window ends at the end.
         assert all(before[1] - after[0] == min(overlap, room - 1) for before, after in itertools.pairwise(own))
         assert all(limit < length for _, limit in own[:-1])
         best = windows.best(tf.fill([length], number), tf.range(length)).numpy()

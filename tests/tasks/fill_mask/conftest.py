@@ -1,4 +1,4 @@
-"""The small network of masks, in every test."""
+"""Fixtures: the small masked-language model; every test runs eagerly."""
 
 import pytest
 from tasks.small_masked_model import TOKENS, asking

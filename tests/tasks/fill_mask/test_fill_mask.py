@@ -1,4 +1,4 @@
-"""Filling masks, against the model asked row by row."""
+"""Filling masks, against calls of the model row by row."""
 
 import itertools
 import json
@@ -36,11 +36,11 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks import fill_mask
 
-WORDS = {A, B, PLAY, DOT, KYO}  # what may stand at the start of a word
+WORDS = {A, B, PLAY, DOT, KYO}  # the pieces that can start a word
 
 
 def chain(model: kbs.FineTuned, pieces: list[int], fillings: list[dict[int, int]]) -> list[float]:
-    """The probability of each filling by position, from left to right."""
+    """The probability of each filling, a token by position; the masks are filled from left to right."""
     rows = []
     for filling in fillings:
         row = list(pieces)
@@ -73,13 +73,13 @@ def allowed(text: str, position: int) -> set[int]:
 
 @pytest.fixture(scope="module")
 def answers(model) -> dict[str, dict]:
-    """Of texts with different numbers of masks at once."""
+    """The answers for texts with different numbers of masks, in one call."""
     return dict(zip(MASKED, model.predict({"text": list(MASKED)}), strict=True))
 
 
 @pytest.mark.parametrize("text", MASKED)
 def test_each_mask_by_itself_is_what_the_model_says(model, answers, text):
-    """The probability is that among all tokens; those that may not stand there are left out."""
+    """Probabilities are over all tokens; the answer leaves out the tokens that are not allowed there."""
     pieces, answer = MASKED[text], answers[text]
     positions = [position for position, piece in enumerate(pieces) if piece == MASK]
     assert len(answer["masks"]) == len(positions)
@@ -104,13 +104,13 @@ def test_a_beam_that_keeps_all_finds_what_trying_everything_finds(model, answers
 
 
 def test_neighbours_are_not_filled_by_their_own_tops(answers):
-    """Else there would be nothing to search for."""
+    """Otherwise no search would be needed."""
     answer = answers["[MASK] [MASK] b"]
     assert answer["fillings"][0]["tokens"] != [mask[0]["token"] for mask in answer["masks"]]
 
 
 def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
-    """Of three masks, with two beginnings kept, beside the search written down plainly."""
+    """Three masks and a beam of two, compared with the same search in plain Python."""
     monkeypatch.setattr(fill_mask, "BEAM_WIDTH", 2)
     model = asking(letters, top_k=2)
     pieces = [MASK, A, MASK, MASK]
@@ -130,12 +130,12 @@ def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
 
 
 def test_no_special_token_is_an_answer(letters):
-    """Not even of a model that is sure of them; nor is a line of the vocabulary that no text reaches."""
+    """Not even if the model is certain of it; nor is a vocabulary entry that no text can contain."""
     model = asking(letters, top_k=100)
     bias = model.model.masked_lm_head.bias
     bias.assign(tf.tensor_scatter_nd_add(bias.value, [[PAD], [UNK], [SEP], [MASK], [UNUSED], [EMPTY]], [9.0] * 6))
     (answer,) = model.predict({"text": ["a [MASK] play[MASK]"]})
-    assert [len(mask) for mask in answer["masks"]] == [5, 5]  # as many as there are at the start of a word
+    assert [len(mask) for mask in answer["masks"]] == [5, 5]  # the number of pieces that can start a word
     assert {row["token"] for row in answer["masks"][0]} == {TOKENS[token] for token in WORDS}
     said = {token for found in answer["fillings"] for token in found["tokens"]}
     assert said <= {TOKENS[token] for token in WORDS | {ING, ED}}
@@ -156,7 +156,7 @@ def test_no_special_token_is_an_answer(letters):
     ],
 )
 def test_a_filled_text_is_as_it_was_written(letters, text, tokens, filled):
-    """Beside a text with more masks."""
+    """In a batch with a text that has more masks."""
     texts = fill_mask.masked_texts(tf.constant([text, "[MASK] " * 3]), letters)
     fillings = tf.constant([[tokens + [B] * (3 - len(tokens))], [[A, A, A]]])
     found = texts.filled(fillings, letters.vocabulary).numpy().tolist()
@@ -167,11 +167,11 @@ def test_a_filled_text_is_as_it_was_written(letters, text, tokens, filled):
 
 
 TARGETS = {"b": [B], "Playing": [PLAY, ING], "##ed": [ED], "a play. b": [A, PLAY, DOT, B]}
-# By text: what is before and behind each gap.
+# By text: the pieces before and after each gap.
 GAPS = {
     "a [MASK] b": [([A], [B])],
     "[MASK] a [MASK].": [([], [A, MASK, DOT]), ([MASK, A], [DOT])],
-    # Neighbours are one gap, which a target fills whole.
+    # Adjacent masks are one gap, which a target fills as a whole.
     "[MASK] [MASK] b [MASK]": [([], [B, MASK]), ([MASK, MASK, B], [])],
 }
 
@@ -203,7 +203,7 @@ def test_options_that_cannot_be_are_named(model, options, named):
         model.asking(**options).predict({"text": ["[MASK]"]})
 
 
-# --- what is asked
+# --- texts without a mask
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_one_text_is_answered_as_many_are(model, answers, monkeypatch):
 
 @pytest.mark.slow
 def test_the_exported_signature_answers_as_predict_does(model):
-    """Of a text without mask it gives the log-likelihood, which `evaluate` takes."""
+    """For a text without a mask it returns the log-likelihood, which `evaluate` uses."""
     tuned = model.asking(top_k=2, targets=["playing"])
     kbs.export_saved_model(tuned, "exported", warm_up=False)
     saved = SavedModel(Path("exported"))
@@ -274,14 +274,14 @@ def test_a_pretrained_model_fills_masks(model, letters, made, caplog):
     assert np.array_equal(loaded.model.masked_lm_head.bias, own.masked_lm_head.bias)
     loaded.asking(top_k=2, targets=["a"]).save("again")
     assert kbs.Spec.load("again").options == {"top_k": 2, "targets": ["a"]}
-    # Its embedding has one row more than `vocab.txt`, whose last line is empty: that row counts in the probabilities.
+    # The embedding has one row more than `vocab.txt`, whose last line is empty: it counts in the probabilities.
     (mask,) = kbs.predict("model", {"text": ["[MASK]"]}, top_k=3)[0]["masks"]
     true = probabilities(loaded, [MASK], 0)
     assert [row["score"] for row in mask] == pytest.approx(sorted(true[list(WORDS)], reverse=True)[:3], abs=1e-5)
 
 
 def test_rows_are_no_longer_than_those_of_the_pretraining(model, letters):
-    """What is behind them has embeddings that were never trained."""
+    """The position embeddings beyond that length were never trained."""
     kbs.BertMaskedLM(kbs.BertBackbone(model.model.backbone.config)).save_pretrained("run", letters)
     for settings, length in (({"max_length": 8}, 8), ({"max_length": 8, "second_phase": {"max_length": 12}}, 12)):
         Path("run/run.json").write_text(json.dumps({"settings": settings, "status": "finished"}))
@@ -298,7 +298,7 @@ def test_what_has_no_head_is_refused(letters, small):
 
 @pytest.mark.slow
 def test_a_pretrained_model_finds_its_language_likelier_than_a_random_one(records, config, documents):
-    """And than the same words in another order."""
+    """And likelier than the same words in reverse order."""
     tokenizer = kbs.BertTokenizer.load(records)
     keras.utils.set_random_seed(0)
     model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.1), pooler=False))

@@ -1,4 +1,4 @@
-"""The rows that a text is asked by, and its pseudo-perplexity."""
+"""The rows that score a text, and its pseudo-perplexity."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ from keras_bert_scratch.tasks import fill_mask
 
 
 def rows_of(letters, text: str, max_length: int) -> list[str]:
-    """The rows of one text, as text; the piece that is asked for in angle brackets."""
+    """The rows of one text, as text; the piece to predict is in angle brackets."""
     spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 1, "targets": []})
     inputs = TASK.features(spec, letters, {"text": tf.constant([text])}).inputs
     shown = []
@@ -55,10 +55,10 @@ def rows_of(letters, text: str, max_length: int) -> list[str]:
                 "[CLS] play ##ing a play <_> [SEP]",
             ],
         ),
-        # Beyond a row: as much before the piece as behind it, at an end all that has room.
+        # A text longer than a row: equal context before and after the piece; at an end of the text, all that fits.
         ("a b a b [MASK] . . . b", 6, ["[CLS] a b <_> . [SEP]"]),
         ("[MASK] a b a b a [MASK]", 5, ["[CLS] <_> a b [SEP]", "[CLS] b a <_> [SEP]"]),
-        # What is hidden ends where the row does.
+        # Masked pieces of the word that are beyond the row are cut off.
         (
             "a playinging",
             5,
@@ -111,10 +111,10 @@ def test_a_long_text_counts_every_piece_once(letters):
 
 
 def test_windows_are_numbered_as_batches_take_them(model):
-    """`fit` and its validation take windows one by one."""
+    """`fit` and its validation read windows one by one."""
     spec, examples = TASK.read({"text": list(WHOLE)}, model.spec)
     data = kbs.TaskData(TASK, spec, examples, model.tokenizer)
-    assert len(data) == 12  # the empty text's counts nothing
+    assert len(data) == 12  # the window of the empty text has weight 0
     rows = [
         (tuple(ids[mask == 1]), label)
         for inputs, labels, weights in data.evaluation_batches(5).as_numpy_iterator()

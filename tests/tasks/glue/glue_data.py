@@ -1,8 +1,8 @@
-"""Folders with GLUE's tasks as its server ships them, and as other people copy them; a few rows in each file."""
+"""Folders of GLUE's tasks in the server's own form and in the form of other copies; a few rows in each file."""
 
 from pathlib import Path
 
-# By task the headers of its train, dev and test files as GLUE's zip has them; CoLA's first two have none.
+# By task: the headers of the train, dev and test files in GLUE's zip; the first two of CoLA have none.
 SHIPPED = {
     "CoLA": ("", "", "index sentence"),
     "SST-2": ("sentence label", "sentence label", "index sentence"),
@@ -20,7 +20,7 @@ SHIPPED = {
     "WNLI": ("index sentence1 sentence2 label",) * 2 + ("index sentence1 sentence2",),
     "AX": ("", "", "index sentence1 sentence2"),
 }
-# As Hugging Face's copies are called when they are written to files: labels are numbers, -1 in the test file.
+# The columns of Hugging Face's copies, written to files: labels are numbers, -1 in the test file.
 COPIED = {
     "CoLA": "sentence label idx",
     "SST-2": "sentence label idx",
@@ -33,10 +33,10 @@ COPIED = {
     "WNLI": "sentence1 sentence2 label idx",
     "AX": "premise hypothesis label idx",
 }
-# Which column is the first text, which the second (in QNLI, the sentence is the second one).
+# The names of the first and of the second text (in QNLI, the sentence is the second one).
 FIRST = ("#1 String", "question1", "question", "sentence1", "premise")
 SECOND = ("#2 String", "question2", "sentence2", "hypothesis")
-# What the server calls the classes, in the order of their numbers.
+# The server's names of the classes, in the order of their numbers.
 CLASSES = {
     **dict.fromkeys(("CoLA", "SST-2", "MRPC", "QQP", "WNLI"), ("0", "1")),
     **dict.fromkeys(("QNLI", "RTE"), ("entailment", "not_entailment")),
@@ -56,7 +56,7 @@ def is_test(part: str) -> bool:
 
 
 def rows(task: str, part: str, labels: str = "0110") -> list[tuple[str, str, str]]:
-    """First text, second text and label as the server calls it; `labels` are the classes' numbers."""
+    """First text, second text and the server's name of the label; `labels` are the classes' numbers."""
     names = SCORES if task == "STS-B" else CLASSES[task]
     return [
         (f'Day {number}: the "heron of {task} {part}.', f"otter {number}'s", names[int(label) % len(names)])
@@ -65,7 +65,7 @@ def rows(task: str, part: str, labels: str = "0110") -> list[tuple[str, str, str
 
 
 def cell(task: str, column: str, row: tuple[str, str, str], number: int) -> str:
-    """What a row has in the column."""
+    """The cell of a row in this column."""
     if column in ("index", "id", "idx"):
         return str(number)
     if column in FIRST or (column == "sentence" and task != "QNLI"):
@@ -74,7 +74,7 @@ def cell(task: str, column: str, row: tuple[str, str, str], number: int) -> str:
         return row[1]
     if column in ("label", "Quality", "is_duplicate", "score", "gold_label"):
         return row[2]
-    return f"{column} {number}"  # nobody reads it
+    return f"{column} {number}"  # no task reads it
 
 
 def write_shipped(data: Path, task: str, labels: str = "0110", folder: str = "") -> None:
@@ -92,7 +92,7 @@ def write_shipped(data: Path, task: str, labels: str = "0110", folder: str = "")
 
 
 def write_copied(data: Path, task: str, labels: str = "0110") -> None:
-    """The same rows as Hugging Face has them, in a folder whose name is written otherwise."""
+    """The same rows in Hugging Face's form, in a folder whose name is spelled differently."""
     where = data / task.lower().replace("-", "")
     where.mkdir(parents=True)
     names = COPIED[task].split()

@@ -1,4 +1,4 @@
-"""GLUE as a whole: runs, scores by set, answers for the server, what is done again and what is not."""
+"""GLUE as a whole: runs, scores by set, files for the server, and what a second call repeats."""
 
 import json
 import statistics
@@ -24,12 +24,12 @@ QUICK = kbs.FineTuning(epochs=1, batch_size=4, max_length=16)
 
 @pytest.fixture(autouse=True)
 def untrained(monkeypatch, eagerly):
-    """Runs take no steps, so that a model answers as its start did; `tests/commands` has one that learns."""
+    """Runs train no step, so that a model answers as its initial weights do; `tests/commands` has one that learns."""
     monkeypatch.setattr(resumable, "train", lambda *_: 1)
 
 
 def nli_model(config, tokenizer, labels: tuple[str, ...], said: str, folder: str = "nli") -> Path:
-    """A model of classes in this order that always says one of them."""
+    """A model with classes in this order that always predicts `said`."""
     model = kbs.BertTextClassifier(kbs.BertBackbone(config), len(labels), label_names=labels)
     model.classifier_head.bias.assign([9.0 * (name == said) for name in labels])
     spec = kbs.Spec("pair-classification", ("text", "text_pair"), 32, labels)
@@ -42,11 +42,11 @@ def answers(name: str) -> list[list[str]]:
 
 
 def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, tokenizer, monkeypatch):
-    """Its classes stand in another order. It says contradiction to everything, so what is right can be counted."""
+    """Its classes are in another order. It always predicts contradiction, so the right answers can be counted."""
     init = nli_model(small, tokenizer, ("neutral", "contradiction", "entailment"), "contradiction")
     for task in ("MNLI", "RTE", "AX"):
         write_shipped(DATA, task, "0120212")
-    # One more contradiction in the mismatched set: two scores.
+    # One more contradiction in the mismatched set, so that the two sets have different scores.
     mismatched = DATA / "MNLI" / "dev_mismatched.tsv"
     mismatched.write_text(mismatched.read_text().replace("\tneutral\n", "\tcontradiction\n", 1))
     said = []
@@ -64,7 +64,7 @@ def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, t
         "MNLI-mm": 0.5714,
     }
     assert sets["MNLI-mm"]["majority"] == {"accuracy": 0.5714}
-    # By its three classes nothing is entailed, which is right for two of seven. Its own head is new.
+    # With the three classes, nothing is predicted as entailed, which is right for two of seven. RTE's own head is new.
     assert results["tasks"]["RTE"]["three_class_init"] == {"accuracy": round(2 / 7, 4)}
     assert kbs.Spec.load("out/RTE").labels == ("entailment", "not_entailment")
     for name in ("MNLI-m", "MNLI-mm", "AX"):
@@ -74,7 +74,7 @@ def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, t
     assert {label for _, label in lines} <= {"entailment", "not_entailment"}
     assert not list(Path("out/RTE").glob("*.tsv")) + list(Path("out/MNLI").glob("*.tsv"))
 
-    # Again, with another test file of AX: that alone is answered.
+    # Again, with another test file of AX: only this file is answered.
     written = {file.name: file.stat().st_mtime_ns for file in Path("out/submission").iterdir()}
     write_shipped(Path("other"), "AX", "012")
     (Path("other") / "AX" / "AX.tsv").rename(DATA / "AX" / "AX.tsv")
@@ -99,7 +99,7 @@ def test_a_model_of_mnli_is_matched_by_name_and_everything_is_done_once(small, t
 
 @pytest.mark.slow
 def test_several_seeds_have_a_mean_and_a_deviation_also_of_the_mismatched_set(small, tokenizer, monkeypatch):
-    """The model of the first seed says neutral to everything, that of the second contradiction."""
+    """The model of the first seed always predicts neutral, the model of the second contradiction."""
     write_copied(DATA, "MNLI", "0120212")
     mismatched = DATA / "mnli" / "dev_mismatched.tsv"
     mismatched.write_text(mismatched.read_text().replace("\t1\t", "\t2\t"))
@@ -119,7 +119,7 @@ def test_several_seeds_have_a_mean_and_a_deviation_also_of_the_mismatched_set(sm
         assert score["by_seed"] == pytest.approx(right, abs=1e-4)
         assert score["mean"] == pytest.approx(statistics.mean(right), abs=1e-4)
         assert score["sd"] == pytest.approx(statistics.stdev(right), abs=1e-4)
-    # The second is the better one on the matched set, so it answers.
+    # The second is better on the matched set, so its answers are written.
     assert {label for _, label in answers("MNLI-mm")[1:]} == {"contradiction"}
 
 
@@ -137,7 +137,7 @@ def test_scores_go_to_the_server_between_0_and_5_but_are_measured_as_they_are(sm
 
 
 class TinyGlue(tfds.core.GeneratorBasedBuilder):
-    """Two tasks as TensorFlow Datasets has them: named classes, rows in an order of its own, -1 in the test split."""
+    """Two tasks as TensorFlow Datasets has them: named classes, rows in its own order, -1 in the test split."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("sst2", "mrpc")]
@@ -167,7 +167,7 @@ def test_tensorflow_datasets(small, tokenizer, monkeypatch, tmp_path):
     results = kbs.glue(small, "tfds:tiny_glue", "out", ["MRPC"], QUICK, tokenizer=tokenizer)
     assert kbs.Spec.load("out/MRPC").labels == ("0", "1")
     one = results["tasks"]["MRPC"]["sets"]["MRPC"]
-    assert (one["examples"], one["majority"]) == (20, {"f1": 0.0, "accuracy": 0.75})  # F1 of the equivalent ones
+    assert (one["examples"], one["majority"]) == (20, {"f1": 0.0, "accuracy": 0.75})  # F1 of the class equivalent
     assert [number for number, _ in answers("MRPC")[1:]] == [str(n) for n in range(20)]
     assert {label for _, label in answers("MRPC")[1:]} <= {"0", "1"}
 
@@ -216,7 +216,7 @@ def test_the_majority_is_scored_as_scikit_learn_does(labels):
     always = [round(np.mean(gold) - 1e-9)] * len(gold)
     assert scores["accuracy"] == metrics.accuracy_score(gold, always)
     assert scores["f1"] == pytest.approx(metrics.f1_score(gold, always, zero_division=0), abs=1e-4)
-    assert scores["matthews"] is None  # for which scikit-learn has 0
+    assert scores["matthews"] is None  # where scikit-learn returns 0
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,9 @@ def test_names_of_tasks():
     assert [glue_task(name).name for name in ("cola", "SST2", "sts_b", "MNLI")] == ["CoLA", "SST-2", "STS-B", "MNLI"]
 
 
-# The leaderboard's score of the miniatures: the mean of nine tasks, of two metrics of one their mean, of MNLI too. That
-# of BERT-base in the paper has no WNLI, and the two sets of MNLI apart (recipes/README.md has these figures).
+# The leaderboard's score of the miniatures is the mean over nine tasks, after averaging a task's two metrics and MNLI's
+# two sets. The paper's mean of BERT-base leaves out WNLI and counts the two sets of MNLI separately
+# (recipes/README.md has these figures).
 @pytest.mark.parametrize(
     ("model", "score"),
     [("BERT-Tiny", 64.2), ("BERT-Mini", 65.8), ("BERT-Small", 71.2), ("BERT-Medium", 73.5), ("BERT-base", 79.6)],

@@ -1,4 +1,4 @@
-"""GLUE's files in every form: the same texts and labels, whatever they call them; and what is wrong with a folder."""
+"""GLUE's files in every form: the same texts and labels, whatever their names; and errors for a wrong folder."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_every_form_has_the_same_rows(task, write):
 
 @pytest.mark.parametrize("config", Glue.BUILDER_CONFIGS, ids=lambda config: config.name)
 def test_columns_and_classes_are_those_of_tensorflow_datasets(config):
-    """Its code reads GLUE's own files: the columns' names there, those that it gives them, and the classes' order."""
+    """We know its names of the columns and the names in GLUE's files, and have the same order of classes."""
     name = {"mnli_matched": "mnli", "mnli_mismatched": "mnli"}.get(config.name, config.name)
     task = next(task for task in GLUE.values() if task.tfds == name)
     for role, (theirs, in_file) in zip(("text", "text_pair"), config.text_features.items(), strict=False):
@@ -70,7 +70,7 @@ def test_columns_and_classes_are_those_of_tensorflow_datasets(config):
 
 
 def test_the_last_class_is_the_one_that_f1_is_of():
-    """The paraphrase, whatever a form of the file calls it."""
+    """The paraphrase, whatever a file calls it."""
     for task in ("MRPC", "QQP"):
         assert sorted(set(GLUE[task].labels.values()))[-1] == GLUE[task].labels["1"] == "1"
 
@@ -89,7 +89,7 @@ def test_a_compressed_file_and_one_of_another_format():
     train = DATA / "SST-2" / "train.tsv"
     (DATA / "SST-2" / "train.tsv.gz").write_bytes(gzip.compress(train.read_bytes()))
     train.unlink()
-    (DATA / "SST-2" / "train.csv").write_text("sentence,label\nanother one,0\n")  # GLUE's own endings come first
+    (DATA / "SST-2" / "train.csv").write_text("sentence,label\nanother one,0\n")  # GLUE's own endings take precedence
     assert read("SST-2", files("SST-2").train) == expected("SST-2", "train")
 
 
@@ -144,7 +144,7 @@ def test_a_broken_row_of_qqp_is_named_or_counted(caplog):
 
 
 def test_a_label_that_the_task_has_not(caplog):
-    """Pairs of MNLI about which people did not agree have '-'; it is no fourth class."""
+    """Pairs of MNLI without an agreed label have '-'; it is not a fourth class."""
     write_shipped(DATA, "MNLI")
     file = DATA / "MNLI" / "dev_matched.tsv"
     file.write_text(file.read_text().replace("\tneutral\n", "\t-\n", 1))

@@ -33,7 +33,7 @@ def test_scores_are_cut_off_at_the_ends(score, written):
 
 
 def test_rows_come_in_the_order_of_their_numbers():
-    """TensorFlow Datasets has them in another one; as text, 10 would come before 2."""
+    """TensorFlow Datasets has another order; sorted as text, 10 would come before 2."""
     table = table_of("index\tsentence\n10\t1.5\n2\t7\n0\t-1\n")
     write_submission(Echo(), table, Path("sub/STS-B.tsv"), "STS-B")
     assert Path("sub/STS-B.tsv").read_text() == "index\tprediction\n0\t0.000\n2\t5.000\n10\t1.500\n"
