@@ -20,7 +20,7 @@ from finetuning import compare
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
-from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
+from keras_bert_scratch.tasks.data.decoding_loop import FORBIDDEN_TOKENS
 
 BATCHES = (16, 64, 256)
 
@@ -40,8 +40,8 @@ def main(
         theirs = transformers.EncoderDecoderModel.from_pretrained(Path(folder) / "theirs").eval()
     for width in map(int, beams.split(",")):
         sides = {
-            "ours, float32": _ours(ours.asking(beams=width)),
-            "ours, bfloat16": _ours(narrow.asking(beams=width)),
+            "ours, float32": _ours(ours.with_prediction_options(beams=width)),
+            "ours, bfloat16": _ours(narrow.with_prediction_options(beams=width)),
             **{f"transformers, {size}": _theirs(theirs, ours, width, size) for size in BATCHES},
         }
         expected = sides["ours, float32"](raw)
@@ -74,7 +74,7 @@ def _theirs(model: Any, ours: kbs.FineTuned, width: int, size: int) -> Any:
                     do_sample=False,
                     length_penalty=ours.spec.options["length_penalty"],
                     max_length=ours.spec.max_length,
-                    suppress_tokens=[target.vocabulary.id(token) for token in NEVER_WRITTEN],
+                    suppress_tokens=[target.vocabulary.id(token) for token in FORBIDDEN_TOKENS],
                     decoder_start_token_id=target.vocabulary.cls_id,
                     eos_token_id=target.vocabulary.sep_id,
                     pad_token_id=target.vocabulary.pad_id,

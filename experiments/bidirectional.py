@@ -39,14 +39,14 @@ from downstream import (
     SST2,
     WNUT,
     Downstream,
-    at_hand,
+    available_tasks,
     columns_of,
     scores_of,
     settings_of,
     texts_of_dev,
 )
 from encoders import backbone_of, pretrained_in_two_runs
-from hidden_words import found, frequencies, joined, said_by, words_of
+from hidden_words import accuracy, frequencies, joined, masked_log_probs, words_of
 from lstm import WithBiLSTM
 from scales import Scale, scale_of
 from study import Claim, Column, Study
@@ -54,7 +54,7 @@ from study import Claim, Column, Study
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
 from keras_bert_scratch.checkpoints.joining import join
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 
 TASKS = (SST2, WNUT, SQUAD)
 LAPTOP_STEPS = 6000
@@ -94,21 +94,21 @@ def main(
     ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
-    sizes, there = scale_of(scale), at_hand(TASKS, tasks)
+    sizes, available = scale_of(scale), available_tasks(TASKS, tasks)
     if scale == "laptop":
         sizes = dataclasses.replace(sizes, steps=LAPTOP_STEPS)
-    columns = {"hidden": Column("hidden words found")} | columns_of(there)
-    corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
-    settings = settings_of(scale, sizes, corpus, there, tasks)
-    study = Study(out, "Why bidirectional?", settings, columns, claims(there))
+    columns = {"hidden": Column("hidden words found")} | columns_of(available)
+    corpus = prepare(out, sizes, text, texts_of_dev(available, tasks))
+    settings = settings_of(scale, sizes, corpus, available, tasks)
+    study = Study(out, "Why bidirectional?", settings, columns, claims(available))
     for seed in study.seeds(seeds, first=1):
         for row in START:
-            study.measure(row, seed, functools.partial(_row, row, seed, out, corpus, sizes, there, tasks))
+            study.measure(row, seed, functools.partial(_row, row, seed, out, corpus, sizes, available, tasks))
     print(f"\n{study.report()}")
 
 
 def _row(
-    row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, there: list[Downstream], tasks: Path
+    row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, available: list[Downstream], tasks: Path
 ) -> dict[str, float | None]:
     """Measures one row with one seed."""
     start = _start(START[row], seed, out, corpus, sizes)
@@ -120,7 +120,7 @@ def _row(
         backbone = backbone_of(start, DROPOUT)
         return WithBiLSTM(backbone) if row == LSTM else backbone
 
-    return measured | scores_of(there, tasks, encoder, corpus.tokenizer, sizes, seed)
+    return measured | scores_of(available, tasks, encoder, corpus.tokenizer, sizes, seed)
 
 
 def _start(name: str, seed: int, out: Path, corpus: Corpus, sizes: Scale) -> Path:
@@ -136,13 +136,15 @@ def _start(name: str, seed: int, out: Path, corpus: Corpus, sizes: Scale) -> Pat
 
 
 def _found(row: str, start: Path, corpus: Corpus, sizes: Scale) -> float:
-    told: Callable[[Path], Any] = functools.partial(said_by, records=corpus.held_out, number=sizes.hidden_words)
+    predict: Callable[[Path], Any] = functools.partial(
+        masked_log_probs, records=corpus.held_out, number=sizes.hidden_words
+    )
     words = words_of(corpus.held_out, sizes.hidden_words)
     if row != JOINED:
-        return found(told(start), words)
-    left, right = (told(start.with_name(start.name.replace("joined", one))) for one in ("left", "right"))
-    return found(joined(left, right, frequencies(corpus.records)), words)
+        return accuracy(predict(start), words)
+    left, right = (predict(start.with_name(start.name.replace("joined", one))) for one in ("left", "right"))
+    return accuracy(joined(left, right, frequencies(corpus.records)), words)
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

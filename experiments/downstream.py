@@ -57,14 +57,14 @@ CONLL = Downstream("CoNLL-2003", "ner", "conll2003/train.txt", "conll2003/valid.
 SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
 
 
-def at_hand(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
+def available_tasks(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
     """Returns the tasks whose files are in the folder; prints the others."""
     if folder and not folder.is_dir():
         raise kbs.UserError(f"{folder}: no such folder; set `tasks` to a folder with the files of {tasks[0].name}")
-    there = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
-    if missing := [one.name for one in tasks if one not in there]:
+    available = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
+    if missing := [one.name for one in tasks if one not in available]:
         print(f"skipped, because --tasks has no files for them: {', '.join(missing)}", flush=True)
-    return there
+    return available
 
 
 def check_has(one: Downstream, folder: Path) -> None:
@@ -73,16 +73,16 @@ def check_has(one: Downstream, folder: Path) -> None:
         raise kbs.UserError(f"`tasks`: {folder} lacks {' and '.join(missing)}; give a folder that has them")
 
 
-def texts_of_dev(there: list[Downstream], folder: Path | None) -> list[str]:
+def texts_of_dev(available: list[Downstream], folder: Path | None) -> list[str]:
     """Returns the sentences that SST-2 is measured on: they come from film reviews, as does some pretraining text."""
-    return tables.read_table(folder / SST2.dev, SENTENCES).columns["text"] if folder and SST2 in there else []
+    return tables.read_table(folder / SST2.dev, SENTENCES).columns["text"] if folder and SST2 in available else []
 
 
 def settings_of(
-    name: str, sizes: Scale, corpus: Corpus, there: list[Downstream], folder: Path | None
+    name: str, sizes: Scale, corpus: Corpus, available: list[Downstream], folder: Path | None
 ) -> dict[str, Any]:
     """Returns what a study's results depend on: its scale, and checksums of the records and of the tasks' files."""
-    files = {one.name: [folder / one.train, folder / one.dev] for one in there} if folder else {}
+    files = {one.name: [folder / one.train, folder / one.dev] for one in available} if folder else {}
     return {
         "scale": name,
         "sizes": dataclasses.asdict(sizes),
@@ -96,17 +96,17 @@ def checksums(files: list[Path]) -> list[int]:
     return [zlib.crc32(file.read_bytes()) for file in files]
 
 
-def columns_of(there: list[Downstream]) -> dict[str, Column]:
+def columns_of(available: list[Downstream]) -> dict[str, Column]:
     """Returns the columns of these tasks in a study's table."""
-    return {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in there}
+    return {one.name: Column(f"{one.name} {'accuracy' if one is SST2 else 'F1'}") for one in available}
 
 
 def scores_of(
-    there: list[Downstream], folder: Path, encoder: Callable[[], Any], tokenizer: Any, scale: Scale, seed: int
+    available: list[Downstream], folder: Path, encoder: Callable[[], Any], tokenizer: Any, scale: Scale, seed: int
 ) -> dict[str, float]:
     """Returns the score of each task, each with a new encoder; arguments as in `fine_tuned`."""
     scores = {}
-    for one in there:
+    for one in available:
         keras.utils.set_random_seed(seed)
         scores[one.name] = fine_tuned(one, folder, encoder(), tokenizer, scale, seed)
         keras.backend.clear_session()
@@ -155,7 +155,7 @@ def fine_tuned(
 def _data(one: Downstream, folder: Path, tokenizer: Any, window: int) -> tuple[kbs.TaskData, kbs.TaskData]:
     """Returns training and dev data; read only once, because every row of a study needs them."""
     task = kbs.get_task(one.task)
-    options = {**vars(task.Options()), **vars(task.Asking())}
+    options = {**vars(task.Options()), **vars(task.PredictionOptions())}
     spec = kbs.Spec(one.task, (), window, options=options, header_names=one.header_names)
     train = kbs.TaskData(task, *task.read(folder / one.train, spec), tokenizer)
     return train, kbs.TaskData.read(one.task, folder / one.dev, tokenizer, like=train)

@@ -38,7 +38,7 @@ from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.corpus.files import package_folder
 
 TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
@@ -146,4 +146,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

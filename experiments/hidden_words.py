@@ -30,7 +30,7 @@ COUNTED = 200_000  # words that are counted to estimate the frequencies in the r
 
 
 @dataclasses.dataclass(frozen=True)
-class Hidden:
+class MaskedExamples:
     """Rows in each of which one token is hidden.
 
     Args:
@@ -44,7 +44,9 @@ class Hidden:
     words: np.ndarray
 
 
-def hide(records: kbs.PretrainingRecords, number: int, batch: int = 32, length: int = 64) -> Iterator[Hidden]:
+def masked_examples(
+    records: kbs.PretrainingRecords, number: int, batch: int = 32, length: int = 64
+) -> Iterator[MaskedExamples]:
     """Yields batches with `number` hidden tokens in all, the same ones in every call."""
     rules = kbs.ExampleRules("none", short_seq_prob=0.0, objective="left-to-right")
     draws = np.random.default_rng(0)
@@ -54,7 +56,7 @@ def hide(records: kbs.PretrainingRecords, number: int, batch: int = 32, length: 
         kept = np.flatnonzero(sizes >= SHORTEST)[: number - found]
         inputs, sizes = {name: values[kept] for name, values in inputs.items()}, sizes[kept]
         positions = draws.integers(sizes // 4, 3 * sizes // 4)
-        yield Hidden(inputs, positions, inputs["token_ids"][np.arange(len(kept)), positions])
+        yield MaskedExamples(inputs, positions, inputs["token_ids"][np.arange(len(kept)), positions])
         found += len(kept)
         if found >= number:
             return
@@ -74,21 +76,21 @@ def rows_of(records: kbs.PretrainingRecords, number: int, length: int = 64) -> I
 
 def words_of(records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
     """The hidden tokens, int `(number,)`."""
-    return np.concatenate([hidden.words for hidden in hide(records, number, **sizes)])
+    return np.concatenate([hidden.words for hidden in masked_examples(records, number, **sizes)])
 
 
-def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
+def masked_log_probs(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: int) -> np.ndarray:
     """Returns a pretrained model's predictions of each hidden token: log probabilities `(number, vocab_size)`.
 
     Args:
         run: Path. Of a model of any direction; the output of a one-way model is read at the neighbouring position.
-        records, number, sizes: as in `hide`.
+        records, number, sizes: as in `masked_examples`.
     """
     direction = kbs.BertBackbone.from_pretrained(run).config.direction
     two_way = direction == "both"
     model = (kbs.BertMaskedLM if two_way else kbs.BertCausalLM).from_pretrained(run)
-    told = []
-    for hidden in hide(records, number, **sizes):
+    predictions = []
+    for hidden in masked_examples(records, number, **sizes):
         rows = np.arange(len(hidden.words))
         if two_way:
             token_ids = hidden.inputs["token_ids"].copy()
@@ -98,8 +100,8 @@ def said_by(run: Path, records: kbs.PretrainingRecords, number: int, **sizes: in
         else:
             neighbour = hidden.positions + (1 if direction == "right-to-left" else -1)
             logits = np.asarray(model(hidden.inputs))[rows, neighbour]
-        told.append(log_softmax(logits, axis=-1).astype("float32"))
-    return np.concatenate(told)
+        predictions.append(log_softmax(logits, axis=-1).astype("float32"))
+    return np.concatenate(predictions)
 
 
 def frequencies(records: kbs.PretrainingRecords, length: int = 64) -> np.ndarray:
@@ -112,9 +114,9 @@ def joined(left: np.ndarray, right: np.ndarray, frequency: np.ndarray) -> np.nda
     return left + right - np.log(frequency)
 
 
-def found(told: np.ndarray, words: np.ndarray) -> float:
+def accuracy(predictions: np.ndarray, words: np.ndarray) -> float:
     """Returns the fraction of hidden tokens that are the most probable ones."""
-    return float((told.argmax(axis=-1) == words).mean())
+    return float((predictions.argmax(axis=-1) == words).mean())
 
 
 def main(
@@ -130,15 +132,15 @@ def main(
     """Prints the fraction of hidden words that are found, and its standard error."""
     data, sizes = kbs.PretrainingRecords(held_out), {"batch": batch, "length": length}
     words = words_of(data, number, **sizes)
-    told = {
-        name: said_by(run, data, number, **sizes)
+    predictions = {
+        name: masked_log_probs(run, data, number, **sizes)
         for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
     }
     frequency = frequencies(kbs.PretrainingRecords(records), length)
-    told["both one-way, joined"] = joined(told["left to right"], told["right to left"], frequency)
+    predictions["both one-way, joined"] = joined(predictions["left to right"], predictions["right to left"], frequency)
     print(f"| {len(words):,} hidden words | found | standard error |\n|---|---:|---:|")
-    for name, log_probs in told.items():
-        right_fraction = found(log_probs, words)
+    for name, log_probs in predictions.items():
+        right_fraction = accuracy(log_probs, words)
         error = np.sqrt(right_fraction * (1 - right_fraction) / len(words))
         print(f"| {name} | {right_fraction:.1%} | {error:.1%} |")
 

@@ -42,7 +42,7 @@ from downstream import (
     DROPOUT,
     SST2,
     Downstream,
-    at_hand,
+    available_tasks,
     columns_of,
     fine_tuned,
     scores_of,
@@ -51,12 +51,12 @@ from downstream import (
 )
 from encoders import backbone_of, pretrained
 from features import RATE, Features
-from hidden_words import found, said_by, words_of
+from hidden_words import accuracy, masked_log_probs, words_of
 from scales import Scale, scale_of
 from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 
 BERT = "mask 80, same 10, random 10; 15%"
 MASKS_ALONE, RANDOM_ALONE = "mask 100", "random 100"
@@ -100,25 +100,25 @@ def main(
     ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
-    sizes, there = scale_of(scale), at_hand((SST2, CONLL), tasks)
+    sizes, available = scale_of(scale), available_tasks((SST2, CONLL), tasks)
     if scale == "laptop":
         sizes = dataclasses.replace(sizes, steps=LAPTOP_STEPS, learning_rate=LAPTOP_RATE)
-    columns = {"hidden": Column("hidden words found")} | columns_of(there)
-    if CONLL in there:
+    columns = {"hidden": Column("hidden words found")} | columns_of(available)
+    if CONLL in available:
         columns[FEATURES] = Column("CoNLL-2003 F1, features")
     claims = [claim for claim in CLAIMS if claim.metric in columns]
-    corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
+    corpus = prepare(out, sizes, text, texts_of_dev(available, tasks))
     small = small_part(corpus, out, PART)
-    study = Study(out, "Which masking?", settings_of(scale, sizes, corpus, there, tasks), columns, claims)
+    study = Study(out, "Which masking?", settings_of(scale, sizes, corpus, available, tasks), columns, claims)
     for seed in study.seeds(seeds, FIRST_SEED):
         for row in RULES:
             learned = small if row in (SMALL, SMALL_STATIC) else corpus
-            study.measure(row, seed, functools.partial(_row, row, seed, out, learned, sizes, there, tasks))
+            study.measure(row, seed, functools.partial(_row, row, seed, out, learned, sizes, available, tasks))
     print(f"\n{study.report()}")
 
 
 def _row(
-    row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, there: list[Downstream], tasks: Path
+    row: str, seed: int, out: Path, corpus: Corpus, sizes: Scale, available: list[Downstream], tasks: Path
 ) -> dict[str, float | None]:
     """Measures one row with one seed."""
     masks = kbs.MaskingRule(**RULES[row])
@@ -128,9 +128,9 @@ def _row(
     measured: dict[str, float | None] = {"hidden": None}
     if masks.replacements[0]:
         words = words_of(corpus.held_out, sizes.hidden_words)
-        measured["hidden"] = found(said_by(run, corpus.held_out, sizes.hidden_words), words)
-    measured |= scores_of(there, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
-    if CONLL in there:
+        measured["hidden"] = accuracy(masked_log_probs(run, corpus.held_out, sizes.hidden_words), words)
+    measured |= scores_of(available, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
+    if CONLL in available:
         keras.utils.set_random_seed(seed)
         backbone = backbone_of(run, 0.0)
         encoder = Features(backbone, slice(-min(4, backbone.config.num_layers), None), "side by side")
@@ -141,4 +141,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from study import FILE, report
 
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.errors import UserError
 
 HERE = Path(__file__).parent
@@ -56,4 +56,4 @@ def _table(name: str) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

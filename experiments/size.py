@@ -35,7 +35,7 @@ from downstream import (
     SST2,
     WNUT,
     Downstream,
-    at_hand,
+    available_tasks,
     columns_of,
     scores_of,
     settings_of,
@@ -46,7 +46,7 @@ from scales import Scale, scale_of
 from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.training.flops import step_flops
 
@@ -75,23 +75,23 @@ def main(
     ] = None,
 ) -> None:
     """Measures every row with every seed, and prints the table."""
-    sizes, there = scale_of(scale), at_hand(TASKS, tasks)
+    sizes, available = scale_of(scale), available_tasks(TASKS, tasks)
     columns = {
         "parameters": Column("parameters, millions", ".2f"),
         "operations": Column("operations", ".2g"),
         "perplexity": Column("perplexity", ".1f", "low"),
-    } | columns_of(there)
+    } | columns_of(available)
     rows = SIZES[scale]
     claims = [
         Claim(_name(*larger), _name(*smaller), metric, f"{metric}: {_name(*larger)} is better than {_name(*smaller)}")
         for larger, smaller in PAIRS[scale]
-        for metric in ("perplexity", *(one.name for one in there))
+        for metric in ("perplexity", *(one.name for one in available))
     ]
-    corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
-    study = Study(out, "Does size help?", settings_of(scale, sizes, corpus, there, tasks), columns, claims)
+    corpus = prepare(out, sizes, text, texts_of_dev(available, tasks))
+    study = Study(out, "Does size help?", settings_of(scale, sizes, corpus, available, tasks), columns, claims)
     for seed in study.seeds(seeds):
         for layers, width in rows:
-            run = functools.partial(_row, layers, width, seed, out, corpus, scale, there, tasks)
+            run = functools.partial(_row, layers, width, seed, out, corpus, scale, available, tasks)
             study.measure(_name(layers, width), seed, run)
     print(f"\n{study.report()}")
 
@@ -101,7 +101,7 @@ def _name(layers: int, width: int) -> str:
 
 
 def _row(
-    layers: int, width: int, seed: int, out: Path, corpus: Corpus, scale: str, there: list[Downstream], tasks: Path
+    layers: int, width: int, seed: int, out: Path, corpus: Corpus, scale: str, available: list[Downstream], tasks: Path
 ) -> dict[str, float]:
     """Measures one row with one seed."""
     sizes = scale_of(scale)
@@ -122,7 +122,7 @@ def _row(
         "operations": _operations(config, sizes) / _operations(_config(*SIZES[scale][0], sizes, corpus), sizes),
         "perplexity": math.exp(results["held_out_after"]["loss"]),
     }
-    return measured | scores_of(there, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
+    return measured | scores_of(available, tasks, lambda: backbone_of(run, DROPOUT), corpus.tokenizer, sizes, seed)
 
 
 def _config(layers: int, width: int, sizes: Scale, corpus: Corpus) -> kbs.BertConfig:
@@ -137,4 +137,4 @@ def _operations(config: kbs.BertConfig, sizes: Scale) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -40,7 +40,7 @@ from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.corpus.files import package_folder
 from keras_bert_scratch.data.corpus.sources import read_sentences
 from keras_bert_scratch.tasks.data import tables
@@ -147,4 +147,4 @@ def _student(runs: Path, seed: int, corpus: Corpus, sizes: Scale) -> Path:
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -38,14 +38,14 @@ import numpy as np
 import typer
 from corpus import Corpus, prepare
 from counted_bounds import bounds
-from downstream import BATCH, DROPOUT, RANDOM_RANGE, SST2, at_hand, fine_tuned, settings_of, texts_of_dev
+from downstream import BATCH, DROPOUT, RANDOM_RANGE, SST2, available_tasks, fine_tuned, settings_of, texts_of_dev
 from encoders import backbone_of, config_of, pretrained
-from hidden_words import found, hide, rows_of, said_by, words_of
+from hidden_words import accuracy, masked_examples, masked_log_probs, rows_of, words_of
 from scales import Scale, scale_of
 from study import Claim, Column, Study
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
 
 RULES = kbs.ExampleRules("none", packing=True)
@@ -68,7 +68,7 @@ def main(
     ] = None,
 ) -> None:
     """Measures every row with every seed, prints the table and draws the curves."""
-    sizes, there = scale_of(scale), at_hand((SST2,), tasks)
+    sizes, available = scale_of(scale), available_tasks((SST2,), tasks)
     if scale == "laptop":
         sizes = dataclasses.replace(sizes, preset="bert-mini", learning_rate=1e-3, initializer_range=0.05)
     columns = {
@@ -77,17 +77,17 @@ def main(
         "drop": Column("drop, minute", ".1f", "low"),
     }
     labels = {"few": f"{FEW:,} labels", "many": f"{sizes.tuning_steps * BATCH:,} labels"}
-    if there:
+    if available:
         columns |= {metric: Column(f"SST-2, {name}") for metric, name in labels.items()}
     budgets = {f"{number} minutes": 60 * float(number) for number in minutes.split(",")}
     claims = [
         Claim(row, RANDOM, metric, f"SST-2, {name}: {row} of pretraining are worth more than none")
         for row in budgets
         for metric, name in labels.items()
-        if there
+        if available
     ]
-    corpus = prepare(out, sizes, text, texts_of_dev(there, tasks))
-    settings = settings_of(scale, sizes, corpus, there, tasks) | {"minutes": list(budgets)}
+    corpus = prepare(out, sizes, text, texts_of_dev(available, tasks))
+    settings = settings_of(scale, sizes, corpus, available, tasks) | {"minutes": list(budgets)}
     study = Study(out, "When does pretraining start to pay?", settings, columns, claims)
     with study.shared_work():
         counted = functools.cache(functools.partial(_counted, corpus, sizes.hidden_words))
@@ -97,7 +97,7 @@ def main(
     for seed in study.seeds(seeds):
         for name, seconds in {RANDOM: None, **budgets}.items():
             bound = study.content["rows"][f"counted: {DROP}"]["0"]["loss"]
-            run = functools.partial(_row, seconds, seed, out, corpus, sizes, tasks if there else None, bound)
+            run = functools.partial(_row, seconds, seed, out, corpus, sizes, tasks if available else None, bound)
             study.measure(name, seed, run)
     print(f"\n{study.report()}")
     runs = {name: out / "runs" / f"{seconds:.0f}s-0" for name, seconds in budgets.items()}
@@ -108,9 +108,9 @@ def main(
 def _counted(corpus: Corpus, number: int) -> dict[str, tuple[float, float]]:
     """Returns the counted baselines for the words that the networks predict, counted in the rows that these read."""
     rows = list(rows_of(corpus.records, COUNTED_ROWS))
-    asked = list(hide(corpus.held_out, number))
+    examples = list(masked_examples(corpus.held_out, number))
     left, hidden, right = (
-        np.concatenate([one.inputs["token_ids"][np.arange(len(one.words)), one.positions + step] for one in asked])
+        np.concatenate([one.inputs["token_ids"][np.arange(len(one.words)), one.positions + step] for one in examples])
         for step in (-1, 0, 1)
     )
     before, after = (np.concatenate([row[part] for row in rows]) for part in (slice(None, -1), slice(1, None)))
@@ -133,10 +133,10 @@ def _row(
         run = out / "runs" / f"{seconds:.0f}s-{seed}"
         pretrained(run, corpus, sizes, seed, RULES, seconds=seconds)
         words = words_of(corpus.held_out, sizes.hidden_words)
-        told = said_by(run, corpus.held_out, sizes.hidden_words)
+        predictions = masked_log_probs(run, corpus.held_out, sizes.hidden_words)
         measured = {
-            "loss": float(-told[np.arange(len(words)), words].mean()),
-            "right": found(told, words),
+            "loss": float(-predictions[np.arange(len(words)), words].mean()),
+            "right": accuracy(predictions, words),
             "drop": _drop(run, bound),
         }
     if tasks:
@@ -192,4 +192,4 @@ def _draw(runs: Mapping[str, Path], counted: Mapping[str, float], picture: Path)
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from keras_bert_scratch.models.text_embedder import BertTextEmbedder as BertTextEmbedder
     from keras_bert_scratch.models.token_classifier import BertTokenClassifier as BertTokenClassifier
     from keras_bert_scratch.models.translator import BertTranslator as BertTranslator
-    from keras_bert_scratch.serving.asking import evaluate as evaluate
-    from keras_bert_scratch.serving.asking import predict as predict
     from keras_bert_scratch.serving.export import export_saved_model as export_saved_model
+    from keras_bert_scratch.serving.inference import evaluate as evaluate
+    from keras_bert_scratch.serving.inference import predict as predict
     from keras_bert_scratch.serving.search import search as search
     from keras_bert_scratch.tasks.data.batches import TaskData as TaskData
     from keras_bert_scratch.tasks.distillation import distill as distill
@@ -97,7 +97,7 @@ _MODULES = {
     "build_records": "data.records.build",
     "distill": "tasks.distillation",
     "distributed": "training.strategies",
-    "evaluate": "serving.asking",
+    "evaluate": "serving.inference",
     "export_saved_model": "serving.export",
     "finetune": "tasks.run",
     "get_task": "tasks.registry",
@@ -107,7 +107,7 @@ _MODULES = {
     "open_records": "data.google.reader",
     "pack_segments": "text.packing",
     "plot_curves": "training.curves",
-    "predict": "serving.asking",
+    "predict": "serving.inference",
     "pretrain": "training.pretraining",
     "read_documents": "data.corpus.sources",
     "search": "serving.search",

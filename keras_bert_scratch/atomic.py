@@ -143,12 +143,12 @@ def write_json(path: AnyPath | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: AnyPath | str, mend: str = "copy it again") -> dict[str, Any]:
+def read_json(path: AnyPath | str, fix: str = "copy it again") -> dict[str, Any]:
     """The JSON object in the file `path`.
 
     Args:
         path: str, Path or Address.
-        mend: str. What the error tells the user to do if the file holds no JSON object.
+        fix: str. What the error tells the user to do if the file holds no JSON object.
 
     Raises:
         UserError: the file cannot be read, or does not hold a JSON object.
@@ -156,9 +156,9 @@ def read_json(path: AnyPath | str, mend: str = "copy it again") -> dict[str, Any
     try:
         values = json.loads(read_text(path_of(path)))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is not readable JSON ({error}); {mend}") from None
+        raise UserError(f"{path}: is not readable JSON ({error}); {fix}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: should hold a JSON object like {{}}; {mend}")
+        raise UserError(f"{path}: should hold a JSON object like {{}}; {fix}")
     return values
 
 

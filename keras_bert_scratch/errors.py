@@ -64,7 +64,7 @@ def writing_to(path: Path | str, temporary: Path | str | None = None) -> Iterato
         raise
 
 
-def refusal_of(error: OSError) -> UserError | None:
+def os_error_as_user_error(error: OSError) -> UserError | None:
     """The operating-system error as a `UserError`, or `None` if it names no file or the user cannot fix it."""
     return _about(_file_named(error), error.errno) if _file_named(error) else None
 

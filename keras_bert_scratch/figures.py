@@ -47,13 +47,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def whole_bar(probabilities: Collection[float], one_is_right: bool) -> float:
+def whole_bar(probabilities: Collection[float], exclusive: bool) -> float:
     """The probability that a bar of full length stands for: 1, or the largest probability if all are small.
 
     If none of the answers needs to be right, it is always 1: a long bar would suggest that one is likely.
     """
     most = max(probabilities, default=1.0)
-    return most if one_is_right and 0.0 < most < LEAST_SEEN else 1.0
+    return most if exclusive and 0.0 < most < LEAST_SEEN else 1.0
 
 
 def finished(figure: Figure, title: str) -> Figure:
@@ -74,12 +74,12 @@ def check_name(picture: AnyPath | str, argument: str = "picture") -> None:
 
 def write(figure: Figure, picture: AnyPath | str) -> None:
     """Writes the figure as a PNG; raises `UserError` if it cannot be written."""
-    with atomic.write(picture) as temporary, _missing_glyphs_were_told():
+    with atomic.write(picture) as temporary, _without_glyph_warnings():
         figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
 
 
 @contextlib.contextmanager
-def _missing_glyphs_were_told() -> Iterator[None]:
+def _without_glyph_warnings() -> Iterator[None]:
     """Suppresses matplotlib's warning for each character that no font has: `_choose_fonts` has logged them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")

@@ -17,7 +17,7 @@ from keras_bert_scratch.errors import UserError
 SHOWN = 3  # values in a message; docs/formats.md has all of them
 
 
-class SettingRefused(UserError):  # noqa: N818 - a kind of UserError, which is an error by name
+class UnsupportedSettingError(UserError):
     """A setting of another program that this library does not support; the message names file, field and value."""
 
 
@@ -27,8 +27,8 @@ class Fields:
 
     Args:
         obeyed: names of the fields that are read.
-        refused: maps each field to the values that change nothing here; any other value is refused. A field that is
-            missing in the file is not refused.
+        allowed_values: maps each field to the values that change nothing here; any other value is refused. A field
+            that is missing in the file is not refused.
         without_effect: names of the fields that change neither a number of the model nor a token id of a text.
 
     Example:
@@ -38,12 +38,12 @@ class Fields:
         >>> fields.check(Path("config.json"), {"is_decoder": True})
         Traceback (most recent call last):
         ...
-        keras_bert_scratch.json_fields.SettingRefused: config.json: is_decoder is true, and only false is supported;
-        this model cannot be used here
+        keras_bert_scratch.json_fields.UnsupportedSettingError: config.json: is_decoder is true, and only false is
+        supported; this model cannot be used here
     """
 
     obeyed: tuple[str, ...]
-    refused: Mapping[str, tuple[Any, ...]]
+    allowed_values: Mapping[str, tuple[Any, ...]]
     without_effect: tuple[str, ...]
 
     def check(self, file: Path | str, values: Mapping[str, Any], subject: str = "this model") -> list[str]:
@@ -55,17 +55,17 @@ class Fields:
             subject: what cannot be used then, for the error message.
 
         Raises:
-            SettingRefused: a field has a value that is not supported; the message names both.
+            UnsupportedSettingError: a field has a value that is not supported; the message names both.
         """
-        for name, allowed in self.refused.items():
+        for name, allowed in self.allowed_values.items():
             if name in values and not any(_equal(values[name], value) for value in allowed):
                 shown = [json.dumps(value) for value in allowed if value is not None or len(allowed) == 1]
                 supported = " or ".join(shown[:SHOWN]) + (f" or {len(shown) - SHOWN} others" * (len(shown) > SHOWN))
-                raise SettingRefused(
+                raise UnsupportedSettingError(
                     f"{file}: {name} is {json.dumps(values[name])[:80]}, and only {supported} is supported; "
                     f"{subject} cannot be used here"
                 )
-        unknown = sorted(set(values) - {*self.obeyed, *self.refused, *self.without_effect})
+        unknown = sorted(set(values) - {*self.obeyed, *self.allowed_values, *self.without_effect})
         if not unknown:
             return []
         names = ", ".join(map(repr, unknown))

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from pretraining import BATCH, LENGTH, SECOND_FRACTION, SECOND_LENGTH, STEPS
 
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.config import MINIATURES, NAMED_SIZES, BertConfig
 
 SUSTAINED = 100.0
@@ -87,4 +87,4 @@ def hours(flops: float, sustained: float) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -49,7 +49,7 @@ from scale_formulas import (
     young,
 )
 
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.config import NAMED_SIZES, BertConfig
 from keras_bert_scratch.data.corpus.blocks import BLOCK_BYTES
 from keras_bert_scratch.data.pretraining.reader import PLANS
@@ -281,4 +281,4 @@ def markdown(headings: Sequence[str], rows: Iterable[Iterable[str]], numbers: in
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -3,11 +3,11 @@
     python recipes/scale_simulation.py --workers 3000,2000,1000 --shards 4000 --batch 6000 --worker-hours 3000
 
 The library's own code determines the order, with generated documents instead of files: the plans of the shards
-(`ShardPlan`), the stream (`PretrainingRecords.rows`, `visits_from`), each worker's slices (`first_row_of`, `slices_of`)
-and the counts of rows, here in memory. Networks, time and losses are simulated: a step stands for ten minutes. A lost
-worker stops all workers in mid-step, when half of them have already read their rows; all then resume from the last
-state, with the next number of `--workers`. At the end the script prints how often each row of each epoch is in the
-weights, how many shards a resumed process had to plan, and the time lost, compared with the formula of
+(`ShardPlan`), the stream (`PretrainingRecords.rows`, `row_ranges_from`), each worker's slices (`first_row_of`,
+`slices_of`) and the counts of rows, here in memory. Networks, time and losses are simulated: a step stands for ten
+minutes. A lost worker stops all workers in mid-step, when half of them have already read their rows; all then resume
+from the last state, with the next number of `--workers`. At the end the script prints how often each row of each epoch
+is in the weights, how many shards a resumed process had to plan, and the time lost, compared with the formula of
 `scale_formulas.py`. Cost: seconds with ten workers and a hundred shards, a minute and a half for the command above.
 """
 
@@ -24,11 +24,11 @@ import typer
 from scale_clock import KEPT, LOST, START, STEP, Times, events
 from scale_formulas import lost_fraction
 
-from keras_bert_scratch.commands.main import ends_well
-from keras_bert_scratch.data.batch_shares import rows_of_each
+from keras_bert_scratch.commands.main import handle_errors
+from keras_bert_scratch.data.batch_shares import local_batch_size
 from keras_bert_scratch.data.pretraining.reader import PLANS, PretrainingRecords
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
-from keras_bert_scratch.data.pretraining.row_stream import Shards, first_row_of, slices_of, visits_from
+from keras_bert_scratch.data.pretraining.row_stream import Shards, first_row_of, row_ranges_from, slices_of
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan
 from keras_bert_scratch.data.records.schema import Documents, Manifest
@@ -71,7 +71,7 @@ class Fleet:
     def __init__(self, num_shards: int, batch: int, seed: int, rules: ExampleRules) -> None:
         self._num_shards, self._batch, self._seed, self._rules = num_shards, batch, seed, rules
         self._row_counts: dict[Any, RowCounts] = {}
-        self._visits: dict[tuple[int, int], list[Any]] = {}
+        self._row_ranges: dict[tuple[int, int], list[Any]] = {}
 
     def records(self) -> InventedRecords:
         """The records as a new process opens them, with the counts that others have stored."""
@@ -85,10 +85,10 @@ class Fleet:
         """The slices of each worker, from `step` on."""
         shards, counts = self.rows(self.records()), {}
 
-        def visits(shard: int, epoch: int, start: int, first_row: int) -> list[Any]:
-            if (epoch, shard) not in self._visits:
-                self._visits[epoch, shard] = list(shards.visits(shard, epoch, start, first_row))
-            return self._visits[epoch, shard]
+        def row_ranges(shard: int, epoch: int, start: int, first_row: int) -> list[Any]:
+            if (epoch, shard) not in self._row_ranges:
+                self._row_ranges[epoch, shard] = list(shards.row_ranges(shard, epoch, start, first_row))
+            return self._row_ranges[epoch, shard]
 
         def num_rows(shard: int, epoch: int) -> int:
             key = shard, epoch % PLANS
@@ -96,10 +96,10 @@ class Fleet:
                 counts[key] = shards.num_rows(shard, epoch)
             return counts[key]
 
-        shared = shards._replace(visits=visits, num_rows=num_rows)
+        shared = shards._replace(row_ranges=row_ranges, num_rows=num_rows)
         starts = [first_row_of(self._batch, step, worker, workers) for worker in range(workers)]
-        rows = rows_of_each(self._batch, workers)
-        return [slices_of(visits_from(first, shared, self._seed), first, self._batch, rows) for first in starts]
+        rows = local_batch_size(self._batch, workers)
+        return [slices_of(row_ranges_from(first, shared, self._seed), first, self._batch, rows) for first in starts]
 
     @functools.cache  # noqa: B019
     def size(self, plan: int) -> int:
@@ -110,7 +110,7 @@ class Fleet:
     def plans_before_the_first_batch(self, step: int) -> int:
         """How many plans a new process computes before it has the first row of a step."""
         records, first = self.records(), step * self._batch
-        next(slices_of(visits_from(first, self.rows(records), self._seed), first, self._batch, 1))
+        next(slices_of(row_ranges_from(first, self.rows(records), self._seed), first, self._batch, 1))
         return records.planned
 
 
@@ -257,4 +257,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -164,7 +164,7 @@ def test_every_flag_that_is_named_is_there():
     """Flags in tables and in prose too."""
     params = [param for command in PROGRAM.commands.values() for param in command.params]
     for task in registry.TASKS:
-        params += [*task_options([task], "Options"), *task_options([task], "Asking")]
+        params += [*task_options([task], "Options"), *task_options([task], "PredictionOptions")]
     known = {flag for param in params for flag in (*param.opts, *param.secondary_opts)}
     known |= {flag for flags in OTHERS_FLAGS.values() for flag in flags.split()}
     for document in DOCUMENTS:

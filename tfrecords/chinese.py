@@ -24,7 +24,7 @@ from recipe import Out, make_records
 import keras_bert_scratch as kbs
 from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.arguments import Documents
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.corpus.files import package_folder
 from keras_bert_scratch.data.corpus.sources import read_sentences
 
@@ -54,4 +54,4 @@ def write_reviews(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -23,7 +23,7 @@ from recipe import Out, make_records
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.arguments import Corpus, Documents, Sentences
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.commands.vocab import vocab as learn
 
 
@@ -43,4 +43,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

@@ -24,7 +24,7 @@ import typer
 from recipe import Out, make_records
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.main import ends_well
+from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.commands.vocab import vocab as learn
 
 VOCAB_SIZE = 30522
@@ -46,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(ends_well(main))
+    typer.run(handle_errors(main))

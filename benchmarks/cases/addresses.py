@@ -17,7 +17,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from benchmarks.cases.case import Group, keras_bert
 from benchmarks.cases.small import HOW, ROWS, config, corpus, home, records, tokenizer, vocab
-from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.callbacks import CheckpointSaver
 
 reading, running = Group("3 records at an address"), Group("3 runs at an address")
 GROUPS = (reading, running)
@@ -129,7 +129,7 @@ def _() -> str:
 
 @running.right("an interrupted run there is continued, to the weights of one that was not")
 def _() -> None:
-    kept, seen = StateKeeper.on_train_batch_end, itertools.count(1)
+    kept, seen = CheckpointSaver.on_train_batch_end, itertools.count(1)
 
     def pressed(self: Any, *args: Any, **kwargs: Any) -> None:
         kept(self, *args, **kwargs)
@@ -137,7 +137,7 @@ def _() -> None:
             raise KeyboardInterrupt
 
     place = there()
-    with mock.patch.object(StateKeeper, "on_train_batch_end", pressed), contextlib.suppress(KeyboardInterrupt):
+    with mock.patch.object(CheckpointSaver, "on_train_batch_end", pressed), contextlib.suppress(KeyboardInterrupt):
         pretrained(place)
     assert json.loads(written_there(place)["run.json"])["status"] == "running"
     results = pretrained(place)

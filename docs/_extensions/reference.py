@@ -11,7 +11,7 @@ import typer
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.app import import_tensorflow_quietly
 from keras_bert_scratch.commands.main import VERBS, app
-from keras_bert_scratch.commands.task_options import AskingCommand, TaskCommand, task_options
+from keras_bert_scratch.commands.task_options import PredictionCommand, TaskCommand, task_options
 from keras_bert_scratch.tasks.registry import TASKS, get_task
 
 # The pages with their titles. A public name is on the page of its subpackage.
@@ -88,7 +88,7 @@ def _of_tasks(command: TaskCommand) -> list[str]:
     """Returns the options that a command has for single tasks."""
     parts = []
     for task in TASKS:
-        asked = isinstance(command, AskingCommand) or get_task(task).tunable
+        asked = isinstance(command, PredictionCommand) or get_task(task).tunable
         if asked and (params := task_options([task], command.kind)):
             parts += [f"Of [{task}](../tasks/{task}.md):", _table(params, described=False)]
     return parts

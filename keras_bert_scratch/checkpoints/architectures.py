@@ -172,19 +172,23 @@ def model_shapes(
     made_of = ARCHITECTURES[architecture]
     hidden = config.hidden_size
     width = 2 * hidden if config.direction == JOINED else hidden  # input size of heads that do not read the pooler
-    speaks = decoder or config  # the sizes below the head over the vocabulary
+    lm_head_config = decoder or config  # the sizes below the head over the vocabulary
     heads = {
         "masked_lm": {
-            **_dense("masked_lm/transform", speaks.hidden_size if made_of.decodes else width, speaks.hidden_size),
-            **_layer_norm("masked_lm/layer_norm", speaks.hidden_size),
-            "masked_lm/bias": (speaks.vocab_size,),
+            **_dense(
+                "masked_lm/transform",
+                lm_head_config.hidden_size if made_of.decodes else width,
+                lm_head_config.hidden_size,
+            ),
+            **_layer_norm("masked_lm/layer_norm", lm_head_config.hidden_size),
+            "masked_lm/bias": (lm_head_config.vocab_size,),
         },
         "next_sentence": _dense("next_sentence/dense", hidden, 2),
         "logits": _dense("logits", hidden if made_of.needs_pooler else width, made_of.num_classes or num_classes),
     }
     shapes = encoder_shapes(config)
     if made_of.decodes:
-        shapes |= decoder_shapes(speaks, config, own_embeddings=decoder is not None)
+        shapes |= decoder_shapes(lm_head_config, config, own_embeddings=decoder is not None)
     if pooler or made_of.needs_pooler:
         shapes |= _dense("pooler/dense", width, hidden)
     for head in made_of.heads:

@@ -151,7 +151,7 @@ def _use(checkpoint: Checkpoint, library: str) -> Iterator[str]:
 
 def _training(checkpoint: Checkpoint, library: str) -> Iterator[str]:
     if checkpoint.run:
-        yield from origin(checkpoint.run)
+        yield from training_section(checkpoint.run)
 
 
 def _limits(checkpoint: Checkpoint, library: str) -> Iterator[str]:
@@ -163,7 +163,7 @@ def _limits(checkpoint: Checkpoint, library: str) -> Iterator[str]:
     )
 
 
-def origin(run: Mapping[str, Any]) -> Iterator[str]:
+def training_section(run: Mapping[str, Any]) -> Iterator[str]:
     """The section on how a model was trained, from the `run.json` of its training."""
     settings, results = run["settings"], run["results"]
     yield "\n## Training\n"

@@ -181,7 +181,7 @@ class Checkpoint:
             )
 
 
-def take_tensors(
+def select_tensors(
     origin: Path | str,
     shapes: Mapping[str, Shape],
     theirs: Callable[[str], str],
@@ -203,15 +203,14 @@ def take_tensors(
         UserError: a tensor is missing or has another shape; the message has the file's name of it.
 
     Example:
-        >>> take_tensors("file", {"a": (2,)}, str.upper, {"A": np.ones(2)})["a"].dtype
+        >>> select_tensors("file", {"a": (2,)}, str.upper, {"A": np.ones(2)})["a"].dtype
         dtype('float32')
     """
     weights = {}
     for name, shape in shapes.items():
         if theirs(name) not in held:
-            raise UserError(
-                f"{origin}: lacks the tensor {theirs(name)}, which the config requires; {_mend(theirs(name), held)}"
-            )
+            hint = _missing_tensor_hint(theirs(name), held)
+            raise UserError(f"{origin}: lacks the tensor {theirs(name)}, which the config requires; {hint}")
         tensor = to_ours(name, held[theirs(name)])
         if tensor.shape != shape:
             raise UserError(
@@ -222,14 +221,14 @@ def take_tensors(
     return weights
 
 
-def _mend(missing: str, held: Iterable[str]) -> str:
+def _missing_tensor_hint(missing: str, held: Iterable[str]) -> str:
     """What to do about a missing tensor: the file may have it under a name with another prefix."""
     _, separator, end = missing.replace("/", ".").partition(".")
     other = next((name for name in held if separator and name.replace("/", ".").endswith(f".{end}")), None)
     return f"it has {other} instead: rename its tensors" if other else "copy it again"
 
 
-def refuse_others(origin: Path | str, held: Iterable[str], wanted: Iterable[str]) -> None:
+def check_no_extra_tensors(origin: Path | str, held: Iterable[str], wanted: Iterable[str]) -> None:
     """Raises `UserError` if a file holds a tensor that no part of the model uses: it would be lost unnoticed."""
     others = sorted(set(held) - set(wanted))
     if others:

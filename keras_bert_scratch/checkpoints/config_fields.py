@@ -16,9 +16,9 @@ POOLER_NOTES = (
     *("pooler_size_per_head", "pooler_type"),
 )
 
-GOOGLE_CONFIG = Fields(obeyed=SHARED, refused={}, without_effect=POOLER_NOTES)
+GOOGLE_CONFIG = Fields(obeyed=SHARED, allowed_values={}, without_effect=POOLER_NOTES)
 MODEL_GARDEN_CONFIG = Fields(
-    obeyed=SHARED, refused={"embedding_size": (None,)}, without_effect=("backward_compatible", *POOLER_NOTES)
+    obeyed=SHARED, allowed_values={"embedding_size": (None,)}, without_effect=("backward_compatible", *POOLER_NOTES)
 )
 
 HUGGING_FACE_CONFIG = Fields(
@@ -26,7 +26,7 @@ HUGGING_FACE_CONFIG = Fields(
         *SHARED,
         *("architectures", "classifier_dropout", "problem_type", "id2label", "label2id", "is_decoder"),
     ),
-    refused={
+    allowed_values={
         "model_type": ("bert",),
         "position_embedding_type": ("absolute", None),
         "is_encoder_decoder": (False, None),
@@ -62,14 +62,14 @@ HUGGING_FACE_CONFIG = Fields(
 # For an encoder with a decoder; generation follows the options of the task.
 HUGGING_FACE_TRANSLATOR_CONFIG = Fields(
     obeyed=("architectures", "encoder", "decoder"),
-    refused={"model_type": ("encoder-decoder",), "is_encoder_decoder": (True, None)},
+    allowed_values={"model_type": ("encoder-decoder",), "is_encoder_decoder": (True, None)},
     without_effect=HUGGING_FACE_CONFIG.without_effect,
 )
 
 # KerasHub's `config.json`: a serialized Keras object, and its `config`.
 KERAS_OBJECT = Fields(
     obeyed=("config",),
-    refused={"class_name": ("BertBackbone",)},
+    allowed_values={"class_name": ("BertBackbone",)},
     without_effect=("module", "registered_name", "build_config", "compile_config"),
 )
 KERAS_HUB_CONFIG = Fields(
@@ -77,14 +77,14 @@ KERAS_HUB_CONFIG = Fields(
         *("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout"),
         *("max_sequence_length", "num_segments"),
     ),
-    refused={},
+    allowed_values={},
     without_effect=("name", "trainable", "dtype"),
 )
 
 # Files of sentence-transformers: for its modules Transformer, Pooling and Normalize, and for the whole model.
 TRANSFORMER_CONFIG = Fields(
     obeyed=("max_seq_length", "do_lower_case"),
-    refused={
+    allowed_values={
         "transformer_task": ("feature-extraction",),
         "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
         "module_output_name": ("token_embeddings",),
@@ -97,7 +97,7 @@ TRANSFORMER_CONFIG = Fields(
 )
 POOLING_CONFIG = Fields(
     obeyed=("pooling_mode", "pooling_mode_mean_tokens", "pooling_mode_cls_token", "pooling_mode_max_tokens"),
-    refused={
+    allowed_values={
         "pooling_mode_mean_sqrt_len_tokens": (False,),
         "pooling_mode_weightedmean_tokens": (False,),
         "pooling_mode_lasttoken": (False,),
@@ -107,11 +107,11 @@ POOLING_CONFIG = Fields(
 )
 NORMALIZE_CONFIG = Fields(
     obeyed=(),
-    refused={"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding", None)},
+    allowed_values={"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding", None)},
     without_effect=(),
 )
 PROMPTS_CONFIG = Fields(
     obeyed=(),
-    refused={"default_prompt_name": (None,)},
+    allowed_values={"default_prompt_name": (None,)},
     without_effect=("__version__", "model_type", "prompts", "similarity_fn_name"),
 )

@@ -13,7 +13,7 @@ from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file
 from keras_bert_scratch.filesystem import AnyPath, names_in, path_of
-from keras_bert_scratch.json_fields import SettingRefused
+from keras_bert_scratch.json_fields import UnsupportedSettingError
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_target_vocabulary, read_vocabulary
 from keras_bert_scratch.transfer import local_copy
 
@@ -31,7 +31,7 @@ HEADS_FILE = "task.weights.h5"  # of KerasHub's
 WRITABLE = ("huggingface", "google", "keras_hub", "native")
 
 
-def recognise(path: AnyPath | str) -> str:
+def detect_format(path: AnyPath | str) -> str:
     """Detects which of `FORMATS` the folder `path` is in, from its files.
 
     Raises:
@@ -78,7 +78,7 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     """
     path = path_of(path)
     with local_copy(path, files_to_read) as folder:
-        written_by = recognise(folder)
+        written_by = detect_format(folder)
         checkpoint = _module(written_by).read(folder)
     if written_by in WITHOUT_HEADS and (path / HEADS_FILE).exists():
         checkpoint.notes.append(f"the task's head ({HEADS_FILE}) is left out; only the backbone is read")
@@ -89,7 +89,7 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     if has_vocabulary(path):
         try:
             files = read_vocabulary(path)
-        except SettingRefused as refusal:
+        except UnsupportedSettingError as refusal:
             checkpoint.notes.append(f"{refusal}; the vocabulary is left out")
             return checkpoint
         checkpoint.notes += files.notes
@@ -103,14 +103,14 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
         try:
             checkpoint.embedding, notes = read_embedding(path, checkpoint.lowercase)
             checkpoint.notes += notes
-        except SettingRefused as refusal:
+        except UnsupportedSettingError as refusal:
             checkpoint.notes.append(f"{refusal}; its embedding method is left out")
     return checkpoint
 
 
 def files_to_read(path: AnyPath) -> list[str]:
     """The names of the files that hold the model in the folder `path`: config and weights of the detected format."""
-    return [name for name in _module(recognise(path)).files(path) if (path / name).exists()]
+    return [name for name in _module(detect_format(path)).files(path) if (path / name).exists()]
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: AnyPath | str, to: str) -> None:

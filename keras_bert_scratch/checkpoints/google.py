@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, model_shapes, pretraining_architecture
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_no_extra_tensors, select_tensors
 from keras_bert_scratch.checkpoints.config_fields import GOOGLE_CONFIG
 from keras_bert_scratch.checkpoints.names import google_names, renamed
 from keras_bert_scratch.errors import UserError
@@ -49,8 +49,8 @@ def read(path: Path) -> Checkpoint:
     names = google_names(architecture)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
     shapes = model_shapes(config, architecture, names["pooler/dense/kernel"] in held, num_classes)
-    weights = take_tensors(prefix, shapes, lambda name: renamed(name, names), held, _as_ours)
-    refuse_others(
+    weights = select_tensors(prefix, shapes, lambda name: renamed(name, names), held, _transpose_heads)
+    check_no_extra_tensors(
         prefix, (name for name in held if not NO_WEIGHTS.search(name)), (renamed(name, names) for name in shapes)
     )
     step = int(held["global_step"]) if "global_step" in held else None
@@ -67,7 +67,7 @@ def _architecture(held: Mapping[str, np.ndarray]) -> str:
     )
 
 
-def _as_ours(name: str, tensor: np.ndarray) -> np.ndarray:
+def _transpose_heads(name: str, tensor: np.ndarray) -> np.ndarray:
     """Transposes the heads, which are stored with one row per class; all else is stored as here."""
     return tensor.T if name in ("next_sentence/dense/kernel", "logits/kernel") else tensor
 
@@ -79,10 +79,10 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         raise UserError(
             f"`to='google'`: its scripts do not support the head of a {checkpoint.architecture}; choose another format"
         )
-    activation = "gelu" if config.activation == "gelu" else _googles_activation(config.activation)
-    checkpoint.notes += _what_google_has_not(checkpoint)
+    activation = "gelu" if config.activation == "gelu" else _google_activation(config.activation)
+    checkpoint.notes += _google_differences(checkpoint)
     names = google_names(checkpoint.architecture)
-    tensors = {renamed(name, names): _as_ours(name, tensor) for name, tensor in checkpoint.weights.items()}
+    tensors = {renamed(name, names): _transpose_heads(name, tensor) for name, tensor in checkpoint.weights.items()}
     written = sorted(tensors)
     tf.raw_ops.SaveV2(
         prefix=str(path / CHECKPOINT_NAME),
@@ -97,7 +97,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         checkpoint.vocabulary.save(path / "vocab.txt")
 
 
-def _googles_activation(activation: str) -> str:
+def _google_activation(activation: str) -> str:
     theirs = next((theirs for theirs, ours in ACTIVATIONS.items() if ours == activation), None)
     if theirs is None:
         raise UserError(
@@ -107,7 +107,7 @@ def _googles_activation(activation: str) -> str:
     return theirs
 
 
-def _what_google_has_not(checkpoint: Checkpoint) -> list[str]:
+def _google_differences(checkpoint: Checkpoint) -> list[str]:
     """What will be different in Google's scripts, one sentence each."""
     config, rules, notes = checkpoint.config, checkpoint.rules, []
     if config.activation == "gelu":

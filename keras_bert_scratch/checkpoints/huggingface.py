@@ -24,7 +24,7 @@ from keras_bert_scratch.checkpoints.architectures import (
 )
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config, to_bert_config
 from keras_bert_scratch.checkpoints.card import CARD_FILE, TRANSFORMERS, card_of
-from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import PROBLEM_TYPES, Checkpoint, check_no_extra_tensors, select_tensors
 from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
 from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
@@ -83,7 +83,7 @@ def read(path: Path) -> Checkpoint:
     if problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{file}: problem_type is {problem_type!r}; supported are {', '.join(PROBLEM_TYPES)}")
     origin, held = _read_files(path)
-    held = {_todays_name(name): tensor for name, tensor in held.items()}
+    held = {_current_name(name): tensor for name, tensor in held.items()}
     _drop_tied(origin, held)
 
     architecture = _architecture(file, description, held)
@@ -96,8 +96,8 @@ def read(path: Path) -> Checkpoint:
     names = huggingface_names(architecture)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
     shapes = model_shapes(config, architecture, POOLER in held, num_classes)
-    weights = take_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
-    refuse_others(origin, held, (renamed(name, names) for name in shapes))
+    weights = select_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
+    check_no_extra_tensors(origin, held, (renamed(name, names) for name in shapes))
     checkpoint = Checkpoint(architecture, config, weights, notes=notes)
     if ARCHITECTURES[architecture].has_labels:
         checkpoint.label_names = read_label_names(file, description, num_classes)
@@ -124,8 +124,8 @@ def _read_translator(path: Path, file: Path, description: Mapping[str, Any]) -> 
         held.pop(buffer.replace("bert", "encoder", 1), None)
     names = huggingface_translator.translator_names()
     shapes = model_shapes(config, "BertTranslator", "encoder.pooler.dense.bias" in held, decoder=decoder_config)
-    weights = take_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
-    refuse_others(origin, held, (renamed(name, names) for name in shapes))
+    weights = select_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
+    check_no_extra_tensors(origin, held, (renamed(name, names) for name in shapes))
     return Checkpoint("BertTranslator", config, weights, decoder=decoder_config, notes=notes)
 
 
@@ -290,7 +290,7 @@ READERS = {
 INDEX_SUFFIX = ".index.json"  # of the file that says which shard holds a tensor
 
 
-def _todays_name(name: str) -> str:
+def _current_name(name: str) -> str:
     """The current name in `transformers`: with the encoder's prefix, and `weight` and `bias` in a LayerNorm."""
     # Prefixes that torch's DataParallel and torch.compile add.
     name = name.removeprefix("module.").removeprefix("_orig_mod.")

@@ -29,13 +29,13 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
     """The tensors by torch's names, with their matrices transposed as in torch."""
     held = tensor_file.read_tensors(file)
     return {
-        _torchs_name(name): tensor.T if name.endswith("/kernel:0") else tensor
+        _torch_name(name): tensor.T if name.endswith("/kernel:0") else tensor
         for name, tensor in held.items()
         if not SECOND_COPY.match(name)
     }
 
 
-def _torchs_name(name: str) -> str:
+def _torch_name(name: str) -> str:
     for pattern, replacement in REPLACEMENTS:
         name = re.sub(pattern, replacement, name)
     return name

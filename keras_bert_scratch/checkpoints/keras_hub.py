@@ -14,7 +14,7 @@ import numpy as np
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import Shape, model_shapes
 from keras_bert_scratch.checkpoints.bert_config import checked_config
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_no_extra_tensors, select_tensors
 from keras_bert_scratch.checkpoints.config_fields import KERAS_HUB_CONFIG, KERAS_OBJECT
 from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
@@ -92,16 +92,16 @@ def read(path: Path) -> Checkpoint:
     config = checked_config(values, file, {ours: (theirs, None) for ours, theirs in FIELDS.items()})
     held = read_tensors(path / WEIGHTS_FILE)
     shapes = model_shapes(config, "BertBackbone", pooler=True)
-    weights = take_tensors(
+    weights = select_tensors(
         path / WEIGHTS_FILE,
         shapes,
-        _theirs_name,
+        _keras_hub_name,
         held,
         lambda name, tensor: (
-            tensor.reshape(shapes[name]) if tensor.shape == _theirs(name, shapes[name], config) else tensor
+            tensor.reshape(shapes[name]) if tensor.shape == _keras_hub_shape(name, shapes[name], config) else tensor
         ),
     )
-    refuse_others(path / WEIGHTS_FILE, held, map(_theirs_name, shapes))
+    check_no_extra_tensors(path / WEIGHTS_FILE, held, map(_keras_hub_name, shapes))
     return Checkpoint("BertBackbone", config, weights, notes=notes)
 
 
@@ -126,8 +126,8 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
             f"will differ"
         )
     tensors = {
-        _theirs_name(name): checkpoint.weights.get(name, np.zeros(shape, np.float32)).reshape(
-            _theirs(name, shape, config)
+        _keras_hub_name(name): checkpoint.weights.get(name, np.zeros(shape, np.float32)).reshape(
+            _keras_hub_shape(name, shape, config)
         )
         for name, shape in shapes.items()
     }
@@ -152,12 +152,12 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         checkpoint.vocabulary.save(path / "assets" / "tokenizer" / "vocabulary.txt")
 
 
-def _theirs_name(name: str) -> str:
+def _keras_hub_name(name: str) -> str:
     """The tensor's name in KerasHub, where the first block has no number."""
     return renamed(name, NAMES, lambda number: "" if number == "0" else f"_{number}")
 
 
-def _theirs(name: str, shape: Shape, config: BertConfig) -> Shape:
+def _keras_hub_shape(name: str, shape: Shape, config: BertConfig) -> Shape:
     """The shape in KerasHub, where attention's tensors have a separate axis for the heads."""
     heads = (config.num_heads, config.hidden_size // config.num_heads)
     if "/attention/output/kernel" in name:

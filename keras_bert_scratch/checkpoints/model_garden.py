@@ -17,7 +17,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints import google
 from keras_bert_scratch.checkpoints.architectures import model_shapes, pretraining_architecture
 from keras_bert_scratch.checkpoints.bert_config import from_bert_config
-from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, refuse_others, take_tensors
+from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_no_extra_tensors, select_tensors
 from keras_bert_scratch.checkpoints.config_fields import MODEL_GARDEN_CONFIG
 from keras_bert_scratch.checkpoints.google import CONFIG_FILE, checkpoint_prefix, read_variables
 from keras_bert_scratch.checkpoints.names import renamed, templates
@@ -124,14 +124,14 @@ def read(path: Path) -> Checkpoint:
     architecture, names = _architecture(held)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
     shapes = model_shapes(config, architecture, names["pooler/dense/bias"] in held, num_classes)
-    weights = take_tensors(
+    weights = select_tensors(
         prefix, shapes, lambda name: renamed(name, names), held, lambda name, tensor: _joined(tensor, shapes[name])
     )
     wanted = {renamed(name, names) for name in shapes}
     unused = {name for name in held if name.startswith("pooler_transform/")} - wanted
     if unused:
         notes.append("the encoder's own pooler (pooler_transform) is left out: no head was trained with it")
-    refuse_others(prefix, held, wanted | unused)
+    check_no_extra_tensors(prefix, held, wanted | unused)
     rules = None if lowercase is None else WordRules(lowercase)
     return Checkpoint(architecture, config, weights, rules=rules, notes=notes)
 

@@ -17,9 +17,9 @@ from keras_bert_scratch.checkpoints.checkpoint import (
     TASK_FILE,
     Checkpoint,
     Embedding,
+    check_no_extra_tensors,
     finished_run,
-    refuse_others,
-    take_tensors,
+    select_tensors,
 )
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
@@ -48,8 +48,8 @@ def read(path: Path) -> Checkpoint:
         raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished; resume that run")
     held = read_tensors(weights_file)
     shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
-    checkpoint.weights = take_tensors(weights_file, shapes, str, held)
-    refuse_others(weights_file, held, shapes)
+    checkpoint.weights = select_tensors(weights_file, shapes, str, held)
+    check_no_extra_tensors(weights_file, held, shapes)
     # Another process may have replaced the folder's files meanwhile.
     if atomic.read_json(current_file(path, CONFIG_FILE)) != described:
         return read(path)
@@ -71,7 +71,7 @@ def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath
         decoder = decoder and BertConfig.from_dict(decoder, f"{config_file}: decoder")
     except KeyError as error:
         raise UserError(f"{config_file}: lacks {error}; write the model again") from None
-    label_names = described.get("label_names") or _tasks_labels(task_file)
+    label_names = described.get("label_names") or _labels_from_task_file(task_file)
     problem_type = described.get("problem_type")
     if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
@@ -102,8 +102,8 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
         stays = read_vocabulary(path).vocabulary
         checkpoint.config.check_vocabulary(len(stays), stays.origin)
     if checkpoint.target_vocabulary is not None:
-        speaks = checkpoint.decoder or checkpoint.config
-        speaks.check_vocabulary(len(checkpoint.target_vocabulary), checkpoint.target_vocabulary.origin)
+        target_config = checkpoint.decoder or checkpoint.config
+        target_config.check_vocabulary(len(checkpoint.target_vocabulary), checkpoint.target_vocabulary.origin)
     described = {
         "architecture": checkpoint.architecture,
         "config": checkpoint.config.to_dict(),
@@ -160,7 +160,7 @@ def _embedding(file: AnyPath, told: Any) -> Embedding | None:
         raise UserError(f"{file}: embedding is damaged ({error}); write the model again") from None
 
 
-def _tasks_labels(file: Path) -> list[Any]:
+def _labels_from_task_file(file: Path) -> list[Any]:
     """The labels in `task.json`, where fine-tuning runs wrote them before `config.json` held them."""
     labels = atomic.read_json(file).get("labels") if file.exists() else None
     return labels if isinstance(labels, list) else []

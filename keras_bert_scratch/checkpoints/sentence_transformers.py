@@ -15,7 +15,7 @@ from keras_bert_scratch.checkpoints.config_fields import (
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
-from keras_bert_scratch.json_fields import SettingRefused
+from keras_bert_scratch.json_fields import UnsupportedSettingError
 from keras_bert_scratch.transfer import read_text
 
 MODULES_FILE = "modules.json"
@@ -44,7 +44,7 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
         lowercase: whether its vocabulary is uncased.
 
     Raises:
-        SettingRefused: it embeds in a way that is not supported here; the message names it.
+        UnsupportedSettingError: it embeds in a way that is not supported here; the message names it.
         UserError: a file is damaged.
     """
     if not (path / MODULES_FILE).exists():
@@ -52,7 +52,7 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
     modules = _modules(path / MODULES_FILE)
     names = [name for name, _ in modules]
     if names not in ([*FOLLOWED], [*FOLLOWED[:2]]):
-        raise SettingRefused(
+        raise UnsupportedSettingError(
             f"{path / MODULES_FILE}: has the modules {', '.join(names)}, but only {', '.join(FOLLOWED)} are "
             f"supported; {SUBJECT} cannot be used here"
         )
@@ -68,14 +68,14 @@ def read_embedding(path: AnyPath, lowercase: bool | None) -> tuple[Embedding | N
         notes += fields.check(file, values, SUBJECT)
         found |= values
     if found.get("do_lower_case") and lowercase is False:
-        raise SettingRefused(
+        raise UnsupportedSettingError(
             f"{transformer / TRANSFORMER_FILE}: do_lower_case is true for a cased vocabulary; {SUBJECT} cannot be "
             f"used here"
         )
     named = found.get("pooling_mode") or [ours for theirs, ours in POOLING_MODES.items() if found.get(theirs)]
     named = [named] if isinstance(named, str) else named
     if len(named) != 1 or named[0] not in POOLING_MODES.values():
-        raise SettingRefused(
+        raise UnsupportedSettingError(
             f"{pooling / 'config.json'}: its pooling is {' and '.join(map(str, named)) or 'none'}, but only one "
             f"of {', '.join(POOLING_MODES.values())} is supported; {SUBJECT} cannot be used here"
         )

@@ -23,14 +23,14 @@ def shows_bars() -> bool:
 
 
 def print_bars(
-    texts: Sequence[str], candidates: Mapping[str, Mapping[str, float]], one_is_right: bool, console: Console
+    texts: Sequence[str], candidates: Mapping[str, Mapping[str, float]], exclusive: bool, console: Console
 ) -> None:
     """Prints the input texts, and below them the candidates of each group, the most probable first."""
     console.print(Text(" | ".join(texts)))
     for group, probabilities in candidates.items():
         if group:
             console.print(Text(f"{INDENT}{group}"))
-        table, whole = Table.grid(padding=(0, 1)), whole_bar(probabilities.values(), one_is_right)
+        table, whole = Table.grid(padding=(0, 1)), whole_bar(probabilities.values(), exclusive)
         for name, probability in most_probable(probabilities).items():
             table.add_row(INDENT, Text(name), Bar(whole, 0.0, probability, width=WIDTH), f"{probability:.3g}")
         console.print(table)

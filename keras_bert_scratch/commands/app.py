@@ -14,12 +14,12 @@ from rich.console import Console
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from keras_bert_scratch.commands.arguments import in_flags
-from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, refusal_of
+from keras_bert_scratch.commands.arguments import arguments_to_flags
+from keras_bert_scratch.errors import Stopped, UserError, WorkerLostError, os_error_as_user_error
 
 USER_ERROR = 2
 INTERRUPTED = 130
-OF_NO_MATTER = ("triggered tf.function retracing", "unsaved custom gradients")  # parts of TensorFlow's warnings
+IGNORED_MESSAGES = ("triggered tf.function retracing", "unsaved custom gradients")  # parts of TensorFlow's warnings
 
 
 class Program(TyperGroup):
@@ -48,7 +48,7 @@ app = typer.Typer(
 )
 
 
-def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
+def handle_errors(verb: Callable[..., None]) -> Callable[..., None]:
     """Wraps a command: one line and exit code 2 for errors that the user can fix, 130 for Ctrl-C, else a traceback."""
 
     @functools.wraps(verb)
@@ -61,7 +61,7 @@ def ends_well(verb: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             raise _refused(error, verb, kwargs) from None
         except OSError as error:
-            if (refusal := refusal_of(error)) is None:
+            if (refusal := os_error_as_user_error(error)) is None:
                 raise
             raise _refused(refusal, verb, kwargs) from None
         except Stopped as stopped:
@@ -85,7 +85,7 @@ def _refused(error: UserError, verb: Callable[..., None], arguments: Mapping[str
         alone = typer.Typer()
         alone.command()(verb)
         command = typer.main.get_command(alone)
-    _say(f"error: {in_flags(str(error), command.params)}")
+    _say(f"error: {arguments_to_flags(str(error), command.params)}")
     return typer.Exit(USER_ERROR)
 
 
@@ -114,7 +114,7 @@ def import_tensorflow_quietly() -> None:
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    return not any(part in record.getMessage() for part in OF_NO_MATTER)
+    return not any(part in record.getMessage() for part in IGNORED_MESSAGES)
 
 
 def _say(line: str) -> None:

@@ -66,7 +66,7 @@ Seeds = Annotated[
 ]
 Warmup = Annotated[float, typer.Option(help="Fraction of the training in which the learning rate rises.")]
 Dtype = Annotated[str, typer.Option(help="Dtype of the matrix products: float32, bfloat16 or float16.")]
-AskedDtype = Annotated[
+PredictionDtype = Annotated[
     str | None,
     typer.Option(
         "--dtype",
@@ -87,7 +87,7 @@ LabelColumn = Annotated[
     str | None, typer.Option(help="Name of the column of labels or scores in the tables, if it differs.")
 ]
 OnBadRow = Annotated[str, typer.Option(help="Invalid rows of a table: fail, or skip and count them.")]
-UsedFor = Annotated[
+PredictionTask = Annotated[
     str | None,
     typer.Option(
         "--task",
@@ -159,7 +159,7 @@ PARAMETERS = {
 _ARGUMENT = re.compile(r"`([a-z_][a-z0-9_]*)(?:=([^`]*))?`")
 
 
-def in_flags(message: str, parameters: Iterable[Any]) -> str:
+def arguments_to_flags(message: str, parameters: Iterable[Any]) -> str:
     """Rewrites an error of the library for the command line: arguments in backticks become the command's flags.
 
     Args:
@@ -171,14 +171,14 @@ def in_flags(message: str, parameters: Iterable[Any]) -> str:
         >>> app = typer.Typer()
         >>> @app.command()
         ... def build(shards: int = 8, bad_bytes: str = "fail"): ...
-        >>> in_flags("`num_shards`: must be at least 1", typer.main.get_command(app).params)
+        >>> arguments_to_flags("`num_shards`: must be at least 1", typer.main.get_command(app).params)
         '--shards: must be at least 1'
-        >>> in_flags("fix it, or give `bad_bytes='replace'`", typer.main.get_command(app).params)
+        >>> arguments_to_flags("fix it, or give `bad_bytes='replace'`", typer.main.get_command(app).params)
         'fix it, or give --bad-bytes replace'
     """
     known = {parameter.name: parameter for parameter in parameters}
 
-    def spoken(match: re.Match[str]) -> str:
+    def as_flag(match: re.Match[str]) -> str:
         name, text = match.groups()
         parameter = known.get(name) or known.get(PARAMETERS.get(name, ""))
         value = _literal(text)
@@ -193,7 +193,7 @@ def in_flags(message: str, parameters: Iterable[Any]) -> str:
             return parameter.secondary_opts[0] if parameter.secondary_opts else match[0].strip("`")
         return f"{flag} {shlex.quote(str(value))}"
 
-    return _ARGUMENT.sub(spoken, message)
+    return _ARGUMENT.sub(as_flag, message)
 
 
 def _literal(text: str | None) -> Any:

@@ -20,7 +20,7 @@ def convert(
     ] = None,
 ) -> None:
     """Write a model, its vocabulary and its casing in another format; the weights stay bit-identical."""
-    from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise, write_checkpoint
+    from keras_bert_scratch.checkpoints.formats import FORMATS, detect_format, read_checkpoint, write_checkpoint
     from keras_bert_scratch.filesystem import path_of
 
     checkpoint = read_checkpoint(source)
@@ -31,7 +31,7 @@ def convert(
     write_checkpoint(checkpoint, out, to)
     vocabulary = f"{len(checkpoint.vocabulary):,} tokens" if checkpoint.vocabulary else "no vocabulary"
     parameters = f"{checkpoint.num_parameters:,} parameters"
-    print(f"{path_of(source)}: {FORMATS[recognise(source)]}, {checkpoint.architecture}, {parameters}, {vocabulary}")
+    print(f"{path_of(source)}: {FORMATS[detect_format(source)]}, {checkpoint.architecture}, {parameters}, {vocabulary}")
     for note in checkpoint.notes:
         print(f"note: {note}")
     print(f"{path_of(out)}: {FORMATS[to]}")

@@ -37,7 +37,12 @@ def curves(
     from rich.console import Console
 
     from keras_bert_scratch.training.curves import panels_of, plot_curves
-    from keras_bert_scratch.training.logged_runs import by_task, cautions, differing_settings, read_logged_runs
+    from keras_bert_scratch.training.logged_runs import (
+        by_task,
+        comparison_warnings,
+        differing_settings,
+        read_logged_runs,
+    )
 
     if out is not None:
         figures.check_name(out, "out")
@@ -50,7 +55,7 @@ def curves(
         console.print(_measured(some, names, with_held_out))
         if differing := differing_settings(some):
             console.print(_differing([run.name for run in some], differing))
-        for line in cautions(some):
+        for line in comparison_warnings(some):
             console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
     if out is not None:
         figures.write(figure, out)

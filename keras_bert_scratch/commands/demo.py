@@ -163,7 +163,7 @@ class _Demonstration:
         self._verb(stage, f"finetune --train {table} --seeds {self.seeds} {start} --out {o}/{folder}")
         if folder in self.memory["scores"]:
             return
-        from keras_bert_scratch.serving.asking import evaluate
+        from keras_bert_scratch.serving.inference import evaluate
 
         with self._stage(stage):
             self._show(f"evaluate {o}/{folder}/seed-N --data {o}/order_held_out.csv  # N from 0 to {self.seeds - 1}")

@@ -97,7 +97,7 @@ def distill(
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
-    from keras_bert_scratch.commands.score_tables import arranged
+    from keras_bert_scratch.commands.score_tables import results_as_tables
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.tasks import distillation
@@ -133,7 +133,7 @@ def distill(
         seed,
         strategy=devices,
     )
-    print_run(run, arranged(run.results))
+    print_run(run, results_as_tables(run.results))
 
 
 def pairs_of(text: str, name: str) -> tuple[tuple[int, int], ...]:

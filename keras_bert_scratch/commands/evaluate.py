@@ -9,19 +9,19 @@ import typer
 
 from keras_bert_scratch import atomic, figures
 from keras_bert_scratch.commands.arguments import (
-    AskedDtype,
     LabelColumn,
     OnBadRow,
     PairColumn,
+    PredictionDtype,
+    PredictionTask,
     TextColumn,
-    UsedFor,
     header_names,
 )
-from keras_bert_scratch.commands.task_options import AskingCommand, given_options
+from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import path_of
 
-COMMAND = AskingCommand
+COMMAND = PredictionCommand
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
 
 
@@ -37,8 +37,8 @@ def evaluate(
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     on_bad_row: OnBadRow = "fail",
-    task: UsedFor = None,
-    dtype: AskedDtype = None,
+    task: PredictionTask = None,
+    dtype: PredictionDtype = None,
     out: Annotated[
         Path | None,
         typer.Option(help="With a table: the .jsonl to write, each row with the model's answer and the right one."),
@@ -74,7 +74,7 @@ def evaluate(
         raise UserError(f"`errors`: must be at least 1, not {errors}")
     from keras_bert_scratch.commands.error_tables import print_errors
     from keras_bert_scratch.commands.json_lines import write_lines
-    from keras_bert_scratch.serving import asking
+    from keras_bert_scratch.serving import inference
     from keras_bert_scratch.tasks.pictures import figure_of
 
     if out is not None:
@@ -82,7 +82,7 @@ def evaluate(
     if picture is not None:
         figures.check_name(picture)
     names = header_names(text_column, pair_column, label_column)
-    model = asking.load_to_measure(run, task, given_options(ctx), dtype)
+    model = inference.load_for_evaluation(run, task, given_options(ctx), dtype)
     model.task.check_shows(errors is not None, picture is not None)
     found = model.evaluation_of(data, names, on_bad_row)
     print_results(title, found.results)

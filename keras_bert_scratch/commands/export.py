@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from keras_bert_scratch.commands.arguments import AskedDtype, UsedFor
-from keras_bert_scratch.commands.task_options import AskingCommand, given_options
+from keras_bert_scratch.commands.arguments import PredictionDtype, PredictionTask
+from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert export demo/sentiment --out my-saved-model"
-COMMAND = AskingCommand
+COMMAND = PredictionCommand
 
 
 def export(
@@ -52,8 +52,8 @@ def export(
         bool,
         typer.Option("--attention", help="Add a signature for attention weights; the page of 'serve' shows them."),
     ] = False,
-    task: UsedFor = None,
-    dtype: AskedDtype = None,
+    task: PredictionTask = None,
+    dtype: PredictionDtype = None,
 ) -> None:
     """Write a fine-tuned run as a SavedModel that takes raw strings."""
     from keras_bert_scratch.commands.tables import grid_of

@@ -113,7 +113,7 @@ def finetune(
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
     from keras_bert_scratch.commands.grid import grid_of
-    from keras_bert_scratch.commands.score_tables import arranged
+    from keras_bert_scratch.commands.score_tables import results_as_tables
     from keras_bert_scratch.commands.tables import print_run
     from keras_bert_scratch.config import BertConfig
     from keras_bert_scratch.tasks import run as runs
@@ -163,4 +163,4 @@ def finetune(
         devices,
         grid_of(search or [], task),
     )
-    print_run(run, arranged(run.results))
+    print_run(run, results_as_tables(run.results))

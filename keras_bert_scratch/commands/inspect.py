@@ -104,9 +104,9 @@ def _run_or_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
 
 def _model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
-    from keras_bert_scratch.checkpoints.formats import FORMATS, read_checkpoint, recognise
+    from keras_bert_scratch.checkpoints.formats import FORMATS, detect_format, read_checkpoint
 
-    written_by = FORMATS[recognise(path)]
+    written_by = FORMATS[detect_format(path)]
     checkpoint = read_checkpoint(path)
     config, vocabulary, rules = checkpoint.config, checkpoint.vocabulary, checkpoint.rules
     facts: dict[str, Any] = {"parameters": checkpoint.num_parameters}

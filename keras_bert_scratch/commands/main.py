@@ -28,7 +28,7 @@ from keras_bert_scratch.commands import (
     tfrecords,
     vocab,
 )
-from keras_bert_scratch.commands.app import app, ends_well
+from keras_bert_scratch.commands.app import app, handle_errors
 from keras_bert_scratch.version import WRITTEN_BY
 
 
@@ -69,7 +69,9 @@ VERBS = (
 for module in VERBS:
     verb = getattr(module, module.__name__.rpartition(".")[2])
     kind = getattr(module, "COMMAND", None)
-    app.command(cls=kind, epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(ends_well(verb))
+    app.command(cls=kind, epilog=f"Example:\n\n{module.EXAMPLE}\n\n{getattr(module, 'ELSEWHERE', '')}")(
+        handle_errors(verb)
+    )
 
 
 def main() -> None:

@@ -13,15 +13,22 @@ from rich.console import Console
 
 from keras_bert_scratch import figures
 from keras_bert_scratch.commands.answer_bars import most_probable, print_bars, shows_bars
-from keras_bert_scratch.commands.arguments import AskedDtype, OnBadRow, PairColumn, TextColumn, UsedFor, header_names
+from keras_bert_scratch.commands.arguments import (
+    OnBadRow,
+    PairColumn,
+    PredictionDtype,
+    PredictionTask,
+    TextColumn,
+    header_names,
+)
 from keras_bert_scratch.commands.json_lines import write_lines
-from keras_bert_scratch.commands.task_options import AskingCommand, given_options
+from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 
 MOST_PICTURED = 20
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
-COMMAND = AskingCommand
+COMMAND = PredictionCommand
 
 
 def predict(
@@ -47,8 +54,8 @@ def predict(
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     on_bad_row: OnBadRow = "fail",
-    task: UsedFor = None,
-    dtype: AskedDtype = None,
+    task: PredictionTask = None,
+    dtype: PredictionDtype = None,
     picture: Annotated[
         Path | None, typer.Option(help="With texts: the .png to draw, with the candidates of each answer.")
     ] = None,
@@ -67,7 +74,7 @@ def predict(
                 f"`picture`: is only for `text`, at most {MOST_PICTURED} of them; leave it out, or give fewer"
             )
         figures.check_name(picture)
-    from keras_bert_scratch.serving.asking import load
+    from keras_bert_scratch.serving.inference import load
     from keras_bert_scratch.serving.signatures import Signatures
     from keras_bert_scratch.tasks import embedding_files
 
@@ -97,18 +104,18 @@ def predict(
     candidates = [asked.task.candidates(answer) for answer in answers] if has_bars else []
     if has_bars and shows_bars():
         for row, some in zip(rows, candidates, strict=True):
-            print_bars(row, some, asked.task.one_candidate_is_right, Console())
+            print_bars(row, some, asked.task.candidates_are_exclusive, Console())
     else:
         for row, answer in zip(rows, answers, strict=True):
             print(f"{_line(answer)}\t" + "\t".join(row))
     if picture is not None:
-        _draw(rows, candidates, asked.task.one_candidate_is_right, path_of(model), picture)
+        _draw(rows, candidates, asked.task.candidates_are_exclusive, path_of(model), picture)
 
 
 def _draw(
     rows: Sequence[Sequence[str]],
     candidates: Sequence[Mapping[str, Mapping[str, float]]],
-    one_is_right: bool,
+    exclusive: bool,
     model: AnyPath,
     picture: Path,
 ) -> None:
@@ -120,7 +127,7 @@ def _draw(
         for group, probabilities in some.items()
     ]
     title = f"Answers of {model.name} to {len(rows)} text{'s' * (len(rows) != 1)}"
-    figures.write(figure_of_candidates(panels, title, one_is_right), picture)
+    figures.write(figure_of_candidates(panels, title, exclusive), picture)
     print(f"{path_of(picture)}: written", file=sys.stderr)  # stdout must hold only answers, for programs
 
 

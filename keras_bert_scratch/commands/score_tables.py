@@ -8,7 +8,7 @@ from typing import Any
 TUNED = "tuned on dev"
 
 
-def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
+def results_as_tables(results: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the results of fine-tuning with `dev` as tables: a row per metric, a column each for score and baselines.
 
     Over several seeds, the score becomes mean, standard deviation and the bounds of the confidence interval.
@@ -17,7 +17,7 @@ def arranged(results: Mapping[str, Any]) -> dict[str, Any]:
         results: mapping. The results of a finished run.
 
     Example:
-        >>> arranged({"dev": {"accuracy": 0.9}, "baselines": {"majority": {"accuracy": 0.5}}})
+        >>> results_as_tables({"dev": {"accuracy": 0.9}, "baselines": {"majority": {"accuracy": 0.5}}})
         {'dev': {'accuracy': {'score': 0.9, 'majority': 0.5}}}
     """
     shown = dict(results)

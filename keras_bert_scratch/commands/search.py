@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import AskedDtype, OnBadRow, TextColumn, header_names
+from keras_bert_scratch.commands.arguments import OnBadRow, PredictionDtype, TextColumn, header_names
 
 SHOWN = 200  # characters of a text on the screen
 EXAMPLE = 'keras-bert search demo/pretrained "It made me laugh." --data demo/held_out.csv'
@@ -28,7 +28,7 @@ def search(
     ] = None,
     text_column: TextColumn = None,
     on_bad_row: OnBadRow = "fail",
-    dtype: AskedDtype = None,
+    dtype: PredictionDtype = None,
     pooling: Annotated[
         str | None, typer.Option(help="mean, cls or max; by default as the model's folder says.")
     ] = None,

@@ -94,7 +94,7 @@ def serve(
             file=sys.stderr,
         )
 
-    async def until_told() -> None:
+    async def serve_until_stopped() -> None:
         stop = asyncio.Event()
 
         def on_ready(service: Any, http_port: int, rpc_port: int) -> None:
@@ -109,7 +109,7 @@ def serve(
 
     shown = f"[{host}]" if ":" in host else host
     print(f"loading {', '.join(folders)}...", file=sys.stderr)
-    asyncio.run(until_told())
+    asyncio.run(serve_until_stopped())
     print("stopped; all pending requests were answered", file=sys.stderr)
 
 

@@ -33,10 +33,10 @@ class TaskCommand(TyperCommand):
         return (DEFAULT_TASK,)
 
 
-class AskingCommand(TaskCommand):
-    """A command that runs a model, with the fields of the task's `Asking`; the model itself may name the task."""
+class PredictionCommand(TaskCommand):
+    """A command that runs a model, with the fields of the task's `PredictionOptions`; the model may name the task."""
 
-    kind = "Asking"
+    kind = "PredictionOptions"
 
     def unnamed(self) -> Sequence[str]:
         from keras_bert_scratch.tasks.registry import TASKS

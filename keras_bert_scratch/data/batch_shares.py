@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_bert_scratch.errors import UserError
 
 
-def rows_of_each(batch_size: int, parties: int, called: str = "workers") -> int:
+def local_batch_size(batch_size: int, parties: int, called: str = "workers") -> int:
     """How many rows of a global batch each replica or worker has.
 
     Args:
@@ -17,7 +17,7 @@ def rows_of_each(batch_size: int, parties: int, called: str = "workers") -> int:
         UserError: the batch cannot be divided equally.
 
     Example:
-        >>> rows_of_each(32, 4)
+        >>> local_batch_size(32, 4)
         8
     """
     if batch_size >= 1 and batch_size % parties == 0:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.hub.refusals import refusals
+from keras_bert_scratch.hub.errors import hub_errors
 from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.version import VERSION
 
@@ -73,7 +73,7 @@ class Snapshot:
         self._repository, self._endpoint = repository, endpoint
         self._title = f"hf://{repository}{f'@{revision}' * (revision != DEFAULT_BRANCH)}"
         api = self._hub.HfApi(endpoint=endpoint, **LIBRARY)
-        with refusals(self._title):
+        with hub_errors(self._title):
             offline = self._hub.constants.is_offline_mode()
             self.commit = api.resolve_revision(repository, revision=revision, local_files_only=offline).resolved
             try:
@@ -136,7 +136,7 @@ class Snapshot:
     def _downloaded(self, name: str, add: Callable[[int], None]) -> Path:
         if (cached := self._cached(name)) is not None:
             return cached
-        with refusals(f"{self._title}: {name}"):
+        with hub_errors(f"{self._title}: {name}"):
             found = self._hub.hf_hub_download(
                 self._repository,
                 name,

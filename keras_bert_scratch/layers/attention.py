@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.configured import Configured
-from keras_bert_scratch.layers.dense import Dense, joined_product
+from keras_bert_scratch.layers.dense import Dense, fused_dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.layers.positions import gather_positions
 
@@ -85,7 +85,7 @@ class Attention(Configured, keras.layers.Layer):
 
     def _project(self, x: Any, *layers: Dense) -> Any:
         """The output of each layer for `x`, split into heads: `(batch, heads, length, head_size)` each."""
-        x = joined_product(x, layers)  # (batch, length, layers * hidden_size)
+        x = fused_dense(x, layers)  # (batch, length, layers * hidden_size)
         x = ops.reshape(x, (-1, _length(x), len(layers), self.config.num_heads, self.head_size))
         return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), len(layers), axis=0)
 

@@ -61,8 +61,8 @@ def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any
         >>> round(float(loss[0]), 4)  # one of 16 sequences
         2.7726
     """
-    there = _is_before(lengths, logits)
-    given = ops.one_hot(ops.where(there, tags, -1), logits.shape[-1], dtype="float32")  # all 0 after the chain
+    in_chain = _is_before(lengths, logits)
+    given = ops.one_hot(ops.where(in_chain, tags, -1), logits.shape[-1], dtype="float32")  # all 0 after the chain
     before, after = given[:, :-1], given[:, 1:]
 
     @ops.custom_gradient
@@ -72,11 +72,11 @@ def sequence_loss(logits: Any, transitions: Any, tags: Any, lengths: Any) -> Any
         chosen = ops.sum(given * logits, axis=-1)
         moved = ops.sum(ops.matmul(before, transitions) * after, axis=-1)
         chosen = chosen + ops.pad(moved, [[0, 0], [1, 0]])
-        loss = ops.sum(ops.where(there, ops.logsumexp(reached, axis=-1) - chosen, 0.0), axis=1)
+        loss = ops.sum(ops.where(in_chain, ops.logsumexp(reached, axis=-1) - chosen, 0.0), axis=1)
 
         def gradient(*args: Any, upstream: Any = None) -> Any:
             upstream = ops.reshape(args[0] if upstream is None else upstream, (-1, 1, 1))
-            expected, expected_moves = _expectations(logits, transitions, reached, there)
+            expected, expected_moves = _expectations(logits, transitions, reached, in_chain)
             moves = ops.matmul(ops.transpose(before, (0, 2, 1)), after)
             return upstream * (expected - given), upstream * (expected_moves - moves)
 
@@ -94,9 +94,9 @@ def tag_probabilities(logits: Any, transitions: Any, lengths: Any) -> Any:
         >>> tag_probabilities(ops.zeros((1, 2, 4)), ops.zeros((1, 4, 4)), ops.array([1])).numpy().tolist()
         [[[0.25, 0.25, 0.25, 0.25], [0.0, 0.0, 0.0, 0.0]]]
     """
-    there = _is_before(lengths, logits)
+    in_chain = _is_before(lengths, logits)
     reached = _forward(logits, transitions, ops.logsumexp)
-    return _expectations(logits, transitions, reached, there)[0]
+    return _expectations(logits, transitions, reached, in_chain)[0]
 
 
 def best_tags(logits: Any, transitions: Any, lengths: Any) -> Any:
@@ -152,28 +152,28 @@ def _forward(logits: Any, transitions: Any, join: Callable[..., Any]) -> Any:
     return _by_position(step, emissions[0], logits)
 
 
-def _expectations(logits: Any, transitions: Any, reached: Any, there: Any) -> tuple[Any, Any]:
+def _expectations(logits: Any, transitions: Any, reached: Any, in_chain: Any) -> tuple[Any, Any]:
     """Each tag's probability at each position, and the expected count of each pair of tags, `(batch, tags, tags)`.
 
     Args:
         logits, transitions: of the chains.
         reached: the result of `_forward` with `logsumexp`.
-        there: bool `(batch, length)`. True at the positions of the chains.
+        in_chain: bool `(batch, length)`. True at the positions of the chains.
     """
     normaliser = ops.logsumexp(reached, axis=-1, keepdims=True)
     before = reached - normaliser  # log p(tag | the chain up to here)
     emission = logits - normaliser
 
-    emissions, is_there = ops.swapaxes(emission, 0, 1), ops.swapaxes(there, 0, 1)
+    emissions, in_chain_by_position = ops.swapaxes(emission, 0, 1), ops.swapaxes(in_chain, 0, 1)
 
     def step(rest: Any, at: Any) -> tuple[Any, Any]:
         from_before = ops.logsumexp(ops.expand_dims(emissions[at] + rest, 1) + transitions, axis=2)
-        return ops.where(ops.expand_dims(is_there[at], 1), from_before, 0.0), rest
+        return ops.where(ops.expand_dims(in_chain_by_position[at], 1), from_before, 0.0), rest
 
     # For each tag, the log of the sum over all sequences that follow it.
     rest = _by_position(step, ops.zeros_like(logits[:, 0]), logits, reverse=True)
 
-    tags = ops.where(ops.expand_dims(there, 2), ops.exp(before + rest), 0.0)
+    tags = ops.where(ops.expand_dims(in_chain, 2), ops.exp(before + rest), 0.0)
     pairs = ops.expand_dims(before[:, :-1], 3) + ops.expand_dims((emission + rest)[:, 1:], 2)
     pairs = ops.exp(pairs + ops.expand_dims(transitions, 1))  # (batch, length - 1, tags, tags)
-    return tags, ops.sum(ops.where(there[:, 1:, None, None], pairs, 0.0), axis=1)
+    return tags, ops.sum(ops.where(in_chain[:, 1:, None, None], pairs, 0.0), axis=1)

@@ -9,7 +9,7 @@ import keras
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.attention import Attention
 from keras_bert_scratch.layers.configured import Configured
-from keras_bert_scratch.layers.dropout import Dropout, within_dropout_draws
+from keras_bert_scratch.layers.dropout import Dropout, in_dropout_seed_scope
 from keras_bert_scratch.layers.feed_forward import FeedForward
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 
@@ -90,7 +90,7 @@ class DecoderBlock(Configured, keras.layers.Layer):
         inputs = (x, bias, encoded, encoded_bias)
         if return_weights:
             return forward(*inputs)
-        recompute = self.remat and training and within_dropout_draws()
+        recompute = self.remat and training and in_dropout_seed_scope()
         return keras.remat(lambda *args: forward(*args)[0])(*inputs) if recompute else forward(*inputs)[0]
 
     def step(

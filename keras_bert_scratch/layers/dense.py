@@ -34,15 +34,15 @@ _thread = threading.local()  # models may be traced in several threads
 
 
 @contextlib.contextmanager
-def products_by(product: Callable[[Any, Sequence[Dense]], Any]) -> Iterator[None]:
+def override_dense(product: Callable[[Any, Sequence[Dense]], Any]) -> Iterator[None]:
     """A context in which `product` replaces the computation of Dense layers, in the form that an engine runs fastest.
 
     Args:
-        product: callable. Maps `x` and the layers to what `joined_product` returns for them; for a single layer it also
+        product: callable. Maps `x` and the layers to what `fused_dense` returns for them; for a single layer it also
             applies the activation.
 
     Example:
-        >>> with products_by(lambda x, layers: ops.ones((len(x), layers[0].units))):
+        >>> with override_dense(lambda x, layers: ops.ones((len(x), layers[0].units))):
         ...     Dense(2)(ops.zeros((1, 5))).numpy().tolist()
         [[1.0, 1.0]]
     """
@@ -53,7 +53,7 @@ def products_by(product: Callable[[Any, Sequence[Dense]], Any]) -> Iterator[None
         _thread.product = None
 
 
-def joined_product(x: Any, layers: Sequence[Dense]) -> Any:
+def fused_dense(x: Any, layers: Sequence[Dense]) -> Any:
     """x [W1 W2...] + [b1 b2...]: the outputs of several linear layers for one input, side by side.
 
     One wide product is faster than several narrow ones, and sums the gradients with respect to `x` internally.

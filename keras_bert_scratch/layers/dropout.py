@@ -14,7 +14,7 @@ _thread = threading.local()  # each replica is traced in its own thread
 
 
 @contextlib.contextmanager
-def dropout_draws(number: Any) -> Iterator[None]:
+def dropout_seed_scope(number: Any) -> Iterator[None]:
     """A context in which the dropped values depend only on the layer's seed and on `number`.
 
     A forward pass that is repeated, by a resumed run or by `remat`, then drops the same values; replicas with different
@@ -25,7 +25,7 @@ def dropout_draws(number: Any) -> Iterator[None]:
 
     Example:
         >>> dropout, ones = Dropout(0.5), ops.ones((100,))
-        >>> with dropout_draws(7):
+        >>> with dropout_seed_scope(7):
         ...     first, second = dropout(ones, training=True), dropout(ones, training=True)
         >>> bool(ops.all(first == second))
         True
@@ -37,16 +37,16 @@ def dropout_draws(number: Any) -> Iterator[None]:
         _thread.number = None
 
 
-def within_dropout_draws() -> bool:
-    """Whether `dropout_draws` is active, so that a repeated forward pass drops the same values."""
+def in_dropout_seed_scope() -> bool:
+    """Whether `dropout_seed_scope` is active, so that a repeated forward pass drops the same values."""
     return getattr(_thread, "number", None) is not None
 
 
 class _Seeds(keras.random.SeedGenerator):
-    """Keras's sequence of seeds; within `dropout_draws`, the seed that is made from its number."""
+    """Keras's sequence of seeds; within `dropout_seed_scope`, the seed that is made from its number."""
 
     def next(self, ordered: bool = True) -> Any:
-        if not within_dropout_draws():
+        if not in_dropout_seed_scope():
             return super().next(ordered)
         return ops.stack([self.state[0], ops.cast(_thread.number, self.state.dtype)])
 

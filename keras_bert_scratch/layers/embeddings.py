@@ -31,7 +31,7 @@ def packed_position_ids(example_ids: Any, example_starts: Any) -> Any:
     return ops.arange(_length(example_ids), dtype=starts.dtype) - starts
 
 
-def look_up_in_few_rows(table: Any, ids: Any) -> Any:
+def small_table_lookup(table: Any, ids: Any) -> Any:
     """Looks up rows of a small table; the gradient is computed by a matrix product.
 
     The gradient of a plain lookup adds one vector after another. With thousands of tokens per row of the table, a GPU
@@ -44,7 +44,7 @@ def look_up_in_few_rows(table: Any, ids: Any) -> Any:
     Returns: `(*ids.shape, size)`, of the dtype of `table`.
 
     Example:
-        >>> look_up_in_few_rows(ops.array([[1.0], [2.0]]), ops.array([1, 1, 0]))[..., 0].numpy().tolist()
+        >>> small_table_lookup(ops.array([[1.0], [2.0]]), ops.array([1, 1, 0]))[..., 0].numpy().tolist()
         [2.0, 2.0, 1.0]
     """
     rows, size = table.shape
@@ -127,7 +127,7 @@ class BertEmbeddings(Configured, keras.layers.Layer):
         if isinstance(length, int):
             self.config.check_length(length)
         x = ops.take(self.token_embedding, token_ids, axis=0)  # (batch, length, hidden)
-        x = x + look_up_in_few_rows(self.segment_embedding, segment_ids)
+        x = x + small_table_lookup(self.segment_embedding, segment_ids)
         if example_ids is None:
             x = x + self.position_embedding[:length]  # (length, hidden), added to every row of the batch
         else:

@@ -9,7 +9,7 @@ import keras
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.attention import Attention
 from keras_bert_scratch.layers.configured import Configured
-from keras_bert_scratch.layers.dropout import Dropout, within_dropout_draws
+from keras_bert_scratch.layers.dropout import Dropout, in_dropout_seed_scope
 from keras_bert_scratch.layers.feed_forward import FeedForward
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 from keras_bert_scratch.layers.positions import gather_positions
@@ -23,7 +23,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
         config: BertConfig. Sizes and rates.
         remat: bool, default `False`. Whether training stores only the block's input and recomputes the activations in
             the backward pass, to save memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
-            It has an effect only within `dropout_draws`: elsewhere the second forward pass would drop other values.
+            It has an effect only within `dropout_seed_scope`: elsewhere the second pass would drop other values.
         kwargs: as in `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call: takes `x`, float `(batch, length, hidden_size)`, and `bias` from a function in `attention_bias.py`; returns
@@ -82,7 +82,7 @@ class EncoderBlock(Configured, keras.layers.Layer):
 
         if return_weights:
             return forward(x, bias)
-        recompute = self.remat and training and within_dropout_draws()
+        recompute = self.remat and training and in_dropout_seed_scope()
         return keras.remat(lambda *args: forward(*args)[0])(x, bias) if recompute else forward(x, bias)[0]
 
     def step(self, x: Any, past: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:

@@ -11,7 +11,7 @@ from keras_bert_scratch.config import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -57,7 +57,7 @@ class BertCausalLM(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": classes()}
+        self.objectives = {"": classification_objective()}
         self.next_token_head = next_token_head
 
     def empty_past(self, batch: Any) -> list[tuple[Any, Any]]:

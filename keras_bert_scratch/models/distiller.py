@@ -19,7 +19,7 @@ LOGITS, HIDDEN, ATTENTION = "logits", "hidden", "attention"
 Layers = Sequence[tuple[int, int]]
 
 
-class _Kept:
+class _Untracked:
     """Hides a model from Keras, which then neither tracks it as a part of the model that holds it nor saves it."""
 
     def __init__(self, model: Any) -> None:
@@ -55,7 +55,7 @@ class Distiller(HasObjectives, keras.Model):
         self.student = student
         self.dtype_policy = student.dtype_policy
         self.hidden, self.attention = tuple(hidden), tuple(attention)
-        self._teacher = _Kept(teacher)
+        self._teacher = _Untracked(teacher)
         if teacher is not None:
             for name, pairs in ((HIDDEN, self.hidden), (ATTENTION, self.attention)):
                 check_layers(name, pairs, student.backbone.config, teacher.backbone.config)

@@ -9,7 +9,7 @@ import keras
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.positions import QueryPositions
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -55,5 +55,5 @@ class BertMaskedLM(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": classes()}
+        self.objectives = {"": classification_objective()}
         self.masked_lm_head = masked_lm_head

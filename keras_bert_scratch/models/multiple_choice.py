@@ -10,10 +10,10 @@ from keras_bert_scratch.layers.choices import MergeChoices, SplitChoices
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
-ABSENT = -1e9  # its probability is 0 in float32, and so is its gradient
+MASKED_LOGIT = -1e9  # its probability is 0 in float32, and so is its gradient
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -56,11 +56,11 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         scores = choice_head(dropout(backbone.encode_pooled(rows)))  # (batch * choices, 1)
         logits = keras.ops.cast(split_choices(scores, inputs["token_ids"]), "float32")
         is_there = keras.ops.any(keras.ops.cast(inputs["padding_mask"], "bool"), axis=-1)  # (batch, choices)
-        super().__init__(inputs=inputs, outputs=keras.ops.where(is_there, logits, ABSENT), **kwargs)
+        super().__init__(inputs=inputs, outputs=keras.ops.where(is_there, logits, MASKED_LOGIT), **kwargs)
 
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": classes()}
+        self.objectives = {"": classification_objective()}
         self.dropout = dropout
         self.choice_head = choice_head

@@ -8,7 +8,7 @@ import keras
 
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -48,5 +48,5 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": classes()}
+        self.objectives = {"": classification_objective()}
         self.next_sentence_head = next_sentence_head

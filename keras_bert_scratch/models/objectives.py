@@ -206,7 +206,7 @@ def squared_error(labels: Any, outputs: Any) -> tuple[Any, Any]:
     return error, error
 
 
-def classes(
+def classification_objective(
     output: str | None = None,
     loss_weight: float = 1.0,
     counts: Callable[[Any], Any] | None = None,
@@ -254,7 +254,7 @@ def classes(
     )
 
 
-def labels_of_rows() -> Objective:
+def multi_label_objective() -> Objective:
     """Sigmoid cross-entropy and accuracy per label, for rows with any number of labels: the mean over labels and rows.
 
     Labels are `(rows, classes)`, 1 or 0; a negative label has weight 0 in loss, accuracy and divisor.
@@ -267,7 +267,7 @@ def labels_of_rows() -> Objective:
     )
 
 
-def numbers() -> Objective:
+def regression_objective() -> Objective:
     """Mean squared error over outputs and rows; the score is its root, `rmse`."""
     return Objective(
         squared_error,

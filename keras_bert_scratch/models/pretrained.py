@@ -64,7 +64,7 @@ class Pretrained:
         )
 
     @classmethod
-    def started_from(cls, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def initial_weights(cls, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A checkpoint's weights; overridden by classes that initialize further parts with copies of them."""
         return weights
 
@@ -181,7 +181,7 @@ def model_from_checkpoint(
     backbone_class = _model_class("BertBackbone")
     pooler = ARCHITECTURES[cls.__name__].needs_pooler or (checkpoint.has_pooler and (same or cls is backbone_class))
     backbone = backbone_class(checkpoint.config, dtype=dtype, pooler=pooler, packed=packed, remat=remat)
-    weights = cls.started_from(dict(checkpoint.weights))
+    weights = cls.initial_weights(dict(checkpoint.weights))
     if not same:  # heads of different tasks have the same name
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("logits/")}
     if cls is backbone_class:

@@ -11,7 +11,7 @@ from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.layers.next_sentence_head import NextSentenceHead
 from keras_bert_scratch.layers.positions import QueryPositions
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -68,6 +68,9 @@ class BertPretrainer(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"masked_lm": classes("masked_lm"), "next_sentence": classes("next_sentence")}
+        self.objectives = {
+            "masked_lm": classification_objective("masked_lm"),
+            "next_sentence": classification_objective("next_sentence"),
+        }
         self.masked_lm_head = masked_lm_head
         self.next_sentence_head = next_sentence_head

@@ -8,7 +8,7 @@ import keras
 
 from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 
@@ -53,5 +53,5 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {name: classes(name, loss_weight=0.5) for name in ("start", "end")}
+        self.objectives = {name: classification_objective(name, loss_weight=0.5) for name in ("start", "end")}
         self.span_head = span_head

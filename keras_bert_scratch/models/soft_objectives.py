@@ -10,10 +10,10 @@ from keras import ops
 from keras_bert_scratch.models.objectives import Objective
 
 # The teacher's logit of what cannot be chosen, such as padding: its probability is 0.
-NOTHING = -1e4
+PADDING_LOGIT = -1e4
 
 
-def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> Objective:
+def distillation_objective(output: str, temperature: float, loss_weight: float = 1.0) -> Objective:
     """T^2 KL(p, q), p = softmax(teacher / T) and q = softmax(student / T): the mean over positions.
 
     The temperature T makes the gradient of the logits smaller by T^2; the factor T^2 restores its scale (Hinton et al.
@@ -26,7 +26,7 @@ def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> O
         loss_weight: float, default 1.0. Factor of this loss in the student's total loss.
 
     Example:
-        >>> objective = soft_classes("logits", temperature=2.0)
+        >>> objective = distillation_objective("logits", temperature=2.0)
         >>> loss, same = objective.loss(ops.array([[2.0, 0.0]]), {"logits": ops.array([[0.0, 0.0]])})
         >>> round(float(loss[0]), 4), float(same[0])
         (0.4438, 1.0)
@@ -47,8 +47,8 @@ def soft_classes(output: str, temperature: float, loss_weight: float = 1.0) -> O
     )
 
 
-def soft_labels(output: str, temperature: float) -> Objective:
-    """Like `soft_classes`, but for each label separately, with sigmoids: the mean over labels and rows."""
+def multi_label_distillation_objective(output: str, temperature: float) -> Objective:
+    """Like `distillation_objective`, but for each label separately, with sigmoids: the mean over labels and rows."""
 
     def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
         student = ops.cast(outputs[output], "float32")
@@ -61,7 +61,7 @@ def soft_labels(output: str, temperature: float) -> Objective:
     return Objective(loss, score="agreement", counts=lambda labels, inputs: ops.ones_like(labels))
 
 
-def same_numbers(output: str) -> Objective:
+def regression_distillation_objective(output: str) -> Objective:
     """Mean squared difference from the teacher's scores, over scores and rows; the score is its root, `rmse`."""
 
     def loss(teacher: Any, outputs: Any) -> tuple[Any, Any]:
@@ -77,7 +77,7 @@ def same_numbers(output: str) -> Objective:
     )
 
 
-def at_tokens(output: str, loss_weight: float) -> Objective:
+def per_token_objective(output: str, loss_weight: float) -> Objective:
     """The model's own output `(rows, length)` as a loss at each position: the mean over tokens, without padding.
 
     The labels, one per row, are ignored.

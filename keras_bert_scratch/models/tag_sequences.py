@@ -9,19 +9,19 @@ from keras import ops
 
 from keras_bert_scratch.layers.crf import best_tags, sequence_loss
 from keras_bert_scratch.layers.positions import gather_positions
-from keras_bert_scratch.models.objectives import Objective, classes
+from keras_bert_scratch.models.objectives import Objective, classification_objective
 
-ABSENT = -1e9  # the logits of padding, by which loss and score recognise it
+MASKED_LOGIT = -1e9  # the logits of padding, by which loss and score recognise it
 
 
-def tag_sequences() -> Objective:
+def crf_objective() -> Objective:
     """-log p(tags of a row) under the model's conditional random field, and accuracy of the most probable sequence.
 
     The chain of a row consists of its labelled positions in order, such as the first pieces of its words. They are
     gathered first, so that positions in between are not part of it. Loss and accuracy are means over all positions of
     all chains: a row counts by the length of its chain. If all transitions are 0, the loss is softmax cross-entropy.
 
-    Outputs of the model: `logits` `(batch, length, tags)`, `ABSENT` at padding; `transitions` `(batch, tags, tags)`.
+    Model outputs: `logits` `(batch, length, tags)`, `MASKED_LOGIT` at padding; `transitions` `(batch, tags, tags)`.
     Labels: int `(batch, length)`, negative at positions without a label. Sample weights are per row.
     """
 
@@ -29,7 +29,7 @@ def tag_sequences() -> Objective:
         is_token = ops.cast(inputs["padding_mask"], "bool")
         return ops.sum(ops.cast(_has_tag(ops.reshape(labels, ops.shape(is_token))) & is_token, "float32"), axis=1)
 
-    return dataclasses.replace(classes("logits"), loss=_loss, counts=lengths, of_classes=False)
+    return dataclasses.replace(classification_objective("logits"), loss=_loss, counts=lengths, of_classes=False)
 
 
 def _has_tag(labels: Any) -> Any:
@@ -41,7 +41,7 @@ def _loss(labels: Any, outputs: Any) -> tuple[Any, Any]:
     logits, transitions = outputs["logits"], outputs["transitions"]
     given = ops.reshape(ops.convert_to_tensor(labels), ops.shape(logits)[:2])
     tags = ops.cast(given, "int32")
-    in_chain = _has_tag(given) & (logits[:, :, 0] > ABSENT / 2)
+    in_chain = _has_tag(given) & (logits[:, :, 0] > MASKED_LOGIT / 2)
     possible = ops.all((tags < logits.shape[-1]) & (ops.cast(tags, given.dtype) == given) | ~in_chain, axis=1)
 
     # Puts the positions of the chain first, in their order.

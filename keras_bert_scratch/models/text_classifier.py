@@ -17,10 +17,14 @@ from keras_bert_scratch.models.labels import (
     check_label_names,
     check_problem_type,
 )
-from keras_bert_scratch.models.objectives import classes, labels_of_rows, numbers
+from keras_bert_scratch.models.objectives import classification_objective, multi_label_objective, regression_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
-OBJECTIVES = {REGRESSION: numbers, SINGLE_LABEL: classes, MULTI_LABEL: labels_of_rows}
+OBJECTIVES = {
+    REGRESSION: regression_objective,
+    SINGLE_LABEL: classification_objective,
+    MULTI_LABEL: multi_label_objective,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")

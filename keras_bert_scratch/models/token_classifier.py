@@ -13,9 +13,9 @@ from keras_bert_scratch.layers.dense import Dense
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.labels import check_label_names
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
-from keras_bert_scratch.models.tag_sequences import ABSENT, tag_sequences
+from keras_bert_scratch.models.tag_sequences import MASKED_LOGIT, crf_objective
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -75,13 +75,15 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         outputs = logits = keras.ops.cast(logits, "float32")
         if transitions is not None:
             is_token = keras.ops.expand_dims(keras.ops.cast(inputs["padding_mask"], "bool"), -1)
-            outputs = {"logits": keras.ops.where(is_token, logits, ABSENT), "transitions": transitions(logits)}
+            outputs = {"logits": keras.ops.where(is_token, logits, MASKED_LOGIT), "transitions": transitions(logits)}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {"": tag_sequences() if crf else classes(counts=lambda inputs: inputs["padding_mask"])}
+        self.objectives = {
+            "": crf_objective() if crf else classification_objective(counts=lambda inputs: inputs["padding_mask"])
+        }
         self.num_classes = int(num_classes)
         self.label_names = label_names
         self.crf = bool(crf)

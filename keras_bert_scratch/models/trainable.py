@@ -21,7 +21,7 @@ except ImportError as error:
     ) from error
 
 # Methods that Keras's step calls and ours does not: a user's subclass that defines one gets Keras's step.
-OF_KERAS_STEP = ("train_step", "test_step", "compute_loss", "compute_metrics")
+KERAS_STEP_METHODS = ("train_step", "test_step", "compute_loss", "compute_metrics")
 # Methods of Keras's trainer that our step overrides; the first one is private to Keras.
 OVERRIDDEN = ("_maybe_symbolic_build", "make_train_function", "make_test_function")
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class HasObjectives:
             raise UserError(f"`loss`: a {type(self).__name__} has no objective of its own; give a loss")
         given = {"loss": loss, "metrics": metrics, "weighted_metrics": weighted_metrics}
         foreign = [f"`{name}`" for name, value in given.items() if value]
-        foreign += [f"{type(self).__name__}.{name}" for name in OF_KERAS_STEP if _is_overridden(type(self), name)]
+        foreign += [f"{type(self).__name__}.{name}" for name in KERAS_STEP_METHODS if _is_overridden(type(self), name)]
         ours = hasattr(optimizer, "train_function")
         self.own_step = ours and not foreign
         if ours and foreign:

@@ -15,7 +15,7 @@ from keras_bert_scratch.layers.decoder_block import DecoderBlock
 from keras_bert_scratch.layers.embeddings import BertEmbeddings
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
 
 DECODER_PARTS = ("decoder_block_", "decoder_embeddings/", "masked_lm/")
@@ -83,14 +83,14 @@ class BertTranslator(OnBackbone, keras.Model):
         self.decoder = decoder and decoder.to_dict()
         self.own_decoder = decoder
         self.dtype_policy = policy
-        self.objectives = {"": classes(counts=lambda inputs: inputs["decoder_padding_mask"])}
+        self.objectives = {"": classification_objective(counts=lambda inputs: inputs["decoder_padding_mask"])}
         self.decoder_config = config
         self.decoder_embeddings = embeddings
         self.decoder_blocks = decoder_blocks
         self.next_token_head = next_token_head
 
     @classmethod
-    def started_from(cls, weights: dict[str, Any]) -> dict[str, Any]:
+    def initial_weights(cls, weights: dict[str, Any]) -> dict[str, Any]:
         """Adds copies of BERT's blocks and embeddings for the decoder if it has none; cross-attention is new."""
         if any(name.startswith("decoder_block_") for name in weights):
             return weights
@@ -108,7 +108,7 @@ class BertTranslator(OnBackbone, keras.Model):
             weights: arrays by our names, as a checkpoint has them.
         """
         own = {
-            name: value for name, value in self.started_from(dict(weights)).items() if name.startswith(DECODER_PARTS)
+            name: value for name, value in self.initial_weights(dict(weights)).items() if name.startswith(DECODER_PARTS)
         }
         for variable in self.weights:
             value = own.get(variable.path)

@@ -16,7 +16,7 @@ from keras_bert_scratch.serving.signatures import (
     SERVE_EXAMPLES,
     SERVE_IDS,
     SIGNATURE,
-    count_of,
+    count_name,
 )
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.task import Task
@@ -88,7 +88,7 @@ def _of_columns(tuned: FineTuned, columns: tuple[str, ...], give: Give) -> Any:
         given = dict(zip([spec.name for spec in inputs], values, strict=True))
         raw = {column: given[column] for column in columns}
         for column in lists:
-            lengths = tf.clip_by_value(given[count_of(column)], 0, tf.shape(given[column])[1])
+            lengths = tf.clip_by_value(given[count_name(column)], 0, tf.shape(given[column])[1])
             raw[column] = tf.RaggedTensor.from_tensor(given[column], lengths=tf.cast(lengths, tf.int64))
         return give(tuned, raw)
 
@@ -98,7 +98,7 @@ def _of_columns(tuned: FineTuned, columns: tuple[str, ...], give: Give) -> Any:
 def _inputs(task: Task, column: str) -> list[tf.TensorSpec]:
     if column not in task.list_columns:
         return [tf.TensorSpec([None], tf.string, column)]
-    return [tf.TensorSpec([None, None], tf.string, column), tf.TensorSpec([None], tf.int32, count_of(column))]
+    return [tf.TensorSpec([None, None], tf.string, column), tf.TensorSpec([None], tf.int32, count_name(column))]
 
 
 def _of_examples(tuned: FineTuned, columns: tuple[str, ...], give: Give, name: str) -> Any:
@@ -119,7 +119,7 @@ def _of_examples(tuned: FineTuned, columns: tuple[str, ...], give: Give, name: s
 
 def _answers(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     features = tuned.task.features(tuned.spec, tuned.tokenizer, raw)
-    _, answers = tuned.task.asked(tuned.spec, tuned.network, features)
+    _, answers = tuned.task.predict(tuned.spec, tuned.network, features)
     return {**answers, "token_count": features.token_counts, "truncated": features.truncated}
 
 
@@ -171,7 +171,7 @@ def _of_ids(tuned: FineTuned, columns: tuple[str, ...]) -> Any:
         is_other = tf.cast(inputs["token_ids"] != tuned.tokenizer.vocabulary.cls_id, tf.int32)
         others_from_here = tf.cumsum(is_other, axis=-1, reverse=True)
         inputs["padding_mask"] = tf.where(others_from_here > 0, tf.minimum(inputs["padding_mask"], 1), 0)
-        answers = tuned.task.asked_by_ids(tuned.spec, tuned.tokenizer, tuned.network, inputs)
+        answers = tuned.task.predict_from_ids(tuned.spec, tuned.tokenizer, tuned.network, inputs)
         token_count = tf.reduce_sum(inputs["padding_mask"], axis=-1)
         return {**answers, "token_count": tf.reduce_max(token_count, axis=-1) if rank > 2 else token_count}
 

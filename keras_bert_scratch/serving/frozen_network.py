@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.layers.dense import Dense, products_by
+from keras_bert_scratch.layers.dense import Dense, override_dense
 
 
 class FrozenNetwork:
@@ -63,7 +63,7 @@ class FrozenNetwork:
             fixed = _FixedWeights(self._model, self._kept, self._fixed)
 
             def network(inputs: Mapping[str, tf.Tensor]) -> Any:
-                with fixed, products_by(fixed.product):
+                with fixed, override_dense(fixed.product):
                     return self._model(inputs, training=False)
 
             return tf.function(network, autograph=False).get_concrete_function(specs)

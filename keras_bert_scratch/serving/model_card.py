@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.card import LIMIT, cell, origin
+from keras_bert_scratch.checkpoints.card import LIMIT, cell, training_section
 from keras_bert_scratch.serving.signatures import (
     ATTENTION,
     CLASSIFY,
@@ -57,7 +57,7 @@ def model_card(
         run: the content of the training's `run.json`; empty without one.
         variants: the measurements, the SavedModel's first; may be empty.
     """
-    told = origin(run) if run else ()
+    told = training_section(run) if run else ()
     parts = (_about(tuned), _signatures(tuned, endpoints), _compared(variants), told, _limits(tuned))
     return "\n".join(line for part in parts for line in part)
 

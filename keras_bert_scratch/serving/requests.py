@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.serving.signatures import IDS, OF_EXAMPLES, SERVE_IDS, count_of
+from keras_bert_scratch.serving.signatures import IDS, OF_EXAMPLES, SERVE_IDS, count_name
 from keras_bert_scratch.tasks.data.columns import as_tensor, as_tensors
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
@@ -32,7 +32,7 @@ def request(tuned: FineTuned, signature: str, rows: Sequence[Mapping[str, Any]])
         tensors[column] = as_tensor(values, tf.string)
         if column in tuned.task.list_columns:
             tensors[column] = tensors[column].to_tensor()
-            tensors[count_of(column)] = tf.constant(np.array(list(map(len, values)), np.int32))
+            tensors[count_name(column)] = tf.constant(np.array(list(map(len, values)), np.int32))
     return tensors
 
 

@@ -49,7 +49,7 @@ class SavedModel(Predictor):
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
-    def asking(self, **options: Any) -> SavedModel:
+    def with_prediction_options(self, **options: Any) -> SavedModel:
         for name in options:
             raise UserError(
                 f"`{name}`: the options of {self.path} were fixed at export; leave it out, or export the model with it"

@@ -11,7 +11,7 @@ import numpy as np
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.progress import ProgressBar
-from keras_bert_scratch.serving.asking import load
+from keras_bert_scratch.serving.inference import load
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
 from keras_bert_scratch.tasks.data.texts import TEXT, Source
 from keras_bert_scratch.tasks.embedding_files import (
@@ -35,7 +35,7 @@ def search(
     header_names: Mapping[str, str] | None = None,
     on_bad_row: str = "fail",
     dtype: str | None = None,
-    **asking: Any,
+    **prediction_options: Any,
 ) -> list[list[Hit]]:
     """Finds the texts nearest to each query, by cosine; a repeated text is one hit, with its number of occurrences.
 
@@ -50,7 +50,7 @@ def search(
         header_names: mapping or None, default None. The table's name of the column, such as `{"text": "review"}`.
         on_bad_row: str, default "fail". `"fail"`, or `"skip"` to skip bad rows and count them.
         dtype: str or None, default None. Of the matrix products, as in `kbs.predict`.
-        asking: options of `embed`, such as `pooling="max"`.
+        prediction_options: options of `embed`, such as `pooling="max"`.
 
     Returns: the hits of each query, the best first: `score`, `line`, `text`, `count`.
 
@@ -83,7 +83,7 @@ def search(
     # Errors in the texts must be reported now, not after the model has run for hours.
     digest, count = digest_of(rows()) if data is not None else ("", 0)
     saved = EmbeddingIndex(index) if has_index else None
-    embedder = load(model, "embed", asking, dtype)
+    embedder = load(model, "embed", prediction_options, dtype)
     found = np.array([answer.get(VECTORS, 0) for answer in embedder.predict({TEXT.name: queries})], np.float32)
     if found.ndim != 2:
         raise UserError(
@@ -106,11 +106,11 @@ def search(
 
 
 def _check_index(index: EmbeddingIndex, model: str, texts: str) -> None:
-    mend = "delete it, or give another file"
+    fix = "delete it, or give another file"
     if index.about["model"] != model:
-        raise UserError(f"{index.path}: was made with another model, or with other options; {mend}")
+        raise UserError(f"{index.path}: was made with another model, or with other options; {fix}")
     if texts and index.about["texts"] != texts:
-        raise UserError(f"{index.path}: was made from other texts than those in `data`; {mend}")
+        raise UserError(f"{index.path}: was made from other texts than those in `data`; {fix}")
 
 
 def _with_progress(embedder: Any, rows: Iterator[dict[str, Any]], count: int) -> Iterator[Any]:

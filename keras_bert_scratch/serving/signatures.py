@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 64
 SUBFOLDERS = ("variables", "assets")
 
 
-def count_of(column: str) -> str:
+def count_name(column: str) -> str:
     """Returns the name of the input or output that counts the strings of a list column, per row."""
     return f"num_{column}"
 
@@ -85,19 +85,19 @@ class Signatures:
         Raises:
             UserError: no signature takes these columns.
         """
-        signature, lists, counted = self._taking(raw)
+        signature, lists, counted = self._signature_for(raw)
         inputs = {column: as_tensor(values, tf.string) for column, values in raw.items()}
         for column in lists:
             values = inputs[column] if len(raw[column]) else tf.RaggedTensor.from_tensor(tf.zeros([0, 0], tf.string))
             inputs[column] = values.to_tensor()
             if column in counted:
-                inputs[count_of(column)] = tf.cast(values.row_lengths(), tf.int32)
+                inputs[count_name(column)] = tf.cast(values.row_lengths(), tf.int32)
         outputs = signature(**inputs)
         return {output: values.numpy() for output, values in outputs.items()}
 
     def check(self, raw: Mapping[str, Sequence[Any]]) -> None:
         """Raises `UserError`, naming the row, if a list without a count ends in an empty string: it means padding."""
-        _, lists, counted = self._taking(raw)
+        _, lists, counted = self._signature_for(raw)
         for column in set(lists) - set(counted):
             for number, values in enumerate(raw[column], 1):
                 if len(values) and not values[-1]:
@@ -112,7 +112,7 @@ class Signatures:
         Raises:
             UserError: `raw` has other columns, or a value is not a string; the message names the row.
         """
-        _, lists, _ = self._taking(raw)
+        _, lists, _ = self._signature_for(raw)
         texts = texts_in_memory(raw, lists)
         self.check(texts)
         outputs = self(texts)
@@ -141,14 +141,14 @@ class Signatures:
                 count(len(some))
                 yield from zip(some, outputs, strict=True)
 
-    def _taking(self, raw: Mapping[str, Any]) -> tuple[Any, list[str], list[str]]:
+    def _signature_for(self, raw: Mapping[str, Any]) -> tuple[Any, list[str], list[str]]:
         """Returns the signature that takes these columns, its list columns, and those lists that need a count."""
         for name, inputs in self._inputs.items():
             if set(inputs) == set(raw):
                 signature = self._loaded.signatures[name]
                 lists = [column for column in inputs if inputs[column].shape.rank == 2]
                 given = signature.structured_input_signature[1]
-                return signature, lists, [column for column in lists if count_of(column) in given]
+                return signature, lists, [column for column in lists if count_name(column) in given]
         taken = ", or ".join(", ".join(sorted(inputs)) for inputs in self._inputs.values())
         raise UserError(
             f"{self.path}: takes {taken}, not {', '.join(raw)}; give exactly these columns, or export it again"
@@ -156,5 +156,5 @@ class Signatures:
 
 
 def _without_counts(inputs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:
-    counts = {count_of(name) for name in inputs}
+    counts = {count_name(name) for name in inputs}
     return {name: spec for name, spec in inputs.items() if name not in counts}

@@ -127,11 +127,11 @@ def write_variants(tuned: FineTuned, path: Path, names: Sequence[str], examples:
         file = path / FOLDER / variant.file
         variant.write(function, file, variant.int8)
         run = variant.run(file)
-        found.append(measured(name, [file], run, dataclasses.replace(tuned, network=OnEngine(tuned.model, run))))
+        found.append(measured(name, [file], run, dataclasses.replace(tuned, network=EngineModel(tuned.model, run))))
     return found
 
 
-class OnEngine:
+class EngineModel:
     """A model whose call runs on another engine; everything else is delegated to the model.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 NGRAMS = (1, 2)  # single words, and pairs of adjacent words
-STRENGTH = 10.0  # scikit-learn's C; on SST-2 the best value from 0.3 to 30
+INVERSE_REGULARIZATION = 10.0  # scikit-learn's C; on SST-2 the best value from 0.3 to 30
 MOST_CHARACTERS = 10_000_000  # of training text, so that fitting takes seconds
 MOST_CHARACTERS_BY_LABELS = 50_000_000  # limit of characters times labels: each label is fitted separately
 
@@ -32,10 +32,10 @@ def logistic_regression() -> Any:
     """A logistic regression for sparse rows."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(solver="liblinear", C=STRENGTH)
+    return LogisticRegression(solver="liblinear", C=INVERSE_REGULARIZATION)
 
 
-def probabilities_by_words(
+def tfidf_probabilities(
     train: Mapping[str, Sequence[str]], given: np.ndarray, asked: Mapping[str, Sequence[str]]
 ) -> np.ndarray | None:
     """The probability of each label for the rows of `asked`, from one logistic regression per label.
@@ -49,7 +49,7 @@ def probabilities_by_words(
 
     Example:
         >>> train, given = {"text": ["good", "bad"]}, np.array([[1], [0]])
-        >>> (probabilities_by_words(train, given, {"text": ["so good", "bad"]}) > 0.5).tolist()
+        >>> (tfidf_probabilities(train, given, {"text": ["so good", "bad"]}) > 0.5).tolist()
         [[True], [False]]
     """
 
@@ -64,7 +64,7 @@ def probabilities_by_words(
     return np.stack([probability(words, label, of_asked) for label in given[rows].T], axis=1)
 
 
-def numbers_by_words(
+def tfidf_regression(
     train: Mapping[str, Sequence[str]], numbers: np.ndarray, asked: Mapping[str, Sequence[str]]
 ) -> np.ndarray | None:
     """A number for each row of `asked`, from ridge regression; arguments as above, with `numbers` float `(rows,)`."""

@@ -109,8 +109,8 @@ class Choice(Task):
         num_choices = tf.cast(choices.row_lengths(), tf.int32)
         return {"label": label, "choice": text, "scores": tf.nn.softmax(outputs), "num_choices": num_choices}
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        logits = self.ask(model, inputs)
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        logits = self.call_model(model, inputs)
         num_choices = tf.reduce_sum(tf.reduce_max(inputs["padding_mask"], axis=-1), axis=-1)
         label = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {"label": label, "scores": tf.nn.softmax(logits), "num_choices": num_choices}
@@ -123,7 +123,7 @@ class Choice(Task):
         scores = row["scores"][: row["num_choices"]]
         return {"label": row["label"], "choice": row["choice"], "score": max(scores), "scores": scores}
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         if line["label"] == line["gold"]:
             return None
         right = line[CHOICES][line["gold"]]
@@ -153,8 +153,8 @@ def _fault(choices: tuple[str, ...], label: str) -> BadRow | None:
     if not all(choice.strip() for choice in choices):
         return BadRow("empty choice", "has an empty choice", "complete it or remove it")
     if not 0 <= _number(label) < len(choices):
-        mend = f"write the index of the right choice, from 0 to {len(choices) - 1}, or its letter"
-        return BadRow("no such choice", f"has the label {label!r}, but {len(choices)} choices", mend)
+        fix = f"write the index of the right choice, from 0 to {len(choices) - 1}, or its letter"
+        return BadRow("no such choice", f"has the label {label!r}, but {len(choices)} choices", fix)
     return None
 
 

@@ -12,8 +12,8 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import SINGLE_LABEL
-from keras_bert_scratch.models.objectives import classes
-from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
+from keras_bert_scratch.models.objectives import classification_objective
+from keras_bert_scratch.tasks.bag_of_words import tfidf_probabilities
 from keras_bert_scratch.tasks.data.labels import first_score, label_order
 from keras_bert_scratch.tasks.data.long_texts import windows_of_texts
 from keras_bert_scratch.tasks.data.tables import Column
@@ -119,7 +119,7 @@ class Classification(TextTask):
         return {"num_classes": len(spec.labels), "label_names": spec.labels}
 
     def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
-        return {"": classes(label_smoothing=spec.options.get("label_smoothing", 0.0))}
+        return {"": classification_objective(label_smoothing=spec.options.get("label_smoothing", 0.0))}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         if self.is_windowed(spec):
@@ -145,7 +145,7 @@ class Classification(TextTask):
         most_frequent = np.eye(len(spec.labels))[given.sum(axis=0).argmax()]
         found = {"majority": np.tile(most_frequent, (len(dev), 1))}
         of_two = len(spec.labels) == 2
-        tfidf = probabilities_by_words(train.raw, given[:, 1:] if of_two else given, dev.raw)
+        tfidf = tfidf_probabilities(train.raw, given[:, 1:] if of_two else given, dev.raw)
         if tfidf is not None:
             found["tfidf"] = np.hstack([1 - tfidf, tfidf]) if of_two else tfidf
         return {name: self.score(spec, {"scores": scores}, dev.gold) for name, scores in found.items()}
@@ -160,7 +160,7 @@ class Classification(TextTask):
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> str:
         return spec.labels[gold["label"]]
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         if line["label"] == line["gold"]:
             return None
         score = line["scores"][line["label"]]

@@ -19,7 +19,7 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.distiller import ATTENTION, HIDDEN, check_layers
 from keras_bert_scratch.tasks.data.batches import TaskData
 from keras_bert_scratch.tasks.data.texts import Source
-from keras_bert_scratch.tasks.distilled import OUTPUTS_OF, ROW, Distillation, Distilled
+from keras_bert_scratch.tasks.distilled import OUTPUTS_OF, ROW, Distillation, DistillationTask
 from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
@@ -28,7 +28,7 @@ from keras_bert_scratch.tasks.teacher_outputs import CHOICES, ROWS, teacher_outp
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import RunDirectory, as_begun
+from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit
 
 DEFAULTS, SOFT, PLAIN = FineTuning(), Distillation(), RunOptions()
 
@@ -100,19 +100,19 @@ def distill(
     spec = dataclasses.replace(first.spec.renamed(header_names or {}), max_length=how.max_length)
     raw = _texts(task, text, spec, on_bad_row)
 
-    start = student = as_begun(student, out)
+    start = student = pin_start_commit(student, out)
     if isinstance(student, BertConfig):
         own = tokenizer or first.tokenizer
         start, how = student.replace(vocab_size=len(own.vocabulary)), how.for_random_weights(student)
     else:
         own = BertTokenizer.load(student)
     entries, _ = OUTPUTS_OF[task.model_class.__name__]
-    if distillation.looks_inside and entries == CHOICES:
+    if distillation.has_intermediate_losses and entries == CHOICES:
         raise UserError("`hidden`, `attention`: are for models of texts, not for multiple choice; leave them out")
     sizes = start if isinstance(start, BertConfig) else read_checkpoint(start).config
     for name in (HIDDEN, ATTENTION):
         check_layers(name, getattr(distillation, name), sizes, first.model.backbone.config)
-    reads_alike = entries != ROWS or task.is_windowed(spec) or distillation.looks_inside
+    reads_alike = entries != ROWS or task.is_windowed(spec) or distillation.has_intermediate_losses
     for path, teacher in zip(paths, loaded, strict=True):
         if reads_alike and (teacher.tokenizer.vocabulary, teacher.tokenizer.rules) != (own.vocabulary, own.rules):
             raise UserError(
@@ -123,7 +123,9 @@ def distill(
     outputs = outputs.averaged_with(others)
     number_of_windows = first.count_tokens(raw)[1]
     first_window = np.cumsum(number_of_windows) - number_of_windows
-    learnt = Distilled(task, distillation, outputs, first_window, first.model if distillation.looks_inside else None)
+    learnt = DistillationTask(
+        task, distillation, outputs, first_window, first.model if distillation.has_intermediate_losses else None
+    )
 
     facts = [[teacher.digest for teacher in loaded], dataclasses.asdict(distillation), raw]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Distilled: a task whose training targets are the teachers' outputs; answers and scores are the task's own."""
+"""Distillation task: a task whose training targets are the teachers' outputs; answers and scores are the task's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.distiller import ATTENTION, HIDDEN, LOGITS, Distiller
 from keras_bert_scratch.models.labels import MULTI_LABEL, REGRESSION
 from keras_bert_scratch.models.objectives import Objective
-from keras_bert_scratch.models.soft_objectives import NOTHING, at_tokens, same_numbers, soft_classes, soft_labels
+from keras_bert_scratch.models.soft_objectives import (
+    PADDING_LOGIT,
+    distillation_objective,
+    multi_label_distillation_objective,
+    per_token_objective,
+    regression_distillation_objective,
+)
 from keras_bert_scratch.tasks.examples import Features
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
@@ -41,7 +47,7 @@ class Distillation:
         attention_weight: float, default 1.0. Weight of the attention loss.
 
     Example:
-        >>> Distillation(hidden=((1, 3), (2, 6))).looks_inside
+        >>> Distillation(hidden=((1, 3), (2, 6))).has_intermediate_losses
         True
     """
 
@@ -57,12 +63,12 @@ class Distillation:
                 raise UserError(f"`{name}`: must be a number above 0, not {getattr(self, name)}")
 
     @property
-    def looks_inside(self) -> bool:
+    def has_intermediate_losses(self) -> bool:
         """Whether the student also learns hidden states or attention."""
         return bool(self.hidden or self.attention)
 
 
-class Distilled:
+class DistillationTask:
     """A task whose targets are its teachers' outputs. All other attributes are the wrapped task's.
 
     Args:
@@ -94,8 +100,8 @@ class Distilled:
         labels = {name: self._of_windows(name, window, features) for name in self._names}
         weights = {}
         if self._entries == TOKENS and self._names == (LOGITS,):
-            weights[LOGITS] = self._task.learnt_positions(features)
-        for name in self._inside:
+            weights[LOGITS] = self._task.label_mask(features)
+        for name in self._intermediate_losses:
             labels[name] = tf.zeros_like(window)
         return labels, weights or None
 
@@ -104,7 +110,7 @@ class Distilled:
         return {}
 
     @property
-    def _inside(self) -> tuple[str, ...]:
+    def _intermediate_losses(self) -> tuple[str, ...]:
         return tuple(name for name in (HIDDEN, ATTENTION) if getattr(self._how, name))
 
     def _of_windows(self, name: str, window: tf.Tensor, features: Features) -> tf.Tensor:
@@ -113,26 +119,28 @@ class Distilled:
         found = tf.gather(self._outputs[name], window)
         if self._entries == ROWS:
             return found.values
-        logits = found.to_tensor(NOTHING)
+        logits = found.to_tensor(PADDING_LOGIT)
         missing = tf.shape(features.inputs["token_ids"])[1] - tf.shape(logits)[1]
         padding = [[0, 0], [0, missing], *[[0, 0]] * (len(logits.shape) - 2)]
-        return tf.pad(logits, padding, constant_values=NOTHING)
+        return tf.pad(logits, padding, constant_values=PADDING_LOGIT)
 
     def objectives(self, spec: Spec, model: Distiller) -> dict[str, Objective]:
         how = self._how
         kind = getattr(model.student, "problem_type", None)
         if kind == REGRESSION:
-            found = {LOGITS: same_numbers(LOGITS)}
+            found = {LOGITS: regression_distillation_objective(LOGITS)}
         elif kind == MULTI_LABEL:
-            found = {LOGITS: soft_labels(LOGITS, how.temperature)}
+            found = {LOGITS: multi_label_distillation_objective(LOGITS, how.temperature)}
         else:
             share = 1 / len(self._names)
-            found = {name: soft_classes(name, how.temperature, share) for name in self._names}
-        return found | {name: at_tokens(name, getattr(how, f"{name}_weight")) for name in self._inside}
+            found = {name: distillation_objective(name, how.temperature, share) for name in self._names}
+        return found | {
+            name: per_token_objective(name, getattr(how, f"{name}_weight")) for name in self._intermediate_losses
+        }
 
     def new_model(self, spec: Spec, init: Any, tokenizer: Any, dtype: str, remat: bool) -> Distiller:
         student = self._task.new_model(spec, init, tokenizer, dtype, remat)
         return Distiller(student, self._teacher, self._how.hidden, self._how.attention)
 
-    def answering(self, model: Distiller) -> Any:
+    def inference_model(self, model: Distiller) -> Any:
         return model.student

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class EmbedAsking:
+class EmbedPredictionOptions:
     """How texts are embedded.
 
     Args:
@@ -71,7 +71,7 @@ class Embed(Task):
     name = "embed"
     best_by = ("spearman", "max")
     model_class = BertTextEmbedder
-    Asking = EmbedAsking
+    PredictionOptions = EmbedPredictionOptions
     outputs: ClassVar = {
         "embedding": "the vector of the text",
         "tokens": "the tokens of the text",
@@ -92,7 +92,7 @@ class Embed(Task):
         log.warning("%s: embeds with %s (%s)", directory, found.described, "from its files" if told else "default")
         numbers = found.layer_numbers
         layers = ALL_LAYERS if numbers is None else ",".join(map(str, numbers))
-        options = dataclasses.asdict(EmbedAsking(found.pooling, found.normalize, layers))
+        options = dataclasses.asdict(EmbedPredictionOptions(found.pooling, found.normalize, layers))
         return Spec(self.name, self.columns, found.max_length, options=options)
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
@@ -134,7 +134,7 @@ class Embed(Task):
         raise NotImplementedError("its model has no objectives")
 
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
-        options = EmbedAsking(**spec.options)
+        options = EmbedPredictionOptions(**spec.options)
         return {"pooling": options.pooling, "normalize": options.normalize, "layer_numbers": options.layer_numbers}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
@@ -147,15 +147,15 @@ class Embed(Task):
         unit = tf.math.l2_normalize(outputs, axis=-1)
         return {"similarity": tf.reduce_sum(unit[0::2] * unit[1::2], axis=-1)}
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         name = "token_embeddings" if spec.options["pooling"] == "none" else "embedding"
-        return {name: self.ask(model, inputs)}
+        return {name: self.call_model(model, inputs)}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         similarity = np.asarray(decoded["similarity"])
         if similarity.ndim == 1:
             return correlations(gold[SCORE.name], similarity)
-        numbers = EmbedAsking(**spec.options).layer_numbers or range(similarity.shape[1])
+        numbers = EmbedPredictionOptions(**spec.options).layer_numbers or range(similarity.shape[1])
         columns = zip(map(str, numbers), similarity.T, strict=True)
         return {"by_layer": {number: correlations(gold[SCORE.name], column) for number, column in columns}}
 
@@ -169,14 +169,14 @@ class Embed(Task):
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         if "tokens" not in row:
-            return {name: _shortest(row[name]) for name in ("embedding", "similarity") if name in row}
+            return {name: _round_float32(row[name]) for name in ("embedding", "similarity") if name in row}
         number = row["num_tokens"]
-        return {"tokens": row["tokens"][:number], "token_embeddings": _shortest(row["token_embeddings"][:number])}
+        return {"tokens": row["tokens"][:number], "token_embeddings": _round_float32(row["token_embeddings"][:number])}
 
 
-def _shortest(value: Any) -> Any:
+def _round_float32(value: Any) -> Any:
     """Numbers rounded to the 9 significant digits that float32 needs."""
-    return [_shortest(item) for item in value] if isinstance(value, list) else float(f"{value:.9g}")
+    return [_round_float32(item) for item in value] if isinstance(value, list) else float(f"{value:.9g}")
 
 
 TASK = Embed()

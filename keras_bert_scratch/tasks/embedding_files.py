@@ -63,7 +63,7 @@ def embeddings_file(path: AnyPath | str, model: str) -> Iterator[Write]:
                 raise UserError(f"{path}: {' and '.join(ENDINGS)} files hold only embeddings; name a .jsonl file")
             count += 1
             row = {LINES: count, **row}
-            digest.update(_noted(row))
+            digest.update(_digest_input(row))
             writer.write(row, answer)
 
         yield write
@@ -89,12 +89,12 @@ def digest_of(rows: Iterator[Mapping[str, Any]]) -> tuple[str, int]:
     """The digest and the number of texts that a file of these rows' embeddings stores."""
     digest, count = hashlib.sha256(), 0
     for row in rows:
-        digest.update(_noted(row))
+        digest.update(_digest_input(row))
         count += 1
     return digest.hexdigest(), count
 
 
-def _noted(row: Mapping[str, Any]) -> bytes:
+def _digest_input(row: Mapping[str, Any]) -> bytes:
     return json.dumps([row[LINES], row[TEXTS]]).encode()
 
 
@@ -125,11 +125,11 @@ class EmbeddingIndex:
             names = set(archive.namelist())
             wanted = {f"{name}.npy" for name in (TEXTS, LINES, VECTORS, ABOUT)}
             if not wanted <= names:
-                raise self._unfit("has no embeddings with their texts")
+                raise self._invalid_index("has no embeddings with their texts")
             self.about = json.loads(self._entry(archive, ABOUT)[1].read())
             shape = self._entry(archive, VECTORS)[0]
         if len(shape) != 2:
-            raise self._unfit("has several vectors for each text")
+            raise self._invalid_index("has several vectors for each text")
 
     def blocks(self) -> Iterator[Block]:
         """Yields the rows in order, `ROWS_AT_ONCE` at a time."""
@@ -154,7 +154,7 @@ class EmbeddingIndex:
         except UserError:
             raise
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise self._unfit(f"cannot be read ({error})") from None
+            raise self._invalid_index(f"cannot be read ({error})") from None
 
     def _entry(self, archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], BinaryIO]:
         """The shape of an array, and a stream of its numbers."""
@@ -162,7 +162,7 @@ class EmbeddingIndex:
         npy.read_magic(stream)
         return npy.read_array_header_1_0(stream)[0], stream
 
-    def _unfit(self, problem: str) -> UserError:
+    def _invalid_index(self, problem: str) -> UserError:
         return UserError(f"{self.path}: {problem}; delete it, and search again with `data` to rebuild it")
 
 

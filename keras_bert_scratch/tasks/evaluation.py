@@ -67,7 +67,7 @@ class Evaluation:
 
     def errors(self) -> list[tuple[int, WrongAnswer]]:
         """The wrong answers with the indices of their lines, from 0; the worst first."""
-        found = ((number, self.task.wrong(self.spec, line)) for number, line in enumerate(self.lines))
+        found = ((number, self.task.wrong_answer(self.spec, line)) for number, line in enumerate(self.lines))
         wrong = [(number, error) for number, error in found if error is not None]
         return sorted(wrong, key=lambda error: error[1].severity, reverse=True)
 

@@ -18,9 +18,9 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.tasks.data.bad_rows import rows_without_fault
-from keras_bert_scratch.tasks.data.hidden_pieces import hidden_windows, in_parts
 from keras_bert_scratch.tasks.data.joint_filling import joint_fillings
 from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.masked_pieces import in_parts, masked_windows
 from keras_bert_scratch.tasks.data.masked_texts import (
     MaskedTexts,
     fillers,
@@ -43,7 +43,7 @@ ROWS_AT_ONCE = 64  # per call of the model
 
 
 @dataclasses.dataclass(frozen=True)
-class FillMaskAsking:
+class FillMaskPredictionOptions:
     """How masks are filled.
 
     Args:
@@ -74,7 +74,7 @@ class FillMask(Task):
     name = "fill-mask"
     best_by = ("pseudo_perplexity", "min")
     model_class = BertMaskedLM
-    Asking = FillMaskAsking
+    PredictionOptions = FillMaskPredictionOptions
     outputs: ClassVar = {
         "tokens": "the most probable tokens for each [MASK], most probable first",
         "scores": "the probabilities of the most probable tokens",
@@ -129,11 +129,11 @@ class FillMask(Task):
         queries, counts = texts.queries(vocabulary)
         if chosen is not None:
             queries = queries.gathered(tf.cumsum(counts, exclusive=True) + chosen)
-        windows = hidden_windows(texts.pieces, queries, spec, vocabulary)
+        windows = masked_windows(texts.pieces, queries, spec, vocabulary)
         notes = {"texts": texts, "queries": queries, "windows": windows, "vocabulary": vocabulary}
         if targets := target_ids(spec.options["targets"], tokenizer):
             sequences, asked, notes["num_gaps"] = with_targets(texts, targets, vocabulary)
-            notes["targets"] = hidden_windows(sequences, asked, spec, vocabulary)
+            notes["targets"] = masked_windows(sequences, asked, spec, vocabulary)
             notes["target_of"] = asked.sequence
         token_counts = packed_lengths(texts.pieces, None)
         return Features(windows.inputs, token_counts, tf.zeros_like(token_counts, tf.bool), counts, notes)
@@ -145,9 +145,9 @@ class FillMask(Task):
     def model_arguments(self, spec: Spec) -> dict[str, Any]:
         return {}
 
-    def ask(self, model: Any, inputs: Mapping[str, Any]) -> tf.Tensor:
+    def call_model(self, model: Any, inputs: Mapping[str, Any]) -> tf.Tensor:
         """Logits `(rows, 1, vocab_size)`, computed in parts, as one text may have hundreds of rows."""
-        logits = in_parts(functools.partial(super().ask, model), inputs, ROWS_AT_ONCE)
+        logits = in_parts(functools.partial(super().call_model, model), inputs, ROWS_AT_ONCE)
         return tf.ensure_shape(logits, [None, 1, model.output.shape[-1]])
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
@@ -183,7 +183,7 @@ class FillMask(Task):
         texts, windows = notes["texts"], notes["windows"]
 
         def log_probs(inputs: Mapping[str, Any]) -> tf.Tensor:
-            return _log_probs(self.ask(model, inputs), vocabulary)
+            return _log_probs(self.call_model(model, inputs), vocabulary)
 
         k = _num_answers(spec, vocabulary)
         asks_mask = windows.hidden == vocabulary.mask_id
@@ -217,7 +217,7 @@ class FillMask(Task):
         by_gap = _by_text(tf.reshape(of_targets, [-1, num_targets]), num_gaps)
         return {**answers, "target_log_scores": by_gap, "num_gaps": num_gaps}
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """`logits` `(rows, masks, vocab_size)` and `mask_positions` of each `[MASK]`; `num_masks`, their number."""
         is_mask = (inputs["token_ids"] == tokenizer.vocabulary.mask_id) & tf.cast(inputs["padding_mask"], tf.bool)
         num_masks = tf.reduce_sum(tf.cast(is_mask, tf.int32), axis=1)
@@ -276,7 +276,7 @@ def _num_answers(spec: Spec, vocabulary: Vocabulary) -> int:
 
 def _allowed(texts: MaskedTexts, vocabulary: Vocabulary) -> tf.Tensor:
     """Which tokens may fill each mask, bool `(masks, vocab_size)`."""
-    return tf.where(texts.glued.flat_values[:, None], *map(tf.constant, reversed(fillers(vocabulary))))
+    return tf.where(texts.attached.flat_values[:, None], *map(tf.constant, reversed(fillers(vocabulary))))
 
 
 def _by_text(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:

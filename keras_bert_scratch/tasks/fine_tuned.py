@@ -75,9 +75,9 @@ class FineTuned(Predictor):
         if len(self.spec.columns) > 1:
             config.check_pairs()
 
-    def settled(self, results: Mapping[str, Any]) -> FineTuned:
+    def resolve_options(self, results: Mapping[str, Any]) -> FineTuned:
         """The same model; open options of its spec are decided by `results` on held-out data, if there are any."""
-        return dataclasses.replace(self, spec=self.task.settled(self.spec, results))
+        return dataclasses.replace(self, spec=self.task.resolve_options(self.spec, results))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -103,7 +103,7 @@ class FineTuned(Predictor):
         directory: AnyPath | str,
         dtype: str | None = None,
         task: str | None = None,
-        asking: Mapping[str, Any] | None = None,
+        prediction_options: Mapping[str, Any] | None = None,
     ) -> FineTuned:
         """Loads what `save` wrote, a finished fine-tuning run, or a third-party model in any known format.
 
@@ -113,13 +113,13 @@ class FineTuned(Predictor):
                 for the dtype of the training run, or float32 if the folder is not a run.
             task: str or None, default None. The task to use the model for; `None` for the one that it was fine-tuned
                 for, or that its class implies.
-            asking: mapping or None, default None. The task's prediction options to change, such as `{"pooling":
-                "max"}` for embed; the others keep their values.
+            prediction_options: mapping or None, default None. The task's prediction options to change, such as
+                `{"pooling": "max"}` for embed; the others keep their values.
 
         Raises:
             UserError: there is no model with a head for the task, or it is damaged.
         """
-        spec = Spec.load(directory, task).asked(asking or {})
+        spec = Spec.load(directory, task).with_prediction_options(prediction_options or {})
         check_is_no_export(directory)
         task, policy = get_task(spec.task), dtype_policy_of(directory, dtype)
         model = task.model_class.from_pretrained(directory, dtype=policy, **task.model_arguments(spec))
@@ -176,11 +176,11 @@ class FineTuned(Predictor):
         @tf.function(reduce_retracing=True, autograph=False)
         def step(raw: dict[str, tf.Tensor], gold: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             features = self.task.features(self.spec, self.tokenizer, raw)
-            outputs, answers = self.task.asked(self.spec, self.network or self.model, features)
+            outputs, answers = self.task.predict(self.spec, self.network or self.model, features)
             sums = tf.zeros((2, len(self.model.objectives)))
             if gold and self.model.objectives:
                 if self.task.teacher_forced:
-                    features = self.task.teach(self.spec, features, gold)
+                    features = self.task.with_teacher_forcing(self.spec, features, gold)
                     outputs = self.model(features.inputs, training=False)
                 targets = self.task.targets(self.spec, features, gold, training=False)
                 sums = _loss_sums(self.model, features.inputs, outputs, *targets)

@@ -18,7 +18,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.cast_weights import CastWeights
 from keras_bert_scratch.models.causal_lm import BertCausalLM
-from keras_bert_scratch.tasks.data.decoding_loop import never_written
+from keras_bert_scratch.tasks.data.decoding_loop import forbidden_token_bias
 from keras_bert_scratch.tasks.data.numbered_texts import LINE, numbered_texts
 from keras_bert_scratch.tasks.data.sampling import sample
 from keras_bert_scratch.tasks.data.texts import packed_features
@@ -29,7 +29,7 @@ from keras_bert_scratch.training.pretraining import trained_length
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateAsking:
+class GeneratePredictionOptions:
     """How texts are continued.
 
     Args:
@@ -66,7 +66,7 @@ class Generate(Task):
     name = "generate"
     best_by = ("perplexity", "min")
     model_class = BertCausalLM
-    Asking = GenerateAsking
+    PredictionOptions = GeneratePredictionOptions
     outputs: ClassVar = {
         "continuations": "the generated continuations of the text",
         "log_likelihood": "the sum of the natural log-probabilities of the text's pieces and its end",
@@ -123,7 +123,7 @@ class Generate(Task):
         """`continuations` `(rows, continuations)`: the generated text, with a leading space where one belongs."""
         options, tokenizer = spec.options, features.notes["tokenizer"]
         vocabulary = tokenizer.vocabulary
-        never = never_written(vocabulary, model.backbone.config.vocab_size)
+        never = forbidden_token_bias(vocabulary, model.backbone.config.vocab_size)
 
         pieces = features.notes["pieces"][:, : spec.max_length - 2]
         start = tf.fill([pieces.nrows(), 1], vocabulary.cls_id)
@@ -146,9 +146,9 @@ class Generate(Task):
         new = tf.strings.substr(whole, tf.strings.length(text), tf.strings.length(whole))
         return {"continuations": tf.reshape(new, [-1, options["continuations"]])}
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """`logits` `(rows, vocab_size)` of the token after the last one; and what `decode` returns for the row."""
-        outputs = self.ask(model, inputs)
+        outputs = self.call_model(model, inputs)
         last = tf.maximum(tf.reduce_sum(inputs["padding_mask"], axis=1) - 1, 0)
         features = Features(dict(inputs), None, None)
         return {"logits": tf.gather(outputs, last, batch_dims=1), **self.decode(spec, outputs, features)}

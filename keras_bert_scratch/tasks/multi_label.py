@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.labels import MULTI_LABEL
-from keras_bert_scratch.tasks.bag_of_words import probabilities_by_words
+from keras_bert_scratch.tasks.bag_of_words import tfidf_probabilities
 from keras_bert_scratch.tasks.data.labels import label_order
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts, with_known_labels
@@ -61,7 +61,7 @@ class MultiLabel(TextTask):
     best_by = ("f1_micro", "max")
     method = "classify"
     problem_type = MULTI_LABEL
-    one_candidate_is_right = False
+    candidates_are_exclusive = False
     Options = MultiLabelOptions
     outputs: ClassVar = {
         "labels": "the predicted labels, most probable first, then empty strings",
@@ -123,7 +123,7 @@ class MultiLabel(TextTask):
             "f1_by_label": dict(zip(spec.labels, map(float, by_label), strict=True)),
         }
 
-    def tunes(self, spec: Spec) -> str:
+    def tuned_option(self, spec: Spec) -> str:
         return "threshold" if spec.options["threshold"] in (TUNED, TUNED_BY_LABEL) else ""
 
     def tuned(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> Spec:
@@ -137,7 +137,7 @@ class MultiLabel(TextTask):
     def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
         given = train.gold["labels"]
         found = {"majority": np.tile(given.mean(axis=0) > 0.5, (len(dev), 1)).astype(np.float32)}
-        if (tfidf := probabilities_by_words(train.raw, given, dev.raw)) is not None:
+        if (tfidf := tfidf_probabilities(train.raw, given, dev.raw)) is not None:
             found["tfidf"] = tfidf
         return {name: self.score(spec, {"scores": scores}, dev.gold) for name, scores in found.items()}
 
@@ -151,7 +151,7 @@ class MultiLabel(TextTask):
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return [label for label, given in zip(spec.labels, gold["labels"], strict=True) if given]
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """The severity is the row's binary cross-entropy, averaged over the labels."""
         right, given = set(line["gold"]), set(line["labels"])
         if right == given:

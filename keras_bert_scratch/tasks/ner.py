@@ -13,7 +13,7 @@ from keras_bert_scratch.checkpoints.checkpoint import Checkpoint
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.token_classifier import BertTokenClassifier
-from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, filled_up
+from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, fill_with_context
 from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.data.tag_chains import tags_of_chains
 from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
@@ -126,7 +126,7 @@ class Ner(Task):
             which, start, limit = windows.chosen(chosen)
         if BEFORE in raw:
             around = (tokenizer.tokenize(raw[BEFORE]), tokenizer.tokenize(raw[AFTER]))
-            shown, pieces_before = filled_up(texts, *around, (which, start, limit), room)
+            shown, pieces_before = fill_with_context(texts, *around, (which, start, limit), room)
         else:
             shown, pieces_before = slices(texts, which, start, limit), tf.zeros_like(start)
         length = row_length(packed_lengths(shown, None), spec)
@@ -151,7 +151,7 @@ class Ner(Task):
         tags = tf.boolean_mask(gold["tags"].flat_values, read)
         return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(features.notes["at"], read), tags), None
 
-    def learnt_positions(self, features: Features) -> tf.Tensor:
+    def label_mask(self, features: Features) -> tf.Tensor:
         at = tf.boolean_mask(features.notes["at"], features.notes["read"])
         return tf.scatter_nd(at, tf.ones(tf.shape(at)[:1]), tf.shape(features.inputs["token_ids"]))
 
@@ -204,7 +204,7 @@ class Ner(Task):
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return [spec.labels[tag] for tag in gold["tags"]]
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """Worst is the sentence with the most probable spurious entity; sentences that only miss entities come last."""
         true, given = set(entities_of(line["gold"])), set(strict_entities_of(line["tags"]))
         if true == given:

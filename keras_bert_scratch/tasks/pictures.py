@@ -124,18 +124,16 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     return f"{breakdown.answer.capitalize()}s over gold"
 
 
-def figure_of_candidates(
-    panels: Sequence[tuple[str, Mapping[str, float]]], title: str, one_is_right: bool = True
-) -> Any:
+def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str, exclusive: bool = True) -> Any:
     """A matplotlib figure of the candidates of answers: a panel of bars for each answer.
 
     Args:
         panels: pairs of a text and the probability of each candidate, in the order of the bars.
         title: str.
-        one_is_right: bool, default `True`. Whether exactly one candidate is right; else each may be right or not.
+        exclusive: bool, default `True`. Whether exactly one candidate is right; else each may be right or not.
     """
     heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
-    whole = whole_bar([value for _, some in panels for value in some.values()], one_is_right)
+    whole = whole_bar([value for _, some in panels for value in some.values()], exclusive)
     figure = new_figure(7.0, sum(heights) + 0.7)
     grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
     for [axes], (text, probabilities) in zip(grid, panels, strict=True):

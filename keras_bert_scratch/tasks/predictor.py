@@ -65,7 +65,7 @@ class Predictor(abc.ABC):
             UserError: the options of this model are fixed.
         """
 
-    def asking(self, **options: Any) -> Predictor:
+    def with_prediction_options(self, **options: Any) -> Predictor:
         """The same model with other prediction options.
 
         Args:
@@ -74,7 +74,7 @@ class Predictor(abc.ABC):
         Raises:
             UserError: the task has no such option, its value is invalid, or the model was exported with another.
         """
-        return self.with_options(self.spec.asked(options).options)
+        return self.with_options(self.spec.with_prediction_options(options).options)
 
     @property
     def task(self) -> Task:

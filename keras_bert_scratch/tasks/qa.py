@@ -22,7 +22,7 @@ from keras_bert_scratch.tasks.answer_scores import (
 )
 from keras_bert_scratch.tasks.data.answer_counts import answer_counts, in_words
 from keras_bert_scratch.tasks.data.columns import as_tensors
-from keras_bert_scratch.tasks.data.span_bytes import marks_behind, pieces_between, values_at
+from keras_bert_scratch.tasks.data.span_bytes import num_trailing_mark_bytes, pieces_between, values_at
 from keras_bert_scratch.tasks.data.span_outputs import IMPOSSIBLE, best_spans
 from keras_bert_scratch.tasks.data.squad import (
     CONTEXT,
@@ -105,7 +105,7 @@ class Qa(Task):
 
     def spec_of(self, checkpoint: Checkpoint, directory: AnyPath) -> Spec:
         # The threshold is fixed at 0: evaluating a model must not tune it.
-        return self.settled(super().spec_of(checkpoint, directory), {})
+        return self.resolve_options(super().spec_of(checkpoint, directory), {})
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         room = spec.max_length - 3 - spec.options["max_question_length"]
@@ -199,7 +199,7 @@ class Qa(Task):
         first_byte = tf.where(possible, values_at(notes["starts"], spans.start), 0)
         limit_byte = tf.where(possible, values_at(notes["limits"], spans.end), 0)
         contexts = tf.repeat(notes["context"][:, None], NUM_SPANS, axis=1)
-        limit_byte = tf.where(possible, limit_byte + marks_behind(contexts, limit_byte), 0)
+        limit_byte = tf.where(possible, limit_byte + num_trailing_mark_bytes(contexts, limit_byte), 0)
         texts = tf.strings.substr(contexts, first_byte, limit_byte - first_byte)
         scores = spans.scores
         if may_lack_answer(spec):
@@ -226,8 +226,8 @@ class Qa(Task):
             "num_answers": tf.reduce_sum(tf.cast(possible, tf.int32), axis=1),
         }
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        outputs = self.ask(model, inputs)
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = self.call_model(model, inputs)
         return {"start_logits": outputs["start"], "end_logits": outputs["end"]}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class Qa(Task):
                 results[f"{name}_at_0"] = at_zero[name]
         return results
 
-    def settled(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
+    def resolve_options(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
         if spec.options["null_threshold"] is not None:
             return spec
         return dataclasses.replace(spec, options={**spec.options, "null_threshold": results.get("null_threshold", 0.0)})
@@ -261,7 +261,7 @@ class Qa(Task):
         numbers = {name: tf.TensorSpec([None], tf.int32) for name in gold}
 
         @tf.function(input_signature=[strings, numbers], autograph=False)
-        def looked_at(raw: Raw, gold: Raw) -> tuple[tf.Tensor, ...]:
+        def answer_statistics(raw: Raw, gold: Raw) -> tuple[tf.Tensor, ...]:
             features = self.features(spec, tokenizer, raw)
             labels, _ = self.targets(spec, features, gold, training=True)
             notes = features.notes
@@ -273,7 +273,7 @@ class Qa(Task):
         parts = []
         for start in range(0, len(examples), ROWS_AT_ONCE):
             rows = range(start, min(start + ROWS_AT_ONCE, len(examples)))
-            parts.append(looked_at(as_tensors(examples.raw, rows), as_tensors(gold, rows)))
+            parts.append(answer_statistics(as_tensors(examples.raw, rows), as_tensors(gold, rows)))
         found = (np.concatenate(values) for values in zip(*parts, strict=True))
         most = spec.options["max_answer_length"]
         counts = answer_counts(gold["start"] >= 0, *found, most)
@@ -296,7 +296,7 @@ class Qa(Task):
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return list(gold["answers"])
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """An answer without exact match; worse with a lower F1, then with a higher score."""
         scores = _scores(spec, [line["answer"]], [line["gold"]])
         if scores["exact_match"]:

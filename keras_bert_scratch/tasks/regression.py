@@ -10,7 +10,7 @@ import tensorflow as tf
 from scipy import stats
 
 from keras_bert_scratch.models.labels import REGRESSION
-from keras_bert_scratch.tasks.bag_of_words import numbers_by_words
+from keras_bert_scratch.tasks.bag_of_words import tfidf_regression
 from keras_bert_scratch.tasks.data.tables import Column
 from keras_bert_scratch.tasks.data.texts import read_texts
 from keras_bert_scratch.tasks.error_analysis import Breakdown, Scatter, WrongAnswer
@@ -52,14 +52,14 @@ class Regression(TextTask):
     def baselines(self, spec: Spec, train: Examples, dev: Examples) -> dict[str, dict[str, Any]]:
         scores = train.gold["score"]
         found = {"mean": np.full(len(dev), scores.mean())}
-        if (tfidf := numbers_by_words(train.raw, scores, dev.raw)) is not None:
+        if (tfidf := tfidf_regression(train.raw, scores, dev.raw)) is not None:
             found["tfidf"] = tfidf
         return {name: self.score(spec, {"score": predicted}, dev.gold) for name, predicted in found.items()}
 
     def answer(self, spec: Spec, row: Mapping[str, Any]) -> dict[str, Any]:
         return {"score": float(row["score"])}
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         difference = line["score"] - line["gold"]
         shown = {"gold": line["gold"], "answer": line["score"], "difference": difference}
         return WrongAnswer((abs(difference),), shown) if difference else None

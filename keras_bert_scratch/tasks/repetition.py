@@ -38,14 +38,14 @@ def repeat(trial: Trial, out: AnyPath, seeds: Sequence[int]) -> RunDirectory:
     with RunDirectory(out, {**trial.settings, "seeds": list(seeds)}, writes=chief) as summary:
         if summary.finished:
             return summary
-        trial.note_baselines(summary)
+        trial.record_baselines(summary)
         runs = {seed: trial.run(out / f"seed-{seed}", seed) for seed in seeds}
         by_seed = {str(seed): run.results.get("dev") for seed, run in runs.items()}
         results: dict[str, Any] = {"dev_by_seed": by_seed}
         best = seeds[0]
         if measured := [found for found in by_seed.values() if found]:
             results |= _means(measured)
-            best = max(runs, key=lambda seed: worth(by_seed[str(seed)], trial.task.best_by))
+            best = max(runs, key=lambda seed: selection_score(by_seed[str(seed)], trial.task.best_by))
             if tuned := [run.results["tuned_on_dev"] for run in runs.values() if "tuned_on_dev" in run.results]:
                 results["tuned_on_dev"] = _means(tuned)["dev"]
         if chief:
@@ -54,7 +54,7 @@ def repeat(trial: Trial, out: AnyPath, seeds: Sequence[int]) -> RunDirectory:
     return summary
 
 
-def worth(results: Mapping[str, Any], best_by: tuple[str, str]) -> float:
+def selection_score(results: Mapping[str, Any], best_by: tuple[str, str]) -> float:
     """The metric that decides, with the sign that makes the highest the best; -inf if it is undefined."""
     name, wanted = best_by
     if not is_defined(value := results.get(name)):

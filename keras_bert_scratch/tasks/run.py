@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.checkpoints.formats import recognise
+from keras_bert_scratch.checkpoints.formats import detect_format
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
@@ -24,7 +24,7 @@ from keras_bert_scratch.tasks.spec import Spec, as_json, options_of
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import RunDirectory, as_begun
+from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit
 
 PLAIN = RunOptions()
 
@@ -99,9 +99,9 @@ def finetune(
         how = how.for_random_weights(init)
     if search and dev is None:
         raise UserError("`search`: needs `dev`, data to select the best combination on")
-    init = as_begun(init, out)
+    init = pin_start_commit(init, out)
     if not isinstance(init, BertConfig):
-        recognise(init)  # fails before the data are read
+        detect_format(init)  # fails before the data are read
     found, strategy = get_task(task), strategy or tf.distribute.get_strategy()
     if not found.tunable:
         raise UserError(f"`task`: {task} is not trained by fine-tuning; see '{found.command('MODEL')}'")
@@ -110,7 +110,7 @@ def finetune(
     def data(max_length: int, own_options: Any) -> tuple[TaskData, TaskData | None]:
         given = {
             "header_names": dict(header_names or {}),
-            "options": {**dataclasses.asdict(own_options), **as_json(found.Asking())},
+            "options": {**dataclasses.asdict(own_options), **as_json(found.PredictionOptions())},
         }
         spec, examples = found.read(train, Spec(task, (), max_length, **given), on_bad_row)
         own = tokenizer or found.tokenizer(spec, init, examples)

@@ -15,7 +15,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
-from keras_bert_scratch.tasks.repetition import repeat, worth
+from keras_bert_scratch.tasks.repetition import repeat, selection_score
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.training.run_directory import RunDirectory
@@ -24,7 +24,7 @@ from keras_bert_scratch.training.strategies import is_chief
 # What the paper tries for each task of GLUE (Devlin et al. 2019, appendix A.3).
 PAPER_GRID = {"batch_size": (16, 32), "learning_rate": (5e-5, 3e-5, 2e-5), "epochs": (2.0, 3.0, 4.0)}
 
-TOLD_OF_THE_BEST = ("dev", "dev_over_seeds", "tuned_on_dev", "best_seed")
+BEST_RUN_RESULTS = ("dev", "dev_over_seeds", "tuned_on_dev", "best_seed")
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -94,11 +94,11 @@ def search_grid(
     with RunDirectory(out, settings, writes=is_chief(first.strategy)) as summary:
         if summary.finished:
             return summary
-        first.note_baselines(summary)
+        first.record_baselines(summary)
         runs = {name: repeat(trial, out / name, seeds) for name, trial in trials.items()}
         rows = {name: {**combined[name], **_score(run.results, task.best_by[0])} for name, run in runs.items()}
-        best = max(runs, key=lambda name: _worth(runs[name].results, task.best_by, len(seeds)))
-        told = {name: value for name, value in runs[best].results.items() if name in TOLD_OF_THE_BEST}
+        best = max(runs, key=lambda name: _combination_score(runs[name].results, task.best_by, len(seeds)))
+        told = {name: value for name, value in runs[best].results.items() if name in BEST_RUN_RESULTS}
         if is_chief(first.strategy):
             FineTuned.load(runs[best].path).save(summary.folder)
         summary.finish({"search": rows, "best_run": best, **told})
@@ -122,9 +122,9 @@ def _score(results: Mapping[str, Any], metric: str) -> dict[str, Any]:
     return {metric: found.get("mean"), **{name: found.get(name) for name in ("sd", "low", "high", "seeds")}}
 
 
-def _worth(results: Mapping[str, Any], best_by: tuple[str, str], seeds: int) -> float:
+def _combination_score(results: Mapping[str, Any], best_by: tuple[str, str], seeds: int) -> float:
     defined = results.get("dev_over_seeds", {}).get(best_by[0], {}).get("seeds", seeds)
-    return -math.inf if defined < seeds else worth(results.get("dev") or {}, best_by)
+    return -math.inf if defined < seeds else selection_score(results.get("dev") or {}, best_by)
 
 
 def _written(value: Any) -> str:

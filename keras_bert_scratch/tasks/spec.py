@@ -91,13 +91,13 @@ class Spec:
         """The spec for a table whose names for columns differ from the training table's."""
         return dataclasses.replace(self, header_names={**self.header_names, **header_names})
 
-    def asked(self, options: Mapping[str, Any]) -> Spec:
+    def with_prediction_options(self, options: Mapping[str, Any]) -> Spec:
         """The spec with other values of some of the task's prediction options.
 
         Raises:
             UserError: the task has no such option, or the value is invalid.
         """
-        kind = get_task(self.task).Asking
+        kind = get_task(self.task).PredictionOptions
         known = {field.name for field in dataclasses.fields(kind)}
         held = {name: value for name, value in self.options.items() if name in known}
         asked = options_of(self.task, kind, {**held, **options})
@@ -117,7 +117,7 @@ def options_of(task: str, kind: type, values: Mapping[str, Any]) -> Any:
 
     Args:
         task: str. The task's name, for errors.
-        kind: class. The task's `Options`, or its `Asking`.
+        kind: class. The task's `Options`, or its `PredictionOptions`.
         values: mapping. The values by field name.
 
     Raises:

@@ -37,7 +37,7 @@ class Task(abc.ABC):
     best_by: ClassVar[tuple[str, str]]  # the metric that picks the best epoch, and "max" or "min"
     model_class: ClassVar[type]
     Options: ClassVar[type] = NoOptions  # a dataclass; its fields become flags of `keras-bert finetune`
-    Asking: ClassVar[type] = NoOptions  # the same for `predict` and `export`; may differ from call to call
+    PredictionOptions: ClassVar[type] = NoOptions  # the same for `predict` and `export`; may differ from call to call
     tunable: ClassVar[bool] = True  # whether `finetune` can train it
     learns_vocabulary: ClassVar[bool] = (
         False  # whether it can train from scratch, with a vocabulary learnt from its training data
@@ -48,7 +48,7 @@ class Task(abc.ABC):
     # The method of TensorFlow Serving's API that it supports besides `predict`: `classify` or `regress`.
     method: ClassVar[str] = ""
     carried: ClassVar[tuple[str, ...]] = ()  # columns that `predict` only copies to its answers
-    one_candidate_is_right: ClassVar[bool] = True  # else each candidate is assigned or not independently
+    candidates_are_exclusive: ClassVar[bool] = True  # else each candidate is assigned or not independently
     # Whether the model also reads the gold answer when it trains or its loss is computed, but not when it predicts.
     teacher_forced: ClassVar[bool] = False
 
@@ -119,7 +119,7 @@ class Task(abc.ABC):
                 f"{directory}: holds a {checkpoint.architecture}, which has no head for {self.name}; train one with "
                 f"'{self.command(directory)}'"
             )
-        options = {**as_json(self.Options()), **as_json(self.Asking())}
+        options = {**as_json(self.Options()), **as_json(self.PredictionOptions())}
         return Spec(self.name, self.columns, checkpoint.config.max_position_embeddings, options=options)
 
     @abc.abstractmethod
@@ -133,7 +133,7 @@ class Task(abc.ABC):
                 all; training reads single windows. Rows that are not split into windows have one.
         """
 
-    def teach(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
+    def with_teacher_forcing(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
         """The features plus, for a `teacher_forced` task, what the model reads of the gold answers."""
         return features
 
@@ -165,40 +165,40 @@ class Task(abc.ABC):
 
     def new_model(self, spec: Spec, init: Any, tokenizer: BertTokenizer, dtype: str, remat: bool) -> Any:
         """The model that a run starts with; `init` as for `tokenizer`."""
-        return self.started(init, dtype, remat, **self.model_arguments(spec))
+        return self.initialized_model(init, dtype, remat, **self.model_arguments(spec))
 
-    def started(self, init: Any, dtype: str, remat: bool, **arguments: Any) -> Any:
+    def initialized_model(self, init: Any, dtype: str, remat: bool, **arguments: Any) -> Any:
         """A `model_class` with the weights in the folder `init`, or with random weights of a BertConfig's sizes."""
         if isinstance(init, BertConfig):
             return self.model_class(BertBackbone(init, dtype=dtype, remat=remat), **arguments)
         return self.model_class.from_pretrained(init, dtype=dtype, remat=remat, **arguments)
 
-    def answering(self, model: Any) -> Any:
+    def inference_model(self, model: Any) -> Any:
         """The model that predicts, taken from the one that is trained; they differ for a student in distillation."""
         return model
 
-    def learnt_positions(self, features: Features) -> Any:
+    def label_mask(self, features: Features) -> Any:
         """The mask of the positions that a token model learns, float32 `(windows, length)`; here all but padding."""
         return tf.cast(features.inputs["padding_mask"], tf.float32)
 
-    def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+    def call_model(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs for some windows."""
         return model(inputs, training=False)
 
-    def asked(self, spec: Spec, model: Any, features: Features) -> tuple[Any, dict[str, Any]]:
+    def predict(self, spec: Spec, model: Any, features: Features) -> tuple[Any, dict[str, Any]]:
         """The model's outputs for some rows, and the answers decoded from them."""
-        outputs = self.ask(model, features.inputs)
+        outputs = self.call_model(model, features.inputs)
         again = self.follow_up(spec, model, outputs, features)
         return outputs, {**self.decode(spec, outputs, features), **again}
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The answers for rows of tokens without their text: here the model's outputs; the first axis is the rows.
 
         Args:
             spec, tokenizer, model: as elsewhere.
             inputs: `token_ids`, `segment_ids`, `padding_mask`.
         """
-        outputs = self.ask(model, inputs)
+        outputs = self.call_model(model, inputs)
         return dict(outputs) if isinstance(outputs, Mapping) else {"logits": outputs}
 
     def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ class Task(abc.ABC):
         """Facts about the training data for a run's results."""
         return {}
 
-    def settled(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
+    def resolve_options(self, spec: Spec, results: Mapping[str, Any]) -> Spec:
         """The spec as a run stores it: open options are decided by `results` on held-out data, if there are any."""
         return spec
 
@@ -228,7 +228,7 @@ class Task(abc.ABC):
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
         """The official metrics by name; an undefined metric is `None`."""
 
-    def tunes(self, spec: Spec) -> str:
+    def tuned_option(self, spec: Spec) -> str:
         """The option, if any, that is tuned on the dev data with the best epoch's model; else `""`."""
         return ""
 
@@ -256,7 +256,7 @@ class Task(abc.ABC):
         (value,) = gold.values()
         return value
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """What is wrong with an answer, if anything.
 
         Args:
@@ -267,7 +267,7 @@ class Task(abc.ABC):
         return None
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown | None:
-        """The errors over all lines, such as a confusion matrix; each line as for `wrong`. `None` if there is none."""
+        """The errors over all lines, such as a confusion matrix, or `None`; each line is as for `wrong_answer`."""
         return None
 
     @property
@@ -277,7 +277,7 @@ class Task(abc.ABC):
 
     def check_shows(self, errors: bool, picture: bool) -> None:
         """Raises `UserError` if a list of errors or a picture is requested and the task does not provide it."""
-        if errors and type(self).wrong is Task.wrong:
+        if errors and type(self).wrong_answer is Task.wrong_answer:
             raise UserError(f"`errors`: the task {self.name} has no list of errors; leave it out")
         if picture and type(self).breakdown is Task.breakdown:
             raise UserError(f"`picture`: the task {self.name} has no picture; leave it out")

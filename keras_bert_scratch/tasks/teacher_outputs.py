@@ -81,7 +81,7 @@ def _computed(teacher: FineTuned, raw: Mapping[str, Sequence[Any]], entries: str
     @tf.function(reduce_retracing=True, autograph=False)
     def ask(some: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         features = teacher.task.features(teacher.spec, teacher.tokenizer, some)
-        outputs = teacher.task.ask(teacher.model, features.inputs)
+        outputs = teacher.task.call_model(teacher.model, features.inputs)
         return outputs if isinstance(outputs, dict) else {"logits": outputs}, features.inputs["padding_mask"]
 
     of_windows: dict[int, dict[str, np.ndarray]] = {}

@@ -44,7 +44,7 @@ class TextTask(Task):
     def features(self, spec: Spec, tokenizer: Any, raw: Raw, chosen: Any = None) -> Features:
         return text_features(spec, tokenizer, raw)
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         rows = tf.shape(inputs["token_ids"])[0]
         features = Features(dict(inputs), None, None, notes={"row": tf.range(rows)})  # a row is a text
-        return self.asked(spec, model, features)[1]
+        return self.predict(spec, model, features)[1]

@@ -15,10 +15,10 @@ from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.cast_weights import CastWeights
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.translator import BertTranslator
-from keras_bert_scratch.tasks.data.beam_search import Written, beam_search
-from keras_bert_scratch.tasks.data.decoding_loop import never_written
+from keras_bert_scratch.tasks.data.beam_search import GeneratedTexts, beam_search
+from keras_bert_scratch.tasks.data.decoding_loop import forbidden_token_bias
 from keras_bert_scratch.tasks.data.parallel_texts import read_pairs, sources_of
 from keras_bert_scratch.tasks.data.texts import packed_features
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, WrongAnswer
@@ -57,7 +57,7 @@ class TranslationOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class TranslationAsking:
+class TranslationPredictionOptions:
     """How translations are searched for.
 
     Args:
@@ -89,7 +89,7 @@ class Translation(Task):
     best_by = ("bleu", "max")
     model_class = BertTranslator
     Options = TranslationOptions
-    Asking = TranslationAsking
+    PredictionOptions = TranslationPredictionOptions
     outputs: ClassVar = {
         "translations": "the translations, highest score first",
         "scores": "the log-probability of each translation divided by its length penalty",
@@ -122,7 +122,7 @@ class Translation(Task):
         notes = {"tokenizer": tokenizer, "is_empty": pieces.row_lengths() == 0}
         return packed_features(spec, pieces, None, tokenizer.vocabulary, notes)
 
-    def teach(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
+    def with_teacher_forcing(self, spec: Spec, features: Features, gold: Mapping[str, Any]) -> Features:
         tokenizer = features.notes["tokenizer"].target
         vocabulary, pieces = tokenizer.vocabulary, tokenizer.tokenize(gold["target"])
         start, end = (tf.fill([pieces.nrows(), 1], token) for token in (vocabulary.cls_id, vocabulary.sep_id))
@@ -168,20 +168,24 @@ class Translation(Task):
     def new_model(self, spec: Spec, init: Any, tokenizer: BertTokenizer, dtype: str, remat: bool) -> Any:
         checkpoint = None if isinstance(init, BertConfig) else read_checkpoint(init)
         if tokenizer.own_target is None or (checkpoint and checkpoint.architecture == self.model_class.__name__):
-            return self.started(init, dtype, remat)
+            return self.initialized_model(init, dtype, remat)
         config = checkpoint.config if checkpoint else init
         start = read_checkpoint(spec.options["decoder_init"]) if spec.options["decoder_init"] else None
         decoder = start.config if start else config.replace(vocab_size=len(tokenizer.target.vocabulary))
-        model = self.started(init, dtype, remat, decoder=decoder)
+        model = self.initialized_model(init, dtype, remat, decoder=decoder)
         if start:
             model.start_decoder(start.weights)
         return model
 
     def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
         smoothing = spec.options["label_smoothing"]
-        return {"": classes(counts=lambda inputs: inputs["decoder_padding_mask"], label_smoothing=smoothing)}
+        return {
+            "": classification_objective(
+                counts=lambda inputs: inputs["decoder_padding_mask"], label_smoothing=smoothing
+            )
+        }
 
-    def ask(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+    def call_model(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """The encoded sources, as the decoder reads them."""
         return model.encode(inputs)
 
@@ -208,10 +212,10 @@ class Translation(Task):
             answers |= _alignment(model, features, tf.RaggedTensor.from_tensor(written.tokens[:, 0], lengths))
         return answers
 
-    def asked_by_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def predict_from_ids(self, spec: Spec, tokenizer: Any, model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """`token_ids` of the translations, `(rows, alternatives, length)`, their `num_tokens` and `scores`."""
         rows = tf.shape(inputs["token_ids"])[0]
-        written = _search(spec, model, self.ask(model, inputs), rows, tokenizer.target.vocabulary)
+        written = _search(spec, model, self.call_model(model, inputs), rows, tokenizer.target.vocabulary)
         return {"token_ids": written.tokens, "num_tokens": written.lengths, "scores": written.scores}
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,7 +232,7 @@ class Translation(Task):
             found["alignment"] = {"source": source, "target": target, "weights": weights}
         return found
 
-    def wrong(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
+    def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """A translation that differs from the reference; the lower its chrF, the worse."""
         from sacrebleu.metrics import CHRF
 
@@ -260,12 +264,15 @@ def _scores(written: list[str], references: list[str]) -> dict[str, Any]:
     }
 
 
-def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vocabulary: Vocabulary) -> Written:
+def _search(spec: Spec, model: BertTranslator, encoded: Any, rows: tf.Tensor, vocabulary: Vocabulary) -> GeneratedTexts:
     """The translations of `rows` encoded sources, by beam search."""
     options, longest = spec.options, min(spec.max_length, model.decoder_config.max_position_embeddings) - 1
     start, end, alpha = vocabulary.cls_id, vocabulary.sep_id, options["length_penalty"]
     beams, alternatives = options["beams"], options["alternatives"]
-    bias_of_tokens, never = model.next_token_head.bias, never_written(vocabulary, model.decoder_config.vocab_size)
+    bias_of_tokens, never = (
+        model.next_token_head.bias,
+        forbidden_token_bias(vocabulary, model.decoder_config.vocab_size),
+    )
     with CastWeights(model, [(bias_of_tokens, bias_of_tokens + never)]):
         past = model.empty_past(rows)
         return beam_search(model.step, past, encoded, rows, start, end, longest, beams, alpha, alternatives)

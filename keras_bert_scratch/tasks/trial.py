@@ -24,7 +24,7 @@ from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.options import RunOptions
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory, described_start
+from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory, start_settings
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 
@@ -58,7 +58,7 @@ class Trial:
         dev, how = self.dev, self.how
         return {
             "task": self.task.name,
-            **described_start(self.init),
+            **start_settings(self.init),
             "vocabulary": self.train.tokenizer.vocabulary.sha256,
             "spec": self.train.spec.to_dict(),
             "examples": self.train.examples.digest,
@@ -90,7 +90,7 @@ class Trial:
         self.how.training_options(self.steps_per_epoch)
         if self.how.patience is not None and self.dev is None:
             raise UserError("`patience`: needs `dev`, data to evaluate on after each epoch")
-        if self.dev is None and (name := self.task.tunes(self.train.spec)):
+        if self.dev is None and (name := self.task.tuned_option(self.train.spec)):
             raise UserError(f"`{name}`: needs `dev`, data to tune it on")
         config = self.init if isinstance(self.init, BertConfig) else read_checkpoint(self.init).config
         config.check_length(self.how.max_length)
@@ -101,12 +101,12 @@ class Trial:
         if config.num_layers < layers:
             raise UserError(f"`freeze_layers`: the model has {config.num_layers} layers, not {layers}")
 
-    def note_baselines(self, run: RunDirectory) -> None:
+    def record_baselines(self, run: RunDirectory) -> None:
         """Adds the scores of the baselines to the run's results, unless they are there."""
         if self.dev is None or not is_chief(self.strategy) or "baselines" in run.results:
             return
         if found := self.baselines():
-            run.note(baselines=found)
+            run.add_results(baselines=found)
 
     def run(self, out: AnyPath, seed: int) -> RunDirectory:
         """Fine-tunes with one seed in the folder `out`, or resumes the run there; returns the finished run."""
@@ -143,15 +143,15 @@ class Trial:
     def _prepare(self, seed: int, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         if "non_padding_fraction" not in run.results:
             fraction = round(self.train.non_padding_fraction(seed=seed, **self.batching), 4)
-            run.note(**self.train.notes, non_padding_fraction=fraction)
-        self.note_baselines(run)
+            run.add_results(**self.train.notes, non_padding_fraction=fraction)
+        self.record_baselines(run)
         return self._evaluation(run, model)
 
     def _evaluation(self, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         if self.dev is None:
             return None
         examples = self.dev.examples
-        tuned = FineTuned(self.task.answering(model), self.train.tokenizer, self.train.spec)
+        tuned = FineTuned(self.task.inference_model(model), self.train.tokenizer, self.train.spec)
         chief = is_chief(self.strategy)
         results: dict[str, Any] = {}  # of the last evaluation; decide open options of the saved model
 
@@ -163,7 +163,7 @@ class Trial:
             run,
             self.steps_per_epoch,
             measure,
-            lambda folder: tuned.settled(results).save(folder),
+            lambda folder: tuned.resolve_options(results).save(folder),
             self.task.best_by,
             self.how.patience,
             writes=chief,
@@ -175,14 +175,14 @@ class Trial:
             return {}
         evaluation = self._evaluation(run, model)
         if evaluation is None:
-            answering = self.task.answering(model)
-            FineTuned(answering, self.train.tokenizer, self.train.spec).settled({}).save(run.folder)
+            inference_model = self.task.inference_model(model)
+            FineTuned(inference_model, self.train.tokenizer, self.train.spec).resolve_options({}).save(run.folder)
             return {"dev": None}
         if not evaluation.patience_spent:
             evaluation.evaluate(steps)  # does nothing if an epoch ended with this step
         best = FineTuned.load(run.folder / BEST_FOLDER, self.options.dtype)
         results = {"dev": {name: value for name, value in run.results["best"].items() if name != "step"}}
-        if self.task.tunes(self.train.spec):
+        if self.task.tuned_option(self.train.spec):
             best, results["tuned_on_dev"] = self._tuned(best)
             best.save(run.folder / BEST_FOLDER)
         best.save(run.folder)

@@ -27,7 +27,7 @@ TOKENIZER_CONFIG = Fields(
         *("do_lower_case", "strip_accents", "tokenize_chinese_chars", "added_tokens_decoder"),
         *("lowercase", "max_word_length"),
     ),
-    refused={
+    allowed_values={
         **SPECIAL,
         "tokenizer_class": TOKENIZER_CLASSES,
         "do_basic_tokenize": (True,),
@@ -46,25 +46,25 @@ TOKENIZER_CONFIG = Fields(
         *("split_special_tokens", "chat_template", "verbose", "auto_map", "device_map", "torch_dtype"),
     ),
 )
-SPECIAL_TOKENS_MAP = Fields(obeyed=(), refused=SPECIAL, without_effect=OTHER_SPECIAL_TOKENS)
+SPECIAL_TOKENS_MAP = Fields(obeyed=(), allowed_values=SPECIAL, without_effect=OTHER_SPECIAL_TOKENS)
 
 # `tokenizer.json` of Hugging Face and its parts.
 TOKENIZER_JSON = Fields(
     obeyed=("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor"),
-    refused={},
+    allowed_values={},
     without_effect=("version", "truncation", "padding", "decoder"),
 )
 WORDPIECE = Fields(
     obeyed=("vocab", "max_input_chars_per_word"),
-    refused={"type": ("WordPiece",), "unk_token": (UNK,), "continuing_subword_prefix": ("##",)},
+    allowed_values={"type": ("WordPiece",), "unk_token": (UNK,), "continuing_subword_prefix": ("##",)},
     without_effect=(),
 )
 NORMALIZER = Fields(
     obeyed=("lowercase", "strip_accents", "handle_chinese_chars"),
-    refused={"type": ("BertNormalizer",), "clean_text": (True,)},
+    allowed_values={"type": ("BertNormalizer",), "clean_text": (True,)},
     without_effect=(),
 )
-PRE_TOKENIZER = Fields(obeyed=(), refused={"type": ("BertPreTokenizer",)}, without_effect=())
+PRE_TOKENIZER = Fields(obeyed=(), allowed_values={"type": ("BertPreTokenizer",)}, without_effect=())
 
 
 def _step(kind: str, token: str, segment: int) -> dict[str, dict[str, object]]:
@@ -75,19 +75,19 @@ _FIRST = [_step("SpecialToken", CLS, 0), _step("Sequence", "A", 0), _step("Speci
 _SECOND = [_step("Sequence", "B", 1), _step("SpecialToken", SEP, 1)]
 POST_PROCESSOR = Fields(
     obeyed=(),
-    refused={"type": ("TemplateProcessing", "BertProcessing"), "single": (_FIRST,), "pair": (_FIRST + _SECOND,)},
+    allowed_values={"type": ("TemplateProcessing", "BertProcessing"), "single": (_FIRST,), "pair": (_FIRST + _SECOND,)},
     without_effect=("special_tokens", "sep", "cls"),
 )
 
 # `tokenizer.json` of KerasHub: a serialized Keras object, and its `config`.
 KERAS_OBJECT = Fields(
     obeyed=("config",),
-    refused={"class_name": ("BertTokenizer",)},
+    allowed_values={"class_name": ("BertTokenizer",)},
     without_effect=("module", "registered_name", "build_config", "compile_config"),
 )
 KERAS_TOKENIZER = Fields(
     obeyed=("lowercase", "strip_accents"),
-    refused={
+    allowed_values={
         "split": (True,),
         "split_on_cjk": (True,),
         "suffix_indicator": ("##",),

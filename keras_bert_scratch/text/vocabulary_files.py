@@ -95,7 +95,7 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     """The vocabulary in `directory` and its rules.
 
     Raises:
-        SettingRefused: a setting is not supported by our tokenizer; names it.
+        UnsupportedSettingError: a setting is not supported by our tokenizer; names it.
         UserError: there is no such folder or no vocabulary in it, or a file is damaged.
 
     Example:

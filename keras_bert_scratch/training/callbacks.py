@@ -165,7 +165,7 @@ def read_metrics(file: AnyPath) -> list[dict[str, float]]:
     return rows
 
 
-class StateKeeper(keras.callbacks.Callback):
+class CheckpointSaver(keras.callbacks.Callback):
     """Saves a state to resume from every `seconds`.
 
     Args:
@@ -183,9 +183,9 @@ class StateKeeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if time.monotonic() - self._last >= self._seconds:
-            self.keep()
+            self.save()
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Saves a state now."""
         self._run.save_state(self.model, **self._state())
         self._last = time.monotonic()

@@ -11,7 +11,13 @@ from keras_bert_scratch import figures
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.training.callbacks import METRICS_FILE
-from keras_bert_scratch.training.logged_runs import LoggedRun, by_task, cautions, differing_settings, read_logged_runs
+from keras_bert_scratch.training.logged_runs import (
+    LoggedRun,
+    by_task,
+    comparison_warnings,
+    differing_settings,
+    read_logged_runs,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +97,9 @@ def plot_curves(
             axis.ticklabel_format(axis="y", scilimits=(-3, 5))
             axis.grid(alpha=0.3)
     _add_legend(figure, labels, any(run.held_out for run in logged), in_legend)
-    figures.finished(figure, "\n".join([_title(logged), *(line for task in rows for line in cautions(tasks[task]))]))
+    figures.finished(
+        figure, "\n".join([_title(logged), *(line for task in rows for line in comparison_warnings(tasks[task]))])
+    )
     if picture is not None:
         figures.write(figure, picture)
     return figure

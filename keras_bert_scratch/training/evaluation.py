@@ -62,7 +62,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         """Drops the evaluations of steps after `step`, which an interrupted run repeats."""
         done = [entry for entry in self._run.results.get("evaluations", []) if entry["step"] <= step]
         best = self._run.results.get("best")
-        self._run.note(evaluations=done, best=best if best and best["step"] <= step else None)
+        self._run.add_results(evaluations=done, best=best if best and best["step"] <= step else None)
 
     @property
     def patience_spent(self) -> bool:
@@ -92,7 +92,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
             if self._writes:
                 self._save(self._run.folder / BEST_FOLDER)
             best = results
-        self._run.note(evaluations=[*evaluations, results], best=best, best_by=list(self._best_by))
+        self._run.add_results(evaluations=[*evaluations, results], best=best, best_by=list(self._best_by))
         if self._writes:
             numbers = {name: value for name, value in results.items() if isinstance(value, float)}
             line = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

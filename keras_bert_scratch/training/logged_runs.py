@@ -19,8 +19,8 @@ from keras_bert_scratch.training.training_state import STATES_FOLDER
 NO_RUNS = (BEST_FOLDER, STATES_FOLDER)  # folders within a run's folder that are not runs
 DEEPEST = 3  # levels below a given folder that are searched for runs, such as the seeds of a search
 RANDOM = "random weights"
-OF_WORDS = ("pretraining", "translation")  # tasks whose loss is over the vocabulary
-QUESTIONS = ("rules.objective", "rules.pairs", "rules.masking")
+VOCABULARY_LOSS_TASKS = ("pretraining", "translation")  # tasks whose loss is over the vocabulary
+OBJECTIVE_SETTINGS = ("rules.objective", "rules.pairs", "rules.masking")
 LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "distance")
 # Columns of metrics.csv that are neither loss nor score.
 BOOKKEEPING = (
@@ -131,14 +131,14 @@ def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[str]]:
     return {name: values for name, values in shown.items() if len(set(values)) > 1 and name not in left_out}
 
 
-def cautions(runs: Sequence[LoggedRun]) -> list[str]:
+def comparison_warnings(runs: Sequence[LoggedRun]) -> list[str]:
     """Why some results of runs of one task cannot be compared, one line per reason."""
     task, found = runs[0].task, []
-    if task in OF_WORDS and _num_values(runs, "vocabulary") > 1:
+    if task in VOCABULARY_LOSS_TASKS and _num_values(runs, "vocabulary") > 1:
         found.append(f"{task}: the vocabularies differ, so losses and accuracies cannot be compared")
     if any(_num_values(runs, name) > 1 for name in ("held_out", "dev")):
         found.append(f"{task}: the held-out data differ, so results on them cannot be compared")
-    if asked := [name for name in differing_settings(runs) if name.startswith(QUESTIONS)]:
+    if asked := [name for name in differing_settings(runs) if name.startswith(OBJECTIVE_SETTINGS)]:
         found.append(f"{task}: the objectives differ ({', '.join(asked)}), so losses and accuracies cannot be compared")
     return found
 

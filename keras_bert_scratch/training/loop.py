@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch.errors import Stopped
-from keras_bert_scratch.training.callbacks import MetricsLog, ProgressLine, StateKeeper
+from keras_bert_scratch.training.callbacks import CheckpointSaver, MetricsLog, ProgressLine
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.matrix_peak import peak_of_all
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
@@ -68,7 +68,7 @@ def train(
         KeyboardInterrupt: Ctrl-C was pressed; the state has been saved.
         Stopped: SIGTERM was received; the state has been saved.
         UserError: the gradient is not finite.
-        tf.errors.OpError: the data are damaged, or another worker is lost: `lost_workers_named` distinguishes them.
+        tf.errors.OpError: the data are damaged, or a worker is lost: `converting_worker_errors` distinguishes them.
     """
     strategy = model.distribute_strategy
     chief = is_chief(strategy)
@@ -98,13 +98,13 @@ def train(
         return {"phase_starts": phase_starts, "skipped": metrics.skipped, "tokens": metrics.tokens, **spent}
 
     peak = peak_of_all(strategy, options.dtype)
-    run.tell_start(
+    run.record_start(
         step=first_step,
         strategy=type(strategy).__name__,
         replicas=strategy.num_replicas_in_sync,
         matrix_peak_gflops=round(peak / 1e9, 1),
     )
-    keeper = StateKeeper(run, state_beside_model, options.save_seconds)
+    saver = CheckpointSaver(run, state_beside_model, options.save_seconds)
     counted = (state.get("skipped", 0), state.get("tokens", 0.0))
     metrics = MetricsLog(run.folder, LOG_EVERY, first_step, *counted, peak, lambda: 1 - done() / total, chief)
     progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
@@ -127,7 +127,7 @@ def train(
             model.make_train_function(force=True)  # one program for each batch size
             nonfinite = NonFiniteGradient(run, options.on_nonfinite, phase.batch_size, phase_starts[number])
             # The progress line reads the means before the log resets them.
-            callbacks = [stop, nonfinite, *[progress] * chief, metrics, *filter(None, [evaluation]), keeper]
+            callbacks = [stop, nonfinite, *[progress] * chief, metrics, *filter(None, [evaluation]), saver]
             batches = functools.partial(phase.batches, steps_taken(model) - phase_starts[number])
             steps = ENDLESS if clock else round(end) - steps_taken(model)
             if steps <= 0:
@@ -148,14 +148,14 @@ def train(
             raise
         progress.close()
         if steps_taken(model) > first_step:
-            keeper.keep()
+            saver.save()
         raise KeyboardInterrupt from None
     finally:
         stop_listening()
         progress.close()
         metrics.close()
     if steps_taken(model) > first_step:
-        keeper.keep()
+        saver.save()
     if stop.terminated:
         raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there")
     return steps_taken(model)

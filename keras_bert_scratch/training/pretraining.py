@@ -28,7 +28,7 @@ from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.optimizers import BertAdamW
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions, dtype_policy_of
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import RunDirectory, as_begun, described_start, read_run
+from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, read_run, start_settings
 from keras_bert_scratch.training.strategies import check_batch, distributed, is_chief
 
 EVALUATION_STEPS = 40
@@ -122,7 +122,7 @@ def pretrain(
         1
     """
     strategy = strategy or tf.distribute.get_strategy()
-    init = as_begun(init, out)
+    init = pin_start_commit(init, out)
     config = init if isinstance(init, BertConfig) else _config_of(init, records)
     if rules.is_one_way:
         config = config.replace(direction=rules.objective)
@@ -146,7 +146,7 @@ def pretrain(
         "second_phase": dataclasses.asdict(second_phase) if second_phase else None,
     }
     if not isinstance(init, BertConfig):
-        settings |= described_start(init)
+        settings |= start_settings(init)
 
     def build() -> Any:
         model_class = _model_class(rules)
@@ -172,7 +172,7 @@ def pretrain(
     def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         chief = is_chief(strategy)
         if "non_padding_fraction" not in run.results:
-            run.note(non_padding_fraction=round(records.non_padding_fraction(max_length, seed, rules), 4))
+            run.add_results(non_padding_fraction=round(records.non_padding_fraction(max_length, seed, rules), 4))
             fraction = run.results["non_padding_fraction"]
             line = f"{records.directory}: {fraction:.1%} of the positions in rows of {max_length} hold tokens"
             if chief:
@@ -180,7 +180,7 @@ def pretrain(
         if not held_out:
             return None
         if "held_out_before" not in run.results:
-            run.note(held_out_before=measured(model))
+            run.add_results(held_out_before=measured(model))
         every = evaluate_every or (max(1, training.steps // 10) if training.steps else EVALUATE_EVERY)
         return PeriodicEvaluation(
             run,

@@ -34,15 +34,15 @@ def seeded(seed: int) -> Iterator[None]:
         ...     random.random() == first
         True
     """
-    put_back = _remember()
+    restore_generators = _save_generators()
     keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
-        put_back()
+        restore_generators()
 
 
-def _remember() -> Callable[[], None]:
+def _save_generators() -> Callable[[], None]:
     """Returns a function that resets all global generators to their current state.
 
     Neither Keras nor TensorFlow has a public way to read its seed; `tests/test_private_names.py` lists the names.
@@ -65,11 +65,11 @@ def _remember() -> Callable[[], None]:
             f"constraints.txt ({error}); install those"
         ) from error
 
-    def put_back() -> None:
+    def restore_generators() -> None:
         tensorflow._seed, tensorflow._rng = tensorflow_state
         for name, value in keras_state.items():
             set_keras(name, value)
         np.random.set_state(numpy_state)
         random.setstate(python)
 
-    return put_back
+    return restore_generators

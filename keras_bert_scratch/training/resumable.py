@@ -15,7 +15,7 @@ from keras_bert_scratch.training.loop import Phase, train
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions, check_seed
 from keras_bert_scratch.training.random_state import seeded
 from keras_bert_scratch.training.run_directory import RunDirectory
-from keras_bert_scratch.training.strategies import from_chief, is_chief, lost_workers_named
+from keras_bert_scratch.training.strategies import converting_worker_errors, from_chief, is_chief
 
 CURVES_FILE = "curves.png"
 
@@ -61,14 +61,14 @@ def run_training(
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
         return run
-    with run, lost_workers_named(strategy, run.path):
+    with run, converting_worker_errors(strategy, run.path):
         with seeded(seed), strategy.scope():
             model = build()
         evaluation = prepare(run, model)
         steps = train(model, phases, run, training, options, title, evaluation)
         results = {"steps": steps, **complete(run, model, steps)}
         if chief:
-            run.note(**results)  # so that the curves include the final results
+            run.add_results(**results)  # so that the curves include the final results
             plot_curves({run.path.name: run.folder}, run.folder / CURVES_FILE)
         run.finish(results)
         from_chief(strategy, steps)  # a barrier: if the chief is killed while it writes, the others have not ended

@@ -137,12 +137,12 @@ class RunDirectory:
         """The results recorded so far, by name."""
         return dict(self._content.get("results", {}))
 
-    def note(self, **results: Any) -> None:
+    def add_results(self, **results: Any) -> None:
         """Adds to the results and writes them immediately."""
         self._content["results"] = {**self.results, **results}
         self._write()
 
-    def tell_start(self, **facts: Any) -> None:
+    def record_start(self, **facts: Any) -> None:
         """Records a start of this run in `run.json`: time, command, versions, machine and `facts`."""
         start = {
             "time": _now(),
@@ -162,7 +162,7 @@ class RunDirectory:
         """Marks the run as finished and removes the states, which only a resume would need."""
         self._content["status"] = "finished"
         self._content["ended"] = _now()
-        self.note(**results)
+        self.add_results(**results)
         if self._writes:
             shutil.rmtree(self.folder / training_state.STATES_FOLDER, ignore_errors=True)
             if (self.folder / native.CONFIG_FILE).exists():
@@ -218,11 +218,11 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     return content
 
 
-def described_start(init: AnyPath | str | BertConfig) -> dict[str, Any]:
+def start_settings(init: AnyPath | str | BertConfig) -> dict[str, Any]:
     """The settings that record what a run starts from: sizes of random weights, or a path, for a hub with its commit.
 
     Example:
-        >>> described_start("pretrained")
+        >>> start_settings("pretrained")
         {'start': 'pretrained'}
     """
     if isinstance(init, BertConfig):
@@ -232,7 +232,7 @@ def described_start(init: AnyPath | str | BertConfig) -> dict[str, Any]:
     return {"start": str(path), **commit}
 
 
-def as_begun(init: Any, *runs: AnyPath | str) -> Any:
+def pin_start_commit(init: Any, *runs: AnyPath | str) -> Any:
     """`init`; if it is on a hub, at the commit that one of `runs` started from, even if the branch has moved since.
 
     Args:

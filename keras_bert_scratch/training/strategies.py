@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.data.batch_shares import rows_of_each
+from keras_bert_scratch.data.batch_shares import local_batch_size
 from keras_bert_scratch.errors import UserError, WorkerLostError, user_error_within
 from keras_bert_scratch.training.gradients import local_replicas
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 STRATEGIES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
 # Errors that a restart would not fix.
-NOT_OF_A_LOST_WORKER = (
+NON_WORKER_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
@@ -33,7 +33,7 @@ NOT_OF_A_LOST_WORKER = (
     tf.errors.ResourceExhaustedError,
     tf.errors.UnimplementedError,
 )
-OF_PYTHON = "Traceback (most recent call last)"  # a Python exception in the input pipeline
+PYTHON_TRACEBACK = "Traceback (most recent call last)"  # a Python exception in the input pipeline
 
 # Maps (worker, number of workers) to the batches of that worker.
 BatchesOfWorker = Callable[[int, int], tf.data.Dataset]
@@ -72,13 +72,13 @@ def make_strategy(
     if virtual_devices is not None:
         _split_processor(virtual_devices)
     if workers:
-        _list_workers(workers, index)
+        _set_tf_config(workers, index)
     if name == "auto":
-        name = _fitting()
+        name = _auto_strategy_name()
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "multiworker":
-        if not _listed_workers():
+        if not _tf_config_workers():
             raise UserError(
                 "`strategy='multiworker'`: no workers are listed; give `workers` and `index`, or set TF_CONFIG"
             )
@@ -114,23 +114,23 @@ def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
 
 
 @contextlib.contextmanager
-def lost_workers_named(strategy: tf.distribute.Strategy, path: Path) -> Iterator[None]:
+def converting_worker_errors(strategy: tf.distribute.Strategy, path: Path) -> Iterator[None]:
     """Converts TensorFlow's errors: to `WorkerLostError` if another worker of the run in `path` is lost, or to the
     `UserError` that the input pipeline raised. All other errors pass."""
     try:
         yield
     except tf.errors.OpError as error:
-        if mendable := user_error_within(error):
-            raise mendable from None
+        if user_error := user_error_within(error):
+            raise user_error from None
         alone = strategy.num_replicas_in_sync == local_replicas(strategy)
-        if alone or isinstance(error, NOT_OF_A_LOST_WORKER) or OF_PYTHON in str(error):
+        if alone or isinstance(error, NON_WORKER_ERRORS) or PYTHON_TRACEBACK in str(error):
             raise
         raise WorkerLostError(f"{path}: another worker is lost ({_first_line(error)})") from None
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     """Raises `UserError` unless the replicas can share a batch of `batch_size` rows equally."""
-    rows_of_each(batch_size, strategy.num_replicas_in_sync, "replicas")
+    local_batch_size(batch_size, strategy.num_replicas_in_sync, "replicas")
 
 
 def distributed(strategy: tf.distribute.Strategy, batch_size: int | None, batches: BatchesOfWorker) -> Any:
@@ -182,7 +182,7 @@ def _split_processor(devices: int) -> None:
             ) from None
 
 
-def _list_workers(workers: Sequence[str], index: int | None) -> None:
+def _set_tf_config(workers: Sequence[str], index: int | None) -> None:
     if index is None or not 0 <= index < len(workers):
         raise UserError(f"`index`: must be this worker's index among the {len(workers)} workers, from 0, not {index}")
     for worker in workers:
@@ -196,7 +196,7 @@ def _list_workers(workers: Sequence[str], index: int | None) -> None:
     )
 
 
-def _listed_workers() -> list[str]:
+def _tf_config_workers() -> list[str]:
     text = os.environ.get("TF_CONFIG", "{}")
     try:
         cluster = json.loads(text).get("cluster", {})
@@ -210,8 +210,8 @@ def _devices() -> list[str]:
     return [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
 
 
-def _fitting() -> str:
-    if len(_listed_workers()) > 1:
+def _auto_strategy_name() -> str:
+    if len(_tf_config_workers()) > 1:
         return "multiworker"
     if os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"):
         return "tpu"
@@ -220,7 +220,7 @@ def _fitting() -> str:
 
 def _multiworker_strategy() -> tf.distribute.Strategy:
     """Returns when all workers have started; while it waits, a log line says so."""
-    message = f"waiting for all workers to start: {', '.join(_listed_workers())}"
+    message = f"waiting for all workers to start: {', '.join(_tf_config_workers())}"
     reminder = threading.Timer(SECONDS_BEFORE_REMINDER, log.warning, [message])
     reminder.daemon = True
     reminder.start()

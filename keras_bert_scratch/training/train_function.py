@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.layers.dropout import dropout_draws
+from keras_bert_scratch.layers.dropout import dropout_seed_scope
 from keras_bert_scratch.training.gradients import dense, global_norm, sum_over_replicas
 from keras_bert_scratch.training.loss_scale import LossScale
 from keras_bert_scratch.training.signals import Signals, once_per_worker
@@ -107,7 +107,7 @@ class TrainFunction(StepFunction):
     ) -> tuple[list[Any], Any]:
         """The gradients of this part's share of the loss, times `scale`; and its sums of losses, scores and weights."""
         variables = [variable.value for variable in self._variables]
-        with dropout_draws(draw):  # around the backward pass too, in which remat recomputes a block
+        with dropout_seed_scope(draw):  # around the backward pass too, in which remat recomputes a block
             with tf.GradientTape() as tape:
                 sums = self._sums(inputs, labels, weights, training=True)
                 loss = tf.reduce_sum(self._loss_weights * tf.math.divide_no_nan(sums[0], total_weights)) * scale

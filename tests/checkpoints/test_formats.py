@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints import google
-from keras_bert_scratch.checkpoints.formats import read_checkpoint, recognise, write_checkpoint
+from keras_bert_scratch.checkpoints.formats import detect_format, read_checkpoint, write_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HUGGING_FACE = {
@@ -46,7 +46,7 @@ CASED = {"google": True, "model_garden/saved_model": True, "huggingface/BertForM
 @pytest.mark.parametrize("folder", EVERY)
 def test_they_are_recognised(folder):
     checkpoint = read_checkpoint(GOLDEN / folder)
-    assert recognise(GOLDEN / folder) == folder.split("/")[0].removesuffix("_tf")
+    assert detect_format(GOLDEN / folder) == folder.split("/")[0].removesuffix("_tf")
     assert checkpoint.architecture == EVERY[folder]
     assert type(our_bert.load_model(GOLDEN / folder)).__name__ == EVERY[folder]
     assert (checkpoint.vocabulary is not None) == (folder in CASED)
@@ -274,7 +274,7 @@ def test_a_round_trip_changes_no_bit(folder, to, tmp_path):
     before = read_checkpoint(GOLDEN / folder)
     write_checkpoint(before, tmp_path / "there", to)
     there = read_checkpoint(tmp_path / "there")
-    assert recognise(tmp_path / "there") == to
+    assert detect_format(tmp_path / "there") == to
     assert same(before, there)
     assert there.architecture == before.architecture
     assert (there.vocabulary, there.lowercase) == (before.vocabulary, before.lowercase)

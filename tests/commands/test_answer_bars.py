@@ -20,9 +20,9 @@ from keras_bert_scratch.tasks.registry import get_task
 LABELS = {"no": 0.25, "yes": 0.75}
 
 
-def printed(texts, candidates, one_is_right=True) -> list[str]:
+def printed(texts, candidates, exclusive=True) -> list[str]:
     screen = io.StringIO()
-    print_bars(texts, candidates, one_is_right, Console(file=screen, width=80, color_system=None))
+    print_bars(texts, candidates, exclusive, Console(file=screen, width=80, color_system=None))
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
@@ -105,12 +105,12 @@ def test_small_probabilities_have_bars_too(capsys):
 
 def test_bars_of_labels_that_are_all_unlikely_stay_short():
     unlikely = {"yes": 0.05, "no": 0.025}
-    assert printed(["a"], {"": unlikely}, one_is_right=False) == [
+    assert printed(["a"], {"": unlikely}, exclusive=False) == [
         "a",
         f"   yes {'██':<40} 0.05",
         f"   no  {'█':<40} 0.025",
     ]
-    (axes,) = figure_of_candidates([("a", unlikely)], "", one_is_right=False).axes
+    (axes,) = figure_of_candidates([("a", unlikely)], "", exclusive=False).axes
     assert axes.get_xlim() == (0.0, 1.0)
 
 

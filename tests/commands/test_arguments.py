@@ -8,8 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.commands.app import ends_well
-from keras_bert_scratch.commands.arguments import PARAMETERS, in_flags, replacements_of, seconds_of
+from keras_bert_scratch.commands.app import handle_errors
+from keras_bert_scratch.commands.arguments import PARAMETERS, arguments_to_flags, replacements_of, seconds_of
 from keras_bert_scratch.commands.distill import distill
 from keras_bert_scratch.commands.finetune import finetune
 from keras_bert_scratch.commands.main import app
@@ -54,7 +54,7 @@ def test_replacements():
     ],
 )
 def test_arguments_become_the_flags_of_the_verb(verb, message, expected):
-    assert in_flags(message, COMMANDS[verb].params) == expected
+    assert arguments_to_flags(message, COMMANDS[verb].params) == expected
 
 
 def test_every_other_name_is_a_parameter_of_some_verb():
@@ -67,7 +67,7 @@ def test_a_script_of_its_own_ends_like_a_verb():
         raise UserError(f"`num_shards`: must be more than {num_shards}")
 
     script = typer.Typer()
-    script.command()(ends_well(build))
+    script.command()(handle_errors(build))
     ended = CliRunner().invoke(script, ["--num-shards", "4"])
     assert (ended.exit_code, ended.stderr) == (2, "error: --num-shards: must be more than 4\n")
 

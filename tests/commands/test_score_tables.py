@@ -2,7 +2,7 @@
 
 import re
 
-from keras_bert_scratch.commands.score_tables import arranged
+from keras_bert_scratch.commands.score_tables import results_as_tables
 from keras_bert_scratch.commands.tables import print_results
 
 BASELINES = {
@@ -15,7 +15,7 @@ OVER_SEEDS = {"f1": {"mean": 0.7, "sd": 0.1, "low": 0.5, "high": 0.9, "seeds": 2
 
 def shown(results, capsys) -> list[list[str]]:
     """The cells of all rows."""
-    print_results("of a run", arranged(results))
+    print_results("of a run", results_as_tables(results))
     lines = [re.split(r"\s*[│┃]\s*", line.strip())[1:-1] for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if line]
 
@@ -65,4 +65,4 @@ def test_several_seeds_and_a_search_are_tables(capsys):
 
 def test_without_dev_there_is_nothing_to_compare():
     results = {"dev": None, "steps": 3}
-    assert arranged(results) == {"steps": 3}
+    assert results_as_tables(results) == {"steps": 3}

@@ -12,7 +12,7 @@ import keras_bert_scratch as kbs
 
 def test_hidden_words_are_in_the_middle_and_the_same_each_time(hidden_words, records):
     data = kbs.PretrainingRecords(records)
-    first, again = (list(hidden_words.hide(data, 50, batch=8, length=32)) for _ in range(2))
+    first, again = (list(hidden_words.masked_examples(data, 50, batch=8, length=32)) for _ in range(2))
     assert sum(len(hidden.words) for hidden in first) == 50
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.words, other.words)
@@ -29,8 +29,8 @@ def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, 
     model = model_class(kbs.BertBackbone(small.replace(direction=direction, initializer_range=0.3), pooler=False))
     model.save_pretrained("model", tokenizer)
     data = kbs.PretrainingRecords(records)
-    hidden = list(hidden_words.hide(data, 12, batch=12, length=32))
-    said = hidden_words.said_by(Path("model"), data, 12, batch=12, length=32)
+    hidden = list(hidden_words.masked_examples(data, 12, batch=12, length=32))
+    said = hidden_words.masked_log_probs(Path("model"), data, 12, batch=12, length=32)
     np.testing.assert_allclose(np.exp(said).sum(axis=1), 1, rtol=1e-4)
 
     def asked(change):
@@ -39,9 +39,9 @@ def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, 
         token_ids[rows, hidden[0].positions + change] = 7
         inputs = {**hidden[0].inputs, "token_ids": token_ids}
         with pytest.MonkeyPatch.context() as patch:
-            same = hidden_words.Hidden(inputs, hidden[0].positions, hidden[0].words)
-            patch.setattr(hidden_words, "hide", lambda *args, **kwargs: iter([same]))
-            return hidden_words.said_by(Path("model"), data, 12)
+            same = hidden_words.MaskedExamples(inputs, hidden[0].positions, hidden[0].words)
+            patch.setattr(hidden_words, "masked_examples", lambda *args, **kwargs: iter([same]))
+            return hidden_words.masked_log_probs(Path("model"), data, 12)
 
     np.testing.assert_allclose(asked(0), said, atol=1e-5)
     for change, seen in ((-1, direction != "right-to-left"), (1, direction != "left-to-right")):

@@ -27,18 +27,18 @@ def test_a_corpus_is_that_of_what_was_asked_for(text):
 def test_a_study_with_other_data_is_another_one(task_files, records):
     corpus, downstream = importlib.import_module("corpus"), importlib.import_module("downstream")
     scale = importlib.import_module("scales").scale_of("smoke")
-    there = downstream.at_hand((downstream.SST2, downstream.WNUT), task_files)
+    available = downstream.available_tasks((downstream.SST2, downstream.WNUT), task_files)
     data = corpus.Corpus(Path(), kbs.PretrainingRecords(records), kbs.PretrainingRecords(records))
-    before = downstream.settings_of("smoke", scale, data, there, task_files)
-    assert before == downstream.settings_of("smoke", scale, data, there, task_files)
+    before = downstream.settings_of("smoke", scale, data, available, task_files)
+    assert before == downstream.settings_of("smoke", scale, data, available, task_files)
     with (task_files / "wnut17" / "dev.conll").open("a") as file:
         file.write("Bern\tB-location\n")
-    after = downstream.settings_of("smoke", scale, data, there, task_files)
+    after = downstream.settings_of("smoke", scale, data, available, task_files)
     assert [name for name in before if before[name] != after[name]] == ["tasks"]
     assert before["tasks"]["SST-2"] == after["tasks"]["SST-2"]
-    assert downstream.texts_of_dev(there, task_files)[0] == "the good film number 0"
+    assert downstream.texts_of_dev(available, task_files)[0] == "the good film number 0"
     with pytest.raises(kbs.UserError, match="none: no such folder"):
-        downstream.at_hand((downstream.SST2,), Path("none"))
+        downstream.available_tasks((downstream.SST2,), Path("none"))
 
 
 @pytest.mark.parametrize(("length", "shared"), [(16, True), (128, False)])

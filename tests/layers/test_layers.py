@@ -13,7 +13,7 @@ from keras_bert_scratch.layers.attention import Attention
 from keras_bert_scratch.layers.attention_bias import attention_bias, packed_attention_bias
 from keras_bert_scratch.layers.dense import ACTIVATIONS, Dense
 from keras_bert_scratch.layers.dropout import Dropout
-from keras_bert_scratch.layers.embeddings import BertEmbeddings, look_up_in_few_rows, packed_position_ids
+from keras_bert_scratch.layers.embeddings import BertEmbeddings, packed_position_ids, small_table_lookup
 from keras_bert_scratch.layers.encoder_block import EncoderBlock
 from keras_bert_scratch.layers.layer_norm import LayerNorm
 from keras_bert_scratch.layers.masked_lm_head import MaskedLMHead
@@ -127,7 +127,7 @@ def test_the_gradient_of_a_segment_is_the_sum_over_its_tokens(dtype):
     ids, upstream = rng.integers(0, 3, (5, 70)), rng.normal(size=(5, 70, 4)).astype("float32")
     table = tf.Variable(tf.cast(rng.normal(size=(3, 4)), dtype))
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(look_up_in_few_rows(table, tf.constant(ids)) * tf.cast(upstream, dtype))
+        loss = tf.reduce_sum(small_table_lookup(table, tf.constant(ids)) * tf.cast(upstream, dtype))
     rounded = tf.cast(tf.cast(upstream, dtype), "float32").numpy()
     expected = [rounded[ids == row].sum(0) for row in range(3)]
     tolerance = 2.0 ** {"float32": -20, "bfloat16": -8}[dtype]  # one rounding, in bfloat16

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.layers.dropout import dropout_draws
+from keras_bert_scratch.layers.dropout import dropout_seed_scope
 
 CONFIG = kbs.BertConfig(vocab_size=60, num_layers=2, hidden_size=32, intermediate_size=64)
 
@@ -44,7 +44,7 @@ def products_in_gradient(remat: bool) -> int:
 
     @tf.function
     def gradient():
-        with dropout_draws(3):
+        with dropout_seed_scope(3):
             with tf.GradientTape() as tape:
                 loss = tf.reduce_sum(model(inputs, training=True)["masked_lm"])
             return tape.gradient(loss, [variable.value for variable in model.backbone.trainable_variables])

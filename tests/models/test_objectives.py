@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.models.objectives import classes, cross_entropy
+from keras_bert_scratch.models.objectives import classification_objective, cross_entropy
 
 LOGITS = {
     "small": np.random.default_rng(0).normal(size=(6, 11)),
@@ -62,7 +62,7 @@ def test_smoothed_loss_and_gradient_are_those_of_smoothed_targets(name, compiled
 def test_smoothing_does_not_move_with_padding():
     """Positions without a label count neither in the smoothed loss nor in its divisor, whatever their logits are."""
     logits, labels = LOGITS["positions of rows"], labels_for(LOGITS["positions of rows"])
-    objective = classes(label_smoothing=0.2)
+    objective = classification_objective(label_smoothing=0.2)
 
     def mean(labels, logits):
         labels = tf.constant(labels)
@@ -80,7 +80,7 @@ def test_smoothing_does_not_move_with_padding():
 def test_training_is_smoothed_and_evaluation_is_not(optimizer):
     config = kbs.BertConfig(vocab_size=50, num_layers=1, hidden_size=32, hidden_dropout=0, attention_dropout=0)
     model = kbs.BertTextClassifier(kbs.BertBackbone(config), num_classes=3)
-    model.objectives = {"": classes(label_smoothing=0.3)}
+    model.objectives = {"": classification_objective(label_smoothing=0.3)}
     model.classifier_head.kernel.assign(np.random.default_rng(0).normal(size=(32, 3)) * 4)
     model.compile(optimizer(1e-3))
     ones = np.random.default_rng(8).integers(5, 50, (4, 6)).astype("int32")
@@ -164,7 +164,7 @@ def test_labels_of_rows_may_stand_in_a_column(shape):
 def test_two_objectives_may_read_one_output(small):
     """Each objective reads all outputs; the model's loss is their weighted sum."""
     model = kbs.BertTextClassifier(kbs.BertBackbone(small), num_classes=2)
-    model.objectives = {"label": classes(), "again": classes(loss_weight=0.5)}
+    model.objectives = {"label": classification_objective(), "again": classification_objective(loss_weight=0.5)}
     model.compile(kbs.BertAdamW(1e-3))
     ones = np.ones((4, 6), "int32")
     inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}

@@ -13,7 +13,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS, model_shapes
 from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
 from keras_bert_scratch.layers.crf import best_tags, sequence_loss
-from keras_bert_scratch.models.tag_sequences import ABSENT
+from keras_bert_scratch.models.tag_sequences import MASKED_LOGIT
 
 LABELS = np.array([[-1, 0, -1, 2, 1, -100, 0], [-1] * 7, [2, 1, 1, 0, 2, 0, 1]] * 2)[:ROWS]
 
@@ -87,7 +87,7 @@ def test_weights_of_positions_are_refused():
 
 def test_padding_has_logits_of_its_own():
     logits = np.asarray(make("tag sequences")(INPUTS)["logits"])
-    np.testing.assert_array_equal(logits == np.float32(ABSENT), np.repeat(MASK[..., None] == 0, 3, -1))
+    np.testing.assert_array_equal(logits == np.float32(MASKED_LOGIT), np.repeat(MASK[..., None] == 0, 3, -1))
 
 
 # --- folders

@@ -12,7 +12,7 @@ import transformers
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
-from keras_bert_scratch.layers.dropout import dropout_draws
+from keras_bert_scratch.layers.dropout import dropout_seed_scope
 
 DRAWS, ROWS, LENGTH, WORDS = 600, 4, 10, 30
 RATES = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.6, "classifier_dropout": 0.4}
@@ -57,7 +57,7 @@ def of_ours(model) -> list[np.ndarray]:
 
     @tf.function
     def gradients(number):
-        with dropout_draws(number), tf.GradientTape() as tape:
+        with dropout_seed_scope(number), tf.GradientTape() as tape:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, model(batch(), training=True))
             loss = tf.reduce_mean(losses)
         return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]

@@ -57,7 +57,7 @@ def test_texts_are_embedded_alike(folder, theirs, pooling, together, record):
     layers, is_token = theirs
     pooled = [POOLINGS[pooling or "mean"](row[mask]) for row, mask in zip(layers[-1], is_token, strict=True)]
     expected = [vector / np.linalg.norm(vector) for vector in pooled]
-    model = kbs.FineTuned.load(folder, asking={"pooling": pooling} if pooling else {})
+    model = kbs.FineTuned.load(folder, prediction_options={"pooling": pooling} if pooling else {})
     batches = [TEXTS] if together else [[text] for text in TEXTS]
     found = [answer["embedding"] for batch in batches for answer in model.predict({"text": batch})]
     assert difference(found, expected, "embedding", record) <= 1e-5

@@ -6,14 +6,14 @@ import pytest
 import tensorflow as tf
 import torch
 
-from keras_bert_scratch.models.objectives import classes, labels_of_rows, numbers
+from keras_bert_scratch.models.objectives import classification_objective, multi_label_objective, regression_objective
 
 DRAWS = np.random.default_rng(0)
 LOGITS = DRAWS.normal(size=(6, 4)).astype("float32") * 3
 CASES = {
-    "single_label_classification": (classes, torch.nn.CrossEntropyLoss(), DRAWS.integers(0, 4, 6)),
-    "multi_label_classification": (labels_of_rows, torch.nn.BCEWithLogitsLoss(), DRAWS.integers(0, 2, (6, 4))),
-    "regression": (numbers, torch.nn.MSELoss(), DRAWS.normal(size=(6, 4)).astype("float32")),
+    "single_label_classification": (classification_objective, torch.nn.CrossEntropyLoss(), DRAWS.integers(0, 4, 6)),
+    "multi_label_classification": (multi_label_objective, torch.nn.BCEWithLogitsLoss(), DRAWS.integers(0, 2, (6, 4))),
+    "regression": (regression_objective, torch.nn.MSELoss(), DRAWS.normal(size=(6, 4)).astype("float32")),
 }
 
 
@@ -29,7 +29,7 @@ def test_the_smoothed_loss_is_torchs(smoothing, of_labels, record):
     expected.backward()
 
     ours = tf.constant(LOGITS)
-    objective = classes(label_smoothing=smoothing)
+    objective = classification_objective(label_smoothing=smoothing)
     with tf.GradientTape() as tape:
         tape.watch(ours)
         loss, _, weight = objective.sums(tf.constant(labels), ours, tf.constant(weights, tf.float32), training=True)

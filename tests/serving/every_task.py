@@ -51,9 +51,14 @@ TASKS = {
 
 def fine_tuned(name: str, config: kbs.BertConfig, tokenizer: kbs.BertTokenizer) -> kbs.FineTuned:
     """A model with weights so far apart that texts have different answers and confident scores."""
-    task_name, kind, fields, asking, changes = TASKS[name]
+    task_name, kind, fields, prediction_options, changes = TASKS[name]
     task = get_task(task_name)
-    options = {**as_json(task.Options()), **as_json(task.Asking()), **fields.get("options", {}), **asking}
+    options = {
+        **as_json(task.Options()),
+        **as_json(task.PredictionOptions()),
+        **fields.get("options", {}),
+        **prediction_options,
+    }
     spec = kbs.Spec(
         **{"task": task_name, "columns": task.columns, "max_length": MAX_LENGTH, **fields, "options": options}
     )

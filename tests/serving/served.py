@@ -52,13 +52,13 @@ def running(folders: Mapping[str, Path], **options: Any) -> Iterator[Address]:
         found["address"] = Address(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", service)
         is_ready.set()
 
-    async def until_told() -> None:
+    async def serve_until_stopped() -> None:
         found["stop"], found["loop"] = asyncio.Event(), asyncio.get_running_loop()
         await serve(folders, ServerOptions(**{"port": 0, "grpc_port": 0, **options}), found["stop"], on_ready)
 
     def run() -> None:
         try:
-            asyncio.run(until_told())
+            asyncio.run(serve_until_stopped())
         except BaseException as error:
             found["error"] = error
         is_ready.set()

@@ -10,7 +10,7 @@ import tensorflow as tf
 from commands.calls import refused
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.serving import asking, saved_model
+from keras_bert_scratch.serving import inference, saved_model
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.serving.signatures import Signatures
 
@@ -89,7 +89,7 @@ def test_without_task_json_only_outputs_are_known(ner):
     """As in third-party SavedModels."""
     shutil.copytree(ner[1], "theirs")
     Path("theirs/task.json").unlink()
-    model = asking.load("theirs")
+    model = inference.load("theirs")
     assert isinstance(model, Signatures)
     Path("new.csv").write_text("text\nthe otter\na heron\n")
     (row, answer), _ = model.predict_file("new.csv", {}, show_progress=True)
@@ -133,7 +133,7 @@ def test_a_saved_model_may_have_any_number_of_inputs(caplog):
     model = Joined()
     tf.saved_model.save(model, "three", signatures=model.serve)
     Path("new.csv").write_text("c,a,b\n3,1,2\n6,4\n")
-    found = list(asking.load("three").predict_file("new.csv", {}, "skip"))
+    found = list(inference.load("three").predict_file("new.csv", {}, "skip"))
     assert found == [({"a": "1", "b": "2", "c": "3"}, {"joined": "123"})]
     assert "new.csv: left out 1 rows: number of cells" in caplog.text
 
@@ -142,7 +142,7 @@ def test_a_saved_model_without_text_is_named():
     model = Doubled()
     tf.saved_model.save(model, "numbers", signatures={"serving_default": model.serve})
     with pytest.raises(kbs.UserError, match="numbers: has no serving_default signature that takes raw text"):
-        asking.load("numbers")
+        inference.load("numbers")
 
 
 @pytest.mark.slow
@@ -164,5 +164,5 @@ def test_questions_without_answer_want_a_model_exported_for_them(small, tokenize
     Path("saved/task.json").unlink()  # as from another program: nothing tells the two inputs apart
     refused("predict", "saved", "who", "--pair", "an otter", saying="says what its inputs context, question are")
     Path("new.csv").write_text("question,context\nwho,an otter\n")
-    [(row, again)] = asking.load("saved").predict_file("new.csv", {})
+    [(row, again)] = inference.load("saved").predict_file("new.csv", {})
     assert (row, again["answer"]) == ({"context": "an otter", "question": "who"}, answer["answer"])

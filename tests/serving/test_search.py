@@ -33,7 +33,7 @@ def file(fresh_folder, eagerly) -> Path:
 
 def nearest(folder, top: int, **options) -> list[list[tuple[str, int, int]]]:
     """The expected result, computed from all vectors at once."""
-    model = FineTuned.load(folder, task="embed", asking=options)
+    model = FineTuned.load(folder, task="embed", prediction_options=options)
     distinct = [text for number, text in enumerate(TEXTS) if text and text not in TEXTS[:number]]
     vectors = np.array([row["embedding"] for row in model.predict({"text": [*QUERIES, *distinct]})])
     scores = vectors[:2] @ vectors[2:].T

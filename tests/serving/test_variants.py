@@ -14,7 +14,7 @@ from tasks.conftest import tuned as fine_tuned_run
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.frozen_network import FrozenNetwork
-from keras_bert_scratch.serving.variants import VARIANTS, OnEngine, write_variants
+from keras_bert_scratch.serving.variants import VARIANTS, EngineModel, write_variants
 
 MODELS = ["classification", "long texts", "ner with a CRF", "qa", "choice", "fill-mask", "embed", "generate"]
 
@@ -28,7 +28,7 @@ def test_a_task_answers_by_another_engine_as_by_its_own(config, tokenizer, tmp_p
     (tmp_path / "variables").mkdir()
     write_variants(frozen, tmp_path, [variant], None)
     run = VARIANTS[variant].run(tmp_path / "variants" / VARIANTS[variant].file)
-    other = dataclasses.replace(tuned, network=OnEngine(tuned.model, run))
+    other = dataclasses.replace(tuned, network=EngineModel(tuned.model, run))
     rows = [row for several in asked_rows(tuned.spec.columns) for row in several]
     raw = {column: [row[column] for row in rows] for column in tuned.spec.columns}
     (ours, _), (theirs, _) = tuned.decoded(raw), other.decoded(raw)

@@ -13,15 +13,15 @@ TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused7]", "a", "b", "
 PAD, UNK, CLS, SEP, MASK, UNUSED, A, B, PLAY, ING, ED, DOT, KYO, EMPTY = range(len(TOKENS))
 
 
-def asking(letters, max_length: int = 16, **options) -> kbs.FineTuned:
-    """A network with random weights and confident predictions; `options` go to `FineTuned.asking`."""
+def masked_model(letters, max_length: int = 16, **options) -> kbs.FineTuned:
+    """A network with random weights and confident predictions; `options` go to `FineTuned.with_prediction_options`."""
     keras.utils.set_random_seed(1)
     config = kbs.BertConfig(
         vocab_size=len(TOKENS), num_layers=1, hidden_size=16, num_heads=2, max_position_embeddings=16
     )
     model = kbs.BertMaskedLM(kbs.BertBackbone(config.replace(initializer_range=0.7), pooler=False))
     spec = kbs.Spec("fill-mask", ("text",), max_length, options={"top_k": 5, "targets": []})
-    return kbs.FineTuned(model, letters, spec).asking(**options)
+    return kbs.FineTuned(model, letters, spec).with_prediction_options(**options)
 
 
 def all_probabilities(model: kbs.FineTuned, rows: list[tuple[list[int], int]]) -> np.ndarray:

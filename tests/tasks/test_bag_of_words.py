@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import bag_of_words
-from keras_bert_scratch.tasks.bag_of_words import numbers_by_words, probabilities_by_words
+from keras_bert_scratch.tasks.bag_of_words import tfidf_probabilities, tfidf_regression
 from keras_bert_scratch.tasks.registry import get_task
 
 WORDS = ("heron", "otter", "river", "meadow", "sleeps", "swims")
@@ -22,13 +22,13 @@ def test_a_text_is_answered_as_scikit_learn_does():
     given = np.array([["heron" in text, "swims" in text] for text in TEXTS], np.int32)
     vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
     words, asked = vectorizer.fit_transform(TEXTS[:30]), vectorizer.transform(TEXTS[30:])
-    found = probabilities_by_words({"text": TEXTS[:30]}, given[:30], {"text": TEXTS[30:]})
+    found = tfidf_probabilities({"text": TEXTS[:30]}, given[:30], {"text": TEXTS[30:]})
     for label in (0, 1):
         model = LogisticRegression(solver="liblinear", C=10).fit(words, given[:30, label])
         np.testing.assert_allclose(found[:, label], model.predict_proba(asked)[:, 1], atol=1e-6)
     numbers = np.array([len(text) for text in TEXTS], np.float32)
     expected = Ridge().fit(words, numbers[:30]).predict(asked)
-    found = numbers_by_words({"text": TEXTS[:30]}, numbers[:30], {"text": TEXTS[30:]})
+    found = tfidf_regression({"text": TEXTS[:30]}, numbers[:30], {"text": TEXTS[30:]})
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
@@ -36,19 +36,19 @@ def test_the_words_of_a_pair_are_told_apart():
     """The label depends only on which text holds which word."""
     raw = {"text": ["heron", "otter"] * 8, "text_pair": ["otter", "heron"] * 8}
     given = np.array([[1], [0]] * 8)
-    assert (probabilities_by_words(raw, given, raw)[:, 0] > 0.5).tolist() == [True, False] * 8
+    assert (tfidf_probabilities(raw, given, raw)[:, 0] > 0.5).tolist() == [True, False] * 8
 
 
 def test_a_label_that_all_or_none_have_needs_no_words():
     given = np.array([[1, 0]] * 40)
-    assert probabilities_by_words({"text": TEXTS}, given, {"text": ["heron"]}).tolist() == [[1.0, 0.0]]
+    assert tfidf_probabilities({"text": TEXTS}, given, {"text": ["heron"]}).tolist() == [[1.0, 0.0]]
 
 
 def test_texts_without_words_have_no_such_answer():
     raw = {"text": ["a", "!"], "text_pair": ["", "b"]}
-    assert probabilities_by_words(raw, np.array([[1], [0]]), raw) is None
-    assert numbers_by_words(raw, np.array([1.0, 2.0]), raw) is None
-    assert probabilities_by_words({**raw, "text_pair": ["heron", "otter"]}, np.array([[1], [0]]), raw) is not None
+    assert tfidf_probabilities(raw, np.array([[1], [0]]), raw) is None
+    assert tfidf_regression(raw, np.array([1.0, 2.0]), raw) is None
+    assert tfidf_probabilities({**raw, "text_pair": ["heron", "otter"]}, np.array([[1], [0]]), raw) is not None
 
 
 @pytest.mark.parametrize(("labels", "rows"), [(1, 10), (50, 4)])
@@ -66,10 +66,10 @@ def test_the_rows_that_are_learnt_from_keep_their_labels(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(bag_of_words, "MOST_CHARACTERS", 500)
         rows = bag_of_words._some_rows({"text": TEXTS}, 1)
-        found = probabilities_by_words({"text": TEXTS}, given, {"text": TEXTS})
+        found = tfidf_probabilities({"text": TEXTS}, given, {"text": TEXTS})
     assert 10 < len(rows) < 30
     some = {"text": [TEXTS[row] for row in rows]}
-    np.testing.assert_array_equal(found, probabilities_by_words(some, given[rows], {"text": TEXTS}))
+    np.testing.assert_array_equal(found, tfidf_probabilities(some, given[rows], {"text": TEXTS}))
 
 
 PAIRS = {"text": TEXTS, "text_pair": OTHERS}

@@ -10,9 +10,13 @@ from scipy.special import log_softmax, softmax
 from tasks.conftest import QUICK, run_file, tuned
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.layers.dropout import dropout_draws
+from keras_bert_scratch.layers.dropout import dropout_seed_scope
 from keras_bert_scratch.models.distiller import Distiller
-from keras_bert_scratch.models.soft_objectives import same_numbers, soft_classes, soft_labels
+from keras_bert_scratch.models.soft_objectives import (
+    distillation_objective,
+    multi_label_distillation_objective,
+    regression_distillation_objective,
+)
 from keras_bert_scratch.tasks import teacher_outputs as outputs_module
 from keras_bert_scratch.tasks.distillation import Distillation, distill
 from keras_bert_scratch.tasks.teacher_outputs import TeacherOutputs, teacher_outputs
@@ -24,7 +28,7 @@ LOGITS = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32") * 3
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
 def test_the_loss_is_the_divergence_of_both_softened(temperature):
     teacher, student = LOGITS
-    loss, same = soft_classes("logits", temperature).loss(teacher, {"logits": student})
+    loss, same = distillation_objective("logits", temperature).loss(teacher, {"logits": student})
     p, log_q = softmax(teacher / temperature, axis=-1), log_softmax(student / temperature, axis=-1)
     expected = temperature**2 * (p * (np.log(p) - log_q)).sum(axis=-1)  # summed over classes
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
@@ -39,7 +43,7 @@ def test_the_gradient_keeps_its_size_when_temperatures_rise():
         with tf.GradientTape() as tape:
             logits = tf.constant(student)
             tape.watch(logits)
-            loss, _ = soft_classes("logits", temperature).loss(teacher, {"logits": logits})
+            loss, _ = distillation_objective("logits", temperature).loss(teacher, {"logits": logits})
         sizes.append(float(tf.norm(tape.gradient(loss, logits))))
     # In the limit it is the gradient of half the squared distance of centred logits, divided by the number of classes
     # (Hinton et al., equation 4).
@@ -49,14 +53,18 @@ def test_the_gradient_keeps_its_size_when_temperatures_rise():
 
 
 def test_a_student_that_says_the_same_has_no_loss():
-    for objective in (soft_classes("logits", 3.0), soft_labels("logits", 3.0), same_numbers("logits")):
+    for objective in (
+        distillation_objective("logits", 3.0),
+        multi_label_distillation_objective("logits", 3.0),
+        regression_distillation_objective("logits"),
+    ):
         loss, _ = objective.loss(LOGITS[0], {"logits": LOGITS[0]})
         np.testing.assert_allclose(loss, 0.0, atol=1e-5)
 
 
 def test_labels_by_themselves():
     teacher, student = LOGITS
-    loss, _ = soft_labels("logits", 2.0).loss(teacher, {"logits": student})
+    loss, _ = multi_label_distillation_objective("logits", 2.0).loss(teacher, {"logits": student})
     p, q = (1 / (1 + np.exp(-values.astype("float64") / 2)) for values in (teacher, student))
     expected = 4 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)))
     np.testing.assert_allclose(loss, expected, rtol=1e-3, atol=1e-5)
@@ -249,7 +257,7 @@ def test_what_the_student_drops_is_dropped_in_its_layers_too(small):
     """The hidden state that is compared is the one that the student's logits are computed from."""
     config = small.replace(num_layers=2, hidden_dropout=0.3, attention_dropout=0.3, classifier_dropout=0.0)
     student = kbs.BertTokenClassifier(kbs.BertBackbone(config, pooler=False), num_classes=3)
-    with dropout_draws(7):
+    with dropout_seed_scope(7):
         logits = student(INPUTS, training=True)
         states, _ = student.backbone.towers[0].look_inside(INPUTS, training=True)
     from_states = student.classifier_head(states[-1])

@@ -55,7 +55,7 @@ def test_a_text_is_the_mean_of_its_tokens(model, folder, tokenizer):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_an_embedding_does_not_depend_on_its_neighbours(folder, pooling, monkeypatch):
     # A normalized vector would not show what it was divided by.
-    model = kbs.FineTuned.load(folder, asking={"pooling": pooling, "normalize": False})
+    model = kbs.FineTuned.load(folder, prediction_options={"pooling": pooling, "normalize": False})
     together = vectors(model, TEXTS)
     assert np.isfinite(together).all()
     assert np.abs(together[:, None] - together)[np.triu_indices(5, 1)].max(-1).min() > 1e-3  # they differ
@@ -84,10 +84,10 @@ def test_a_classifier_s_encoder_embeds_when_it_is_asked_to(config, tokenizer):
 
 
 def test_a_saved_embedder_keeps_its_options(folder):
-    kbs.FineTuned.load(folder, asking={"pooling": "max", "layers": "0"}).save("again")
+    kbs.FineTuned.load(folder, prediction_options={"pooling": "max", "layers": "0"}).save("again")
     again = kbs.FineTuned.load("again")
     assert again.spec.options == {"pooling": "max", "normalize": True, "layers": "0"}
-    assert again.digest == kbs.FineTuned.load(folder, asking={"pooling": "max", "layers": "0"}).digest
+    assert again.digest == kbs.FineTuned.load(folder, prediction_options={"pooling": "max", "layers": "0"}).digest
     # The model's `config.json` holds them, too; other formats are written from it.
     assert kbs.BertTextEmbedder.from_pretrained("again").embedding.layer_numbers == (0,)
 
@@ -95,7 +95,7 @@ def test_a_saved_embedder_keeps_its_options(folder):
 def test_the_digest_names_model_and_options(folder, config, tokenizer, model):
     digests = {
         model.digest,
-        *(kbs.FineTuned.load(folder, asking=o).digest for o in ({"layers": "-2"}, {"pooling": "cls"})),
+        *(kbs.FineTuned.load(folder, prediction_options=o).digest for o in ({"layers": "-2"}, {"pooling": "cls"})),
     }
     other = kbs.FineTuned.load(folder)
     other.model.weights[3].assign(np.asarray(other.model.weights[3]) + 1e-3)
@@ -124,7 +124,7 @@ def test_layers_and_tokens(folder, tokenizer):
 
 @pytest.mark.usefixtures("eagerly")
 def test_vectors_of_all_tokens_are_in_memory_for_few_texts_at_once(folder, model, monkeypatch):
-    tokens = kbs.FineTuned.load(folder, asking={"pooling": "none", "layers": "all"})
+    tokens = kbs.FineTuned.load(folder, prediction_options={"pooling": "none", "layers": "all"})
     assert TASK.rows_at_once(tokens.spec, tokens.model) == (1 << 22) // (64 * 3 * 16)
     assert TASK.rows_at_once(model.spec, model.model) is None
     taken = []
@@ -156,7 +156,7 @@ def cosines(one, other) -> np.ndarray:
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("normalize", [True, False])
 def test_similarity_is_measured_by_scipy(folder, normalize):
-    model = kbs.FineTuned.load(folder, asking={"normalize": normalize})
+    model = kbs.FineTuned.load(folder, prediction_options={"normalize": normalize})
     expected = cosines(vectors(model, PAIRS["text"]), vectors(model, PAIRS["text_pair"]))
     raw = {name: PAIRS[name] for name in ("text", "text_pair")}
     np.testing.assert_allclose([row["similarity"] for row in model.predict(raw)], expected, atol=1e-6)
@@ -199,7 +199,7 @@ def test_files_of_glue_are_read_and_bad_rows_named(folder):
     "options", [{}, pytest.param({"pooling": "none", "layers": "-1,0"}, marks=pytest.mark.slow)], ids=str
 )
 def test_the_exported_signature_embeds_as_predict_does(folder, options):
-    model = kbs.FineTuned.load(folder, asking=options)
+    model = kbs.FineTuned.load(folder, prediction_options=options)
     kbs.export_saved_model(model, "saved", warm_up=False)
     saved = SavedModel("saved")
     for ours, theirs in zip(model.predict({"text": TEXTS}), saved.predict({"text": TEXTS}), strict=True):

@@ -98,7 +98,7 @@ def tagged(tags: str, gold: str, *scores: float) -> dict:
     ],
 )
 def test_what_is_wrong_with_an_answer(spec, line, severity, shown):
-    error = get_task(spec.task).wrong(spec, line)
+    error = get_task(spec.task).wrong_answer(spec, line)
     if severity is None:
         assert error is None
     else:
@@ -123,7 +123,7 @@ def test_entities_that_are_only_missed_come_last_the_most_first():
         tagged("B-PER O", "O O", 0.8),
     ]
     spec = spec_of("ner", TAGS)
-    severities = [get_task("ner").wrong(spec, line).severity for line in lines]
+    severities = [get_task("ner").wrong_answer(spec, line).severity for line in lines]
     assert sorted(range(4), key=lambda number: severities[number], reverse=True) == [3, 1, 0, 2]
 
 
@@ -134,7 +134,7 @@ def test_answers_with_fewer_right_words_are_worse_than_surer_ones():
         answered("heron", ["otter"], 0.1),
         answered("heron", ["otter"], 0.2),
     ]
-    severities = [get_task("qa").wrong(spec, line).severity for line in lines]
+    severities = [get_task("qa").wrong_answer(spec, line).severity for line in lines]
     assert sorted(range(3), key=lambda number: severities[number], reverse=True) == [2, 1, 0]
 
 

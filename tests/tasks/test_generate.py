@@ -9,7 +9,7 @@ from commands.calls import keras_bert, refused
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.serving.saved_model import SavedModel
-from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
+from keras_bert_scratch.tasks.data.decoding_loop import FORBIDDEN_TOKENS
 
 TEXTS = ["the heron", "Day 2: the otter crosses", "", "the " * 40]
 
@@ -51,10 +51,10 @@ def test_the_perplexity_is_that_of_all_pieces(model):
 
 def test_what_no_text_holds_is_never_written(model, tokenizer):
     """Not even if its logits are the highest."""
-    asked, bias = model.asking(continuations=3, max_new_tokens=6), model.model.next_token_head.bias
+    asked, bias = model.with_prediction_options(continuations=3, max_new_tokens=6), model.model.next_token_head.bias
     expected, before = asked.predict({"text": TEXTS}), bias.numpy()
     likely = before.copy()
-    likely[[tokenizer.vocabulary.id(token) for token in NEVER_WRITTEN]] = 50.0
+    likely[[tokenizer.vocabulary.id(token) for token in FORBIDDEN_TOKENS]] = 50.0
     bias.assign(likely)
     found = asked.predict({"text": TEXTS})
     bias.assign(before)
@@ -63,25 +63,25 @@ def test_what_no_text_holds_is_never_written(model, tokenizer):
 
 @pytest.mark.slow
 def test_continuations_do_not_depend_on_the_batch(model):
-    asked = model.asking(continuations=3, max_new_tokens=6)
+    asked = model.with_prediction_options(continuations=3, max_new_tokens=6)
     together = asked.predict({"text": TEXTS})
     for text, answer in zip(TEXTS, together, strict=True):
         [alone] = asked.predict({"text": [text]})
         assert alone["continuations"] == answer["continuations"]
         assert len(answer["continuations"]) == 3
     assert len(set(together[0]["continuations"])) > 1
-    assert model.asking(continuations=3, max_new_tokens=6, seed=1).predict({"text": TEXTS}) != together
+    assert model.with_prediction_options(continuations=3, max_new_tokens=6, seed=1).predict({"text": TEXTS}) != together
     assert all(len(text.split()) <= 1 for text in together[3]["continuations"])  # there is no room for more
 
 
 def test_a_piece_goes_behind_its_text(model, tokenizer):
     """One new token: with a space if it starts a word, without one if it continues the text's last word."""
     tokens = set(tokenizer.vocabulary.tokens)
-    answers = model.asking(max_new_tokens=1, top_k=0, continuations=40).predict({"text": TEXTS[:3]})
+    answers = model.with_prediction_options(max_new_tokens=1, top_k=0, continuations=40).predict({"text": TEXTS[:3]})
     for text, answer in zip(TEXTS, answers, strict=False):
         for new in answer["continuations"]:
-            glued = f"##{new}" in tokens or new in "!?.,:" or not text
-            assert new[:1] == " " or glued
+            attached = f"##{new}" in tokens or new in "!?.,:" or not text
+            assert new[:1] == " " or attached
             assert new.strip() in {*tokens, ""} or f"##{new}" in tokens
     assert any(f"##{new}" in tokens for new in answers[0]["continuations"])
     assert any(new[:1] == " " for new in answers[0]["continuations"])
@@ -89,7 +89,7 @@ def test_a_piece_goes_behind_its_text(model, tokenizer):
 
 @pytest.mark.slow
 def test_the_exported_model_writes_the_same(model, tmp_path):
-    asked = model.asking(continuations=2, max_new_tokens=6, top_p=0.9, temperature=1.5)
+    asked = model.with_prediction_options(continuations=2, max_new_tokens=6, top_p=0.9, temperature=1.5)
     kbs.export_saved_model(asked, tmp_path / "saved", warm_up=False)
     saved = SavedModel(tmp_path / "saved")
     for ours, theirs in zip(asked.predict({"text": TEXTS}), saved.predict({"text": TEXTS}), strict=True):

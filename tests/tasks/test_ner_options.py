@@ -12,7 +12,7 @@ from tasks.test_ner_files import read
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.layers.crf import best_tags, tag_probabilities
-from keras_bert_scratch.tasks.data.document_context import surroundings
+from keras_bert_scratch.tasks.data.document_context import sentences_with_context
 
 # --- chains of tags
 
@@ -154,7 +154,7 @@ def test_surroundings_are_the_nearest_words(num_words):
     draws = np.random.default_rng(0)
     documents = [[[f"{number}.{at}" for at in range(draws.integers(1, 6))] for number in range(7)] for _ in range(3)]
     stream = ((key, words) for key, sentences in enumerate(documents) for words in sentences)
-    found = surroundings(stream, num_words)
+    found = sentences_with_context(stream, num_words)
     for sentences in documents:
         for number, sentence in enumerate(sentences):
             before = [word for words in sentences[:number] for word in words][-num_words:]
@@ -172,7 +172,7 @@ def test_sentences_are_not_kept_longer_than_needed():
             read_ahead.append(1)
             yield "document", ["a", "b"]
 
-    found = surroundings(endless(), 5)
+    found = sentences_with_context(endless(), 5)
     for number in range(50):
         next(found)
         assert len(read_ahead) <= number + 4

@@ -169,13 +169,13 @@ def test_an_open_threshold_is_settled_on_held_out_data():
     spec = kbs.Spec("qa", ("question", "context"), 64, options={"unanswerable": True, "null_threshold": None})
     results = TASK.score(spec, decoded, gold)
     assert (results["null_threshold"], results["f1"], results["f1_at_0"], results["best_f1"]) == (3.5, 100, 80, 100)
-    settled = TASK.settled(spec, results)
-    assert settled.options["null_threshold"] == 3.5
+    resolved = TASK.resolve_options(spec, results)
+    assert resolved.options["null_threshold"] == 3.5
     decoded["answer"][3] = b"z"  # as `decode` answers with this threshold
-    again = TASK.score(settled, decoded, gold)
+    again = TASK.score(resolved, decoded, gold)
     assert again == {name: value for name, value in results.items() if not name.endswith("_at_0")}
-    assert TASK.settled(spec, {"f1": 1.0}).options["null_threshold"] == 0.0
-    assert TASK.settled(settled, {"null_threshold": 9.0}) == settled  # a threshold that is set is kept
+    assert TASK.resolve_options(spec, {"f1": 1.0}).options["null_threshold"] == 0.0
+    assert TASK.resolve_options(resolved, {"null_threshold": 9.0}) == resolved  # a threshold that is set is kept
 
 
 SOME = "the heron and the otter "

@@ -13,7 +13,7 @@ from tasks.conftest import QUICK
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tasks import repetition, search
 from keras_bert_scratch.tasks.registry import get_task
-from keras_bert_scratch.tasks.repetition import spread, worth
+from keras_bert_scratch.tasks.repetition import selection_score, spread
 from keras_bert_scratch.tasks.search import PAPER_GRID, combinations
 from keras_bert_scratch.tasks.trial import Trial
 from keras_bert_scratch.training.run_directory import RunDirectory
@@ -45,7 +45,7 @@ def test_one_value_has_no_interval():
     ids=str,
 )
 def test_the_best_is_the_best_by_its_metric(results, best_by, best):
-    assert max(range(len(results)), key=lambda number: worth({"f1": results[number]}, best_by)) == best
+    assert max(range(len(results)), key=lambda number: selection_score({"f1": results[number]}, best_by)) == best
 
 
 # --- runs with given scores

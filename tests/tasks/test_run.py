@@ -17,7 +17,7 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
@@ -86,14 +86,14 @@ def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, mea
 
 @pytest.mark.slow
 def test_an_interrupted_run_ends_in_the_same_weights(finished, small, tokenizer, animals, monkeypatch):
-    kept = StateKeeper.on_train_batch_end
+    kept = CheckpointSaver.on_train_batch_end
 
     def pressed(self, batch, logs=None):
         if steps_taken(self.model) == 31:
-            monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
+            monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", kept)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
+    monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", pressed)
     with pytest.raises(KeyboardInterrupt):
         tuned(small, tokenizer, animals, dev=animals, epochs=8)
     assert len(run_file("run")["results"]["evaluations"]) == 3

@@ -65,9 +65,9 @@ def test_one_threshold_has_the_highest_micro_f1_and_each_its_own_the_highest_f1(
     decoded, gold = {"scores": scores}, {"labels": given}
     for asked, metric in (("tuned", "f1_micro"), ("tuned-by-label", "f1_macro")):
         spec = spec_of(asked)
-        assert task.tunes(spec) == "threshold"
+        assert task.tuned_option(spec) == "threshold"
         tuned = task.tuned(spec, decoded, gold)
-        assert not task.tunes(tuned)
+        assert not task.tuned_option(tuned)
         found = task.score(tuned, decoded, gold)[metric]
         assert found > task.score(spec, decoded, gold)[metric]
         tried = [task.score(spec_of(float(each)), decoded, gold) for each in scores.ravel()]

@@ -15,7 +15,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks import fine_tuned
-from keras_bert_scratch.tasks.data.decoding_loop import NEVER_WRITTEN
+from keras_bert_scratch.tasks.data.decoding_loop import FORBIDDEN_TOKENS
 from keras_bert_scratch.tasks.data.length_bucketing import sorted_batches
 from keras_bert_scratch.tasks.registry import get_task
 
@@ -36,7 +36,7 @@ HOW = kbs.FineTuning(**{**QUICK, "epochs": 40, "batch_size": 16, "max_length": 1
 
 
 def options(**changes) -> dict:
-    return {**vars(TASK.Options()), **vars(TASK.Asking()), **changes}
+    return {**vars(TASK.Options()), **vars(TASK.PredictionOptions()), **changes}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_what_is_taught(letters):
     """The labels are shifted by one token; a target that is too long is truncated and has no end token."""
     spec = kbs.Spec("translation", ("source",), 6, options=options())
     raw, gold = {"source": tf.constant(["ab", "c"])}, {"target": tf.constant(["de", "fghijkl"])}
-    features = TASK.teach(spec, TASK.features(spec, letters, raw), gold)
+    features = TASK.with_teacher_forcing(spec, TASK.features(spec, letters, raw), gold)
     labels, weights = TASK.targets(spec, features, gold, training=True)
 
     def shown(ids) -> list[str]:
@@ -110,7 +110,7 @@ def test_the_loss_is_the_mean_over_tokens_and_does_not_move_with_padding(letters
     for rows in ([0, 1], [0, 1, 2]):
         raw = {"source": tf.constant(["ab", "c", "dddddddddd"])[: len(rows)]}
         gold = {"target": tf.constant(["de", "f", "eeeeeeeeee"])[: len(rows)]}
-        features = TASK.teach(spec, TASK.features(spec, letters, raw), gold)
+        features = TASK.with_teacher_forcing(spec, TASK.features(spec, letters, raw), gold)
         labels, _ = TASK.targets(spec, features, gold, training=True)
         logits = model(features.inputs, training=False)[:2]
         inputs = {name: values[:2] for name, values in features.inputs.items()}
@@ -139,7 +139,7 @@ def written_without_a_cache(translator, text: str) -> str:
             "decoder_padding_mask": tf.ones([1, len(tokens)], tf.int32),
         }
         logits = translator.model({**inputs, **target}, training=False).numpy()[0, -1]
-        logits[[vocabulary.id(token) for token in NEVER_WRITTEN]] = -np.inf
+        logits[[vocabulary.id(token) for token in FORBIDDEN_TOKENS]] = -np.inf
         tokens.append(int(logits.argmax()))
         if tokens[-1] == vocabulary.sep_id:
             break
@@ -154,7 +154,7 @@ def test_what_no_text_holds_is_never_written(translator, beams):
     bias, vocabulary = translator.model.next_token_head.bias, translator.tokenizer.target.vocabulary
     expected, before = [row["translation"] for row in translated(translator, SOURCES, beams=beams)], bias.numpy()
     likely = before.copy()
-    likely[[vocabulary.id(token) for token in NEVER_WRITTEN]] = 50.0
+    likely[[vocabulary.id(token) for token in FORBIDDEN_TOKENS]] = 50.0
     bias.assign(likely)
     found = [row["translation"] for row in translated(translator, SOURCES, beams=beams)]
     bias.assign(before)
@@ -300,10 +300,10 @@ def test_the_decoder_starts_from_another_bert(bert, letters, config):
     ("make", "chosen", "message"),
     [
         (TASK.Options, {"label_smoothing": 1.0}, "`label_smoothing`: must be at least 0 and below 1, not 1.0"),
-        (TASK.Asking, {"beams": 0}, "`beams`: must be at least 1"),
-        (TASK.Asking, {"length_penalty": float("nan")}, "`length_penalty`: must be a number, not nan"),
-        (TASK.Asking, {"length_penalty": float("inf")}, "`length_penalty`: must be a number, not inf"),
-        (TASK.Asking, {"beams": 2, "alternatives": 3}, r"must be from 1 to 2 \(`beams`\), not 3"),
+        (TASK.PredictionOptions, {"beams": 0}, "`beams`: must be at least 1"),
+        (TASK.PredictionOptions, {"length_penalty": float("nan")}, "`length_penalty`: must be a number, not nan"),
+        (TASK.PredictionOptions, {"length_penalty": float("inf")}, "`length_penalty`: must be a number, not inf"),
+        (TASK.PredictionOptions, {"beams": 2, "alternatives": 3}, r"must be from 1 to 2 \(`beams`\), not 3"),
         (kbs.FineTuning, {"batch_tokens": 64, "max_length": 16}, "`batch_tokens`: must be at least 128, 8 rows of"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.json_fields import SettingRefused
+from keras_bert_scratch.json_fields import UnsupportedSettingError
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
@@ -170,7 +170,7 @@ def described(**values):
     ],
 )
 def test_what_our_tokenizer_cannot_follow_is_refused_by_name(files, named, tmp_path):
-    with pytest.raises(SettingRefused, match=named):
+    with pytest.raises(UnsupportedSettingError, match=named):
         kbs.BertTokenizer.load(fill(tmp_path / "model", files))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.tensor_file import read_tensors
-from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.options import TrainingOptions
 from keras_bert_scratch.training.pretraining import (
     pretrain,
@@ -44,13 +44,13 @@ def interrupted_after(monkeypatch):
     """A function that presses Ctrl-C once, after the given step."""
 
     def press(step: int) -> None:
-        kept = StateKeeper.on_train_batch_end
+        kept = CheckpointSaver.on_train_batch_end
 
         def pressed(self, batch, logs=None):
             if steps_taken(self.model) == step:
-                monkeypatch.setattr(StateKeeper, "on_train_batch_end", kept)
+                monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", kept)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(StateKeeper, "on_train_batch_end", pressed)
+        monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", pressed)
 
     return press

@@ -13,7 +13,7 @@ def a_run(folder: str, rows=((20, 36.0, 1e-4, 0.1, 9.0, 500), (40, 72.0, 0.0, 0.
     results, finished = changes.pop("results", {}), changes.pop("finished", False)
     settings = {"task": "pretraining", "training": {"steps": 40, "learning_rate": 1e-4}, "vocabulary": "a" * 64}
     with RunDirectory(folder, {**settings, **changes}) as run:
-        run.note(**results)
+        run.add_results(**results)
         if finished:
             run.finish(results)
     lines = [",".join(map(str, row)) for row in rows]

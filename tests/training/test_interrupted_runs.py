@@ -13,7 +13,7 @@ from training.conftest import run_it, weights
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import Stopped
-from keras_bert_scratch.training.callbacks import MetricsLog, StateKeeper, read_metrics
+from keras_bert_scratch.training.callbacks import CheckpointSaver, MetricsLog, read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.pretraining import (
     SecondPhase,
@@ -64,13 +64,13 @@ def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrup
 
 @pytest.mark.usefixtures("eagerly")
 def test_a_damaged_state_falls_back_to_the_one_before(records, small, monkeypatch, caplog):
-    def keep_now_and_then(self, batch, logs=None):
+    def save_now_and_then(self, batch, logs=None):
         if steps_taken(self.model) % 2 == 0:
-            self.keep()
+            self.save()
 
     training = TrainingOptions(steps=5, learning_rate=1e-3)
     run_it(records, small, "straight", training=training)
-    monkeypatch.setattr(StateKeeper, "on_train_batch_end", keep_now_and_then)
+    monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", save_now_and_then)
     with pytest.raises(kbs.UserError, match="the disk is full"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunDirectory, "finish", full_disk)
         run_it(records, small, "run", training=training)
@@ -116,14 +116,14 @@ def test_sigterm_keeps_a_state_and_another_number_of_devices_goes_on(records, sm
 @pytest.mark.usefixtures("eagerly")
 def test_only_the_newest_states_are_kept(records, small, monkeypatch):
     seen = []
-    keep = StateKeeper.keep
+    save = CheckpointSaver.save
 
     def look(self):
-        keep(self)
+        save(self)
         seen.append(sorted(state.name for state in Path("run/training_state").iterdir()))
 
-    monkeypatch.setattr(StateKeeper, "keep", look)
-    monkeypatch.setattr(StateKeeper, "on_train_batch_end", lambda self, batch, logs=None: self.keep())
+    monkeypatch.setattr(CheckpointSaver, "save", look)
+    monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", lambda self, batch, logs=None: self.save())
     run_it(records, small, "run", training=TrainingOptions(steps=4))
     assert seen[-1] == ["step-00000003", "step-00000004"]
     assert not Path("run/training_state").exists()

@@ -7,7 +7,12 @@ import pytest
 from training.logged import HEADING, a_run, measured
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training.logged_runs import cautions, differing_settings, read_logged_runs, short_names
+from keras_bert_scratch.training.logged_runs import (
+    comparison_warnings,
+    differing_settings,
+    read_logged_runs,
+    short_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,6 @@ def test_the_settings_that_differ_are_told_in_short():
 def test_what_cannot_be_compared_is_said(first, second, said):
     a_run("a", **first)
     a_run("b", **second)
-    found = cautions(read_logged_runs(["a", "b"]))
+    found = comparison_warnings(read_logged_runs(["a", "b"]))
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))

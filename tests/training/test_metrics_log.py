@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_bert_scratch.models.objectives import classes
+from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.training.callbacks import MetricsLog, read_metrics
 from keras_bert_scratch.training.metric_sums import MetricSums
 
@@ -26,7 +26,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def model():
     """The parts of a model that the log reads: the step, and the results of the train function."""
-    sums = MetricSums({"": classes()})
+    sums = MetricSums({"": classification_objective()})
     function = SimpleNamespace(metric_sums=sums, skipped_now=0, rate=0.1)
     return SimpleNamespace(
         train_function=function, optimizer=SimpleNamespace(iterations=np.array(0)), reset_metrics=sums.reset
@@ -81,7 +81,7 @@ def test_tokens_are_counted_on_also_between_two_rows(model, clock):
 
 
 def test_the_loss_is_the_mean_of_all_places_by_the_outputs_shares():
-    sums = MetricSums({"a": classes(), "b": classes(loss_weight=0.5)})
+    sums = MetricSums({"a": classification_objective(), "b": classification_objective(loss_weight=0.5)})
     sums.add(np.array([[6.0, 8.0], [1.0, 3.0], [3.0, 4.0]]), np.zeros(2))
     sums.add(np.array([[6.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), np.zeros(2))
     assert sums.result() == {

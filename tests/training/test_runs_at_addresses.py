@@ -12,17 +12,17 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch import transfer
-from keras_bert_scratch.checkpoints.formats import recognise, write_checkpoint
+from keras_bert_scratch.checkpoints.formats import detect_format, write_checkpoint
 from keras_bert_scratch.errors import Stopped, UserError
 from keras_bert_scratch.filesystem import Address, path_of
-from keras_bert_scratch.serving.asking import evaluate, predict
 from keras_bert_scratch.serving.export import export_saved_model
+from keras_bert_scratch.serving.inference import evaluate, predict
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
 from keras_bert_scratch.tasks.run import finetune
 from keras_bert_scratch.training import pretraining
-from keras_bert_scratch.training.callbacks import StateKeeper
+from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.pretraining import evaluate_pretrained, pretrain
@@ -105,13 +105,13 @@ def test_a_run_there_leaves_what_a_run_here_leaves(records, tiny, finished, ther
 
 
 def test_a_stopped_run_there_goes_on_from_its_newest_whole_state(records, tiny, finished, there, monkeypatch):
-    def keep_and_stop(self, batch, logs=None):
-        self.keep()
+    def save_and_stop(self, batch, logs=None):
+        self.save()
         if self.model.optimizer.iterations == 3:
             raise Stopped("as if the machine were taken away")
 
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(StateKeeper, "on_train_batch_end", keep_and_stop)
+        patched.setattr(CheckpointSaver, "on_train_batch_end", save_and_stop)
         run_it(records, tiny, there)
     assert {name for name in files(there) if name.startswith("training_state/")} == {
         f"training_state/step-0000000{step}/{name}" for step in (2, 3) for name in ("state.json", "variables.h5")
@@ -147,19 +147,19 @@ def test_two_processes_of_one_machine_do_not_write_one_run_there(there, monkeypa
         with pytest.raises(UserError, match="there: is being written by process"):
             RunDirectory(there, {"steps": 1})
         assert (run.folder / "metrics.csv").exists()
-        run.note(loss=2.0)
+        run.add_results(loss=2.0)
     assert read_run(there)["results"] == {"loss": 2.0}
 
 
 def test_of_two_machines_that_write_one_run_there_the_first_stops(there, monkeypatch):
     first = RunDirectory(there, {"steps": 1})
-    first.tell_start(step=0)
+    first.record_start(step=0)
     monkeypatch.setenv("KERAS_BERT_CACHE", "of-another-machine")
     with RunDirectory(there, {"steps": 1}) as second:
-        second.tell_start(step=0)
+        second.record_start(step=0)
         with pytest.raises(UserError, match=r"there: another process has overwritten run.json"):
-            first.note(loss=1.0)
-        second.note(loss=2.0)
+            first.add_results(loss=1.0)
+        second.add_results(loss=2.0)
     assert read_run(there)["results"] == {"loss": 2.0}
 
 
@@ -167,11 +167,11 @@ def test_a_worker_that_is_not_the_chief_reads_the_states_and_writes_nothing(reco
     with RunDirectory(there, {"steps": 1}) as chief:
         (chief.folder / "training_state" / "step-00000001").mkdir(parents=True)
         (chief.folder / "training_state" / "step-00000001" / "state.json").write_text("{}")
-        chief.note(loss=1.0)
+        chief.add_results(loss=1.0)
         before = {name: (path_of(there) / name).read_bytes() for name in files(there)}
         with RunDirectory(there, {"steps": 1}, writes=False) as worker:
             assert (worker.folder / "training_state" / "step-00000001" / "state.json").exists()
-            worker.note(loss=3.0)
+            worker.add_results(loss=3.0)
             worker.finish({})
         assert {name: (path_of(there) / name).read_bytes() for name in files(there)} == before
         assert chief.folder.exists()
@@ -207,10 +207,10 @@ def test_an_upload_that_fails_is_an_error_and_costs_nothing_that_was_copied(ther
         raise OSError(errno.EIO, "connection lost", str(self))
 
     with RunDirectory(there, {"steps": 1}) as run:
-        run.note(loss=1.0)
+        run.add_results(loss=1.0)
         with monkeypatch.context() as patch, pytest.raises(UserError, match=f"^{there}/.*: cannot be written"):
             patch.setattr(Address, "rename", refused)
-            run.note(loss=2.0)
+            run.add_results(loss=2.0)
     assert read_run(there)["results"] == {"loss": 1.0}
 
 
@@ -301,7 +301,7 @@ def test_a_writer_that_dies_there_leaves_no_mixture(tiny, tokenizer, there, at, 
 def test_models_are_converted_there_and_read_from_there(tiny, tokenizer, there, to):
     backbone = kbs.BertBackbone(tiny)
     write_checkpoint(backbone.to_checkpoint(tokenizer), there, to)
-    assert recognise(there) == to
+    assert detect_format(there) == to
     assert_same(kbs.BertBackbone.from_pretrained(there).get_weights(), backbone.get_weights())
     assert kbs.BertTokenizer.load(there).vocabulary == tokenizer.vocabulary
     with pytest.raises(UserError, match="there: exists already"):

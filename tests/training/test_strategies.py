@@ -16,10 +16,10 @@ from keras_bert_scratch.training.signals import Signals
 from keras_bert_scratch.training.stopping import CoordinatedStop
 from keras_bert_scratch.training.strategies import (
     check_batch,
+    converting_worker_errors,
     distributed,
     from_chief,
     is_chief,
-    lost_workers_named,
     make_strategy,
 )
 
@@ -136,7 +136,7 @@ DAMAGED = tf.errors.UnknownError(None, None, "UserError: a.tfrecord: record 3 is
     ],
 )
 def test_only_what_starting_again_mends_counts_as_a_lost_worker(strategy, error, raised, saying):
-    with pytest.raises(raised, match=saying), lost_workers_named(strategy, Path("run")):
+    with pytest.raises(raised, match=saying), converting_worker_errors(strategy, Path("run")):
         raise error
 
 

@@ -25,7 +25,7 @@ _BLANK_LINE = re.compile(b"\n(?:%s)*\n" % "|".join(map(re.escape, _WHITE_SPACE))
 
 
 @dataclasses.dataclass(frozen=True)
-class Stretch:
+class TextChunk:
     """Whole documents of one file, as raw bytes.
 
     Args:
@@ -49,9 +49,9 @@ class Stretch:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Stretches of one file, or of several small ones: what a process splits in one step."""
+    """Chunks of one file, or of several small ones: what a process splits in one step."""
 
-    stretches: tuple[Stretch, ...]
+    chunks: tuple[TextChunk, ...]
 
 
 def read_blocks(group: list[SourceFile], form: CorpusForm) -> Iterator[Block]:
@@ -68,35 +68,35 @@ def read_blocks(group: list[SourceFile], form: CorpusForm) -> Iterator[Block]:
         >>> from keras_bert_scratch.data.corpus.sources import source_files
         >>> _ = Path("sky.txt").write_text("The sky is blue.\n\nIt may rain.")
         >>> [block] = read_blocks(source_files(["sky.txt"]), CorpusForm())
-        >>> block.stretches[0].items
+        >>> block.chunks[0].items
         (b'The sky is blue.\n\nIt may rain.',)
     """
-    stretches: list[Stretch] = []
+    chunks: list[TextChunk] = []
     num_bytes = 0
     for file in group:
-        for stretch in _line_stretches(file, form) if file.kind in ("text", "jsonl") else _row_stretches(file, form):
-            stretches.append(stretch)
-            num_bytes += stretch.num_bytes
+        for chunk in _line_chunks(file, form) if file.kind in ("text", "jsonl") else _row_chunks(file, form):
+            chunks.append(chunk)
+            num_bytes += chunk.num_bytes
             if num_bytes >= BLOCK_BYTES:
-                yield Block(tuple(stretches))
-                stretches, num_bytes = [], 0
-    if stretches:
-        yield Block(tuple(stretches))
+                yield Block(tuple(chunks))
+                chunks, num_bytes = [], 0
+    if chunks:
+        yield Block(tuple(chunks))
 
 
-def _row_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
+def _row_chunks(file: SourceFile, form: CorpusForm) -> Iterator[TextChunk]:
     rows: list[bytes] = []
     number, num_bytes = 1, 0
     for row in read_rows(file, form.text_field):
         rows.append(row)
         num_bytes += len(row)
         if num_bytes >= BLOCK_BYTES:
-            yield Stretch(file.path, file.kind, number, tuple(rows))
+            yield TextChunk(file.path, file.kind, number, tuple(rows))
             number, num_bytes, rows = number + len(rows), 0, []
-    yield Stretch(file.path, file.kind, number, tuple(rows))
+    yield TextChunk(file.path, file.kind, number, tuple(rows))
 
 
-def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
+def _line_chunks(file: SourceFile, form: CorpusForm) -> Iterator[TextChunk]:
     limit = MAX_ROW_BYTES if file.kind == "jsonl" else MAX_DOCUMENT_BYTES
     line, inside_document, searched = 1, False, 0
     with opened(file.path) as stream:
@@ -113,11 +113,11 @@ def _line_stretches(file: SourceFile, form: CorpusForm) -> Iterator[Stretch]:
                 end = _cut(data)
             if end:
                 text, data = data[:end], data[end:]
-                yield Stretch(file.path, file.kind, line, (text,), too_long and not inside_document)
+                yield TextChunk(file.path, file.kind, line, (text,), too_long and not inside_document)
                 line, inside_document = line + text.count(b"\n"), too_long
             searched = data.rfind(b"\n") + 1  # no document ends before this line
         if data or not inside_document:
-            yield Stretch(file.path, file.kind, line, (data,))
+            yield TextChunk(file.path, file.kind, line, (data,))
 
 
 def _last_document_end(data: bytes, start: int, kind: str, form: CorpusForm) -> int:

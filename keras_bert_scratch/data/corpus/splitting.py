@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
-from keras_bert_scratch.data.corpus.blocks import MAX_DOCUMENT_BYTES, Block, Stretch
+from keras_bert_scratch.data.corpus.blocks import MAX_DOCUMENT_BYTES, Block, TextChunk
 from keras_bert_scratch.data.corpus.form import CorpusForm
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.text.sentences import split_sentences
 
 MAX_SENTENCE_CHARACTERS = 10_000
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass
@@ -58,29 +58,29 @@ def split_block(block: Block, form: CorpusForm) -> SplitBlock:
         UserError: bytes that are not UTF-8, a row that is not JSON or lacks the field; names the file and the line.
 
     Example:
-        >>> from keras_bert_scratch.data.corpus.blocks import Block, Stretch
-        >>> stretch = Stretch("sky.txt", "text", 1, (b"The sky is blue. It may rain.\n\nA new document.",))
-        >>> split_block(Block((stretch,)), CorpusForm())
+        >>> from keras_bert_scratch.data.corpus.blocks import Block, TextChunk
+        >>> chunk = TextChunk("sky.txt", "text", 1, (b"The sky is blue. It may rain.\n\nA new document.",))
+        >>> split_block(Block((chunk,)), CorpusForm())
         SplitBlock(sentences=['The sky is blue.', 'It may rain.', 'A new document.'], document_lengths=[2, 1],
                    text_bytes=46, replaced_bytes=0, empty_documents=0, cut_documents=0)
     """
     split = SplitBlock()
-    for stretch in block.stretches:
-        if stretch.kind == "text":
-            _split_text(stretch, form, split)
-        elif stretch.kind == "jsonl":
-            _split_rows(_json_texts(stretch, form, split), form, split)
+    for chunk in block.chunks:
+        if chunk.kind == "text":
+            _split_text(chunk, form, split)
+        elif chunk.kind == "jsonl":
+            _split_rows(_json_texts(chunk, form, split), form, split)
         else:
-            _split_rows(_texts(stretch, form, split), form, split)
+            _split_rows(_texts(chunk, form, split), form, split)
     return split
 
 
-def _split_text(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> None:
+def _split_text(chunk: TextChunk, form: CorpusForm, split: SplitBlock) -> None:
     before = len(split.document_lengths)
-    split.text_bytes += stretch.num_bytes
-    split.cut_documents += stretch.begins_cut_document
+    split.text_bytes += chunk.num_bytes
+    split.cut_documents += chunk.begins_cut_document
     start = len(split.sentences)
-    for line in _decoded(stretch.items[0], stretch, stretch.first_number, "line", form, split).split("\n"):
+    for line in _decoded(chunk.items[0], chunk, chunk.first_number, "line", form, split).split("\n"):
         if line and not line.isspace():
             split.sentences += _sentences(line, form)
         elif form.documents == "blank-lines" and len(split.sentences) > start:
@@ -88,7 +88,7 @@ def _split_text(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> None:
             start = len(split.sentences)
     if len(split.sentences) > start:
         split.document_lengths.append(len(split.sentences) - start)
-    split.empty_documents += stretch.first_number == 1 and len(split.document_lengths) == before
+    split.empty_documents += chunk.first_number == 1 and len(split.document_lengths) == before
 
 
 def _split_rows(texts: Iterable[str], form: CorpusForm, split: SplitBlock) -> None:
@@ -104,42 +104,42 @@ def _split_rows(texts: Iterable[str], form: CorpusForm, split: SplitBlock) -> No
             split.document_lengths.append(len(split.sentences) - start)
 
 
-def _texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
-    split.text_bytes += stretch.num_bytes
-    for number, row in enumerate(stretch.items, stretch.first_number):
-        yield _decoded(row, stretch, number, "row", form, split)
+def _texts(chunk: TextChunk, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
+    split.text_bytes += chunk.num_bytes
+    for number, row in enumerate(chunk.items, chunk.first_number):
+        yield _decoded(row, chunk, number, "row", form, split)
 
 
-def _json_texts(stretch: Stretch, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
-    lines = _decoded(stretch.items[0], stretch, stretch.first_number, "line", form, split).split("\n")
-    for number, line in enumerate(lines, stretch.first_number):
+def _json_texts(chunk: TextChunk, form: CorpusForm, split: SplitBlock) -> Iterator[str]:
+    lines = _decoded(chunk.items[0], chunk, chunk.first_number, "line", form, split).split("\n")
+    for number, line in enumerate(lines, chunk.first_number):
         if not line or line.isspace():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{stretch.path}: line {number} is not valid JSON ({error}); fix or remove it") from None
+            raise UserError(f"{chunk.path}: line {number} is not valid JSON ({error}); fix or remove it") from None
         if not isinstance(row, dict) or form.text_field not in row:
             names = ", ".join(row) if isinstance(row, dict) else "none"
             raise UserError(
-                f"{stretch.path}: line {number} has no field {form.text_field!r}; set `text_field` to one of {names}"
+                f"{chunk.path}: line {number} has no field {form.text_field!r}; set `text_field` to one of {names}"
             )
         text = "" if row[form.text_field] is None else row[form.text_field]
         if not isinstance(text, str):
             raise UserError(
-                f"{stretch.path}: line {number} has no text in the field {form.text_field!r}; fix or remove it"
+                f"{chunk.path}: line {number} has no text in the field {form.text_field!r}; fix or remove it"
             )
-        text = _without_half_characters(text, stretch, number, form, split)
+        text = _without_lone_surrogates(text, chunk, number, form, split)
         split.text_bytes += len(text.encode())
         yield text
 
 
-def _without_half_characters(text: str, stretch: Stretch, number: int, form: CorpusForm, split: SplitBlock) -> str:
+def _without_lone_surrogates(text: str, chunk: TextChunk, number: int, form: CorpusForm, split: SplitBlock) -> str:
     r"""JSON can contain half of a surrogate pair, such as \ud83d; UTF-8 cannot encode it, so it counts as bad bytes."""
-    clean = _HALF_CHARACTER.sub("�", text)
+    clean = _LONE_SURROGATE.sub("�", text)
     if clean != text and form.bad_bytes == "fail":
         raise UserError(
-            f"{stretch.path}: line {number} contains half of a surrogate pair; fix it, or give `bad_bytes='replace'`"
+            f"{chunk.path}: line {number} contains half of a surrogate pair; fix it, or give `bad_bytes='replace'`"
         )
     split.replaced_bytes += clean.count("�") - text.count("�")
     return clean
@@ -166,7 +166,7 @@ def _pieces(text: str, limit: int) -> Iterator[str]:
         yield rest
 
 
-def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: CorpusForm, split: SplitBlock) -> str:
+def _decoded(data: bytes, chunk: TextChunk, number: int, unit: str, form: CorpusForm, split: SplitBlock) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -175,7 +175,7 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
                 number += data.count(b"\n", 0, error.start)
             column = error.start - (data.rfind(b"\n", 0, error.start) + 1 if unit == "line" else 0)
             raise UserError(
-                f"{stretch.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {column}); convert it, for "
+                f"{chunk.path}: {unit} {number} is not UTF-8 ({error.reason} at byte {column}); convert it, for "
                 f"instance with 'iconv -f latin1 -t utf-8', or give `bad_bytes='replace'`"
             ) from None
     text = data.decode(errors="replace")
@@ -183,7 +183,7 @@ def _decoded(data: bytes, stretch: Stretch, number: int, unit: str, form: Corpus
     return text
 
 
-def end_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Ends this process when its parent process `parent` has ended, even by SIGKILL."""
 
     def watch() -> None:

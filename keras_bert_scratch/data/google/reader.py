@@ -22,7 +22,7 @@ from keras_bert_scratch.data.google.schema import FEATURES, LABEL, Examples
 from keras_bert_scratch.data.google.windows import WINDOW, find_size, read_windows
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, ON_CORRUPT, PretrainingRecords
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
-from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
+from keras_bert_scratch.data.pretraining.row_stream import RowRange, Shards, batches_of, row_ranges_from
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.records.folder import MANIFEST_FILE
 from keras_bert_scratch.data.records.schema import (
@@ -166,7 +166,7 @@ class GoogleRecords:
     ) -> float:
         """The fraction of positions that hold tokens, not padding, in the first window that is read."""
         self.check(self.size.max_length if max_length is None else max_length, rules)
-        return float(next(visits_from(0, self._rows(seed), seed)).source["input_mask"].mean())
+        return float(next(row_ranges_from(0, self._rows(seed), seed)).source["input_mask"].mean())
 
     def lengths(self) -> np.ndarray:
         """The number of tokens of each example of the first window."""
@@ -192,15 +192,15 @@ class GoogleRecords:
             )
 
     def _rows(self, seed: int) -> Shards[Examples]:
-        """The stream of all rows; each window of a file is a visit."""
+        """The stream of all rows; each window of a file is a row range."""
 
-        def visits(file: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[Examples]]:
+        def row_ranges(file: int, epoch: int, start: int, first_row: int) -> Iterator[RowRange[Examples]]:
             # Whole windows can be skipped unparsed if every record is either an example or an error.
             first = max(0, first_row - start) // WINDOW if self.on_corrupt == "fail" else 0
             end = start + first * WINDOW
             for number, window in enumerate(self._windows(file, first), first):
                 size = len(window[LABEL])
-                yield Visit(end, window, permutation(size, "rows", seed, epoch, file, number))
+                yield RowRange(end, window, permutation(size, "rows", seed, epoch, file, number))
                 end += size
             if end - start != self._num_examples.get(file, end - start):
                 raise UserError(
@@ -208,7 +208,7 @@ class GoogleRecords:
                     f"counted before; copy it again or rebuild the records"
                 )
 
-        return Shards(str(self.directory), len(self.files), 1, lambda file, epoch: self._count(file), visits)
+        return Shards(str(self.directory), len(self.files), 1, lambda file, epoch: self._count(file), row_ranges)
 
     def _windows(self, file: int, first: int) -> Iterator[Examples]:
         on_left_out = self._log if self.on_corrupt == "skip" else None

@@ -23,7 +23,7 @@ from keras_bert_scratch.data.pretraining.layout import lay_out_rows
 from keras_bert_scratch.data.pretraining.masking import mask_tokens
 from keras_bert_scratch.data.pretraining.next_tokens import next_tokens
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
-from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of
+from keras_bert_scratch.data.pretraining.row_stream import RowRange, Shards, batches_of
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan, max_examples_of, read_shard
 from keras_bert_scratch.data.records.schema import (
@@ -192,12 +192,12 @@ class PretrainingRecords:
         return np.diff(ends[np.concatenate([[0], np.cumsum(documents.document_lengths)])])
 
     def rows(self, max_length: int, seed: int, rules: ExampleRules) -> Shards[_Source]:
-        """The stream of all rows; each shard is one visit."""
+        """The stream of all rows; each shard is one row range."""
 
-        def visits(shard: int, epoch: int, start: int, first_row: int) -> Iterator[Visit[_Source]]:
+        def row_ranges(shard: int, epoch: int, start: int, first_row: int) -> Iterator[RowRange[_Source]]:
             plan = self._plan(shard, max_length, seed, epoch % PLANS, rules)
             key = ("masks", seed, epoch % PLANS if rules.static_masks else epoch, shard)
-            yield Visit(start, _Source(plan, key), permutation(plan.num_rows, "rows", seed, epoch, shard))
+            yield RowRange(start, _Source(plan, key), permutation(plan.num_rows, "rows", seed, epoch, shard))
 
         def num_rows(shard: int, epoch: int) -> int:
             counts, name = self._counts(max_length, seed, rules), _count_name(shard, epoch % PLANS)
@@ -205,7 +205,7 @@ class PretrainingRecords:
                 self._plan(shard, max_length, seed, epoch % PLANS, rules)
             return counts[name]
 
-        return Shards(str(self.directory), len(self.manifest.shards), PLANS, num_rows, visits)
+        return Shards(str(self.directory), len(self.manifest.shards), PLANS, num_rows, row_ranges)
 
     def _plan(self, shard: int, max_length: int, seed: int, plan: int, rules: ExampleRules) -> ShardPlan:
         """Plan `plan` of a shard; its number of rows is stored."""

@@ -1,6 +1,6 @@
 """An endless stream of rows, epoch after epoch, cut into batches; it can begin at any row.
 
-Each epoch permutes the shards. A shard yields its rows in one or several visits, and each visit permutes its rows. The
+Each epoch permutes the shards. A shard yields its rows in one or several ranges, and each range permutes its rows. The
 rows before the requested first row are counted, not computed.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_scratch.data.batch_shares import rows_of_each
+from keras_bert_scratch.data.batch_shares import local_batch_size
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
 
@@ -24,7 +24,7 @@ PREFETCH = 8
 Source = TypeVar("Source")
 
 
-class Visit(NamedTuple, Generic[Source]):
+class RowRange(NamedTuple, Generic[Source]):
     """Rows that are read together.
 
     Args:
@@ -51,28 +51,28 @@ class Shards(NamedTuple, Generic[Source]):
         count: int. How many shards there are.
         period: int. The number of epochs after which the numbers of rows repeat.
         num_rows: function of `(shard, epoch)`. Returns how many rows the shard has.
-        visits: function of `(shard, epoch, start, first_row)`. Yields the visits of a shard whose first row has the
-            position `start` in the stream. Visits that end before `first_row` may be left out.
+        row_ranges: function of `(shard, epoch, start, first_row)`. Yields the ranges of a shard whose first row has the
+            position `start` in the stream. Ranges that end before `first_row` may be left out.
     """
 
     name: str
     count: int
     period: int
     num_rows: Callable[[int, int], int]
-    visits: Callable[[int, int, int, int], Iterator[Visit[Source]]]
+    row_ranges: Callable[[int, int, int, int], Iterator[RowRange[Source]]]
 
 
-def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[Visit[Source]]:
-    """Endless visits, from the one that contains position `first_row` of the stream on.
+def row_ranges_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[RowRange[Source]]:
+    """Endless row ranges, from the one that contains position `first_row` of the stream on.
 
     Raises:
         UserError: a whole epoch yields no row.
 
     Example:
-        >>> def visits(shard, epoch, start, first_row):
-        ...     yield Visit(start, shard, permutation(3, epoch, shard))
-        >>> shards = Shards("records", 2, 1, lambda shard, epoch: 3, visits)
-        >>> next(visits_from(13, shards, seed=0)).start
+        >>> def row_ranges(shard, epoch, start, first_row):
+        ...     yield RowRange(start, shard, permutation(3, epoch, shard))
+        >>> shards = Shards("records", 2, 1, lambda shard, epoch: 3, row_ranges)
+        >>> next(row_ranges_from(13, shards, seed=0)).start
         12
     """
     first_epoch, start = _epoch_of(first_row, shards, seed)
@@ -84,9 +84,9 @@ def visits_from(first_row: int, shards: Shards[Source], seed: int) -> Iterator[V
                 if start + size <= first_row:
                     start += size
                     continue
-            for visit in shards.visits(shard, epoch, start, first_row):
-                yield visit
-                start = visit.end
+            for row_range in shards.row_ranges(shard, epoch, start, first_row):
+                yield row_range
+                start = row_range.end
         if start == rows_before:
             raise UserError(f"{shards.name}: yields no examples; rebuild the records from more text")
 
@@ -119,33 +119,33 @@ def first_row_of(batch_size: int, first_step: int, worker: int, num_workers: int
     Raises:
         UserError: the workers cannot share a batch equally.
     """
-    return first_step * batch_size + worker * rows_of_each(batch_size, num_workers)
+    return first_step * batch_size + worker * local_batch_size(batch_size, num_workers)
 
 
 def slices_of(
-    visits: Iterator[Visit[Source]], first_row: int, batch_size: int, rows: int
+    row_ranges: Iterator[RowRange[Source]], first_row: int, batch_size: int, rows: int
 ) -> Iterator[list[tuple[Source, np.ndarray]]]:
     """Step after step, the rows that a worker reads: `rows` of each batch, in the first step from `first_row` on.
 
     Args:
-        visits: from `visits_from(first_row, ...)`.
+        row_ranges: from `row_ranges_from(first_row, ...)`.
         first_row: int. Position in the stream.
         batch_size: int. Rows from the beginning of one slice to the beginning of the next.
         rows: int. Rows per slice.
 
     Example:
-        >>> visits = iter([Visit(0, "a", np.arange(3)), Visit(3, "b", np.arange(9))])
-        >>> next(slices_of(visits, 2, 4, 2))
+        >>> row_ranges = iter([RowRange(0, "a", np.arange(3)), RowRange(3, "b", np.arange(9))])
+        >>> next(slices_of(row_ranges, 2, 4, 2))
         [('a', array([2])), ('b', array([0]))]
     """
-    visit = next(visits)
+    row_range = next(row_ranges)
     for start in itertools.count(first_row, batch_size):
         taken = []
         at = start
         while at < start + rows:
-            while at >= visit.end:
-                visit = next(visits)
-            taken.append((visit.source, visit.order[at - visit.start : start + rows - visit.start]))
+            while at >= row_range.end:
+                row_range = next(row_ranges)
+            taken.append((row_range.source, row_range.order[at - row_range.start : start + rows - row_range.start]))
             at += len(taken[-1][1])
         yield taken
 
@@ -175,21 +175,21 @@ def batches_of(
         UserError: the workers cannot share a batch equally.
 
     Example:
-        >>> def visits(shard, epoch, start, first_row):
-        ...     yield Visit(start, 10 * epoch, np.arange(3))
+        >>> def row_ranges(shard, epoch, start, first_row):
+        ...     yield RowRange(start, 10 * epoch, np.arange(3))
         >>> def numbers(taken):
         ...     return np.concatenate([np.zeros(0, np.int64), *(tens + rows for tens, rows in taken)])
-        >>> shards = Shards("records", 1, 1, lambda shard, epoch: 3, visits)
+        >>> shards = Shards("records", 1, 1, lambda shard, epoch: 3, row_ranges)
         >>> next(iter(batches_of(shards, 0, numbers, 4, 2, 0, 1))).numpy().tolist()
         [22, 30, 31, 32]
     """
-    rows = rows_of_each(batch_size, num_workers)
+    rows = local_batch_size(batch_size, num_workers)
     first_row = first_row_of(batch_size, first_step, worker, num_workers)
     steps_at_once = max(1, ROWS_AT_ONCE // rows)
 
     def generate() -> Iterator[Any]:
         with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-            slices = slices_of(_one_ahead(visits_from(first_row, shards, seed), ahead), first_row, batch_size, rows)
+            slices = slices_of(_one_ahead(row_ranges_from(first_row, shards, seed), ahead), first_row, batch_size, rows)
             while True:
                 taken = list(itertools.chain.from_iterable(itertools.islice(slices, steps_at_once)))
                 yield tf.nest.map_structure(
@@ -202,10 +202,12 @@ def batches_of(
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1).unbatch().prefetch(PREFETCH)
 
 
-def _one_ahead(visits: Iterator[Visit[Source]], ahead: concurrent.futures.Executor) -> Iterator[Visit[Source]]:
-    """The same visits; each is prepared while the one before it is in use."""
-    coming = ahead.submit(next, visits)
+def _one_ahead(
+    row_ranges: Iterator[RowRange[Source]], ahead: concurrent.futures.Executor
+) -> Iterator[RowRange[Source]]:
+    """The same ranges; each is prepared while the one before it is in use."""
+    coming = ahead.submit(next, row_ranges)
     while True:
-        visit = coming.result()
-        coming = ahead.submit(next, visits)
-        yield visit
+        row_range = coming.result()
+        coming = ahead.submit(next, row_ranges)
+        yield row_range

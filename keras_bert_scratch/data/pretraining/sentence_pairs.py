@@ -93,11 +93,13 @@ def _next_pairs(
     start_b = end_a.copy()
     random = np.flatnonzero(is_random[chunks])
     wanted = np.maximum(1, (targets[chunks] - (end_a - start_a))[random])
-    start_b[random], end_b[random] = _elsewhere(document[chunks][random], wanted, ends, first, key, chunks[random])
+    start_b[random], end_b[random] = _random_segments(
+        document[chunks][random], wanted, ends, first, key, chunks[random]
+    )
     return np.stack([start_a, end_a, start_b, end_b, is_random[chunks].astype(np.int64)], axis=1)
 
 
-def _elsewhere(
+def _random_segments(
     document: np.ndarray,
     wanted: np.ndarray,
     ends: np.ndarray,

@@ -23,7 +23,7 @@ from keras_bert_scratch.data.corpus.blocks import BLOCK_BYTES, Block, read_block
 from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm, SourceFile
 from keras_bert_scratch.data.corpus.sources import file_groups
-from keras_bert_scratch.data.corpus.splitting import SplitBlock, end_with, split_block
+from keras_bert_scratch.data.corpus.splitting import SplitBlock, exit_with_parent, split_block
 from keras_bert_scratch.data.records.folder import continued_records, new_file
 from keras_bert_scratch.data.records.parts import PART_FORMAT, make_part, read_index
 from keras_bert_scratch.data.records.schema import Manifest
@@ -143,7 +143,7 @@ def _missing_parts(
             paths.append(folder / f"{number:06d}-{block_number:06d}-{state}.part")
             if paths[-1] not in there:
                 yield paths[-1], number + block_number, block
-            read += sum(stretch.num_bytes for stretch in block.stretches)
+            read += sum(chunk.num_bytes for chunk in block.chunks)
             on_progress(done + min(read, group_bytes), total)
         done += group_bytes
 
@@ -157,7 +157,9 @@ def _run(
     """Splits blocks in `workers` processes, or in this one if 0, and finishes their parts in threads."""
     with contextlib.ExitStack() as stack:
         if workers:
-            pool = stack.enter_context(loky.ProcessPoolExecutor(workers, initializer=end_with, initargs=(os.getpid(),)))
+            pool = stack.enter_context(
+                loky.ProcessPoolExecutor(workers, initializer=exit_with_parent, initargs=(os.getpid(),))
+            )
 
         def work(path: Path, position: int, block: Block) -> None:
             try:

@@ -115,7 +115,7 @@ def build_records_with_beam(
     except (AttributeError, ImportError, ValueError) as error:
         raise UserError(f"`beam`: Beam rejects its options ({_one_line(error)}); fix them") from None
 
-    with _new_folder(path_of(directory)) as folder, _logged_for_programmers():
+    with _new_folder(path_of(directory)) as folder, _user_errors_not_logged():
         steps = _Steps(folder, tokenizer.vocabulary, tokenizer.rules, num_buckets, seed, form)
         parts = (
             pipeline
@@ -237,19 +237,19 @@ def _records(made: tuple[Position, Part], shards: list[list[int]]) -> Iterator[t
 
 
 @contextlib.contextmanager
-def _logged_for_programmers() -> Iterator[None]:
+def _user_errors_not_logged() -> Iterator[None]:
     """Keeps errors out of Beam's log that are raised as a one-line `UserError`."""
     loggers = [logging.getLogger(name) for name in LOGGERS_OF_STEPS]
     for logger in loggers:
-        logger.addFilter(_is_for_programmers)
+        logger.addFilter(_is_not_user_error)
     try:
         yield
     finally:
         for logger in loggers:
-            logger.removeFilter(_is_for_programmers)
+            logger.removeFilter(_is_not_user_error)
 
 
-def _is_for_programmers(record: logging.LogRecord) -> bool:
+def _is_not_user_error(record: logging.LogRecord) -> bool:
     raised = record.exc_info[1] if record.exc_info else None
     return not _user_error_of(raised if isinstance(raised, Exception) else RuntimeError(record.getMessage()))
 

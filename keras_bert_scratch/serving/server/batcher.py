@@ -132,7 +132,7 @@ class Batcher:
         if len(candidates) > 1 or _bytes(candidates[0]) + SPECIAL_TOKENS > MOST_TOKENS:
             self._count([row for row in candidates if row.tokens is None])
         batch = self._batch_of(candidates)
-        self._put_back(set(candidates) - set(batch))
+        self._requeue(set(candidates) - set(batch))
         start = time.monotonic()
         for row in batch:
             self._metrics.observe("queue", row.request.model, start - row.request.asked_at)
@@ -165,7 +165,7 @@ class Batcher:
                 row.request.end(RequestError(HTTPStatus.GATEWAY_TIMEOUT, text))
         self._waiting = [row for row in self._waiting if not row.request.answer.done()]
 
-    def _put_back(self, rows: set[Row]) -> None:
+    def _requeue(self, rows: set[Row]) -> None:
         with self._changed:
             self._waiting = sorted([*self._waiting, *rows], key=lambda row: row.arrival)
             self._changed.notify_all()

@@ -9,7 +9,7 @@ import grpc
 
 from keras_bert_scratch.serving.server.http_bodies import json_response
 
-OPEN_TO_ALL = {"/", "/healthz", "/v2/health/live", "/v2/health/ready"}  # paths that never need a token
+PUBLIC_PATHS = {"/", "/healthz", "/v2/health/live", "/v2/health/ready"}  # paths that never need a token
 
 
 class BearerToken:
@@ -24,7 +24,7 @@ class BearerToken:
         self._app, self._token = app, token
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_TO_ALL:
+        if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
             given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
             if not is_right(given, self._token):
                 response = json_response({"error": "give the server's token as 'Authorization: Bearer ...'"}, 401)

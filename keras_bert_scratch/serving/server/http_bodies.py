@@ -33,7 +33,7 @@ def json_response(value: Any, status: int = 200, retry_after: int | None = None)
     return Response(as_json(value), status, headers, "application/json")
 
 
-def answering(handler: Handler, protocol: str, metrics: Metrics, form: Form = error_text) -> Handler:
+def as_endpoint(handler: Handler, protocol: str, metrics: Metrics, form: Form = error_text) -> Handler:
     """Turns a protocol's handler into the endpoint of a route, which counts requests and also answers errors."""
 
     async def endpoint(request: Request) -> Response:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.serving.engines import LITERT, check_installed, run_litert
-from keras_bert_scratch.serving.variants import FOLDER, VARIANTS, OnEngine
+from keras_bert_scratch.serving.variants import FOLDER, VARIANTS, EngineModel
 from keras_bert_scratch.tasks.registry import get_task
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
@@ -28,7 +28,7 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
-class WithNetwork:
+class InferenceBundle:
     """What a task needs to answer, in place of a `FineTuned`, if only the file of the network exists.
 
     Args:
@@ -51,7 +51,7 @@ class WithNetwork:
         return get_task(self.spec.task)
 
 
-def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, at_once: int) -> WithNetwork:
+def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, at_once: int) -> InferenceBundle:
     """Returns a model whose network LiteRT runs.
 
     Args:
@@ -78,7 +78,7 @@ def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, 
     # TensorFlow keeps the Python functions of a graph until the process ends; with a weak reference they do not keep
     # the engine.
     reference = weakref.ref(run)
-    return WithNetwork(spec, tokenizer, network, OnEngine(network, lambda inputs: reference()(inputs)), run)
+    return InferenceBundle(spec, tokenizer, network, EngineModel(network, lambda inputs: reference()(inputs)), run)
 
 
 def _specs(details: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from starlette.requests import Request
 from starlette.routing import Route
 
-from keras_bert_scratch.serving.server.http_bodies import answering, body_of, version_of
+from keras_bert_scratch.serving.server.http_bodies import as_endpoint, body_of, version_of
 from keras_bert_scratch.serving.server.request_error import bad_request
 from keras_bert_scratch.serving.server.served_model import ServedModel, Signature
 from keras_bert_scratch.serving.server.service import Service, check_names, signature_of
@@ -53,7 +53,7 @@ class OpenInference:
         return found
 
     def _route(self, path: str, handler: Any, method: str) -> Route:
-        return Route(path, answering(handler, PROTOCOL, self._service.metrics), methods=[method])
+        return Route(path, as_endpoint(handler, PROTOCOL, self._service.metrics), methods=[method])
 
     async def server(self, request: Request) -> dict[str, Any]:
         """Name and version of the server."""
@@ -96,7 +96,7 @@ class OpenInference:
         signature = signature_of(model, name)
         inputs = _inputs(signature, asked.get("inputs"))
         wanted = _wanted(signature, asked.get("outputs"))
-        outputs = await self._service.ask(model, name, inputs)
+        outputs = await self._service.infer(model, name, inputs)
         answer = {
             "model_name": request.path_params["name"],
             "model_version": str(number),

@@ -14,7 +14,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.routing import Route
 
-from keras_bert_scratch.serving.server.http_bodies import answering, body_of
+from keras_bert_scratch.serving.server.http_bodies import as_endpoint, body_of
 from keras_bert_scratch.serving.server.request_error import RequestError, bad_request
 from keras_bert_scratch.serving.server.served_model import ServedModel
 from keras_bert_scratch.serving.server.service import Service
@@ -45,7 +45,7 @@ class OpenAiApi:
         ]
 
     def _route(self, path: str, handler: Any, method: str) -> Route:
-        return Route(path, answering(handler, PROTOCOL, self._service.metrics, _error), methods=[method])
+        return Route(path, as_endpoint(handler, PROTOCOL, self._service.metrics, _error), methods=[method])
 
     async def models(self, request: Request) -> dict[str, Any]:
         """The models, each with its task, its columns, its labels and its signatures."""
@@ -141,7 +141,7 @@ class OpenAiApi:
     async def _ask(self, model: ServedModel, columns: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
         specs = model.signatures[SIGNATURE].inputs
         inputs = {name: array_of(name, list(values), specs[name]) for name, values in columns.items()}
-        return await self._service.ask(model, SIGNATURE, inputs)
+        return await self._service.infer(model, SIGNATURE, inputs)
 
 
 def _embeds(model: ServedModel) -> bool:

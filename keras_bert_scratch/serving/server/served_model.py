@@ -14,7 +14,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving.endpoints import endpoints_of, token_counters_of
 from keras_bert_scratch.serving.requests import request
-from keras_bert_scratch.serving.server.litert_network import WithNetwork, with_litert
+from keras_bert_scratch.serving.server.litert_network import InferenceBundle, with_litert
 from keras_bert_scratch.serving.signatures import ATTENTION, SERVE_IDS, SIGNATURE
 from keras_bert_scratch.serving.warm_up import FILE as WARM_UP_FILE
 from keras_bert_scratch.tasks.spec import Spec
@@ -64,7 +64,7 @@ class ServedModel:
         self.spec = Spec.load(self.path)
         tokenizer = BertTokenizer.load(self.path / "assets")
         if engine == TENSORFLOW:
-            model = WithNetwork(self.spec, tokenizer)
+            model = InferenceBundle(self.spec, tokenizer)
             self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
             self._functions: Mapping[str, Any] = self._loaded.signatures
         else:

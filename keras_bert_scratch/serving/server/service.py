@@ -35,7 +35,7 @@ class Service:
     metrics: Metrics
     timeout: float
 
-    async def ask(
+    async def infer(
         self, model: ServedModel, signature: str, inputs: Arrays, timeout: float | None = None
     ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature for some rows.

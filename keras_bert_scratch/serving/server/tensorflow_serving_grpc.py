@@ -74,11 +74,11 @@ class TensorFlowServingGrpc(
 
     async def MultiInference(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Not supported: each model here has one head."""
-        return await self._answered(_not_here, request, context)
+        return await self._answered(_unimplemented, request, context)
 
     async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Not supported: the served folders are chosen at the start, and checked for new versions all the time."""
-        return await self._answered(_not_here, request, context)
+        return await self._answered(_unimplemented, request, context)
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The signatures."""
@@ -108,7 +108,7 @@ class TensorFlowServingGrpc(
             if key not in signature.outputs:
                 raise bad_request(f"no output is called {key!r}; outputs: {', '.join(signature.outputs)}")
         inputs = {key: _array(key, value) for key, value in request.inputs.items()}
-        outputs = await self._service.ask(model, name, inputs, context.time_remaining())
+        outputs = await self._service.infer(model, name, inputs, context.time_remaining())
         wanted = list(request.output_filter) or list(outputs)
         return predict_pb2.PredictResponse(
             model_spec=_spec(request.model_spec.name, number, name),
@@ -137,7 +137,7 @@ class TensorFlowServingGrpc(
         signature_of(model, name)
         if name != method:
             raise bad_request(f"the signature {name!r} does not support {method}; use Predict")
-        outputs = await self._service.ask(model, name, {"inputs": _examples(request.input)}, context.time_remaining())
+        outputs = await self._service.infer(model, name, {"inputs": _examples(request.input)}, context.time_remaining())
         return _spec(request.model_spec.name, number, name), outputs
 
     async def _metadata(self, request: Any, context: Any) -> get_model_metadata_pb2.GetModelMetadataResponse:
@@ -156,7 +156,7 @@ class TensorFlowServingGrpc(
         return self._service.store.find(spec.name, _version(spec))
 
 
-async def _not_here(request: Any, context: Any) -> None:
+async def _unimplemented(request: Any, context: Any) -> None:
     raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "this server does not support this method")
 
 

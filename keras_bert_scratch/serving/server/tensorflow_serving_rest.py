@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from starlette.requests import Request
 from starlette.routing import Route
 
-from keras_bert_scratch.serving.server.http_bodies import answering, body_of, version_of
+from keras_bert_scratch.serving.server.http_bodies import as_endpoint, body_of, version_of
 from keras_bert_scratch.serving.server.model_metadata import signature_defs, version_states
 from keras_bert_scratch.serving.server.request_error import bad_request
 from keras_bert_scratch.serving.server.served_model import ServedModel, Signature
@@ -49,7 +49,7 @@ class TensorFlowServingRest:
         return found
 
     def _route(self, path: str, handler: Any, method: str) -> Route:
-        return Route(path, answering(handler, PROTOCOL, self._service.metrics), methods=[method])
+        return Route(path, as_endpoint(handler, PROTOCOL, self._service.metrics), methods=[method])
 
     async def predict(self, request: Request) -> dict[str, Any]:
         """Rows as objects (`instances`), or columns (`inputs`)."""
@@ -64,7 +64,7 @@ class TensorFlowServingRest:
         columns = _columns_of_rows(signature, asked["instances"]) if by_row else _columns(signature, asked["inputs"])
         check_names(signature, columns)
         inputs = {key: array_of(key, value, signature.inputs[key]) for key, value in columns.items()}
-        outputs = {key: readable(value) for key, value in (await self._service.ask(model, name, inputs)).items()}
+        outputs = {key: readable(value) for key, value in (await self._service.infer(model, name, inputs)).items()}
         if not by_row:
             return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
         rows = len(next(iter(inputs.values())))
@@ -98,7 +98,7 @@ class TensorFlowServingRest:
         if not isinstance(context, dict):
             raise bad_request("'context' must be an object")
         serialized = [_example({**context, **example}).SerializeToString() for example in examples]
-        return await self._service.ask(model, name, {"inputs": np.array(serialized, object)})
+        return await self._service.infer(model, name, {"inputs": np.array(serialized, object)})
 
     async def metadata(self, request: Request) -> dict[str, Any]:
         """The signatures."""

@@ -51,8 +51,8 @@ class BadRows:
         if fault is None:
             return True
         if not self._skips:
-            mend = f"{fault.mend}, or skip such {self.unit} with `on_bad_row='skip'`"
-            raise UserError(f"{self.origin}: {where} {fault.problem}; {mend}")
+            fix = f"{fault.fix}, or skip such {self.unit} with `on_bad_row='skip'`"
+            raise UserError(f"{self.origin}: {where} {fault.problem}; {fix}")
         self.skipped[fault.reason] += 1
         return False
 
@@ -105,4 +105,4 @@ def check_rows(columns: Mapping[str, Sequence[Any]], fault: Fault) -> None:
     """
     for number, row in enumerate(zip(*columns.values(), strict=True), 1):
         if found := fault(dict(zip(columns, row, strict=True))):
-            raise UserError(f"{IN_MEMORY}: row {number} {found.problem}; {found.mend}")
+            raise UserError(f"{IN_MEMORY}: row {number} {found.problem}; {found.fix}")

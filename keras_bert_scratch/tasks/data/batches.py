@@ -70,7 +70,9 @@ class TaskData:
         """
         found = get_task(task)
         spec = (
-            like.spec if like else Spec(task, (), max_length, options={**vars(found.Options()), **vars(found.Asking())})
+            like.spec
+            if like
+            else Spec(task, (), max_length, options={**vars(found.Options()), **vars(found.PredictionOptions())})
         )
         return cls(found, *found.read(source, spec, on_bad_row), tokenizer)
 
@@ -201,7 +203,7 @@ class TaskData:
             some = {name: tf.gather(values, rows) for name, values in raw.items()}
             right = {name: tf.gather(values, rows) for name, values in gold.items()}
             features = self.task.features(self.spec, self.tokenizer, some, tf.cast(chosen, tf.int32))
-            features = self.task.teach(self.spec, features, right)
+            features = self.task.with_teacher_forcing(self.spec, features, right)
             # Gathering ragged rows loses the static number of rows.
             inputs = {name: _of_rows(values, rows.shape[0]) for name, values in features.inputs.items()}
             labels, weights = self.task.targets(self.spec, features, right, training)

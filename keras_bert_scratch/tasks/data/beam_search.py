@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
+from keras_bert_scratch.tasks.data.decoding_loop import decoding_while_loop, growing
 from keras_bert_scratch.tasks.data.top_k import top_k
 
 # Maps (tokens `(rows, beams)`, position, past, visible, source) to next-token logits `(rows, beams, vocab_size)`, and
@@ -15,10 +15,10 @@ from keras_bert_scratch.tasks.data.top_k import top_k
 Step = Callable[[tf.Tensor, tf.Tensor, Any, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 
 
-SHARE_THAT_LEAVES = 8  # finished rows leave the batch once at least one in 8 is finished: copying the rest costs time
+COMPACTION_DIVISOR = 8  # finished rows leave the batch once at least one in 8 is finished: copying the rest costs time
 
 
-class Written(NamedTuple):
+class GeneratedTexts(NamedTuple):
     """Generated texts, sorted from the best score.
 
     `tokens`, int32 `(rows, wanted, length)`, without start and end token, padded with the end token; `lengths`, int32
@@ -52,7 +52,7 @@ def beam_search(
     beams: int = 4,
     alpha: float = 0.6,
     wanted: int = 1,
-) -> Written:
+) -> GeneratedTexts:
     """Generates the texts with the best scores that a beam search of this width finds.
 
     A row is finished when no unfinished text can still reach a better score than the `wanted` best finished ones. So a
@@ -76,7 +76,7 @@ def beam_search(
     # Of 2 * beams candidates, `beams` continue even if every beam ends. A single beam takes the most probable token.
     num_candidates = 2 * beams if beams > 1 else 1
     shape = tf.stack([rows, wanted])
-    nothing = Written(
+    nothing = GeneratedTexts(
         tf.zeros(tf.stack([rows, wanted, max_tokens]), tf.int32) + end,
         tf.zeros(shape, tf.int32),
         tf.fill(shape, -float("inf")),
@@ -100,7 +100,7 @@ def beam_search(
         longest = max_tokens if alpha >= 0 else loop["position"] + 1
         return loop["alive"][:, 0] / length_penalty(longest, alpha) > loop["ended"].scores[:, -1]
 
-    def goes_on(loop: dict[str, Any]) -> tf.Tensor:
+    def should_continue(loop: dict[str, Any]) -> tf.Tensor:
         return (loop["position"] < max_tokens) & tf.reduce_any(undecided(loop))
 
     def write(loop: dict[str, Any]) -> tuple[dict[str, Any]]:
@@ -109,7 +109,7 @@ def beam_search(
         visible = tf.concat([loop["visible"], own], axis=2)
         logits, past = step(loop["alive_tokens"][:, :, -1], position, loop["past"], visible, loop["source"])
         # One beam cannot contribute more than all the candidates.
-        log_probs, tokens = _likeliest(tf.cast(logits, tf.float32), min(num_candidates, logits.shape[-1]))
+        log_probs, tokens = _top_log_probs(tf.cast(logits, tf.float32), min(num_candidates, logits.shape[-1]))
         totals, chosen = top_k(_joined(loop["alive"][:, :, None] + log_probs), num_candidates)
         token = tf.gather(_joined(tokens), chosen, batch_dims=1)
         beam = chosen // tokens.shape[2]
@@ -130,12 +130,12 @@ def beam_search(
             "position": position + 1,
             "alive_tokens": tf.concat([so_far, token[:, :, None]], axis=2),
             "alive": alive,
-            "ended": _best(loop["ended"], Written(text, tf.fill(tf.shape(ended), position), scores), wanted),
+            "ended": _best(loop["ended"], GeneratedTexts(text, tf.fill(tf.shape(ended), position), scores), wanted),
             "past": past,
             "visible": tf.gather(visible, beam, batch_dims=1),
         }
         remain = tf.cast(tf.where(undecided(loop))[:, 0], tf.int32)
-        few = SHARE_THAT_LEAVES * tf.size(remain) <= (SHARE_THAT_LEAVES - 1) * tf.size(loop["row"])
+        few = COMPACTION_DIVISOR * tf.size(remain) <= (COMPACTION_DIVISOR - 1) * tf.size(loop["row"])
         return (tf.cond(few, lambda: _only(loop, remain), lambda: loop),)
 
     shapes = {
@@ -150,16 +150,16 @@ def beam_search(
             {name: loop[name] for name in ("source", "ended", "found")},
         ),
     }
-    (loop,) = one_loop(goes_on, write, (loop,), (shapes,))
+    (loop,) = decoding_while_loop(should_continue, write, (loop,), (shapes,))
     # If the search stopped before `max_tokens`, no text was cut off.
     scores = tf.where(loop["position"] == max_tokens, loop["alive"] / length_penalty(max_tokens, alpha), -float("inf"))
     room = max_tokens + 1 - tf.shape(loop["alive_tokens"])[2]
     text = tf.pad(loop["alive_tokens"][:, :, 1:], [[0, 0], [0, 0], [0, room]], constant_values=end)
-    cut_off = Written(text, tf.fill(tf.shape(scores), loop["position"]), scores)
-    return _filed(loop["found"], loop["row"], _best(loop["ended"], cut_off, wanted))
+    cut_off = GeneratedTexts(text, tf.fill(tf.shape(scores), loop["position"]), scores)
+    return _scatter_rows(loop["found"], loop["row"], _best(loop["ended"], cut_off, wanted))
 
 
-def _likeliest(logits: tf.Tensor, num_tokens: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _top_log_probs(logits: tf.Tensor, num_tokens: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Log-probabilities of the most probable tokens, and these tokens, `(rows, beams, num_tokens)` each."""
     values, tokens = top_k(logits, num_tokens)
     top = values[:, :, :1]
@@ -172,21 +172,21 @@ def _joined(values: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [-1, values.shape[1] * values.shape[2]])
 
 
-def _best(some: Written, others: Written, wanted: int) -> Written:
+def _best(some: GeneratedTexts, others: GeneratedTexts, wanted: int) -> GeneratedTexts:
     """The best texts of two sets."""
     tokens, lengths, scores = (tf.concat(values, axis=1) for values in zip(some, others, strict=True))
     scores, best = tf.math.top_k(scores, wanted)
-    return Written(tf.gather(tokens, best, batch_dims=1), tf.gather(lengths, best, batch_dims=1), scores)
+    return GeneratedTexts(tf.gather(tokens, best, batch_dims=1), tf.gather(lengths, best, batch_dims=1), scores)
 
 
 def _only(loop: dict[str, Any], remain: tf.Tensor) -> dict[str, Any]:
     """The loop with the rows `remain`; the best texts of all its rows are stored in `found` first."""
     names = ("row", "alive_tokens", "alive", "ended", "past", "visible", "source")
     rest = tf.nest.map_structure(lambda values: tf.gather(values, remain), {name: loop[name] for name in names})
-    return {**loop, **rest, "found": _filed(loop["found"], loop["row"], loop["ended"])}
+    return {**loop, **rest, "found": _scatter_rows(loop["found"], loop["row"], loop["ended"])}
 
 
-def _filed(found: Written, row: tf.Tensor, written: Written) -> Written:
+def _scatter_rows(found: GeneratedTexts, row: tf.Tensor, written: GeneratedTexts) -> GeneratedTexts:
     """`found`, updated with the texts `written` of the rows `row`."""
     changes = (tf.tensor_scatter_nd_update(old, row[:, None], new) for old, new in zip(found, written, strict=True))
-    return Written(*changes)
+    return GeneratedTexts(*changes)

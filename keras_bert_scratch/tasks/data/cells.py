@@ -73,8 +73,8 @@ def _answers(value: Any) -> tuple[tuple[str, int], ...] | BadRow:
     for entry in entries:
         text, start = (entry.get("text"), entry.get("answer_start")) if isinstance(entry, dict) else (None, None)
         if not isinstance(text, str) or not is_unicode(text) or type(start) is not int:
-            mend = 'write a list of objects {"text": ..., "answer_start": ...}'
-            return BadRow("no answers", f"has {_shown(value)}, which is not a list of answers", mend)
+            fix = 'write a list of objects {"text": ..., "answer_start": ...}'
+            return BadRow("no answers", f"has {_shown(value)}, which is not a list of answers", fix)
         answers.append((text, start))
     return tuple(answers)
 

@@ -83,8 +83,8 @@ def read_sentences(path: Path | str, word_column: int = 1, tag_column: int | Non
                     raise UserError(f"{path}: line {line.number} has a word but no tag; give each word a tag")
             if line.fault or len(cells) != num_columns:
                 problem = f"has {len(cells)} columns in line {line.number}, but the first line has {num_columns}"
-                mend = "complete the line: a word and its tags, separated by a tab or by blanks"
-                sentence.fault = sentence.fault or line.fault or BadRow("number of columns", problem, mend)
+                fix = "complete the line: a word and its tags, separated by a tab or by blanks"
+                sentence.fault = sentence.fault or line.fault or BadRow("number of columns", problem, fix)
                 continue
             sentence.words.append(cells[word_at])
             sentence.word_lines.append(line.number)

@@ -10,24 +10,26 @@ import tensorflow as tf
 
 from keras_bert_scratch.text.vocabulary import CLS, MASK, PAD, UNK, Vocabulary
 
-NEVER_WRITTEN = (PAD, UNK, CLS, MASK)
+FORBIDDEN_TOKENS = (PAD, UNK, CLS, MASK)
 
 
-def never_written(vocabulary: Vocabulary, vocab_size: int) -> np.ndarray:
+def forbidden_token_bias(vocabulary: Vocabulary, vocab_size: int) -> np.ndarray:
     """The bias to add to logits, float32 `(vocab_size,)`: minus infinity for tokens that no text may contain, and for
     embedding rows without a token.
 
     Example:
-        >>> never_written(Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")), 7).tolist()
+        >>> forbidden_token_bias(Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")), 7).tolist()
         [-inf, -inf, -inf, 0.0, -inf, 0.0, -inf]
     """
     bias = np.zeros(vocab_size, np.float32)
     bias[len(vocabulary) :] = -np.inf
-    bias[[vocabulary.id(token) for token in NEVER_WRITTEN]] = -np.inf
+    bias[[vocabulary.id(token) for token in FORBIDDEN_TOKENS]] = -np.inf
     return bias
 
 
-def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], variables: Any, shapes: Any) -> Any:
+def decoding_while_loop(
+    should_continue: Callable[..., tf.Tensor], write: Callable[..., Any], variables: Any, shapes: Any
+) -> Any:
     """A `tf.while_loop` that stays one operation with a function as its body, also in functions created from it.
 
     Otherwise TensorFlow lowers the loop into the surrounding graph, and its graph optimizer may break a loop whose body
@@ -43,7 +45,7 @@ def one_loop(goes_on: Callable[..., tf.Tensor], write: Callable[..., Any], varia
             return body(*state)
 
     with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-        return tf.while_loop(goes_on, one_step, variables, shape_invariants=shapes)
+        return tf.while_loop(should_continue, one_step, variables, shape_invariants=shapes)
 
 
 def growing(values: tf.Tensor) -> tf.TensorShape:

@@ -36,7 +36,7 @@ def read_header(path: str, rows: Iterator[tuple[int, Cells]], separator: str) ->
     if names is None:
         raise UserError(f"{path}: is empty; its first line must name the columns, separated by {separator}s")
     if isinstance(names, BadRow):
-        raise UserError(f"{path}: line {number}, which must name the columns, {names.problem}; {names.mend}")
+        raise UserError(f"{path}: line {number}, which must name the columns, {names.problem}; {names.fix}")
     if any("\r" in name for name in names):
         raise UserError(f"{path}: its lines end in carriage returns only; save it with line feeds")
     return names
@@ -57,8 +57,8 @@ def as_records(
         if _is_blank(cells) and len(names) > 1:
             continue
         for empty in empty_lines:
-            mend = 'remove the line, or write an empty text as "" in a .csv file'
-            yield empty, BadRow("empty line", "is empty, in a table of one column", mend)
+            fix = 'remove the line, or write an empty text as "" in a .csv file'
+            yield empty, BadRow("empty line", "is empty, in a table of one column", fix)
         empty_lines.clear()
         if isinstance(cells, BadRow):
             yield number, cells
@@ -67,8 +67,8 @@ def as_records(
         else:
             all_columns = f"{'the header names' if has_header else 'there are'} {_count(len(names), 'column')}"
             problem = f"has {_count(len(cells), 'cell')}, but {all_columns}"
-            mend = "complete the row, or quote (in a .csv file) or remove the separators within its cells"
-            yield number, BadRow("number of cells", problem, mend)
+            fix = "complete the row, or quote (in a .csv file) or remove the separators within its cells"
+            yield number, BadRow("number of cells", problem, fix)
 
 
 class _QuotedRow:

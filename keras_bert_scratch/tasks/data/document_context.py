@@ -14,7 +14,7 @@ from keras_bert_scratch.tasks.data.windows import slices
 BEFORE, AFTER = "text_before", "text_after"
 
 
-def surroundings(
+def sentences_with_context(
     sentences: Iterable[tuple[Any, Sequence[str]]], num_words: int
 ) -> Iterator[tuple[Sequence[str], str, str]]:
     """Yields each sentence with the words before and after it in its document, joined by blanks, in constant memory.
@@ -25,14 +25,14 @@ def surroundings(
 
     Example:
         >>> sentences = [(1, ["A", "b", "."]), (1, ["C", "."]), (2, ["D", "."])]
-        >>> [(before, after) for _, before, after in surroundings(sentences, num_words=2)]
+        >>> [(before, after) for _, before, after in sentences_with_context(sentences, num_words=2)]
         [('', 'C .'), ('b .', ''), ('', '')]
     """
     for _, document in itertools.groupby(sentences, key=lambda sentence: sentence[0]):
         before: collections.deque[str] = collections.deque(maxlen=num_words)
         waiting: collections.deque[Sequence[str]] = collections.deque()
 
-        def first_of_waiting(before: Any = before, waiting: Any = waiting) -> tuple[Sequence[str], str, str]:
+        def pop_sentence(before: Any = before, waiting: Any = waiting) -> tuple[Sequence[str], str, str]:
             words = waiting.popleft()
             after = itertools.islice(itertools.chain.from_iterable(waiting), num_words)
             found = words, " ".join(before), " ".join(after)
@@ -45,12 +45,12 @@ def surroundings(
             waiting.append(words)
             while words_behind >= num_words and len(waiting) > 1:
                 words_behind -= len(waiting[1])
-                yield first_of_waiting()
+                yield pop_sentence()
         while waiting:
-            yield first_of_waiting()
+            yield pop_sentence()
 
 
-def filled_up(
+def fill_with_context(
     sentences: tf.RaggedTensor,
     before: tf.RaggedTensor,
     after: tf.RaggedTensor,
@@ -72,7 +72,7 @@ def filled_up(
     Example:
         >>> rows = [tf.ragged.constant([row]) for row in ([5], [1, 2, 3, 4], [6, 7, 8])]
         >>> window = [tf.constant([0]), tf.constant([0]), tf.constant([1])]
-        >>> filled_up(*rows, window, room=5)
+        >>> fill_with_context(*rows, window, room=5)
         (<tf.RaggedTensor [[3, 4, 5, 6, 7]]>, <tf.Tensor: shape=(1,), dtype=int32, numpy=array([2], dtype=int32)>)
     """
     which, start, limit = windows

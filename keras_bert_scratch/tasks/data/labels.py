@@ -30,13 +30,13 @@ def unknown_label(label: str, names: Sequence[str]) -> BadRow:
     Example:
         >>> unknown_label("Pos", ("neg", "pos")).problem
         "has the label 'Pos', which is not one of 'neg', 'pos'"
-        >>> unknown_label("Pos", ("neg", "pos")).mend
+        >>> unknown_label("Pos", ("neg", "pos")).fix
         "did you mean 'pos'?"
     """
     listed = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     meant = [name for name in names if _bare(name) == _bare(label)]
-    mend = f"did you mean {meant[0]!r}?" if len(meant) == 1 else "correct it, or train with it"
-    return BadRow("unknown label", f"has the label {label!r}, which is not one of {listed}", mend)
+    fix = f"did you mean {meant[0]!r}?" if len(meant) == 1 else "correct it, or train with it"
+    return BadRow("unknown label", f"has the label {label!r}, which is not one of {listed}", fix)
 
 
 def first_score(labels: Sequence[str]) -> int | None:

@@ -17,12 +17,12 @@ class BadRow(NamedTuple):
     Args:
         reason: `str`. The kind of fault; skipped rows are counted by it.
         problem: `str`. What is wrong with this row: the predicate of a sentence whose subject is the row.
-        mend: `str`. How to correct the row.
+        fix: `str`. How to correct the row.
     """
 
     reason: str
     problem: str
-    mend: str
+    fix: str
 
 
 class Line(NamedTuple):
@@ -71,7 +71,7 @@ def read_lines(path: str, stream: BinaryIO) -> Iterator[Line]:
             problem = f"is not UTF-8 at byte {offset + start + error.start} of the file ({error.reason})"
             fault = BadRow("not UTF-8", problem, "convert the file with iconv")
         if "\0" in text:
-            mend = "check that the file is complete and is UTF-8 text"
-            fault = BadRow("NUL character", "contains a NUL character", mend)
+            fix = "check that the file is complete and is UTF-8 text"
+            fault = BadRow("NUL character", "contains a NUL character", fix)
         yield Line(number, text, fault)
         offset += len(data)

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.tasks.data.hidden_pieces import Queries, positions_of, word_limits
 from keras_bert_scratch.tasks.data.lines import BadRow
+from keras_bert_scratch.tasks.data.masked_pieces import Queries, positions_of, word_limits
 from keras_bert_scratch.tasks.data.windows import slices
 from keras_bert_scratch.text.characters import IDEOGRAPHS
 from keras_bert_scratch.text.vocabulary import MASK, SPECIAL_TOKENS, Vocabulary
@@ -28,17 +28,17 @@ class MaskedTexts:
     Args:
         parts: strings, ragged `(texts, None)`. The unchanged text before, between and after the masks.
         pieces: int32, ragged `(texts, None)`. The ids, including `[MASK]`; one `[PAD]` for a text without pieces.
-        glued: bool, ragged `(texts, masks)`. Whether a mask directly follows a letter, a digit or another mask.
+        attached: bool, ragged `(texts, masks)`. Whether a mask directly follows a letter, a digit or another mask.
     """
 
     parts: tf.RaggedTensor
     pieces: tf.RaggedTensor
-    glued: tf.RaggedTensor
+    attached: tf.RaggedTensor
 
     @property
     def num_masks(self) -> tf.Tensor:
         """Number of masks in each text, int32 `(texts,)`."""
-        return tf.cast(self.glued.row_lengths(), tf.int32)
+        return tf.cast(self.attached.row_lengths(), tf.int32)
 
     def queries(self, vocabulary: Vocabulary) -> tuple[Queries, tf.Tensor]:
         """The pieces to predict: the masks, or in a text without masks every piece, hidden with the rest of its word.
@@ -82,9 +82,9 @@ class MaskedTexts:
             f" {token}" if token[:1].isalnum() and not _is_ideograph(token[0]) else word
             for token, word in zip(vocabulary.tokens, spelled, strict=True)
         ]
-        glued = self.glued.to_tensor()[:, None, :]
-        words = tf.where(glued, tf.gather(tf.constant(apart), tokens), tf.gather(tf.constant(spelled), tokens))
-        there = tf.sequence_mask(self.glued.row_lengths(), tf.shape(tokens)[2])[:, None, :]
+        attached = self.attached.to_tensor()[:, None, :]
+        words = tf.where(attached, tf.gather(tf.constant(apart), tokens), tf.gather(tf.constant(spelled), tokens))
+        there = tf.sequence_mask(self.attached.row_lengths(), tf.shape(tokens)[2])[:, None, :]
         parts, words = self.parts.to_tensor(), tf.where(there, words, "")
         ends = tf.strings.reduce_join(parts[:, -1:], axis=1)[:, None]
         parts, ends = (tf.repeat(strings, tf.shape(tokens)[1], axis=1) for strings in (parts[:, None, :-1], ends))
@@ -101,7 +101,7 @@ def masked_texts(texts: tf.Tensor, tokenizer: Any) -> MaskedTexts:
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "a"))
         >>> found = masked_texts(tf.constant(["Play[MASK] a [MASK][MASK]", ""]), BertTokenizer(vocabulary))
-        >>> found.pieces.to_list(), found.glued.to_list()
+        >>> found.pieces.to_list(), found.attached.to_list()
         ([[5, 4, 7, 4, 4], [0]], [[True, False, True], []])
         >>> found.filled(tf.constant([[[6, 5, 6], [7, 7, 7]], [[0, 0, 0]] * 2]), vocabulary).numpy().tolist()
         [[b'Playing a playing', b'Play a a a a'], [b'', b'']]
@@ -114,8 +114,8 @@ def masked_texts(texts: tf.Tensor, tokenizer: Any) -> MaskedTexts:
     pieces = parts.with_flat_values(with_masks).merge_dims(1, 2)
     pieces = tf.concat([pieces, _one_where(pieces.row_lengths() == 0, tokenizer.vocabulary.pad_id)], axis=1)
     ends_in_word = tf.strings.regex_full_match(flat, r"(?s).*[\pL\pM\pN]")
-    glued = parts.with_flat_values(ends_in_word | ((flat == "") & (position > 0)))
-    return MaskedTexts(parts, pieces, glued[:, :-1])
+    attached = parts.with_flat_values(ends_in_word | ((flat == "") & (position > 0)))
+    return MaskedTexts(parts, pieces, attached[:, :-1])
 
 
 def fillers(vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:

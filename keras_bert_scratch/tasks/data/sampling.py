@@ -7,13 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.data.decoding_loop import growing, one_loop
+from keras_bert_scratch.tasks.data.decoding_loop import decoding_while_loop, growing
 from keras_bert_scratch.tasks.data.top_k import top_k as top_tokens
 
 # Maps (tokens `(texts,)`, position, state) to next-token logits `(texts, vocab_size)`, and the new state.
 Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 
-RANDOM_BITS = 1 << 24  # number of random values, all of which float32 can tell apart
+NUM_HASH_BUCKETS = 1 << 24  # number of random values, all of which float32 can tell apart
 
 
 def choose(logits: tf.Tensor, uniform: tf.Tensor, top_k: int, top_p: float, temperature: float) -> tf.Tensor:
@@ -80,13 +80,13 @@ def sample(
     numbers = tf.tile(tf.strings.as_string(tf.range(continuations)), [rows])
     keys = tf.strings.join([tf.repeat(keys, continuations), numbers], separator="/")
 
-    def goes_on(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> tf.Tensor:
+    def should_continue(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> tf.Tensor:
         return (position + 1 < max_tokens) & ~tf.reduce_all(done)
 
     def write(position: tf.Tensor, texts: tf.Tensor, done: tf.Tensor, state: Any) -> Any:
         logits, state = step(texts[:, -1], position, state)
         key = tf.strings.join([keys, tf.strings.as_string(position)], separator="/")
-        uniform = tf.cast(tf.strings.to_hash_bucket_fast(key, RANDOM_BITS), tf.float32) / RANDOM_BITS
+        uniform = tf.cast(tf.strings.to_hash_bucket_fast(key, NUM_HASH_BUCKETS), tf.float32) / NUM_HASH_BUCKETS
         token = tf.where(done, end, choose(tf.cast(logits, tf.float32), uniform, top_k, top_p, temperature))
         is_given = position + 1 < lengths
         token = tf.where(is_given, given[:, tf.minimum(position + 1, tf.shape(given)[1] - 1)], token)
@@ -100,7 +100,7 @@ def sample(
         tf.nest.map_structure(growing, state),
     )
     loop = (tf.constant(0), given[:, :1], tf.zeros_like(lengths, tf.bool), state)
-    _, texts, _, _ = one_loop(goes_on, write, loop, shapes)
+    _, texts, _, _ = decoding_while_loop(should_continue, write, loop, shapes)
     written = (tf.range(tf.shape(texts)[1]) >= lengths[:, None]) & (texts != end)
     new = tf.ragged.boolean_mask(texts, written)
     return tf.RaggedTensor.from_uniform_row_length(new, continuations, nrows=tf.cast(rows, tf.int64))

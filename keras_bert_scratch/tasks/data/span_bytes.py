@@ -18,7 +18,7 @@ def pieces_between(
     return first, tf.math.unsorted_segment_sum(begun, row, starts.nrows()) - 1
 
 
-def marks_behind(texts: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+def num_trailing_mark_bytes(texts: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
     """Number of bytes of combining marks after `limit`; they belong to the word although no piece covers them.
 
     An uncased tokenizer removes these marks (Unicode category Mn): separate accents, vowel signs of Devanagari.

@@ -158,8 +158,8 @@ def _of_squad(path: str, labelled: bool) -> Iterator[Question]:
 def _fault(question: Question, needs_answer: bool) -> BadRow | None:
     """What is wrong with a question, if anything."""
     if needs_answer and not question.answers:
-        mend = "remove it, or train with questions without answers, too"
-        return BadRow("no answer", "has no answer, but every training question had one", mend)
+        fix = "remove it, or train with questions without answers, too"
+        return BadRow("no answer", "has no answer, but every training question had one", fix)
     if not question.question.strip():
         return BadRow("no question", "has no text", "complete it or remove it")
     for text, start in question.answers:

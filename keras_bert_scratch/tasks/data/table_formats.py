@@ -181,14 +181,14 @@ def _json_records(path: str, lines: Iterable[Line]) -> Records:
 
 
 def _json_record(text: str) -> dict[str, Any] | BadRow:
-    mend = "write one complete object on each line"
+    fix = "write one complete object on each line"
     try:
         record = json.loads(text, object_pairs_hook=_with_distinct_keys)
     except json.JSONDecodeError as error:
-        return BadRow("no JSON object", f"is not JSON ({error.msg} at character {error.pos + 1})", mend)
+        return BadRow("no JSON object", f"is not JSON ({error.msg} at character {error.pos + 1})", fix)
     except (ValueError, RecursionError) as error:
-        return BadRow("no JSON object", f"cannot be read as JSON ({error})", mend)
-    return record if isinstance(record, dict) else BadRow("no JSON object", "is not a JSON object", mend)
+        return BadRow("no JSON object", f"cannot be read as JSON ({error})", fix)
+    return record if isinstance(record, dict) else BadRow("no JSON object", "is not a JSON object", fix)
 
 
 def _with_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

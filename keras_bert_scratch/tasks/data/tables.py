@@ -181,7 +181,7 @@ class TableReader:
                 row = record if isinstance(record, BadRow) else self._converted(record, found, table)
                 if isinstance(row, BadRow):
                     if not self._skips:
-                        raise UserError(f"{self.path}: {table.unit} {line} {row.problem}; {row.mend}, {_SKIP}")
+                        raise UserError(f"{self.path}: {table.unit} {line} {row.problem}; {row.fix}, {_SKIP}")
                     self.skipped[row.reason] += 1
                 else:
                     num_rows += 1

@@ -15,7 +15,7 @@ from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.bad_rows import BadRows, with_report
 from keras_bert_scratch.tasks.data.conll import DOCUMENT_START, read_sentences
-from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, surroundings
+from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, sentences_with_context
 from keras_bert_scratch.tasks.data.headers import first_line_cells, names_column
 from keras_bert_scratch.tasks.data.lines import BadRow
 from keras_bert_scratch.tasks.data.table_formats import IN_MEMORY, table_ending
@@ -73,8 +73,8 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
     content: list[Any] = [words, [[spec.labels[tag] for tag in row] for row in gold]]
     raw: dict[str, Any] = {WORDS: words}
     if spec.options.get("document_context"):
-        _say_if_one(origin, documents)
-        around = list(surroundings(zip(documents, words, strict=True), spec.max_length))
+        _warn_if_no_boundaries(origin, documents)
+        around = list(sentences_with_context(zip(documents, words, strict=True), spec.max_length))
         raw |= {BEFORE: [before for _, before, _ in around], AFTER: [after for *_, after in around]}
         content += [raw[BEFORE], raw[AFTER]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -99,9 +99,9 @@ def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[M
             documents.add(document)
             yield document, row[WORDS]
 
-    for words, before, after in surroundings(words_of_documents(), spec.max_length):
+    for words, before, after in sentences_with_context(words_of_documents(), spec.max_length):
         yield {WORDS: words, BEFORE: before, AFTER: after}
-    _say_if_one(source, documents)
+    _warn_if_no_boundaries(source, documents)
 
 
 def _unlabelled(source: Any, spec: Spec, on_bad_row: str) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -146,7 +146,7 @@ def _document_columns(spec: Spec) -> list[Column]:
     return [DOCUMENTS] if spec.options.get("document_context") else []
 
 
-def _say_if_one(source: Any, documents: Iterable[Any]) -> None:
+def _warn_if_no_boundaries(source: Any, documents: Iterable[Any]) -> None:
     if not any(documents):
         how = f"lines with {DOCUMENT_START}, or a column {DOCUMENTS.name!r}"
         log.warning("%s: has no document boundaries (%s); its sentences are treated as one document", source, how)

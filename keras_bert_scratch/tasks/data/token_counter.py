@@ -29,7 +29,7 @@ class TokenCounter:
     def __init__(self, task: Task, spec: Spec, tokenizer: Any) -> None:
         self._rows_at_once = WINDOWED_ROWS_AT_ONCE if task.is_windowed(spec) else ROWS_AT_ONCE
         self._features = functools.partial(task.features, spec, tokenizer)
-        self._teach = functools.partial(task.teach, spec)
+        self._with_teacher_forcing = functools.partial(task.with_teacher_forcing, spec)
         self._graphs: dict[Any, Any] = {}
 
     def of_batch(
@@ -61,7 +61,7 @@ class TokenCounter:
     def _count(self, tensors: dict[str, Any]) -> tuple[tf.Tensor, ...]:
         features = self._features(tensors["raw"], tensors.get("chosen"))
         if "gold" in tensors:
-            features = self._teach(features, tensors["gold"])
+            features = self._with_teacher_forcing(features, tensors["gold"])
         masks = [mask for name, mask in features.inputs.items() if name.endswith("padding_mask")]
         num_tokens = functools.reduce(tf.maximum, map(_longest, masks))
         windows = tf.ones_like(num_tokens) if features.windows is None else features.windows

@@ -20,7 +20,7 @@ from keras_bert_scratch.tasks.glue.published import PUBLISHED, SOURCES
 from keras_bert_scratch.tasks.run import DEFAULTS, PLAIN, FineTuning, finetune
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import as_begun, read_run
+from keras_bert_scratch.training.run_directory import pin_start_commit, read_run
 
 RESULTS_FILE = "glue.json"
 SUBMISSION_FOLDER = "submission"
@@ -84,7 +84,7 @@ def glue(
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         raise UserError("`strategy`: GLUE runs in one process, with any number of devices; run it without workers")
     out = path_of(out)
-    init = as_begun(init, *(out / name for name in GLUE))
+    init = pin_start_commit(init, *(out / name for name in GLUE))
     places, left_out = _chosen(data, tasks, out)
     files = {name: files_of(GLUE[name], place, on_bad_row) for name, place in places.items()}
     for why in dict.fromkeys(left_out.values()):

@@ -67,15 +67,13 @@ def test_wherever_blocks_end_the_documents_are_the_same(rule, text, block_bytes,
 def test_blocks_are_of_about_the_size_and_small_files_share_one(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     Path("long.txt").write_text("One line of a document.\n\n" * 400)
-    sizes = [
-        sum(stretch.num_bytes for stretch in block.stretches) for block in read_blocks(source_files(["."]), REPLACE)
-    ]
+    sizes = [sum(chunk.num_bytes for chunk in block.chunks) for block in read_blocks(source_files(["."]), REPLACE)]
     assert sum(sizes) == 10_000
     assert max(sizes) < 1100
     for number in range(20):
         Path(f"{number}.txt").write_text("A small file.\n" * 10)
     found = list(read_blocks(source_files(["?.txt", "1?.txt"]), REPLACE))
-    assert [len(block.stretches) for block in found] == [8, 8, 4]
+    assert [len(block.chunks) for block in found] == [8, 8, 4]
 
 
 def test_a_block_says_on_which_line_of_the_file_it_begins(monkeypatch):
@@ -115,7 +113,7 @@ def test_bad_bytes_are_replaced_and_counted(kind, content, documents, replaced):
     assert total(splits, "replaced_bytes") == replaced
 
 
-def test_half_characters_in_json_are_bad_bytes():
+def test_lone_surrogates_in_json_are_bad_bytes():
     Path("a.jsonl").write_bytes(rb'{"text": "a \ud83d b \ud83d\ude00 c"}')
     splits = split_all("a.jsonl")
     assert documents_of(splits) == [["a \ufffd b 😀 c"]]
@@ -225,9 +223,9 @@ def test_memory_stays_flat(monkeypatch, suffix, text):
     tracemalloc.start()
     try:
         found = sum(
-            stretch.num_bytes
+            chunk.num_bytes
             for block in read_blocks(source_files([f"a.txt{suffix}"]), REPLACE)
-            for stretch in block.stretches
+            for chunk in block.chunks
         )
         peak = tracemalloc.get_traced_memory()[1]
     finally:

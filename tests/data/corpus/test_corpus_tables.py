@@ -69,8 +69,8 @@ def test_rows_come_in_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     pq.write_table(pa.table({"text": [f"Row {number:05d}." for number in range(3000)]}), "a.parquet")
     found = list(blocks.read_blocks(source_files(["a.parquet"]), CorpusForm()))
-    assert [len(block.stretches[0].items) for block in found] == [100] * 30 + [0]
-    assert [block.stretches[0].first_number for block in found[:3]] == [1, 101, 201]
+    assert [len(block.chunks[0].items) for block in found] == [100] * 30 + [0]
+    assert [block.chunks[0].first_number for block in found[:3]] == [1, 101, 201]
 
 
 def test_long_fields_and_short_rows_of_csv():

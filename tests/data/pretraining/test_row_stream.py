@@ -6,19 +6,19 @@ from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
-from keras_bert_scratch.data.pretraining.row_stream import Shards, Visit, batches_of, visits_from
+from keras_bert_scratch.data.pretraining.row_stream import RowRange, Shards, batches_of, row_ranges_from
 from keras_bert_scratch.data.rng import permutation
 
 SIZES = ((3, 0, 4), (2, 1, 5))  # of the shards, in even and in odd epochs; they are given two rows at a time
 
 
-def visits(shard, epoch, start, first_row):
+def row_ranges(shard, epoch, start, first_row):
     rows = np.arange(SIZES[epoch % 2][shard])
     for at in range(0, len(rows), 2):
-        yield Visit(start + at, 100 * epoch + 10 * shard, rows[at : at + 2])
+        yield RowRange(start + at, 100 * epoch + 10 * shard, rows[at : at + 2])
 
 
-SHARDS = Shards("records", 3, 2, lambda shard, epoch: SIZES[epoch % 2][shard], visits)
+SHARDS = Shards("records", 3, 2, lambda shard, epoch: SIZES[epoch % 2][shard], row_ranges)
 
 
 def numbers(taken):
@@ -38,12 +38,12 @@ def by_hand(num_epochs):
 @pytest.mark.parametrize("first_row", [0, 1, 3, 6, 7, 8, 14, 15, 16, 40, 149])
 def test_the_stream_from_any_row_is_the_rest_of_the_whole_stream(first_row):
     expected = by_hand(40)
-    found = list(itertools.islice(visits_from(first_row, SHARDS, seed=5), 30))
-    first_shard = [visit for visit in found if visit.source == found[0].source]
+    found = list(itertools.islice(row_ranges_from(first_row, SHARDS, seed=5), 30))
+    first_shard = [row_range for row_range in found if row_range.source == found[0].source]
     assert first_shard[0].start <= first_row < first_shard[-1].end  # none before it was made
-    for visit in found:
-        assert numbers([(visit.source, visit.order)]).tolist() == expected[visit.start : visit.end]
-    assert [visit.start for visit in found[1:]] == [visit.end for visit in found[:-1]]
+    for row_range in found:
+        assert numbers([(row_range.source, row_range.order)]).tolist() == expected[row_range.start : row_range.end]
+    assert [row_range.start for row_range in found[1:]] == [row_range.end for row_range in found[:-1]]
 
 
 @pytest.mark.parametrize("first_row", range(12))
@@ -55,7 +55,7 @@ def test_what_was_not_read_before_is_not_counted(first_row):
         counted.add((epoch, shard))
         return SIZES[epoch % 2][shard]
 
-    next(visits_from(first_row, SHARDS._replace(num_rows=num_rows), seed=5))
+    next(row_ranges_from(first_row, SHARDS._replace(num_rows=num_rows), seed=5))
     read = [number // 10 for number in by_hand(3)[: first_row + 1]]
     empty = {(0, 1)}  # which gives no row
     assert counted - empty <= {(number // 10, number % 10) for number in read}
@@ -83,4 +83,4 @@ def test_a_batch_that_cannot_be_shared_is_refused(batch_size, num_workers):
 def test_an_epoch_without_rows_is_an_error_and_no_endless_loop(first_row):
     empty = Shards("records", 2, 3, lambda shard, epoch: 0, lambda *_: iter(()))
     with pytest.raises(kbs.UserError, match="records: yields no example"):
-        next(visits_from(first_row, empty, seed=0))
+        next(row_ranges_from(first_row, empty, seed=0))

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from fast_and_slow import slow_but
 
-from keras_bert_scratch.tasks.data.beam_search import Written, beam_search, length_penalty
+from keras_bert_scratch.tasks.data.beam_search import GeneratedTexts, beam_search, length_penalty
 
 pytestmark = pytest.mark.usefixtures("eagerly")  # except in one test
 
@@ -47,7 +47,7 @@ def searched(
     rows: list[int], max_tokens: int, beams: int, alpha: float, wanted: int | None = None
 ) -> list[list[tuple[tuple[int, ...], float]]]:
     @tf.function(autograph=False)
-    def search() -> Written:
+    def search() -> GeneratedTexts:
         past, source, count = tf.zeros([len(rows), 1, 0], tf.int32), tf.constant(rows), tf.constant(len(rows))
         return beam_search(step, past, source, count, START, END, max_tokens, beams, alpha, wanted or beams)
 

@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import tensorflow as tf
-from keras_bert_scratch.tasks.data.decoding_loop import one_loop
+from keras_bert_scratch.tasks.data.decoding_loop import decoding_while_loop
 
 @tf.function
 def ones(number):
@@ -17,7 +17,7 @@ def ones(number):
         return position + 1, values
 
     begin, shapes = (0, tf.zeros([0], tf.int32)), (tf.TensorShape([]), tf.TensorShape([None]))
-    return one_loop(lambda position, _: position < number, write, begin, shapes)[1]
+    return decoding_while_loop(lambda position, _: position < number, write, begin, shapes)[1]
 
 print(ones(tf.constant(6)).numpy())
 """

@@ -24,7 +24,7 @@ def test_numbers_stand_in_their_order(names, order):
 
 
 @pytest.mark.parametrize(
-    ("label", "names", "mend"),
+    ("label", "names", "fix"),
     [
         ("Pos", ("neg", "pos"), "did you mean 'pos'?"),
         ("1.0", ("0", "1"), "did you mean '1'?"),
@@ -33,10 +33,10 @@ def test_numbers_stand_in_their_order(names, order):
         ("a", ("A", "a "), "correct it, or train with it"),
     ],
 )
-def test_an_unknown_label_is_told_from_what_is_meant(label, names, mend):
+def test_an_unknown_label_is_told_from_what_is_meant(label, names, fix):
     listed = ", ".join(map(repr, names))
     assert unknown_label(label, names) == (
-        "unknown label", f"has the label {label!r}, which is not one of {listed}", mend
+        "unknown label", f"has the label {label!r}, which is not one of {listed}", fix
     )  # fmt: skip
 
 

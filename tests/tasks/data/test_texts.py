@@ -67,7 +67,7 @@ def test_rows_that_are_left_out_of_a_prediction_are_counted(task, caplog):
     name, content, counted = ROWS[task]
     Path(name).write_text(content)
     found = get_task(task)
-    spec = kbs.Spec(task, found.columns, 128, options={**vars(found.Options()), **vars(found.Asking())})
+    spec = kbs.Spec(task, found.columns, 128, options={**vars(found.Options()), **vars(found.PredictionOptions())})
     with pytest.raises(kbs.UserError, match=name):
         list(found.unlabelled(name, spec))
     assert list(found.unlabelled(name, spec, "skip"))

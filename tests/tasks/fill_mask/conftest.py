@@ -1,7 +1,7 @@
 """Fixtures: the small masked-language model; every test runs eagerly."""
 
 import pytest
-from tasks.small_masked_model import TOKENS, asking
+from tasks.small_masked_model import TOKENS, masked_model
 
 import keras_bert_scratch as kbs
 
@@ -19,4 +19,4 @@ def letters() -> kbs.BertTokenizer:
 
 @pytest.fixture(scope="module")
 def model(letters) -> kbs.FineTuned:
-    return asking(letters)
+    return masked_model(letters)

@@ -27,8 +27,8 @@ from tasks.small_masked_model import (
     A,
     B,
     all_probabilities,
-    asking,
     log_likelihood,
+    masked_model,
     probabilities,
 )
 
@@ -112,7 +112,7 @@ def test_neighbours_are_not_filled_by_their_own_tops(answers):
 def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
     """Three masks and a beam of two, compared with the same search in plain Python."""
     monkeypatch.setattr(fill_mask, "BEAM_WIDTH", 2)
-    model = asking(letters, top_k=2)
+    model = masked_model(letters, top_k=2)
     pieces = [MASK, A, MASK, MASK]
     beams = [((), 1.0)]
     for position in (0, 2, 3):
@@ -131,7 +131,7 @@ def test_a_narrow_beam_keeps_the_best_beginnings(letters, monkeypatch):
 
 def test_no_special_token_is_an_answer(letters):
     """Not even if the model is certain of it; nor is a vocabulary entry that no text can contain."""
-    model = asking(letters, top_k=100)
+    model = masked_model(letters, top_k=100)
     bias = model.model.masked_lm_head.bias
     bias.assign(tf.tensor_scatter_nd_add(bias.value, [[PAD], [UNK], [SEP], [MASK], [UNUSED], [EMPTY]], [9.0] * 6))
     (answer,) = model.predict({"text": ["a [MASK] play[MASK]"]})
@@ -177,7 +177,7 @@ GAPS = {
 
 
 def test_a_target_is_scored_piece_by_piece(model):
-    asked = model.asking(targets=list(TARGETS)).predict({"text": list(GAPS)})
+    asked = model.with_prediction_options(targets=list(TARGETS)).predict({"text": list(GAPS)})
     for gaps, answer in zip(GAPS.values(), asked, strict=True):
         for found, (before, behind) in zip(answer["targets"], gaps, strict=True):
             for target, pieces in TARGETS.items():
@@ -200,7 +200,7 @@ def test_a_target_is_scored_piece_by_piece(model):
 )
 def test_options_that_cannot_be_are_named(model, options, named):
     with pytest.raises(kbs.UserError, match=named):
-        model.asking(**options).predict({"text": ["[MASK]"]})
+        model.with_prediction_options(**options).predict({"text": ["[MASK]"]})
 
 
 # --- texts without a mask
@@ -245,7 +245,7 @@ def test_one_text_is_answered_as_many_are(model, answers, monkeypatch):
 @pytest.mark.slow
 def test_the_exported_signature_answers_as_predict_does(model):
     """For a text without a mask it returns the log-likelihood, which `evaluate` uses."""
-    tuned = model.asking(top_k=2, targets=["playing"])
+    tuned = model.with_prediction_options(top_k=2, targets=["playing"])
     kbs.export_saved_model(tuned, "exported", warm_up=False)
     saved = SavedModel(Path("exported"))
     texts = [*MASKED, "a " * 30 + "[MASK]"]
@@ -272,7 +272,7 @@ def test_a_pretrained_model_fills_masks(model, letters, made, caplog):
     assert "treated as a model for fill-mask" in caplog.text
     assert "start from random numbers" not in caplog.text
     assert np.array_equal(loaded.model.masked_lm_head.bias, own.masked_lm_head.bias)
-    loaded.asking(top_k=2, targets=["a"]).save("again")
+    loaded.with_prediction_options(top_k=2, targets=["a"]).save("again")
     assert kbs.Spec.load("again").options == {"top_k": 2, "targets": ["a"]}
     # The embedding has one row more than `vocab.txt`, whose last line is empty: it counts in the probabilities.
     (mask,) = kbs.predict("model", {"text": ["[MASK]"]}, top_k=3)[0]["masks"]

@@ -16,8 +16,8 @@ from tasks.small_masked_model import (
     WHOLE,
     A,
     B,
-    asking,
     log_likelihood,
+    masked_model,
     probabilities,
 )
 
@@ -94,7 +94,7 @@ def test_of_no_pieces_there_is_none(model):
 
 
 def test_a_long_text_counts_every_piece_once(letters):
-    model = asking(letters, max_length=7)
+    model = masked_model(letters, max_length=7)
     pieces = [A, PLAY, ING, B] * 4
     _, examples = TASK.read({"text": ["a playing b " * 4]}, model.spec)
     total = 0.0

@@ -34,7 +34,7 @@ class Queries:
 
 
 @dataclasses.dataclass(frozen=True)
-class HiddenWindows:
+class MaskedWindows:
     """Model inputs with one row per query.
 
     Args:
@@ -49,7 +49,7 @@ class HiddenWindows:
     hidden: tf.Tensor
 
 
-def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, vocabulary: Vocabulary) -> HiddenWindows:
+def masked_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, vocabulary: Vocabulary) -> MaskedWindows:
     """Builds rows `[CLS] ... [MASK] ... [SEP]` that show each queried piece, masked, in its context.
 
     If a sequence is longer than a row, the row is centred on the piece, or, near an end of the sequence, holds as many
@@ -65,7 +65,7 @@ def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, voc
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"))
         >>> queries = Queries(*(tf.constant([value]) for value in (0, 2, 4)))
         >>> spec = Spec("fill-mask", ("text",), max_length=6)
-        >>> rows = hidden_windows(tf.ragged.constant([[5, 6, 7, 8, 9]]), queries, spec, vocabulary)
+        >>> rows = masked_windows(tf.ragged.constant([[5, 6, 7, 8, 9]]), queries, spec, vocabulary)
         >>> rows.inputs["token_ids"].numpy().tolist(), rows.inputs["mask_positions"].numpy().tolist()
         ([[2, 5, 6, 4, 4, 3]], [[3]])
         >>> rows.piece.numpy().tolist()
@@ -87,7 +87,7 @@ def hidden_windows(sequences: tf.RaggedTensor, queries: Queries, spec: Spec, voc
     inputs["mask_positions"] = (queries.position - start + 1)[:, None]
     first = tf.gather(tf.cast(sequences.row_starts(), tf.int32), queries.sequence)
     asked = tf.gather(sequences.flat_values, first + queries.position)
-    return HiddenWindows(inputs, tf.where(shows_piece, first[:, None] + piece, -1), asked)
+    return MaskedWindows(inputs, tf.where(shows_piece, first[:, None] + piece, -1), asked)
 
 
 def word_limits(sequences: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.Tensor:

@@ -19,7 +19,7 @@ SAVED_MODEL_FILE = "saved_model.pb"
 def load(
     model: AnyPath | str,
     task: str | None = None,
-    asking: Mapping[str, Any] | None = None,
+    prediction_options: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> FineTuned | SavedModel | Signatures:
     """Loads a model for prediction: a run or checkpoint, an export, or the signatures of any other SavedModel.
@@ -27,39 +27,41 @@ def load(
     Args:
         model: path. The folder.
         task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
-        asking: mapping or None, default None. The task's options at inference.
+        prediction_options: mapping or None, default None. The task's options at inference.
         dtype: str or None, default None. Of the matrix products, as in `FineTuned.load`; not for a SavedModel.
 
     Raises:
         UserError: the folder holds no model with a head for the task, or the model does not take one of the options.
     """
-    folder, asking = path_of(model), asking or {}
+    folder, prediction_options = path_of(model), prediction_options or {}
     is_exported = (folder / SAVED_MODEL_FILE).exists()
     # The SavedModel of a TF-Hub encoder also stores its weights as variables, so it is read as a checkpoint.
     if not is_exported or (task is not None and not (folder / TASK_FILE).exists()):
-        return FineTuned.load(model, dtype, task, asking)
+        return FineTuned.load(model, dtype, task, prediction_options)
     if dtype is not None:
         raise UserError(
             f"`dtype`: the dtype of {folder} was fixed at export; leave it out, or export the model with it"
         )
     if not (folder / TASK_FILE).exists():
-        if asking:
-            raise UserError(f"`{next(iter(asking))}`: the options of {folder} were fixed at export; leave it out")
+        if prediction_options:
+            raise UserError(
+                f"`{next(iter(prediction_options))}`: the options of {folder} were fixed at export; leave it out"
+            )
         return Signatures(folder)
     saved = SavedModel(folder)
     if task not in (None, saved.spec.task):
         raise UserError(f"`task`: {folder} was exported for {saved.spec.task}, not {task}; export the model for {task}")
-    return saved.asking(**asking)
+    return saved.with_prediction_options(**prediction_options)
 
 
-def load_to_measure(
+def load_for_evaluation(
     run: AnyPath | str,
     task: str | None = None,
-    asking: Mapping[str, Any] | None = None,
+    prediction_options: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> FineTuned | SavedModel:
     """As `load`, but raises `UserError` for a SavedModel without a task, which no metric fits."""
-    model = load(run, task, asking, dtype)
+    model = load(run, task, prediction_options, dtype)
     return SavedModel(run) if isinstance(model, Signatures) else model  # raises the error
 
 
@@ -70,7 +72,7 @@ def evaluate(
     on_bad_row: str = "fail",
     task: str | None = None,
     dtype: str | None = None,
-    **asking: Any,
+    **prediction_options: Any,
 ) -> dict[str, Any]:
     """Evaluates a fine-tuned model on labelled data, in the same way as its run did.
 
@@ -83,7 +85,7 @@ def evaluate(
         task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
         dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
             the dtype that the run was trained in. Not for a SavedModel, whose dtype is fixed at export.
-        asking: the task's options at inference, such as `pooling="max"` of embed.
+        prediction_options: the task's options at inference, such as `pooling="max"` of embed.
 
     Returns: the task's metrics by name, `loss` (a SavedModel reports none), and the number of `examples`.
 
@@ -96,7 +98,9 @@ def evaluate(
         >>> evaluate("tuned", {"text": ["play", "playing"], "label": ["no", "yes"]})["majority"]
         0.5
     """
-    return load_to_measure(run, task, asking, dtype).evaluation_of(data, header_names, on_bad_row).results
+    return (
+        load_for_evaluation(run, task, prediction_options, dtype).evaluation_of(data, header_names, on_bad_row).results
+    )
 
 
 def predict(
@@ -104,7 +108,7 @@ def predict(
     raw: Mapping[str, Sequence[Any]],
     task: str | None = None,
     dtype: str | None = None,
-    **asking: Any,
+    **prediction_options: Any,
 ) -> list[dict[str, Any]]:
     """Returns a fine-tuned model's answer for each row.
 
@@ -114,7 +118,7 @@ def predict(
         task: str or None, default None. The task to use the model for; `None` for the one it was fine-tuned for.
         dtype: str or None, default None. Of the matrix products: `"float32"`, `"bfloat16"` or `"float16"`; `None` for
             the dtype that the run was trained in. Not for a SavedModel, whose dtype is fixed at export.
-        asking: the task's options at inference, such as `top_k=3` of fill-mask.
+        prediction_options: the task's options at inference, such as `top_k=3` of fill-mask.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -125,4 +129,4 @@ def predict(
         >>> [sorted(answer) for answer in predict("tuned", {"text": ["play"]})]
         [['label', 'score', 'scores']]
     """
-    return load(run, task, asking, dtype).predict(raw)
+    return load(run, task, prediction_options, dtype).predict(raw)

@@ -12,7 +12,7 @@ LOGIN = "set HF_TOKEN to your token, or run 'hf auth login'"
 
 
 @contextlib.contextmanager
-def refusals(address: str) -> Iterator[None]:
+def hub_errors(address: str) -> Iterator[None]:
     """Turns what `huggingface_hub` raises into a `UserError` that names the address.
 
     Args:
