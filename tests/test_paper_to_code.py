@@ -20,7 +20,7 @@ SENTENCES = {
     "A.2 Pre-training procedure": 16,
     "A.3 Fine-tuning procedure": 5,
 }
-WITHOUT_A_TEST = {"announcement", "motivation", "not measured here", "not tested"}
+WITHOUT_A_TEST = {"announcement", "motivation", "experiment", "not measured here", "not tested"}
 LINK = re.compile(r"\[`(?P<name>[\w.]+)`\]\(\.\./(?P<file>[^)]+)\)")
 
 
