@@ -31,7 +31,7 @@ class UserError(ValueError):
     __init__ = Exception.__init__
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error
+class Stopped(Exception):  # noqa: N818 - it is not an error
     """Training was stopped by SIGTERM after it saved its state; the message names the step."""
 
 

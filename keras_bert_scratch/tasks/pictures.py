@@ -124,13 +124,13 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     return f"{breakdown.answer.capitalize()}s over gold"
 
 
-def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str, exclusive: bool = True) -> Any:
+def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str, exclusive: bool) -> Any:
     """A matplotlib figure of the candidates of answers: a panel of bars for each answer.
 
     Args:
         panels: pairs of a text and the probability of each candidate, in the order of the bars.
         title: str.
-        exclusive: bool, default `True`. Whether exactly one candidate is right; else each may be right or not.
+        exclusive: bool. Whether exactly one candidate is right; else each may be right or not.
     """
     heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
     whole = whole_bar([value for _, some in panels for value in some.values()], exclusive)

@@ -77,7 +77,9 @@ def test_other_answers_have_no_bars(task):
 
 
 def test_a_picture_has_a_panel_of_bars_for_each_text():
-    figure = figure_of_candidates([("An $otter$.", most_probable(LABELS)), ("b", {"a": 0.5})], "Answers of run")
+    figure = figure_of_candidates(
+        [("An $otter$.", most_probable(LABELS)), ("b", {"a": 0.5})], "Answers of run", exclusive=True
+    )
     first, second = figure.axes
     assert [bar.get_width() for bar in first.patches] == [0.75, 0.25]
     assert [label.get_text() for label in first.get_yticklabels()] == ["yes", "no"]
@@ -91,10 +93,10 @@ def test_a_picture_has_a_panel_of_bars_for_each_text():
 def test_small_probabilities_have_bars_too(capsys):
     fillings = {"an otter": 0.004, "a heron": 0.001}
     text = f"{'It sleeps in the reeds, as ever. ' * 5}It is [MASK] [MASK]. {'It sleeps in the reeds, as ever. ' * 5}"
-    (axes,) = figure_of_candidates([(text, fillings)], "").axes
+    (axes,) = figure_of_candidates([(text, fillings)], "", exclusive=True).axes
     assert axes.get_xlim() == (0.0, 0.004)
     assert "It is [MASK] [MASK]." in axes.get_title(loc="left")
-    (axes,) = figure_of_candidates([("水獭睡在芦苇里。" * 20, {"no": 0.0})], "").axes
+    (axes,) = figure_of_candidates([("水獭睡在芦苇里。" * 20, {"no": 0.0})], "", exclusive=True).axes
     assert axes.get_title(loc="left").startswith("水獭睡在芦苇里。水獭")
     assert axes.get_xlim() == (0.0, 1.0)
     print_bars([text], {"": fillings}, True, Console())
@@ -116,9 +118,10 @@ def test_bars_of_labels_that_are_all_unlikely_stay_short():
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
-    ("task", "options", "longest"), [("multi-label", {"threshold": 0.5}, 1), ("classification", {}, 40)]
+    ("task", "options", "longest", "limit"),
+    [("multi-label", {"threshold": 0.5}, 1, 1.0), ("classification", {}, 40, 1 / 30)],
 )
-def test_the_task_says_whether_one_label_must_be_right(task, options, longest, small, tokenizer, monkeypatch):
+def test_the_task_says_whether_one_label_must_be_right(task, options, longest, limit, small, tokenizer, monkeypatch):
     labels = tuple(f"label {number}" for number in range(30))
     problem = {"problem_type": "multi_label_classification"} if task == "multi-label" else {}
     model = kbs.BertTextClassifier(kbs.BertBackbone(small), len(labels), label_names=labels, **problem)
@@ -127,8 +130,11 @@ def test_the_task_says_whether_one_label_must_be_right(task, options, longest, s
     bias.assign(np.full(len(labels), -3.0))  # sigmoid gives 0.047, softmax over 30 labels 1/30
     kbs.FineTuned(model, tokenizer, kbs.Spec(task, ("text",), 32, labels, options=options)).save("unsure")
     monkeypatch.setattr(predict, "shows_bars", lambda: True)
-    shown = keras_bert("predict", "unsure", "a heron")
+    drawn = []
+    monkeypatch.setattr(predict.figures, "write", lambda figure, picture: drawn.extend(figure.axes))
+    shown = keras_bert("predict", "unsure", "a heron", "--picture", "bars.png")
     assert shown.exit_code == 0, shown.output
+    assert drawn[0].get_xlim()[1] == pytest.approx(limit)
     assert max(line.count("█") for line in shown.stdout.splitlines()) == longest
 
 

@@ -305,7 +305,9 @@ def test_a_translator_comes_of_two_files_alone():
         assert np.shape(found["weights"]) in ((len(found["target"]), len(found["source"])), (0,))
     assert lines[1]["translation"] == ""
     refused(*argv[:-1], "other", "--decoder-init", "nowhere", saying="nowhere")
-    refused(*argv[:3], "--train", "a.de,new.de", "--out", "c", saying="a.de has 8 lines, but new.de has 3; aligned files")
+    refused(
+        *argv[:3], "--train", "a.de,new.de", "--out", "c", saying="a.de has 8 lines, but new.de has 3; aligned files"
+    )
     argv = ["finetune", "--train", "a.csv", "--out", "other"]
     for flags in ([], ["--vocab", "run/vocab.txt"], ["--preset", "bert-tiny"]):
         refused(*argv, *flags, saying="--init: give it alone, or --preset with --vocab")

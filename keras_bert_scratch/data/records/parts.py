@@ -90,6 +90,7 @@ def _bucket_of_each(num_documents: int, position: int, num_buckets: int, seed: i
     rounds = turns // num_buckets
     first = position // num_buckets
     numbers = np.arange(first, first + num_documents // num_buckets + 2)
+    # The string "lanes" is part of the hash: another one would assign documents to other buckets.
     orders = np.argsort(random_hash("lanes", seed, numbers[:, None], np.arange(num_buckets)), axis=1, kind="stable")
     return orders[rounds - first, turns % num_buckets]
 
