@@ -1,4 +1,4 @@
-"""ProgressBar: a bar with progress and time left; without a terminal, a line at intervals."""
+"""Progress on stderr: a bar with the time left in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ from rich.progress import (
 )
 
 
+def _console() -> Console:
+    """Returns a console that writes to stderr in a notebook too, where rich would display HTML among the results."""
+    return Console(stderr=True, force_jupyter=False)
+
+
+def print_progress(line: str) -> None:
+    """Prints a line on stderr, above the bar if one is shown.
+
+    Example:
+        >>> print_progress("held out at step 100: accuracy 0.2500")
+    """
+    _console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 class ProgressBar:
     """Progress on stderr, from `start` to `close` or for a `with` block.
 
@@ -38,16 +52,16 @@ class ProgressBar:
         self._title = title
         self._unit = unit
         self._line_seconds = line_seconds
-        self._console = Console(stderr=True)
+        self._console = _console()
         amount = [DownloadColumn()] if unit == "bytes" else [MofNCompleteColumn(), TextColumn(unit)]
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             *amount,
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             console=self._console,
             transient=not stays,
             redirect_stdout=sys.stdout.isatty(),  # else output to a pipe or a file would go to the terminal
@@ -85,7 +99,7 @@ class ProgressBar:
         if total is not None:
             left = (now - self._start) * (total - done) / max(done - self._first, 1e-9)
             line = f"{self._title}: {done / scale:.0f}/{total / scale:.0f} {unit}, ETA {left:.0f} s  {text}"
-        self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
+        print_progress(line.rstrip())
 
     def counter(self, total: float | None) -> Callable[[float], None]:
         """A function that adds an amount to what is done of `total`, starting from 0."""

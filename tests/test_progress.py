@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_bert_scratch.progress import ProgressBar
+from keras_bert_scratch.progress import ProgressBar, print_progress
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,25 @@ def test_what_is_piped_stays_in_the_pipe(monkeypatch, capsys):
         bar.update(1, 2)
         print("an answer")
     assert capsys.readouterr().out == "an answer\n"
+
+
+def test_a_notebook_gets_lines_on_stderr(monkeypatch, capsys):
+    """Rich would display them as HTML, among the results of the cell."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    print_progress("held out at step 10")
+    with ProgressBar("title", "rows", line_seconds=0.0) as bar:
+        bar.update(1, None)
+    assert capsys.readouterr().err.splitlines() == ["held out at step 10", "title: 1 rows"]
+
+
+def test_square_brackets_are_shown(monkeypatch, capsys):
+    """Rich would read them as markup, and drop those that look like a style."""
+    print_progress("data[red]/records")
+    with ProgressBar("a[red].bin", "rows", line_seconds=0.0) as bar:
+        bar.update(1, None, "b[red]")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with ProgressBar("c[red].bin", "rows", stays=True) as bar:
+        bar.update(1, 2, "d[red]")
+    shown = capsys.readouterr().err
+    names = ("data[red]/records", "a[red].bin", "b[red]", "c[red].bin", "d[red]")
+    assert not [name for name in names if name not in shown]

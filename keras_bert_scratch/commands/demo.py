@@ -146,7 +146,7 @@ class _Demonstration:
                 raise typer.Exit(code)
 
     def _show(self, command: str) -> None:
-        self.console.print(f"$ keras-bert {command}", style="cyan", highlight=False, soft_wrap=True)
+        self.console.print(f"$ keras-bert {command}", style="cyan", markup=False, highlight=False, soft_wrap=True)
 
     def _write_text(self) -> None:
         from keras_bert_scratch.commands.demo_text import write_demo_text

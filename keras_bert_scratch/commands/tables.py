@@ -25,7 +25,7 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             grids.append((name, value))
         else:
-            table.add_row(name.replace("_", " "), _shown(value))
+            table.add_row(Text(name.replace("_", " ")), _cell(value))
     console.print(table)
     for name, rows in grids:
         console.print(grid_of(name, rows))
@@ -36,12 +36,12 @@ def grid_of(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     columns = list(next(iter(rows.values())))
     grid = Table(*(Column(Text(heading.replace("_", " "))) for heading in (name, *columns)))
     for key, values in rows.items():
-        grid.add_row(Text(key), *(_shown(values[column]) for column in columns))
+        grid.add_row(Text(key), *(_cell(values[column]) for column in columns))
     return grid
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else "-" if value is None else f"{value:,}"
+def _cell(value: Any) -> Text:
+    return Text(value if isinstance(value, str) else "-" if value is None else f"{value:,}")
 
 
 def _is_grid(value: Mapping[str, Any]) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from rich.console import Console
 
+from keras_bert_scratch.progress import print_progress
 from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory
 from keras_bert_scratch.training.training_state import steps_taken
 
@@ -96,7 +96,7 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         if self._writes:
             numbers = {name: value for name, value in results.items() if isinstance(value, float)}
             line = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            Console(stderr=True).print(f"held out at step {step}: {line}", highlight=False, soft_wrap=True)
+            print_progress(f"held out at step {step}: {line}")
         if self.patience_spent:
             self.on_patience_spent()
 

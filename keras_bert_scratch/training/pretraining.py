@@ -7,7 +7,6 @@ import functools
 from typing import Any
 
 import tensorflow as tf
-from rich.console import Console
 
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
@@ -21,6 +20,7 @@ from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.causal_lm import BertCausalLM
 from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.models.pretrainer import BertPretrainer
+from keras_bert_scratch.progress import print_progress
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.flops import step_flops
@@ -176,7 +176,7 @@ def pretrain(
             fraction = run.results["non_padding_fraction"]
             line = f"{records.directory}: {fraction:.1%} of the positions in rows of {max_length} hold tokens"
             if chief:
-                Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+                print_progress(line)
         if not held_out:
             return None
         if "held_out_before" not in run.results:

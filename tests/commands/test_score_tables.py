@@ -66,3 +66,8 @@ def test_several_seeds_and_a_search_are_tables(capsys):
 def test_without_dev_there_is_nothing_to_compare():
     results = {"dev": None, "steps": 3}
     assert results_as_tables(results) == {"steps": 3}
+
+
+def test_square_brackets_are_shown(capsys):
+    """Rich would read them as markup, and drop those that look like a style."""
+    assert shown({"tokenizer of [red]": "data[red]/records"}, capsys) == [["tokenizer of [red]", "data[red]/records"]]
