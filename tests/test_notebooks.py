@@ -240,6 +240,7 @@ def test_notebook_is_committed_as_it_ran(name):
     assert {output.output_type for output in outputs(notebook)} <= {"stream", "display_data", "execute_result"}
     assert {output.name for output in outputs(notebook) if output.output_type == "stream"} == {"stdout"}
     assert not re.search(r"site-packages|/home/|/root/|/tmp/", text_of(notebook))
+    assert not [one for one in outputs(notebook) if one.get("data", {}).get("text/html", "").startswith("<pre")]  # rich
     assert pictures(notebook)
     execute = runpy.run_path(str(NOTEBOOKS / "execute.py"))
     assert notebook.metadata["executed"] == execute["digest_of"](notebook), "execute it again: its code has changed"
