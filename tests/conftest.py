@@ -17,7 +17,7 @@ from animal_documents import document, write_corpus
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
-from keras_bert_scratch.training import pretraining, resumable
+from keras_bert_scratch.training import pretraining_evaluation, resumable
 
 # Test files that share an expensive fixture: one process runs all files of a group.
 TOGETHER = {
@@ -162,7 +162,7 @@ def quick_surroundings():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(pretraining, "EVALUATION_STEPS", 4)
+        patch.setattr(pretraining_evaluation, "EVALUATION_STEPS", 4)
         patch.setattr(row_stream, "ROWS_AT_ONCE", 16)
         yield
 

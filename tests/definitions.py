@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 @functools.cache
 def definitions_of(file: Path) -> dict[str, tuple[int, int]]:
-    """First and last line of every function, class, method (`Class.method`) and constant of a file, decorators too."""
+    """First and last line of all functions, classes, methods (`Class.method`), fields and constants, with decorators."""
     found = {}
 
     def visit(nodes: list[ast.stmt], prefix: str) -> None:
@@ -19,6 +19,8 @@ def definitions_of(file: Path) -> dict[str, tuple[int, int]]:
                 found[prefix + node.name] = (first, node.end_lineno)
             if isinstance(node, ast.ClassDef):
                 visit(node.body, f"{prefix}{node.name}.")
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and prefix:
+                found[prefix + node.target.id] = (node.lineno, node.end_lineno)
             if isinstance(node, ast.Assign) and not prefix:
                 names = [part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)]
                 found.update(dict.fromkeys(names, (node.lineno, node.end_lineno)))

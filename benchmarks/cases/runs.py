@@ -18,7 +18,7 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from benchmarks.cases.case import Group, keras_bert
 from benchmarks.cases.small import ROWS, classifier, config, corpus, records, sentences, tokenizer, tuned, vocab
-from keras_bert_scratch.training.pretraining import evaluate_pretrained
+from keras_bert_scratch.training.pretraining_evaluation import evaluate_pretrained
 from keras_bert_scratch.training.training_state import save_checkpoint
 
 noise, alone, results = Group("3 TF_CPP_MIN_LOG_LEVEL"), Group("3 two processes"), Group("3 evaluate = run.json")

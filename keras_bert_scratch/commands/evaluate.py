@@ -59,7 +59,7 @@ def evaluate(
 
     title = f"{path_of(run)} on {path_of(data)}"
     if path_of(data).is_dir():
-        from keras_bert_scratch.training.pretraining import evaluate_pretrained
+        from keras_bert_scratch.training.pretraining_evaluation import evaluate_pretrained
 
         given = {"task": task, "out": out, "errors": errors, "picture": picture}
         if surplus := [f"`{name}`" for name, value in given.items() if value is not None]:

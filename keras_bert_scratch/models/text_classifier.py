@@ -47,11 +47,9 @@ class BertTextClassifier(OnBackbone, keras.Model):
     ignore negative labels. Regression: squared error, and its root as `rmse`. All are means over rows and outputs.
 
     Example:
-        >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np
         >>> backbone = BertBackbone(BertConfig(vocab_size=100, num_layers=2, hidden_size=64))
-        >>> ones = np.ones((1, 7), "int32")
-        >>> inputs = {"token_ids": ones, "segment_ids": 0 * ones, "padding_mask": ones}
+        >>> inputs = {name: np.ones((1, 7), "int32") for name in ("token_ids", "segment_ids", "padding_mask")}
         >>> tuple(BertTextClassifier(backbone, num_classes=3)(inputs).shape)
         (1, 3)
     """

@@ -35,7 +35,7 @@ from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.packing import packed_lengths
 from keras_bert_scratch.text.vocabulary import MASK, UNK, Vocabulary
-from keras_bert_scratch.training.pretraining import trained_length
+from keras_bert_scratch.training.pretraining_evaluation import trained_length
 
 TEXT = Column("text", ("sentence", "sentence1"))
 BEAM_WIDTH = 10  # or `top_k` if that is more

@@ -25,7 +25,7 @@ from keras_bert_scratch.tasks.data.texts import packed_features
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.tasks.task import Task
-from keras_bert_scratch.training.pretraining import trained_length
+from keras_bert_scratch.training.pretraining_evaluation import trained_length
 
 
 @dataclasses.dataclass(frozen=True)

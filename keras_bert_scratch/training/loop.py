@@ -70,92 +70,132 @@ def train(
         UserError: the gradient is not finite.
         tf.errors.OpError: the data are damaged, or a worker is lost: `converting_worker_errors` distinguishes them.
     """
-    strategy = model.distribute_strategy
-    chief = is_chief(strategy)
     rate: Any = training.learning_rate
     if training.steps is not None:
         rate = LinearWarmupDecay(training.learning_rate, training.steps, training.warmup)
-    with strategy.scope():
+    with model.distribute_strategy.scope():
         model.compile(training.optimizer_at(rate), accumulate=options.accumulate)
     model.make_train_function()
-    first_step = from_chief(strategy, run.newest_state() if chief else 0)  # verifying reads the whole file
-    state = run.restore_state(model, first_step)
-
-    clock = None
-    total, unit = training.steps, "steps"
-    if training.seconds is not None:
-        spent = state.get("seconds_spent", 0.0)
-        clock = WallClockSchedule(training.learning_rate, training.seconds, training.warmup, spent)
-        total, unit = training.seconds, "s"
-
-    def done() -> float:
-        return clock.spent if clock else steps_taken(model)
-
-    phase_starts: list[int] = state.get("phase_starts", [0])
-
-    def state_beside_model() -> dict[str, Any]:
-        spent = {"seconds_spent": clock.spent} if clock else {}
-        return {"phase_starts": phase_starts, "skipped": metrics.skipped, "tokens": metrics.tokens, **spent}
-
-    peak = peak_of_all(strategy, options.dtype)
-    run.record_start(
-        step=first_step,
-        strategy=type(strategy).__name__,
-        replicas=strategy.num_replicas_in_sync,
-        matrix_peak_gflops=round(peak / 1e9, 1),
-    )
-    saver = CheckpointSaver(run, state_beside_model, options.save_seconds)
-    counted = (state.get("skipped", 0), state.get("tokens", 0.0))
-    metrics = MetricsLog(run.folder, LOG_EVERY, first_step, *counted, peak, lambda: 1 - done() / total, chief)
-    progress = ProgressLine(title, total, done, unit, lambda: metrics.latest)
-    stop = CoordinatedStop(clock, chief)
-    patience_spent = False
-    if evaluation:
-        evaluation.forget_after(first_step)
-        evaluation.on_patience_spent = stop.end_phase
-        patience_spent = evaluation.patience_spent
-    stop_listening = stop.listen()
+    loop = TrainingLoop(model, run, training, options, title, evaluation)
+    stop_listening = loop.stop.listen()
     try:
-        for number, phase in enumerate(phases):
-            # All workers follow the chief's clock, not their own.
-            if from_chief(strategy, int(number + 1 < len(phase_starts) or done() >= total or patience_spent)):
-                continue  # finished before this process started
-            if number == len(phase_starts):
-                phase_starts.append(steps_taken(model))
-            stop.until = end = total if number == len(phases) - 1 else total * phase.until
-            metrics.step_flops = phase.flops
-            model.make_train_function(force=True)  # one program for each batch size
-            nonfinite = NonFiniteGradient(run, options.on_nonfinite, phase.batch_size, phase_starts[number])
-            # The progress line reads the means before the log resets them.
-            callbacks = [stop, nonfinite, *[progress] * chief, metrics, *filter(None, [evaluation]), saver]
-            batches = functools.partial(phase.batches, steps_taken(model) - phase_starts[number])
-            steps = ENDLESS if clock else round(end) - steps_taken(model)
-            if steps <= 0:
-                continue
-            model.fit(
-                distributed(strategy, phase.batch_size, batches),
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=callbacks,
-                shuffle=False,
-            )
-            patience_spent = evaluation is not None and evaluation.patience_spent
-            if stop.terminated:
-                break
+        loop.run(phases)
     except (KeyboardInterrupt, Exception) as error:
         # If Ctrl-C arrives in C code that calls Python, as in tracing, CPython may turn it into a SystemError.
-        if not (stop.interrupted or isinstance(error, KeyboardInterrupt)):
+        if not (loop.stop.interrupted or isinstance(error, KeyboardInterrupt)):
             raise
-        progress.close()
-        if steps_taken(model) > first_step:
-            saver.save()
+        loop.progress.close()
+        loop.save()
         raise KeyboardInterrupt from None
     finally:
         stop_listening()
-        progress.close()
-        metrics.close()
-    if steps_taken(model) > first_step:
-        saver.save()
-    if stop.terminated:
+        loop.progress.close()
+        loop.metrics.close()
+    loop.save()
+    if loop.stop.terminated:
         raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there")
     return steps_taken(model)
+
+
+class TrainingLoop:
+    """One call of `model.fit` for each phase, from the newest state on, with the callbacks of a run.
+
+    Args:
+        model: compiled.
+        run, training, options, title, evaluation: as in `train`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        run: RunDirectory,
+        training: TrainingOptions,
+        options: RunOptions,
+        title: str,
+        evaluation: PeriodicEvaluation | None,
+    ) -> None:
+        self._model, self._run, self._options, self._evaluation = model, run, options, evaluation
+        self._strategy = strategy = model.distribute_strategy
+        self._chief = chief = is_chief(strategy)
+        newest = run.newest_state() if chief else 0  # the chief alone verifies it: this reads the whole file
+        self._first_step = first = from_chief(strategy, newest)
+        state = run.restore_state(model, first)
+        self._phase_starts: list[int] = state.get("phase_starts", [0])
+
+        self._clock = None
+        self._total, unit = training.steps, "steps"
+        if training.seconds is not None:
+            spent = state.get("seconds_spent", 0.0)
+            self._clock = WallClockSchedule(training.learning_rate, training.seconds, training.warmup, spent)
+            self._total, unit = training.seconds, "s"
+
+        peak = peak_of_all(strategy, options.dtype)
+        run.record_start(
+            step=first,
+            strategy=type(strategy).__name__,
+            replicas=strategy.num_replicas_in_sync,
+            matrix_peak_gflops=round(peak / 1e9, 1),
+        )
+        self.stop = CoordinatedStop(self._clock, chief)
+        counted = (state.get("skipped", 0), state.get("tokens", 0.0))
+        self.metrics = MetricsLog(run.folder, LOG_EVERY, first, *counted, peak, self._fraction_left, chief)
+        self.progress = ProgressLine(title, self._total, self._done, unit, lambda: self.metrics.latest)
+        self._saver = CheckpointSaver(run, self._state_beside_model, options.save_seconds)
+        if evaluation:
+            evaluation.forget_after(first)
+            evaluation.on_patience_spent = self.stop.end_phase
+
+    def run(self, phases: Sequence[Phase]) -> None:
+        """Trains in all phases that are not over yet; returns early if a worker received SIGTERM."""
+        for number, phase in enumerate(phases):
+            # All workers follow the chief's clock, not their own.
+            if from_chief(self._strategy, int(self._is_over(number))):
+                continue
+            if number == len(self._phase_starts):
+                self._phase_starts.append(steps_taken(self._model))
+            is_last = number == len(phases) - 1
+            self._fit(phase, self._phase_starts[number], self._total if is_last else self._total * phase.until)
+            if self.stop.terminated:
+                break
+
+    def save(self) -> None:
+        """Saves a state, unless no step was taken."""
+        if steps_taken(self._model) > self._first_step:
+            self._saver.save()
+
+    def _fit(self, phase: Phase, start: int, end: float) -> None:
+        """Trains in a phase that began at the step `start` and is over at `end`, in steps or seconds."""
+        model, step = self._model, steps_taken(self._model)
+        steps = ENDLESS if self._clock else round(end) - step
+        if steps <= 0:
+            return
+        self.stop.until = end
+        self.metrics.step_flops = phase.flops
+        model.make_train_function(force=True)  # one program for each batch size
+        nonfinite = NonFiniteGradient(self._run, self._options.on_nonfinite, phase.batch_size, start)
+        evaluation = filter(None, [self._evaluation])
+        # The progress line reads the means before the log resets them.
+        callbacks = [self.stop, nonfinite, *[self.progress] * self._chief, self.metrics, *evaluation, self._saver]
+        model.fit(
+            distributed(self._strategy, phase.batch_size, functools.partial(phase.batches, step - start)),
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=callbacks,
+            shuffle=False,
+        )
+
+    def _is_over(self, number: int) -> bool:
+        """Whether the phase of this number, or the whole run, was over before this process began it."""
+        patience_spent = self._evaluation is not None and self._evaluation.patience_spent
+        return number + 1 < len(self._phase_starts) or self._done() >= self._total or patience_spent
+
+    def _done(self) -> float:
+        return self._clock.spent if self._clock else steps_taken(self._model)
+
+    def _fraction_left(self) -> float:
+        return 1 - self._done() / self._total
+
+    def _state_beside_model(self) -> dict[str, Any]:
+        spent = {"seconds_spent": self._clock.spent} if self._clock else {}
+        counted = {"skipped": self.metrics.skipped, "tokens": self.metrics.tokens}
+        return {"phase_starts": self._phase_starts, **counted, **spent}

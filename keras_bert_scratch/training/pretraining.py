@@ -10,32 +10,32 @@ import tensorflow as tf
 
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
-from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
-from keras_bert_scratch.data.pretraining.reader import BERT_RULES, PretrainingRecords
+from keras_bert_scratch.data.pretraining.reader import BERT_RULES
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.backbone import BertBackbone
-from keras_bert_scratch.models.causal_lm import BertCausalLM
-from keras_bert_scratch.models.masked_lm import BertMaskedLM
 from keras_bert_scratch.models.pretrainer import BertPretrainer
 from keras_bert_scratch.progress import print_progress
-from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.flops import step_flops
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.optimizers import BertAdamW
-from keras_bert_scratch.training.options import RunOptions, TrainingOptions, dtype_policy_of
+from keras_bert_scratch.training.options import RunOptions, TrainingOptions
+from keras_bert_scratch.training.pretraining_evaluation import (
+    Records,
+    check_sizes,
+    evaluate_pretraining,
+    label_majority,
+    model_class_of,
+)
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, read_run, start_settings
-from keras_bert_scratch.training.strategies import check_batch, distributed, is_chief
+from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, start_settings
+from keras_bert_scratch.training.strategies import check_batch, is_chief
 
-EVALUATION_STEPS = 40
-EVALUATION_SEED = 1  # of order, pairs and masks: held-out examples are the same before and after, and in every run
 EVALUATE_EVERY = 1000  # steps, for runs that are limited by `seconds`
 
-Records = PretrainingRecords | GoogleRecords
 PLAIN = RunOptions()
 
 
@@ -121,102 +121,156 @@ def pretrain(
         >>> pretrain(records, config, "run", TrainingOptions(steps=1), batch_size=2, max_length=16).results["steps"]
         1
     """
-    strategy = strategy or tf.distribute.get_strategy()
     init = pin_start_commit(init, out)
     config = init if isinstance(init, BertConfig) else _config_of(init, records)
     if rules.is_one_way:
         config = config.replace(direction=rules.objective)
-    sizes = [(max_length, batch_size)]
-    if second_phase:
-        sizes.append((second_phase.max_length, second_phase.batch_size or batch_size))
-    for length, rows in sizes:
-        check_sizes(config, records, length, rules)
-        check_batch(strategy, rows)
-    if evaluate_every is not None and evaluate_every < 1:
-        raise UserError(f"`evaluate_every`: must be at least 1, not {evaluate_every}")
-    settings = {
-        "task": "pretraining",
-        "records": records.fingerprint,
-        "vocabulary": records.tokenizer.vocabulary.sha256,
-        "held_out": held_out.fingerprint if held_out else None,
-        "rules": rules.to_dict(),
-        "config": config.to_dict(),
-        "batch_size": batch_size,
-        "max_length": max_length,
-        "second_phase": dataclasses.asdict(second_phase) if second_phase else None,
-    }
-    if not isinstance(init, BertConfig):
-        settings |= start_settings(init)
+    strategy = strategy or tf.distribute.get_strategy()
+    pretraining = Pretraining(
+        records,
+        init,
+        config,
+        training,
+        batch_size,
+        max_length,
+        seed,
+        held_out,
+        rules,
+        second_phase,
+        strategy,
+        evaluate_every,
+        options,
+    )
+    pretraining.check()
+    return pretraining.run(out)
 
-    def build() -> Any:
-        model_class = _model_class(rules)
-        with_pooler = model_class is BertPretrainer
-        how = {"dtype": options.dtype_policy, "packed": rules.packing, "remat": options.remat}
-        if isinstance(init, BertConfig):
-            model = model_class(BertBackbone(config, pooler=with_pooler, **how))
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pretraining:
+    """Everything that a pretraining run needs except its folder.
+
+    Args:
+        config: BertConfig. The sizes of the model.
+        others: as in `pretrain`.
+    """
+
+    records: Records
+    init: AnyPath | str | BertConfig
+    config: BertConfig
+    training: TrainingOptions
+    batch_size: int
+    max_length: int
+    seed: int
+    held_out: Records | None
+    rules: ExampleRules
+    second_phase: SecondPhase | None
+    strategy: tf.distribute.Strategy
+    evaluate_every: int | None
+    options: RunOptions
+
+    def check(self) -> None:
+        """Raises `UserError` for settings that can be rejected before a folder is created."""
+        for length, rows in self.row_sizes:
+            check_sizes(self.config, self.records, length, self.rules)
+            check_batch(self.strategy, rows)
+        if self.evaluate_every is not None and self.evaluate_every < 1:
+            raise UserError(f"`evaluate_every`: must be at least 1, not {self.evaluate_every}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings with which the run can be resumed."""
+        settings = {
+            "task": "pretraining",
+            "records": self.records.fingerprint,
+            "vocabulary": self.records.tokenizer.vocabulary.sha256,
+            "held_out": self.held_out.fingerprint if self.held_out else None,
+            "rules": self.rules.to_dict(),
+            "config": self.config.to_dict(),
+            "batch_size": self.batch_size,
+            "max_length": self.max_length,
+            "second_phase": dataclasses.asdict(self.second_phase) if self.second_phase else None,
+        }
+        return settings if isinstance(self.init, BertConfig) else settings | start_settings(self.init)
+
+    @property
+    def row_sizes(self) -> list[tuple[int, int]]:
+        """Tokens per row and rows per batch, for each phase."""
+        sizes = [(self.max_length, self.batch_size)]
+        if second := self.second_phase:
+            sizes.append((second.max_length, second.batch_size or self.batch_size))
+        return sizes
+
+    def run(self, out: AnyPath | str) -> RunDirectory:
+        """Pretrains in the folder `out`, or resumes the run there; returns the finished run."""
+        ends = [1.0 - self.second_phase.fraction, 1.0] if self.second_phase else [1.0]
+        phases = [self._phase(*sizes, until) for sizes, until in zip(self.row_sizes, ends, strict=True)]
+        return run_training(
+            out,
+            self.settings,
+            self._build,
+            self._prepare,
+            phases,
+            self._complete,
+            self.training,
+            self.options,
+            self.seed,
+            self.strategy,
+            title="pretraining",
+        )
+
+    def _build(self) -> Any:
+        model_class = model_class_of(self.rules)
+        how = {"dtype": self.options.dtype_policy, "packed": self.rules.packing, "remat": self.options.remat}
+        if isinstance(self.init, BertConfig):
+            model = model_class(BertBackbone(self.config, pooler=model_class is BertPretrainer, **how))
         else:
-            model = model_class.from_pretrained(init, direction=config.direction, **how)
+            model = model_class.from_pretrained(self.init, direction=self.config.direction, **how)
         model.compile(BertAdamW())  # so that `evaluate` runs our step, under every strategy
         return model
 
-    # Evaluates on rows as the finished model will read them: those of the last phase.
-    held_out_length, held_out_rows = sizes[-1]
-
-    @functools.cache
-    def majority() -> dict[str, float]:
-        return label_majority(held_out, held_out_rows, held_out_length, rules)
-
-    def measured(model: Any) -> dict[str, float]:
-        return evaluate_pretraining(model, held_out, held_out_rows, held_out_length, rules) | majority()
-
-    def prepare(run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
-        chief = is_chief(strategy)
+    def _prepare(self, run: RunDirectory, model: Any) -> PeriodicEvaluation | None:
         if "non_padding_fraction" not in run.results:
-            run.add_results(non_padding_fraction=round(records.non_padding_fraction(max_length, seed, rules), 4))
-            fraction = run.results["non_padding_fraction"]
-            line = f"{records.directory}: {fraction:.1%} of the positions in rows of {max_length} hold tokens"
-            if chief:
-                print_progress(line)
-        if not held_out:
+            fraction = round(self.records.non_padding_fraction(self.max_length, self.seed, self.rules), 4)
+            run.add_results(non_padding_fraction=fraction)
+            if is_chief(self.strategy):
+                rows = f"rows of {self.max_length}"
+                print_progress(f"{self.records.directory}: {fraction:.1%} of the positions in {rows} hold tokens")
+        if not self.held_out:
             return None
         if "held_out_before" not in run.results:
-            run.add_results(held_out_before=measured(model))
-        every = evaluate_every or (max(1, training.steps // 10) if training.steps else EVALUATE_EVERY)
+            run.add_results(held_out_before=self._measure(model))
+        steps = self.training.steps
         return PeriodicEvaluation(
             run,
-            every,
-            lambda: measured(model),
-            lambda folder: model.save_pretrained(folder, records.tokenizer),
-            writes=chief,
+            self.evaluate_every or (max(1, steps // 10) if steps else EVALUATE_EVERY),
+            lambda: self._measure(model),
+            lambda folder: model.save_pretrained(folder, self.records.tokenizer),
+            writes=is_chief(self.strategy),
         )
 
-    def phase(length: int, rows: int, until: float) -> Phase:
+    def _phase(self, length: int, rows: int, until: float) -> Phase:
         def batches(step: int, worker: int, num_workers: int) -> tf.data.Dataset:
-            return records.batches(rows, length, seed, step, rules, worker, num_workers)
+            return self.records.batches(rows, length, self.seed, step, self.rules, worker, num_workers)
 
-        predictions = length if rules.is_one_way else rules.masking.num_predictions(length)
-        examples = max_examples_of(length, rules)
-        return Phase(batches, rows, until, step_flops(config, rows, length, predictions, examples))
+        predictions = length if self.rules.is_one_way else self.rules.masking.num_predictions(length)
+        examples = max_examples_of(length, self.rules)
+        return Phase(batches, rows, until, step_flops(self.config, rows, length, predictions, examples))
 
-    ends = [1.0 - second_phase.fraction, 1.0] if second_phase else [1.0]
-    phases = [phase(length, rows, until) for (length, rows), until in zip(sizes, ends, strict=True)]
-
-    def complete(run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
-        results = {"held_out_after": measured(model)} if held_out else {}
-        if is_chief(strategy):
-            model.save_pretrained(run.folder, records.tokenizer)
+    def _complete(self, run: RunDirectory, model: Any, steps: int) -> dict[str, Any]:
+        results = {"held_out_after": self._measure(model)} if self.held_out else {}
+        if is_chief(self.strategy):
+            model.save_pretrained(run.folder, self.records.tokenizer)
         return results
 
-    return run_training(
-        out, settings, build, prepare, phases, complete, training, options, seed, strategy, title="pretraining"
-    )
+    def _measure(self, model: Any) -> dict[str, float]:
+        """Evaluates on rows as the finished model will read them: those of the last phase."""
+        length, rows = self.row_sizes[-1]
+        return evaluate_pretraining(model, self.held_out, rows, length, self.rules) | self._majority
 
-
-def _model_class(rules: ExampleRules) -> Any:
-    """The model class that is trained on examples of these rules."""
-    if rules.is_one_way:
-        return BertCausalLM
-    return BertMaskedLM if rules.pairs == "none" else BertPretrainer
+    @functools.cached_property
+    def _majority(self) -> dict[str, float]:
+        length, rows = self.row_sizes[-1]
+        return label_majority(self.held_out, rows, length, self.rules)
 
 
 def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
@@ -227,82 +281,3 @@ def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
             f"{path_of(init)}: has another vocabulary than {records.directory}; build the records with its vocab.txt"
         )
     return checkpoint.config
-
-
-def evaluate_pretraining(
-    model: BertPretrainer | BertMaskedLM | BertCausalLM,
-    records: Records,
-    batch_size: int = 32,
-    max_length: int = 128,
-    rules: ExampleRules = BERT_RULES,
-) -> dict[str, float]:
-    """Loss and accuracy on a fixed set of batches from `records`; the model must be compiled and fit the rules."""
-    check_sizes(model.backbone.config, records, max_length, rules)
-
-    def batches(worker: int, num_workers: int) -> tf.data.Dataset:
-        return records.batches(batch_size, max_length, EVALUATION_SEED, 0, rules, worker, num_workers)
-
-    shared = distributed(model.distribute_strategy, batch_size, batches)
-    results = model.evaluate(shared, steps=EVALUATION_STEPS, verbose=0, return_dict=True)
-    return {name: round(float(value), 4) for name, value in sorted(results.items())}
-
-
-def label_majority(records: Records, batch_size: int, max_length: int, rules: ExampleRules) -> dict[str, float]:
-    """`next_sentence_majority`, the fraction of pairs in the same batches that have the more frequent label.
-
-    The labels may be unbalanced: short rows hold few sentences, and a chunk of a single sentence always gets a random
-    second one (as in Google's script). Empty without pairs.
-    """
-    if rules.pairs == "none" or rules.is_one_way:
-        return {}
-    ones = pairs = 0.0
-    batches = records.batches(batch_size, max_length, EVALUATION_SEED, 0, rules).take(EVALUATION_STEPS)
-    for _, labels, weights in batches.as_numpy_iterator():
-        ones += float((labels["next_sentence"] * weights["next_sentence"]).sum())
-        pairs += float(weights["next_sentence"].sum())
-    return {"next_sentence_majority": round(max(ones, pairs - ones) / pairs, 4)}
-
-
-def evaluate_pretrained(
-    run: AnyPath | str,
-    data: AnyPath | str,
-    max_length: int | None = None,
-    batch_size: int | None = None,
-    dtype: str | None = None,
-) -> dict[str, float]:
-    """Evaluates a finished pretraining run on records, as the run itself did: same batches, rules and dtype.
-
-    Args:
-        run: path. The run's folder, or a model's.
-        data: path. A folder of records.
-        max_length: int or None, default None. Tokens per row; `None` for that of the run's last phase.
-        batch_size: int or None, default None. Rows per batch; `None` for that of the run's last phase.
-        dtype: str or None, default None. Dtype of the matrix products, as in `RunOptions`; `None` for the run's.
-    """
-    settings = (read_run(run) or {}).get("settings", {})
-    stored = settings.get("rules")
-    rules = ExampleRules.from_dict(stored) if stored else BERT_RULES
-    records = open_records(data, BertTokenizer.load(run))
-    model = _model_class(rules).from_pretrained(run, dtype=dtype_policy_of(run, dtype), packed=rules.packing)
-    model.compile(BertAdamW())
-    last = settings.get("second_phase") or {}
-    max_length = max_length or trained_length(run) or model.backbone.config.max_position_embeddings
-    batch_size = batch_size or last.get("batch_size") or settings.get("batch_size", 32)
-    majority = label_majority(records, batch_size, max_length, rules)
-    return evaluate_pretraining(model, records, batch_size, max_length, rules) | majority
-
-
-def trained_length(run: AnyPath | str) -> int | None:
-    """Tokens per row of a pretraining run's last phase; `None` for a model that is no run."""
-    settings = (read_run(run) or {}).get("settings", {})
-    last = settings.get("second_phase") or {}
-    return last.get("max_length") or settings.get("max_length")
-
-
-def check_sizes(config: BertConfig, records: Records, max_length: int, rules: ExampleRules = BERT_RULES) -> None:
-    """Raises `UserError` unless a network of these sizes can read these records."""
-    config.check_length(max_length)
-    records.check(max_length, rules)
-    config.check_vocabulary(records.vocab_size, records.directory)
-    if rules.pairs != "none":
-        config.check_pairs()

@@ -122,7 +122,7 @@ def test_unknown_options_are_named(corpus, vocab, options, named):
     ],
 )
 def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_functions):
-    monkeypatch.setattr("keras_bert_scratch.training.pretraining.EVALUATION_STEPS", 1)
+    monkeypatch.setattr("keras_bert_scratch.training.pretraining_evaluation.EVALUATION_STEPS", 1)
     # No other test trains masked words alone in a graph.
     with contextlib.nullcontext() if kind is kbs.BertMaskedLM else eager_functions():
         output = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")

@@ -9,9 +9,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.options import TrainingOptions
-from keras_bert_scratch.training.pretraining import (
-    pretrain,
-)
+from keras_bert_scratch.training.pretraining import pretrain
 from keras_bert_scratch.training.training_state import steps_taken
 
 STEPS = 60

@@ -15,9 +15,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.training.callbacks import CheckpointSaver, MetricsLog, read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import (
-    SecondPhase,
-)
+from keras_bert_scratch.training.pretraining import SecondPhase
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.train_function import TrainFunction
 from keras_bert_scratch.training.training_state import steps_taken

@@ -11,7 +11,7 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.training.options import TrainingOptions
-from keras_bert_scratch.training.pretraining import evaluate_pretrained
+from keras_bert_scratch.training.pretraining_evaluation import evaluate_pretrained
 
 
 @pytest.mark.slow

@@ -7,9 +7,7 @@ from training.conftest import run_it
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import (
-    SecondPhase,
-)
+from keras_bert_scratch.training.pretraining import SecondPhase
 
 
 @pytest.mark.parametrize(

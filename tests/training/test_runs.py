@@ -10,14 +10,11 @@ import pytest
 from training.conftest import STEPS, run_it, weights
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.training import pretraining, schedules
+from keras_bert_scratch.training import pretraining_evaluation, schedules
 from keras_bert_scratch.training.callbacks import read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import (
-    EVALUATION_SEED,
-    SecondPhase,
-    evaluate_pretrained,
-)
+from keras_bert_scratch.training.pretraining import SecondPhase
+from keras_bert_scratch.training.pretraining_evaluation import EVALUATION_SEED, evaluate_pretrained
 from keras_bert_scratch.training.train_function import TrainFunction
 
 
@@ -53,7 +50,9 @@ def test_evaluation_gives_what_the_run_says(finished, records):
 
 def test_next_sentences_have_the_majority_beside_them(finished, records):
     """In short rows most pairs have the same label, so 9 of 10 right may mean that nothing was learnt."""
-    batches = kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(pretraining.EVALUATION_STEPS)
+    batches = (
+        kbs.PretrainingRecords(records).batches(4, 32, EVALUATION_SEED).take(pretraining_evaluation.EVALUATION_STEPS)
+    )
     labels = np.concatenate([labels["next_sentence"] for _, labels, _ in batches.as_numpy_iterator()])
     assert 0 < labels.mean() < 1
     measured = json.loads((finished / "run.json").read_text())["results"]["held_out_after"]

@@ -21,11 +21,12 @@ from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.fine_tuning import FineTuning
 from keras_bert_scratch.tasks.run import finetune
-from keras_bert_scratch.training import pretraining
+from keras_bert_scratch.training import pretraining_evaluation
 from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import evaluate_pretrained, pretrain
+from keras_bert_scratch.training.pretraining import pretrain
+from keras_bert_scratch.training.pretraining_evaluation import evaluate_pretrained
 from keras_bert_scratch.training.run_directory import RunDirectory, read_run
 from keras_bert_scratch.transfer import read_text
 
@@ -100,7 +101,7 @@ def test_a_run_there_leaves_what_a_run_here_leaves(records, tiny, finished, ther
     assert run.results == RunDirectory(finished, run._settings).results
     assert not any(Path("cache/runs").iterdir())  # nothing is left on this machine
     assert run_it(records, tiny, there).results == run.results  # finished: left as it is
-    monkeypatch.setattr(pretraining, "EVALUATION_STEPS", 1)
+    monkeypatch.setattr(pretraining_evaluation, "EVALUATION_STEPS", 1)
     assert evaluate_pretrained(there, records) == evaluate_pretrained(finished, records)
 
 

@@ -49,8 +49,9 @@ def lay_out_rows(
     start = before - before[row_splits[row]]  # within the row
     position = row * max_length + start  # of [CLS], in the flat batch
 
-    token_ids = np.full(num_rows * max_length, vocabulary.pad_id, np.int32)
-    segment_ids, example_ids = np.zeros((2, num_rows * max_length), np.int32)
+    rows = {name: np.zeros((num_rows, max_length), np.int32) for name in ("token_ids", "segment_ids", "example_ids")}
+    token_ids, segment_ids, example_ids = (values.reshape(-1) for values in rows.values())  # views of the flat batch
+    token_ids[:] = vocabulary.pad_id
     example_ids[_ranges(position, length)] = np.repeat(number + 1, length)
     segment_ids[_ranges(position + length_a + 2, length - length_a - 2)] = 1
     token_ids[_ranges(position + 1, length_a)] = shard_ids[_ranges(start_a, length_a)]
@@ -60,8 +61,6 @@ def lay_out_rows(
 
     per_example = np.zeros((2, num_rows, max_examples), np.int32)
     per_example[:, row, number] = start, labels
-    rows = {"token_ids": token_ids, "segment_ids": segment_ids, "example_ids": example_ids}
-    rows = {name: values.reshape(num_rows, max_length) for name, values in rows.items()}
     return {
         **rows,
         "padding_mask": (rows["example_ids"] > 0).astype(np.int32),
