@@ -70,8 +70,8 @@ def handle_errors(verb: Callable[..., None]) -> Callable[..., None]:
         except WorkerLostError as lost:
             _say(f"{lost}; restarting together with the other workers")
             os.execv(sys.executable, sys.orig_argv)
-        except KeyboardInterrupt:
-            _say("interrupted; finished work is kept, and the same command resumes from there")
+        except KeyboardInterrupt as interrupt:
+            _say(str(interrupt) or "interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
     return run

@@ -65,8 +65,8 @@ def train(
     Returns: the step reached.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the state has been saved.
-        Stopped: SIGTERM was received; the state has been saved.
+        KeyboardInterrupt: Ctrl-C was pressed; a state has been saved, unless it was pressed twice.
+        Stopped: SIGTERM was received; a state has been saved.
         UserError: the gradient is not finite.
         tf.errors.OpError: the data are damaged, or a worker is lost: `converting_worker_errors` distinguishes them.
     """
@@ -82,18 +82,19 @@ def train(
         loop.run(phases)
     except (KeyboardInterrupt, Exception) as error:
         # If Ctrl-C arrives in C code that calls Python, as in tracing, CPython may turn it into a SystemError.
-        if not (loop.stop.interrupted or isinstance(error, KeyboardInterrupt)):
+        if not (loop.stop.aborted or isinstance(error, KeyboardInterrupt)):
             raise
-        loop.progress.close()
-        loop.save()
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt(f"{run.path}: interrupted; the same command resumes from the newest state") from None
     finally:
         stop_listening()
         loop.progress.close()
         loop.metrics.close()
     loop.save()
+    stopped = f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there"
+    if loop.stop.interrupted:
+        raise KeyboardInterrupt(stopped)
     if loop.stop.terminated:
-        raise Stopped(f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there")
+        raise Stopped(stopped)
     return steps_taken(model)
 
 
@@ -146,7 +147,7 @@ class TrainingLoop:
             evaluation.on_patience_spent = self.stop.end_phase
 
     def run(self, phases: Sequence[Phase]) -> None:
-        """Trains in all phases that are not over yet; returns early if a worker received SIGTERM."""
+        """Trains in all phases that are not over yet; returns early if a worker received SIGTERM or Ctrl-C."""
         for number, phase in enumerate(phases):
             # All workers follow the chief's clock, not their own.
             if from_chief(self._strategy, int(self._is_over(number))):

@@ -14,7 +14,8 @@ class Signals:
     """The numbers that this worker sends with each step, and their sum over all workers, so that all act alike.
 
     Thus all workers use the same learning rate and stop after the same step. The numbers: the chief's learning rate, if
-    it follows the clock; 1 if it does; 1 if the chief ends the phase; 1 for each worker that received SIGTERM.
+    it follows the clock; 1 if it does; 1 if the chief ends the phase; 1 for each worker that received SIGTERM or
+    Ctrl-C.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Signals:
 
     @property
     def all_terminate(self) -> bool:
-        """Whether a worker received SIGTERM before the last step."""
+        """Whether a worker received SIGTERM or Ctrl-C before the last step."""
         return bool(self.reduced[3] > 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
 from keras_bert_scratch.training.training_state import STATES_FOLDER, list_checkpoints, steps_taken
 
+PRESS_AGAIN = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
+
 
 class CoordinatedStop(keras.callbacks.Callback):
     """Stops all workers after the same step.
 
-    A phase ends by the chief's clock or the chief's `end_phase`; the run ends when any worker has received SIGTERM.
+    A phase ends by the chief's clock or the chief's `end_phase`; the run ends when any worker has received SIGTERM, or
+    Ctrl-C. A second Ctrl-C stops this worker at once, within the step.
 
     Args:
         clock: WallClockSchedule or None. For a run that is limited by seconds; it also sets the learning rate.
@@ -28,10 +32,11 @@ class CoordinatedStop(keras.callbacks.Callback):
     def __init__(self, clock: WallClockSchedule | None, chief: bool) -> None:
         super().__init__()
         self.until = 0.0  # seconds of the clock at which the phase ends
-        self.terminated = False  # some worker received SIGTERM, and all workers know it
+        self.terminated = False  # some worker received SIGTERM or Ctrl-C, and all workers know it
         self._chief = chief
         self._clock = clock if chief else None
         self.interrupted = False  # Ctrl-C was pressed
+        self.aborted = False  # Ctrl-C was pressed again
         self._sigterm = self._ends_phase = self._sent = False
 
     def end_phase(self) -> None:
@@ -45,23 +50,21 @@ class CoordinatedStop(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         signals = self.model.train_function.signals
-        clock = self._clock
+        clock, ends_run = self._clock, self._sigterm or self.interrupted
         if clock is not None:
-            signals.send(clock.rate, clock.spent >= self.until or self._ends_phase, self._sigterm)
-        elif (self._sigterm or self._ends_phase) and not self._sent:
-            signals.send(None, self._ends_phase, self._sigterm)
+            signals.send(clock.rate, clock.spent >= self.until or self._ends_phase, ends_run)
+        elif (ends_run or self._ends_phase) and not self._sent:
+            signals.send(None, self._ends_phase, ends_run)
             self._sent = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
         signals = self.model.train_function.signals
         self.terminated = signals.all_terminate
         if self.terminated or signals.phase_is_over:
             self.model.stop_training = True
 
     def listen(self) -> Callable[[], None]:
-        """From now on, treats SIGTERM as a request to stop and loses no Ctrl-C; returns a function that ends this."""
+        """From now on, treats SIGTERM and Ctrl-C as requests to stop; returns a function that ends this."""
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
         handlers = {signal.SIGTERM: self._on_sigterm, signal.SIGINT: self._on_sigint}
@@ -77,9 +80,12 @@ class CoordinatedStop(keras.callbacks.Callback):
         self._sigterm = True
 
     def _on_sigint(self, number: int, frame: Any) -> None:
-        # A library may swallow the exception; then `on_train_batch_end` raises it again.
+        if self.interrupted:
+            self.aborted = True
+            raise KeyboardInterrupt
         self.interrupted = True
-        raise KeyboardInterrupt
+        if self._chief:
+            os.write(2, PRESS_AGAIN)  # `print` must not be called within another `print`
 
 
 class NonFiniteGradient(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """Fixtures for small pretraining runs."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +41,15 @@ def finished(records, small, tmp_path_factory, curves_are_not_drawn):
 
 @pytest.fixture
 def interrupted_after(monkeypatch):
-    """A function that presses Ctrl-C once, after the given step."""
+    """A function that presses Ctrl-C once, so that the run ends after the given step."""
 
     def press(step: int) -> None:
         kept = CheckpointSaver.on_train_batch_end
 
         def pressed(self, batch, logs=None):
-            if steps_taken(self.model) == step:
+            if steps_taken(self.model) == step - 1:  # all workers stop together, one step later
                 monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", kept)
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
 
         monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", pressed)
 

@@ -24,12 +24,13 @@ from keras_bert_scratch.training.training_state import steps_taken
 def test_ctrl_c_that_reaches_us_as_another_error_is_ctrl_c(records, small, monkeypatch):
     """CPython turns Ctrl-C into a SystemError if it arrives within C code that calls Python."""
 
-    def pressed(*arguments, **options):
+    def pressed_twice(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         raise SystemError("returned NULL without setting an exception")
 
-    monkeypatch.setattr(TrainFunction, "_graph", pressed)
+    monkeypatch.setattr(TrainFunction, "_graph", pressed_twice)
     with pytest.raises(KeyboardInterrupt):
         run_it(records, small, "run")
     monkeypatch.setattr(TrainFunction, "_graph", lambda *arguments, **options: 1 / 0)
@@ -37,12 +38,14 @@ def test_ctrl_c_that_reaches_us_as_another_error_is_ctrl_c(records, small, monke
         run_it(records, small, "run")
 
 
-@pytest.mark.parametrize("steps", [(33,), pytest.param((1, 33), marks=pytest.mark.slow)], ids=["once", "twice"])
+@pytest.mark.parametrize("steps", [(33,), pytest.param((2, 33), marks=pytest.mark.slow)], ids=["once", "twice"])
 def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrupted_after, finished, steps):
     held_out = kbs.PretrainingRecords(records)
     for number, step in enumerate(steps, 1):
         interrupted_after(step)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(
+            KeyboardInterrupt, match=f"run: stopped at step {step}; the same command resumes"
+        ):
             run_it(records, small, "run", held_out=held_out)
         assert not Path("run/model.weights.h5").exists()
         assert {state.name for state in Path("run/training_state").iterdir()} == {
@@ -53,11 +56,36 @@ def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrup
     assert resumed.keys() == straight.keys()
     for name, value in straight.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
-    assert Path("run/metrics.csv").read_text().count("\n") == 4
+    logged = sorted({20, 40, 60, *steps})  # a run that is interrupted logs its last steps
+    assert [row["step"] for row in read_metrics(Path("run/metrics.csv"))] == logged
     read, read_straight = (read_metrics(run / "metrics.csv")[-1]["tokens"] for run in (Path("run"), finished))
     assert read == read_straight
     starts = json.loads(Path("run/run.json").read_text())["starts"]
     assert [start["step"] for start in starts] == [0, *steps]
+
+
+def test_ctrl_c_in_a_step_loses_nothing_that_follows_it(records, small, monkeypatch, eager_functions):
+    """The step, its metrics and the evaluation that is due after it are finished before the run ends."""
+    held_out, training = kbs.PretrainingRecords(records), TrainingOptions(steps=4, learning_rate=1e-3)
+    settings = {"held_out": held_out, "evaluate_every": 1, "training": training}
+    replica_step = TrainFunction._replica_step
+    steps = iter([False, True])
+
+    def pressed(self, *arguments):
+        if next(steps, False):
+            os.kill(os.getpid(), signal.SIGINT)
+        return replica_step(self, *arguments)
+
+    with eager_functions():
+        straight = run_it(records, small, "straight", **settings)
+        monkeypatch.setattr(TrainFunction, "_replica_step", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            run_it(records, small, "run", **settings)
+        run = run_it(records, small, "run", **settings)
+    assert [start["step"] for start in json.loads(Path("run/run.json").read_text())["starts"]] == [0, 3]
+    assert run.results == straight.results
+    tokens, tokens_straight = (read_metrics(Path(name) / "metrics.csv")[-1]["tokens"] for name in ("run", "straight"))
+    assert tokens == tokens_straight
 
 
 @pytest.mark.usefixtures("eagerly")

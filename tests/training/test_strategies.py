@@ -101,15 +101,17 @@ def test_one_replica_has_the_whole_batch():
     assert [batch.tolist() for batch in batches.as_numpy_iterator()] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_a_ctrl_c_that_is_lost_within_a_step_is_raised_at_its_end():
+def test_ctrl_c_lets_the_step_finish_and_a_second_one_does_not(capfd):
     before = signal.getsignal(signal.SIGINT)
     stop = CoordinatedStop(clock=None, chief=True)
     stop_listening = stop.listen()
     try:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (stop.interrupted, stop.aborted) == (True, False)
+        assert "press Ctrl-C again to stop at once" in capfd.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            stop.on_train_batch_end(0)
+        assert stop.aborted
     finally:
         stop_listening()
     assert signal.getsignal(signal.SIGINT) is before
