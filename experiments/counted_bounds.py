@@ -3,9 +3,10 @@
     python experiments/counted_bounds.py TEXT VOCAB [--positions 5000]
 
 TEXT is a folder with `train/` and `held_out/`, such as `demo/text` of `keras-bert demo`. Three predictors of a hidden
-token are counted on `train/` and measured on `held_out/`: its frequency; the token on its left; both neighbours, by a
-bigram model, p(w | l, r) ~ p(w | l) p(r | w). Bigram counts are smoothed towards frequencies with the weight of 1, 3,
-10, 30, 100 and 300 that is best on `held_out/` (this favours counting a little). Sentences have `[SEP]` at both ends.
+token are counted on `train/` and measured on `held_out/`: unigram, its frequency; bigram, given the token on its left;
+both neighbours, by two bigrams, p(w | l, r) ~ p(w | l) p(r | w). Bigram counts are smoothed towards frequencies with
+the weight of 1, 3, 10, 30, 100 and 300 that is best on `held_out/` (this favours counting a little). Sentences have
+`[SEP]` at both ends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import typer
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.main import handle_errors
 
 WEIGHTS = (1, 3, 10, 30, 100, 300)
 
@@ -61,8 +63,8 @@ def bounds(
     pairs = np.zeros((size, size), np.float32)
     np.add.at(pairs, (before, after), 1)
     occurrences = pairs.sum(axis=1)
-    found = {"frequency": (float(-np.log(frequency[hidden]).mean()), float((hidden == frequency.argmax()).mean()))}
-    for name, both in (("left neighbour", False), ("both neighbours", True)):
+    found = {"unigram": (float(-np.log(frequency[hidden]).mean()), float((hidden == frequency.argmax()).mean()))}
+    for name, both in (("bigram", False), ("both neighbours", True)):
         found[name] = min(
             _losses(pairs, occurrences, frequency, weight, left, hidden, right, both) for weight in WEIGHTS
         )
@@ -102,4 +104,4 @@ def _losses(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(handle_errors(main))

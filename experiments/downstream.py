@@ -59,11 +59,13 @@ SQUAD = Downstream("SQuAD", "qa", "squad/train.json", "squad/dev.json", "f1")
 
 def available_tasks(tasks: tuple[Downstream, ...], folder: Path | None) -> list[Downstream]:
     """Returns the tasks whose files are in the folder; prints the others."""
-    if folder and not folder.is_dir():
-        raise kbs.UserError(f"{folder}: no such folder; set `tasks` to a folder with the files of {tasks[0].name}")
     available = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
-    if missing := [one.name for one in tasks if one not in available]:
-        print(f"skipped, because --tasks has no files for them: {', '.join(missing)}", flush=True)
+    if folder and not available:
+        files = ", ".join(f"{one.train} and {one.dev}" for one in tasks)
+        raise kbs.UserError(f"`tasks`: {folder} has none of the tasks; it must have {files}")
+    for one in tasks:
+        if one not in available:
+            print(f"{one.name} is skipped: --tasks has no {one.train} and {one.dev}", flush=True)
     return available
 
 

@@ -1,16 +1,16 @@
 """Features instead of fine-tuning: Table 7 of Devlin et al. 2019 (section 5.3) on CoNLL-2003.
 
-    python experiments/features.py OUT --tasks FOLDER [--init MODEL] [--seeds 3] [--steps 1000] [--scale laptop]
+    python experiments/features.py OUT --tasks FOLDER [--init MODEL] [--seeds 3] [--steps N] [--scale laptop]
 
-Claim: the encoder's vectors are useful without fine-tuning, too: a BiLSTM on the last four layers side by side comes
+Claim: the encoder's vectors are useful without fine-tuning, too: a BiLSTM on the last four layers, concatenated, comes
 within 0.3 F1 of fine-tuning all of bert-base; the last layer alone is worse, the embeddings far worse.
 
 Rows: fine-tuning all; then, with the encoder frozen and a new BiLSTM of two layers and a linear layer on top: the
-embeddings; the second-to-last layer; the last; a weighted sum of the last four, with learnt weights; the last four
-side by side; a weighted sum of all layers. MODEL is any encoder that `from_pretrained` reads; by default
+embeddings; the second-to-last layer; the last; a weighted sum of the last four, with learnt weights; the last four,
+concatenated; a weighted sum of all layers. MODEL is any encoder that `from_pretrained` reads; by default
 all-MiniLM-L6-v2 of the extra `demo`: 6 layers of 384, uncased, while the paper's model is cased.
 
-Expected: the last four layers side by side come within 1.5 F1 of fine-tuning, far ahead of the last layer; with this
+Expected: the last four layers, concatenated, come within 1.5 F1 of fine-tuning, far ahead of the last layer; with this
 encoder the embeddings are better than the last layer, unlike in the paper.
 
 Cost at scale laptop: about 45 minutes for each seed, on one core. `--init hf://google-bert/bert-base-cased
@@ -41,7 +41,7 @@ from keras_bert_scratch.commands.demo import REAL_PACKAGE, REAL_WEIGHTS
 from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.corpus.files import package_folder
 
-TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, side by side", "last layer", "embeddings"
+TUNED, LAST_FOUR, LAST, EMBEDDINGS = "fine-tuning all", "last four layers, concatenated", "last layer", "embeddings"
 RATE = 1e-3  # learning rate of a new BiLSTM
 # The layers of each row, as a slice of all, and how they are combined.
 LAYERS: dict[str, tuple[slice, str]] = {
@@ -49,7 +49,7 @@ LAYERS: dict[str, tuple[slice, str]] = {
     "second-to-last layer": (slice(-2, -1), "alone"),
     LAST: (slice(-1, None), "alone"),
     "last four layers, weighted": (slice(-4, None), "weighted"),
-    LAST_FOUR: (slice(-4, None), "side by side"),
+    LAST_FOUR: (slice(-4, None), "concatenated"),
     "all layers, weighted": (slice(1, None), "weighted"),
 }
 CLAIMS = [
@@ -79,7 +79,7 @@ class Features:
     Args:
         backbone: BertBackbone. It is frozen.
         layers: slice. Which outputs of the embeddings and the blocks are read.
-        how: str. `"alone"`, `"weighted"` or `"side by side"`.
+        how: str. `"alone"`, `"weighted"` or `"concatenated"`.
     """
 
     def __init__(self, backbone: kbs.BertBackbone, layers: slice, how: str) -> None:

@@ -24,6 +24,7 @@ import typer
 from scipy.special import log_softmax
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.commands.main import handle_errors
 
 SHORTEST = 8  # tokens of a row that is measured
 COUNTED = 200_000  # words that are counted to estimate the frequencies in the records
@@ -126,19 +127,18 @@ def main(
     records: Annotated[Path, typer.Argument(help="The records that the runs were trained on.")],
     held_out: Annotated[Path, typer.Argument(help="Held-out records.")],
     number: Annotated[int, typer.Option(help="Number of words to hide.")] = 10_000,
-    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 32,
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 64,
 ) -> None:
-    """Prints the fraction of hidden words that are found, and its standard error."""
-    data, sizes = kbs.PretrainingRecords(held_out), {"batch": batch, "length": length}
-    words = words_of(data, number, **sizes)
+    """Prints the masked-token accuracy of each model, and its standard error."""
+    data = kbs.PretrainingRecords(held_out)
+    words = words_of(data, number, length=length)
     predictions = {
-        name: masked_log_probs(run, data, number, **sizes)
+        name: masked_log_probs(run, data, number, length=length)
         for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
     }
     frequency = frequencies(kbs.PretrainingRecords(records), length)
     predictions["both one-way, joined"] = joined(predictions["left to right"], predictions["right to left"], frequency)
-    print(f"| {len(words):,} hidden words | found | standard error |\n|---|---:|---:|")
+    print(f"| {len(words):,} masked tokens | accuracy | standard error |\n|---|---:|---:|")
     for name, log_probs in predictions.items():
         right_fraction = accuracy(log_probs, words)
         error = np.sqrt(right_fraction * (1 - right_fraction) / len(words))
@@ -146,4 +146,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(handle_errors(main))

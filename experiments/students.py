@@ -5,11 +5,11 @@
 Claim: a small network gains from pretraining and from a teacher, and the two add up: pretrain it first, then train it
 on the predictions of a large fine-tuned model for texts without labels.
 
-Rows: a student with random weights or one pretrained on masked words; fine-tuned on SST-2 alone, or taught, that is
-trained on the teacher's predictions for the same sentences and for 60,000 of the corpus, for as many steps, or taught
-and then fine-tuned for an epoch. Random weights have a standard deviation of 0.02, which is better for SST-2 than the
-0.06 that pretraining starts from; the learning rate is 7e-4, and 2e-4 in the epoch after a teacher. TEACHER is a
-fine-tuned classifier of sentences; by default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned on SST-2 here. Dev
+Rows: a student with random weights or one pretrained on masked tokens; fine-tuned on SST-2 alone, or distilled, that is
+trained on the teacher's predictions for the same sentences and for 60,000 of the corpus, for as many steps, or
+distilled and then fine-tuned for an epoch. Random weights have a standard deviation of 0.02, which is better for SST-2
+than the 0.06 that pretraining starts from; the learning rate is 7e-4, and 2e-4 in the epoch after a teacher. TEACHER is
+a fine-tuned classifier of sentences; by default all-MiniLM-L6-v2 of the extra `demo`, fine-tuned on SST-2 here. Dev
 accuracy is measured after the last step. Documents of the packages' text with a dev sentence are not trained on.
 
 Expected: each corner is 2 to 5 points ahead of those with less; labels after the teacher add nothing.
@@ -50,16 +50,16 @@ LAPTOP_STEPS = 12_000  # after 2,400 a network of this size is no better for SST
 FIRST_SEED = 5  # lower seeds chose the settings, on the same dev set (benchmarks/RESULTS.md)
 BATCH = 64
 TUNING_STEPS = 6000  # of each row, with a teacher or without
-WORDS_OF_A_SENTENCE = range(3, 40)
-STARTS, WAYS = ("random weights", "pretrained"), ("alone", "taught", "taught, then fine-tuned")
+UNLABELLED, WORDS_OF_A_SENTENCE = 60_000, range(3, 40)  # sentences of the corpus that the teacher labels
+STARTS, WAYS = ("random weights", "pretrained"), ("alone", "distilled", "distilled, then fine-tuned")
 CLAIMS = [
     Claim("pretrained, alone", "random weights, alone", "accuracy", "pretraining helps without a teacher"),
-    Claim("pretrained, taught", "random weights, taught", "accuracy", "pretraining helps with a teacher"),
-    Claim("random weights, taught", "random weights, alone", "accuracy", "a teacher helps random weights"),
-    Claim("pretrained, taught", "pretrained, alone", "accuracy", "a teacher helps the pretrained"),
+    Claim("pretrained, distilled", "random weights, distilled", "accuracy", "pretraining helps with a teacher"),
+    Claim("random weights, distilled", "random weights, alone", "accuracy", "a teacher helps random weights"),
+    Claim("pretrained, distilled", "pretrained, alone", "accuracy", "a teacher helps the pretrained"),
     Claim(
-        "pretrained, taught, then fine-tuned",
-        "pretrained, taught",
+        "pretrained, distilled, then fine-tuned",
+        "pretrained, distilled",
         "accuracy",
         "labels help after the teacher (an epoch more)",
     ),
@@ -70,7 +70,6 @@ def main(
     out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
     tasks: Annotated[Path, typer.Option(help="Folder with SST-2/.")],
     teacher: Annotated[Path | None, typer.Option(help="A fine-tuned sentence classifier.")] = None,
-    sentences: Annotated[int, typer.Option(help="Number of unlabelled sentences for the teacher.")] = 60_000,
     seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
     scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
     text: Annotated[
@@ -81,8 +80,7 @@ def main(
     sizes = dataclasses.replace(scale_of(scale), preset="bert-tiny")
     if scale == "laptop":
         sizes = dataclasses.replace(sizes, steps=LAPTOP_STEPS)
-    if scale == "smoke":
-        sentences = 64
+    sentences = UNLABELLED if scale != "smoke" else 64
     check_has(SST2, tasks)
     corpus = prepare(out, sizes, text, texts_of_dev([SST2], tasks))
     settings = settings_of(scale, sizes, corpus, [SST2], tasks)
@@ -117,16 +115,16 @@ def main(
             student = config_of(sizes, corpus, initializer_range=RANDOM_RANGE, **rates)
             own = {"tokenizer": corpus.tokenizer}
         run = out / "runs" / f"{start} {way} {seed}".replace(",", "").replace(" ", "-")
-        taught = out / "runs" / f"{start} taught {seed}".replace(" ", "-")
+        distilled = out / "runs" / f"{start} distilled {seed}".replace(" ", "-")
         if way == "alone":
             alone = how(steps, labelled["text"], rate)
             kbs.finetune("classification", student, labelled, run, how=alone, seed=seed, **own)
-        elif way == "taught":
+        elif way == "distilled":
             soft, by_teacher = kbs.Distillation(temperature=2.0), how(steps, unlabelled["text"], rate)
             kbs.distill(teacher, student, unlabelled, run, how=by_teacher, seed=seed, distillation=soft, **own)
         else:
             after = how(min(steps, epoch), labelled["text"], rate / 3.5)
-            kbs.finetune("classification", taught, labelled, run, how=after, seed=seed)
+            kbs.finetune("classification", distilled, labelled, run, how=after, seed=seed)
         return {"accuracy": kbs.evaluate(run, dev)["accuracy"]}
 
     for seed in study.seeds(seeds, FIRST_SEED):

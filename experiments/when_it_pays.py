@@ -50,8 +50,8 @@ from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
 
 RULES = kbs.ExampleRules("none", packing=True)
 RANDOM = "random weights"
-COUNTED = ("frequency", "left neighbour", "both neighbours")
-DROP = "left neighbour"  # the drop is where the loss falls below that of counting it
+COUNTED = ("unigram", "bigram", "both neighbours")
+DROP = "bigram"  # the drop is where the loss falls below that of this count
 COUNTED_ROWS = 150_000  # of 64 tokens
 FEW = 1000
 RATES = (0.3, 1.0)  # times the scale's learning rate of fine-tuning

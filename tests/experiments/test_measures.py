@@ -90,7 +90,7 @@ def test_counting_reaches_what_its_formulas_say():
     best = [min(np.mean(list(losses(weight, both))) for weight in counted.WEIGHTS) for both in (False, True)]
     expected = [-np.log(frequency[hidden]).mean(), *best]
     assert [loss for loss, _ in found.values()] == pytest.approx(expected, rel=1e-5)
-    assert found["left neighbour"][1] == 0.5
+    assert found["bigram"][1] == 0.5
 
 
 def test_what_a_task_is_measured_on_is_not_learned_from():

@@ -37,7 +37,7 @@ def test_a_study_with_other_data_is_another_one(task_files, records):
     assert [name for name in before if before[name] != after[name]] == ["tasks"]
     assert before["tasks"]["SST-2"] == after["tasks"]["SST-2"]
     assert downstream.texts_of_dev(available, task_files)[0] == "the good film number 0"
-    with pytest.raises(kbs.UserError, match="none: no such folder"):
+    with pytest.raises(kbs.UserError, match="none has none of the tasks; it must have SST-2"):
         downstream.available_tasks((downstream.SST2,), Path("none"))
 
 
@@ -86,15 +86,15 @@ def test_students_learn_for_equal_steps_with_equal_dropout(task_files, text, rec
     monkeypatch.setattr(
         kbs,
         "finetune",
-        lambda task, init, rows, out, how, **_: None if "taught" in str(init) else learn(rows, init, out, how),
+        lambda task, init, rows, out, how, **_: None if "distilled" in str(init) else learn(rows, init, out, how),
     )
     monkeypatch.setattr(kbs, "distill", lambda teacher, init, rows, out, how, **_: learn(rows, init, out, how))
     Path("teacher").mkdir()
     Path("teacher/model.weights.h5").write_bytes(b"one")
-    study.main(Path("out"), task_files, teacher=Path("teacher"), sentences=30, seeds=1)
-    rows = {f"{start}-{way}" for start in ("random-weights", "pretrained") for way in ("alone", "taught")}
+    study.main(Path("out"), task_files, teacher=Path("teacher"), seeds=1)
+    rows = {f"{start}-{way}" for start in ("random-weights", "pretrained") for way in ("alone", "distilled")}
     assert steps == dict.fromkeys(rows, study.TUNING_STEPS)
     assert dropout == dict.fromkeys(rows, (0.1, 0.1))
     Path("teacher/model.weights.h5").write_bytes(b"another")
     with pytest.raises(kbs.UserError, match="out: contains a study with"):
-        study.main(Path("out"), task_files, teacher=Path("teacher"), sentences=30, seeds=1)
+        study.main(Path("out"), task_files, teacher=Path("teacher"), seeds=1)
