@@ -133,7 +133,11 @@ class BertConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BertConfig:
-        """The published config `name`, such as `"bert-tiny"` or `"bert-l6-h768"`, with fields replaced by `changes`."""
+        """The published config `name`, such as `"bert-tiny"` or `"bert-l6-h768"`, with fields replaced by `changes`.
+
+        Raises:
+            UserError: there is no config of this name, or `changes` has a wrong value.
+        """
         size = NAMED_SIZES.get(name) or MINIATURES.get(re.sub(r"[_\s]+", "-", name.lower()))
         if size is None:
             raise UserError(
@@ -211,7 +215,11 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str = "BertConfig") -> BertConfig:
-        """The config from what `to_dict` returned; `where` names the origin in error messages."""
+        """The config from what `to_dict` returned; `where` names the origin in error messages.
+
+        Raises:
+            UserError: `values` is not a dict, has an unknown field, or a field is wrong.
+        """
         if not isinstance(values, dict):
             raise UserError(f"{where}: should hold the config's fields, not {values!r}; write the model again")
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
@@ -230,7 +238,11 @@ class BertConfig:
 
     @classmethod
     def load(cls, path: Path | str) -> BertConfig:
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, is not JSON, or holds no valid config.
+        """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

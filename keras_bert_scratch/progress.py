@@ -52,6 +52,8 @@ class ProgressBar:
         self._title = title
         self._unit = unit
         self._line_seconds = line_seconds
+        self._stays = stays
+        self._line = ""  # the newest line that is not printed yet
         self._console = _console()
         amount = [DownloadColumn()] if unit == "bytes" else [MofNCompleteColumn(), TextColumn(unit)]
         self._bar = Progress(
@@ -90,16 +92,23 @@ class ProgressBar:
     def update(self, done: float, total: float | None, text: str = "") -> None:
         """Shows the amount done, the total amount if it is known, and `text` after the bar."""
         self._bar.update(self._task, completed=int(done), total=total and round(total), text=text)
-        now = time.monotonic()
-        if self._console.is_terminal or now - self._last_line < self._line_seconds:
+        if self._console.is_terminal:
             return
-        self._last_line = now
+        now = time.monotonic()
         scale, unit = (1e6, "MB") if self._unit == "bytes" else (1, self._unit)
         line = f"{self._title}: {done / scale:.0f} {unit}  {text}"
         if total is not None:
             left = (now - self._start) * (total - done) / max(done - self._first, 1e-9)
             line = f"{self._title}: {done / scale:.0f}/{total / scale:.0f} {unit}, ETA {left:.0f} s  {text}"
-        print_progress(line.rstrip())
+        self._line = line.rstrip()
+        if now - self._last_line >= self._line_seconds:
+            self._last_line = now
+            self._print_line()
+
+    def _print_line(self) -> None:
+        if self._line:
+            print_progress(self._line)
+        self._line = ""
 
     def counter(self, total: float | None) -> Callable[[float], None]:
         """A function that adds an amount to what is done of `total`, starting from 0."""
@@ -113,9 +122,11 @@ class ProgressBar:
         return add
 
     def close(self) -> None:
-        """Restores the terminal, also after an interruption."""
+        """Restores the terminal, also after an interruption; without a terminal, prints where a bar would stay."""
         if self._console.is_terminal:
             self._bar.stop()
+        elif self._stays:
+            self._print_line()
 
     def __enter__(self) -> Self:
         self.start()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import typer
 from pretraining import BATCH, LENGTH, SECOND_FRACTION, SECOND_LENGTH, STEPS
 from scale_facts import (
+    BUILD_RATE,
     COPIES,
     CORPUS,
     DISK,
@@ -108,29 +109,25 @@ def records() -> str:
 
 def reading() -> str:
     """Rows of 128 per second that models consume, and the processes that deliver them."""
-    headings = (
-        "model",
-        "rows/s of an H100",
-        "of 8 H100",
-        "of a TPU v4 host",
-        "readers for 8 H100, Xeon",
-        "readers, EPYC",
-    )
+    headings = ("model", "rows/s of an H100", "of 8 H100", "of a TPU v4 host")
+    hosts = [f"readers for {host}, {machine}" for host in ("8 H100", "a TPU v4 host") for machine in ("Xeon", "EPYC")]
+
+    def row(name: str, config: BertConfig) -> Iterable[str]:
+        rate = rows_per_second(config)
+        gpus, tpus = GPUS * rate, rate * TPU_HOST.value / PEAK.value
+        yield from (f"`{name}`", f"{rate:,.0f}", f"{gpus:,.0f}", f"{tpus:,.0f}")
+        yield from (readers(rows, process.value) for rows in (gpus, tpus) for process in (ROW_RATE, ROW_RATE_EPYC))
+        yield f"{math.ceil(planned_rows() / rate):,}"
+
     return markdown(
-        (*headings, "GPUs at which planning is the bottleneck"),
-        (
-            (
-                f"`{name}`",
-                f"{rate:,.0f}",
-                f"{GPUS * rate:,.0f}",
-                f"{rate * TPU_HOST.value / PEAK.value:,.0f}",
-                f"{math.ceil(GPUS * rate / ROW_RATE.value)}",
-                f"{math.ceil(GPUS * rate / ROW_RATE_EPYC.value)}",
-                f"{math.ceil(planned_rows() / rate):,}",
-            )
-            for name, rate in ((name, rows_per_second(config)) for name, config in models())
-        ),
+        (*headings, *hosts, "GPUs at which planning is the bottleneck"),
+        (row(name, config) for name, config in models()),
     )
+
+
+def readers(rows: float, per_process: float) -> str:
+    """How many processes deliver so many rows per second, unless planning is too slow for any number of them."""
+    return f"{math.ceil(rows / per_process)}" if rows <= planned_rows() else "not reachable"
 
 
 def all_reduces() -> str:
@@ -261,7 +258,9 @@ def limits() -> str:
         ),
         (
             "one process cuts text into blocks for all cores of a machine",
-            "not measured separately; Beam has one process per file, so at most as many as there are files",
+            f"not measured: at least the {BUILD_RATE.value / 1e6:.1f} MB/s of the whole build on 2 cores of a Xeon "
+            "(Text to records), of which it is a part; Beam has one process per file, so at most as many as there are "
+            "files",
             "files of some 100 MB, not one of 10 TB",
         ),
     )

@@ -12,7 +12,8 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
-    *(ROOT / folder / "README.md" for folder in ("tfrecords", "recipes", "deploy", "experiments")),
+    *(ROOT / folder / "README.md" for folder in ("tfrecords", "recipes", "deploy", "experiments", "notebooks")),
+    ROOT / "experiments" / "RESULTS.md",
 ]
 PROGRAMS = ("keras-bert", "python", "make", "pytest", "pip", "git", "curl", "cat")
 INSTALLED = ".venv/bin/"  # where a clone has its installed programs

@@ -6,7 +6,7 @@ import pytest
 from definitions import ROOT, definitions_of
 
 PAGE = (ROOT / "docs" / "paper-to-code.md").read_text(encoding="utf-8")
-# The number of sentences in each section; each item of a list counts as one.
+# The number of sentences in each section; an item of the list in A.1 counts as one, the list in A.3 as part of one.
 SENTENCES = {
     "3 BERT": 8,
     "3, Model architecture": 6,

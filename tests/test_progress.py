@@ -27,6 +27,14 @@ def test_lines(unit, first, updates, lines, monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines() == lines
 
 
+def test_the_last_line_is_printed_where_a_bar_would_stay(capsys):
+    for stays in (True, False):
+        with ProgressBar(f"stays {stays}", "steps", stays=stays) as bar:
+            bar.update(1, None)
+            bar.update(2, None)
+    assert capsys.readouterr().err.splitlines() == ["stays True: 2 steps"]
+
+
 def test_amounts_are_added_up(monkeypatch, capsys):
     clock = iter([0.0, 1.0, 2.0])
     monkeypatch.setattr("keras_bert_scratch.progress.time.monotonic", lambda: next(clock))

@@ -1,6 +1,6 @@
-"""What users install: a wheel and an sdist, built and tried in a fresh environment; the citation; the container."""
+"""What users install: a wheel and an sdist, built and tried in a fresh environment; the citation."""
 
-import json
+import email
 import os
 import re
 import shutil
@@ -29,17 +29,6 @@ def test_the_citation_names_this_version():
     assert citation["license"] == license_name
 
 
-def test_the_container_makes_what_the_makefile_has():
-    """It has a Python version that the package supports; the image itself is not built here."""
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
-    version = container["image"].partition("python:")[2]
-    assert f"Programming Language :: Python :: {version}" in (ROOT / "pyproject.toml").read_text()
-    target = container["postCreateCommand"].removeprefix("make ")
-    assert re.search(
-        rf"^test: .*{re.escape(target.replace('.venv', '$(VENV)'))}", (ROOT / "Makefile").read_text(), re.M
-    )
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The wheel and the sdist that `python -m build` builds from the files that git tracks."""
@@ -64,6 +53,16 @@ def test_the_files_of_a_release(built):
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "pyproject.toml", "setup.py"} <= inside
     assert {f"keras_bert_scratch/{name}" for name in PACKAGE_DATA} <= inside
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_extras_that_the_readme_names(built):
+    sentence = re.search(r"Other extras: .+?\.\s", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    named = set(re.findall(r"`(\w+)`", sentence))
+    assert {"notebooks", "hub", "litert"} <= named
+    with zipfile.ZipFile(built[0]) as wheel:
+        metadata = email.message_from_bytes(wheel.read(f"keras_bert_scratch-{VERSION}.dist-info/METADATA"))
+    assert named <= set(metadata.get_all("Provides-Extra"))
 
 
 @pytest.mark.slow

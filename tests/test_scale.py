@@ -82,6 +82,16 @@ def test_what_is_said_to_be_measured_stands_in_the_results(recipes_folder):
     assert all(fact.where for fact in facts if fact.kind != "assumed")
 
 
+def test_more_readers_do_not_help_where_planning_is_the_bottleneck(recipes_folder, formulas):
+    scale = importlib.import_module("scale")
+    planned = formulas.planned_rows()
+    assert scale.readers(planned, planned / 3.5) == "4"
+    assert scale.readers(planned + 1, planned) == "not reachable"
+    for row in scale.reading().splitlines()[2:]:
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        assert [cell == "not reachable" for cell in cells[4:6]] == 2 * [int(cells[8]) <= scale.GPUS], row
+
+
 def test_weights_and_states(formulas):
     assert formulas.num_weights(BASE) == 110_106_428
     tiny = kbs.BertConfig.preset("bert-tiny", vocab_size=100)

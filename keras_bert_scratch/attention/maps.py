@@ -124,7 +124,8 @@ def attention_maps(
             raise UserError(f"`{argument}`: is empty; give a sentence")
     count = int(packed_lengths(first, second)[0])
     if count > max_length:
-        log.warning("the text has %d tokens; it is truncated to %d", count, max_length)
+        what = "the text has" if pair is None else "text and pair together have"
+        log.warning("%s %d tokens; %d are shown, `max_length` (--length) can be higher", what, count, max_length)
     inputs = pack_segments(first, second, min(count, max_length), tokenizer.vocabulary)
     weights = backbone.look_inside(inputs)["attention_weights"]
     tokens = tokenizer.vocabulary.tokens

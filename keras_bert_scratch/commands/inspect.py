@@ -92,7 +92,8 @@ def _run_or_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     run = read_run(path)
     if run is None:
         return _model(path)
-    what = f"{run['status']} {run['settings'].get('task', 'training')} run of {run['started']}"
+    status = "finished" if run["status"] == "finished" else "unfinished"
+    what = f"{status} {run['settings'].get('task', 'training')} run of {run['started']}"
     facts = run.get("results", {})
     if states := list_checkpoints(path):
         facts = {"can be resumed from step": int(states[-1].name.removeprefix("step-")), **facts}

@@ -41,8 +41,9 @@ def show_records(path: AnyPath, picture: Path | None = None) -> None:
     else:
         title, unit, max_length = "documents", "documents", LENGTH
         packed = records.non_padding_fraction(max_length, rules=ExampleRules(packing=True))
-        facts[f"positions of {max_length} that hold tokens, packed"] = f"{packed:.1%}"
-    facts[f"positions of {max_length} that hold tokens"] = f"{records.non_padding_fraction(max_length):.1%}"
+        facts[f"non-padding, first rows of {max_length}, packed"] = f"{packed:.1%}"
+    unpacked = records.non_padding_fraction(max_length)
+    facts[f"non-padding, first rows of {max_length}"] = f"{unpacked:.1%}"
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
     _print_histogram(f"lengths of {unit} in tokens, first shard", records.lengths())
     _print_examples(records, max_length)
@@ -84,16 +85,23 @@ def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int
     console = Console()
     batch = next(records.batches(EXAMPLES, max_length).as_numpy_iterator())
     legend = Text("examples; masked: ")
-    for style, meaning in ((MASKED, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
-        legend.append(meaning, style)
-        legend.append(" ")
+    coloured = console.color_system is not None
+    if coloured:
+        for style, meaning in ((MASKED, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
+            legend.append(meaning, style)
+            legend.append(" ")
+    else:
+        legend.append("token→what the network sees")
     console.print(legend)
     for row in range(EXAMPLES):
-        console.print(_example(batch, row, records.tokenizer.vocabulary.tokens), soft_wrap=False)
+        console.print(_example(batch, row, records.tokenizer.vocabulary.tokens, coloured), soft_wrap=False)
 
 
-def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> Text:
-    """Returns the original words of a row; masked ones are coloured by what the network sees in their place."""
+def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...], coloured: bool) -> Text:
+    """Returns the original words of a row; masked ones are coloured by what the network sees in their place.
+
+    Without colours, it returns the pieces, with arrows from masked ones to what the network sees.
+    """
     inputs, labels, weights = batch
     original = {
         int(position): tokens[token]
@@ -105,6 +113,9 @@ def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...]) -> 
     text = Text.assemble((f"{PAIR_LABELS[labels['next_sentence'][row]]}:", "cyan"))
     for position, token in enumerate(_tokens(inputs, row, tokens)):
         before = original.get(position, token)
+        if not coloured:
+            text.append(f" {before}→{token}" if position in original else f" {token}")
+            continue
         text.append("" if before.startswith("##") else " ")
         word = before.removeprefix("##")
         if position not in original:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -86,6 +87,7 @@ def tfrecords(
         beam_options = shlex.split(beam or "")
     except ValueError as error:
         raise UserError(f"`beam`: {beam!r} cannot be split into options ({error}); fix its quotes") from None
+    _check_vocabulary_is_no_text(corpus, vocab)
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
@@ -108,3 +110,14 @@ def tfrecords(
     for what, count in manifest.text.items():
         if count and what != "text_bytes":
             print(f"{directory}: {count:,} {what.replace('_', ' ')} in the text")
+
+
+def _check_vocabulary_is_no_text(corpus: Sequence[str], vocab: Path) -> None:
+    """Raises `UserError` if a local folder or pattern of the corpus includes the vocabulary's file."""
+    from keras_bert_scratch.data.corpus.files import source_files
+    from keras_bert_scratch.errors import UserError
+
+    for entry in corpus:
+        files = [] if ":" in entry else source_files(entry)
+        if any(Path(file.path).resolve() == vocab.resolve() for file in files):
+            raise UserError(f"{entry}: contains the vocabulary {vocab}, which is no text; move it elsewhere")

@@ -36,3 +36,5 @@ def vocab(
         vocabulary = learn_vocabulary(read_sentences(corpus, form), size, lowercase=not cased)
     vocabulary.save(out)
     print(f"{path_of(out)}: {len(vocabulary):,} tokens, {'cased' if cased else 'uncased'}")
+    if len(vocabulary) < size:
+        print(f"fewer than {size:,}: the text has no more pairs of pieces that occur at least twice")

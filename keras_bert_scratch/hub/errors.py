@@ -80,8 +80,8 @@ def _status(code: int) -> str:
 def _unreachable(error: BaseException) -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     return (
-        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and it is not in the cache; "
-        f"check the network and HF_ENDPOINT"
+        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and the cache does not have "
+        f"the model; check the network and HF_ENDPOINT"
     )
 
 

@@ -28,6 +28,9 @@ class BertCausalLM(OnBackbone, keras.Model):
 
     `compile(optimizer)` alone sets the mean cross-entropy over the positions, weighted by sample weight, and accuracy.
 
+    Raises:
+        UserError: the backbone attends to both sides, or is a joined model.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

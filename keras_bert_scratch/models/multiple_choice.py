@@ -31,6 +31,9 @@ class BertMultipleChoice(OnBackbone, keras.Model):
 
     `compile(optimizer)` alone sets cross-entropy, with the index of the right choice as the label, and accuracy.
 
+    Raises:
+        UserError: the backbone has no pooler.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

@@ -24,6 +24,9 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
 
     `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy.
 
+    Raises:
+        UserError: the backbone has no pooler.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

@@ -31,6 +31,9 @@ class BertPretrainer(OnBackbone, keras.Model):
     `compile(optimizer)` alone sets the paper's loss: the mean over the masked positions plus the mean over the
     sentence pairs, each weighted by sample weight, which is 0 for positions and pairs that do not count.
 
+    Raises:
+        UserError: the backbone has no pooler, or is a joined model.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np
@@ -68,9 +71,6 @@ class BertPretrainer(OnBackbone, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.dtype_policy = policy
-        self.objectives = {
-            "masked_lm": classification_objective("masked_lm"),
-            "next_sentence": classification_objective("next_sentence"),
-        }
+        self.objectives = {name: classification_objective(name) for name in outputs}
         self.masked_lm_head = masked_lm_head
         self.next_sentence_head = next_sentence_head

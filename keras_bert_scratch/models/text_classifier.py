@@ -41,10 +41,12 @@ class BertTextClassifier(OnBackbone, keras.Model):
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 logits, or the scores themselves, `(batch, num_classes)`.
-
     `compile(optimizer)` alone sets loss and metric by problem type. Single label: cross-entropy on integer labels, and
     accuracy. Multi-label: sigmoid cross-entropy on labels `(batch, num_classes)`, 0 or 1, and accuracy per label. Both
     ignore negative labels. Regression: squared error, and its root as `rmse`. All are means over rows and outputs.
+
+    Raises:
+        UserError: the backbone has no pooler, or number, names and problem type of the classes do not fit together.
 
     Example:
         >>> import numpy as np
@@ -82,8 +84,6 @@ class BertTextClassifier(OnBackbone, keras.Model):
         self.backbone = backbone
         self.dtype_policy = policy
         self.objectives = {"": OBJECTIVES[problem_type]()}
-        self.num_classes = int(num_classes)
-        self.problem_type = problem_type
-        self.label_names = label_names
+        self.num_classes, self.problem_type, self.label_names = int(num_classes), problem_type, label_names
         self.dropout = dropout
         self.classifier_head = classifier_head

@@ -36,6 +36,9 @@ class BertTextEmbedder(OnBackbone, keras.Model):
 
     It has no objective: `compile` requires a loss.
 
+    Raises:
+        UserError: `pooling` is unknown, or the backbone has no such layer.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

@@ -39,6 +39,9 @@ class BertTokenClassifier(OnBackbone, keras.Model):
     weight is 0. With `crf` the loss is -log p of the sequence of all labels of a row that count, divided by their
     number; sample weights are then per row.
 
+    Raises:
+        UserError: there are fewer than two classes, not one name per class, or two equal names.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

@@ -39,6 +39,9 @@ class BertTranslator(OnBackbone, keras.Model):
 
     `compile(optimizer)` alone sets the mean cross-entropy over the target's tokens, and accuracy.
 
+    Raises:
+        UserError: the backbone has packed rows, or `decoder` is not a valid config.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np

@@ -46,6 +46,9 @@ class Distillation:
         hidden_weight: float, default 1.0. Weight of the hidden-state loss.
         attention_weight: float, default 1.0. Weight of the attention loss.
 
+    Raises:
+        UserError: the temperature or a weight is not a number above 0; the message names it.
+
     Example:
         >>> Distillation(hidden=((1, 3), (2, 6))).has_intermediate_losses
         True

@@ -49,6 +49,9 @@ TASK_OF_PROBLEM = {
 def get_task(name: str) -> Task:
     """The task called `name`.
 
+    Args:
+        name: str. A key of `TASKS`, such as `"classification"` or `"ner"`.
+
     Raises:
         UserError: there is no such task; the message lists all tasks.
 

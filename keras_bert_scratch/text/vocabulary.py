@@ -55,7 +55,11 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: AnyPath | str) -> Vocabulary:
-        """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is skipped."""
+        """Reads a `vocab.txt`: ours, Google's or Hugging Face's. A byte order mark is skipped.
+
+        Raises:
+            UserError: the file is missing, is not text in UTF-8, or lacks a special token.
+        """
         try:
             # Split at \n only: str.splitlines would also split at characters that a token may contain.
             lines = read_text(path_of(path)).split("\n")

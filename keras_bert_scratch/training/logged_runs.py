@@ -39,7 +39,7 @@ class LoggedRun:
         path: path. Its folder.
         name: str. Distinguishes it from the runs next to it.
         task: str. Such as `"pretraining"`.
-        status: str. `"running"` (or stopped before the end) or `"finished"`.
+        status: str. `"finished"` or `"unfinished"`.
         settings: mapping. The requested settings, flattened to names such as `"training.steps"`.
         rows: list of dict. The rows of `metrics.csv`; each has means over the steps up to its `step`.
         held_out: list of dict. Results on held-out data, each with its `step`.
@@ -161,10 +161,10 @@ def _folders_of_runs(path: AnyPath) -> list[AnyPath]:
         logged = [folder for folder in found if (folder / METRICS_FILE).exists()]
     for folder in found:
         if folder not in logged:
-            log.warning("%s: skipped, it has logged nothing yet", folder)
+            log.warning("%s: skipped, it has no row in metrics.csv yet", folder)
     if not logged:
         if (path / RUN_FILE).exists():
-            raise UserError(f"{path}: has logged nothing yet; a run logs after its first steps")
+            raise UserError(f"{path}: has no row in {METRICS_FILE} yet; a run writes one every 20 steps and at its end")
         raise UserError(f"{path}: is neither a run nor a folder of runs; give the `out` of a training")
     return logged
 
@@ -198,7 +198,8 @@ def _read(path: AnyPath, name: str) -> LoggedRun:
     ]
     best_by = results.get("best_by", ["loss" if held_out else ""])[0]
     task = settings.get("task", "training")
-    return LoggedRun(path, name, task, content["status"], dict(_flat(settings)), rows, held_out, best_by)
+    status = "finished" if content["status"] == "finished" else "unfinished"
+    return LoggedRun(path, name, task, status, dict(_flat(settings)), rows, held_out, best_by)
 
 
 def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterable[tuple[str, Any]]:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch.errors import Stopped
+from keras_bert_scratch.progress import print_progress
 from keras_bert_scratch.training.callbacks import CheckpointSaver, MetricsLog, ProgressLine
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.matrix_peak import peak_of_all
@@ -121,6 +122,8 @@ class TrainingLoop:
         newest = run.newest_state() if chief else 0  # the chief alone verifies it: this reads the whole file
         self._first_step = first = from_chief(strategy, newest)
         state = run.restore_state(model, first)
+        if chief and first:
+            print_progress(f"{run.path}: resumes after step {first:,}")
         self._phase_starts: list[int] = state.get("phase_starts", [0])
 
         self._clock = None

@@ -233,7 +233,7 @@ class Pretraining:
             fraction = round(self.records.non_padding_fraction(self.max_length, self.seed, self.rules), 4)
             run.add_results(non_padding_fraction=fraction)
             if is_chief(self.strategy):
-                rows = f"rows of {self.max_length}"
+                rows = f"the first rows of {self.max_length}"
                 print_progress(f"{self.records.directory}: {fraction:.1%} of the positions in {rows} hold tokens")
         if not self.held_out:
             return None

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.progress import print_progress
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase, train
@@ -60,6 +61,8 @@ def run_training(
     chief = is_chief(strategy)
     run = RunDirectory(out, settings, writes=chief)
     if run.finished:
+        if chief:
+            print_progress(f"{run.path}: is finished already; nothing to do")
         return run
     with run, converting_worker_errors(strategy, run.path):
         with seeded(seed), strategy.scope():

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from keras_bert_scratch.training import training_state
 from keras_bert_scratch.training.mirror import Mirror
 from keras_bert_scratch.version import VERSION
 
+CHECKSUM = re.compile("[0-9a-f]{64}")
 LOCK_FILE = ".lock"
 BEST_FOLDER = "best"
 
@@ -260,7 +262,8 @@ def _differences(held: Any, asked: Any, name: str = "") -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    """A setting as an error shows it: the first digits of each checksum; other long values are cut."""
+    text = "none" if value is None else CHECKSUM.sub(lambda found: found[0][:6], str(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -98,7 +98,7 @@ def test_what_is_too_long_is_cut_and_said(model, caplog):
     maps = attention_maps(model, "The heron sleeps. " * 40, max_length=16)
     assert len(maps.tokens) == 16
     assert maps.tokens[-1] == "[SEP]"
-    assert "it is truncated to 16" in caplog.text
+    assert "16 are shown" in caplog.text
 
 
 def test_what_cannot_be_is_said(model, tmp_path):

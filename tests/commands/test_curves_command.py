@@ -20,7 +20,7 @@ def test_runs_are_compared_on_the_screen_and_as_a_picture():
     assert cells(result.stdout) == [
         ["run", "state", "step", "time", "loss"],
         ["a", "finished", "40", "0:01:12", "7.25 at 40"],
-        ["b", "running", "40", "0:01:12", "8.75 at 20"],
+        ["b", "unfinished", "40", "0:01:12", "8.75 at 20"],
         ["differs", "a", "b"],
         ["vocabulary", "aaaaaa", "bbbbbb"],
     ]
@@ -38,7 +38,7 @@ def test_many_runs_stand_below_each_other_and_the_last_step_counts_where_nothing
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("pretraining: values at the last step\n")
     rows = cells(result.stdout)
-    assert rows[1] == ["seed-0", "running", "40", "0:01:12", "0.2 at 40"]
+    assert rows[1] == ["seed-0", "unfinished", "40", "0:01:12", "0.2 at 40"]
     assert rows[8:10] == [["differs", "seed", "batch size"], ["seed-0", "0", "16"]]
     assert not list(Path().glob("*.png"))
 

@@ -1,9 +1,11 @@
 """Records from the command line: built, inspected, trained on, damaged."""
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
+from commands.calls import refused
 from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
@@ -38,12 +40,23 @@ def test_documents(corpus, vocab):
     for fact in (
         "documents, uncased",
         "bytes per token",
-        "positions of 64 that hold tokens, packed",
+        "non-padding, first rows of 64, packed",
         "lengths of documents in tokens",
         "█",
     ):
         assert fact in output
     assert output.count("B follows A:") + output.count("B is from elsewhere:") == 3
+    assert "examples; masked: token→what the network sees" in output
+    assert "→[MASK]" in output
+
+
+@pytest.mark.parametrize("corpus", ["texts", "texts/*.txt"])
+def test_the_vocabulary_is_no_text(vocabulary, corpus):
+    Path("texts").mkdir()
+    Path("texts/a.txt").write_text("The heron sees.\n\nThe otter sees.")
+    vocabulary.save("texts/vocab.txt")
+    saying = rf"{re.escape(corpus)}: contains the vocabulary texts/vocab.txt, which is no text"
+    refused("tfrecords", corpus, "--vocab", "texts/vocab.txt", "--out", "records", saying=saying)
 
 
 def test_what_is_wrong_with_the_text_is_printed(vocab):
@@ -126,7 +139,7 @@ def test_pretraining_by_other_rules(records, options, kind, monkeypatch, eager_f
     # No other test trains masked words alone in a graph.
     with contextlib.nullcontext() if kind is kbs.BertMaskedLM else eager_functions():
         output = succeeds("pretrain", records, *SMALL, *options, "--eval", records, "--out", "run")
-    assert "of the positions in rows of 32 hold tokens" in output
+    assert "of the positions in the first rows of 32 hold tokens" in output
     assert "non padding fraction" in output
     assert "held out after" in output
     assert kind.from_pretrained("run").get_layer("masked_lm") is not None

@@ -43,9 +43,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(records, small, interrup
     held_out = kbs.PretrainingRecords(records)
     for number, step in enumerate(steps, 1):
         interrupted_after(step)
-        with pytest.raises(
-            KeyboardInterrupt, match=f"run: stopped at step {step}; the same command resumes"
-        ):
+        with pytest.raises(KeyboardInterrupt, match=f"run: stopped at step {step}; the same command resumes"):
             run_it(records, small, "run", held_out=held_out)
         assert not Path("run/model.weights.h5").exists()
         assert {state.name for state in Path("run/training_state").iterdir()} == {

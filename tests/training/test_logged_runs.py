@@ -38,7 +38,7 @@ def test_runs_are_found_below_seeds_and_searches_in_the_order_of_their_numbers()
     found = read_logged_runs(["seeds", "grid", "glue", "seeds/seed-9"])
     assert [run.name for run in found] == ["seeds/seed-9", "seeds/seed-10", "grid/batch=16/seed-0", "glue/CoLA"]
     [only] = read_logged_runs({"first": "seeds/seed-9"})
-    assert (only.name, only.task, only.status) == ("first", "pretraining", "running")
+    assert (only.name, only.task, only.status) == ("first", "pretraining", "unfinished")
 
 
 def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(caplog):
@@ -46,8 +46,8 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
     a_run("seeds/seed-1", rows=())
     Path("seeds/seed-1/metrics.csv").unlink()
     assert [run.path.name for run in read_logged_runs("seeds")] == ["seed-0"]
-    assert caplog.messages == ["seeds/seed-1: skipped, it has logged nothing yet"]
-    with pytest.raises(kbs.UserError, match="seeds/seed-1: has logged nothing yet; a run logs after its first steps"):
+    assert caplog.messages == ["seeds/seed-1: skipped, it has no row in metrics.csv yet"]
+    with pytest.raises(kbs.UserError, match=r"seeds/seed-1: has no row in metrics\.csv yet; a run writes one"):
         read_logged_runs("seeds/seed-1")
 
 

@@ -40,8 +40,8 @@ def test_one_process_at_a_time_writes_a_run(other, monkeypatch):
         shorter.setattr(lock, "WAIT_SECONDS", 0.1)
         with pytest.raises(kbs.UserError, match=f"^run: is being written by process {other.pid} on "):
             RunDirectory("run", SETTINGS)
-    with pytest.raises(kbs.UserError, match="already holds a run with steps 1, not 2"):
-        RunDirectory("run", {"steps": 2})
+    with pytest.raises(kbs.UserError, match=r"held_out none, not \['00000a', '00000b'\]; steps 1, not 2"):
+        RunDirectory("run", {"steps": 2, "held_out": [f"{number:06x}{0:058}" for number in (10, 11)]})
     assert not RunDirectory("run", SETTINGS, writes=False).finished  # another worker of the same run
     other.send_signal(signal.SIGKILL)
     with RunDirectory("run", SETTINGS) as run:

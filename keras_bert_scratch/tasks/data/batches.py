@@ -108,6 +108,9 @@ class TaskData:
                 many tokens instead of rows (`TokenBudget`).
 
         Yields: inputs, labels and, if the task has them, sample weights.
+
+        Raises:
+            UserError: `batch_size` is not a multiple of `num_workers`.
         """
         if batch_size < 1 or batch_size % num_workers:
             raise UserError(f"`batch_size`: must be a multiple of the {num_workers} workers, not {batch_size}")
