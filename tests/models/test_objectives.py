@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.models.objectives import classification_objective, cross_entropy
+from keras_bert_scratch.models.losses import cross_entropy
+from keras_bert_scratch.models.objectives import classification_objective
 
 LOGITS = {
     "small": np.random.default_rng(0).normal(size=(6, 11)),
