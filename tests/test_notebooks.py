@@ -107,7 +107,7 @@ max_length = 16
 batch_size = 20
 """,
 }
-LONG = {"01_pretrain_finetune_serve.ipynb", "04_fine_tuning.ipynb", "06_serving.ipynb"}  # many models, or a server
+LONG = {"06_serving.ipynb"}  # a server
 # Patterns of printed differences between two ways to compute the same numbers: only rounding may differ.
 NEAR = {
     "02_from_embeddings_to_logits.ipynb": r"largest difference (\d.*)",

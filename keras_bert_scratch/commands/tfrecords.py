@@ -92,18 +92,15 @@ def tfrecords(
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
     rules = ExampleRules(pairs, short_seq_prob, masks)
-    try:
-        with ProgressBar("tokenising") as bar:
-            if beam is not None:
-                manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, beam_options)
-            elif format == "documents":
-                manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
-            else:
-                manifest = build_google_examples(
-                    corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
-                )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{directory}: interrupted; the same command resumes the build") from None
+    with ProgressBar("tokenising") as bar:
+        if beam is not None:
+            manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, beam_options)
+        elif format == "documents":
+            manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
+        else:
+            manifest = build_google_examples(
+                corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
+            )
     whats = ("documents", "sentences", "tokens") if format == "documents" else ("examples",)
     counts = ", ".join(f"{manifest.total(what):,} {what}" for what in whats)
     print(f"{directory}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")

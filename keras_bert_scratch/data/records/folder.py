@@ -37,13 +37,24 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
 
     Raises:
         UserError: `directory` exists already, or cannot be written.
+        KeyboardInterrupt: Ctrl-C was pressed; the message says how to resume.
     """
     target = path_of(directory)
-    if isinstance(target, Path):
-        with atomic.continue_folder(target, plan) as folder:
-            yield folder
-            _remove_folders(folder)
-        return
+    try:
+        if isinstance(target, Path):
+            with atomic.continue_folder(target, plan) as folder:
+                yield folder
+                _remove_folders(folder)
+        else:
+            with _upload(target, plan) as folder:
+                yield folder
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{target}: interrupted; the same command resumes from there") from None
+
+
+@contextlib.contextmanager
+def _upload(target: Address, plan: dict[str, Any]) -> Iterator[Path]:
+    """Yields a folder in the cache, and uploads its files when the block ends without an error."""
     check_is_free(target)
     local = cache_folder() / "uploads" / hashlib.sha256(str(target).encode()).hexdigest()[:16]
     if local.exists():
