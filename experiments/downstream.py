@@ -61,11 +61,12 @@ def available_tasks(tasks: tuple[Downstream, ...], folder: Path | None) -> list[
     """Returns the tasks whose files are in the folder; prints the others."""
     available = [one for one in tasks if folder and all((folder / file).exists() for file in (one.train, one.dev))]
     if folder and not available:
-        files = ", ".join(f"{one.train} and {one.dev}" for one in tasks)
-        raise kbs.UserError(f"`tasks`: {folder} has none of the tasks; it must have {files}")
+        files = "; ".join(f"{one.name}: {one.train}, {one.dev}" for one in tasks)
+        raise kbs.UserError(f"`tasks`: {folder} needs the files of at least one task ({files})")
     for one in tasks:
         if one not in available:
-            print(f"{one.name} is skipped: --tasks has no {one.train} and {one.dev}", flush=True)
+            reason = f"{folder} lacks {one.train} or {one.dev}" if folder else "`tasks` is not given"
+            print(f"{one.name} is not measured: {reason}", flush=True)
     return available
 
 

@@ -1,21 +1,21 @@
-"""When does pretraining start to pay? Masked words against counted baselines, and SST-2, by minutes of pretraining.
+"""When does pretraining start to pay? Masked tokens against counted baselines, and SST-2, by minutes of pretraining.
 
     python experiments/when_it_pays.py OUT [--tasks FOLDER] [--minutes 10,30,60,120] [--seeds 3] [--scale laptop]
         [--text FOLDER]
 
-Claim: a network first learns how frequent words are, and its loss stays there for a while (the plateau); then it learns
-that neighbours matter, and within a few hundred steps the loss drops below that of counting one neighbour (the drop).
-A task gains from pretraining only after that. Devlin et al. 2019, appendix C.1, study the same question at 0.2 to 1
-million steps.
+Claim: a network first learns how frequent tokens are, and its loss stays near the unigram model's for a while (the
+plateau); then it learns that neighbours matter, and within a few hundred steps the loss drops below the bigram model's
+(the drop). A task gains from pretraining only after that. Devlin et al. 2019, appendix C.1, study the same question at
+0.2 to 1 million steps.
 
-Rows: counted baselines (`counted_bounds.py`) on the same hidden words; random weights; networks of 4 layers of 256 that
-are pretrained on masked words only, each for a number of minutes that holds the complete learning-rate schedule.
-Columns: loss and fraction right of held-out words, with `[MASK]` in the place of one in each row; the minute of the
-drop, when three readings of the training loss have a mean below the loss of counting the left neighbour; SST-2 after
-fine-tuning on 1,000 labels, and on as many as fit in the scale's steps. Each start has the better of two learning rates
-on the dev set; random weights have a standard deviation of 0.02, which is better for SST-2 than that of pretraining.
-`curves.png` in OUT shows the training loss of the first seed over time; it is only roughly comparable with the lines of
-counting, because a tenth of the words that it covers are not masked.
+Rows: counted baselines (`counted_bounds.py`) on the same masked tokens; random weights; networks of 4 layers of 256
+that are pretrained on masked tokens only, each for a number of minutes that holds the complete learning-rate schedule.
+Columns: loss and accuracy on held-out tokens, with `[MASK]` in the place of one in each row; the minute of the drop,
+when three readings of the training loss have a mean below the bigram model's; SST-2 after fine-tuning on 1,000 labels,
+and on as many as fit in the scale's steps. Each start has the better of two learning rates on the dev set; random
+weights have a standard deviation of 0.02, which is better for SST-2 than that of pretraining. `curves.png` in OUT shows
+the training loss of the first seed over time; it is only roughly comparable with the counted lines, because a tenth of
+the tokens that it covers are not masked.
 
 Cost: the minutes, for each seed, and about 3 for fine-tuning each row. The budget is wall-clock time: run nothing else
 on its core. `--scale paper --minutes 10000` has the paper's size, with its text.
@@ -72,8 +72,8 @@ def main(
     if scale == "laptop":
         sizes = dataclasses.replace(sizes, preset="bert-mini", learning_rate=1e-3, initializer_range=0.05)
     columns = {
-        "loss": Column("masked words: loss", ".2f", "low"),
-        "right": Column("right"),
+        "loss": Column("masked-token loss", ".2f", "low"),
+        "right": Column("masked-token accuracy"),
         "drop": Column("drop, minute", ".1f", "low"),
     }
     labels = {"few": f"{FEW:,} labels", "many": f"{sizes.tuning_steps * BATCH:,} labels"}
@@ -170,7 +170,7 @@ def _tuned(
 
 
 def _draw(runs: Mapping[str, Path], counted: Mapping[str, float], picture: Path) -> None:
-    """Draws the loss of masked words over the minutes of each budget, and the counted baselines as horizontal lines."""
+    """Draws the loss of masked tokens over the minutes of each budget, and the counted baselines as lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -185,7 +185,7 @@ def _draw(runs: Mapping[str, Path], counted: Mapping[str, float], picture: Path)
         axes.annotate(
             f"counted: {name}", (1, loss), xycoords=("axes fraction", "data"), ha="right", va="bottom", size=8
         )
-    axes.set(xlabel="minutes of pretraining", ylabel="training loss of masked words, nats")
+    axes.set(xlabel="minutes of pretraining", ylabel="training loss of masked tokens, nats")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(picture, dpi=120)

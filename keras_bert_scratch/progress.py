@@ -20,9 +20,15 @@ from rich.progress import (
 )
 
 
-def _console() -> Console:
-    """Returns a console that writes to stderr in a notebook too, where rich would display HTML among the results."""
-    return Console(stderr=True, force_jupyter=False)
+class _Stderr(Console):
+    """A console on stderr, also in a notebook, where rich would display HTML among the results."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, force_jupyter=False)
+
+    def on_broken_pipe(self) -> None:
+        """Shows nothing more: a reader of the pipe that has ended must not end a training, too."""
+        self.quiet = True
 
 
 def print_progress(line: str) -> None:
@@ -31,7 +37,7 @@ def print_progress(line: str) -> None:
     Example:
         >>> print_progress("held out at step 100: accuracy 0.2500")
     """
-    _console().print(line, markup=False, highlight=False, soft_wrap=True)
+    _Stderr().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class ProgressBar:
@@ -54,7 +60,7 @@ class ProgressBar:
         self._line_seconds = line_seconds
         self._stays = stays
         self._line = ""  # the newest line that is not printed yet
-        self._console = _console()
+        self._console = _Stderr()
         amount = [DownloadColumn()] if unit == "bytes" else [MofNCompleteColumn(), TextColumn(unit)]
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -122,7 +128,7 @@ class ProgressBar:
         return add
 
     def close(self) -> None:
-        """Restores the terminal, also after an interruption; without a terminal, prints where a bar would stay."""
+        """Restores the terminal, also after an interruption; elsewhere prints the last line, if the bar would stay."""
         if self._console.is_terminal:
             self._bar.stop()
         elif self._stays:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 @functools.cache
 def definitions_of(file: Path) -> dict[str, tuple[int, int]]:
-    """First and last line of functions, classes, methods (`Class.method`), fields, constants, with decorators."""
+    """First line, decorators included, and last line of functions, classes, methods, fields and constants."""
     found = {}
 
     def visit(nodes: list[ast.stmt], prefix: str) -> None:

@@ -1,5 +1,7 @@
 """Without a terminal, progress is a line at intervals."""
 
+import io
+
 import pytest
 
 from keras_bert_scratch.progress import ProgressBar, print_progress
@@ -61,6 +63,19 @@ def test_a_notebook_gets_lines_on_stderr(monkeypatch, capsys):
     with ProgressBar("title", "rows", line_seconds=0.0) as bar:
         bar.update(1, None)
     assert capsys.readouterr().err.splitlines() == ["held out at step 10", "title: 1 rows"]
+
+
+def test_a_reader_that_has_ended_does_not_end_the_training(monkeypatch):
+    """Ctrl-C also ends the `tee` of `keras-bert pretrain ... 2>&1 | tee log`."""
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    print_progress("held out at step 10")
+    with ProgressBar("title", "rows", line_seconds=0.0, stays=True) as bar:
+        bar.update(1, None)
 
 
 def test_square_brackets_are_shown(monkeypatch, capsys):

@@ -174,7 +174,7 @@ def test_an_interrupted_recipe_goes_on(monkeypatch, capsys, recipe, arguments):
     with monkeypatch.context() as patch:
         patch.setattr(build, "finish_records", interrupt)
         assert run(monkeypatch, recipe, *arguments) == 130
-    assert "the same command resumes" in capsys.readouterr().err
+    assert "out/records: interrupted; the same command resumes the build" in capsys.readouterr().err
     assert not Path("out/records").exists()
     monkeypatch.setattr(vocabulary_learning, "count_words", interrupt)
     monkeypatch.setattr(build, "make_part", interrupt)

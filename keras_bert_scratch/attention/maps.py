@@ -125,7 +125,7 @@ def attention_maps(
     count = int(packed_lengths(first, second)[0])
     if count > max_length:
         what = "the text has" if pair is None else "text and pair together have"
-        log.warning("%s %d tokens; %d are shown, `max_length` (--length) can be higher", what, count, max_length)
+        log.warning("%s %d tokens; only %d are shown; a higher `max_length` shows more", what, count, max_length)
     inputs = pack_segments(first, second, min(count, max_length), tokenizer.vocabulary)
     weights = backbone.look_inside(inputs)["attention_weights"]
     tokens = tokenizer.vocabulary.tokens

@@ -85,7 +85,7 @@ def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int
     console = Console()
     batch = next(records.batches(EXAMPLES, max_length).as_numpy_iterator())
     legend = Text("examples; masked: ")
-    coloured = console.color_system is not None
+    coloured = console.color_system is not None and not console.no_color
     if coloured:
         for style, meaning in ((MASKED, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
             legend.append(meaning, style)

@@ -87,9 +87,9 @@ def tfrecords(
         beam_options = shlex.split(beam or "")
     except ValueError as error:
         raise UserError(f"`beam`: {beam!r} cannot be split into options ({error}); fix its quotes") from None
-    _check_vocabulary_is_no_text(corpus, vocab)
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
+    _check_vocabulary_is_no_text(corpus, vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
     rules = ExampleRules(pairs, short_seq_prob, masks)
     with ProgressBar("tokenising") as bar:
@@ -111,10 +111,13 @@ def tfrecords(
 
 def _check_vocabulary_is_no_text(corpus: Sequence[str], vocab: Path) -> None:
     """Raises `UserError` if a local folder or pattern of the corpus includes the vocabulary's file."""
-    from keras_bert_scratch.data.corpus.files import source_files
+    from keras_bert_scratch.data.corpus.files import PACKAGE_PREFIX, source_files
+    from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX
     from keras_bert_scratch.errors import UserError
+    from keras_bert_scratch.filesystem import Address, path_of
 
     for entry in corpus:
-        files = [] if ":" in entry else source_files(entry)
-        if any(Path(file.path).resolve() == vocab.resolve() for file in files):
-            raise UserError(f"{entry}: contains the vocabulary {vocab}, which is no text; move it elsewhere")
+        is_elsewhere = entry.startswith((PACKAGE_PREFIX, TFDS_PREFIX)) or isinstance(path_of(entry), Address)
+        files = [] if is_elsewhere else source_files(entry)
+        if any(Path(file.path).name == vocab.name and Path(file.path).samefile(vocab) for file in files):
+            raise UserError(f"{entry}: contains {vocab}, which would be read as text; move the vocabulary elsewhere")

@@ -37,4 +37,4 @@ def vocab(
     vocabulary.save(out)
     print(f"{path_of(out)}: {len(vocabulary):,} tokens, {'cased' if cased else 'uncased'}")
     if len(vocabulary) < size:
-        print(f"fewer than {size:,}: the text has no more pairs of pieces that occur at least twice")
+        print(f"fewer than --size {size:,}: no other pair of pieces occurs twice in the text")

@@ -21,6 +21,7 @@ from keras_bert_scratch.training.training_state import steps_taken
 
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
+LOG_EVERY = 20  # steps between rows of metrics.csv
 LINE_SECONDS = 10.0  # between lines if the output is no terminal
 
 

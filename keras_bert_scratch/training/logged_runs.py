@@ -12,13 +12,14 @@ from typing import Any
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, listed, path_of, reading
-from keras_bert_scratch.training.callbacks import METRICS_FILE, read_metrics
+from keras_bert_scratch.training.callbacks import LOG_EVERY, METRICS_FILE, read_metrics
 from keras_bert_scratch.training.run_directory import BEST_FOLDER, RUN_FILE, read_run
 from keras_bert_scratch.training.training_state import STATES_FOLDER
 
 NO_RUNS = (BEST_FOLDER, STATES_FOLDER)  # folders within a run's folder that are not runs
 DEEPEST = 3  # levels below a given folder that are searched for runs, such as the seeds of a search
 RANDOM = "random weights"
+NO_ROW = f"has no row yet; a run writes one every {LOG_EVERY} steps and at its end"
 VOCABULARY_LOSS_TASKS = ("pretraining", "translation")  # tasks whose loss is over the vocabulary
 OBJECTIVE_SETTINGS = ("rules.objective", "rules.pairs", "rules.masking")
 LOWER_IS_BETTER = ("loss", "perplexity", "rmse", "distance")
@@ -84,7 +85,7 @@ def read_logged_runs(runs: Any) -> list[LoggedRun]:
             runs of several seeds, of a search or of GLUE. Runs there without any log yet are skipped with a warning.
 
     Raises:
-        UserError: a folder holds no run, a run has logged nothing yet, or a file is damaged.
+        UserError: a folder holds no run, a run has no row in `metrics.csv` yet, or a file is damaged.
     """
     if isinstance(runs, Mapping):
         return [_read(path_of(path), name) for name, path in runs.items()]
@@ -149,7 +150,7 @@ def _num_values(runs: Iterable[LoggedRun], setting: str) -> int:
 
 
 def _folders_of_runs(path: AnyPath) -> list[AnyPath]:
-    """The folder itself, or the folders of runs below it; runs that have logged nothing yet are skipped."""
+    """The folder itself, or the folders of runs below it; runs that have no row in `metrics.csv` yet are skipped."""
     with reading(path):
         if not path.exists():
             raise UserError(f"{path}: no such folder; check the path")
@@ -164,7 +165,7 @@ def _folders_of_runs(path: AnyPath) -> list[AnyPath]:
             log.warning("%s: skipped, it has no row in metrics.csv yet", folder)
     if not logged:
         if (path / RUN_FILE).exists():
-            raise UserError(f"{path}: has no row in {METRICS_FILE} yet; a run writes one every 20 steps and at its end")
+            raise UserError(f"{path / METRICS_FILE}: {NO_ROW}")
         raise UserError(f"{path}: is neither a run nor a folder of runs; give the `out` of a training")
     return logged
 
@@ -188,7 +189,7 @@ def _read(path: AnyPath, name: str) -> LoggedRun:
         raise UserError(f"{path}: is not a run; give the `out` of a training")
     rows = read_metrics(path / METRICS_FILE)
     if not rows:
-        raise UserError(f"{path / METRICS_FILE}: has no row yet; a run writes one after its first steps")
+        raise UserError(f"{path / METRICS_FILE}: {NO_ROW}")
     results, settings = content.get("results", {}), content["settings"]
     last = rows[-1]["step"] if content["status"] != "finished" else results.get("steps", rows[-1]["step"])
     held_out = [

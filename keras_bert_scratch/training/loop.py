@@ -12,17 +12,16 @@ import tensorflow as tf
 
 from keras_bert_scratch.errors import Stopped
 from keras_bert_scratch.progress import print_progress
-from keras_bert_scratch.training.callbacks import CheckpointSaver, MetricsLog, ProgressLine
+from keras_bert_scratch.training.callbacks import LOG_EVERY, CheckpointSaver, MetricsLog, ProgressLine
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.matrix_peak import peak_of_all
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import LinearWarmupDecay, WallClockSchedule
 from keras_bert_scratch.training.stopping import CoordinatedStop, NonFiniteGradient
-from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief
+from keras_bert_scratch.training.strategies import distributed, from_chief, is_chief, is_worker_lost
 from keras_bert_scratch.training.training_state import steps_taken
 
-LOG_EVERY = 20
 ENDLESS = 1 << 40
 
 
@@ -74,28 +73,32 @@ def train(
     rate: Any = training.learning_rate
     if training.steps is not None:
         rate = LinearWarmupDecay(training.learning_rate, training.steps, training.warmup)
-    with model.distribute_strategy.scope():
+    strategy = model.distribute_strategy
+    with strategy.scope():
         model.compile(training.optimizer_at(rate), accumulate=options.accumulate)
     model.make_train_function()
     loop = TrainingLoop(model, run, training, options, title, evaluation)
     stop_listening = loop.stop.listen()
     try:
         loop.run(phases)
+        loop.save()
+        # All workers end alike, and none before the chief has saved.
+        stops = from_chief(strategy, int(loop.stop.terminated or loop.stop.interrupted))
     except (KeyboardInterrupt, Exception) as error:
         # If Ctrl-C arrives in C code that calls Python, as in tracing, CPython may turn it into a SystemError.
-        if not (loop.stop.aborted or isinstance(error, KeyboardInterrupt)):
+        pressed = loop.stop.aborted or isinstance(error, KeyboardInterrupt)
+        # Ctrl-C ends all workers: one may have left the step that this one is still in.
+        left_alone = loop.stop.interrupted and isinstance(error, tf.errors.OpError) and is_worker_lost(strategy, error)
+        if not (pressed or left_alone):
             raise
         raise KeyboardInterrupt(f"{run.path}: interrupted; the same command resumes from the newest state") from None
     finally:
         stop_listening()
         loop.progress.close()
         loop.metrics.close()
-    loop.save()
-    stopped = f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there"
-    if loop.stop.interrupted:
-        raise KeyboardInterrupt(stopped)
-    if loop.stop.terminated:
-        raise Stopped(stopped)
+    if stops:
+        stopped = f"{run.path}: stopped at step {steps_taken(model)}; the same command resumes from there"
+        raise KeyboardInterrupt(stopped) if loop.stop.interrupted else Stopped(stopped)
     return steps_taken(model)
 
 
@@ -189,9 +192,10 @@ class TrainingLoop:
         )
 
     def _is_over(self, number: int) -> bool:
-        """Whether the phase of this number, or the whole run, was over before this process began it."""
+        """Whether the phase of this number, or the whole run, is over before this process begins it."""
         patience_spent = self._evaluation is not None and self._evaluation.patience_spent
-        return number + 1 < len(self._phase_starts) or self._done() >= self._total or patience_spent
+        ends = patience_spent or self.stop.interrupted
+        return number + 1 < len(self._phase_starts) or self._done() >= self._total or ends
 
     def _done(self) -> float:
         return self._clock.spent if self._clock else steps_taken(self._model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -64,7 +65,7 @@ def run_training(
         if chief:
             print_progress(f"{run.path}: is finished already; nothing to do")
         return run
-    with run, converting_worker_errors(strategy, run.path):
+    with run, _saying_how_to_resume(run), converting_worker_errors(strategy, run.path):
         with seeded(seed), strategy.scope():
             model = build()
         evaluation = prepare(run, model)
@@ -76,3 +77,12 @@ def run_training(
         run.finish(results)
         from_chief(strategy, steps)  # a barrier: if the chief is killed while it writes, the others have not ended
     return run
+
+
+@contextlib.contextmanager
+def _saying_how_to_resume(run: RunDirectory) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or f"{run.path}: interrupted; the same command resumes the run"
+        raise KeyboardInterrupt(message) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -15,14 +16,14 @@ from keras_bert_scratch.training.run_directory import RunDirectory
 from keras_bert_scratch.training.schedules import WallClockSchedule
 from keras_bert_scratch.training.training_state import STATES_FOLDER, list_checkpoints, steps_taken
 
-PRESS_AGAIN = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
+PRESS_AGAIN = b"\nstopping after this step or the next one; press Ctrl-C again to stop without saving a state\n"
 
 
 class CoordinatedStop(keras.callbacks.Callback):
     """Stops all workers after the same step.
 
-    A phase ends by the chief's clock or the chief's `end_phase`; the run ends when any worker has received SIGTERM, or
-    Ctrl-C. A second Ctrl-C stops this worker at once, within the step.
+    A phase ends by the chief's clock or the chief's `end_phase`; the run ends when any worker has received SIGTERM or
+    Ctrl-C. A second Ctrl-C stops this worker as soon as Python runs again, and no state is saved.
 
     Args:
         clock: WallClockSchedule or None. For a run that is limited by seconds; it also sets the learning rate.
@@ -84,7 +85,7 @@ class CoordinatedStop(keras.callbacks.Callback):
             self.aborted = True
             raise KeyboardInterrupt
         self.interrupted = True
-        if self._chief:
+        with contextlib.suppress(OSError):  # Ctrl-C also ends the program that reads a pipe
             os.write(2, PRESS_AGAIN)  # `print` must not be called within another `print`
 
 

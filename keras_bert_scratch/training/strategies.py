@@ -113,6 +113,12 @@ def from_chief(strategy: tf.distribute.Strategy, number: int) -> int:
     return int(strategy.experimental_local_results(strategy.run(tf.function(chiefs_number)))[0])
 
 
+def is_worker_lost(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
+    """Whether an error that is not the user's comes from another worker that is lost."""
+    alone = strategy.num_replicas_in_sync == local_replicas(strategy)
+    return not (alone or isinstance(error, NON_WORKER_ERRORS) or PYTHON_TRACEBACK in str(error))
+
+
 @contextlib.contextmanager
 def converting_worker_errors(strategy: tf.distribute.Strategy, path: Path) -> Iterator[None]:
     """Converts TensorFlow's errors: to `WorkerLostError` if another worker of the run in `path` is lost, or to the
@@ -122,8 +128,7 @@ def converting_worker_errors(strategy: tf.distribute.Strategy, path: Path) -> It
     except tf.errors.OpError as error:
         if user_error := user_error_within(error):
             raise user_error from None
-        alone = strategy.num_replicas_in_sync == local_replicas(strategy)
-        if alone or isinstance(error, NON_WORKER_ERRORS) or PYTHON_TRACEBACK in str(error):
+        if not is_worker_lost(strategy, error):
             raise
         raise WorkerLostError(f"{path}: another worker is lost ({_first_line(error)})") from None
 

@@ -55,7 +55,7 @@ def test_the_vocabulary_is_no_text(vocabulary, corpus):
     Path("texts").mkdir()
     Path("texts/a.txt").write_text("The heron sees.\n\nThe otter sees.")
     vocabulary.save("texts/vocab.txt")
-    saying = rf"{re.escape(corpus)}: contains the vocabulary texts/vocab.txt, which is no text"
+    saying = rf"{re.escape(corpus)}: contains texts/vocab.txt, which would be read as text"
     refused("tfrecords", corpus, "--vocab", "texts/vocab.txt", "--out", "records", saying=saying)
 
 

@@ -37,7 +37,7 @@ def test_a_study_with_other_data_is_another_one(task_files, records):
     assert [name for name in before if before[name] != after[name]] == ["tasks"]
     assert before["tasks"]["SST-2"] == after["tasks"]["SST-2"]
     assert downstream.texts_of_dev(available, task_files)[0] == "the good film number 0"
-    with pytest.raises(kbs.UserError, match="none has none of the tasks; it must have SST-2"):
+    with pytest.raises(kbs.UserError, match="none needs the files of at least one task"):
         downstream.available_tasks((downstream.SST2,), Path("none"))
 
 

@@ -79,6 +79,9 @@ def test_ctrl_c_in_a_step_loses_nothing_that_follows_it(records, small, monkeypa
         monkeypatch.setattr(TrainFunction, "_replica_step", pressed)
         with pytest.raises(KeyboardInterrupt):
             run_it(records, small, "run", **settings)
+        stopped = json.loads(Path("run/run.json").read_text())["results"]
+        assert stopped["evaluations"] == straight.results["evaluations"][:3]
+        assert [row["step"] for row in read_metrics(Path("run/metrics.csv"))] == [3]
         run = run_it(records, small, "run", **settings)
     assert [start["step"] for start in json.loads(Path("run/run.json").read_text())["starts"]] == [0, 3]
     assert run.results == straight.results
@@ -165,4 +168,4 @@ def test_skipped_steps_are_counted_on_after_an_interruption_and_in_a_second_phas
     with pytest.raises(KeyboardInterrupt):
         run_it(records, small, "run", **settings)
     run_it(records, small, "run", **settings)
-    assert [row["skipped"] for row in read_metrics(Path("run/metrics.csv"))] == [18, 28, 38]
+    assert [row["skipped"] for row in read_metrics(Path("run/metrics.csv"))] == [18, 21, 28, 38]

@@ -144,6 +144,22 @@ def test_launch_hands_sigterm_on_to_its_workers(records):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pressed", [0, 1], ids=["chief", "other"])
+def test_ctrl_c_to_one_worker_stops_both_after_the_same_step(records, pressed):
+    processes, wait = [start(argv) for argv in lines("two workers", records, "run", "--steps", "100")], 120
+    deadline = time.monotonic() + wait
+    while not last_kept("run") and processes[0].poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    processes[pressed].send_signal(signal.SIGINT)
+    outputs = [process.communicate(timeout=wait)[1] for process in processes]
+    assert [process.returncode for process in processes] == ([130, 0] if pressed == 0 else [0, 130]), outputs
+    step = last_kept("run")
+    for output in outputs:
+        assert f"run: stopped at step {step}; the same command resumes from there" in output
+    assert not weights_are_there("run")
+
+
+@pytest.mark.slow
 def test_workers_that_go_by_their_clocks_end_both_legs_together(records):
     launcher = start(launched(records, "--budget", "8s", "--second-length", "48", "--second-fraction", "0.5"))
     _, output = launcher.communicate(timeout=300)

@@ -47,7 +47,7 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
     Path("seeds/seed-1/metrics.csv").unlink()
     assert [run.path.name for run in read_logged_runs("seeds")] == ["seed-0"]
     assert caplog.messages == ["seeds/seed-1: skipped, it has no row in metrics.csv yet"]
-    with pytest.raises(kbs.UserError, match=r"seeds/seed-1: has no row in metrics\.csv yet; a run writes one"):
+    with pytest.raises(kbs.UserError, match=r"seed-1/metrics\.csv: has no row yet; a run writes one every 20 steps"):
         read_logged_runs("seeds/seed-1")
 
 

@@ -101,14 +101,14 @@ def test_one_replica_has_the_whole_batch():
     assert [batch.tolist() for batch in batches.as_numpy_iterator()] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_ctrl_c_lets_the_step_finish_and_a_second_one_does_not(capfd):
+def test_the_first_ctrl_c_is_a_request_and_the_second_one_raises(capfd):
     before = signal.getsignal(signal.SIGINT)
     stop = CoordinatedStop(clock=None, chief=True)
     stop_listening = stop.listen()
     try:
         os.kill(os.getpid(), signal.SIGINT)
         assert (stop.interrupted, stop.aborted) == (True, False)
-        assert "press Ctrl-C again to stop at once" in capfd.readouterr().err
+        assert "press Ctrl-C again to stop without saving a state" in capfd.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert stop.aborted

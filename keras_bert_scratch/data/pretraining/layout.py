@@ -50,7 +50,7 @@ def lay_out_rows(
     position = row * max_length + start  # of [CLS], in the flat batch
 
     rows = {name: np.zeros((num_rows, max_length), np.int32) for name in ("token_ids", "segment_ids", "example_ids")}
-    token_ids, segment_ids, example_ids = (values.reshape(-1) for values in rows.values())  # views of the flat batch
+    token_ids, segment_ids, example_ids = (values.reshape(-1) for values in rows.values())  # flat views of the rows
     token_ids[:] = vocabulary.pad_id
     example_ids[_ranges(position, length)] = np.repeat(number + 1, length)
     segment_ids[_ranges(position + length_a + 2, length - length_a - 2)] = 1

@@ -48,8 +48,9 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
         else:
             with _upload(target, plan) as folder:
                 yield folder
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{target}: interrupted; the same command resumes from there") from None
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or f"{target}: interrupted; the same command resumes the build"
+        raise KeyboardInterrupt(message) from None
 
 
 @contextlib.contextmanager
