@@ -90,14 +90,14 @@ def tfrecords(
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
     tokenizer, directory = BertTokenizer(vocab), path_of(out)
     _check_vocabulary_is_no_text(corpus, vocab)
-    masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
-    rules = ExampleRules(pairs, short_seq_prob, masks)
     with ProgressBar("tokenising") as bar:
         if beam is not None:
             manifest = build_records_with_beam(corpus, tokenizer, directory, shards, seed, form, beam_options)
         elif format == "documents":
             manifest = build_records(corpus, tokenizer, directory, shards, seed, form, workers, bar.update)
         else:
+            masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
+            rules = ExampleRules(pairs, short_seq_prob, masks)
             manifest = build_google_examples(
                 corpus, tokenizer, directory, shards, seed, form, workers, bar.update, length, rules, dupe_factor
             )
