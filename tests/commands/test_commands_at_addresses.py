@@ -48,6 +48,7 @@ def test_predict(there):
     assert {row["label"] for row in rows} <= {"film", "sky"}
 
 
+@pytest.mark.slow
 def test_export_and_ask(there):
     output = run("export", f"{there}/tuned", "--out", f"{there}/film", "--version", "next")
     assert f"{there}/film/1: SavedModel, classification" in output

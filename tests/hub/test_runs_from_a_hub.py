@@ -29,6 +29,7 @@ def finetuned(init=TINY, **others):
     return kbs.finetune("classification", init, ROWS, "run", how=HOW, **others)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_is_continued_from_the_commit_that_it_began_with(hub, folder, monkeypatch):
     first = hub.put("google/tiny", folder)

@@ -22,7 +22,7 @@ def evaluate(model: keras.Model, x, y, **options) -> dict[str, float]:
     return model.evaluate(x, y, verbose=0, return_dict=True, **options)
 
 
-@pytest.mark.parametrize("name", slow_but(["pretrainer", "tag sequences", "translation"], MODELS))
+@pytest.mark.parametrize("name", slow_but(["tag sequences"], MODELS))
 @pytest.mark.usefixtures("eagerly")
 def test_a_file_brings_back_the_compiled_model(name):
     """Outputs, dtype, remat, frozen layers, the optimizer's moments, the options of `compile`."""
@@ -197,11 +197,11 @@ def assert_all_steps_count(model: keras.Model) -> None:
     assert found["accuracy"] == pytest.approx(np.mean(logits.argmax(-1) == LABELS))
 
 
+@pytest.mark.slow
 def test_the_last_steps_of_an_execution_count_too(trained):
     assert_all_steps_count(trained)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_the_last_steps_of_an_execution_count_without_a_graph():
     assert_all_steps_count(trained_in_executions(run_eagerly=True))
@@ -298,7 +298,10 @@ def test_weights_of_few_bits_are_refused(dtype):
         model.fit(INPUTS, LABELS, verbose=0)
 
 
-@pytest.mark.parametrize("method", ["train_step", "test_step", "compute_loss", "compute_metrics"])
+@pytest.mark.parametrize(
+    "method",
+    slow_but(["train_step", "compute_loss"], ["train_step", "test_step", "compute_loss", "compute_metrics"]),
+)
 @pytest.mark.usefixtures("eagerly")
 def test_a_method_of_a_subclass_is_called_and_said(method, caplog):
     called = []

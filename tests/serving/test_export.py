@@ -82,6 +82,7 @@ def test_every_weight_is_written_once(exported, tuned):
     assert rest <= constants < 1.02 * rest + 100
 
 
+@pytest.mark.slow
 def test_weights_can_all_be_variables(exported, tuned):
     """They are written once too, and the answers are the same."""
     kbs.export_saved_model(tuned, "saved", warm_up=False, weights="variables")

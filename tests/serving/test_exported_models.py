@@ -33,7 +33,7 @@ TEXT_OPERATIONS = {
 }
 
 DOCS = Path(__file__).parents[2] / "docs"
-FAST = ["classification", "qa"]
+FAST = ["qa"]
 ONE_OF_EACH_TASK = [name for name in TASKS if name not in ("pairs", "long texts", "ner", "embed tokens")]
 
 

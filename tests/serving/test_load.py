@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 import requests
-from fast_and_slow import slow_but
 from serving.served import running
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/serving_load.py"
@@ -32,7 +31,8 @@ def serving_load(monkeypatch_of_module):
     return module
 
 
-@pytest.mark.parametrize("engine", slow_but(["litert"], ["tensorflow", "litert"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
 def test_under_load_every_answer_is_right(served_models, serving_load, engine):
     _, folder = served_models["classification"]
     with running({"m": folder}, warm_up=False, engine=engine, most_megabytes=0.01) as address:

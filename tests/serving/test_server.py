@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 import numpy as np
 import pytest
+from fast_and_slow import slow_but
 from openapi_spec_validator import validate
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
@@ -135,7 +136,9 @@ def test_what_is_not_there_is_said_in_json(server):
         assert (response.status_code, set(response.json())) == (status, {"error"})
 
 
-@pytest.mark.parametrize(("engine", "tolerance"), [("litert", 1e-5), ("litert-int8", 0.5)])
+@pytest.mark.parametrize(
+    ("engine", "tolerance"), slow_but([("litert", 1e-5)], [("litert", 1e-5), ("litert-int8", 0.5)])
+)
 def test_litert_answers_what_tensorflow_does(server, folder, engine, tolerance):
     expected = server.post(PREDICT, {"instances": TEXTS}).json()["predictions"]
     with running({"classification": folder}, engine=engine) as other:

@@ -81,7 +81,7 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module", params=slow_but(["classification", "ner"], VARIANTS))
+@pytest.fixture(scope="module", params=slow_but(["classification"], VARIANTS))
 def tuned(request, tmp_path_factory, small, tokenizer, sentences) -> tuple[FineTuned, dict[str, list]]:
     task, options = VARIANTS[request.param]
     data = table(task, sentences[:64])  # one batch of evaluation, so one shape to trace

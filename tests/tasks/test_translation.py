@@ -196,7 +196,8 @@ def test_one_beam_writes_the_likeliest_token_each_time(translator):
     assert max(map(len, found)) > 12
 
 
-@pytest.mark.parametrize("beams", slow_but([4], [1, 4]))
+@pytest.mark.slow
+@pytest.mark.parametrize("beams", [1, 4])
 def test_a_batch_of_one_answers_as_a_batch_of_all(translator, beams):
     asked, texts = translator.with_options(options(beams=beams)), [*SOURCES[:3], *ODD, ""]
     together = asked.predict({"source": texts})

@@ -269,6 +269,7 @@ def test_fine_tuning_starts_from_a_model_there(tokenizer, finished, there):
     assert_same(after.embeddings.get_weights(), before.embeddings.get_weights())
 
 
+@pytest.mark.slow
 def test_a_model_there_is_replaced(tiny, tokenizer, there):
     first, second = (kbs.BertPretrainer(kbs.BertBackbone(tiny)) for _ in range(2))
     (path_of(there) / "notes.txt").write_bytes(b"Stays.")
@@ -316,6 +317,7 @@ def test_a_damaged_file_there_is_named_by_its_address(tiny, tokenizer, there):
         weights(there)
 
 
+@pytest.mark.slow
 def test_export_there(tuned_here, there):
     export_saved_model(FineTuned.load(tuned_here), there, warm_up=False)
     texts = {"text": ["the sky", "a film"]}

@@ -104,6 +104,7 @@ def test_parts_of_a_batch_are_worked_through_one_after_another():
     assert first in before
 
 
+@pytest.mark.slow
 def test_fit_traces_once_whatever_comes():
     """Two epochs, an evaluation between steps, a rate that changes: one trace of the step, one of its gradients."""
     model = a_model("float32", 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_and_slow import slow_but
 from googles_records import (
     LENGTH,
     NAMES,
@@ -119,7 +120,7 @@ def test_records_of_ours_bring_their_vocabulary(records, tokenizer):
 # --- a pure function of files, seed and step
 
 
-@pytest.mark.parametrize("on_corrupt", ["fail", "skip"])
+@pytest.mark.parametrize("on_corrupt", slow_but(["skip"], ["fail", "skip"]))
 def test_the_stream_from_a_step_on_is_the_rest_of_the_whole_stream(
     googles, count, tokenizer, small_windows, on_corrupt
 ):

@@ -93,7 +93,7 @@ TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"
     ("text", "form", "line"),
     [
         (b"One.\nTw\xff.", CorpusForm(), "d.txt: line 2 is not UTF-8 "),
-        (b" \n", CorpusForm(), "d.txt: contains no text; "),
+        pytest.param(b" \n", CorpusForm(), "d.txt: contains no text; ", marks=pytest.mark.slow),
     ],
     ids=["bad bytes", "no text"],
 )
@@ -121,7 +121,8 @@ def test_every_attempt_at_a_shard_has_a_place_of_its_own(corpus, tokenizer, monk
 
 
 @pytest.mark.parametrize(
-    "engine", [[], ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]]
+    "engine",
+    slow_but([[]], [[], ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]]),
 )
 def test_no_traceback_is_logged_for_what_a_user_can_mend(tokenizer, caplog, engine):
     Path("d.txt").write_bytes(b"\xff")
