@@ -30,6 +30,7 @@ class AttentionMaps:
         tokens: tuple of str. The pieces, with `[CLS]` and `[SEP]`.
         segments: tuple of int. 0 at the tokens of the first text, 1 at those of the second.
         weights: float32 `(layers, heads, tokens, tokens)`. Rows are queries, columns are keys; each row sums to 1.
+        truncated: int, default 0. Number of tokens that the text has beyond these.
 
     Example:
         >>> maps = AttentionMaps(("[CLS]", "[SEP]"), (0, 0), np.full((1, 2, 2, 2), 0.5, "float32"))
@@ -40,6 +41,7 @@ class AttentionMaps:
     tokens: tuple[str, ...]
     segments: tuple[int, ...]
     weights: np.ndarray
+    truncated: int = 0
 
     @property
     def averages(self) -> np.ndarray:
@@ -133,4 +135,5 @@ def attention_maps(
         tuple(tokens[token] for token in inputs["token_ids"][0].numpy()),
         tuple(inputs["segment_ids"][0].numpy().tolist()),
         tf.concat(weights, axis=0).numpy(),
+        max(0, count - max_length),
     )

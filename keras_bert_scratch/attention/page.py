@@ -31,6 +31,7 @@ def write_page(maps: AttentionMaps, model: str, out: AnyPath | str) -> None:
         "model": model,
         "tokens": maps.tokens,
         "segments": maps.segments,
+        "truncated": maps.truncated,
         "layers": maps.weights.shape[0],
         "heads": maps.weights.shape[1],
         "entropy": maps.entropy.round(4).tolist(),

@@ -99,6 +99,9 @@ def test_what_is_too_long_is_cut_and_said(model, caplog):
     assert len(maps.tokens) == 16
     assert maps.tokens[-1] == "[SEP]"
     assert "16 are shown" in caplog.text
+    tokenizer = kbs.BertTokenizer.load(model)
+    assert maps.truncated == int(tokenizer.tokenize(["The heron sleeps. " * 40]).row_lengths()[0]) + 2 - 16
+    assert attention_maps(model, "The heron sleeps.").truncated == 0
 
 
 def test_what_cannot_be_is_said(model, tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -183,6 +184,16 @@ def test_the_page_can_be_read_on_a_phone_and_a_wide_screen_in_dark_and_light(pag
             assert contrast(page.locator(part).first, f"var({behind})") >= 4.5, (part, scheme)
         lines, last = (page.locator(part).last.bounding_box() for part in ("#lines", "#looks li"))
         assert lines["y"] + lines["height"] == pytest.approx(last["y"] + last["height"], abs=1)  # lines end at tokens
+
+
+def test_the_page_counts_the_tokens_that_it_does_not_show(model, browser, tmp_path, caplog):
+    keras_bert("attend", str(model), "The heron sleeps. " * 9, "--length", "16", "--out", "page.html")
+    (shown,) = re.findall(r"the text has (\d+) tokens; only 16 are shown", caplog.text)
+    page, seen = watched_page(browser, "light")
+    page.goto((tmp_path / "page.html").as_uri())
+    assert f": 16 tokens, {int(shown) - 16} more truncated, 2 layers" in page.locator("#about").inner_text()
+    page.close()
+    assert not seen.faults
 
 
 def test_the_picture_is_there(written):
