@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "experiments", "recipes")
 SCRIPTS = [file for folder in FOLDERS for file in sorted((ROOT / folder).glob("*.py")) if "typer." in file.read_text()]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / folder / "RESULTS.md" for folder in FOLDERS[:2])]
-PASSES_ON = "recipes/pretraining.py"  # its options are those of `keras-bert pretrain`; tests/test_pretraining_recipes.py has them
+PASSES_ON = "recipes/pretraining.py"  # to `keras-bert pretrain`; tests/test_pretraining_recipes.py has the options
 COMMAND = re.compile(rf"(?:python|torchrun)[^\n`]*? ((?:{'|'.join(FOLDERS)})/\w+\.py)((?:[^\n`]|(?<=\\)\n)*)")
 
 
