@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.autotuning import without_autotuning
 from keras_bert_scratch.data.batch_shares import local_batch_size
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
@@ -199,7 +200,8 @@ def batches_of(
     signature = tf.nest.map_structure(
         lambda array: tf.TensorSpec((steps_at_once, rows, *array.shape[1:]), array.dtype), make_batch([])
     )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1).unbatch().prefetch(PREFETCH)
+    blocks = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1)
+    return without_autotuning(blocks.unbatch().prefetch(PREFETCH))
 
 
 def _one_ahead(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_scratch.data.autotuning import without_autotuning
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.tasks.data.columns import as_tensors
 from keras_bert_scratch.tasks.data.length_bucketing import TokenBudget, bucketed_batches, sorted_batches
@@ -212,7 +213,7 @@ class TaskData:
             labels, weights = self.task.targets(self.spec, features, right, training)
             return (inputs, labels) if weights is None else (inputs, labels, weights)
 
-        return numbers.map(batch_of, num_parallel_calls=2).prefetch(4)
+        return without_autotuning(numbers.map(batch_of, num_parallel_calls=2).prefetch(4))
 
 
 def _of_rows(values: tf.Tensor, rows: int | None) -> tf.Tensor:
