@@ -30,7 +30,6 @@ def pretrained(
     seed: int,
     rules: kbs.ExampleRules,
     config: kbs.BertConfig | None = None,
-    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Starts or resumes pretraining in `folder`; does nothing if the run is finished.
 
@@ -39,7 +38,6 @@ def pretrained(
         corpus, scale, seed: of the study.
         rules: ExampleRules. The rules of the variant.
         config: BertConfig or None, default None. Sizes in place of the scale's.
-        seconds: float or None, default None. A time budget in place of the scale's steps.
 
     Returns: the run's results.
     """
@@ -47,7 +45,7 @@ def pretrained(
         corpus.records,
         config or config_of(scale, corpus),
         folder,
-        _options(scale, steps=None if seconds else scale.steps, seconds=seconds),
+        _options(scale, scale.steps),
         scale.batch,
         scale.length,
         seed,
@@ -83,16 +81,16 @@ def pretrained_in_two_runs(
     )
     start: Path | kbs.BertConfig = config_of(scale, corpus)
     for folder, rules, part, batch, length in parts:
-        how = _options(scale, steps=round(part * scale.steps))
+        how = _options(scale, round(part * scale.steps))
         run = kbs.pretrain(corpus.records, start, out / folder, how, batch, length, seed, corpus.held_out, rules)
         start = run.path
     return start
 
 
-def _options(scale: Scale, **until: Any) -> kbs.TrainingOptions:
-    """Returns the scale's training options for a number of steps or seconds."""
+def _options(scale: Scale, steps: int) -> kbs.TrainingOptions:
+    """Returns the scale's training options for a number of steps."""
     return kbs.TrainingOptions(
-        learning_rate=scale.learning_rate, warmup=scale.warmup, bias_correction=scale.bias_correction, **until
+        steps=steps, learning_rate=scale.learning_rate, warmup=scale.warmup, bias_correction=scale.bias_correction
     )
 
 

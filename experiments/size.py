@@ -5,11 +5,11 @@
 Claim: with the same text and the same steps, a larger network predicts masked words better and is better on every task
 that it is fine-tuned for, both with more layers L and with a larger width H.
 
-Rows: networks of L layers of width H, without next sentences. All are trained for the same steps; the peak learning
-rates fall with the width, as 1/H, and random weights have a standard deviation of sqrt(0.46 / H), which is 0.06 for the
-width of 128 (at the paper's scale both stay as published). Columns: parameters without the token embeddings; operations
-of a step, relative to the first row's; the held-out perplexity of masked words, as in the table; tasks after
-fine-tuning.
+Rows: networks of L layers of width H, without next sentences. All are trained for the same 4,000 steps, in rows of 16
+tokens, and of 40 for the last 40%; the peak learning rates fall with the width, as 1/H, and random weights have a
+standard deviation of sqrt(0.46 / H), which is 0.06 for the width of 128 (at the paper's scale both stay as published).
+Columns: parameters without the token embeddings; operations of a step, relative to the first row's; the held-out
+perplexity of masked words, as in the table; tasks after fine-tuning. The table of the paper has MNLI, MRPC and SST-2.
 
 Cost at scale laptop: not measured yet. `--scale paper` has five of the six sizes of the table, and needs the paper's
 text.
@@ -30,10 +30,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import typer
 from corpus import Corpus, prepare
 from downstream import (
+    CONLL,
     DROPOUT,
-    SQUAD,
     SST2,
-    WNUT,
     Downstream,
     available_tasks,
     columns_of,
@@ -50,7 +49,7 @@ from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.training.flops import step_flops
 
-TASKS = (SST2, WNUT, SQUAD)
+TASKS = (SST2, CONLL)
 RULES = kbs.ExampleRules("none", packing=True)
 SIZES = {  # layers, width
     "smoke": [(1, 32), (2, 64)],
@@ -62,12 +61,13 @@ PAIRS = {  # larger and smaller: in all, in layers alone, in width alone
     "laptop": [((4, 256), (2, 64)), ((4, 128), (2, 128)), ((2, 256), (2, 128))],
     "paper": [((24, 1024), (3, 768)), ((12, 768), (6, 768)), ((12, 1024), (12, 768))],
 }
+LAPTOP = {"steps": 4000, "second_batch": 48, "second_length": 40, "second_fraction": 0.4}
 WIDTH = 128  # the width that the learning rates of scale laptop are meant for
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the study; the same command resumes it.")],
-    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, wnut17/, squad/.")] = None,
+    tasks: Annotated[Path | None, typer.Option(help="Folder with SST-2/, conll2003/.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds for each row.")] = 3,
     scale: Annotated[str, typer.Option(help="laptop, paper, or smoke (only checks that it runs).")] = "laptop",
     text: Annotated[
@@ -76,6 +76,8 @@ def main(
 ) -> None:
     """Measures every row with every seed, and prints the table."""
     sizes, available = scale_of(scale), available_tasks(TASKS, tasks)
+    if scale == "laptop":
+        sizes = dataclasses.replace(sizes, **LAPTOP)
     columns = {
         "parameters": Column("parameters, millions", ".2f"),
         "operations": Column("operations", ".2g"),
@@ -89,9 +91,9 @@ def main(
     ]
     corpus = prepare(out, sizes, text, texts_of_dev(available, tasks))
     study = Study(out, "Does size help?", settings_of(scale, sizes, corpus, available, tasks), columns, claims)
-    for seed in study.seeds(seeds):
+    for seed in study.seeds(seeds, first=1):  # the learning rates were chosen with seed 0
         for layers, width in rows:
-            run = functools.partial(_row, layers, width, seed, out, corpus, scale, available, tasks)
+            run = functools.partial(_row, layers, width, seed, out, corpus, sizes, scale, available, tasks)
             study.measure(_name(layers, width), seed, run)
     print(f"\n{study.report()}")
 
@@ -101,10 +103,17 @@ def _name(layers: int, width: int) -> str:
 
 
 def _row(
-    layers: int, width: int, seed: int, out: Path, corpus: Corpus, scale: str, available: list[Downstream], tasks: Path
+    layers: int,
+    width: int,
+    seed: int,
+    out: Path,
+    corpus: Corpus,
+    sizes: Scale,
+    scale: str,
+    available: list[Downstream],
+    tasks: Path,
 ) -> dict[str, float]:
     """Measures one row with one seed."""
-    sizes = scale_of(scale)
     if scale != "paper":
         wider = width / WIDTH
         sizes = dataclasses.replace(

@@ -14,7 +14,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,10 @@ def report(content: Mapping[str, Any]) -> str:
     ]
     for name, measured in rows.items():
         fewer = f" ({_number_of_seeds(len(measured))})" if len(measured) < seeds else ""
-        cells = (_cell(_values(measured, metric).values(), column["form"]) for metric, column in columns.items())
+        cells = (
+            _cell(_values(measured, metric).values(), column["form"], len(measured))
+            for metric, column in columns.items()
+        )
         lines.append(f"| {name}{fewer} | " + " | ".join(cells) + " |")
     if claims := [_outcome(claim, content) for claim in content["claims"]]:
         lines += ["", "| claim | difference | |", "|---|---:|---|", *claims]
@@ -188,13 +191,15 @@ def _values(measured: Mapping[str, Mapping[str, float | None]], metric: str) -> 
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def _cell(values: Any, form: str) -> str:
-    """Formats mean and standard deviation."""
+def _cell(values: Iterable[float], form: str, seeds: int) -> str:
+    """Formats mean and standard deviation, and says if some of the seeds have no value."""
     values = list(values)
     if not values:
         return ""
-    mean = format(statistics.fmean(values), form)
-    return mean if len(values) < 2 else f"{mean} ± {format(statistics.stdev(values), form).removesuffix('%')}"
+    text = format(statistics.fmean(values), form)
+    if len(values) > 1:
+        text += f" ± {format(statistics.stdev(values), form).removesuffix('%')}"
+    return text if len(values) == seeds else f"{text} ({len(values)} of {seeds})"
 
 
 def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
@@ -212,7 +217,7 @@ def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
     half *= statistics.stdev(differences) / math.sqrt(len(differences))
     gain = mean if column["wanted"] == "high" else -mean
-    outcome = "not shown" if abs(mean) <= half else "shown" if gain > 0 else "**contradicted**"
+    outcome = "shown" if gain > half else "**contradicted**" if -gain > half else "not shown"
     form = column["form"]
     percent = form.endswith("%")
     texts = [

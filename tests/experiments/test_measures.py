@@ -131,7 +131,8 @@ def test_the_drop_is_where_three_readings_are_below_what_counting_reaches(tmp_pa
     rows = [f"{number},{60 * number},{loss}" for number, loss in enumerate(losses)]
     (tmp_path / "metrics.csv").write_text("\n".join(["step,seconds,loss", *rows]))
     drop = importlib.import_module("when_it_pays")._drop
-    assert drop(tmp_path, 5.0) == 5.0
-    assert drop(tmp_path, 4.5) is None
+    # The training loss of a model with a loss of 5.4 at masked tokens is 0.9 * 5.4 + 0.2 ln 2 = 5.0.
+    assert drop(tmp_path, 5.402) == 5
+    assert drop(tmp_path, 4.8) is None
     (tmp_path / "metrics.csv").write_text("step,seconds,loss\n20,1.0,4.0\n")
-    assert drop(tmp_path, 5.0) is None
+    assert drop(tmp_path, 5.4) is None

@@ -27,7 +27,7 @@ def run(monkeypatch, name, *arguments):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_and_goes_on(name, monkeypatch, task_files, capsys):
-    more = ("--minutes", "0.05") if name == "when_it_pays" else ()
+    more = ("--steps", "2,4") if name == "when_it_pays" else ()
     asked = (name, "out", "--scale", "smoke", "--seeds", "1", "--tasks", task_files, *more)
     run(monkeypatch, *asked)
     table = capsys.readouterr().out.partition("\n\n| ")[2]

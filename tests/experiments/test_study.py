@@ -18,10 +18,15 @@ def test_a_table_has_means_and_deviations(study):
     asked = made(study)
     for seed, (right, loss) in enumerate([(0.5, 2.0), (0.6, 2.5), (0.7, 3.0)]):
         asked.measure("one", seed, lambda right=right, loss=loss: {"right": right, "loss": loss})
+        asked.measure("some", seed, lambda right=right, seed=seed: {"right": right, "loss": 1.0 if seed else None})
     asked.measure("once", 0, lambda: {"right": 0.25, "loss": None})
     lines = asked.report().split("\n")
     assert lines[0] == "| 3 seeds | right | loss |"
-    assert lines[2:] == ["| one | 60.0% ± 10.0 | 2.50 ± 0.50 |", "| once (1 seed) | 25.0% |  |"]
+    assert lines[2:] == [
+        "| one | 60.0% ± 10.0 | 2.50 ± 0.50 |",
+        "| some | 60.0% ± 10.0 | 1.00 ± 0.00 (2 of 3) |",
+        "| once (1 seed) | 25.0% |  |",
+    ]
 
 
 @pytest.mark.parametrize(
