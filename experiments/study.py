@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 from scipy import stats
 
 import keras_bert_scratch as kbs
@@ -198,8 +199,13 @@ def _cell(values: Iterable[float], form: str, seeds: int) -> str:
         return ""
     text = format(statistics.fmean(values), form)
     if len(values) > 1:
-        text += f" ± {format(statistics.stdev(values), form).removesuffix('%')}"
+        text += f" ± {format(_deviation(values), form).removesuffix('%')}"
     return text if len(values) == seeds else f"{text} ({len(values)} of {seeds})"
+
+
+def _deviation(values: list[float]) -> float:
+    """Returns the standard deviation of a sample; NaN if it holds NaN, where `statistics.stdev` fails."""
+    return float(np.std(values, ddof=1))
 
 
 def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
@@ -215,7 +221,7 @@ def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
         return f"| {claim['text']} | | not measured with two seeds |"
     mean = statistics.fmean(differences)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
-    half *= statistics.stdev(differences) / math.sqrt(len(differences))
+    half *= _deviation(differences) / math.sqrt(len(differences))
     gain = mean if column["wanted"] == "high" else -mean
     outcome = "shown" if gain > half else "**contradicted**" if -gain > half else "not shown"
     form = column["form"]

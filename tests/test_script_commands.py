@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "experiments", "recipes")
 SCRIPTS = [file for folder in FOLDERS for file in sorted((ROOT / folder).glob("*.py")) if "typer." in file.read_text()]
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / folder / "RESULTS.md" for folder in FOLDERS[:2])]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(file for folder in FOLDERS for file in (ROOT / folder).glob("*.md"))]
 PASSES_ON = "recipes/pretraining.py"  # to `keras-bert pretrain`; tests/test_pretraining_recipes.py has the options
 COMMAND = re.compile(rf"(?:python|torchrun)[^\n`]*? ((?:{'|'.join(FOLDERS)})/\w+\.py)((?:[^\n`]|(?<=\\)\n)*)")
 
@@ -34,7 +34,8 @@ def flags_of(script: Path) -> set[str]:
     options = [one for one in arguments if one.annotation and "typer.Option" in ast.unparse(one.annotation)]
     named = {flag for one in options for flag in re.findall(r"'(--[a-z/-]+)'", ast.unparse(one.annotation))}
     named |= {part for flag in named for part in flag.split("/")}
-    return named | {f"--{one.arg.replace('_', '-')}" for one in options} | {f"--no-{one.arg}" for one in options}
+    names = {one.arg.replace("_", "-"): "bool" in ast.unparse(one.annotation) for one in options}
+    return named | {f"--{name}" for name in names} | {f"--no-{name}" for name, switch in names.items() if switch}
 
 
 @pytest.mark.parametrize("file", [*PAGES, *SCRIPTS], ids=lambda file: str(file.relative_to(ROOT)))

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 
 def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same dataset without tf.data's autotuning, for pipelines in which every buffer has a fixed size.
+    """The same dataset without tf.data's autotuning, for a pipeline whose buffers and parallelism are fixed.
 
-    There is nothing to tune in them. But the thread that tunes wakes up at growing intervals, after 41 seconds once in
-    up to a minute, and the end of the iterator waits for it (TensorFlow 2.21): each training would end up to a minute
-    late.
+    There is nothing to tune in it. But the thread that tunes sleeps for periods that double from 10 ms to a minute, and
+    the end of the iterator waits until it wakes up (TensorFlow 2.21): each training would end up to a minute late.
+    Datasets that are made from this one are not tuned either, so give a `map` on it a fixed parallelism.
 
     Args:
         dataset: tf.data.Dataset. One without `tf.data.AUTOTUNE`.

@@ -37,6 +37,7 @@ def test_a_table_has_means_and_deviations(study):
         ("right", [0.5, 0.7, 0.6], [0.6, 0.5, 0.6], "not shown"),
         ("loss", [2.0, 2.1, 2.0], [3.0, 3.1, 3.1], "shown"),
         ("loss", [3.0, 3.1, 3.1], [2.0, 2.1, 2.0], "**contradicted**"),
+        ("loss", [float("nan"), 2.1, 2.0], [3.0, 3.1, 3.1], "not shown"),
     ],
 )
 def test_a_claim_is_judged_by_a_paired_test(study, metric, better, worse, outcome):

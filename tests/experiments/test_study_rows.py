@@ -98,3 +98,9 @@ def test_students_learn_for_equal_steps_with_equal_dropout(task_files, text, rec
     Path("teacher/model.weights.h5").write_bytes(b"another")
     with pytest.raises(kbs.UserError, match="out: contains a study with"):
         study.main(Path("out"), task_files, teacher=Path("teacher"), seeds=1)
+
+
+@pytest.mark.parametrize("steps", ["0", "900,,x", "10,", "1.5"])
+def test_steps_that_are_no_numbers_are_refused(steps):
+    with pytest.raises(kbs.UserError, match="`steps`: must be numbers separated by commas, such as 900,2700, not"):
+        importlib.import_module("when_it_pays").main(Path("out"), steps=steps, scale="smoke")

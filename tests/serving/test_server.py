@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import grpc
 import numpy as np
 import pytest
-from fast_and_slow import slow_but
 from openapi_spec_validator import validate
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
@@ -137,7 +136,7 @@ def test_what_is_not_there_is_said_in_json(server):
 
 
 @pytest.mark.parametrize(
-    ("engine", "tolerance"), slow_but([("litert", 1e-5)], [("litert", 1e-5), ("litert-int8", 0.5)])
+    ("engine", "tolerance"), [("litert", 1e-5), pytest.param("litert-int8", 0.5, marks=pytest.mark.slow)]
 )
 def test_litert_answers_what_tensorflow_does(server, folder, engine, tolerance):
     expected = server.post(PREDICT, {"instances": TEXTS}).json()["predictions"]
