@@ -75,6 +75,13 @@ def strengths(canvas) -> np.ndarray:
     return (alpha.reshape(math.isqrt(len(alpha)), -1) / 255) ** 2
 
 
+WIDTH_OF_OPTIONS = """one => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+    canvas.font = getComputedStyle(one).font;
+    return [Math.max(...[...one.options].map(option => canvas.measureText(option.text).width)), one.clientWidth];
+}"""
+
+
 def contrast(element, background: str) -> float:
     """The contrast of its text with a colour of the page, as WCAG 2.1 defines it."""
     drawn = """(one, background) => {
@@ -182,6 +189,12 @@ def test_the_page_can_be_read_on_a_phone_and_a_wide_screen_in_dark_and_light(pag
             ("#seen li.second", "--seen"),
         ):
             assert contrast(page.locator(part).first, f"var({behind})") >= 4.5, (part, scheme)
+        cell = page.locator("#widths td").first
+        most = cell.evaluate("one => (one.style.setProperty('--weight', 1), getComputedStyle(one).backgroundColor)")
+        assert contrast(cell, most) >= 4.5, scheme
+        for choice in page.locator("select").all():  # the longest option, and an arrow of 2rem
+            needed, there = choice.evaluate(WIDTH_OF_OPTIONS)
+            assert needed + 32 <= there, (width, scheme)
         lines, last = (page.locator(part).last.bounding_box() for part in ("#lines", "#looks li"))
         assert lines["y"] + lines["height"] == pytest.approx(last["y"] + last["height"], abs=1)  # lines end at tokens
 
