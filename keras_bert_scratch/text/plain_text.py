@@ -42,14 +42,16 @@ def make_plain(texts: tf.Tensor, rules: WordRules) -> tf.Tensor:
     dropped, spaces, _ = _nearly_plain(rules)
     texts = tf.strings.regex_replace(texts, f"[{dropped}]", "")
     texts = tf.strings.regex_replace(texts, f"[{spaces}]", " ")
-    if rules.lowercase:
-        texts = tf.strings.lower(texts, encoding="utf-8")
     if rules.strip_accents:
         # Imported here because the rest of this module does not need tf-text.
         import tensorflow_text
 
         texts = tensorflow_text.normalize_utf8(texts, "NFD")
         texts = tf.strings.regex_replace(texts, ACCENTS, "")
+    if rules.lowercase:
+        # All letters are ASCII now. With `encoding="utf-8"` the result would depend on the machine's language: in
+        # Turkish, I becomes \u0131.
+        texts = tf.strings.lower(texts)
     return texts
 
 

@@ -1,5 +1,9 @@
 """The fast path agrees with Google's tokenizer on every character that it accepts, so it may be used."""
 
+import os
+import subprocess
+import sys
+
 import googles_tokenizer
 import pytest
 import tensorflow as tf
@@ -39,3 +43,15 @@ def test_every_character_that_it_takes(lowercase, tmp_path):
     assert tokenizer._tokenize_plain(made_plain).to_list() == expected
     assert tokenizer.tokenize(texts).to_list() == expected
     assert tokenizer._tokenize_any(tf.constant(texts)).to_list() == expected
+
+
+@pytest.mark.slow  # TensorFlow starts once more: its locale is the one that the process starts with
+def test_the_machines_language_changes_nothing():
+    program = (
+        "import keras_bert_scratch as kbs\n"
+        "words = kbs.Vocabulary(('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'it', 'is', 'i', 'deja', 'vu'))\n"
+        "print(kbs.BertTokenizer(words, True).tokenize(['It Is D\\u00e9j\\u00e0 vu I\\u0300']).to_list())"
+    )
+    turkish = {**os.environ, "LC_ALL": "tr_TR.UTF-8"}
+    answer = subprocess.run([sys.executable, "-c", program], env=turkish, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[[5, 6, 8, 9, 7]]"
