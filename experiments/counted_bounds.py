@@ -32,7 +32,7 @@ def main(
     positions: Annotated[int, typer.Option(help="Number of hidden tokens to predict.")] = 5000,
 ) -> None:
     """Prints a row for each predictor."""
-    tokenizer = kbs.BertTokenizer(vocab)
+    tokenizer = kbs.BertTokenizer.load(vocab)
     train, held_out = (_tokens(text / part, tokenizer) for part in ("train", "held_out"))
     words = np.flatnonzero(held_out != tokenizer.vocabulary.sep_id)
     chosen = np.random.default_rng(0).choice(words, min(positions, len(words)), replace=False)

@@ -16,7 +16,7 @@ Out = Annotated[Path, typer.Argument(help="Output folder; the same command resum
 def make_records(corpus: list[str], vocabulary: Path, directory: Path, form: kbs.CorpusForm) -> None:
     """Builds the records of `corpus` in `directory`, resuming an interrupted build, and prints what they contain."""
     with ProgressBar(f"{directory}") as bar:
-        tokenizer = kbs.BertTokenizer(vocabulary)
+        tokenizer = kbs.BertTokenizer.load(vocabulary)
         manifest = kbs.build_records(corpus, tokenizer, directory, form=form, on_progress=bar.update)
     counts = ", ".join(f"{manifest.total(what):,} {what}" for what in ("documents", "sentences", "tokens"))
     print(f"{directory}: {counts} in {len(manifest.shards)} shards, {manifest.total('bytes') / 1e6:.1f} MB")

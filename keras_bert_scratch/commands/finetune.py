@@ -121,7 +121,7 @@ def finetune(
     from keras_bert_scratch.text.tokenizer import BertTokenizer
     from keras_bert_scratch.training.options import RunOptions
 
-    tokenizer = BertTokenizer(vocab) if vocab else None
+    tokenizer = BertTokenizer.load(vocab) if vocab else None
     start: Path | BertConfig | None = init
     if not init and ((preset and tokenizer) or get_task(task).learns_vocabulary):
         sizes = {"vocab_size": len(tokenizer.vocabulary)} if tokenizer else {}

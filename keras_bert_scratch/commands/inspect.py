@@ -57,10 +57,16 @@ def inspect(
 
 def _vocabulary(path: AnyPath) -> tuple[str, dict[str, Any]]:
     from keras_bert_scratch.text.vocabulary import Vocabulary
+    from keras_bert_scratch.text.vocabulary_files import is_tokenizers_vocabulary, read_vocabulary
 
-    vocabulary = Vocabulary.load(path)
+    if is_tokenizers_vocabulary(path):
+        files = read_vocabulary(path.parent)
+        vocabulary, lowercase = files.vocabulary, files.word_rules().lowercase
+    else:
+        vocabulary = Vocabulary.load(path)
+        lowercase = vocabulary.guess_lowercase()
     continuations = sum(token.startswith("##") for token in vocabulary.tokens)
-    casing = "uncased" if vocabulary.guess_lowercase() else "cased"
+    casing = "uncased" if lowercase else "cased"
     return f"{casing} vocabulary", {"tokens": len(vocabulary), "of these ##continuations": continuations}
 
 

@@ -33,7 +33,13 @@ EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-
 
 def tfrecords(
     corpus: Corpus,
-    vocab: Annotated[Path, typer.Option(help="The vocabulary; one with capital letters is treated as cased.")],
+    vocab: Annotated[
+        Path,
+        typer.Option(
+            help="The vocabulary, or a model's folder. Without a tokenizer_config.json beside it, a vocab.txt with "
+            "capital letters is treated as cased."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="Folder to create, local or at an address (gs://); an interrupted build is resumed.")
     ],
@@ -88,7 +94,7 @@ def tfrecords(
     except ValueError as error:
         raise UserError(f"`beam`: {beam!r} cannot be split into options ({error}); fix its quotes") from None
     form = CorpusForm(documents, sentences, text_field, bad_bytes)
-    tokenizer, directory = BertTokenizer(vocab), path_of(out)
+    tokenizer, directory = BertTokenizer.load(vocab), path_of(out)
     _check_vocabulary_is_no_text(corpus, vocab)
     with ProgressBar("tokenising") as bar:
         if beam is not None:

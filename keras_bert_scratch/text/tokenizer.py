@@ -13,12 +13,13 @@ import tensorflow_text
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import replaced_together
-from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.filesystem import AnyPath, path_of, reading
 from keras_bert_scratch.text.plain_text import is_nearly_plain, is_plain, make_plain
 from keras_bert_scratch.text.spacing import spaced
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from keras_bert_scratch.text.vocabulary_files import (
     TARGET,
+    is_tokenizers_vocabulary,
     read_target_vocabulary,
     read_vocabulary,
     write_vocabulary,
@@ -201,16 +202,32 @@ class BertTokenizer(tf.Module):
                 write_vocabulary(staged, self.own_target.vocabulary, self.own_target.rules, TARGET)
 
     @classmethod
-    def load(cls, directory: AnyPath | str) -> BertTokenizer:
+    def load(cls, path: AnyPath | str) -> BertTokenizer:
         """Loads the tokenizer of a model's folder, written by `save`, Hugging Face, KerasHub or Google.
+
+        Args:
+            path: str or path. The folder, or a vocabulary file: a `vocab.txt` beside a tokenizer's other files is read
+                with the rules in these; the casing of any other file is guessed from its tokens.
 
         Raises:
             UserError: there is none, it is damaged, or it has a setting that this tokenizer does not support; names it.
+
+        Example:
+            >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+            >>> BertTokenizer(vocabulary, lowercase=False).save("model")
+            >>> BertTokenizer.load("model").lowercase, BertTokenizer.load("model/vocab.txt").lowercase
+            (False, False)
         """
-        files = read_vocabulary(directory)
+        path = path_of(path)
+        with reading(path):
+            if is_tokenizers_vocabulary(path):
+                path = path.parent
+            elif str(path).endswith(".txt") or path.is_file():
+                return cls(path)
+        files = read_vocabulary(path)
         for note in files.notes:
             log.warning("%s", note)
-        if (of_target := read_target_vocabulary(directory)) is None:
+        if (of_target := read_target_vocabulary(path)) is None:
             return cls(files.vocabulary, **dataclasses.asdict(files.word_rules()))
         target = cls(of_target.vocabulary, **dataclasses.asdict(of_target.word_rules()))
         return cls(files.vocabulary, target=target, **dataclasses.asdict(files.word_rules()))

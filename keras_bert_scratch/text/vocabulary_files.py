@@ -133,6 +133,13 @@ def has_vocabulary(directory: AnyPath | str) -> bool:
     )
 
 
+def is_tokenizers_vocabulary(path: AnyPath) -> bool:
+    """Whether `path` is the `vocab.txt` of a folder that also has the rules, so that these belong to it."""
+    return path.name == VOCABULARY_FILE and any(
+        current_file(path.parent, name).exists() for name in (RULES_FILE, TOKENIZER_FILE)
+    )
+
+
 def _read_if_there(directory: AnyPath, name: str) -> dict[str, Any]:
     """The content of a JSON file; empty if it does not exist."""
     file = current_file(directory, name)

@@ -274,10 +274,18 @@ class Pretraining:
 
 
 def _config_of(init: AnyPath | str, records: Records) -> BertConfig:
-    """The config of a pretrained model; raises `UserError` if its vocabulary is not that of the records."""
+    """The config of a pretrained model; raises `UserError` if it reads text in another way than the records."""
     checkpoint = read_checkpoint(init)
+    rules, rules_of_records = checkpoint.rules, records.tokenizer.rules
     if checkpoint.vocabulary is not None and checkpoint.vocabulary.sha256 != records.tokenizer.vocabulary.sha256:
         raise UserError(
             f"{path_of(init)}: has another vocabulary than {records.directory}; build the records with its vocab.txt"
         )
+    # Only words of more than 100 characters depend on `max_word_length`, which Hugging Face and Google set differently.
+    for name in ("lowercase", "strip_accents", "tokenize_chinese_chars"):
+        if rules is not None and getattr(rules, name) != getattr(rules_of_records, name):
+            raise UserError(
+                f"{path_of(init)}: its tokenizer has {name}={getattr(rules, name)}, that of {records.directory} has "
+                f"{getattr(rules_of_records, name)}; build the records with `vocab` set to the model's folder"
+            )
     return checkpoint.config

@@ -50,6 +50,30 @@ def test_documents(corpus, vocab):
     assert "→[MASK]" in output
 
 
+def test_a_cased_vocabulary_without_capitals_stays_cased(caplog):
+    Path("lower.txt").write_text("été où la pêche était péchée\n" * 4)
+    assert "vocab.txt: 28 tokens, cased" in succeeds(
+        "vocab", "lower.txt", "--cased", "--size", "28", "--out", "vocab.txt"
+    )
+    assert "vocab.txt: cased vocabulary" in succeeds("inspect", "vocab.txt")
+    succeeds("tfrecords", "lower.txt", "--vocab", "vocab.txt", "--out", "records")
+    tokenizer = kbs.PretrainingRecords("records").tokenizer
+    assert not tokenizer.lowercase
+    assert tokenizer.detokenize(tokenizer.tokenize(["été"])).numpy()[0].decode() == "été"
+    Path("vocab.txt").unlink()  # the rules that are left would be read with the next vocabulary
+    refused("vocab", "lower.txt", "--out", "vocab.txt", saying="tokenizer_config.json: exists already")
+    succeeds("vocab", "lower.txt", "--cased", "--out", "cased.txt")
+    assert "cased.txt: contains hardly any capital letters" in caplog.text
+
+
+def test_records_follow_the_rules_of_a_models_tokenizer(vocabulary):
+    kbs.BertTokenizer(vocabulary, True, strip_accents=False).save("model")
+    Path("a.txt").write_text("The héron sees.\n\nThe otter sees.")
+    for number, vocab in enumerate(("model", "model/vocab.txt")):
+        succeeds("tfrecords", "a.txt", "--vocab", vocab, "--out", f"records-{number}")
+        assert not kbs.PretrainingRecords(f"records-{number}").tokenizer.rules.strip_accents
+
+
 @pytest.mark.parametrize("corpus", ["texts", "texts/*.txt"])
 def test_the_vocabulary_is_no_text(vocabulary, corpus):
     Path("texts").mkdir()

@@ -95,6 +95,16 @@ def test_a_model_of_another_vocabulary_does_not_go_on(finished, documents):
         run_it("others", finished, "further")
 
 
+def test_a_model_that_reads_text_in_another_way_does_not_go_on(finished, records):
+    tokenizer = kbs.BertTokenizer.load(records)
+    for name in ("strip_accents", "tokenize_chinese_chars"):
+        Path("corpus.txt").write_text("A heron.\nAn otter.\n")
+        rules = {"lowercase": True, name: False}
+        kbs.build_records("corpus.txt", kbs.BertTokenizer(tokenizer.vocabulary, **rules), name)
+        with pytest.raises(kbs.UserError, match=f"has {name}=True, that of {name} has False; build the records with"):
+            run_it(name, finished, "further")
+
+
 def test_a_finished_run_is_left_as_it_is(finished, records, small):
     before = {file: file.read_bytes() for file in finished.iterdir() if file.is_file()}
     again = run_it(records, small, finished, held_out=kbs.PretrainingRecords(records))

@@ -31,7 +31,6 @@ from keras_bert_scratch.data.records.schema import (
     Manifest,
     check_vocabulary,
     load_tokenizer,
-    read_tokenizer,
 )
 from keras_bert_scratch.data.rng import permutation
 from keras_bert_scratch.errors import UserError
@@ -100,7 +99,7 @@ class GoogleRecords:
         else:
             files = record_files(paths)
             if tokenizer is None and folder and _has_vocabulary(folder):
-                tokenizer = read_tokenizer(folder)
+                tokenizer = BertTokenizer.load(folder)
             if tokenizer is None:
                 raise UserError(f"{paths}: has no vocabulary; set `vocab` to the one that the ids were made with")
         self.files = [file for file in files if file.exists()]
@@ -277,7 +276,7 @@ def open_records(
         7
     """
     if tokenizer is None and vocab is not None:
-        tokenizer = read_tokenizer(vocab)
+        tokenizer = BertTokenizer.load(vocab)
     with reading(path):
         has_manifest = (path_of(path) / MANIFEST_FILE).exists()
     if has_manifest and Manifest.load(path).format == DOCUMENTS_FORMAT:

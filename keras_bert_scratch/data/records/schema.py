@@ -168,16 +168,9 @@ class Manifest:
 
 def load_tokenizer(directory: str | Path | Address, manifest: Manifest) -> BertTokenizer:
     """The tokenizer stored beside the records, checked against the manifest."""
-    tokenizer = read_tokenizer(directory)
+    tokenizer = BertTokenizer.load(directory)
     check_vocabulary(manifest, tokenizer, directory)
     return tokenizer
-
-
-def read_tokenizer(path: str | Path | Address) -> BertTokenizer:
-    """The tokenizer of a vocabulary file, or of a folder that holds one, local or at an address."""
-    path = path_of(path)
-    with reading(path):
-        return BertTokenizer.load(path) if path.is_dir() else BertTokenizer(path)
 
 
 def check_vocabulary(manifest: Manifest, tokenizer: BertTokenizer, directory: str | Path | Address) -> None:
