@@ -97,7 +97,8 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
     """Yields a temporary folder to fill step by step; renames it to `path` when the block ends without an error.
 
     After an error or a kill, the files written so far are kept: the next call with the same `plan` yields the folder
-    with these files. A call with another plan starts with an empty folder.
+    with these files. A call with another plan starts with an empty folder. Subfolders are temporary: they are removed
+    when the block ends without an error.
 
     Args:
         path: str or Path. Must not exist yet, or be an empty folder.
@@ -109,18 +110,28 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
     path = Path(path)
     temporary = temporary_path(path)
     plan_file = temporary / PLAN_FILE
+    removed = temporary.with_name(f"{temporary.name}-removed")
     with _locked(path):
         try:
             with writing_to(path, temporary):
+                shutil.rmtree(removed, ignore_errors=True)
                 text = json.dumps(plan, sort_keys=True, ensure_ascii=False)
                 if not plan_file.exists() or plan_file.read_text(encoding="utf-8") != text:
                     shutil.rmtree(temporary, ignore_errors=True)
                     temporary.mkdir(parents=True)
                 write_text(plan_file, text)
                 yield temporary
-                plan_file.unlink()
+                entries = list(temporary.iterdir())
+                # What takes long or may fail comes first, while the next call would still find everything.
+                for file in filter(Path.is_file, entries):
+                    to_disk(file)
+                removed.mkdir()
+                for entry in entries:
+                    if entry.is_dir() or entry == plan_file:
+                        entry.rename(removed / entry.name)
                 _publish(temporary, path)
         finally:
+            shutil.rmtree(removed, ignore_errors=True)
             if not any(file.is_file() and file != plan_file for file in temporary.rglob("*")):
                 shutil.rmtree(temporary, ignore_errors=True)  # nothing worth keeping
 

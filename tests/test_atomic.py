@@ -1,5 +1,6 @@
 """Files and folders are complete or absent, and when a disk refuses a file, the error names that file."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -44,6 +45,26 @@ def test_a_folder_is_continued_by_the_same_plan_alone(tmp_path):
             raise RuntimeError
     with atomic.continue_folder("target", {"seed": 2}):
         pass
+    assert [entry.name for entry in Path("target").iterdir()] == ["part"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
+
+
+def test_an_error_at_the_end_loses_nothing(monkeypatch, tmp_path):
+    full = [OSError(errno.ENOSPC, "no space")]
+
+    def synced(path, to_disk=atomic.to_disk):
+        if full and path.name == "part":
+            raise full.pop()
+        to_disk(path)
+
+    monkeypatch.setattr(atomic, "to_disk", synced)
+    for there in ([], ["part", "sub/step"]):
+        with contextlib.suppress(UserError), atomic.continue_folder("target", {"seed": 1}) as temporary:
+            assert all((temporary / name).read_text() == "done" for name in there)
+            (temporary / "sub").mkdir(exist_ok=True)
+            for name in ("part", "sub/step"):
+                (temporary / name).write_text("done")
+        assert Path("target").exists() == bool(there)
     assert [entry.name for entry in Path("target").iterdir()] == ["part"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
 

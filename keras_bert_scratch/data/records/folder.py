@@ -44,7 +44,6 @@ def continued_records(directory: str | Path | Address, plan: dict[str, Any]) -> 
         if isinstance(target, Path):
             with atomic.continue_folder(target, plan) as folder:
                 yield folder
-                _remove_folders(folder)
         else:
             with _upload(target, plan) as folder:
                 yield folder
@@ -68,7 +67,6 @@ def _upload(target: Address, plan: dict[str, Any]) -> Iterator[Path]:
         files = [file for pattern in _FILES for file in sorted(folder.glob(pattern))]
         for file in sorted(files, key=lambda file: file.name == MANIFEST_FILE):
             upload_file(file, target / file.name)
-        _remove_folders(folder)
     shutil.rmtree(local)
 
 
@@ -82,12 +80,6 @@ def check_is_free(target: Address) -> None:
 
 def _is_ours(name: str) -> bool:
     return any(Path(name.removeprefix(".partial-")).match(pattern) for pattern in _FILES)
-
-
-def _remove_folders(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
 
 
 @contextlib.contextmanager
