@@ -74,13 +74,13 @@ def test_records_follow_the_rules_of_a_models_tokenizer(vocabulary):
         assert not kbs.PretrainingRecords(f"records-{number}").tokenizer.rules.strip_accents
 
 
-@pytest.mark.parametrize("corpus", ["texts", "texts/*.txt"])
-def test_the_vocabulary_is_no_text(vocabulary, corpus):
+def test_the_vocabulary_is_no_text(vocabulary):
     Path("texts").mkdir()
     Path("texts/a.txt").write_text("The heron sees.\n\nThe otter sees.")
-    vocabulary.save("texts/vocab.txt")
-    saying = rf"{re.escape(corpus)}: contains texts/vocab.txt, which would be read as text"
-    refused("tfrecords", corpus, "--vocab", "texts/vocab.txt", "--out", "records", saying=saying)
+    for name, corpus in (("vocab.txt", "texts/*.txt"), ("words.txt", "texts"), ("words.txt", "texts/*.txt")):
+        vocabulary.save(f"texts/{name}")
+        saying = rf"{re.escape(corpus)}: contains texts/{name}, which would be read as text"
+        refused("tfrecords", corpus, "--vocab", f"texts/{name}", "--out", "records", saying=saying)
 
 
 def test_what_is_wrong_with_the_text_is_printed(vocab):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from keras_bert_scratch.data.corpus.streams import compression_of
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, files_below, listed, path_of, reading
+from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE
 
 PACKAGE_PREFIX = "package:"
 KINDS = {
@@ -21,6 +24,7 @@ KINDS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
+log = logging.getLogger(__name__)
 
 
 def source_files(corpus: str | Path | Sequence[str | Path]) -> list[SourceFile]:
@@ -31,9 +35,10 @@ def source_files(corpus: str | Path | Sequence[str | Path]) -> list[SourceFile]:
 
     Args:
         corpus: str, path or a list of these. An entry is a file; a pattern such as `books/*.txt`; a folder, for every
-            file of these kinds below it (plain text: only `.txt`), sorted by name; any of these at an address that
-            TensorFlow opens, such as `gs://...`; `package:NAME`, for the `.txt` files of an installed Python package;
-            or `tfds:NAME/CONFIG:SPLIT`, for TensorFlow Datasets.
+            file of these kinds below it (plain text: only `.txt`), sorted by name, except hidden files and folders and
+            any `vocab.txt`; any of these at an address that TensorFlow opens, such as `gs://...`; `package:NAME`, for
+            the `.txt` files of an installed Python package; or `tfds:NAME/CONFIG:SPLIT`, for TensorFlow Datasets.
+            A file that a pattern matches several times, alone and in a folder, is read once.
 
     Raises:
         UserError: an entry matches no file; names the entry.
@@ -66,7 +71,8 @@ def _files_of(entry: str) -> list[SourceFile]:
         return [_described(path) for path in _chosen(entry, files_below(folder), [".txt"])]
     path = path_of(entry)
     with reading(entry):
-        return [_described(file) for found in _matched(entry, path) for file in _expanded(found)]
+        files = dict.fromkeys(file for found in _matched(entry, path) for file in _expanded(found))
+        return [_described(file) for file in files]
 
 
 def _matched(entry: str, path: AnyPath) -> list[AnyPath]:
@@ -77,13 +83,36 @@ def _matched(entry: str, path: AnyPath) -> list[AnyPath]:
         found = path.matching()
     else:
         found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        # As in a shell, `*` does not match hidden names.
+        found = [one for one in found if not any(part[0] == "." and part not in path.parts for part in one.parts)]
     if not found:
         raise UserError(f"{entry}: no file matches this pattern; check it")
     return found
 
 
 def _expanded(path: AnyPath) -> list[AnyPath]:
-    return _chosen(str(path), files_below(path), list(KINDS)) if path.is_dir() else [path]
+    return _chosen(str(path), _visible_files(path), list(KINDS)) if path.is_dir() else [path]
+
+
+def _visible_files(folder: AnyPath) -> list[AnyPath]:
+    """The files below a folder, through links too, sorted; without hidden ones, such as an editor's copies."""
+    if isinstance(folder, Address):
+        start = len(str(folder).rstrip("/"))
+        files = [file for file in folder.walk_files() if "/." not in str(file)[start:]]
+    else:
+        files, entered = [], set()
+        for parent, folders, names in os.walk(folder, followlinks=True):
+            entered.add(os.path.realpath(parent))
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".") and os.path.realpath(Path(parent, name)) not in entered
+            ]
+            files += [Path(parent, name) for name in names if not name.startswith(".")]
+    for file in [file for file in files if file.name == VOCABULARY_FILE]:
+        log.warning("%s: is not read as text, because of its name; give it by itself if it is a text", file)
+        files.remove(file)
+    return sorted(files)
 
 
 def _described(path: AnyPath) -> SourceFile:

@@ -218,3 +218,22 @@ def test_splitting_needs_no_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[['One.', 'Two.']] set()\n"
+
+
+def test_a_folder_is_read_through_links_without_hidden_files_and_vocabularies(caplog):
+    for name in ("c/a.txt", "c/.hidden/a.txt", "c/.a.txt", "c/vocab.txt", "elsewhere/b.txt", "c/sub/d.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(TEXT)
+    Path("c/link").symlink_to(Path("elsewhere").absolute())
+    Path("c/sub/round").symlink_to(Path("c").absolute())
+    assert [file.path for file in source_files("c")] == ["c/a.txt", "c/link/b.txt", "c/sub/d.txt"]
+    assert "c/vocab.txt: is not read as text" in caplog.text
+    assert [file.path for file in source_files("c/vocab.txt")] == ["c/vocab.txt"]
+
+
+@pytest.mark.parametrize("pattern", ["c/**/*", "c/*", "c/**", "./c/*"])
+def test_a_file_that_a_pattern_matches_in_several_ways_is_read_once(pattern):
+    for name in ("c/a.txt", "c/sub/b.txt", "c/sub/deep/d.txt", "c/.a.txt", "c/.hidden/a.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(TEXT)
+    assert sorted(file.path for file in source_files(pattern)) == ["c/a.txt", "c/sub/b.txt", "c/sub/deep/d.txt"]
