@@ -179,4 +179,5 @@ def test_an_interrupted_recipe_goes_on(monkeypatch, capsys, recipe, arguments):
     monkeypatch.setattr(vocabulary_learning, "count_words", interrupt)
     monkeypatch.setattr(build, "make_part", interrupt)
     assert run(monkeypatch, recipe, *arguments) == 0
+    assert "out/vocab.txt: is used as it is; delete it to learn one from this corpus" in capsys.readouterr().out
     assert Manifest.load("out/records").total("documents") == 4

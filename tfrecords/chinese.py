@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from recipe import Out, make_records
+from recipe import Out, is_learned, make_records
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch import atomic
@@ -41,7 +41,7 @@ def main(
     if not corpus and not reviews.exists():
         write_reviews(reviews)
     corpus = corpus or [str(reviews)]
-    if not vocabulary.exists():
+    if not is_learned(vocabulary):
         kbs.learn_vocabulary(read_sentences(corpus), size=VOCABULARY_SIZE).save(vocabulary)
     make_records(corpus, vocabulary, out / "records", kbs.CorpusForm(documents))
 

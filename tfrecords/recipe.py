@@ -13,6 +13,13 @@ from keras_bert_scratch.progress import ProgressBar
 Out = Annotated[Path, typer.Argument(help="Output folder; the same command resumes where it stopped.")]
 
 
+def is_learned(vocabulary: Path) -> bool:
+    """Whether an earlier call has learned the vocabulary; says so, because it may be of another corpus or size."""
+    if vocabulary.exists():
+        print(f"{vocabulary}: is used as it is; delete it to learn one from this corpus")
+    return vocabulary.exists()
+
+
 def make_records(corpus: list[str], vocabulary: Path, directory: Path, form: kbs.CorpusForm) -> None:
     """Builds the records of `corpus` in `directory`, resuming an interrupted build, and prints what they contain."""
     with ProgressBar(f"{directory}") as bar:

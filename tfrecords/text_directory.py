@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from recipe import Out, make_records
+from recipe import Out, is_learned, make_records
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.arguments import Corpus, Documents, Sentences
@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Make records of a corpus."""
     vocabulary = vocab or out / "vocab.txt"
-    if vocab is None and not vocabulary.exists():
+    if vocab is None and not is_learned(vocabulary):
         learn(corpus, vocabulary, size, sentences=sentences)
     make_records(corpus, vocabulary, out / "records", kbs.CorpusForm(documents, sentences))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from recipe import Out, make_records
+from recipe import Out, is_learned, make_records
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import handle_errors
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Make records of Wikipedia."""
     vocabulary = vocab or out / "vocab.txt"
-    if vocab is None and not vocabulary.exists():
+    if vocab is None and not is_learned(vocabulary):
         learn([f"{dataset}[:{percent}%]"], vocabulary, VOCAB_SIZE)
     make_records([dataset], vocabulary, out / "records", kbs.CorpusForm())
 

@@ -43,14 +43,22 @@ def _csv_rows(path: str, text_field: str) -> Iterator[bytes]:
     with opened(path) as stream:
         # Latin-1 maps each byte to one character; the bytes are decoded as UTF-8 later, for all kinds of files alike.
         lines = io.TextIOWrapper(stream, encoding="latin-1", newline="")
-        reader = csv.reader(lines, delimiter="\t" if ".tsv" in path[-8:].lower() else ",")
+        reader = csv.reader(lines, delimiter="\t" if ".tsv" in path[-8:].lower() else ",", strict=True)
         try:
             names = [name.encode("latin-1").decode("utf-8-sig", "replace") for name in next(reader, [])]
             column = names.index(_present(text_field, names, path))
             for row in reader:
+                if len(row) > len(names):
+                    raise UserError(
+                        f"{path}: line {reader.line_num} has {len(row)} cells, but the header names {len(names)}; "
+                        "quote the cells that contain separators"
+                    )
                 yield row[column].encode("latin-1") if column < len(row) else b""
         except csv.Error as error:
-            raise UserError(f"{path}: line {reader.line_num} is not valid CSV ({error}); fix it") from None
+            raise UserError(
+                f"{path}: line {reader.line_num} is not valid CSV ({error}); a cell that begins with a quote must end "
+                "with one, and quotes within it are doubled"
+            ) from None
 
 
 def _parquet_rows(path: str, text_field: str) -> Iterator[bytes]:

@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_scratch import atomic
 from keras_bert_scratch.data.corpus.files import source_files
 from keras_bert_scratch.data.corpus.form import CorpusForm
 from keras_bert_scratch.data.google.files import count_examples
 from keras_bert_scratch.data.google.schema import LABEL, Examples, encode_examples
 from keras_bert_scratch.data.pretraining.layout import lay_out_rows
 from keras_bert_scratch.data.pretraining.masking import mask_tokens
-from keras_bert_scratch.data.pretraining.reader import PLANS, PretrainingRecords
+from keras_bert_scratch.data.pretraining.reader import PLANS, PretrainingRecords, check_length
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import ShardPlan
 from keras_bert_scratch.data.records.build import PLAIN_FORM, OnProgress, build_records
-from keras_bert_scratch.data.records.folder import continued_records, new_file
+from keras_bert_scratch.data.records.folder import check_is_free, continued_records, new_file
 from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, Manifest
 from keras_bert_scratch.data.records.tfrecord import framed
 from keras_bert_scratch.data.rng import permutation, random_hash
@@ -136,7 +137,12 @@ def build_google_examples(
     Arguments, result and errors are those of the two functions. The same call resumes an interrupted one.
     """
     _check(rules, dupe_factor)
+    check_length(max_length)
     target = path_of(directory)
+    if isinstance(target, Path):
+        atomic.check_is_free(target)
+    else:
+        check_is_free(target)
     state = repr((source_files(corpus), tokenizer.vocabulary.sha256, tokenizer.rules, num_shards, seed, form))
     beside = target.parent if isinstance(target, Path) else cache_folder() / "uploads"
     documents = beside / f".documents-{target.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"

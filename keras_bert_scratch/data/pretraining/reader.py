@@ -54,6 +54,12 @@ class _Source(NamedTuple):
     key: tuple[Any, ...]  # of the masks
 
 
+def check_length(max_length: int) -> None:
+    """Raises `UserError` if rows of `max_length` tokens are too short."""
+    if max_length < 8:
+        raise UserError(f"`max_length`: must be at least 8 to hold two sentences, not {max_length}")
+
+
 class PretrainingRecords:
     """A folder of records as an endless stream of pretraining batches.
 
@@ -160,8 +166,7 @@ class PretrainingRecords:
 
     def check(self, max_length: int, rules: ExampleRules) -> None:
         """Raises `UserError` unless rows of this length can be made by these rules."""
-        if max_length < 8:
-            raise UserError(f"`max_length`: must be at least 8 to hold two sentences, not {max_length}")
+        check_length(max_length)
         if rules.pairs == "next" and self.manifest.total("documents") < 2:
             raise UserError(
                 f"{self.directory}: is a single document, but next-sentence pairs need two; split it with blank lines, "

@@ -143,3 +143,17 @@ def test_what_is_not_installed_is_named(monkeypatch, entry, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(kbs.UserError, match=r"keras_bert_scratch\[corpora\]"):
         list(kbs.read_documents([entry]))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "named"),
+    [
+        ("a.csv", "1,Blue, mostly.", r"line 2 has 3 cells, but the header names 2; quote the cells"),
+        ("a.tsv", '1\t"Hello," she said.', r"line 2 is not valid CSV .*; a cell that begins with a quote"),
+        ("a.tsv", '1\t"Never closed.\n2\tNext.', r"line \d is not valid CSV .*; a cell that begins with a quote"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(name, rows, named):
+    Path(name).write_text(f"n{',' if name.endswith('csv') else chr(9)}text\n{rows}\n")
+    with pytest.raises(kbs.UserError, match=named):
+        list(kbs.read_documents([name]))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from googles_records import LENGTH, PREDICTIONS, read_as_google, write_googles
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.data.google.writer import write_google_examples
+from keras_bert_scratch.data.google.writer import build_google_examples, write_google_examples
 from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.records.schema import GOOGLE_FORMAT, Manifest
@@ -178,3 +178,18 @@ def test_whole_words_and_fewer_predictions_fit_the_schema(records):
     assert write(records, rules=rules).options["max_predictions"] == 4
     examples = read_as_google(sorted(Path("examples").glob("*.tfrecord")), LENGTH, 4)
     assert examples["masked_lm_weights"].sum(axis=1).max() == 4
+
+
+@pytest.mark.parametrize(
+    ("there", "changed", "named"),
+    [("examples", {}, "examples: exists already"), (None, {"max_length": 7}, "`max_length`: must be at least 8")],
+)
+def test_what_cannot_be_written_is_refused_before_the_corpus_is_read(vocabulary, tmp_path, there, changed, named):
+    Path("a.txt").write_text("The heron sees. It waits.\n\nThe otter sees. It swims.")
+    if there:
+        Path(there).mkdir()
+        Path(there, "mine").touch()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(kbs.UserError, match=named):
+        build_google_examples("a.txt", BertTokenizer(vocabulary), "examples", **changed)
+    assert sorted(tmp_path.iterdir()) == before
