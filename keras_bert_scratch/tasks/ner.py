@@ -16,13 +16,21 @@ from keras_bert_scratch.models.token_classifier import BertTokenClassifier
 from keras_bert_scratch.tasks.data.document_context import AFTER, BEFORE, fill_with_context
 from keras_bert_scratch.tasks.data.entity_outputs import entity_outputs
 from keras_bert_scratch.tasks.data.tag_chains import tags_of_chains
-from keras_bert_scratch.tasks.data.tagged_sentences import TEXT, WORDS, read_tagged, unlabelled_sentences
+from keras_bert_scratch.tasks.data.tagged_sentences import (
+    CLASSES,
+    TAGS,
+    TEXT,
+    WORDS,
+    read_tagged,
+    unlabelled_sentences,
+)
 from keras_bert_scratch.tasks.data.texts import row_length
 from keras_bert_scratch.tasks.data.windows import overlapping_windows, slices
 from keras_bert_scratch.tasks.entities import OUTSIDE, Entity, entities_of, entity_scores, is_tag, strict_entities_of
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByLabel, WrongAnswer
 from keras_bert_scratch.tasks.examples import Examples, Features, Raw
 from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.tag_schemes import iob2_labels, label_types
 from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tagged_words import given_words, split_text
@@ -68,7 +76,7 @@ class Ner(Task):
     list_columns = (WORDS,)
     outputs: ClassVar = {
         "words": "the words of the text",
-        "tags": "the tag of each word",
+        "tags": "the tag of each word, in IOB2",
         "num_words": "the number of words",
         "entities": "the entities, as spelled in the text",
         "types": "the type of each entity",
@@ -148,7 +156,7 @@ class Ner(Task):
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         read = features.notes["read"]
         labels = tf.fill(tf.shape(features.inputs["token_ids"]), NO_LABEL)
-        tags = tf.boolean_mask(gold["tags"].flat_values, read)
+        tags = tf.boolean_mask(gold.get(CLASSES, gold[TAGS]).flat_values, read)
         return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(features.notes["at"], read), tags), None
 
     def label_mask(self, features: Features) -> tf.Tensor:
@@ -176,7 +184,8 @@ class Ner(Task):
         return entity_outputs(found, tags, tf.where(read, scores, 1.0), spec.labels)
 
     def score(self, spec: Spec, decoded: Mapping[str, Any], gold: Mapping[str, Any]) -> dict[str, Any]:
-        true = [[spec.labels[tag] for tag in row] for row in gold["tags"]]
+        labels = iob2_labels(spec.labels)
+        true = [[labels[tag] for tag in row] for row in gold[TAGS]]
         predicted = [
             [tag.decode() for tag in row[:number]]
             for row, number in zip(decoded["tags"].tolist(), decoded["num_words"], strict=True)
@@ -202,7 +211,8 @@ class Ner(Task):
         }
 
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
-        return [spec.labels[tag] for tag in gold["tags"]]
+        labels = iob2_labels(spec.labels)
+        return [labels[tag] for tag in gold[TAGS]]
 
     def wrong_answer(self, spec: Spec, line: Mapping[str, Any]) -> WrongAnswer | None:
         """Worst is the sentence with the most probable spurious entity; sentences that only miss entities come last."""
@@ -222,10 +232,9 @@ class Ner(Task):
         return WrongAnswer((surest, len(missed)), shown)
 
     def breakdown(self, spec: Spec, lines: Sequence[Mapping[str, Any]]) -> Breakdown:
-        types = sorted({label[2:] for label in spec.labels if label != OUTSIDE})
         true = (set(entities_of(line["gold"])) for line in lines)
         given = (set(strict_entities_of(line["tags"])) for line in lines)
-        return ByLabel.of(types, true, given, operator.attrgetter("type"))
+        return ByLabel.of(label_types(spec.labels), true, given, operator.attrgetter("type"))
 
 
 def _words_of(entity: Entity, line: Mapping[str, Any]) -> str:

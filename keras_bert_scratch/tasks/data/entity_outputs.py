@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_bert_scratch.tasks.entities import OUTSIDE
+from keras_bert_scratch.tasks.entities import BEGINS, ENDS, OUTSIDE
+from keras_bert_scratch.tasks.tag_schemes import is_iob2, label_types
 from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.tagged_words import TaggedWords
 
@@ -16,13 +17,14 @@ def entity_outputs(
 ) -> dict[str, tf.Tensor]:
     """The words with their tags, and the entities that the tags encode, as outputs of a signature.
 
-    An entity begins at a `B-` tag, or at an `I-` tag that does not follow a tag of the same type, as in `conlleval`.
+    An entity begins at a tag that marks a beginning, after a tag that marks an end, or where the type changes, as in
+    `entities_of`. Tags that are not IOB2 are converted to it.
 
     Args:
         found: TaggedWords. The words of some texts.
         tags: int32 `(words,)`. The tags of all words, concatenated, as indices of `labels`.
         scores: float32 `(words,)`. The probability of each tag.
-        labels: str per class. IOB2 tags.
+        labels: str per class. Tags of any scheme.
 
     Returns: tensors whose first axis is `rows`:
         `words`, `tags`: strings `(rows, words)`, padded with empty strings; `num_words`: int32;
@@ -30,16 +32,22 @@ def entity_outputs(
         the text, `ends` exclusive; `start_bytes`, `end_bytes`: the same in bytes; `scores`: the mean probability of the
         tags of their words; `num_entities`: int32.
     """
-    types = sorted({label[2:] for label in labels if label != OUTSIDE})
+    types = label_types(labels)
     type_of = tf.constant([1 + types.index(label[2:]) if label != OUTSIDE else 0 for label in labels])
-    begins = tf.constant([label[0] == "B" for label in labels])
+    begins = tf.constant([label[0] in BEGINS for label in labels])
+    ends = tf.constant([label[0] in ENDS for label in labels])
 
     row_splits, row = found.words.row_splits, found.words.value_rowids()
     num_words = tf.size(tags)
     at_row_start = tf.range(num_words, dtype=tf.int64) == tf.gather(row_splits, row)
     type_ = tf.gather(type_of, tags)
     type_before = tf.where(at_row_start, 0, tf.concat([[0], type_[:-1]], axis=0))
-    begin = (type_ > 0) & (tf.gather(begins, tags) | (type_ != type_before))
+    after_end = tf.concat([[False], tf.gather(ends, tags)[:-1]], axis=0)
+    begin = (type_ > 0) & (tf.gather(begins, tags) | (type_ != type_before) | after_end)
+    names = tf.gather(tf.constant(labels), tags)
+    if not is_iob2(labels):
+        iob2 = tf.constant([OUTSIDE, OUTSIDE, *(f"{prefix}-{name}" for name in types for prefix in "IB")])
+        names = tf.gather(iob2, 2 * type_ + tf.cast(begin, tf.int32))
 
     first = tf.where(begin)[:, 0]
     breaks = tf.concat([tf.where(begin | (type_ == 0))[:, 0], [tf.cast(num_words, tf.int64)]], axis=0)
@@ -60,7 +68,7 @@ def entity_outputs(
 
     return {
         "words": found.words.to_tensor(),
-        "tags": found.words.with_flat_values(tf.gather(tf.constant(labels), tags)).to_tensor(),
+        "tags": found.words.with_flat_values(names).to_tensor(),
         "num_words": tf.cast(found.words.row_lengths(), tf.int32),
         "entities": by_row(tf.strings.substr(text, start, end - start)),
         "types": by_row(tf.gather(tf.constant(types), tf.gather(type_, first) - 1)),

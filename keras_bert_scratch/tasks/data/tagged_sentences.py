@@ -23,8 +23,10 @@ from keras_bert_scratch.tasks.data.tables import Column, TableReader, names_in_f
 from keras_bert_scratch.tasks.entities import OUTSIDE, entities_of, iob2_tags, is_tag, types_of
 from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.spec import Spec
+from keras_bert_scratch.tasks.tag_schemes import iob2_labels, label_types, tags_in_scheme
 
 TEXT, WORDS, TAGS = "text", "words", "tags"
+CLASSES = "classes"  # beside the gold tags: what the model should predict, if its labels are not the IOB2 tags
 WORD_LISTS = Column(WORDS, ("tokens",), kind="texts", flag="text")
 TEXTS = Column(TEXT, ("sentence",), required=False)
 TAG_LISTS = Column(TAGS, ("ner_tags", "labels"), kind="texts", flag="label")
@@ -53,7 +55,7 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
     origin = IN_MEMORY if isinstance(source, Mapping) else str(source)
     bad = BadRows(origin, on_bad_row, "sentences")
     words, tags, documents = [], [], []
-    known = {label[2:] for label in spec.labels if label != OUTSIDE}
+    known = set(label_types(spec.labels))
     for where, document, sentence, labels, fault in _sentences(source, spec, on_bad_row, bad.skipped):
         if bad.keeps(fault or _fault(sentence, labels, known), f"the sentence at {where}"):
             words.append(list(sentence))
@@ -68,9 +70,12 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
             raise UserError(f"{origin}: every tag is O; give sentences with entities")
         labels = (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in "BI"))
         spec = dataclasses.replace(spec, columns=(TEXT,), labels=labels)
-    numbers = {label: number for number, label in enumerate(spec.labels)}
-    gold = [[numbers[tag] for tag in iob2_tags(entities, len(row))] for row, entities in zip(words, tags, strict=True)]
-    content: list[Any] = [words, [[spec.labels[tag] for tag in row] for row in gold]]
+    iob2 = [iob2_tags(entities, len(row)) for row, entities in zip(words, tags, strict=True)]
+    gold = {TAGS: _numbers(iob2, iob2_labels(spec.labels))}
+    if iob2_labels(spec.labels) != spec.labels:
+        own = [tags_in_scheme(entities, len(row), spec.labels) for row, entities in zip(words, tags, strict=True)]
+        gold[CLASSES] = _numbers(own, spec.labels)
+    content: list[Any] = [words, iob2]
     raw: dict[str, Any] = {WORDS: words}
     if spec.options.get("document_context"):
         _warn_if_no_boundaries(origin, documents)
@@ -78,7 +83,12 @@ def read_tagged(source: Any, spec: Spec, on_bad_row: str) -> tuple[Spec, Example
         raw |= {BEFORE: [before for _, before, _ in around], AFTER: [after for *_, after in around]}
         content += [raw[BEFORE], raw[AFTER]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return spec, Examples(origin, raw, {TAGS: gold}, digest, bad.skipped)
+    return spec, Examples(origin, raw, gold, digest, bad.skipped)
+
+
+def _numbers(tags: Sequence[Sequence[str]], labels: Sequence[str]) -> list[list[int]]:
+    number_of = {label: number for number, label in enumerate(labels)}
+    return [[number_of[tag] for tag in row] for row in tags]
 
 
 def unlabelled_sentences(source: Any, spec: Spec, on_bad_row: str) -> Iterator[Mapping[str, Any]]:
