@@ -51,8 +51,9 @@ def curves(
     for task, some in by_task(read_logged_runs(runs)).items():
         names = [name for name in panels_of(some, metric or ()) if name != "learning_rate"]
         with_held_out = any(run.held_out for run in some)
+        trained = [name for name in metric or () if not any(run.measured(name) for run in some)]
         print(f"{task}: {'best values on held-out data, with steps' if with_held_out else 'values at the last step'}")
-        console.print(_measured(some, names, with_held_out))
+        console.print(_measured(some, names, with_held_out, trained))
         if differing := differing_settings(some):
             console.print(_differing([run.name for run in some], differing))
         for line in comparison_warnings(some):
@@ -62,8 +63,14 @@ def curves(
         print(f"{path_of(out)}: written")
 
 
-def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bool) -> Table:
-    """Returns a table of a task's runs: state, step, time and metrics."""
+def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bool, trained: Sequence[str]) -> Table:
+    """Returns a table of a task's runs: state, step, time and metrics.
+
+    Args:
+        runs, names: the runs and the metrics.
+        with_held_out: bool. Whether to show the best values on held-out data; else all values are training's last ones.
+        trained: the metrics to show with training's last value in any case.
+    """
     rows: dict[str, list[Any]] = {"run": [], "state": [], "step": [], "time": [], **{name: [] for name in names}}
     for run in runs:
         seconds = run.rows[-1].get("seconds")
@@ -71,9 +78,12 @@ def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bo
         for name, value in zip(rows, (run.name, run.status, f"{run.rows[-1]['step']:,}", time), strict=False):
             rows[name].append(value)
         for name in names:
-            rows[name].append(_point(run.best(name)) if with_held_out else _point(*run.trained(name)[-1:]))
+            is_best = with_held_out and name not in trained
+            rows[name].append(_point(run.best(name)) if is_best else _point(*run.trained(name)[-1:]))
     rows = {name: values for name, values in rows.items() if any(values)}
-    return _table([name.replace("_", " ") for name in rows], zip(*rows.values(), strict=True))
+    marked = trained if with_held_out else ()
+    heading = [name.replace("_", " ") + " (training, last)" * (name in marked) for name in rows]
+    return _table(heading, zip(*rows.values(), strict=True))
 
 
 def _differing(runs: Sequence[str], settings: dict[str, list[str]]) -> Table:

@@ -31,6 +31,18 @@ def test_runs_are_compared_on_the_screen_and_as_a_picture():
     refused("curves", "runs", "--out", "curves.pdf", saying="--out: is a PNG, so give it a name that ends in .png")
 
 
+def test_a_metric_of_training_alone_stands_beside_those_on_held_out_data():
+    a_run("a", results=measured(8.5, 7.25))
+    a_run("b", results=measured(8.75))
+    result = keras_bert("curves", "a", "b", "--metric", "tokens", "--metric", "loss")
+    assert result.exit_code == 0, result.output
+    assert cells(result.stdout)[:3] == [
+        ["run", "state", "step", "time", "tokens (training, last)", "loss"],
+        ["a", "unfinished", "40", "0:01:12", "1000 at 40", "7.25 at 40"],
+        ["b", "unfinished", "40", "0:01:12", "1000 at 40", "8.75 at 20"],
+    ]
+
+
 def test_many_runs_stand_below_each_other_and_the_last_step_counts_where_nothing_was_held_out():
     for number in range(7):
         a_run(f"seeds/seed-{number}", seed=number, batch_size=16 + number)
