@@ -135,6 +135,18 @@ def replacements_of(percentages: str) -> tuple[float, ...]:
         ) from None
 
 
+def check_not_given(ctx: typer.Context, names: Iterable[str], reason: str) -> None:
+    """Raises `UserError` if some of these arguments are on the command line, where they would be ignored.
+
+    Args:
+        ctx: the command's context; it tells a given value from an equal default.
+        names: the arguments, as parameters of the command.
+        reason: str. Such as "has no effect with `init`; leave it out".
+    """
+    if given := [f"`{name}`" for name in names if ctx.get_parameter_source(name).name == "COMMANDLINE"]:
+        raise UserError(f"{', '.join(given)}: {reason}")
+
+
 def listed(names: str) -> list[str]:
     """Splits `"a:1,b:2"` into a list; an empty string gives an empty list."""
     return [name for name in names.split(",") if name]

@@ -33,6 +33,7 @@ from keras_bert_scratch.commands.arguments import (
     VirtualDevices,
     Warmup,
     Workers,
+    check_not_given,
     header_names,
     listed,
     seconds_of,
@@ -44,6 +45,7 @@ PAIR = re.compile(r"(\d+):(\d+)")
 
 
 def distill(
+    ctx: typer.Context,
     teacher: Annotated[
         list[Path], typer.Option(help="Fine-tuned model; the logits of several --teacher of one task are averaged.")
     ],
@@ -107,6 +109,12 @@ def distill(
 
     if bool(student) == bool(preset):
         raise UserError("`student`, `preset`: give exactly one of them, a model or a size")
+    if budget is not None:
+        check_not_given(ctx, ("epochs",), "has no effect with `budget`; leave it out")
+    if not hidden:
+        check_not_given(ctx, ("hidden_weight",), "has no effect without `hidden`; leave it out")
+    if not attention:
+        check_not_given(ctx, ("attention_weight",), "has no effect without `attention`; leave it out")
     run = distillation.distill(
         teacher,
         student or BertConfig.preset(preset or ""),

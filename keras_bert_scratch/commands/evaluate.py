@@ -15,6 +15,7 @@ from keras_bert_scratch.commands.arguments import (
     PredictionDtype,
     PredictionTask,
     TextColumn,
+    check_not_given,
     header_names,
 )
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
@@ -61,9 +62,8 @@ def evaluate(
     if path_of(data).is_dir():
         from keras_bert_scratch.training.pretraining_evaluation import evaluate_pretrained
 
-        given = {"task": task, "out": out, "errors": errors, "picture": picture}
-        if surplus := [f"`{name}`" for name, value in given.items() if value is not None]:
-            raise UserError(f"{', '.join(surplus)}: cannot be given with records, only with a table")
+        of_table = ("text_column", "pair_column", "label_column", "on_bad_row", "task", "out", "errors", "picture")
+        check_not_given(ctx, (*of_table, *given_options(ctx)), "cannot be given with records, only with a table")
         print_results(title, evaluate_pretrained(run, data, length, batch, dtype))
         return
     if length is not None or batch is not None:

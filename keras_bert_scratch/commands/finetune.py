@@ -34,6 +34,7 @@ from keras_bert_scratch.commands.arguments import (
     VirtualDevices,
     Warmup,
     Workers,
+    check_not_given,
     header_names,
     listed,
     seconds_of,
@@ -112,6 +113,12 @@ def finetune(
     from keras_bert_scratch.training.strategies import make_strategy
 
     devices = make_strategy(strategy, listed(workers), index, virtual_devices, tpu)
+    if init:
+        check_not_given(ctx, ("dropout", "initializer_range"), "has no effect with `init`; leave it out")
+    if batch_tokens is not None:
+        check_not_given(ctx, ("batch",), "has no effect with `batch_tokens`; leave it out")
+    if budget is not None:
+        check_not_given(ctx, ("epochs",), "has no effect with `budget`; leave it out")
     from keras_bert_scratch.commands.grid import grid_of
     from keras_bert_scratch.commands.score_tables import results_as_tables
     from keras_bert_scratch.commands.tables import print_run

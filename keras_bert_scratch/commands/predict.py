@@ -19,6 +19,7 @@ from keras_bert_scratch.commands.arguments import (
     PredictionDtype,
     PredictionTask,
     TextColumn,
+    check_not_given,
     header_names,
 )
 from keras_bert_scratch.commands.json_lines import write_lines
@@ -68,6 +69,11 @@ def predict(
         raise UserError("`text`, `data`: give one of them, texts or a table")
     if out is not None and data is None:
         raise UserError("`out`: is only for `data`; leave it out, answers to texts are printed")
+    if data is None:
+        of_table = ("text_column", "pair_column", "on_bad_row")
+        check_not_given(ctx, of_table, "cannot be given with `text`, only with a table")
+    else:
+        check_not_given(ctx, ("pair",), "is only for `text`; a table has its own column of second texts")
     if picture is not None:
         if data is not None or len(text) > MOST_PICTURED:
             raise UserError(

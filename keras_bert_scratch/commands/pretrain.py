@@ -30,6 +30,7 @@ from keras_bert_scratch.commands.arguments import (
     VirtualDevices,
     Warmup,
     Workers,
+    check_not_given,
     listed,
     replacements_of,
     seconds_of,
@@ -40,6 +41,7 @@ EXAMPLE = "keras-bert pretrain demo/records --preset bert-tiny --steps 50 --out 
 
 
 def pretrain(
+    ctx: typer.Context,
     records: Annotated[
         Path, typer.Argument(help="Folder of records: made by 'keras-bert tfrecords', or any in Google's format.")
     ],
@@ -139,6 +141,10 @@ def pretrain(
 
     if init and preset:
         raise UserError("`init`, `preset`: give only one of them, weights to continue from or a size")
+    if init:
+        check_not_given(ctx, ("dropout", "initializer_range"), "has no effect with `init`; leave it out")
+    if not second_length:
+        check_not_given(ctx, ("second_fraction", "second_batch"), "has no effect without `second_length`; leave it out")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
     pairs = pairs or ("next" if objective == "masked" else "none")

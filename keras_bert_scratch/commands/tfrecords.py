@@ -23,15 +23,22 @@ from keras_bert_scratch.commands.arguments import (
     Sentences,
     ShortSeqProb,
     TextField,
+    check_not_given,
     replacements_of,
 )
 
 FORMATS = ("documents", "google")
+# Of the pairs and masks, which other records get when they are read.
+OF_GOOGLE = (
+    *("length", "dupe_factor", "pairs", "short_seq_prob"),
+    *("masking", "masked_fraction", "replacements", "max_predictions"),
+)
 
 EXAMPLE = "keras-bert tfrecords demo/text/train --vocab demo/vocab.txt --out my-records"
 
 
 def tfrecords(
+    ctx: typer.Context,
     corpus: Corpus,
     vocab: Annotated[
         Path,
@@ -89,6 +96,10 @@ def tfrecords(
         raise UserError(f"`format`: {format!r} is unknown; choose one of {', '.join(FORMATS)}")
     if beam is not None and format == "google":
         raise UserError("`beam`: builds only the format documents; leave it out, or give `format='documents'`")
+    if format == "documents":
+        check_not_given(ctx, OF_GOOGLE, "only for `format='google'`; leave out")
+    if beam is not None:
+        check_not_given(ctx, ("workers",), "has no effect with `beam`; leave it out")
     try:
         beam_options = shlex.split(beam or "")
     except ValueError as error:

@@ -115,6 +115,56 @@ def test_mistyped_commands(records, argv, saying):
     refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
 
 
+ON_RECORDS = ["evaluate", "run", "--data", "{records}"]
+ONLY_TABLE = "cannot be given with records, only with a table"
+
+
+@pytest.mark.parametrize(
+    ("argv", "saying"),
+    [
+        ([*ON_RECORDS, "--text-column", "a", "--pair-column", "b"], f"--text-column, --pair-column: {ONLY_TABLE}"),
+        ([*ON_RECORDS, "--label-column", "c", "--on-bad-row", "fail"], f"--label-column, --on-bad-row: {ONLY_TABLE}"),
+        ([*ON_RECORDS, "--top-k", "3", "--pooling", "max"], f"--top-k, --pooling: {ONLY_TABLE}"),
+        ([*ON_RECORDS, "--task", "embed", "--pooling", "max"], f"--task, --pooling: {ONLY_TABLE}"),
+        (["predict", "m", "a", "--text-column", "t"], "--text-column: cannot be given with TEXT, only with a table"),
+        (["predict", "m", "a", "--on-bad-row", "skip"], "--on-bad-row: cannot be given with TEXT, only with a table"),
+        (["predict", "m", "--data", "t.csv", "--pair", "a"], "--pair: is only for TEXT; a table has its own column"),
+        (["pretrain", "r", "--init", "m", "--dropout", "0.2", "--out", "o"], "--dropout: has no effect with --init"),
+        (
+            ["pretrain", "r", "--second-batch", "8", "--out", "o"],
+            "--second-batch: has no effect without",
+        ),
+        (
+            ["finetune", "--train", "t.csv", "--init", "m", "--initializer-range", "0.1", "--out", "o"],
+            "--initializer-range: has no effect with --init; leave it out",
+        ),
+        (
+            ["finetune", "--train", "t.csv", "--init", "m", "--batch", "8", "--batch-tokens", "4096", "--out", "o"],
+            "--batch: has no effect with --batch-tokens; leave it out",
+        ),
+        (
+            ["finetune", "--train", "t.csv", "--init", "m", "--epochs", "2", "--budget", "1m", "--out", "o"],
+            "--epochs: has no effect with --budget; leave it out",
+        ),
+        (
+            ["distill", "--teacher", "m", "--text", "t", "--preset", "bert-tiny", "--out", "o", "--hidden-weight", "2"],
+            "--hidden-weight: has no effect without --hidden; leave it out",
+        ),
+        (
+            ["tfrecords", "a.txt", "--vocab", "v", "--out", "o", "--length", "64", "--masking", "words"],
+            "--length, --masking: only for --format google; leave out",
+        ),
+        (
+            ["tfrecords", "a.txt", "--vocab", "v", "--out", "o", "--beam", "", "--workers", "2"],
+            "--workers: has no effect with --beam; leave it out",
+        ),
+    ],
+    ids=lambda value: " ".join(word for word in value if word.startswith("-")) if isinstance(value, list) else "",
+)
+def test_flags_without_effect_are_refused(records, argv, saying):
+    refused(*(word.replace("{records}", str(records)) for word in argv), saying=f"error: {saying}")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_optimizer_and_layer_decay_belong_to_the_run(records):
