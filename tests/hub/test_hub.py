@@ -1,6 +1,7 @@
 """Models on a hub, by their addresses: the real `huggingface_hub` against a test server."""
 
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from commands.calls import keras_bert, refused
 from hub_server import folder_content
 from huggingface_hub import constants
+from tasks.glue.glue_data import write_shipped
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints.formats import files_to_read, read_checkpoint, write_checkpoint
@@ -262,21 +264,30 @@ def test_commands_take_addresses(hub, folders):
         ("attend", TINY, "A heron sleeps.", "--out", "made.html"),
         ("finetune", "--init", TINY, "--train", "new.csv", "--out", "made", "--length", "16", "--epochs", "1"),
         ("distill", "--teacher", TINY, "--student", TINY, "--text", "new.csv", "--out", "made", "--length", "16"),
+        ("glue", "--init", TINY, "--data", "glue", "--out", "made", "--length", "16", "--epochs", "1"),
+        (
+            *("finetune", "--task", "translation", "--init", TINY, "--decoder-init", "hf://google/decoder"),
+            *("--train", "new.csv", "--text-column", "text", "--label-column", "label"),
+            *("--out", "made", "--length", "16", "--epochs", "1"),
+        ),
         ("search", TINY, "a heron", "--data", "new.csv"),
         ("export", TINY, "--out", "made", "--row-lengths", "16"),
         ("tfrecords", "new.txt", "--vocab", f"{TINY}/vocab.txt", "--out", "made"),
         ("pretrain", "records", "--init", TINY, "--steps", "1", "--batch", "8", "--length", "16", "--out", "made"),
     ],
-    ids=lambda arguments: arguments[0],
+    ids=lambda arguments: " ".join(arguments[:3]),
 )
 def test_each_command_takes_an_address(hub, folders, tokenizer, documents, arguments):
     hub.put("google/tiny", folders / "huggingface")
+    hub.put("google/decoder", folders / "huggingface")
     Path("new.csv").write_text("text,label\n" + "a cat,yes\na dog,no\n" * 4)
     Path("new.txt").write_text("\n\n".join("\n".join(document) for document in documents))
     kbs.build_records(["new.txt"], tokenizer, "records")
+    write_shipped(Path("glue"), "CoLA", "01101001")
     result = keras_bert(*arguments)
     assert result.exit_code == 0, result.output
-    assert hub.bodies
+    for repository in re.findall(r"hf://(\w+/\w+)", " ".join(arguments)):
+        assert any(repository in path for _, path, _ in hub.requests)
 
 
 @pytest.mark.slow
