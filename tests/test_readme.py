@@ -72,17 +72,38 @@ def numbers(text: str) -> list[tuple[float, float]]:
     return [(float(digits) * unit, 0.5 * unit * 10.0 ** -len(digits.partition(".")[2])) for digits, unit in found]
 
 
+def sections_of(text: str) -> list[str]:
+    return re.split(r"^(?=## )", text, flags=re.MULTILINE)
+
+
+RESULTS = sections_of((ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8"))
+
+
 def test_the_table_of_numbers_is_of_the_results():
     """Each number occurs, perhaps with more digits or in thousands, in a section that names its script."""
-    sections = re.split(r"^(?=## )", (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = re.findall(r"^\|(.+)\| `(\w+\.py)` \|$", README, re.MULTILINE)
     rows = [([cell.strip() for cell in cells.split("|")], script) for cells, script in lines]
     assert len(rows) > 20
     for (what, ours, peer, ratio, _), script in rows:
-        measured = [value for section in sections if script in section for value, _ in numbers(section)]
+        measured = [value for section in RESULTS if script in section for value, _ in numbers(section)]
         for value, half in numbers(f"{ours}; {peer}"):
             near = (abs(one / unit - value) <= 1.001 * half for one in measured for unit in (1.0, 1e3))
             assert any(near), (what, value)
         if ratio:
             (one, _), (other, _) = numbers(ours)[0], numbers(peer)[0]
             assert float(ratio) in (pytest.approx(one / other, rel=0.05), pytest.approx(other / one, rel=0.05)), what
+
+
+def test_the_figures_of_the_demo_are_of_the_results():
+    """Each number of the section, and of the table at the top with its text, occurs in the section on the demo."""
+    (results,) = (section for section in RESULTS if section.startswith("## Demo\n"))
+    (section,) = (section for section in sections_of(README) if section.startswith("## The demo\n"))
+    top = re.search(r"the demo itself takes.+?\n\n\|.+?\n\n", README, re.DOTALL)[0]
+    claimed = re.sub(r"`[^`]*`|\]\([^)]*\)", "", f"{top}\n{section}")  # without commands and links
+    measured = [value for value, _ in numbers(results)]
+    found = {value: any(abs(one - value) <= 1.001 * half for one in measured) for value, half in numbers(claimed)}
+    assert len(found) > 20
+    assert [value for value in found if not found[value]] == []
+    with_deviation = re.findall(r"\d+\.\d% ± \d\.\d", claimed)
+    assert len(with_deviation) >= 4
+    assert [one for one in with_deviation if one not in " ".join(results.split())] == []
