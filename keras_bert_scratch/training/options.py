@@ -10,7 +10,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.training.lamb import Lamb
 from keras_bert_scratch.training.optimizers import BertAdamW, MomentOptimizer
-from keras_bert_scratch.training.run_directory import read_run
+from keras_bert_scratch.training.run_directory import settings_of
 
 OPTIMIZERS = ("adamw", "lamb")
 ON_NONFINITE = ("stop", "skip")
@@ -121,7 +121,7 @@ def dtype_policy_of(run: AnyPath | str, dtype: str | None = None) -> str:
         run: path. Folder of a run, or of any other model.
         dtype: str or None, default None. A dtype of `RunOptions`; `None` for that of the run, float32 for other models.
     """
-    stored = (read_run(run) or {}).get("settings", {}).get("dtype", "float32")
+    stored = settings_of(run).get("dtype", "float32")
     return RunOptions(dtype=stored if dtype is None else dtype).dtype_policy
 
 

@@ -220,6 +220,27 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     return content
 
 
+def settings_of(model: AnyPath | str) -> dict[str, Any]:
+    """The settings of the run that made the model in a folder; empty for a model that no run there describes.
+
+    The model in `best/` has no `run.json` of its own: it is described by the run around it.
+
+    Args:
+        model: path. A run's folder, its `best/`, or the folder of any other model.
+
+    Example:
+        >>> with RunDirectory("my-run", {"max_length": 128}) as run:
+        ...     settings_of("my-run"), settings_of("my-run/best"), settings_of("elsewhere")
+        ({'max_length': 128}, {'max_length': 128}, {})
+    """
+    path = path_of(model)
+    content = read_run(path)
+    if content is None and not isinstance(path, HubAddress):  # whose name may be that of a whole repository
+        path = path.resolve() if isinstance(path, Path) else path
+        content = read_run(path.parent) if path.name == BEST_FOLDER else None
+    return content["settings"] if content else {}
+
+
 def start_settings(init: AnyPath | str | BertConfig) -> dict[str, Any]:
     """The settings that record what a run starts from: sizes of random weights, or a path, for a hub with its commit.
 

@@ -10,11 +10,17 @@ import pytest
 from training.conftest import STEPS, run_it, weights
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.training import pretraining_evaluation, schedules
 from keras_bert_scratch.training.callbacks import read_metrics
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
 from keras_bert_scratch.training.pretraining import SecondPhase
-from keras_bert_scratch.training.pretraining_evaluation import EVALUATION_SEED, evaluate_pretrained
+from keras_bert_scratch.training.pretraining_evaluation import (
+    EVALUATION_SEED,
+    evaluate_pretrained,
+    evaluate_pretraining,
+    trained_length,
+)
 from keras_bert_scratch.training.train_function import TrainFunction
 
 
@@ -46,6 +52,40 @@ def test_evaluation_gives_what_the_run_says(finished, records):
     """With the run's own batch size, length and rules, as in `keras-bert evaluate`."""
     results = json.loads((finished / "run.json").read_text())["results"]
     assert evaluate_pretrained(finished, records) == results["held_out_after"]
+
+
+def test_the_best_model_is_evaluated_as_its_run_is(finished, records, monkeypatch):
+    """`best/` has no run.json: length, batch size and rules are those of the run around it."""
+    best = json.loads((finished / "run.json").read_text())["results"]["best"]
+    measured = {name: value for name, value in best.items() if name != "step"}
+    assert evaluate_pretrained(finished / "best", records) == measured
+    assert Spec.load(finished / "best").max_length == Spec.load(finished).max_length == 32
+    monkeypatch.chdir(finished / "best")
+    assert trained_length(".") == 32
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize(
+    ("model_class", "rules"),
+    [
+        (kbs.BertPretrainer, kbs.ExampleRules()),
+        (kbs.BertMaskedLM, kbs.ExampleRules("none")),
+        (kbs.BertCausalLM, kbs.ExampleRules("none", objective="left-to-right")),
+    ],
+)
+def test_a_model_without_a_run_is_evaluated_by_its_class(
+    records, small, tokenizer, capsys, monkeypatch, model_class, rules
+):
+    """Such as a `best/` that was copied elsewhere: its own heads are measured, and what is assumed is said."""
+    monkeypatch.setattr(pretraining_evaluation, "EVALUATION_STEPS", 2)
+    config = small.replace(direction=rules.objective) if rules.is_one_way else small
+    model = model_class(kbs.BertBackbone(config, pooler=model_class is kbs.BertPretrainer))
+    model.save_pretrained("copied/best", tokenizer)
+    model.compile(kbs.BertAdamW())
+    found = evaluate_pretrained("copied/best", records, batch_size=2)
+    assert found.items() >= evaluate_pretraining(model, kbs.PretrainingRecords(records), 2, 64, rules).items()
+    assumed = f"rows of 64 tokens, 2 per batch, objective {rules.objective}, pairs {rules.pairs}"
+    assert assumed in capsys.readouterr().err
 
 
 def test_next_sentences_have_the_majority_beside_them(finished, records):
