@@ -14,7 +14,7 @@ from keras_bert_scratch.data.pretraining.reader import BERT_RULES
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath, path_of, path_to_write
 from keras_bert_scratch.models.backbone import BertBackbone
 from keras_bert_scratch.models.pretrainer import BertPretrainer
 from keras_bert_scratch.progress import print_progress
@@ -31,7 +31,7 @@ from keras_bert_scratch.training.pretraining_evaluation import (
     model_class_of,
 )
 from keras_bert_scratch.training.resumable import run_training
-from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, start_settings
+from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, read_run, start_settings
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
 EVALUATE_EVERY = 1000  # steps, for runs that are limited by `seconds`
@@ -108,7 +108,8 @@ def pretrain(
         and with `held_out` also `held_out_before`, `held_out_after` and `best`.
 
     Raises:
-        UserError: sizes do not fit, the records have another vocabulary, or the folder holds another run.
+        UserError: sizes do not fit, a rule has no effect on the records, they have another vocabulary, or the folder
+            holds another run.
         Stopped, WorkerLostError: SIGTERM was received, or another worker is lost.
 
     Example:
@@ -142,6 +143,8 @@ def pretrain(
         options,
     )
     pretraining.check()
+    if read_run(path_to_write(out)) is None:
+        pretraining.check_effect()
     return pretraining.run(out)
 
 
@@ -175,6 +178,10 @@ class Pretraining:
             check_batch(self.strategy, rows)
         if self.evaluate_every is not None and self.evaluate_every < 1:
             raise UserError(f"`evaluate_every`: must be at least 1, not {self.evaluate_every}")
+
+    def check_effect(self) -> None:
+        """Raises `UserError` for settings without effect; runs of older versions have them and can be resumed."""
+        self.records.check_effect(self.rules)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What a run refuses, before anything is written."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from training.conftest import run_it
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.data.google.reader import GoogleRecords
+from keras_bert_scratch.data.google.writer import write_google_examples
 from keras_bert_scratch.training.options import RunOptions, TrainingOptions
-from keras_bert_scratch.training.pretraining import SecondPhase
+from keras_bert_scratch.training.pretraining import Pretraining, SecondPhase, pretrain
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,66 @@ def test_impossible_settings_are_refused_before_anything_is_written(records, sma
     with pytest.raises(kbs.UserError, match=named):
         run_it(records, small, "run", **changes)
     assert not list(tmp_path.iterdir())
+
+
+def by(**masks):
+    return kbs.MaskingRule(**masks)
+
+
+LEFT = kbs.ExampleRules("none", objective="left-to-right")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"masking": by(unit="words")}, "^`unit`: no effect on the objective left-to-right"),
+        ({"masking": by(fraction=0.5, replacements=(0, 0, 1))}, "^`fraction`, `replacements`: no effect"),
+        ({"masking": by(max_predictions=3)}, "^`max_predictions`: no effect"),
+        ({"static_masks": True}, "^`static_masks`: no effect"),
+    ],
+)
+def test_rules_of_masks_are_refused_for_one_way_models(records, small, tmp_path, changes, named):
+    with pytest.raises(kbs.UserError, match=named):
+        run_it(records, small, "run", rules=dataclasses.replace(LEFT, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"masking": by(unit="ngrams")}, "^`unit`: no effect, because examples contains finished examples"),
+        ({"masking": by(unit="words", fraction=0.5)}, "^`fraction`: no effect"),
+        ({"masking": by(replacements=(0, 0, 1))}, "^`replacements`: no effect"),
+        ({"masking": by(max_predictions=3)}, "^`max_predictions`: no effect"),
+        ({"short_seq_prob": 1.0}, "^`short_seq_prob`: no effect"),
+    ],
+)
+def test_rules_of_finished_examples_cannot_be_changed(records, small, changes, named):
+    write_google_examples(records, "examples", 32, kbs.ExampleRules(masking=by(unit="words")), dupe_factor=1)
+    rules = kbs.ExampleRules(**changes)
+    with pytest.raises(kbs.UserError, match=named):
+        pretrain(GoogleRecords("examples"), small, "run", TrainingOptions(steps=1), 4, 32, rules=rules)
+    assert not Path("run").exists()
+
+
+def test_rules_of_finished_examples_may_be_their_own_or_the_default(records):
+    own = kbs.ExampleRules(short_seq_prob=0.5, masking=by(unit="words", replacements=(1, 0, 0)))
+    write_google_examples(records, "examples", 32, own, dupe_factor=1)
+    for rules in (own, kbs.ExampleRules(), dataclasses.replace(own, static_masks=True)):
+        GoogleRecords("examples").check_effect(rules)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_that_began_with_rules_without_effect_is_resumed(records, small, monkeypatch):
+    """Older versions did not refuse them."""
+    rules = dataclasses.replace(LEFT, masking=by(unit="words"))
+    how = {"rules": rules, "training": TrainingOptions(steps=2)}
+    with monkeypatch.context() as patched:
+        patched.setattr(kbs.PretrainingRecords, "check_effect", lambda self, rules: None)
+        patched.setattr(Pretraining, "_complete", lambda self, *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_it(records, small, "run", **how)
+    assert run_it(records, small, "run", **how).results["steps"] == 2
 
 
 def test_a_model_of_another_vocabulary_is_refused(records, small):

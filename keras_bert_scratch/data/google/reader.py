@@ -8,6 +8,7 @@ workers  Each reads an equal slice of every batch.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ import tensorflow as tf
 from keras_bert_scratch.data.google.files import count_examples, fingerprint_of, record_files
 from keras_bert_scratch.data.google.schema import FEATURES, LABEL, Examples
 from keras_bert_scratch.data.google.windows import WINDOW, find_size, read_windows
+from keras_bert_scratch.data.pretraining.masking import MaskingRule
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES, ON_CORRUPT, PretrainingRecords
 from keras_bert_scratch.data.pretraining.row_counts import RowCounts
 from keras_bert_scratch.data.pretraining.row_stream import RowRange, Shards, batches_of, row_ranges_from
@@ -45,6 +47,9 @@ INPUTS = {
     "padding_mask": "input_mask",
     "mask_positions": "masked_lm_positions",
 }
+
+# The rules that `check` does not compare and that were decided when the records were made; the masks are always static.
+DECIDED = ("short_seq_prob", *(field.name for field in dataclasses.fields(MaskingRule)))
 
 NAMED = 5  # so many of the records that are left out of a file are named in the log
 
@@ -188,6 +193,16 @@ class GoogleRecords:
             raise UserError(
                 f"{self.directory}: contains finished masked examples, one per row; give `packing=False` and "
                 f"`objective='masked'`, or records of the format documents"
+            )
+
+    def check_effect(self, rules: ExampleRules) -> None:
+        """Raises `UserError` for rules that are neither BERT's nor those of the records, which they cannot change."""
+        stored = ExampleRules.from_dict(self.manifest.options["rules"]) if self.manifest else BERT_RULES
+        unused = [name for name in rules.differing(BERT_RULES, stored) if name in DECIDED]
+        if unused:
+            raise UserError(
+                f"{', '.join(f'`{name}`' for name in unused)}: no effect, because {self.directory} contains finished "
+                f"examples with their masks; leave this out, or give records of the format documents"
             )
 
     def _rows(self, seed: int) -> Shards[Examples]:

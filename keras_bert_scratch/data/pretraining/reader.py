@@ -9,6 +9,7 @@ workers  Each reads an equal slice of every batch.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import time
@@ -177,6 +178,15 @@ class PretrainingRecords:
             raise UserError(
                 f"{self.directory}: each document is a single sentence, so no sentence follows another; blank lines "
                 f"separate documents: remove those within a document, or train without pairs: `pairs='none'`"
+            )
+
+    def check_effect(self, rules: ExampleRules) -> None:
+        """Raises `UserError` for rules that are not BERT's and change nothing: those of masks for one-way models."""
+        without_masks = dataclasses.replace(rules, masking=BERT_RULES.masking, static_masks=BERT_RULES.static_masks)
+        if rules.is_one_way and (unused := rules.differing(without_masks)):
+            raise UserError(
+                f"{', '.join(f'`{name}`' for name in unused)}: no effect on the objective {rules.objective}, which "
+                f"masks nothing; leave this out"
             )
 
     def documents(self, shard: int) -> Documents:

@@ -74,6 +74,16 @@ class ExampleRules:
             masking["fraction"] = masking.pop("share")
         return cls(**{**values, "masking": MaskingRule(**masking)})
 
+    def differing(self, *others: ExampleRules) -> list[str]:
+        """The names of the arguments, those of `MaskingRule` included, whose values are those of none of `others`.
+
+        Example:
+            >>> ExampleRules("order", masking=MaskingRule(unit="words")).differing(ExampleRules())
+            ['pairs', 'unit']
+        """
+        own, *theirs = ({**vars(rules), **vars(rules.masking)} for rules in (self, *others))
+        return [name for name in own if name != "masking" and all(own[name] != values[name] for values in theirs)]
+
     @property
     def is_one_way(self) -> bool:
         """Whether each token predicts the next one in a direction."""
