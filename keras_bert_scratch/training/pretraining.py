@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.data.pretraining.reader import BERT_RULES
-from keras_bert_scratch.data.pretraining.rules import ExampleRules
+from keras_bert_scratch.data.pretraining.rules import OBJECTIVES, ExampleRules
 from keras_bert_scratch.data.pretraining.shard_plan import max_examples_of
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of, path_to_write
@@ -182,6 +182,10 @@ class Pretraining:
     def check_effect(self) -> None:
         """Raises `UserError` for settings without effect; runs of older versions have them and can be resumed."""
         self.records.check_effect(self.rules)
+        if not isinstance(self.init, BertConfig) and not self.rules.is_one_way and self.config.direction in OBJECTIVES:
+            raise UserError(
+                f"{path_of(self.init)}: is a {self.config.direction} model; give `objective='{self.config.direction}'`"
+            )
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from commands.calls import refused
 from training.conftest import run_it
 
 import keras_bert_scratch as kbs
@@ -96,6 +97,20 @@ def test_rules_of_finished_examples_may_be_their_own_or_the_default(records):
     write_google_examples(records, "examples", 32, own, dupe_factor=1)
     for rules in (own, kbs.ExampleRules(), dataclasses.replace(own, static_masks=True)):
         GoogleRecords("examples").check_effect(rules)
+
+
+@pytest.mark.parametrize("direction", ["left-to-right", "right-to-left"])
+def test_a_one_way_model_does_not_learn_masked_words_by_itself(records, small, tokenizer, direction):
+    """Each masked word would see one side only; a new network of that kind can be asked for, in a `BertConfig`."""
+    config = small.replace(direction=direction)
+    kbs.BertCausalLM(kbs.BertBackbone(config, pooler=False)).save_pretrained("one-way", tokenizer)
+    with pytest.raises(kbs.UserError, match=f"one-way: is a {direction} model; give `objective='{direction}'`"):
+        run_it(records, "one-way", "run")
+    refused(
+        *("pretrain", records, "--init", "one-way", "--steps", "1", "--length", "32", "--out", "run"),
+        saying=f"one-way: is a {direction} model; give --objective {direction}",
+    )
+    assert not Path("run").exists()
 
 
 @pytest.mark.usefixtures("eagerly")
