@@ -25,7 +25,7 @@ class FineTuning:
         max_length: int, default 128. Maximum number of tokens per row.
         learning_rate: float or None, default None. Peak learning rate; `None` for 5e-5 (the paper tries 5e-5, 3e-5
             and 2e-5), or for random weights the rate of `for_random_weights`.
-        warmup: float, default 0.1. Fraction of the training during which the learning rate rises.
+        warmup: float, default 0.1. Fraction of the training in which the rate rises; a run of one step has no warmup.
         bias_correction: bool or None, default None. Whether to correct Adam's bias; `None` for no, as in Google's code,
             or for random weights yes.
         layer_decay: float, default 1.0. Ratio of each layer's learning rate to that of the layer above it.

@@ -27,7 +27,7 @@ class TrainingOptions:
         seconds: float or None, default None. Wall-clock budget; `None` if `steps` limits the run.
         learning_rate: float, default 1e-4. The peak learning rate.
         warmup: float, default 0.01. Fraction of the training in which the rate rises to the peak; the paper has 10,000
-            steps of 1,000,000.
+            steps of 1,000,000. A run of one step has no warmup.
         bias_correction: bool, default False. Whether to correct Adam's bias. Google's code does not; short runs do
             better with it. LAMB always corrects it.
         optimizer: str, default "adamw". `"adamw"`, with which BERT was trained, or `"lamb"`, for large batches.

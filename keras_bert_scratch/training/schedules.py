@@ -24,6 +24,7 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         peak: float. The highest rate.
         steps: int. The step at which the rate reaches 0.
         warmup: float, default 0.1. Fraction of `steps` in which it rises; the paper's 10,000 of 1,000,000 is 0.01.
+            A run of one step has no warmup.
 
     Example:
         >>> schedule = LinearWarmupDecay(peak=1.0, steps=10, warmup=0.2)
@@ -37,7 +38,8 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup = warmup
 
     def __call__(self, step: Any) -> Any:
-        return self.peak * warmup_decay(ops.cast(step, "float32") / self.steps, self.warmup)
+        warmup = self.warmup if self.steps > 1 else 0.0  # a rise from 0 would leave the only step without effect
+        return self.peak * warmup_decay(ops.cast(step, "float32") / self.steps, warmup)
 
     def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}

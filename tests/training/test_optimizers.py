@@ -286,6 +286,12 @@ def test_without_warmup_the_first_step_has_the_peak_rate():
     assert float(kbs.LinearWarmupDecay(peak=1.0, steps=100, warmup=0.0)(0)) == 1.0
 
 
+@pytest.mark.parametrize(("steps", "rates"), [(1, [1.0, 0.0]), (2, [0.0, 5 / 9, 0.0])])
+def test_no_run_has_the_rate_0_at_every_step(steps, rates):
+    schedule = kbs.LinearWarmupDecay(peak=1.0, steps=steps, warmup=0.1)
+    assert [float(schedule(step)) for step in range(steps + 1)] == pytest.approx(rates)
+
+
 def test_the_wall_clock_schedule_goes_by_seconds(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
