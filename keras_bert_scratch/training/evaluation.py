@@ -17,7 +17,9 @@ from keras_bert_scratch.training.training_state import steps_taken
 class PeriodicEvaluation(keras.callbacks.Callback):
     """Evaluates every `every` steps, adds the results to the run, and keeps the best model in `best/`.
 
-    In `run.json`, `results` gets `evaluations`, with one entry each, `best`, the best entry, and `best_by`.
+    In `run.json`, `results` gets `evaluations`, with one entry each, `best`, the entry of the model in `best/`, and
+    `best_by`. If a run is resumed from a state before its best model, and its repeated steps give other values, `best`
+    may be an entry that is not among the `evaluations`.
 
     Args:
         run: RunDirectory. The run that gets the results.
@@ -59,10 +61,13 @@ class PeriodicEvaluation(keras.callbacks.Callback):
         self._step = 0
 
     def forget_after(self, step: int) -> None:
-        """Drops the evaluations of steps after `step`, which an interrupted run repeats."""
-        done = [entry for entry in self._run.results.get("evaluations", []) if entry["step"] <= step]
-        best = self._run.results.get("best")
-        self._run.add_results(evaluations=done, best=best if best and best["step"] <= step else None)
+        """Drops the evaluations of steps after `step`, which an interrupted run repeats; `best` stays, as `best/` does.
+
+        Where the repeated steps give other values, as on other devices, only a better model replaces that in `best/`.
+        """
+        results = self._run.results
+        done = [entry for entry in results.get("evaluations", []) if entry["step"] <= step]
+        self._run.add_results(evaluations=done, best=results.get("best"))
 
     @property
     def patience_spent(self) -> bool:

@@ -75,6 +75,29 @@ def test_an_undefined_result_is_never_the_best(found, best, tmp_path):
     assert run.results["best"]["pearson"] == best
 
 
+@pytest.mark.parametrize(("repeated", "best"), [(0.93, (200, 0.97)), (0.97, (200, 0.97)), (0.98, (200, 0.98))])
+def test_a_resumed_run_replaces_its_best_model_only_by_a_better_one(repeated, best, tmp_path):
+    """The run was killed after step 200, whose model is in `best/`; its newest state is that of step 150."""
+    run = RunDirectory(tmp_path / "run", {})
+    accuracies, saved = iter([0.95, 0.97, repeated, 0.9]), []
+    evaluation = PeriodicEvaluation(
+        run, 100, lambda: {"accuracy": next(accuracies)}, saved.append, ("accuracy", "max"), patience=1
+    )
+    evaluation.set_model(SimpleNamespace(train_function=None))
+    for step in (100, 200):
+        evaluation.evaluate(step)
+    evaluation.forget_after(150)
+    assert [entry["step"] for entry in run.results["evaluations"]] == [100]
+    assert run.results["best"] == {"step": 200, "accuracy": 0.97}
+    evaluation.evaluate(200)
+    assert not evaluation.patience_spent
+    evaluation.evaluate(300)
+    assert evaluation.patience_spent
+    assert [entry["accuracy"] for entry in run.results["evaluations"]] == [0.95, repeated, 0.9]
+    assert (run.results["best"]["step"], run.results["best"]["accuracy"]) == best
+    assert len(saved) == 2 + (repeated > 0.97)
+
+
 @pytest.mark.parametrize(("patience", "measured"), [(1, 3), pytest.param(2, 4, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("eagerly")
 def test_patience_ends_the_run(small, tokenizer, few, monkeypatch, patience, measured):
