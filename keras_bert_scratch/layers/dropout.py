@@ -77,7 +77,9 @@ class Dropout(keras.layers.Layer):
     def call(self, x: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
             return x
-        return keras.random.dropout(x, self.rate, seed=self.seed_generator)
+        # At least float32, since uniform numbers in bfloat16 are multiples of 1/128: 1.6% of them are below 0.01.
+        wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        return ops.cast(keras.random.dropout(wide, self.rate, seed=self.seed_generator), x.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}
