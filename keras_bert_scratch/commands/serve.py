@@ -44,7 +44,9 @@ def serve(
         ),
     ] = "tensorflow",
     workers: Annotated[int | None, typer.Option(help="Concurrent calls of models; by default one per CPU.")] = None,
-    token_budget: Annotated[int, typer.Option(help="Maximum tokens per batch, padding included.")] = 2048,
+    token_budget: Annotated[
+        int, typer.Option(help="Maximum tokens per batch, in all sequences of its rows, padding included.")
+    ] = 2048,
     most_waiting: Annotated[
         int, typer.Option(help="Maximum waiting rows; further requests get status 429 with Retry-After.")
     ] = 1024,

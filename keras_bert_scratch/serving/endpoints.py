@@ -50,10 +50,13 @@ def attention_of(tuned: FineTuned) -> Any:
     return _of_columns(tuned, first, _attention).get_concrete_function()
 
 
-def token_counters_of(tuned: FineTuned) -> dict[str, Any]:
-    """Returns for each text signature a concrete function of the same inputs that outputs only the tokens per row."""
+def counters_of(tuned: FineTuned) -> dict[str, Any]:
+    """Returns for each text signature a concrete function of the same inputs that outputs only the size of each row.
+
+    Its outputs are `tokens` and `sequences`, the number of sequences that the model reads to answer the row.
+    """
     forms = {name: columns for name, columns in columns_of(tuned).items() if name != SERVE_IDS}
-    return _of_text(tuned, forms, dict.fromkeys(forms, _token_counts))
+    return _of_text(tuned, forms, dict.fromkeys(forms, _sizes))
 
 
 def columns_of(tuned: FineTuned) -> dict[str, tuple[str, ...]]:
@@ -154,8 +157,9 @@ def _attention(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]
     }
 
 
-def _token_counts(tuned: FineTuned, raw: Mapping[str, Any]) -> tf.Tensor:
-    return tuned.task.features(tuned.spec, tuned.tokenizer, raw).token_counts
+def _sizes(tuned: FineTuned, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    features = tuned.task.features(tuned.spec, tuned.tokenizer, raw)
+    return {"tokens": features.token_counts, "sequences": tuned.task.num_sequences(tuned.spec, features)}
 
 
 def _of_ids(tuned: FineTuned, columns: tuple[str, ...]) -> Any:

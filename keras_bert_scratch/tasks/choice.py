@@ -48,6 +48,7 @@ class Choice(Task):
         "scores": "the probability of each choice",
         "num_choices": "the number of choices",
     }
+    too_costly = "give fewer or shorter choices"
 
     def read(self, source: Any, spec: Spec, on_bad_row: str = "fail") -> tuple[Spec, Examples]:
         reader = _reader(source, spec, (*COLUMNS, LABEL), on_bad_row)
@@ -94,6 +95,9 @@ class Choice(Task):
         padding = {"token_ids": tokenizer.vocabulary.pad_id, "segment_ids": 0, "padding_mask": 0}
         inputs = {name: choices.with_values(values).to_tensor(padding[name]) for name, values in packed.items()}
         return Features(inputs, token_counts, token_counts > spec.max_length, notes={"choices": choices})
+
+    def num_sequences(self, spec: Spec, features: Features) -> tf.Tensor:
+        return tf.cast(features.notes["choices"].row_lengths(), tf.int32)
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         return gold["label"], None

@@ -92,6 +92,7 @@ class FillMask(Task):
         "mask_positions": "the position of each [MASK]",
     }
     tunable = False
+    too_costly = "split the text, or write [MASK] where a word is to be filled in: without it, each piece is scored"
 
     def command(self, init: AnyPath | str) -> str:
         return f"keras-bert pretrain RECORDS --init {init}"
@@ -137,6 +138,16 @@ class FillMask(Task):
             notes["target_of"] = asked.sequence
         token_counts = packed_lengths(texts.pieces, None)
         return Features(windows.inputs, token_counts, tf.zeros_like(token_counts, tf.bool), counts, notes)
+
+    def num_sequences(self, spec: Spec, features: Features) -> tf.Tensor:
+        """One for each query, those of the beam search after the first mask, and those of the targets."""
+        notes = features.notes
+        width = _beam_width(spec, notes["vocabulary"])
+        asked = features.windows + width * tf.maximum(notes["texts"].num_masks - 1, 0)
+        if "targets" not in notes:
+            return asked
+        num_gaps = notes["num_gaps"]
+        return asked + num_gaps * (tf.size(notes["target_of"]) // tf.maximum(tf.reduce_sum(num_gaps), 1))
 
     def targets(self, spec: Spec, features: Features, gold: Mapping[str, Any], training: bool) -> tuple[Any, Any]:
         windows, vocabulary = features.notes["windows"], features.notes["vocabulary"]
@@ -194,7 +205,7 @@ class FillMask(Task):
             _log_probs(outputs, vocabulary)[asks_mask],
             texts.num_masks,
             _allowed(texts, vocabulary),
-            min(max(k, BEAM_WIDTH), int(fillers(vocabulary)[0].sum())),
+            _beam_width(spec, vocabulary),
         )
         tokens, scores = tokens[:, :k], scores[:, :k]
         there = tf.sequence_mask(texts.num_masks, tf.shape(tokens)[2])[:, :, None]
@@ -272,6 +283,10 @@ def _log_probs(outputs: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
 
 def _num_answers(spec: Spec, vocabulary: Vocabulary) -> int:
     return min(spec.options["top_k"], int(fillers(vocabulary)[0].sum()))
+
+
+def _beam_width(spec: Spec, vocabulary: Vocabulary) -> int:
+    return min(max(spec.options["top_k"], BEAM_WIDTH), int(fillers(vocabulary)[0].sum()))
 
 
 def _allowed(texts: MaskedTexts, vocabulary: Vocabulary) -> tf.Tensor:

@@ -49,6 +49,7 @@ class Task(abc.ABC):
     method: ClassVar[str] = ""
     carried: ClassVar[tuple[str, ...]] = ()  # columns that `predict` only copies to its answers
     candidates_are_exclusive: ClassVar[bool] = True  # else each candidate is assigned or not independently
+    too_costly: ClassVar[str] = "split the text"  # what a client can do about a row that is too costly to answer
     # Whether the model also reads the gold answer when it trains or its loss is computed, but not when it predicts.
     teacher_forced: ClassVar[bool] = False
 
@@ -87,6 +88,10 @@ class Task(abc.ABC):
     def is_windowed(self, spec: Spec) -> bool:
         """Whether a row that is too long is read in several windows."""
         return False
+
+    def num_sequences(self, spec: Spec, features: Features) -> Any:
+        """How many sequences the model reads to answer each row, int32 `(rows,)`; a server limits them."""
+        return tf.ones_like(features.token_counts) if features.windows is None else features.windows
 
     def rows_at_once(self, spec: Spec, model: Any) -> int | None:
         """How many rows of a stream may be predicted together if answers are long; `None` for any number."""

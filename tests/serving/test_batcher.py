@@ -17,21 +17,27 @@ from keras_bert_scratch.serving.server.request_error import RequestError
 
 
 class Model:
-    """Answers with the text in capitals; a text has as many tokens as letters. It waits for `go`; "!" and "?" fail."""
+    """Answers with the text in capitals; a text has as many tokens as letters. It waits for `go`; "!" and "?" fail.
+
+    With `has_single_sequences=False`, it reads each part of a text between commas, padded to the longest part.
+    """
 
     label, spec, is_windowed = ("upper", "1"), types.SimpleNamespace(max_length=100), False
+    task = types.SimpleNamespace(too_costly="whisper")
 
-    def __init__(self):
+    def __init__(self, has_single_sequences=True):
+        self.has_single_sequences = has_single_sequences
         self.go, self.calls, self.counted = threading.Event(), [], []
 
     def padded_length(self, tokens):
         return -(-tokens // 8) * 8
 
-    def count_tokens(self, signature, inputs):
+    def sizes(self, signature, inputs):
         self.counted.append(len(inputs["text"]))
         if b"?" in inputs["text"]:
             raise tf.errors.InvalidArgumentError(None, None, "it asks\n\t [[place]]")
-        return np.array([len(text) for text in inputs["text"]])
+        parts = [[text] if self.has_single_sequences else text.split(b",") for text in inputs["text"]]
+        return np.array([max(map(len, some)) for some in parts]), np.array(list(map(len, parts)))
 
     def run(self, signature, inputs):
         assert self.go.wait(10)
@@ -44,8 +50,8 @@ class Model:
 
 
 @contextlib.contextmanager
-def started(workers=1, token_budget=64, most_waiting=100):
-    batcher, model = Batcher(workers, token_budget, most_waiting, Metrics()), Model()
+def started(workers=1, token_budget=64, most_waiting=100, **of_model):
+    batcher, model = Batcher(workers, token_budget, most_waiting, Metrics()), Model(**of_model)
     yield batcher, model
     model.go.set()
     batcher.close()
@@ -107,6 +113,17 @@ def test_a_batch_holds_no_more_than_the_budget():
         assert list(map(len, model.calls[1:])) == [4, 4, 2]
 
 
+def test_the_budget_counts_all_sequences_of_a_row_padded_to_the_most():
+    """A batch of choices is padded to as many choices as any of its rows has."""
+    with started(token_budget=64, has_single_sequences=False) as (batcher, model):
+        texts = [b"a,a", b"b,b", b"c,c,c,c", b"d", b"e", b"f" + 20 * b",f", b"g"]
+        answers = [hold(batcher, model), *(ask(batcher, model, text) for text in texts)]
+        model.go.set()
+        for answer in answers:
+            answer.result(10)
+        assert model.calls[1:] == [texts[:2], texts[2:4], texts[4:5], texts[5:6], texts[6:]]
+
+
 def test_only_the_request_that_is_wrong_fails():
     with started() as (batcher, model):
         answers = [hold(batcher, model), *(ask(batcher, model, text) for text in (b"a", b"!", b"b", b"?"))]
@@ -157,19 +174,32 @@ def test_what_is_too_late_or_given_up_is_not_answered():
 
 def test_a_text_without_bounds_is_bounded(monkeypatch):
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
-    with started() as (batcher, model):
+    with started(has_single_sequences=False) as (batcher, model):
         model.go.set()
         with pytest.raises(RequestError, match="row 2 has 300 tokens, more than the limit of 50"):
             ask(batcher, model, b"a", b"b" * 300).result(10)
 
 
-def test_what_is_too_long_is_refused_whether_others_wait_or_not(monkeypatch):
-    """Also if each token is a single byte."""
+TOO_COSTLY = {
+    "long": (b"b" * 51, "row 1 has 51 tokens, more than the limit of 50; split the text"),
+    "many": (
+        b"b" + b",b" * 50,
+        "row 1 makes the model read 51 sequences of 8 tokens, more than the limit of 400 tokens in all; whisper",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_COSTLY)
+def test_what_costs_too_much_is_refused_whether_others_wait_or_not(monkeypatch, name):
     monkeypatch.setattr(batching, "MOST_TOKENS", 50)
-    with started() as (batcher, model):
+    monkeypatch.setattr(batching, "MOST_POSITIONS", 400)
+    text, message = TOO_COSTLY[name]
+    with started(has_single_sequences=False) as (batcher, model):
         model.go.set()
-        with pytest.raises(RequestError, match="row 1 has 51 tokens, more than the limit of 50"):
-            ask(batcher, model, b"b" * 51).result(10)
+        with pytest.raises(RequestError, match=message) as error:
+            ask(batcher, model, text).result(10)
+        assert error.value.status == HTTPStatus.BAD_REQUEST
+        assert model.calls == []
 
 
 def test_signatures_and_models_are_not_mixed():

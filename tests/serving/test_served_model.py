@@ -29,10 +29,13 @@ def test_rows_are_counted_as_the_model_reads_them(served_models):
     _, folder = served_models["classification"]
     model = ServedModel(folder / "1", "litert")
     texts = {"text": np.array([b"a heron", b"a heron " * 30], object)}
-    assert model.count_tokens("serving_default", texts).tolist() == [5, 32]  # the second is truncated
+    tokens, sequences = model.sizes("serving_default", texts)
+    assert (tokens.tolist(), sequences.tolist()) == ([5, 32], [1, 1])  # the second is truncated
+    assert model.has_single_sequences
     assert model.run("serving_default", texts)["token_count"][1] > 32
     assert [model.padded_length(tokens) for tokens in (1, 7, 8, 32)] == [7, 7, 14, 32]
-    assert model.count_tokens("serve_ids", {"token_ids": np.zeros((3, 9), np.int32)}).tolist() == [9, 9, 9]
+    tokens, sequences = model.sizes("serve_ids", {"token_ids": np.zeros((3, 9), np.int32)})
+    assert (tokens.tolist(), sequences.tolist()) == ([9, 9, 9], [1, 1, 1])
 
 
 def test_a_warm_up_asks_what_the_export_wrote(served_models, tmp_path, monkeypatch):

@@ -150,6 +150,13 @@ WRONG = {
     "no version": (400, "classification/versions/x:predict", {"instances": ["a"]}, "must be a number, not 'x'"),
     "huge version": (400, f"classification/versions/{'9' * 30}:predict", {"instances": ["a"]}, "must be a number"),
     "method": (404, "regression:classify", {"examples": [{"text": "a"}]}, "no signature is called 'classify'"),
+    "a whole text to be scored": (
+        400,
+        "fill-mask:predict",
+        {"instances": ["[MASK]", "a " * 2100]},
+        "row 2 makes the model read 2100 sequences of 32 tokens, more than the limit of 65536 tokens in all; split the "
+        "text, or write [MASK]",
+    ),
     "predict's": (
         400,
         "classification:classify",

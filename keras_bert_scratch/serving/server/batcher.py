@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -21,7 +22,9 @@ from keras_bert_scratch.serving.server.served_model import ServedModel
 
 # Limit for all windows of a text together, if the task splits texts. Other texts are truncated to the model's length.
 MOST_TOKENS = 16384
-SPECIAL_TOKENS = 3  # of a row, [CLS] and one or two [SEP]; every other token has at least one byte
+# Limit for all sequences that one row makes the model read, padding included: windows, choices, the pieces of a text
+# that are scored one by one. A call cannot be interrupted, and while it runs, its worker answers nobody else.
+MOST_POSITIONS = 4 * MOST_TOKENS
 
 
 @dataclasses.dataclass(eq=False)
@@ -57,12 +60,13 @@ class Pending:
 
 @dataclasses.dataclass(eq=False)
 class Row:
-    """A row of a request; `tokens` is `None` until they are counted."""
+    """A row of a request; `tokens` is `None` until they are counted, and with them the sequences."""
 
     arrival: int
     request: Pending
     number: int
     tokens: int | None = None
+    sequences: int = 1
 
 
 class Batcher:
@@ -74,7 +78,8 @@ class Batcher:
 
     Args:
         workers: int. Concurrent calls of models.
-        token_budget: int. Maximum tokens of a batch, padding included; a single row may have more.
+        token_budget: int. Maximum tokens of a batch, over all its sequences, padding included; a single row may have
+            more.
         most_waiting: int. Maximum number of waiting rows; further requests are told to retry later.
         metrics: Metrics. Records times and sizes.
     """
@@ -129,7 +134,7 @@ class Batcher:
 
     def _serve(self, candidates: Sequence[Row]) -> None:
         """Answers as many of the rows as form one batch; the others return to the queue."""
-        if len(candidates) > 1 or _bytes(candidates[0]) + SPECIAL_TOKENS > MOST_TOKENS:
+        if len(candidates) > 1 or not candidates[0].request.model.has_single_sequences:
             self._count([row for row in candidates if row.tokens is None])
         batch = self._batch_of(candidates)
         self._requeue(set(candidates) - set(batch))
@@ -173,18 +178,25 @@ class Batcher:
     def _count(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        request = rows[0].request
+        request, model = rows[0].request, rows[0].request.model
         try:
-            with self._metrics.timed("tokenize", request.model):
-                counts = request.model.count_tokens(request.signature, _inputs(rows))
+            with self._metrics.timed("tokenize", model):
+                tokens, sequences = model.sizes(request.signature, _inputs(rows))
         except Exception as error:
             _one_by_one(self._count, rows, error)
             return
-        for row, tokens in zip(rows, counts, strict=True):
-            row.tokens = int(tokens)
+        for row, row_tokens, row_sequences in zip(rows, tokens.tolist(), sequences.tolist(), strict=True):
+            row.tokens, row.sequences, length = row_tokens, row_sequences, model.padded_length(row_tokens)
             if row.tokens > MOST_TOKENS:
-                text = f"row {row.number + 1} has {tokens} tokens, more than the limit of {MOST_TOKENS}; split the text"
-                row.request.end(bad_request(text))
+                text = f"has {row.tokens} tokens, more than the limit of {MOST_TOKENS}; split the text"
+            elif row.sequences * length > MOST_POSITIONS:
+                text = (
+                    f"makes the model read {row.sequences} sequences of {length} tokens, more than the limit of "
+                    f"{MOST_POSITIONS} tokens in all; {model.task.too_costly}"
+                )
+            else:
+                continue
+            row.request.end(bad_request(f"row {row.number + 1} {text}"))
 
     def _batch_of(self, candidates: Sequence[Row]) -> list[Row]:
         """Returns the oldest row and others of the same padded length: another call costs less than more padding."""
@@ -193,7 +205,10 @@ class Batcher:
             return asking
         lengths = [row.request.model.padded_length(row.tokens) for row in asking]
         same = [row for row, length in zip(asking, lengths, strict=True) if length == lengths[0]]
-        return same[: max(1, self._token_budget // lengths[0])]
+        # A row with fewer choices than another one is padded to as many.
+        most = itertools.accumulate((row.sequences for row in same), max)
+        positions = [count * sequences * lengths[0] for count, sequences in enumerate(most, 1)]
+        return same[: max(1, bisect.bisect(positions, self._token_budget))]
 
     def _answer(self, batch: Sequence[Row]) -> None:
         if not batch:
@@ -209,7 +224,8 @@ class Batcher:
             outputs = model.run(batch[0].request.signature, inputs)
         if "token_count" in outputs:
             tokens = np.minimum(outputs["token_count"], MOST_TOKENS if model.is_windowed else model.spec.max_length)
-            positions = len(batch) * model.padded_length(int(tokens.max()))
+            sequences = len(batch) * max(row.sequences for row in batch)
+            positions = sequences * model.padded_length(int(tokens.max()))
             self._metrics.count_batch(model, len(batch), int(tokens.sum()), positions)
         for number, row in enumerate(batch):
             row.request.parts[row.number] = row_of(outputs, number)
@@ -236,8 +252,3 @@ def _one_by_one(do: Callable[[Sequence[Row]], None], rows: Sequence[Row], error:
 
 def _inputs(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     return joined([row_of(row.request.inputs, row.number) for row in rows])
-
-
-def _bytes(row: Row) -> int:
-    values = [value[row.number] for value in row.request.inputs.values() if value.dtype == object]
-    return sum(len(text) for value in values for text in np.ravel(value))

@@ -12,10 +12,10 @@ import tensorflow as tf
 from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
-from keras_bert_scratch.serving.endpoints import endpoints_of, token_counters_of
+from keras_bert_scratch.serving.endpoints import counters_of, endpoints_of
 from keras_bert_scratch.serving.requests import request
 from keras_bert_scratch.serving.server.litert_network import InferenceBundle, with_litert
-from keras_bert_scratch.serving.signatures import ATTENTION, SERVE_IDS, SIGNATURE
+from keras_bert_scratch.serving.signatures import ATTENTION, IDS, SERVE_IDS, SIGNATURE
 from keras_bert_scratch.serving.warm_up import FILE as WARM_UP_FILE
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -73,7 +73,7 @@ class ServedModel:
             self.spec = dataclasses.replace(self.spec, row_lengths=lengths)
             model = with_litert(self.spec, tokenizer, self.path, engine, at_once)
             self._functions = endpoints_of(model)
-        self._model, self._counters = model, token_counters_of(model)
+        self._model, self._counters = model, counters_of(model)
         self.task = model.task
         self.signatures = {name: _signature(function) for name, function in self._functions.items()}
 
@@ -82,23 +82,30 @@ class ServedModel:
         outputs = _called(self._functions[signature], inputs)
         return {name: value.numpy() for name, value in outputs.items()}
 
-    def count_tokens(self, signature: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns the number of tokens that the model reads of each row, int `(rows,)`."""
+    def sizes(self, signature: str, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns how many tokens the model reads of each row, and in how many sequences; int `(rows,)` each."""
         if signature == SERVE_IDS:
             ids = next(iter(inputs.values()))
-            return np.full(len(ids), ids.shape[-1])
+            rows, *choices, length = ids.shape
+            return np.full(rows, length), np.full(rows, *choices or [1])
         counter = self._counters[SIGNATURE if signature == ATTENTION else signature]
-        counts = _called(counter, inputs).numpy()
-        return counts if self.is_windowed else np.minimum(counts, self.spec.max_length)
+        found = _called(counter, inputs)
+        tokens, sequences = found["tokens"].numpy(), found["sequences"].numpy()
+        return tokens if self.is_windowed else np.minimum(tokens, self.spec.max_length), sequences
+
+    @property
+    def has_single_sequences(self) -> bool:
+        """Whether the model reads each row as a single sequence, so that the cost of a row is bounded."""
+        return not self.is_windowed and self.signatures[SERVE_IDS].inputs[IDS[0]].shape.rank == 2
 
     @property
     def is_windowed(self) -> bool:
-        """Whether long rows are split into windows, so that the cost of a row has no bound."""
+        """Whether long rows are split into windows, and not truncated."""
         return self.task.is_windowed(self.spec)
 
     def padded_length(self, tokens: int) -> int:
-        """Returns the length that a row of `tokens` tokens is padded to."""
-        return next((length for length in self.spec.row_lengths if length >= tokens), tokens)
+        """Returns the length that the sequences of a row of `tokens` tokens are padded to."""
+        return next((length for length in self.spec.row_lengths if length >= tokens), self.spec.max_length)
 
     def warm_up(self) -> None:
         """Runs the warm-up requests of the export, or one row if there are none."""

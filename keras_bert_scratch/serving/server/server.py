@@ -41,7 +41,7 @@ class ServerOptions:
         grpc_port: int, default 8500. Port of gRPC; 0 for any free one.
         engine: str, default "tensorflow". What runs the networks: `"tensorflow"`, `"litert"` or `"litert-int8"`.
         workers: int, default 2. Concurrent calls of models.
-        token_budget: int, default 2048. Maximum tokens of a batch, padding included.
+        token_budget: int, default 2048. Maximum tokens of a batch, in all sequences of its rows, padding included.
         most_waiting: int, default 1024. Maximum number of waiting rows; further requests get 429.
         timeout: float, default 30. Seconds after which an unanswered request fails.
         most_megabytes: float, default 8. Maximum size of a request's body.
