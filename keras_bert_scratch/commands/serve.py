@@ -68,7 +68,7 @@ def serve(
     """Serve exported models over HTTP and gRPC, with TensorFlow Serving's protocols and others."""
     folders = _folders(models)
     _check_installed()
-    from keras_bert_scratch.serving.server.server import ServerOptions, serve
+    from keras_bert_scratch.serving.server.server import SECONDS_TO_STOP, ServerOptions, Stopped, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     workers = (os.cpu_count() or 1) if workers is None else workers
@@ -96,7 +96,7 @@ def serve(
             file=sys.stderr,
         )
 
-    async def serve_until_stopped() -> None:
+    async def serve_until_stopped() -> Stopped:
         stop = asyncio.Event()
 
         def on_ready(service: Any, http_port: int, rpc_port: int) -> None:
@@ -107,12 +107,18 @@ def serve(
                 print(f"{name}: version {version}, {model.spec.task}, takes {', '.join(model.spec.columns)}")
             print(f"http://{shown}:{http_port} answers, gRPC at {shown}:{rpc_port}; Ctrl-C stops", flush=True)
 
-        await serve(folders, options, stop, on_ready)
+        return await serve(folders, options, stop, on_ready)
 
     shown = f"[{host}]" if ":" in host else host
     print(f"loading {', '.join(folders)}...", file=sys.stderr)
-    asyncio.run(serve_until_stopped())
-    print("stopped; all pending requests were answered", file=sys.stderr)
+    stopped = asyncio.run(serve_until_stopped())
+    if stopped.unanswered:
+        found = f"pending requests that were not answered within {SECONDS_TO_STOP} s: {stopped.unanswered}"
+    else:
+        found = "all pending requests were answered"
+    print(f"stopped; {found}", file=sys.stderr, flush=True)
+    if stopped.is_busy:
+        os._exit(0)  # while a thread runs a model, the interpreter cannot end without a crash in TensorFlow
 
 
 def _folders(models: Sequence[str]) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """`keras-bert serve`: a separate process, and what it refuses at the start."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import requests
 from commands.calls import KERAS_BERT, keras_bert, refused
+
+from keras_bert_scratch.serving.server import server
+from keras_bert_scratch.serving.server.server import Stopped
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -44,6 +49,20 @@ def test_a_model_is_served_until_the_process_is_told_to_stop(saved_model):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert "stopped; all pending requests were answered" in process.stderr.read()
+
+
+def test_what_was_not_answered_is_said_and_the_process_ends(monkeypatch):
+    """A call in progress would crash the interpreter's end."""
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    for stopped, saying, exits in (
+        (Stopped(0, False), "stopped; all pending requests were answered", []),
+        (Stopped(3, True), "stopped; pending requests that were not answered within 30 s: 3", [0]),
+    ):
+        monkeypatch.setattr(server, "serve", mock.AsyncMock(return_value=stopped))
+        result = keras_bert("serve", "m=nothing")
+        assert (result.exit_code, ended) == (0, exits)
+        assert saying in result.output
 
 
 @pytest.mark.slow

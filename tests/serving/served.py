@@ -12,17 +12,18 @@ import grpc
 import requests
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from keras_bert_scratch.serving.server.server import ServerOptions, serve
+from keras_bert_scratch.serving.server.server import ServerOptions, Stopped, serve
 from keras_bert_scratch.serving.server.service import Service
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Where a server listens, and its service object."""
+    """Where a server listens, its service object, and how it stopped, once it has."""
 
     http: str
     grpc: str
     service: Service
+    stopped: list[Stopped] = dataclasses.field(default_factory=list)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
         if body is not None:
@@ -54,7 +55,9 @@ def running(folders: Mapping[str, Path], **options: Any) -> Iterator[Address]:
 
     async def serve_until_stopped() -> None:
         found["stop"], found["loop"] = asyncio.Event(), asyncio.get_running_loop()
-        await serve(folders, ServerOptions(**{"port": 0, "grpc_port": 0, **options}), found["stop"], on_ready)
+        ports = {"port": 0, "grpc_port": 0}
+        stopped = await serve(folders, ServerOptions(**{**ports, **options}), found["stop"], on_ready)
+        found["address"].stopped.append(stopped)
 
     def run() -> None:
         try:

@@ -54,7 +54,7 @@ def started(workers=1, token_budget=64, most_waiting=100, **of_model):
     batcher, model = Batcher(workers, token_budget, most_waiting, Metrics()), Model(**of_model)
     yield batcher, model
     model.go.set()
-    batcher.close()
+    assert batcher.close(10)
 
 
 def ask(batcher, model, *texts, seconds=10.0):
@@ -221,8 +221,17 @@ def test_what_waits_is_answered_before_the_end():
     with started(workers=3) as (batcher, model):
         answers = [ask(batcher, model, b"%d" % number, b"x" * number) for number in range(1, 40)]
         model.go.set()
-        batcher.close()
+        assert batcher.close(10)
         assert [upper(answer) for answer in answers] == [[b"%d" % n, b"X" * n] for n in range(1, 40)]
         with pytest.raises(RequestError, match="stopping") as error:
             ask(batcher, model, b"a")
         assert error.value.status == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_the_end_does_not_wait_for_a_call_that_does_not_end():
+    with started() as (batcher, model):
+        running, waiting = hold(batcher, model), ask(batcher, model, b"a")
+        assert not batcher.close(0.05)
+        assert not running.done()
+        with pytest.raises(RequestError, match="stopping"):
+            waiting.result(0)

@@ -1,5 +1,6 @@
 """The server as a whole: who may use it, its limits, what it reports, new versions, and how it stops."""
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -10,15 +11,18 @@ from urllib.parse import urlsplit
 import grpc
 import numpy as np
 import pytest
+import tensorflow as tf
 from openapi_spec_validator import validate
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from serving.served import running
-from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.serving.server.server import ServerOptions
+from keras_bert_scratch.serving.server import server as server_module
+from keras_bert_scratch.serving.server.served_model import ServedModel
+from keras_bert_scratch.serving.server.server import ServerOptions, Stopped
 
 PREDICT = "/v1/models/classification:predict"
 TEXTS = ["The heron sleeps.", "北京 ½ ß", "", "An otter crosses the river before dawn. " * 5]
@@ -203,6 +207,33 @@ def test_what_was_asked_before_the_end_is_answered(folder):
         while "waiting_rows 0.0" in address.get("/metrics").text and not answer.done():
             time.sleep(0.001)
     assert len(answer.result().json()["predictions"]) == 400
+    assert address.stopped == [Stopped(0, False)]
+
+
+def test_a_call_that_does_not_end_does_not_stop_the_stop(folder, monkeypatch):
+    """What is not answered is counted: in the end, and in the metrics of each protocol."""
+    called, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(ServedModel, "run", lambda *_: called.set() or go.wait(60))
+    for name in ("SECONDS_TO_STOP", "SECONDS_TO_END"):
+        monkeypatch.setattr(server_module, name, 0.3)
+    request = predict_pb2.PredictRequest(model_spec={"name": "m"}, inputs={"text": tf.make_tensor_proto(["a"])})
+    with ThreadPoolExecutor(2) as clients, contextlib.ExitStack() as channels:
+        with running({"m": folder}, warm_up=False, engine="litert", workers=1) as address:
+            stub, _ = channels.enter_context(address.stubs())
+            answers = [clients.submit(address.post, "/v1/models/m:predict", {"instances": ["a"]})]
+            assert called.wait(30)
+            answers.append(clients.submit(stub.Predict, request))
+            while not address.service.metrics.registry.get_sample_value("keras_bert_waiting_rows"):
+                time.sleep(0.001)
+            started = time.monotonic()
+        assert time.monotonic() - started < 5
+        go.set()
+    assert (answers[0].result().status_code, answers[0].result().json()["error"]) == (503, "the server is stopping")
+    assert answers[1].exception().code() == grpc.StatusCode.UNAVAILABLE
+    assert address.stopped == [Stopped(2, True)]
+    counted = address.service.metrics.registry.get_sample_value
+    for protocol, status in (("tensorflow-serving-rest", "503"), ("tensorflow-serving-grpc", "CANCELLED")):
+        assert counted("keras_bert_requests_total", {"protocol": protocol, "status": status}) == 1
 
 
 WRONG = {

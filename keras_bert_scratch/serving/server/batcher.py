@@ -16,7 +16,7 @@ from http import HTTPStatus
 import numpy as np
 
 from keras_bert_scratch.serving.server.metrics import Metrics
-from keras_bert_scratch.serving.server.request_error import RequestError, as_request_error, bad_request
+from keras_bert_scratch.serving.server.request_error import RequestError, as_request_error, bad_request, stopping
 from keras_bert_scratch.serving.server.rows import Arrays, joined, row_of
 from keras_bert_scratch.serving.server.served_model import ServedModel
 
@@ -108,7 +108,7 @@ class Batcher:
             )
         with self._changed:
             if self._is_closed:
-                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 1)
+                raise stopping()
             if len(self._waiting) + len(request) > self._most_waiting:
                 seconds = max(1, math.ceil(len(self._waiting) * self._seconds_per_row))
                 text = f"{len(self._waiting)} rows are waiting already; retry in {seconds} s"
@@ -116,13 +116,22 @@ class Batcher:
             self._waiting += [Row(next(self._arrivals), request, number) for number in range(len(request))]
             self._changed.notify(len(request))
 
-    def close(self) -> None:
-        """Answers the waiting requests, then stops the threads."""
+    def close(self, seconds: float) -> bool:
+        """Answers the waiting requests for at most `seconds`, fails those that remain, and stops the threads.
+
+        Returns: whether all threads have stopped; a call of a model cannot be interrupted.
+        """
+        deadline = time.monotonic() + seconds
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            for row in self._waiting:
+                row.request.end(stopping())
+            self._waiting = []
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while candidates := self._candidates():

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keras_bert_scratch.serving.server.metrics import Metrics
-from keras_bert_scratch.serving.server.request_error import RequestError, bad_request
+from keras_bert_scratch.serving.server.request_error import RequestError, bad_request, stopping
 from keras_bert_scratch.serving.server.tensor_json import as_json
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ def as_endpoint(handler: Handler, protocol: str, metrics: Metrics, form: Form = 
         try:
             response = json_response(await handler(request))
         except RequestError as error:
+            response = json_response(form(error), error.status, error.retry_after)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough
+            metrics.unanswered += 1
+            error = stopping()
             response = json_response(form(error), error.status, error.retry_after)
         except ClientDisconnect:
             response = Response(status_code=499)  # the client is gone

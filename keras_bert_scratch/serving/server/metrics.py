@@ -16,10 +16,12 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Metrics:
     """Counters and histograms of one server, in a separate registry.
 
-    `tokens / positions` is how full the batches are: positions are tokens plus padding.
+    `tokens / positions` is how full the batches are: positions are tokens plus padding. `unanswered` is the number of
+    requests that were cancelled, by their clients or because the server stops.
     """
 
     def __init__(self) -> None:
+        self.unanswered = 0
         self.registry = CollectorRegistry()
         one = {"registry": self.registry}
         of_model = {"labelnames": ("model", "version"), **one}

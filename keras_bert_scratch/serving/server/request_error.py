@@ -31,6 +31,11 @@ def bad_request(message: str) -> RequestError:
     return RequestError(HTTPStatus.BAD_REQUEST, message)
 
 
+def stopping() -> RequestError:
+    """Returns the error of a request that the server no longer answers."""
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", 1)
+
+
 def as_request_error(error: Exception) -> RequestError:
     """Turns a model's error into one for the client: what is wrong with the inputs, or that the model itself failed."""
     if isinstance(error, RequestError):

@@ -1,4 +1,4 @@
-"""Server: loads models, listens for HTTP and gRPC, watches the folders, and stops without losing a request."""
+"""Server: loads models, listens for HTTP and gRPC, watches the folders, and answers what is pending before it stops."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,7 +29,21 @@ from keras_bert_scratch.serving.server.tensorflow_serving_grpc import TensorFlow
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1 << 20
-SECONDS_TO_STOP = 30
+SECONDS_TO_STOP = 30  # for pending requests
+SECONDS_TO_END = 2  # then, for calls of models that nobody waits for, and for loading
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """How a server stopped.
+
+    Args:
+        unanswered: int. How many pending requests took too long and were not answered.
+        is_busy: bool. Whether a thread still runs or loads a model, which cannot be interrupted.
+    """
+
+    unanswered: int
+    is_busy: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +117,8 @@ async def serve(
     options: ServerOptions,
     stop: asyncio.Event,
     on_ready: Callable[[Service, int, int], None],
-) -> None:
-    """Serves models until `stop` is set; then it answers the pending requests and returns.
+) -> Stopped:
+    """Serves models until `stop` is set; then it answers the pending requests and returns, within about half a minute.
 
     Args:
         folders: mapping. By name, the folder of a SavedModel, or of its versions 1, 2, 3...
@@ -128,8 +143,9 @@ async def serve(
     service = Service(store, batcher, metrics, options.timeout)
     app = http_app(service, options.most_bytes, options.token)
     with traced(app) if options.telemetry else contextlib.nullcontext(app) as app:
-        await _listen(app, http_socket, service, options, stop, on_ready)
-    await asyncio.to_thread(batcher.close)
+        watcher = await _listen(app, http_socket, service, options, stop, on_ready)
+    has_ended = await asyncio.to_thread(batcher.close, SECONDS_TO_END)
+    return Stopped(metrics.unanswered, watcher.is_alive() or not has_ended)
 
 
 async def _listen(
@@ -139,8 +155,8 @@ async def _listen(
     options: ServerOptions,
     stop: asyncio.Event,
     on_ready: Callable[[Service, int, int], None],
-) -> None:
-    """Answers requests and watches for new versions until `stop` is set."""
+) -> threading.Thread:
+    """Answers requests and watches for new versions until `stop` is set; returns the thread that watches."""
     http = _Http(
         uvicorn.Config(
             app,
@@ -157,21 +173,25 @@ async def _listen(
     rpc, grpc_port = _grpc_server(service, options)
     await rpc.start()
     listening = asyncio.create_task(http.serve([http_socket]))
-    watching = asyncio.create_task(_watch(service.store, options.poll_seconds))
+    is_over = threading.Event()
+    # Not a thread of asyncio, whose end would wait until a version that is being loaded is loaded.
+    watcher = threading.Thread(target=_watch, args=(service.store, options.poll_seconds, is_over), daemon=True)
+    watcher.start()
     while not http.started and not listening.done():
         await asyncio.sleep(0.01)
     on_ready(service, http_socket.getsockname()[1], grpc_port)
     await asyncio.wait([asyncio.create_task(stop.wait()), listening], return_when=asyncio.FIRST_COMPLETED)
-    watching.cancel()
+    is_over.set()
     http.should_exit = True
+    service.metrics.unanswered = 0  # from now on, those that take too long
     await asyncio.gather(listening, rpc.stop(SECONDS_TO_STOP))
+    return watcher
 
 
-async def _watch(store: ModelStore, seconds: float) -> None:
-    while True:
-        await asyncio.sleep(seconds)
+def _watch(store: ModelStore, seconds: float, is_over: threading.Event) -> None:
+    while not is_over.wait(seconds):
         try:
-            await asyncio.to_thread(store.refresh)
+            store.refresh()
         except Exception:
             log.exception("the model folders could not be checked")
 

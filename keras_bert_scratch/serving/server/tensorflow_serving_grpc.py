@@ -5,6 +5,8 @@ Specification: https://github.com/tensorflow/serving/tree/master/tensorflow_serv
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -29,6 +31,8 @@ from keras_bert_scratch.serving.server.request_error import RequestError, bad_re
 from keras_bert_scratch.serving.server.served_model import ServedModel
 from keras_bert_scratch.serving.server.service import Service, signature_of
 from keras_bert_scratch.serving.signatures import CLASSIFY, REGRESS, SIGNATURE
+
+log = logging.getLogger(__name__)
 
 PROTOCOL = "tensorflow-serving-grpc"
 CODES = {
@@ -89,16 +93,26 @@ class TensorFlowServingGrpc(
         return await self._answered(self._status, request, context)
 
     async def _answered(self, handler: Callable[..., Awaitable[Any]], request: Any, context: Any) -> Any:
-        start, code = time.monotonic(), grpc.StatusCode.OK
+        start, code, response, text = time.monotonic(), grpc.StatusCode.OK, None, ""
         try:
-            return await handler(request, context)
+            response = await handler(request, context)
         except RequestError as error:
             code = CODES.get(error.status, grpc.StatusCode.INTERNAL)
             if error.retry_after is not None:
                 context.set_trailing_metadata((("retry-after", str(error.retry_after)),))
-            await context.abort(code, str(error))
+            text = str(error)
+        except asyncio.CancelledError:  # the client is gone or no longer waits, or the server stops
+            self._service.metrics.unanswered += 1
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception:
+            log.exception("%s failed", handler.__name__)
+            code, text = grpc.StatusCode.INTERNAL, "the server failed; its log says why"
         finally:
             self._service.metrics.count_request(PROTOCOL, code.name, time.monotonic() - start)
+        if code is not grpc.StatusCode.OK:
+            await context.abort(code, text)
+        return response
 
     async def _predict(self, request: Any, context: Any) -> predict_pb2.PredictResponse:
         number, model = self._model(request.model_spec)
