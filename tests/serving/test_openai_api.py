@@ -1,9 +1,11 @@
 """OpenAI's embeddings API, and documents ranked for a query."""
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 TEXTS = ["The heron sleeps.", "An otter crosses the river.", ""]
 
@@ -63,6 +65,21 @@ def test_documents_are_ranked_by_cosine_or_by_a_model_of_pairs(server):
     results = server.post("/rerank", body).json()["results"]
     assert [one["relevance_score"] for one in results] == pytest.approx(np.sort(scores)[::-1][:2], abs=1e-4)
     assert set(results[0]) == {"index", "relevance_score"}
+
+
+def test_a_model_of_several_layers_is_not_for_these_apis(server, monkeypatch):
+    """It returns several vectors for each text."""
+    _, model = server.service.store.find("embed")
+    signature = model.signatures["serving_default"]
+    outputs = {**signature.outputs, "embedding": tf.TensorSpec([None, 2, 64])}
+    several = dataclasses.replace(signature, outputs=outputs)
+    monkeypatch.setattr(model, "signatures", {**model.signatures, "serving_default": several})
+    body = {"query": "a", "documents": ["b"], "model": "embed"}
+    for response, such in (
+        (embedded(server, TEXTS, dimensions=1), "embeds texts, with one vector for each; such models: none"),
+        (server.post("/rerank", body), "compares two texts; such models: pairs"),
+    ):
+        assert (response.status_code, such in response.json()["error"]["message"]) == (400, True), response.text
 
 
 WRONG = {

@@ -71,7 +71,7 @@ class OpenAiApi:
     async def embeddings(self, request: Request) -> dict[str, Any]:
         """The embeddings of some texts."""
         asked = parsed_object(await body_of(request))
-        name, model = self._model(asked, _embeds, "embeds texts")
+        name, model = self._model(asked, _embeds, "embeds texts, with one vector for each")
         texts = [asked["input"]] if isinstance(asked.get("input"), str) else asked.get("input")
         texts = _texts("input", texts)
         form, dimensions = asked.get("encoding_format", "float"), asked.get("dimensions")
@@ -145,7 +145,9 @@ class OpenAiApi:
 
 
 def _embeds(model: ServedModel) -> bool:
-    return EMBEDDING in model.signatures[SIGNATURE].outputs
+    """Whether it returns one vector for each text; a model of several layers returns one for each layer."""
+    found = model.signatures[SIGNATURE].outputs.get(EMBEDDING)
+    return found is not None and found.shape.rank == 2
 
 
 def _ranks(model: ServedModel) -> bool:
