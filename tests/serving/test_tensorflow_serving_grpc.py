@@ -18,8 +18,15 @@ from tensorflow_serving.apis import (
 
 from keras_bert_scratch.serving.endpoints import columns_of
 from keras_bert_scratch.serving.requests import request
+from keras_bert_scratch.serving.server.service import Service
 
 TEXTS = ["The heron sleeps.", "北京 ½ ß", ""]
+
+
+def asked_in_short(shape, **values):
+    """A request whose only value stands for all of its shape."""
+    tensor = {"dtype": 7, "tensor_shape": {"dim": [{"size": size} for size in shape]}} | values
+    return predict_pb2.PredictRequest(model_spec={"name": "classification"}, inputs={"text": tensor})
 
 
 def asked(name, inputs, signature="", **options):
@@ -107,15 +114,18 @@ WRONG = {
     "output": (asked("classification", {"text": TEXTS}, output_filter=["x"]), "INVALID_ARGUMENT", "called 'x'"),
     "example": (asked("classification", {"examples": [b"x"]}, "serve_examples"), "INVALID_ARGUMENT", "parse example"),
     "tensor": (
-        predict_pb2.PredictRequest(
-            model_spec={"name": "classification"},
-            inputs={
-                "text": {"dtype": 7, "tensor_shape": {"dim": [{"size": 3}]}, "string_val": [b"a", b"b", b"c", b"d"]}
-            },
-        ),
+        asked_in_short([3], string_val=[b"a", b"b", b"c", b"d"]),
         "INVALID_ARGUMENT",
         "text: is not a valid tensor",
     ),
+    "large shape": (
+        asked_in_short([30_000_000], string_val=[b"a"]),
+        "INVALID_ARGUMENT",
+        "text: its shape has 270000000 bytes, more than 8388608",
+    ),
+    "large shape of numbers": (asked_in_short([10**9], dtype=1), "INVALID_ARGUMENT", "has 4000000000 bytes"),
+    "large shape of long texts": (asked_in_short([9], string_val=[b"a" * 10**6]), "INVALID_ARGUMENT", "bytes, more"),
+    "no dtype": (asked_in_short([1], dtype=0), "INVALID_ARGUMENT", "not a valid tensor"),
 }
 
 
@@ -125,6 +135,25 @@ def test_what_is_wrong_is_said(stubs, name):
     with pytest.raises(grpc.RpcError) as error:
         stubs[0].Predict(request)
     assert (error.value.code().name, text in error.value.details()) == (code, True), error.value.details()
+
+
+def test_one_value_may_stand_for_a_shape(stubs):
+    response = stubs[0].Predict(asked_in_short([3], string_val=[b"a"]))
+    assert len(response.outputs["label"].string_val) == 3
+
+
+def test_a_fault_of_the_server_is_not_told_and_not_counted_as_right(server, stubs, monkeypatch):
+    def counted(code):
+        labels = {"protocol": "tensorflow-serving-grpc", "status": code}
+        return server.service.metrics.registry.get_sample_value("keras_bert_requests_total", labels) or 0
+
+    monkeypatch.setattr(Service, "infer", lambda *_: {}["secret"])
+    before = counted("OK"), counted("INTERNAL")
+    with pytest.raises(grpc.RpcError) as error:
+        stubs[0].Predict(asked("classification", {"text": TEXTS}))
+    assert error.value.code() == grpc.StatusCode.INTERNAL
+    assert error.value.details() == "the server failed; its log says why"
+    assert (counted("OK"), counted("INTERNAL")) == (before[0], before[1] + 1)
 
 
 def test_a_deadline_is_kept(stubs):

@@ -205,7 +205,7 @@ def _grpc_server(service: Service, options: ServerOptions) -> tuple[grpc.aio.Ser
     ]
     host = f"[{options.host}]" if ":" in options.host else options.host
     server = grpc.aio.server(interceptors=interceptors, options=limits)
-    TensorFlowServingGrpc(service).add_to(server)
+    TensorFlowServingGrpc(service, options.most_bytes).add_to(server)
     try:
         return server, server.add_insecure_port(f"{host}:{options.grpc_port}")
     except RuntimeError:

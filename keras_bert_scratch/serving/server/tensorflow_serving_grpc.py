@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -44,6 +45,7 @@ CODES = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
     HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
 }
+POINTER = 8  # bytes of an array's reference to a string
 SIGNATURE_DEF = "signature_def"
 
 
@@ -54,10 +56,11 @@ class TensorFlowServingGrpc(
 
     Args:
         service: Service. Answers the requests.
+        most_bytes: int. Maximum size of an input, as of a request.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, most_bytes: int) -> None:
+        self._service, self._most_bytes = service, most_bytes
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers both services with a server."""
@@ -121,7 +124,7 @@ class TensorFlowServingGrpc(
         for key in request.output_filter:
             if key not in signature.outputs:
                 raise bad_request(f"no output is called {key!r}; outputs: {', '.join(signature.outputs)}")
-        inputs = {key: _array(key, value) for key, value in request.inputs.items()}
+        inputs = {key: _array(key, value, self._most_bytes) for key, value in request.inputs.items()}
         outputs = await self._service.infer(model, name, inputs, context.time_remaining())
         wanted = list(request.output_filter) or list(outputs)
         return predict_pb2.PredictResponse(
@@ -186,11 +189,20 @@ def _spec(name: str, number: int, signature: str = "") -> model_pb2.ModelSpec:
     return model_pb2.ModelSpec(name=name, version={"value": number}, signature_name=signature)
 
 
-def _array(name: str, proto: Any) -> np.ndarray:
+def _array(name: str, proto: Any, most_bytes: int) -> np.ndarray:
     try:
+        # A message may hold fewer values than its shape has; the last one then stands for the others.
+        size = math.prod(dim.size for dim in proto.tensor_shape.dim) * _bytes_per_value(proto)
+        if size > most_bytes:
+            raise bad_request(f"{name}: its shape has {size} bytes, more than {most_bytes}; send several requests")
         return np.asarray(tf.make_ndarray(proto))
     except (TypeError, ValueError) as error:
         raise bad_request(f"{name}: is not a valid tensor ({str(error).splitlines()[0]})") from None
+
+
+def _bytes_per_value(proto: Any) -> int:
+    kind = tf.as_dtype(proto.dtype)
+    return POINTER + len(proto.string_val[-1] if proto.string_val else b"") if kind == tf.string else kind.size
 
 
 def _tensor_proto(values: np.ndarray) -> Any:
