@@ -10,10 +10,9 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving.saved_model import SavedModel
 from keras_bert_scratch.serving.signatures import Signatures
+from keras_bert_scratch.serving.versions import SAVED_MODEL_FILE
 from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
-
-SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def load(

@@ -6,6 +6,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 
+SAVED_MODEL_FILE = "saved_model.pb"
 NEXT = "next"
 CONFIG_FILE = "models.config"
 MOUNTED_AT = "/models"  # where TensorFlow Serving's container images look for models
@@ -19,13 +20,15 @@ def version_folder(base: AnyPath, version: str) -> AnyPath:
         version: str. A number from 1, or `"next"` for the one after the highest.
 
     Raises:
-        UserError: `version` is neither.
+        UserError: `version` is neither, or the folder is itself a SavedModel, which servers would load instead.
 
     Example:
         >>> from pathlib import Path
         >>> str(version_folder(Path("models/sentiment"), "next"))
         'models/sentiment/1'
     """
+    if (base / SAVED_MODEL_FILE).exists():
+        raise UserError(f"`out`: {base} is itself a SavedModel; move it to {base}/1 first, or choose another folder")
     if version == NEXT:
         return base / str(1 + max(versions_of(base), default=0))
     if not version.isascii() or not version.isdecimal() or not int(version):

@@ -112,6 +112,8 @@ def test_versions_are_counted_on(run):
         assert result.exit_code == 0, result.output
     assert versions_of(Path("models/sentiment")) == [1, 7, 8]
     refused("export", run, "--out", "models/sentiment", "--version", "7", saying="models/sentiment/7: exists already")
+    out = "models/sentiment/1"  # servers would load it, and not its versions
+    refused("export", run, "--out", out, "--version", "next", saying=f"--out: {out} is itself a SavedModel; move it to")
     refused("export", run, "--out", "models/a", "--version", "0", saying="--version: must be a number from 1, or next")
     refused("export", run, "--out", "a", "--row-lengths", "8;9", saying="--row-lengths: '8;9' is not a list of lengths")
     read = text_format.Parse(Path("models/models.config").read_text(), model_server_config_pb2.ModelServerConfig())

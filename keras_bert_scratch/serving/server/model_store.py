@@ -11,10 +11,9 @@ from typing import Any
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, files_below, path_of
-from keras_bert_scratch.serving.inference import SAVED_MODEL_FILE
 from keras_bert_scratch.serving.server.request_error import RequestError
 from keras_bert_scratch.serving.server.served_model import ServedModel
-from keras_bert_scratch.serving.versions import versions_of
+from keras_bert_scratch.serving.versions import SAVED_MODEL_FILE, versions_of
 
 log = logging.getLogger(__name__)
 
