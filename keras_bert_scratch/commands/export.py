@@ -76,7 +76,7 @@ def export(
         rows = {one.name: {**one.size_and_times, **found[one.name]} for one in measured}
         Console().print(grid_of("variant", rows))
     if version is not None:
-        print(f"{write_models_config(base.parent)}: written")
+        print(write_models_config(base))
     size = sum(file.stat().st_size for file in files_below(folder))
     labels = f", labels {', '.join(tuned.spec.labels)}" * bool(tuned.spec.labels)
     takes = f"takes {', '.join(tuned.spec.columns)}{labels}"

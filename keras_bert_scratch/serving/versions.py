@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
@@ -42,23 +45,43 @@ def versions_of(base: AnyPath) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
-def write_models_config(folder: AnyPath) -> AnyPath:
-    """Writes `models.config` beside the models of a folder, for `tensorflow_model_server --model_config_file`.
+def write_models_config(base: AnyPath) -> str:
+    """Writes `models.config` beside a model's folder, for `tensorflow_model_server --model_config_file`.
 
-    It lists every model with at least one version, at the path where TensorFlow Serving's images look for it.
+    It lists every model of the folder with at least one version, at the path where TensorFlow Serving's images look
+    for it. A file that was edited is left as it is.
+
+    Args:
+        base: path. The folder of a model that has a new version.
+
+    Returns: what was done, for people; for an edited file that does not list the model, also the line to add.
     """
+    file = base.parent / CONFIG_FILE
+    names = [entry.name for entry in sorted(base.parent.iterdir()) if entry.is_dir() and versions_of(entry)]
+    if file.exists():
+        text = file.read_text()
+        listed = re.findall(r'^ *name: "(.*)"$', text, re.MULTILINE)
+        # Of a file that was not edited, a model may have been removed since then; none but this one is new.
+        if text != _models_config(listed) or not {*names} - {base.name} <= {*listed}:
+            if base.name in listed:
+                return f"{file}: left as it is, because it was edited"
+            (entry,) = _models_config([base.name]).split("model_config_list ")[1:]
+            line = " ".join(entry.split()).removeprefix("{ ").removesuffix(" }")
+            return f"{file}: left as it is, because it was edited; add to its model_config_list: {line}"
+    with atomic.write(file) as temporary:
+        temporary.write_text(_models_config(names))
+    return f"{file}: written"
+
+
+def _models_config(names: Sequence[str]) -> str:
     from tensorflow_serving.config import model_server_config_pb2
 
     models = [
-        model_server_config_pb2.ModelConfig(
-            name=base.name, base_path=f"{MOUNTED_AT}/{base.name}", model_platform="tensorflow"
-        )
-        for base in sorted(folder.iterdir())
-        if base.is_dir() and versions_of(base)
+        model_server_config_pb2.ModelConfig(name=name, base_path=f"{MOUNTED_AT}/{name}", model_platform="tensorflow")
+        for name in names
     ]
-    served = model_server_config_pb2.ModelServerConfig(
-        model_config_list=model_server_config_pb2.ModelConfigList(config=models)
+    return str(
+        model_server_config_pb2.ModelServerConfig(
+            model_config_list=model_server_config_pb2.ModelConfigList(config=models)
+        )
     )
-    with atomic.write(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(str(served))
-    return folder / CONFIG_FILE

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -128,8 +129,41 @@ def test_versions_are_counted_on(run):
 
 def test_models_without_versions_are_not_listed():
     Path("models/plain/variables").mkdir(parents=True)
-    write_models_config(Path("models"))
+    write_models_config(Path("models/sentiment"))
     assert "plain" not in Path("models/models.config").read_text()
+
+
+EDITED = {
+    "a comment": lambda text: f"# mine\n{text}",
+    "a policy": lambda text: text.replace('"tensorflow"', '"tensorflow"\n    model_version_policy { all {} }'),
+    "an entry left out": lambda text: "model_config_list {\n}\n",
+    "not a config": lambda text: "?",
+}
+
+
+def test_models_config_is_written_again_for_a_new_model():
+    for name in ("a", "b", "a"):
+        Path(f"models/{name}/1").mkdir(parents=True, exist_ok=True)
+        assert write_models_config(Path(f"models/{name}")) == "models/models.config: written"
+    shutil.rmtree("models/b")
+    assert write_models_config(Path("models/a")) == "models/models.config: written"
+    assert re.findall('name: "(.)"', Path("models/models.config").read_text()) == ["a"]
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_models_config_that_was_edited_is_left_as_it_is(name):
+    file = Path("models/models.config")
+    Path("models/a/1").mkdir(parents=True)
+    write_models_config(Path("models/a"))
+    file.write_text(edited := EDITED[name](file.read_text()))
+    Path("models/b/1").mkdir(parents=True)
+    line = 'config { name: "b" base_path: "/models/b" model_platform: "tensorflow" }'
+    said = "models/models.config: left as it is, because it was edited"
+    assert write_models_config(Path("models/b")) == f"{said}; add to its model_config_list: {line}"
+    assert file.read_text() == edited
+    file.write_text(edited := edited + 'model_config_list {\n  config {\n    name: "b"\n  }\n}\n')
+    assert write_models_config(Path("models/b")) == said
+    assert file.read_text() == edited
 
 
 def test_there_are_models_of_every_task():
