@@ -40,6 +40,24 @@ def count_name(column: str) -> str:
     return f"num_{column}"
 
 
+def load_saved_model(folder: AnyPath, name: AnyPath | str) -> Any:
+    """Loads the SavedModel in a folder.
+
+    Args:
+        folder: path. The folder.
+        name: path. The folder as the user named it, for messages.
+
+    Raises:
+        UserError: it is damaged, or not a SavedModel.
+    """
+    try:
+        return tf.saved_model.load(str(folder))
+    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
+        raise UserError(
+            f"{name}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
+        ) from None
+
+
 class Signatures:
     """A loaded SavedModel of which only the signatures are known.
 
@@ -55,12 +73,7 @@ class Signatures:
         folder = path_of(path)
         if isinstance(folder, HubAddress):
             folder = folder.fetch(files_at(folder, SUBFOLDERS))
-        try:
-            self._loaded = tf.saved_model.load(str(folder))  # keeps the weights alive
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            raise UserError(
-                f"{path}: cannot be loaded as a SavedModel ({str(error).splitlines()[0]}); export it again"
-            ) from None
+        self._loaded = load_saved_model(folder, path)  # keeps the weights alive
         found = self._loaded.signatures
         # By name, the columns of each signature that takes only strings and their counts.
         self._inputs = {

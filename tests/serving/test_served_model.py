@@ -1,6 +1,7 @@
 """A version of a model: loaded, called, and freed when nothing refers to it."""
 
 import gc
+import shutil
 import weakref
 
 import numpy as np
@@ -59,3 +60,23 @@ def test_what_was_not_exported_is_refused(served_models, tmp_path):
     _, folder = served_models["embed"]
     with pytest.raises(UserError, match=r"`engine`: .* has no variants/network-int8.tflite"):
         ServedModel(folder, "litert-int8")
+
+
+DAMAGED = {
+    "half of the graph": ("tensorflow", "saved_model.pb", "cannot be loaded as a SavedModel"),
+    "no weights": ("tensorflow", "variables/variables.index", "cannot be loaded as a SavedModel"),
+    "half of a variant": ("litert", "variants/network.tflite", "LiteRT cannot read it"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_is_damaged_is_said(served_models, tmp_path, name):
+    engine, file, text = DAMAGED[name]
+    shutil.copytree(served_models["classification"][1] / "1", tmp_path / "m")
+    damaged = tmp_path / "m" / file
+    if name.startswith("no"):
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    with pytest.raises(UserError, match=rf"/m.*{text} \(.+\); export"):
+        ServedModel(tmp_path / "m", engine)

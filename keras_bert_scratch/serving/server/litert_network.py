@@ -61,7 +61,7 @@ def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, 
         at_once: maximum number of concurrent calls; each takes the memory of the weights.
 
     Raises:
-        UserError: the folder has no such variant, or LiteRT is not installed.
+        UserError: the folder has no such variant, its file is damaged, or LiteRT is not installed.
     """
     check_installed(LITERT, "engine")
     from ai_edge_litert.interpreter import Interpreter
@@ -69,7 +69,12 @@ def with_litert(spec: Spec, tokenizer: BertTokenizer, path: Path, variant: str, 
     file = path / FOLDER / VARIANTS[variant].file
     if not file.exists():
         raise UserError(f"`engine`: {path} has no {FOLDER}/{file.name}; export it with `variants={variant}`")
-    details = Interpreter(str(file)).get_signature_runner()
+    try:
+        details = Interpreter(str(file)).get_signature_runner()
+    except ValueError as error:
+        raise UserError(
+            f"{file}: LiteRT cannot read it ({str(error).splitlines()[0]}); export the model again"
+        ) from None
     inputs, outputs = (_specs(found) for found in (details.get_input_details(), details.get_output_details()))
     unnamed = [outputs.get(f"output_{number}") for number in range(len(outputs))]
     if None not in unnamed:

@@ -15,7 +15,7 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.serving.endpoints import counters_of, endpoints_of
 from keras_bert_scratch.serving.requests import request
 from keras_bert_scratch.serving.server.litert_network import InferenceBundle, with_litert
-from keras_bert_scratch.serving.signatures import ATTENTION, IDS, SERVE_IDS, SIGNATURE
+from keras_bert_scratch.serving.signatures import ATTENTION, IDS, SERVE_IDS, SIGNATURE, load_saved_model
 from keras_bert_scratch.serving.warm_up import FILE as WARM_UP_FILE
 from keras_bert_scratch.tasks.spec import Spec
 from keras_bert_scratch.text.tokenizer import BertTokenizer
@@ -65,7 +65,7 @@ class ServedModel:
         tokenizer = BertTokenizer.load(self.path / "assets")
         if engine == TENSORFLOW:
             model = InferenceBundle(self.spec, tokenizer)
-            self._loaded = tf.saved_model.load(str(path))  # keeps the weights alive
+            self._loaded = load_saved_model(self.path, path)  # keeps the weights alive
             self._functions: Mapping[str, Any] = self._loaded.signatures
         else:
             longest = self.spec.max_length
