@@ -15,6 +15,9 @@ from keras_bert_scratch.serving.server.batcher import Batcher, Pending
 from keras_bert_scratch.serving.server.metrics import Metrics
 from keras_bert_scratch.serving.server.request_error import RequestError
 
+LABELS = {"model": "upper", "version": "1"}
+COUNTED = ("rows_total", "batch_rows_count", "tokens_total", "positions_total")
+
 
 class Model:
     """Answers with the text in capitals; a text has as many tokens as letters. It waits for `go`; "!" and "?" fail.
@@ -200,6 +203,19 @@ def test_what_costs_too_much_is_refused_whether_others_wait_or_not(monkeypatch, 
             ask(batcher, model, text).result(10)
         assert error.value.status == HTTPStatus.BAD_REQUEST
         assert model.calls == []
+
+
+def test_rows_are_counted_also_where_outputs_have_no_tokens():
+    """Those of `classify` and `regress`: their tokens are known if several rows waited."""
+    with started() as (batcher, model):
+        run = model.run
+        model.run = lambda *asked: {"upper": run(*asked)["upper"]}
+        answers = [hold(batcher, model), ask(batcher, model, b"aa", b"b")]
+        model.go.set()
+        for answer in answers:
+            answer.result(10)
+        counted = {name: batcher._metrics.registry.get_sample_value(f"keras_bert_{name}", LABELS) for name in COUNTED}
+        assert counted == {"rows_total": 3, "batch_rows_count": 2, "tokens_total": 3, "positions_total": 16}
 
 
 def test_signatures_and_models_are_not_mixed():

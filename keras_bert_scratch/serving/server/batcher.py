@@ -231,11 +231,14 @@ class Batcher:
         model, inputs = batch[0].request.model, _inputs(batch)
         with self._metrics.timed("infer", model):
             outputs = model.run(batch[0].request.signature, inputs)
+        self._metrics.count_rows(model, len(batch))
+        tokens = [row.tokens for row in batch]  # `None` for a single row that was not counted
         if "token_count" in outputs:
-            tokens = np.minimum(outputs["token_count"], MOST_TOKENS if model.is_windowed else model.spec.max_length)
+            most = MOST_TOKENS if model.is_windowed else model.spec.max_length
+            tokens = np.minimum(outputs["token_count"], most).tolist()
+        if None not in tokens:
             sequences = len(batch) * max(row.sequences for row in batch)
-            positions = sequences * model.padded_length(int(tokens.max()))
-            self._metrics.count_batch(model, len(batch), int(tokens.sum()), positions)
+            self._metrics.count_tokens(model, sum(tokens), sequences * model.padded_length(max(tokens)))
         for number, row in enumerate(batch):
             row.request.parts[row.number] = row_of(outputs, number)
         for rows in _by_request(batch):

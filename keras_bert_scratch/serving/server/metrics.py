@@ -45,11 +45,15 @@ class Metrics:
         self._requests.labels(protocol, status).inc()
         self._request_seconds.labels(protocol).observe(seconds)
 
-    def count_batch(self, model: Any, rows: int, tokens: int, positions: int) -> None:
+    def count_rows(self, model: Any, rows: int) -> None:
         """Counts a call of a ServedModel."""
-        for counter, number in ((self._rows, rows), (self._tokens, tokens), (self._positions, positions)):
-            counter.labels(*model.label).inc(number)
+        self._rows.labels(*model.label).inc(rows)
         self._batch_rows.labels(*model.label).observe(rows)
+
+    def count_tokens(self, model: Any, tokens: int, positions: int) -> None:
+        """Counts what a call read, if it is known."""
+        self._tokens.labels(*model.label).inc(tokens)
+        self._positions.labels(*model.label).inc(positions)
 
     def observe(self, what: str, model: Any, seconds: float) -> None:
         """Records a duration of a ServedModel; `what` is `queue`, `tokenize` or `infer`."""
