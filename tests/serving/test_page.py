@@ -1,6 +1,8 @@
 """The page for trying a model, in a real headless browser."""
 
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,28 @@ def test_attention_is_shown_by_token_layer_and_head(server, page):
     shown = page.evaluate("[...document.querySelectorAll('.tokens button')].map(one => one.title)")
     assert shown == [f"{100 * weight:.1f}%" for weight in found["attention"][0][1][1][: found["num_tokens"]]]
     picture(page, "attention")
+
+
+def test_labels_are_those_of_the_version_that_answers(served_models, page, tmp_path):
+    """Also if it has replaced the version that the page listed first."""
+    first = served_models["classification"][1] / "1"
+    shutil.copytree(first, tmp_path / "m/1")
+    with running({"m": tmp_path / "m"}, warm_up=False, engine="litert", poll_seconds=0.1) as address:
+        page.goto(address.http + "/")
+        page.get_by_text("version 1").wait_for()
+        shutil.copytree(first, tmp_path / "new")
+        task = tmp_path / "new/task.json"
+        task.write_text(task.read_text().replace('"no"', '"never"'))
+        (tmp_path / "new").rename(tmp_path / "m/2")
+        deadline = time.monotonic() + 30
+        while address.get("/v1/models/m/versions/2").status_code != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        page.get_by_label("text", exact=True).fill("The heron")
+        page.get_by_role("button", name="Run").click()
+        page.locator("#answer meter").first.wait_for()
+        shown = page.locator("#answer .bars > span:nth-child(3n + 1)").all_inner_texts()
+        assert sorted(shown) == ["never", "perhaps", "yes"]
+        assert page.get_by_text("version 2").count()
 
 
 def test_what_is_wrong_is_shown_and_a_token_asked_for(served_models, page):
