@@ -37,6 +37,8 @@ def test_rows_are_counted_as_the_model_reads_them(served_models):
     assert [model.padded_length(tokens) for tokens in (1, 7, 8, 32)] == [7, 7, 14, 32]
     tokens, sequences = model.sizes("serve_ids", {"token_ids": np.zeros((3, 9), np.int32)})
     assert (tokens.tolist(), sequences.tolist()) == ([9, 9, 9], [1, 1, 1])
+    tokens, sequences = model.sizes("serve_ids", {"token_ids": np.zeros((2, 4, 9), np.int32)})  # of choices
+    assert (tokens.tolist(), sequences.tolist()) == ([9, 9], [4, 4])
 
 
 def test_a_warm_up_asks_what_the_export_wrote(served_models, tmp_path, monkeypatch):

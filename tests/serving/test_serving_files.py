@@ -20,7 +20,7 @@ from keras_bert_scratch.serving import warm_up
 from keras_bert_scratch.serving.export import export_saved_model
 from keras_bert_scratch.serving.model_card import model_card
 from keras_bert_scratch.serving.signatures import SERVE_IDS
-from keras_bert_scratch.serving.versions import versions_of, write_models_config
+from keras_bert_scratch.serving.versions import version_folder, versions_of, write_models_config
 
 LENGTHS = (8, 16, 32)
 MODELS = ["pairs", "ner with a CRF", "qa", "choice", "fill-mask"]
@@ -125,6 +125,15 @@ def test_versions_are_counted_on(run):
     card = Path("models/sentiment/7/README.md").read_text()
     assert "| accuracy | " in card
     assert json.loads((run / "run.json").read_text())["settings"]["examples"] in card
+
+
+@pytest.mark.parametrize("version", ["next", "3"])
+def test_a_saved_model_is_not_a_folder_of_versions(version):
+    """Servers would load it, and not its versions."""
+    Path("m").mkdir()
+    Path("m/saved_model.pb").touch()
+    with pytest.raises(kbs.UserError, match="`out`: m is itself a SavedModel; move it to m/1 first, or choose another"):
+        version_folder(Path("m"), version)
 
 
 def test_models_without_versions_are_not_listed():
