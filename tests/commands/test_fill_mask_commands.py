@@ -8,6 +8,7 @@ import pytest
 from commands.calls import keras_bert, refused
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.tasks import pictures
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -36,6 +37,30 @@ def test_masks_are_filled_and_texts_measured():
     assert (row["text"], len(row["masks"]), len(row["fillings"])) == ("The [MASK].", 1, 5)
     result = keras_bert("evaluate", "pretrained", "--data", "t.csv", "--on-bad-row", "skip", "--task", "fill-mask")
     assert "pseudo perplexity per word" in result.output
+
+
+@pytest.mark.usefixtures("pretrained")
+def test_a_picture_shows_the_candidates_of_each_gap(monkeypatch):
+    drawn, draw = [], pictures.figure_of_candidates
+
+    def recorded(panels, title, exclusive):
+        drawn.extend(panels)
+        return draw(panels, title, exclusive)
+
+    monkeypatch.setattr(pictures, "figure_of_candidates", recorded)
+    result = keras_bert("predict", "pretrained", "The [MASK].", "--top-k", "2", "--picture", "words.png")
+    assert result.exit_code == 0, result.output
+    [(title, words)] = drawn
+    assert (title, len(words)) == ("The [MASK].", 2)
+    assert all(f"{word} ({probability:.3g})" in result.stdout for word, probability in words.items())
+    targets = ["--target", "heron", "--target", "otter"]
+    result = keras_bert("predict", "pretrained", "a [MASK] b [MASK]", *targets, "--picture", "targets.png")
+    assert result.exit_code == 0, result.output
+    assert [title for title, _ in drawn[1:]] == ["gap 1: a [MASK] b [MASK]", "gap 2: a [MASK] b [MASK]"]
+    assert all(words.keys() == {"heron", "otter"} for _, words in drawn[1:])
+    for file in ("words.png", "targets.png"):
+        assert Path(file).read_bytes().startswith(b"\x89PNG")
+        assert f"{file}: written" not in result.stdout
 
 
 def test_the_flags_of_a_task_are_in_the_help_of_what_asks():
