@@ -1,6 +1,12 @@
 """docs/read-bert.md links to the code that it names: ranges, sums and exercises are compared with the files."""
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 from definitions import ROOT, definitions_of
@@ -11,6 +17,8 @@ READING, _, EXERCISES = PAGE.partition("\n## Exercises\n")
 STOPS = re.findall(r"^### \d+\. (.+?) \((\d+) minutes\)\n(.+?)(?=^##|\Z)", READING, re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(\.\./(?P<file>keras_bert_scratch/[^)#]+\.py)#L(?P<first>\d+)-L(?P<last>\d+)\)")
 SCREEN = 60  # lines
+EACH_EXERCISE = [re.sub(r"\s+", " ", text) for text in re.split(r"\n(?=\d\. )", EXERCISES)[1:]]
+CHANGE = re.compile(r"\]\(\.\./(\S+?)\) change `(.+?)` to `(.+?)`")
 
 
 def ranges(text: str) -> list[tuple[str, int, int]]:
@@ -63,13 +71,37 @@ def test_what_is_berts_own_is_a_single_screen(title):
     assert len(ranges(text)) == 1
 
 
-@pytest.mark.parametrize("exercise", re.split(r"\n(?=\d\. )", EXERCISES)[1:], ids=lambda text: text.partition("**")[0])
+@pytest.mark.parametrize("exercise", EACH_EXERCISE, ids=lambda text: text.partition("**")[0])
 def test_an_exercise_can_be_done(exercise):
-    exercise = re.sub(r"\s+", " ", exercise)
-    changes = re.findall(r"\]\(\.\./(\S+?)\) change `(.+?)` to `(.+?)`", exercise)
+    changes = CHANGE.findall(exercise)
     assert changes
     for file, before, _ in changes:
         assert (ROOT / file).read_text(encoding="utf-8").count(before) == 1, before
     tests = re.findall(r"tests/\S+\.py", exercise)
     known = {name for file in tests for name in definitions_of(ROOT / file)}
     assert set(re.findall(r"`(test_\w+)`", exercise)) <= known
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "exercise", [text for text in EACH_EXERCISE if "-m pytest" in text], ids=lambda text: text.partition("**")[0]
+)
+def test_an_exercise_makes_the_tests_fail_that_it_names(exercise, tmp_path):
+    """All cases of the named tests fail, and all other tests of its command pass, with its change in a copy."""
+    shutil.copytree(ROOT / "keras_bert_scratch", tmp_path / "keras_bert_scratch")
+    [(file, before, after)] = CHANGE.findall(exercise)
+    changed = tmp_path / file
+    changed.write_text(changed.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+    arguments = shlex.split(re.search(r"-m pytest (.+?) ```", exercise)[1])
+    tests = [ROOT / argument if argument.startswith("tests/") else argument for argument in arguments]
+    pytest_here = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+    # Python's first place to look for the package is the folder in which it starts.
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([*pytest_here, "--junitxml=done.xml", *tests], cwd=tmp_path, env=environment, capture_output=True)
+    cases = ElementTree.parse(tmp_path / "done.xml").iter("testcase")
+    ended = [(case.get("name").partition("[")[0], {child.tag for child in case}) for case in cases]
+    failed, passed = ({name for name, how in ended if ("failure" in how) is fails} for fails in (True, False))
+    assert failed == set(re.findall(r"`(test_\w+)`", exercise))
+    assert passed
+    assert not failed & passed
+    assert not any("error" in how for _, how in ended)
