@@ -1,18 +1,23 @@
 """Each study at a smoke size, what its docstring says, and the page of results."""
 
+import contextlib
 import dataclasses
 import importlib
+import inspect
 import json
 import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
 from experiments.conftest import EXPERIMENTS, STUDIES
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.training.pretraining import pretrain
+from keras_bert_scratch.training.pretraining_evaluation import check_sizes
 
 
 def run(monkeypatch, name, *arguments):
@@ -56,6 +61,47 @@ def test_scales_fit_each_other(scale):
     sizes = importlib.import_module("scales").scale_of(scale)
     config = kbs.BertConfig.preset(sizes.preset)
     config.check_length(max(sizes.length, sizes.second_length, sizes.window))
+
+
+class ReachedError(Exception):
+    """Ends a row at its pretraining."""
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "features"])  # which pretrains nothing
+def test_at_the_papers_scale_the_settings_of_pretraining_fit_together(name, monkeypatch, text, task_files):
+    """Of each row's pretraining, up to the call that would start it."""
+    calls, lengths = [], []
+
+    def reached(*arguments):
+        calls.append(inspect.signature(pretrain).bind(*arguments).arguments)
+        is_first_of_two = "second_phase" not in calls[-1] and isinstance(calls[-1]["init"], kbs.BertConfig)
+        if not is_first_of_two:
+            raise ReachedError
+        return SimpleNamespace(path=calls[-1]["out"])
+
+    def measure(study, row, seed, run):
+        study.content["rows"][row] = {str(seed): {"loss": 1.0, "right": 0.1}}
+        if not row.startswith("counted"):  # these count millions of tokens
+            with contextlib.suppress(ReachedError):
+                run()
+
+    monkeypatch.setattr(kbs, "pretrain", reached)
+    for function in ("finetune", "distill", "evaluate"):
+        monkeypatch.setattr(kbs, function, lambda *arguments, **options: {"accuracy": 0.5})
+    monkeypatch.setattr(importlib.import_module("study").Study, "measure", measure)
+    monkeypatch.setattr(importlib.import_module("study").Study, "report", lambda study: "")
+    tasks = {"tasks": task_files} if name == "students" else {}
+    importlib.import_module(name).main(Path("out"), seeds=1, scale="paper", text=text, **tasks)
+
+    for call in calls:
+        if isinstance(call["init"], kbs.BertConfig):
+            config = call["init"]  # also of a second run, which starts from the first one's model
+        phases = [call["second_phase"]] if "second_phase" in call else []
+        for length in (call["max_length"], *(phase.max_length for phase in phases)):
+            for records in (call["records"], call["held_out"]):
+                check_sizes(config, records, length, call["rules"])
+            lengths.append(length)
+    assert set(lengths) == {128, 512}
 
 
 def test_an_unknown_scale_is_refused():
