@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from keras_bert_scratch.commands.arguments import OnBadRow, PredictionDtype, TextColumn, header_names
+from keras_bert_scratch.commands.arguments import OnBadRow, PredictionDtype, TextColumn, check_not_given, header_names
 
 SHOWN = 200  # characters of a text on the screen
 EXAMPLE = 'keras-bert search demo/pretrained "It made me laugh." --data demo/held_out.csv'
 
 
 def search(
+    ctx: typer.Context,
     model: Annotated[Path, typer.Argument(help="A model of any class, or a SavedModel exported for embed.")],
     queries: Annotated[list[str], typer.Argument(help="One or more texts to search for.")],
     data: Annotated[Path | None, typer.Option(help="A file with one text per line, or a table.")] = None,
@@ -43,6 +44,8 @@ def search(
     from keras_bert_scratch.filesystem import path_of
     from keras_bert_scratch.serving.search import search as search_texts
 
+    if data is None:
+        check_not_given(ctx, ("text_column", "on_bad_row"), "has no effect without `data`; leave it out")
     if out is not None:
         atomic.check_is_free(out)
     given = {"pooling": pooling, "layers": layers}

@@ -69,6 +69,12 @@ def make_strategy(
     """
     if name not in STRATEGIES:
         raise UserError(f"`strategy`: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    if workers and name not in ("auto", "multiworker"):
+        raise UserError(
+            f"`workers`: have no effect with `strategy={name!r}`; leave them out, or use `strategy='multiworker'`"
+        )
+    if index is not None and not workers:
+        raise UserError("`index`: has no effect without `workers`; leave it out")
     if virtual_devices is not None:
         _split_processor(virtual_devices)
     if workers:

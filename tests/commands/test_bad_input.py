@@ -151,6 +151,15 @@ ONLY_TABLE = "cannot be given with records, only with a table"
             "--hidden-weight: has no effect without --hidden; leave it out",
         ),
         (
+            ["search", "m", "a", "--index", "i.npz", "--on-bad-row", "skip"],
+            "--on-bad-row: has no effect without --data",
+        ),
+        (
+            ["pretrain", "r", "--out", "o", "--strategy", "none", "--workers", "a:1,b:1", "--index", "1"],
+            "--workers: have no effect with --strategy none; leave them out, or use --strategy multiworker",
+        ),
+        (["pretrain", "r", "--out", "o", "--index", "1"], "--index: has no effect without --workers; leave it out"),
+        (
             ["tfrecords", "a.txt", "--vocab", "v", "--out", "o", "--length", "64", "--masking", "words"],
             "--length, --masking: only for --format google; leave out",
         ),
