@@ -14,6 +14,7 @@ from keras_bert_scratch.filesystem import AnyPath, files_below, path_of, reading
 from keras_bert_scratch.hub.address import HubAddress
 
 COPIED_BYTES = 8 << 20
+PARTIAL = ".partial-"  # begins the name of a file while it is uploaded; a writer that died leaves it
 # Readers recognise a model, records or a SavedModel by these files. They are deleted first and uploaded last, so that
 # readers reject a folder whose writer died, instead of reading a mixture of old and new files.
 RECOGNISED_BY = ("config.json", "bert_config.json", "manifest.json", "saved_model.pb")
@@ -25,7 +26,7 @@ def upload_file(source: Path, target: Address) -> None:
     Raises:
         UserError: the address cannot be written.
     """
-    partial = target.parent / f".partial-{target.name}"
+    partial = target.parent / f"{PARTIAL}{target.name}"
     with writing(target):
         target.parent.mkdir()
         with source.open("rb") as content, partial.open("wb") as file:
@@ -82,12 +83,10 @@ def files_at(address: Address, folders: Collection[str] = ()) -> dict[str, Statu
     found: dict[str, Status] = {}
     with reading(address):
         for entry in address.iterdir():
-            if entry.name.startswith(".partial-"):
-                continue
-            if not entry.is_dir():
-                found[entry.name] = entry.stat()
-            elif entry.name in folders:
-                found |= {str(file).removeprefix(f"{address}/"): file.stat() for file in entry.walk_files()}
+            below = entry.walk_files() if entry.name in folders else []
+            for file in below if entry.is_dir() else [entry]:
+                if not file.name.startswith(PARTIAL):
+                    found[str(file).removeprefix(f"{address}/")] = file.stat()
     return found
 
 

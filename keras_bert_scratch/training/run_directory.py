@@ -38,7 +38,8 @@ class RunDirectory:
     """The folder of one training run, which one process at a time writes.
 
     For an address such as `gs://bucket/run`, the process works in a folder of the user's cache, which is uploaded with
-    each state and each result; `path` is where the run is, `folder` is where this process writes it.
+    each state and each result; `path` is where the run is, `folder` is where this process writes it. If uploads fail,
+    the folder stays, and the next start on this machine continues from it.
 
     `run.json` holds settings and results; `training_state/step-N/` holds what a resume needs; the finished model is
     saved next to them. From construction to `finish`, `close` or the end of a `with` block, the process that writes the
@@ -87,7 +88,15 @@ class RunDirectory:
                 self.close()
         if self._mirror and not (self._content and self.finished):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._mirror.download((training_state.STATES_FOLDER, BEST_FOLDER))
+            subfolders = (training_state.STATES_FOLDER, BEST_FOLDER)
+            if unsent := self._unsent():
+                self._content = unsent
+                self._mirror.resume_upload(subfolders)
+                if self.finished:
+                    self._tidy_up()
+                    self.close()
+            else:
+                self._mirror.download(subfolders)
         if self._content is None:
             if self._writes:
                 self._check_is_free()
@@ -109,13 +118,22 @@ class RunDirectory:
             )
         return content
 
+    def _unsent(self) -> dict[str, Any] | None:
+        """The local `run.json`, if a process could not upload it and no process has continued the run elsewhere."""
+        if not (self._writes and self._content and self._mirror.has_unsent):
+            return None
+        there, here = self._content, read_run(self.folder) or {}
+        starts = there.get("starts", [])
+        continues = here.get("started") == there["started"] and here.get("starts", [])[: len(starts)] == starts
+        return here if continues else None
+
     def _check_is_free(self) -> None:
         """Raises `UserError` unless the folder is free; ignores the files of a process killed before its `run.json`."""
         atomic.check_is_free(self.path, besides=(LOCK_FILE, atomic.temporary_path(Path(RUN_FILE)).name))
 
     def close(self) -> None:
         """Releases the lock, so that other processes can write the folder."""
-        if self._mirror and (self._lock or not self._writes):
+        if self._mirror and (self._lock or not self._writes) and not self._mirror.has_unsent:
             shutil.rmtree(self.folder, ignore_errors=True)  # everything is at the address
         if self._lock:
             self._lock.release()
@@ -165,12 +183,15 @@ class RunDirectory:
         self._content["status"] = "finished"
         self._content["ended"] = _now()
         self.add_results(**results)
+        self._tidy_up()
+        self.close()
+
+    def _tidy_up(self) -> None:
         if self._writes:
             shutil.rmtree(self.folder / training_state.STATES_FOLDER, ignore_errors=True)
             if (self.folder / native.CONFIG_FILE).exists():
                 native.renew_card(self.folder)
             self._upload()
-        self.close()
 
     def save_state(self, model: keras.Model, **state: Any) -> None:
         """Saves weights, optimizer, dropout's seeds, the step and `state`; deletes all but the newest two states."""
