@@ -27,7 +27,7 @@ Kubernetes (a StatefulSet called bert with a headless service of the same name):
 RUN must be on a disk that all share. To replace a lost worker, run its command again; the others wait for it."""
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 30.0  # for saving a state
+GRACE_SECONDS = 30.0  # for the other workers, after one has ended with an error or by Ctrl-C
 
 
 def launch(
@@ -35,7 +35,10 @@ def launch(
     workers: Annotated[int, typer.Option("-n", help="Number of workers.", min=1)] = 2,
     restarts: Annotated[int, typer.Option(help="Maximum restarts of killed workers, in total.", min=0)] = 3,
 ) -> None:
-    """Start several workers of one training run on this machine, and end when all have ended."""
+    """Start several workers of one training run on this machine, and end when all have ended.
+
+    After Ctrl-C the workers finish their step and save a state; after a second Ctrl-C they are killed.
+    """
     _check_has_workers(command[0])
     addresses = ",".join(f"localhost:{port}" for port in _free_ports(workers))
     line = [sys.executable, "-m", "keras_bert_scratch", *command, "--strategy", "multiworker", "--workers", addresses]
@@ -51,10 +54,27 @@ def launch(
         for process in running:
             process.terminate()  # the worker saves a state and exits with 0
 
+    def on_ctrl_c(*_: Any) -> None:
+        nonlocal interrupted
+        if interrupted:
+            for process in running:
+                process.kill()
+        interrupted = True
+        end_all()
+
+    def check(index: int) -> None:
+        if code := running[index].poll():
+            if interrupted:
+                raise KeyboardInterrupt
+            raise UserError(f"launch: worker {index} ended with code {code}; see its messages above")
+
     running: list[subprocess.Popen] = []
-    before = signal.signal(signal.SIGTERM, end_all)
+    interrupted = False
+    handlers = {signal.SIGTERM: end_all, signal.SIGINT: on_ctrl_c}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        running += [start(index) for index in range(workers)]
+        for index in range(workers):
+            running.append(start(index))
         while any(process.poll() is None for process in running):
             for index, process in enumerate(running):
                 code = process.poll()
@@ -62,14 +82,14 @@ def launch(
                     restarts -= 1
                     print(f"worker {index} was killed by signal {-code}; restarting it", file=sys.stderr)
                     running[index] = start(index)
-                elif code:
-                    raise UserError(f"launch: worker {index} ended with code {code}; see its messages above")
+                else:
+                    check(index)
             time.sleep(POLL_SECONDS)
-        for index, process in enumerate(running):
-            if process.returncode:
-                raise UserError(f"launch: worker {index} ended with code {process.returncode}; see its messages above")
+        for index in range(workers):
+            check(index)
+        if interrupted:
+            raise KeyboardInterrupt
     finally:
-        signal.signal(signal.SIGTERM, before)
         for process in running:
             if process.poll() is None:
                 process.terminate()
@@ -78,6 +98,8 @@ def launch(
                 process.wait(GRACE_SECONDS)
             except subprocess.TimeoutExpired:  # it is waiting for a worker that is gone
                 process.kill()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_has_workers(verb: str) -> None:
