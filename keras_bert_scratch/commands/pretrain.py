@@ -76,15 +76,18 @@ def pretrain(
     evaluate_every: Annotated[
         int | None,
         typer.Option(
-            "--eval-every", help="Steps between evaluations; by default a tenth of --steps, or 1000 with --budget."
+            "--eval-every",
+            help="With --eval: steps between evaluations; by default a tenth of --steps, or 1000 with --budget.",
         ),
     ] = None,
     second_length: Annotated[
         int | None, typer.Option(help="Tokens per row in a second phase, such as 512 after 128, as in the paper.")
     ] = None,
-    second_fraction: Annotated[float, typer.Option(help="Fraction of the run that the second phase takes.")] = 0.1,
+    second_fraction: Annotated[
+        float, typer.Option(help="With --second-length: fraction of the run, at its end.")
+    ] = 0.1,
     second_batch: Annotated[
-        int | None, typer.Option(help="Rows per step in the second phase; by default as in the first.")
+        int | None, typer.Option(help="With --second-length: rows per step; by default as in the first phase.")
     ] = None,
     accumulate: Accumulate = 1,
     remat: Remat = False,
@@ -143,7 +146,7 @@ def pretrain(
         raise UserError("`init`, `preset`: give only one of them, weights to continue from or a size")
     if init:
         check_not_given(ctx, ("dropout", "initializer_range"), "has no effect with `init`; leave it out")
-    if not second_length:
+    if second_length is None:
         check_not_given(ctx, ("second_fraction", "second_batch"), "has no effect without `second_length`; leave it out")
     data = open_records(records, on_corrupt=on_corrupt, vocab=vocab)
     masks = MaskingRule(masked_fraction, masking, max_predictions, replacements_of(replacements))
@@ -168,7 +171,7 @@ def pretrain(
         seed,
         open_records(held_out, data.tokenizer, on_corrupt) if held_out else None,
         rules,
-        SecondPhase(second_length, second_fraction, second_batch) if second_length else None,
+        SecondPhase(second_length, second_fraction, second_batch) if second_length is not None else None,
         devices,
         evaluate_every,
         RunOptions(dtype, accumulate, remat, seconds_of(save_every, "save_every"), on_nonfinite),

@@ -182,6 +182,8 @@ class Pretraining:
     def check_effect(self) -> None:
         """Raises `UserError` for settings without effect; runs of older versions have them and can be resumed."""
         self.records.check_effect(self.rules)
+        if self.evaluate_every is not None and self.held_out is None:
+            raise UserError("`evaluate_every`: needs `held_out`, records to evaluate on")
         if not isinstance(self.init, BertConfig) and not self.rules.is_one_way and self.config.direction in OBJECTIVES:
             raise UserError(
                 f"{path_of(self.init)}: is a {self.config.direction} model; give `objective='{self.config.direction}'`"

@@ -250,8 +250,8 @@ def settings_of(model: AnyPath | str) -> dict[str, Any]:
         model: path. A run's folder, its `best/`, or the folder of any other model.
 
     Example:
-        >>> with RunDirectory("my-run", {"max_length": 128}) as run:
-        ...     settings_of("my-run"), settings_of("my-run/best"), settings_of("elsewhere")
+        >>> RunDirectory("short-rows", {"max_length": 128}).close()
+        >>> settings_of("short-rows"), settings_of("short-rows/best"), settings_of("elsewhere")
         ({'max_length': 128}, {'max_length': 128}, {})
     """
     path = path_of(model)

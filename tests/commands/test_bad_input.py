@@ -115,6 +115,7 @@ def test_mistyped_commands(records, argv, saying):
     refused(*(word.replace("{records}", str(records)) for word in argv), saying=saying)
 
 
+PRETRAIN = ["pretrain", "{records}", "--steps", "1", "--length", "16", "--batch", "2", "--out", "out"]
 ON_RECORDS = ["evaluate", "run", "--data", "{records}"]
 ONLY_TABLE = "cannot be given with records, only with a table"
 
@@ -130,10 +131,10 @@ ONLY_TABLE = "cannot be given with records, only with a table"
         (["predict", "m", "a", "--on-bad-row", "skip"], "--on-bad-row: cannot be given with TEXT, only with a table"),
         (["predict", "m", "--data", "t.csv", "--pair", "a"], "--pair: is only for TEXT; a table has its own column"),
         (["pretrain", "r", "--init", "m", "--dropout", "0.2", "--out", "o"], "--dropout: has no effect with --init"),
-        (
-            ["pretrain", "r", "--second-batch", "8", "--out", "o"],
-            "--second-batch: has no effect without",
-        ),
+        (["pretrain", "r", "--second-batch", "8", "--out", "o"], "--second-batch: has no effect without"),
+        (["pretrain", "r", "--second-fraction", "0.1", "--out", "o"], "--second-fraction: has no effect without"),
+        ([*PRETRAIN, "--second-length", "0", "--second-batch", "2"], "--length: must be at least 8"),
+        ([*PRETRAIN, "--preset", "bert-tiny", "--eval-every", "5"], "--eval-every: needs --eval, records"),
         (
             ["finetune", "--train", "t.csv", "--init", "m", "--initializer-range", "0.1", "--out", "o"],
             "--initializer-range: has no effect with --init; leave it out",

@@ -163,3 +163,11 @@ def test_impossible_training_options_are_refused(arguments, named):
 def test_impossible_run_options_are_refused(arguments, named):
     with pytest.raises(kbs.UserError, match=named):
         RunOptions(**arguments)
+
+
+def test_evaluating_every_so_many_steps_needs_something_to_evaluate_on(records, small):
+    with pytest.raises(kbs.UserError, match=r"^`evaluate_every`: needs `held_out`"):
+        kbs.pretrain(
+            kbs.PretrainingRecords(records), small, "out", kbs.TrainingOptions(steps=1), 2, 16, evaluate_every=5
+        )
+    assert not Path("out").exists()
