@@ -23,7 +23,7 @@ from keras_bert_scratch.tasks.task import Task
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.resumable import run_training
+from keras_bert_scratch.training.resumable import run_training, tokenizer_settings
 from keras_bert_scratch.training.run_directory import BEST_FOLDER, RunDirectory, start_settings
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
@@ -59,7 +59,7 @@ class Trial:
         return {
             "task": self.task.name,
             **start_settings(self.init),
-            "vocabulary": self.train.tokenizer.vocabulary.sha256,
+            **tokenizer_settings(self.train.tokenizer),
             "spec": self.train.spec.to_dict(),
             "examples": self.train.examples.digest,
             "dev": dev.examples.digest if dev else None,

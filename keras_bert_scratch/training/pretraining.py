@@ -30,7 +30,7 @@ from keras_bert_scratch.training.pretraining_evaluation import (
     label_majority,
     model_class_of,
 )
-from keras_bert_scratch.training.resumable import run_training
+from keras_bert_scratch.training.resumable import run_training, tokenizer_settings
 from keras_bert_scratch.training.run_directory import RunDirectory, pin_start_commit, read_run, start_settings
 from keras_bert_scratch.training.strategies import check_batch, is_chief
 
@@ -195,7 +195,7 @@ class Pretraining:
         settings = {
             "task": "pretraining",
             "records": self.records.fingerprint,
-            "vocabulary": self.records.tokenizer.vocabulary.sha256,
+            **tokenizer_settings(self.records.tokenizer),
             "held_out": self.held_out.fingerprint if self.held_out else None,
             "rules": self.rules.to_dict(),
             "config": self.config.to_dict(),

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.progress import print_progress
+from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.curves import plot_curves
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.loop import Phase, train
@@ -77,6 +78,23 @@ def run_training(
         run.finish(results)
         from_chief(strategy, steps)  # a barrier: if the chief is killed while it writes, the others have not ended
     return run
+
+
+def tokenizer_settings(tokenizer: BertTokenizer) -> dict[str, Any]:
+    """The settings that record a run's tokenizer: its vocabulary, its word rules, and those of a translator's output.
+
+    Example:
+        >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
+        >>> tokenizer_settings(BertTokenizer(vocabulary, strip_accents=False))["tokenizer"]
+        {'lowercase': True, 'strip_accents': False}
+    """
+    settings = {
+        "vocabulary": tokenizer.vocabulary.sha256,
+        "tokenizer": {"lowercase": tokenizer.lowercase, **tokenizer.rules.differences()},
+    }
+    if tokenizer.own_target is not None:
+        settings["tokenizer"]["target"] = tokenizer_settings(tokenizer.own_target)
+    return settings
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ from keras_bert_scratch.version import VERSION
 CHECKSUM = re.compile("[0-9a-f]{64}")
 LOCK_FILE = ".lock"
 BEST_FOLDER = "best"
+ADDED_LATER = ("tokenizer",)  # settings that runs of older versions lack; these runs can be resumed all the same
 
 
 class RunDirectory:
@@ -111,7 +112,9 @@ class RunDirectory:
     def _stored(self) -> dict[str, Any] | None:
         """The content of `run.json`, or `None`; raises `UserError` if it is another run's."""
         content = read_run(self.path)
-        if content and (differences := _differences(content["settings"], self._settings)):
+        held = content["settings"] if content else self._settings
+        asked = {name: value for name, value in self._settings.items() if name in held or name not in ADDED_LATER}
+        if differences := _differences(held, asked):
             raise UserError(
                 f"{self.path}: already holds a run with {'; '.join(differences)}; use the same settings to "
                 f"continue it, delete it, or choose another `out`"

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -132,6 +133,29 @@ def test_other_texts_are_another_run(finished, small, tokenizer, animals):
     other = {**animals, "text": [*animals["text"][:-1], "something else"]}
     with pytest.raises(kbs.UserError, match="already holds a run with examples"):
         tuned(small, tokenizer, other, finished, animals, epochs=8)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"lowercase": False}, r"with tokenizer\.lowercase True, not False; use"),
+        ({"strip_accents": False}, r"with tokenizer\.strip_accents none, not False; use"),
+        ({"max_word_length": 9}, r"with tokenizer\.max_word_length none, not 9; use"),
+        ({"target": "letters"}, r"with tokenizer\.target none, not "),
+    ],
+)
+def test_another_tokenizer_is_another_run(finished, small, vocabulary, letters, animals, change, named):
+    """Also with the same vocabulary; a run that began before its rules were recorded is resumed."""
+    if "target" in change:
+        change = {"target": letters}
+    other = kbs.BertTokenizer(vocabulary, **{"lowercase": True, **change})
+    with pytest.raises(kbs.UserError, match=named):
+        tuned(small, other, animals, finished, animals, epochs=8)
+    held = run_file(finished)
+    del held["settings"]["tokenizer"]
+    Path("older").mkdir()
+    Path("older/run.json").write_text(json.dumps(held))
+    assert tuned(small, other, animals, "older", animals, epochs=8).finished
 
 
 # So high that results differ after two steps.
