@@ -115,3 +115,16 @@ class Dense(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {"activation": self.activation_name, "initializer_range": self.initializer_range}
         return {**super().get_config(), "units": self.units, **own}
+
+
+def head_dtype(policy: keras.DTypePolicy) -> str:
+    """The dtype of the layer that computes logits or scores: at least float32, as bfloat16 has steps of 1/32 above 4.
+
+    Args:
+        policy: keras.DTypePolicy. The policy of the layers before it.
+
+    Example:
+        >>> head_dtype(keras.DTypePolicy("mixed_bfloat16"))
+        'float32'
+    """
+    return keras.backend.result_type(policy.compute_dtype, "float32")

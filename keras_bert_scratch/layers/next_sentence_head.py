@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.layers.configured import Configured
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_scratch")
@@ -31,7 +31,7 @@ class NextSentenceHead(Configured, keras.layers.Layer):
     def __init__(self, config: BertConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.dense = Dense(2, "linear", config.initializer_range, dtype=self.dtype_policy, name="dense")
+        self.dense = Dense(2, "linear", config.initializer_range, dtype=head_dtype(self.dtype_policy), name="dense")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.dense.build(input_shape)

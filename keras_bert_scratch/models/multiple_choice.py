@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_bert_scratch.layers.choices import MergeChoices, SplitChoices
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, head_dtype
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.objectives import classification_objective
@@ -50,8 +50,8 @@ class BertMultipleChoice(OnBackbone, keras.Model):
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         merge_choices = MergeChoices(name="merge_choices")
         dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
-        choice_head = Dense(1, "linear", config.initializer_range, dtype=policy, name="logits")
-        split_choices = SplitChoices(dtype=policy, name="split_choices")
+        choice_head = Dense(1, "linear", config.initializer_range, dtype=head_dtype(policy), name="logits")
+        split_choices = SplitChoices(dtype=head_dtype(policy), name="split_choices")
 
         # === Functional Model ===
         inputs = backbone_inputs((None, None))

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, head_dtype
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.objectives import classification_objective
 from keras_bert_scratch.models.pretrained import OnBackbone
@@ -42,7 +42,7 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
-        span_head = Dense(2, "linear", config.initializer_range, dtype=policy, name="logits")
+        span_head = Dense(2, "linear", config.initializer_range, dtype=head_dtype(policy), name="logits")
 
         # === Functional Model ===
         inputs = backbone_inputs()

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, head_dtype
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.labels import (
@@ -73,11 +73,11 @@ class BertTextClassifier(OnBackbone, keras.Model):
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
-        classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
+        head = Dense(num_classes, "linear", config.initializer_range, dtype=head_dtype(policy), name="logits")
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        logits = classifier_head(dropout(backbone.encode_pooled(inputs)))
+        logits = head(dropout(backbone.encode_pooled(inputs)))
         super().__init__(inputs=inputs, outputs=keras.ops.cast(logits, "float32"), **kwargs)
 
         # === Config ===
@@ -86,4 +86,4 @@ class BertTextClassifier(OnBackbone, keras.Model):
         self.objectives = {"": OBJECTIVES[problem_type]()}
         self.num_classes, self.problem_type, self.label_names = int(num_classes), problem_type, label_names
         self.dropout = dropout
-        self.classifier_head = classifier_head
+        self.classifier_head = head

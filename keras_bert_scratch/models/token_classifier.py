@@ -9,7 +9,7 @@ import keras
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.crf import Transitions
-from keras_bert_scratch.layers.dense import Dense
+from keras_bert_scratch.layers.dense import Dense, head_dtype
 from keras_bert_scratch.layers.dropout import Dropout
 from keras_bert_scratch.models.backbone import BertBackbone, backbone_inputs
 from keras_bert_scratch.models.labels import check_label_names
@@ -69,12 +69,12 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         dropout = Dropout(config.head_dropout, dtype=policy, name="dropout")
-        classifier_head = Dense(num_classes, "linear", config.initializer_range, dtype=policy, name="logits")
+        head = Dense(num_classes, "linear", config.initializer_range, dtype=head_dtype(policy), name="logits")
         transitions = Transitions(dtype="float32", name="crf") if crf else None
 
         # === Functional Model ===
         inputs = backbone_inputs()
-        logits = classifier_head(dropout(backbone(inputs)["sequence_output"]))
+        logits = head(dropout(backbone(inputs)["sequence_output"]))
         outputs = logits = keras.ops.cast(logits, "float32")
         if transitions is not None:
             is_token = keras.ops.expand_dims(keras.ops.cast(inputs["padding_mask"], "bool"), -1)
@@ -91,5 +91,5 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         self.label_names = label_names
         self.crf = bool(crf)
         self.dropout = dropout
-        self.classifier_head = classifier_head
+        self.classifier_head = head
         self.transitions = transitions

@@ -101,9 +101,9 @@ class _FixedWeights(keras.StatelessScope):
 
     def product(self, x: Any, layers: Sequence[Dense]) -> tf.Tensor:
         """Computes the layers as one product of two matrices, followed by bias and activation."""
+        dtype = tf.as_dtype(layers[0].compute_dtype).as_numpy_dtype  # of a head, float32 in every model
         kernel, bias = (
-            self._read(parts, self._dtype)
-            for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
+            self._read(parts, dtype) for parts in ([layer.kernel for layer in layers], [layer.bias for layer in layers])
         )
         rows = tf.reshape(tf.cast(x, kernel.dtype), [-1, kernel.shape[0]])
         outputs = layers[0].activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))

@@ -209,6 +209,13 @@ def test_multiple_choice_takes_any_number_of_choices(config):
         np.testing.assert_allclose(traced(batch), model(batch), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", [*(name for name, (units, _) in HEADS.items() if units), "BertNextSentencePredictor"])
+def test_a_head_computes_in_float32_in_every_model(config, name):
+    """No output of a layer that computes in bfloat16 has more than its 8 significant bits."""
+    for found in outputs_of(read_only(name, config, dtype="mixed_bfloat16"), batch_for(name)).values():
+        assert np.any(found != tf.cast(tf.cast(found, "bfloat16"), "float32"))
+
+
 @pytest.mark.parametrize("name", ["BertTextClassifier", "BertTokenClassifier", "BertMultipleChoice"])
 def test_what_the_head_reads_is_dropped_out_in_training(config, name):
     still = config.replace(hidden_dropout=0.0, attention_dropout=0.0)
