@@ -16,6 +16,7 @@ from serving import every_task
 from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.serving.frozen_network import FrozenNetwork
 from keras_bert_scratch.serving.saved_model import SavedModel
 
 TEXTS = [
@@ -45,6 +46,15 @@ def exported(tuned, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "model"
     kbs.export_saved_model(tuned, path, warm_up=False)
     return path
+
+
+def test_the_head_of_an_exported_network_computes_in_float32_in_every_model(config):
+    model = kbs.BertTextClassifier(kbs.BertBackbone(config, dtype="mixed_bfloat16"), 3)
+    token_ids = np.arange(5, 26, dtype="int32").reshape(3, 7)
+    inputs = {"token_ids": token_ids, "segment_ids": 0 * token_ids, "padding_mask": 0 * token_ids + 1}
+    found, expected = (np.asarray(network(inputs)) for network in (FrozenNetwork(model), model))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.any(found != tf.cast(tf.cast(found, "bfloat16"), "float32"))
 
 
 def test_one_text_or_many_make_no_difference(exported, tuned):
