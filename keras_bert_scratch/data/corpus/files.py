@@ -13,7 +13,6 @@ from keras_bert_scratch.data.corpus.streams import compression_of
 from keras_bert_scratch.data.corpus.tables import TFDS_PREFIX, tfds_split
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import Address, AnyPath, files_below, listed, path_of, reading
-from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE
 
 PACKAGE_PREFIX = "package:"
 KINDS = {
@@ -96,6 +95,9 @@ def _expanded(path: AnyPath) -> list[AnyPath]:
 
 def _visible_files(folder: AnyPath) -> list[AnyPath]:
     """The files below a folder, through links too, sorted; without hidden ones, such as an editor's copies."""
+    # Imported here because the command line imports this module, but should not import numpy before it works.
+    from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE
+
     if isinstance(folder, Address):
         start = len(str(folder).rstrip("/"))
         files = [file for file in folder.walk_files() if "/." not in str(file)[start:]]
