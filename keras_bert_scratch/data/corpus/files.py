@@ -104,12 +104,12 @@ def _visible_files(folder: AnyPath) -> list[AnyPath]:
     else:
         files, entered = [], set()
         for parent, folders, names in os.walk(folder, followlinks=True):
-            entered.add(os.path.realpath(parent))
-            folders[:] = [
-                name
-                for name in folders
-                if not name.startswith(".") and os.path.realpath(Path(parent, name)) not in entered
-            ]
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            real = os.path.realpath(parent)
+            if real in entered:  # behind a link to a folder that is read already, perhaps to one around it
+                folders.clear()
+                continue
+            entered.add(real)
             files += [Path(parent, name) for name in names if not name.startswith(".")]
     for file in [file for file in files if file.name == VOCABULARY_FILE]:
         log.warning("%s: is not read as text, because of its name; give it by itself if it is a text", file)

@@ -226,6 +226,7 @@ def test_a_folder_is_read_through_links_without_hidden_files_and_vocabularies(ca
         Path(name).write_text(TEXT)
     Path("c/link").symlink_to(Path("elsewhere").absolute())
     Path("c/sub/round").symlink_to(Path("c").absolute())
+    Path("c/link-2").symlink_to(Path("elsewhere").absolute())
     assert [file.path for file in source_files("c")] == ["c/a.txt", "c/link/b.txt", "c/sub/d.txt"]
     assert "c/vocab.txt: is not read as text" in caplog.text
     assert [file.path for file in source_files("c/vocab.txt")] == ["c/vocab.txt"]
