@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.filesystem import path_of
 from keras_bert_scratch.tensor_file import read_tensors
 from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.options import TrainingOptions
@@ -54,3 +55,16 @@ def interrupted_after(monkeypatch):
         monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", pressed)
 
     return press
+
+
+@pytest.fixture
+def there(tmp_path) -> str:
+    """An address where nothing exists yet; `ram://` is a file system of TensorFlow in memory."""
+    return f"ram://{tmp_path.name}/deep/there"
+
+
+def files(folder) -> set[str]:
+    folder = path_of(folder)
+    if isinstance(folder, Path):
+        return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return {str(file).removeprefix(f"{folder}/") for file in folder.walk_files()}
