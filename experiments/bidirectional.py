@@ -2,9 +2,10 @@
 
     python experiments/bidirectional.py OUT [--tasks FOLDER] [--seeds 3] [--scale laptop] [--text FOLDER]
 
-Claim: without next sentences BERT is a little worse, and with left-to-right attention much worse, most on tasks whose
-answers need both sides of a word; a BiLSTM on top makes up for part of this on SQuAD only. The paper argues, without
-numbers, that joining two one-way models, as ELMo does, costs twice as much and is still behind.
+Claim: without next sentences BERT is worse on QNLI, MNLI and SQuAD, hardly on SST-2; with left-to-right attention it is
+much worse, most on tasks whose answers need both sides of a word; a BiLSTM on top makes up for part of this on SQuAD
+only. The paper argues, without numbers, that joining two one-way models, as ELMo does, costs twice as much and is still
+behind.
 
 Rows: BERT (masked words, next sentences); no NSP (masked words only); left to right, no NSP; the same with a new BiLSTM
 that is added at fine-tuning; left to right and right to left, joined. Each is pretrained on short rows first, then on

@@ -212,7 +212,8 @@ def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
     """Returns the table row of a claim: the mean difference over the seeds that both rows have, and the outcome.
 
     Seeds are paired: rows with the same seed share its random draws. The interval is Student's t for paired
-    differences; the claim is shown, or contradicted, if the interval does not contain 0.
+    differences; the claim is shown, or contradicted, if the interval does not contain 0. Equal differences, as counts
+    of a few right answers may be, have no interval and show nothing.
     """
     column, rows = content["columns"][claim["metric"]], content["rows"]
     better, worse = (_values(rows.get(claim[side], {}), claim["metric"]) for side in ("better", "worse"))
@@ -223,7 +224,7 @@ def _outcome(claim: Mapping[str, str], content: Mapping[str, Any]) -> str:
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
     half *= _deviation(differences) / math.sqrt(len(differences))
     gain = mean if column["wanted"] == "high" else -mean
-    outcome = "shown" if gain > half else "**contradicted**" if -gain > half else "not shown"
+    outcome = "shown" if gain > half > 0 else "**contradicted**" if -gain > half > 0 else "not shown"
     form = column["form"]
     percent = form.endswith("%")
     texts = [

@@ -22,6 +22,7 @@ from scale_facts import (
     GOOGLE_BYTES,
     INTERRUPTED,
     LATENCY,
+    MANIFEST,
     NVLINK,
     PEAK,
     PLAN,
@@ -61,7 +62,6 @@ WORKERS = (1, 10, 100, 1000)
 NETWORKS = {"10 Gbit/s": 10e9 / 8, "100 Gbit/s": 100e9 / 8, "400 Gbit/s": 400e9 / 8}
 GPUS = 8  # per host
 SAVE_SECONDS = RunOptions().save_seconds
-MANIFEST_BYTES = 270  # roughly, of a shard's lines in the manifest
 
 
 def main() -> None:
@@ -252,7 +252,7 @@ def limits() -> str:
         ),
         (
             "every process reads one manifest, and requests the size of every shard",
-            f"10 TB: {huge * MANIFEST_BYTES / 1e6:.0f} MB, and {huge * REQUEST.value / 60:.0f} minutes of requests to "
+            f"10 TB: {huge * MANIFEST.value / 1e6:.0f} MB, and {huge * REQUEST.value / 60:.0f} minutes of requests to "
             "an object store",
             "larger shards; one listing instead of a request for each shard",
         ),

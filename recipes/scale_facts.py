@@ -110,6 +110,7 @@ INTERRUPTED = Fact(
 LATENCY = Fact(10e-6, "10 us per message between hosts", "assumed", "")
 DISK = Fact(1e9, "1 GB/s to and from the disk or object store with the states", "assumed", "")
 REQUEST = Fact(20e-3, "20 ms per request for the size of a file in an object store", "assumed", "")
+MANIFEST = Fact(270, "270 bytes of the manifest per shard", "assumed", "")
 RESTART = Fact(120, "120 s to restart all workers after a loss; then every host reads the state", "assumed", "")
 
 FACTS = [fact for fact in list(globals().values()) if isinstance(fact, Fact)]

@@ -77,7 +77,7 @@ Accumulate = Annotated[
     int, typer.Option(help="Gradient accumulation: parts of a batch, computed in sequence to save memory.")
 ]
 Remat = Annotated[bool, typer.Option("--remat", help="Recompute activations in the backward pass, to save memory.")]
-SaveEvery = Annotated[str, typer.Option(help="Time between checkpoints, such as 60s or 5m.")]
+SaveEvery = Annotated[str, typer.Option(help="Time between saved states, such as 60s or 5m.")]
 OnNonfinite = Annotated[
     str, typer.Option(help="A step whose gradient is not finite: stop the run, or skip and count it.")
 ]

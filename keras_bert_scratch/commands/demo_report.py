@@ -35,7 +35,7 @@ def print_report(console: Console, out: Path, memory: Mapping[str, Any], full_mi
     masks, scores = memory["masks"], memory["scores"]
     random, tuned = scores["order_from_random"], scores["order_from_pretrained"]
 
-    table = _table("Pretraining, on text that no stage has seen", "before", "after")
+    table = _table("Pretraining, on held-out text and sentences of our own", "before", "after")
     for title, name, form in PRETRAINING_ROWS:
         table.add_row(title, form.format(before[name]), form.format(after[name]))
     table.add_section()

@@ -16,15 +16,9 @@ from keras_bert_scratch.errors import UserError
 
 EXAMPLE = "keras-bert launch -n 2 -- pretrain demo/records --preset bert-tiny --steps 50 --out two-workers"
 
-ELSEWHERE = """On several machines, start one process on each with the same list and its own index.
-
-Slurm: `srun --ntasks=2 --ntasks-per-node=1 bash -c 'keras-bert pretrain RECORDS --out RUN --steps 1000000 --strategy
-multiworker --workers host-a:12345,host-b:12345 --index $SLURM_PROCID'`.
-
-Kubernetes (a StatefulSet called bert with a headless service of the same name): `keras-bert pretrain RECORDS --out RUN
---steps 1000000 --strategy multiworker --workers bert-0.bert:12345,bert-1.bert:12345 --index ${HOSTNAME##*-}`.
-
-RUN must be on a disk that all share. To replace a lost worker, run its command again; the others wait for it."""
+ELSEWHERE = """On several machines, start one process on each, with the same --workers and its own --index;
+docs/distribution.md has scripts for Slurm, Kubernetes and Ray Train. The folder of the run must be on a disk that all
+share, or at an address."""
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 30.0  # for the other workers, after one has ended with an error or by Ctrl-C

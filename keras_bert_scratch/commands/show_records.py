@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from keras_bert_scratch.data.google.reader import GoogleRecords
     from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
+    from keras_bert_scratch.data.pretraining.rules import ExampleRules
     from keras_bert_scratch.filesystem import AnyPath
 
 EXAMPLES = 3
@@ -26,13 +28,13 @@ LENGTH = 64  # of examples that are made from documents
 BAR = 40
 
 MASKED, RANDOM, KEPT = "bold white on red", "bold white on magenta", "bold black on yellow"
-PAIR_LABELS = ("B follows A", "B is from elsewhere")
+PAIR_LABELS = {"next": ("B follows A: ", "B is from elsewhere: "), "order": ("A and B in order: ", "A and B swapped: ")}
 
 
 def show_records(path: AnyPath, picture: Path | None = None) -> None:
     """Prints facts about the records at `path`, ours or Google's, and some of their examples; may draw a `picture`."""
     from keras_bert_scratch.data.google.reader import GoogleRecords, open_records
-    from keras_bert_scratch.data.pretraining.rules import ExampleRules
+    from keras_bert_scratch.data.record_sample import rules_to_show
 
     records = open_records(path)
     facts = _facts(records)
@@ -40,13 +42,15 @@ def show_records(path: AnyPath, picture: Path | None = None) -> None:
         title, unit, max_length = "Google's examples", "examples", records.size.max_length
     else:
         title, unit, max_length = "documents", "documents", LENGTH
-        packed = records.non_padding_fraction(max_length, rules=ExampleRules(packing=True))
+    rules = rules_to_show(records, max_length)
+    if not isinstance(records, GoogleRecords):
+        packed = records.non_padding_fraction(max_length, rules=dataclasses.replace(rules, packing=True))
         facts[f"non-padding, first rows of {max_length}, packed"] = f"{packed:.1%}"
-    unpacked = records.non_padding_fraction(max_length)
+    unpacked = records.non_padding_fraction(max_length, rules=rules)
     facts[f"non-padding, first rows of {max_length}"] = f"{unpacked:.1%}"
     print_results(f"{path}: {title}, {'un' * records.tokenizer.lowercase}cased", facts)
     _print_histogram(f"lengths of {unit} in tokens, first shard", records.lengths())
-    _print_examples(records, max_length)
+    _print_examples(records, max_length, rules)
     if picture is not None:
         from keras_bert_scratch.data.record_pictures import figure_of
         from keras_bert_scratch.data.record_sample import sample_records
@@ -81,10 +85,11 @@ def _print_histogram(title: str, lengths: np.ndarray) -> None:
     Console().print(table)
 
 
-def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int) -> None:
+def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int, rules: ExampleRules) -> None:
     console = Console()
-    batch = next(records.batches(EXAMPLES, max_length).as_numpy_iterator())
-    legend = Text("examples; masked: ")
+    batch = next(records.batches(EXAMPLES, max_length, rules=rules).as_numpy_iterator())
+    pair_labels = PAIR_LABELS.get(rules.pairs)
+    legend = Text("examples; masked: " if pair_labels else "examples, without pairs; masked: ")
     coloured = console.color_system is not None and not console.no_color
     if coloured:
         for style, meaning in ((MASKED, " as [MASK] "), (RANDOM, " as a random token "), (KEPT, " as itself ")):
@@ -94,7 +99,9 @@ def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int
         legend.append("token→what the network sees")
     console.print(legend)
     for row in range(EXAMPLES):
-        console.print(_example(batch, row, records.tokenizer.vocabulary.tokens, coloured), soft_wrap=False)
+        pair_label = pair_labels[batch[1]["next_sentence"][row]] if pair_labels else ""
+        example = _example(batch, row, records.tokenizer.vocabulary.tokens, coloured)
+        console.print(Text.assemble((pair_label, "cyan"), example), soft_wrap=False)
 
 
 def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...], coloured: bool) -> Text:
@@ -102,15 +109,17 @@ def _example(batch: tuple[Any, Any, Any], row: int, tokens: tuple[str, ...], col
 
     Without colours, it returns the pieces, with arrows from masked ones to what the network sees.
     """
-    inputs, labels, weights = batch
+    from keras_bert_scratch.data.record_sample import masked_lm_of
+
+    inputs = batch[0]
     original = {
         int(position): tokens[token]
         for position, token, weight in zip(
-            inputs["mask_positions"][row], labels["masked_lm"][row], weights["masked_lm"][row], strict=True
+            inputs["mask_positions"][row], *(values[row] for values in masked_lm_of(batch)), strict=True
         )
         if weight
     }
-    text = Text.assemble((f"{PAIR_LABELS[labels['next_sentence'][row]]}:", "cyan"))
+    text = Text()
     for position, token in enumerate(_tokens(inputs, row, tokens)):
         before = original.get(position, token)
         if not coloured:

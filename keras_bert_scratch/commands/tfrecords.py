@@ -59,7 +59,9 @@ def tfrecords(
     ] = "documents",
     shards: Annotated[
         int | None,
-        typer.Option(help="Files that the documents are assigned to; by default one per 64 MB of text, at least 8."),
+        typer.Option(
+            help="Files that the documents are assigned to; by default one per 64 MB of the input files, at least 8."
+        ),
     ] = None,
     documents: Documents = "blank-lines",
     sentences: Sentences = "split",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from keras_bert_scratch.data.google.reader import GoogleRecords
 from keras_bert_scratch.data.pretraining.reader import PretrainingRecords
 from keras_bert_scratch.data.pretraining.rules import ExampleRules
+from keras_bert_scratch.errors import UserError
 
 ROWS, BATCH_SIZE = 1024, 32
 UNPACKED, PACKED = "one example a row", "packed"
@@ -17,7 +19,7 @@ UNPACKED, PACKED = "one example a row", "packed"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordSample:
-    """Statistics of some rows of records, read by BERT's rules.
+    """Statistics of some rows of records, read by `rules_to_show`.
 
     Args:
         max_length: int. Positions of a row.
@@ -45,6 +47,24 @@ class RecordSample:
         return 1.0 - float(self.rows[kind].mean()) / self.max_length
 
 
+def rules_to_show(records: PretrainingRecords | GoogleRecords, max_length: int) -> ExampleRules:
+    """BERT's rules; for records that cannot have its pairs, the same without pairs, or with the pairs they contain."""
+    bert, *others = (ExampleRules(pairs) for pairs in ("next", "none", "order"))
+    for rules in (bert, *others):
+        try:
+            records.check(max_length, rules)
+        except UserError:
+            continue
+        return rules
+    return bert
+
+
+def masked_lm_of(batch: tuple[Any, Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and weights of the masked tokens, both `(rows, predictions)`; without pairs, a batch has no others."""
+    _, labels, weights = batch
+    return (labels["masked_lm"], weights["masked_lm"]) if isinstance(labels, dict) else (labels, weights)
+
+
 def sample_records(records: PretrainingRecords | GoogleRecords, max_length: int) -> RecordSample:
     """Samples the first rows that training reads; those of a small corpus are repeated, with other masks.
 
@@ -52,17 +72,17 @@ def sample_records(records: PretrainingRecords | GoogleRecords, max_length: int)
         records: from `open_records`.
         max_length: int. Positions of a row.
     """
+    rules = rules_to_show(records, max_length)
     texts, rows = {"examples": records.lengths()}, {}
     if isinstance(records, PretrainingRecords):
         texts = {"documents": records.lengths(), "sentences": records.documents(0).sentence_lengths}
-        packed = records.batches(BATCH_SIZE, max_length, rules=ExampleRules(packing=True)).take(ROWS // BATCH_SIZE)
+        packing = dataclasses.replace(rules, packing=True)
+        packed = records.batches(BATCH_SIZE, max_length, rules=packing).take(ROWS // BATCH_SIZE)
         rows[PACKED] = np.concatenate([inputs["padding_mask"].sum(1) for inputs, _, _ in packed.as_numpy_iterator()])
-    batches = list(records.batches(BATCH_SIZE, max_length).take(ROWS // BATCH_SIZE).as_numpy_iterator())
+    batches = list(records.batches(BATCH_SIZE, max_length, rules=rules).take(ROWS // BATCH_SIZE).as_numpy_iterator())
     names = ("token_ids", "padding_mask", "mask_positions")
     seen, mask, positions = (np.concatenate([inputs[name] for inputs, _, _ in batches]) for name in names)
-    masked_ids, counts = (
-        np.concatenate([batch[number]["masked_lm"] for batch in batches]) for number in (1, 2)
-    )  # (rows, predictions)
+    masked_ids, counts = map(np.concatenate, zip(*map(masked_lm_of, batches), strict=True))  # (rows, predictions)
     row, column = np.nonzero(counts)
     position, token = positions[row, column], masked_ids[row, column]
 

@@ -1,6 +1,7 @@
 """Records from the command line: built, inspected, trained on, damaged."""
 
 import contextlib
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.commands.main import app
+from keras_bert_scratch.data.google.writer import STATIC_RULES, write_google_examples
 from keras_bert_scratch.data.records.schema import Manifest
 
 
@@ -48,6 +50,26 @@ def test_documents(corpus, vocab):
     assert output.count("B follows A:") + output.count("B is from elsewhere:") == 3
     assert "examples; masked: token→what the network sees" in output
     assert "→[MASK]" in output
+
+
+@pytest.mark.parametrize(
+    "text", ["The otter dives.\n\nIt catches a fish.\n\n" * 20, "The otter dives.\nIt catches a fish.\n" * 20]
+)
+def test_documents_without_pairs_are_shown(text, vocab):
+    """Each document is a single sentence; or there is only one document. `pretrain` refuses both without `--pairs`."""
+    Path("text.txt").write_text(text)
+    succeeds("tfrecords", "text.txt", "--vocab", vocab, "--out", "records")
+    output = succeeds("inspect", "records", "--picture", "picture.png")
+    assert "examples, without pairs; masked: token→what the network sees" in output
+    assert "→[MASK]" in output
+    assert "B follows A" not in output
+    assert Path("picture.png").exists()
+
+
+def test_other_pairs_in_google_s_format_are_shown(records):
+    write_google_examples(records, "examples", max_length=32, rules=dataclasses.replace(STATIC_RULES, pairs="order"))
+    output = succeeds("inspect", "examples")
+    assert output.count("A and B in order: ") + output.count("A and B swapped: ") == 3
 
 
 def test_a_cased_vocabulary_without_capitals_stays_cased(caplog):

@@ -53,6 +53,14 @@ def test_a_claim_is_judged_by_a_paired_test(study, metric, better, worse, outcom
     assert (test.pvalue < 0.05) == (outcome != "not shown")
 
 
+def test_equal_differences_show_nothing(study):
+    asked = made(study, [study.Claim("a", "b", "right", "a is better")])
+    for seed in range(2):
+        for row, value in (("a", 0.75), ("b", 0.5)):
+            asked.measure(row, seed, lambda value=value: {"right": value})
+    assert asked.report().split("\n")[-1] == "| a is better | +25.0 ± 0.0 points | not shown |"
+
+
 def test_a_claim_needs_two_seeds_of_both_rows(study):
     asked = made(study, [study.Claim("a", "b", "right", "a is better")])
     for seed in range(2):
