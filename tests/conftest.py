@@ -14,9 +14,12 @@ import keras
 import pytest
 import tensorflow as tf
 from animal_documents import document, write_corpus
+from hub_server import HubServer
+from huggingface_hub import constants
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch.data.pretraining import row_stream
+from keras_bert_scratch.hub import snapshot
 from keras_bert_scratch.training import pretraining_evaluation, resumable
 
 # Test files that share an expensive fixture: one process runs all files of a group.
@@ -228,3 +231,19 @@ def small_disk(tmp_path):
     yield disk
     with contextlib.suppress(subprocess.CalledProcessError):
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on this machine, and an empty cache of its files."""
+    server = HubServer()
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    snapshot._snapshot_of.cache_clear()
+    yield server
+    snapshot._snapshot_of.cache_clear()
+    server.close()

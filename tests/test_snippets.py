@@ -16,6 +16,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import typer
 from commands.calls import keras_bert
 from small_files import write_files, write_models
@@ -52,6 +53,8 @@ SMALL = {
     r" \.\.\. ": " --out run ",
     r"--task NAME": "--task classification",
     r"\b(PRETRAINED|MODEL|RUN)\b": "pretrained",
+    r"gs://": "ram://",
+    r"--layers -4,-3,-2,-1": "--layers -2,-1",
 }
 
 # Why a snippet is not run; its flags are checked all the same.
@@ -59,24 +62,20 @@ ELSEWHERE = "wants a cluster, a store of objects, or the network"
 SHOWN = "is no code: a picture, a formula, or the shape of an answer"
 NOT_RUN = {
     r"tfds:|^python tfrecords/wikipedia": ELSEWHERE,
-    r"FlinkRunner|gs://|--strategy multiworker": ELSEWHERE,
-    r"hf://|^hf ": "wants the Hugging Face Hub: tests/hub has one of its own",
+    r"FlinkRunner|--strategy multiworker": ELSEWHERE,
+    r"^hf ": "is another program's, and wants a hub to write to",
     r"#SBATCH|^apiVersion|ray\.train": ELSEWHERE,
     r"^(git|pip|curl|\.|python3? -m venv) ": ELSEWHERE,
     r"^keras-bert serve": "does not end: tests/commands/test_serve.py starts it",
     r"--virtual-devices|^keras-bert launch": "wants processes of its own: tests/training/test_distribution.py has them",
     r"--variants": "needs graphs, which run eagerly here: tests/serving/test_variants.py",
-    r"^keras-bert curves (pretrained --out|run-a|tuned|glue)": "wants runs: tests/commands/test_curves_command.py",
-    r"plot_curves": "wants runs: tests/training/test_curves.py",
-    r"^keras-bert glue": "takes minutes: tests/commands/test_glue_command.py",
     r"^make |^(python -m )?pytest ": "runs tests, or the demo: tests/commands/test_demo.py",
     r"^python experiments/": "takes minutes: tests/experiments",
-    r"^(\$ )?python recipes/scale": "tests/test_scale.py runs it",
+    r"^\$ python recipes/scale": "tests/test_scale.py runs it",
     r"^cat ": "is the shell's",
     r"^python recipes/pretraining": "takes days: tests/test_pretraining_recipes.py",
     r"^python benchmarks/distribution": "takes minutes: tests/training/test_distribution.py compares the same",
     r"^python -c .*saved_model_cli": "tests/serving/test_exported_models.py runs it",
-    r"^found = np\.load": "reads what tests/tasks/test_embed.py writes",
     r"^\"stars\"": "`task_of_the_page` adds it",
     r"──►|^hours =|^\{\"": SHOWN,
 }
@@ -86,18 +85,31 @@ MADE = {
     "docs/tasks/README.md": ("tuned",),
     "docs/tutorial.md": ("vocab.txt", "records", "pretrained", "train.csv", "dev.csv"),
     "docs/how-to/own-corpus.md": ("vocab.txt", "records", "pretrained"),
+    "docs/pictures.md": ("pretrained", "tuned"),
 }
-# Records that a page assumes to exist, built with the vocabulary that the page has at that point.
+# What a page assumes to exist: records, built with the vocabulary that the page has at that point, and runs.
 GRANTED = {
-    name: ["tfrecords", "my-text/", "--vocab", "vocab.txt", "--out", name] for name in ("task-records", "held_out")
+    **{name: f"tfrecords my-text/ --vocab vocab.txt --out {name}" for name in ("task-records", "held_out")},
+    "pretrained": "pretrain records --init bert-base --steps 2 --batch 4 --out pretrained",
+    **{
+        name: f"finetune --init bert-base --train train.csv --dev dev.csv --epochs 1 --out {name}"
+        for name in ("run-a", "run-b", "tuned")
+    },
+    "glue": "glue --init bert-base --data glue_data --tasks CoLA --epochs 1 --out glue",
+}
+# The models of a hub that the pages name, and the folders in their place.
+PUBLISHED = {
+    "google-bert/bert-base-uncased": "bert-base-uncased",
+    "google/bert_uncased_L-4_H-256_A-4": "pretrained",
+    "sentence-transformers/all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
 }
 # Pages whose Python repeats what their commands do: each block of it runs in a folder of its own.
-SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md")
+SAME_IN_PYTHON = ("README.md", "docs/tasks/README.md", "docs/tasks/glue.md")
 # The pages that every run of the tests covers, except commands that take seconds; `make slow` runs all pages.
 FAST = ("README.md", "docs/how-to/own-task.md")
 TAKES_SECONDS = re.compile(
     r"--seeds|--out untrained|--search|--task (class|multi|regr|ner|qa|trans)|--preset bert-base|--strategy mirrored"
-    r"|--objective causal|task-records|^keras-bert distill|--packing"
+    r"|--objective causal|task-records|^keras-bert (distill|glue|curves)|--packing|hf://|gs://"
 )
 SNIPPETS = {document.relative_to(ROOT).as_posix(): snippets_of(document) for document in DOCUMENTS}
 PROGRAM = typer.main.get_command(app)
@@ -214,8 +226,20 @@ def test_a_page_works_from_top_to_bottom(document, files, tmp_path, monkeypatch)
     go_through(document, quick, files, tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def addresses(hub, files):
+    """What the pages read at addresses: models of a hub, and text in a file system of TensorFlow in memory."""
+    for name, folder in PUBLISHED.items():
+        hub.put(name, files / folder)
+    tf.io.gfile.makedirs("ram://bucket/text")
+    for file in (files / "my-text").iterdir():
+        tf.io.gfile.copy(str(file), f"ram://bucket/text/{file.name}")
+    yield
+    tf.io.gfile.rmtree("ram://bucket")
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.usefixtures("eagerly", "addresses")
 @pytest.mark.parametrize("document", [name for name, found in SNIPPETS.items() if found])
 def test_all_of_a_page_works(document, files, tmp_path, monkeypatch):
     go_through(document, SNIPPETS[document], files, tmp_path, monkeypatch)
@@ -244,12 +268,13 @@ def copied(files: Path, folder: Path, document: str) -> Path:
 
 def run(words: list[str], snippet: str, monkeypatch) -> None:
     program, *arguments = words
-    for flag, value in itertools.pairwise(arguments):
+    for flag, value in itertools.pairwise(words):
         if flag in ("--out", "--picture"):  # a page may show several commands with the same output path
             shutil.rmtree(value, ignore_errors=True)
             Path(value).unlink(missing_ok=True)
         elif value in GRANTED and not Path(value).exists():
-            assert keras_bert(*GRANTED[value]).exit_code == 0
+            granted = keras_bert(*GRANTED[value].split())
+            assert granted.exit_code == 0, f"{snippet}\n{granted.output}"
     if program == "keras-bert":
         result = keras_bert(*arguments)
         assert result.exit_code == 0, f"{snippet}\n{result.output}\n{result.exception!r}"
