@@ -32,6 +32,8 @@ SHADES = ("#9ecae1", "#4292c6", "#08306b")  # for up to three related series, li
 PREFERRED = ("noto sans", "source han sans", "wenquanyi", "pingfang", "hiragino", "microsoft yahei", "simhei", "arial")
 PLACEHOLDERS = "last resort"  # a font that comes with matplotlib and has a box for each script
 SHOWN_CHARACTERS = 8
+CHOSEN = "✓"  # marks what the answer consists of
+NONE_CHOSEN = "no candidate is the answer: each is below its threshold"
 LEAST_SEEN = 0.1  # shorter bars are hardly visible if a full bar stands for 1
 
 log = logging.getLogger(__name__)

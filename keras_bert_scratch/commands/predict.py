@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -26,6 +26,9 @@ from keras_bert_scratch.commands.json_lines import write_lines
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
+
+if TYPE_CHECKING:
+    from keras_bert_scratch.tasks.task import Task
 
 MOST_PICTURED = 20
 EXAMPLE = 'keras-bert predict demo/saved_model "A joy from start to end."'
@@ -107,33 +110,31 @@ def predict(
     raw = dict(zip(columns, (text, pair) if pair else (text,), strict=False))
     rows = list(zip(*raw.values(), strict=True))
     answers = asked.predict(raw)
-    candidates = [asked.task.candidates(answer) for answer in answers] if has_bars else []
     if has_bars and shows_bars():
-        for row, some in zip(rows, candidates, strict=True):
-            print_bars(row, some, asked.task.candidates_are_exclusive, Console())
+        for row, answer in zip(rows, answers, strict=True):
+            candidates, chosen = asked.task.candidates(answer), asked.task.chosen(answer)
+            print_bars(row, candidates, asked.task.candidates_are_exclusive, Console(), chosen)
     else:
         for row, answer in zip(rows, answers, strict=True):
             print(f"{_line(answer)}\t" + "\t".join(row))
     if picture is not None:
-        _draw(rows, candidates, asked.task.candidates_are_exclusive, path_of(model), picture)
+        _draw(asked.task, rows, answers, path_of(model), picture)
 
 
 def _draw(
-    rows: Sequence[Sequence[str]],
-    candidates: Sequence[Mapping[str, Mapping[str, float]]],
-    exclusive: bool,
-    model: AnyPath,
-    picture: Path,
+    task: Task, rows: Sequence[Sequence[str]], answers: Sequence[Mapping[str, Any]], model: AnyPath, picture: Path
 ) -> None:
-    from keras_bert_scratch.tasks.pictures import figure_of_candidates
+    from keras_bert_scratch.tasks.pictures import Panel, figure_of_candidates
 
-    panels = [
-        (f"{group}: {' | '.join(row)}" if group else " | ".join(row), most_probable(probabilities))
-        for row, some in zip(rows, candidates, strict=True)
-        for group, probabilities in some.items()
-    ]
+    panels = []
+    for row, answer in zip(rows, answers, strict=True):
+        chosen = task.chosen(answer)
+        for group, probabilities in task.candidates(answer).items():
+            text = f"{group}: {' | '.join(row)}" if group else " | ".join(row)
+            shown = most_probable(probabilities, chosen or ())
+            panels.append(Panel(text, shown, chosen, len(probabilities) - len(shown)))
     title = f"Answers of {model.name} to {len(rows)} text{'s' * (len(rows) != 1)}"
-    figures.write(figure_of_candidates(panels, title, exclusive), picture)
+    figures.write(figure_of_candidates(panels, title, task.candidates_are_exclusive), picture)
     print(f"{path_of(picture)}: written", file=sys.stderr)  # stdout must hold only answers, for programs
 
 

@@ -148,6 +148,9 @@ class MultiLabel(TextTask):
     def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         return {"": answer["scores"]}
 
+    def chosen(self, answer: Mapping[str, Any]) -> list[str]:
+        return answer["labels"]
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return [label for label, given in zip(spec.labels, gold["labels"], strict=True) if given]
 

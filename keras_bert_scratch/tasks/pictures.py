@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_bert_scratch.figures import PLAIN, SHADES, finished, new_figure, whole_bar
+from keras_bert_scratch.figures import CHOSEN, NONE_CHOSEN, PLAIN, SHADES, finished, new_figure, whole_bar
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, ByLabel, Confusion, Scatter
 from keras_bert_scratch.text.vocabulary import MASK
 
@@ -124,30 +125,56 @@ def _scatter(breakdown: Scatter, figure: Any, axes: Any) -> str:
     return f"{breakdown.answer.capitalize()}s over gold"
 
 
-def figure_of_candidates(panels: Sequence[tuple[str, Mapping[str, float]]], title: str, exclusive: bool) -> Any:
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """The candidates of one answer.
+
+    Args:
+        text: str. The text that was answered.
+        probabilities: mapping. The probability of each candidate, in the order of the bars.
+        chosen: strs or None, default None. The candidates to mark as the answer; `None` for no marks, because the
+            answer is always the most probable candidate.
+        left_out: int, default 0. Number of less probable candidates that are not among `probabilities`.
+    """
+
+    text: str
+    probabilities: Mapping[str, float]
+    chosen: Collection[str] | None = None
+    left_out: int = 0
+
+    @property
+    def note(self) -> str:
+        """What the bars do not say."""
+        chosen = [] if self.chosen is None else [f"{CHOSEN} the answer" if self.chosen else NONE_CHOSEN]
+        return "; ".join([*chosen, *[f"and {self.left_out:,} less probable ones"] * bool(self.left_out)])
+
+
+def figure_of_candidates(panels: Sequence[Panel], title: str, exclusive: bool) -> Any:
     """A matplotlib figure of the candidates of answers: a panel of bars for each answer.
 
     Args:
-        panels: pairs of a text and the probability of each candidate, in the order of the bars.
+        panels: Panels, one for each answer.
         title: str.
         exclusive: bool. Whether exactly one candidate is right; else each may be right or not.
     """
-    heights = [0.7 + 0.26 * len(probabilities) for _, probabilities in panels]
-    whole = whole_bar([value for _, some in panels for value in some.values()], exclusive)
+    heights = [0.7 + 0.26 * len(panel.probabilities) + 0.2 * bool(panel.note) for panel in panels]
+    whole = whole_bar([value for panel in panels for value in panel.probabilities.values()], exclusive)
     figure = new_figure(7.0, sum(heights) + 0.7)
     grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
-    for [axes], (text, probabilities) in zip(grid, panels, strict=True):
-        at = range(len(probabilities))
-        axes.barh(at, probabilities.values(), color=SHADES[1])
-        axes.set_yticks(at, map(_short, probabilities), fontsize=9, **PLAIN)
-        axes.set_ylim(len(probabilities) - 0.5, -0.5)  # the first on top
-        for row, probability in enumerate(probabilities.values()):
+    for [axes], panel in zip(grid, panels, strict=True):
+        chosen, bars = panel.chosen or (), panel.probabilities
+        axes.barh(range(len(bars)), bars.values(), color=[SHADES[2 if name in chosen else 1] for name in bars])
+        names = [f"{CHOSEN} {_short(name)}" if name in chosen else _short(name) for name in bars]
+        axes.set_yticks(range(len(bars)), names, fontsize=9, **PLAIN)
+        axes.set_ylim(len(bars) - 0.5, -0.5)  # the first on top
+        for row, probability in enumerate(bars.values()):
             told = f"{probability:.3g}"
             axes.text(1.01, row, told, va="center", fontsize=9, transform=axes.get_yaxis_transform())
         axes.set_xlim(0.0, whole)
-        axes.set_title(_excerpt(text), fontsize=9, loc="left", **PLAIN)
+        axes.set_title(_excerpt(panel.text), fontsize=9, loc="left", **PLAIN)
+        unit = "probability" if axes is grid[-1][0] else ""
+        axes.set_xlabel("; ".join(filter(None, [unit, panel.note])), fontsize=9)
         axes.grid(axis="x", alpha=0.3)
-    grid[-1][0].set_xlabel("probability")
     return finished(figure, title)
 
 

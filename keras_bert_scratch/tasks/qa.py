@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -42,6 +43,7 @@ from keras_bert_scratch.text.offsets import characters_before
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 
 NUM_SPANS = 20  # best spans, returned and used for probabilities, as in Google's run_squad.py
+NO_ANSWER = "(no answer)"  # its name among the candidates
 LEAST_ROOM = 16  # least number of passage pieces next to a question
 THRESHOLD_DIGITS = 4
 ROWS_AT_ONCE = 1024  # per call when answers are counted; bounds the memory
@@ -291,7 +293,11 @@ class Qa(Task):
         }
 
     def candidates(self, answer: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-        return {"": {span["answer"]: span["score"] for span in answer["n_best"]}}
+        none = {NO_ANSWER: _probability_of_none(answer)} if "null_odds" in answer else {}
+        return {"": {span["answer"]: span["score"] for span in answer["n_best"]} | none}
+
+    def chosen(self, answer: Mapping[str, Any]) -> list[str] | None:
+        return [answer["answer"] or NO_ANSWER] if "null_odds" in answer else None
 
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> list[str]:
         return list(gold["answers"])
@@ -314,6 +320,14 @@ class Qa(Task):
 
         lengths = [min((len(answer.split()) for answer in line["gold"]), default=0) for line in lines]
         return ByGroup.by_length("words of the answer", lengths, measure)
+
+
+def _probability_of_none(answer: Mapping[str, Any]) -> float:
+    """The probability of no answer; `null_odds` is the logarithm of its ratio to that of the best span."""
+    if not answer["answer"]:
+        return answer["score"]
+    best = answer["n_best"][0]["score"]
+    return math.exp(min(0.0, math.log(best) + answer["null_odds"])) if best else 1.0
 
 
 def _scores(spec: Spec, given: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -256,6 +256,10 @@ class Task(abc.ABC):
         """
         return {}
 
+    def chosen(self, answer: Mapping[str, Any]) -> Sequence[str] | None:
+        """The candidates that the answer consists of; `None` if it is always the most probable one of each group."""
+        return None
+
     def gold_of(self, spec: Spec, gold: Mapping[str, Any]) -> Any:
         """The gold answer of one row as files contain it, from a row of `Examples.gold`; here its only value."""
         (value,) = gold.values()

@@ -14,15 +14,15 @@ import keras_bert_scratch as kbs
 from keras_bert_scratch.commands import predict
 from keras_bert_scratch.commands.answer_bars import MOST_BARS, most_probable, print_bars, shows_bars
 from keras_bert_scratch.figures import SHADES
-from keras_bert_scratch.tasks.pictures import figure_of_candidates
+from keras_bert_scratch.tasks.pictures import Panel, figure_of_candidates
 from keras_bert_scratch.tasks.registry import get_task
 
 LABELS = {"no": 0.25, "yes": 0.75}
 
 
-def printed(texts, candidates, exclusive=True) -> list[str]:
+def printed(texts, candidates, exclusive=True, chosen=None) -> list[str]:
     screen = io.StringIO()
-    print_bars(texts, candidates, exclusive, Console(file=screen, width=80, color_system=None))
+    print_bars(texts, candidates, exclusive, Console(file=screen, width=80, color_system=None), chosen)
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
@@ -70,6 +70,52 @@ def test_what_an_answer_was_chosen_among(task, answer, candidates):
     assert get_task(task).candidates(answer) == candidates
 
 
+SPANS = [{"answer": "an otter", "score": 0.5}, {"answer": "otter", "score": 0.25}]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "chosen", "probability_of_none"),
+    [
+        ("multi-label", {"labels": [], "scores": LABELS}, [], None),
+        ("multi-label", {"labels": ["yes"], "scores": LABELS}, ["yes"], None),
+        ("classification", {"label": "yes", "scores": LABELS}, None, None),
+        ("qa", {"answer": "an otter", "n_best": SPANS}, None, None),
+        ("qa", {"answer": "an otter", "null_odds": np.log(0.5), "n_best": SPANS}, ["an otter"], 0.25),
+        ("qa", {"answer": "an otter", "null_odds": 900.0, "n_best": [{"answer": "a", "score": 0.0}]}, ["an otter"], 1),
+        ("qa", {"answer": "", "score": 0.25, "null_odds": np.log(0.5), "n_best": SPANS}, ["(no answer)"], 0.25),
+        ("qa", {"answer": "", "score": 1.0, "null_odds": 1e9, "n_best": []}, ["(no answer)"], 1),
+    ],
+)
+def test_what_was_chosen_is_one_of_the_candidates(task, answer, chosen, probability_of_none):
+    found = get_task(task).chosen(answer)
+    assert found == chosen
+    candidates = get_task(task).candidates(answer)[""]
+    assert candidates.get("(no answer)") == pytest.approx(probability_of_none)
+
+
+def test_the_answer_is_marked_where_it_is_not_always_the_most_probable():
+    spans = {"otter": 0.5, "(no answer)": 0.25}
+    given, other, said = printed(["a"], {"": spans}, chosen=["(no answer)"])[1:]
+    assert given.split()[0] == "otter"
+    assert other.split()[:3] == ["✓", "(no", "answer)"]
+    assert said == "   ✓ the answer"
+    assert printed(["a"], {"": LABELS}, exclusive=False, chosen=[])[-1].endswith("each is below its threshold")
+    many = {f"l{number:02}": 0.9 - number / 100 for number in range(13)}
+    lines = printed(["a"], {"": many}, exclusive=False, chosen=["l11", "l00"])
+    assert [line.split()[1] for line in lines if "█" in line and "✓" in line] == ["l00", "l11"]
+    assert lines[-1] == "   and 2 less probable ones"
+
+
+def test_a_picture_marks_the_answer_and_counts_what_it_leaves_out():
+    panels = [Panel("a", {"b": 0.5, "c": 0.3}, ["c"], 190), Panel("a", {"b": 0.1}, []), Panel("a", {"b": 0.1})]
+    first, second, third = figure_of_candidates(panels, "", exclusive=False).axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["b", "✓ c"]
+    assert [to_hex(bar.get_facecolor()) for bar in first.patches] == [SHADES[1], SHADES[2]]
+    assert first.get_xlabel() == "✓ the answer; and 190 less probable ones"
+    assert second.get_xlabel().endswith("each is below its threshold")
+    assert third.get_xlabel() == "probability"
+
+
 @pytest.mark.parametrize("task", ["ner", "regression", "choice", "embed", "translation", "generate"])
 def test_other_answers_have_no_bars(task):
     assert not get_task(task).has_candidates
@@ -78,7 +124,7 @@ def test_other_answers_have_no_bars(task):
 
 def test_a_picture_has_a_panel_of_bars_for_each_text():
     figure = figure_of_candidates(
-        [("An $otter$.", most_probable(LABELS)), ("b", {"a": 0.5})], "Answers of run", exclusive=True
+        [Panel("An $otter$.", most_probable(LABELS)), Panel("b", {"a": 0.5})], "Answers of run", exclusive=True
     )
     first, second = figure.axes
     assert [bar.get_width() for bar in first.patches] == [0.75, 0.25]
@@ -93,10 +139,10 @@ def test_a_picture_has_a_panel_of_bars_for_each_text():
 def test_small_probabilities_have_bars_too(capsys):
     fillings = {"an otter": 0.004, "a heron": 0.001}
     text = f"{'It sleeps in the reeds, as ever. ' * 5}It is [MASK] [MASK]. {'It sleeps in the reeds, as ever. ' * 5}"
-    (axes,) = figure_of_candidates([(text, fillings)], "", exclusive=True).axes
+    (axes,) = figure_of_candidates([Panel(text, fillings)], "", exclusive=True).axes
     assert axes.get_xlim() == (0.0, 0.004)
     assert "It is [MASK] [MASK]." in axes.get_title(loc="left")
-    (axes,) = figure_of_candidates([("水獭睡在芦苇里。" * 20, {"no": 0.0})], "", exclusive=True).axes
+    (axes,) = figure_of_candidates([Panel("水獭睡在芦苇里。" * 20, {"no": 0.0})], "", exclusive=True).axes
     assert axes.get_title(loc="left").startswith("水獭睡在芦苇里。水獭")
     assert axes.get_xlim() == (0.0, 1.0)
     print_bars([text], {"": fillings}, True, Console())
@@ -112,7 +158,7 @@ def test_bars_of_labels_that_are_all_unlikely_stay_short():
         f"   yes {'██':<40} 0.05",
         f"   no  {'█':<40} 0.025",
     ]
-    (axes,) = figure_of_candidates([("a", unlikely)], "", exclusive=False).axes
+    (axes,) = figure_of_candidates([Panel("a", unlikely)], "", exclusive=False).axes
     assert axes.get_xlim() == (0.0, 1.0)
 
 
@@ -136,6 +182,9 @@ def test_the_task_says_whether_one_label_must_be_right(task, options, longest, l
     assert shown.exit_code == 0, shown.output
     assert drawn[0].get_xlim()[1] == pytest.approx(limit)
     assert max(line.count("█") for line in shown.stdout.splitlines()) == longest
+    for said in (shown.stdout, drawn[0].get_xlabel()):
+        assert ("each is below its threshold" in said) == (task == "multi-label")
+        assert "and 20 less probable ones" in said
 
 
 @pytest.mark.usefixtures("eagerly")

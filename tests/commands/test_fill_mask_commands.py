@@ -50,14 +50,14 @@ def test_a_picture_shows_the_candidates_of_each_gap(monkeypatch):
     monkeypatch.setattr(pictures, "figure_of_candidates", recorded)
     result = keras_bert("predict", "pretrained", "The [MASK].", "--top-k", "2", "--picture", "words.png")
     assert result.exit_code == 0, result.output
-    [(title, words)] = drawn
-    assert (title, len(words)) == ("The [MASK].", 2)
-    assert all(f"{word} ({probability:.3g})" in result.stdout for word, probability in words.items())
+    [panel] = drawn
+    assert (panel.text, len(panel.probabilities)) == ("The [MASK].", 2)
+    assert all(f"{word} ({probability:.3g})" in result.stdout for word, probability in panel.probabilities.items())
     targets = ["--target", "heron", "--target", "otter"]
     result = keras_bert("predict", "pretrained", "a [MASK] b [MASK]", *targets, "--picture", "targets.png")
     assert result.exit_code == 0, result.output
-    assert [title for title, _ in drawn[1:]] == ["gap 1: a [MASK] b [MASK]", "gap 2: a [MASK] b [MASK]"]
-    assert all(words.keys() == {"heron", "otter"} for _, words in drawn[1:])
+    assert [panel.text for panel in drawn[1:]] == ["gap 1: a [MASK] b [MASK]", "gap 2: a [MASK] b [MASK]"]
+    assert all(panel.probabilities.keys() == {"heron", "otter"} for panel in drawn[1:])
     for file in ("words.png", "targets.png"):
         assert Path(file).read_bytes().startswith(b"\x89PNG")
         assert f"{file}: written" not in result.stdout
