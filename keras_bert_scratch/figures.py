@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import textwrap
 import unicodedata
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text as Line
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
@@ -20,9 +23,10 @@ from keras_bert_scratch.filesystem import AnyPath, path_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 DOTS_PER_INCH = 120
-CHARACTERS_PER_INCH = 10  # of a title
+COLUMNS_PER_INCH = 10  # of a title; a Chinese character takes two columns, as on a terminal
 PLAIN = {"parse_math": False}  # the name of a label or a file may contain a dollar sign
 TITLE_SIZE = 10
 # From dark to light, distinguishable in greyscale and by colour-blind readers (Okabe and Ito, 2008, without yellow).
@@ -58,13 +62,32 @@ def whole_bar(probabilities: Collection[float], exclusive: bool) -> float:
     return most if exclusive and 0.0 < most < LEAST_SEEN else 1.0
 
 
+def beginning(text: str, width: int) -> str:
+    """As much of a text as `width` columns of a terminal hold, with `…` if it is cut.
+
+    Example:
+        >>> beginning("An otter wakes.", 9), beginning("水獭醒来。", 9), beginning("A heron.", 9)
+        ('An otter …', '水獭醒来 …', 'A heron.')
+    """
+    return text if cell_len(text) <= width else f"{set_cell_size(text, width).rstrip()} …"
+
+
 def finished(figure: Figure, title: str) -> Figure:
     """Adds the title, wrapped to the figure's width, and fonts that have all characters; returns the figure."""
-    width = int(figure.get_size_inches()[0] * CHARACTERS_PER_INCH)
-    lines = [line for part in title.splitlines() for line in textwrap.wrap(part, width)]
-    figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE, **PLAIN)
+    width = int(figure.get_size_inches()[0] * COLUMNS_PER_INCH)
+    lines = [line for part in title.splitlines() for line in Line(part).wrap(Console(), width, overflow="fold")]
+    figure.suptitle("\n".join(line.plain.strip() for line in lines), fontsize=TITLE_SIZE, **PLAIN)
     _choose_fonts(figure)
     return figure
+
+
+def cut_at_the_edge(figure: Figure, texts: Iterable[Text]) -> None:
+    """Cuts the ends of `texts` of a finished figure that are wider than the figure."""
+    with _without_glyph_warnings():
+        figure.draw_without_rendering()
+        for text in texts:
+            while len(shown := text.get_text().removesuffix(" …")) > 1 and text.get_window_extent().x1 > figure.bbox.x1:
+                text.set_text(f"{shown[:-1].rstrip()} …")
 
 
 def check_name(picture: AnyPath | str, argument: str = "picture") -> None:

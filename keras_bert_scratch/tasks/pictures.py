@@ -8,13 +8,25 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich.cells import cell_len
 
-from keras_bert_scratch.figures import CHOSEN, NONE_CHOSEN, PLAIN, SHADES, finished, new_figure, whole_bar
+from keras_bert_scratch.figures import (
+    CHOSEN,
+    NONE_CHOSEN,
+    PLAIN,
+    SHADES,
+    beginning,
+    cut_at_the_edge,
+    finished,
+    new_figure,
+    whole_bar,
+)
 from keras_bert_scratch.tasks.error_analysis import Breakdown, ByGroup, ByLabel, Confusion, Scatter
 from keras_bert_scratch.text.vocabulary import MASK
 
 NAME_LENGTH = 28  # characters of a label
-MOST_OF_A_TEXT = 90  # characters
+MOST_OF_A_TEXT = 90  # columns of a terminal; a Chinese character takes two
+BEFORE_A_MASK = 30  # columns
 MOST_COUNTED = 30  # labels up to which a confusion matrix has numbers in its cells
 LEAST_HEIGHT, MOST_HEIGHT = 3.0, 40.0  # inches
 NUM_SOLID_POINTS = 500  # more points than this are drawn more transparent
@@ -160,6 +172,7 @@ def figure_of_candidates(panels: Sequence[Panel], title: str, exclusive: bool) -
     heights = [0.7 + 0.26 * len(panel.probabilities) + 0.2 * bool(panel.note) for panel in panels]
     whole = whole_bar([value for panel in panels for value in panel.probabilities.values()], exclusive)
     figure = new_figure(7.0, sum(heights) + 0.7)
+    titles = []
     grid = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)
     for [axes], panel in zip(grid, panels, strict=True):
         chosen, bars = panel.chosen or (), panel.probabilities
@@ -171,20 +184,23 @@ def figure_of_candidates(panels: Sequence[Panel], title: str, exclusive: bool) -
             told = f"{probability:.3g}"
             axes.text(1.01, row, told, va="center", fontsize=9, transform=axes.get_yaxis_transform())
         axes.set_xlim(0.0, whole)
-        axes.set_title(_excerpt(panel.text), fontsize=9, loc="left", **PLAIN)
+        titles.append(axes.set_title(_excerpt(panel.text), fontsize=9, loc="left", **PLAIN))
         unit = "probability" if axes is grid[-1][0] else ""
         axes.set_xlabel("; ".join(filter(None, [unit, panel.note])), fontsize=9)
         axes.grid(axis="x", alpha=0.3)
-    return finished(figure, title)
+    finished(figure, title)
+    cut_at_the_edge(figure, titles)
+    return figure
 
 
 def _excerpt(text: str) -> str:
     """As much of a text as fits: its beginning, or the part around its first `[MASK]`."""
+    text = " ".join(text.split())
     at = text.find(MASK)
-    start = max(0, at - MOST_OF_A_TEXT // 2) if at > MOST_OF_A_TEXT - len(MASK) else 0
-    cut = " ".join(text[start:].split())
-    shown = cut if len(cut) <= MOST_OF_A_TEXT else f"{cut[:MOST_OF_A_TEXT].rstrip()} …"
-    return f"… {shown}" if start else shown
+    start = at if at >= 0 and cell_len(text[:at]) > MOST_OF_A_TEXT - len(MASK) else 0
+    while start and cell_len(text[start - 1 : at]) <= BEFORE_A_MASK:
+        start -= 1
+    return "… " * bool(start) + beginning(text[start:].lstrip(), MOST_OF_A_TEXT)
 
 
 def _short(label: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from commands.calls import keras_bert, refused
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from rich.console import Console
 
 import keras_bert_scratch as kbs
@@ -149,6 +150,20 @@ def test_small_probabilities_have_bars_too(capsys):
     full, quarter, said = (line for line in capsys.readouterr().out.splitlines()[-3:])
     assert (full.count("█"), quarter.count("█")) == (40, 10)
     assert said.strip() == "a full bar is 0.004"
+
+
+@pytest.mark.parametrize(
+    "text", ["W" * 90, "这部电影从头到尾都是一种享受" * 7, f"{'这部电影' * 25}[MASK]{'享受' * 25}"]
+)
+@pytest.mark.parametrize("label", ["yes", "a rather long name of a label"])
+def test_a_wide_text_ends_at_the_edge_of_the_picture(text, label):
+    figure = figure_of_candidates([Panel(text, {label: 0.5})], "享受" * 60, exclusive=True)
+    figure.draw_without_rendering()
+    title = next(one for one in figure.findobj(Text) if one.get_text().endswith(" …"))
+    for shown in (title, *figure.texts):
+        assert figure.bbox.x0 <= shown.get_window_extent().x0
+        assert shown.get_window_extent().x1 <= figure.bbox.x1
+    assert ("[MASK]" in title.get_text()) == ("[MASK]" in text)
 
 
 def test_bars_of_labels_that_are_all_unlikely_stay_short():
