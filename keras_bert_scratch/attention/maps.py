@@ -13,6 +13,7 @@ from keras_bert_scratch.config import JOINED
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.models.backbone import BertBackbone
+from keras_bert_scratch.tasks.data.cells import is_unicode
 from keras_bert_scratch.text.packing import pack_segments, packed_lengths
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 
@@ -85,7 +86,8 @@ def attention_maps(
             `None` for 64, or the model's number of positions if that is less.
 
     Raises:
-        UserError: there is no model, it does not accept such texts, or it consists of two joined one-way encoders.
+        UserError: there is no model, it does not accept such texts, it consists of two joined one-way encoders, or its
+            weights are not finite.
 
     Example:
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -100,6 +102,8 @@ def attention_maps(
     if max_length is not None and max_length < FEWEST_TOKENS:
         raise UserError(f"`max_length`: must be at least {FEWEST_TOKENS}, not {max_length}")
     for argument, given in (("text", text), ("pair", pair or "")):
+        if not is_unicode(given):
+            raise UserError(f"`{argument}`: has a lone surrogate or bytes that are not UTF-8; correct them")
         for token in ("[CLS]", "[SEP]", "[PAD]"):
             if token in given:
                 raise UserError(
@@ -129,11 +133,16 @@ def attention_maps(
         what = "the text has" if pair is None else "text and pair together have"
         log.warning("%s %d tokens; only %d are shown; a higher `max_length` shows more", what, count, max_length)
     inputs = pack_segments(first, second, min(count, max_length), tokenizer.vocabulary)
-    weights = backbone.look_inside(inputs)["attention_weights"]
+    weights = tf.concat(backbone.look_inside(inputs)["attention_weights"], axis=0).numpy()
+    if not np.isfinite(weights).all():
+        raise UserError(
+            f"{model}: its attention weights are not finite numbers; its training has probably diverged, so train it "
+            f"again with a lower learning rate, or check its weights"
+        )
     tokens = tokenizer.vocabulary.tokens
     return AttentionMaps(
         tuple(tokens[token] for token in inputs["token_ids"][0].numpy()),
         tuple(inputs["segment_ids"][0].numpy().tolist()),
-        tf.concat(weights, axis=0).numpy(),
+        weights,
         max(0, count - max_length),
     )

@@ -40,7 +40,7 @@ def write_page(maps: AttentionMaps, model: str, out: AnyPath | str) -> None:
         "rollout": _packed(maps.rollout),
     }
     # A text may hold "</script>", which would end the data.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     template = resources.files("keras_bert_scratch.attention").joinpath("page.html").read_text("utf-8")
     atomic.write_text(out, template.replace(SLOT, text))
 

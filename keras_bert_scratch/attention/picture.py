@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from keras_bert_scratch.attention.maps import AttentionMaps
-from keras_bert_scratch.figures import finished, new_figure
+from keras_bert_scratch.figures import beginning, finished, new_figure
 
-TITLE_LENGTH = 120  # maximum number of characters of the tokens
+TITLE_WIDTH = 120  # maximum width of the tokens, in columns of a terminal
 TICKS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -36,4 +35,5 @@ def figure_of(maps: AttentionMaps, model: str) -> Any:
     figure.colorbar(image, ax=grid, ticks=TICKS, shrink=0.8, label="attention")
     figure.supxlabel("head (rows: queries, columns: keys)", fontsize=9)
     figure.supylabel("layer", fontsize=9)
-    return finished(figure, f"{model}\n{textwrap.shorten(' '.join(maps.tokens), TITLE_LENGTH, placeholder=' …')}")
+    more = f" ({maps.truncated:,} more truncated)" if maps.truncated else ""
+    return finished(figure, f"{model}\n{beginning(' '.join(maps.tokens), TITLE_WIDTH)}{more}")

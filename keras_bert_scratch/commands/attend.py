@@ -35,6 +35,7 @@ def attend(
     for file in (page, picture):
         atomic.check_is_free(file)
     maps = attention_maps(model, text, pair, length)
-    write_page(maps, str(path_of(model)), page)
-    figures.write(figure_of(maps, str(path_of(model))), picture)
+    with atomic.write(page) as temporary:  # without the picture there is no page, so that the command can be repeated
+        write_page(maps, str(path_of(model)), temporary)
+        figures.write(figure_of(maps, str(path_of(model))), picture)
     print(f"{page}: written, and {picture.name}")

@@ -51,6 +51,8 @@ def test_a_mask_is_the_token_and_others_are_refused(model):
         (("A heron. [SEP] An otter.",), r"`text`: contains \[SEP\]; special tokens are added to `text` and `pair`"),
         (("A heron.", "[CLS] a"), r"`pair`: contains \[CLS\]"),
         (("A heron [PAD]",), r"`text`: contains \[PAD\]"),
+        (("A \udcff heron.",), "`text`: has a lone surrogate or bytes that are not UTF-8; correct them"),
+        (("A heron.", "\ud800"), "`pair`: has a lone surrogate"),
     ):
         with pytest.raises(kbs.UserError, match=said):
             attention_maps(model, *texts)
@@ -85,6 +87,11 @@ def test_the_picture_has_a_matrix_for_each_head():
     drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     np.testing.assert_allclose(drawn, weights.reshape(6, 5, 5), atol=1e-6)
     assert figure.get_suptitle() == "a/model\n[CLS] $ a $ [SEP]"
+    cut = figure_of(dataclasses.replace(maps, truncated=1234), "a/model")
+    assert cut.get_suptitle() == "a/model\na a a a a (1,234 more truncated)"
+    long = figure_of(dataclasses.replace(maps, tokens=("x" * 130, "[SEP]")), "a/model").get_suptitle()
+    assert "xxx" in long
+    assert long.endswith("…")
 
 
 def test_what_a_page_shows_cannot_end_its_data():
@@ -92,6 +99,15 @@ def test_what_a_page_shows_cannot_end_its_data():
     text = Path("page.html").read_text(encoding="utf-8")
     (data,) = re.findall('<script id="data" type="application/json">(.*?)</script>', text)
     assert json.loads(data)["model"] == "</script><b>"
+
+
+def test_weights_that_are_not_numbers_are_refused_with_the_model_s_name(config, tokenizer):
+    broken = kbs.BertPretrainer(kbs.BertBackbone(config))
+    kernel = broken.backbone.encoder_blocks[0].attention.query.kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    broken.save_pretrained("broken", tokenizer)
+    with pytest.raises(kbs.UserError, match="broken: its attention weights are not finite numbers"):
+        attention_maps("broken", "A heron.")
 
 
 def test_what_is_too_long_is_cut_and_said(model, caplog):

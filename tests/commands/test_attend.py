@@ -213,6 +213,12 @@ def test_the_picture_is_there(written):
     assert imread(written.with_suffix(".png")).std() > 0.05
 
 
+def test_a_picture_that_fails_leaves_no_page(model, monkeypatch):
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **named: 1 / 0)
+    assert isinstance(keras_bert("attend", model, "a", "--out", "page.html").exception, ZeroDivisionError)
+    assert not list(Path().iterdir())
+
+
 def test_refused(model, written):
     refused("attend", model, "a", "--out", "page.png", saying="--out: is a web page; give it a name that ends in .html")
     refused("attend", model, "a", "--out", written, saying="attention.html: exists already")
