@@ -15,6 +15,8 @@ from headless_browser import WIDTHS, chromium, watched_page
 from matplotlib.image import imread
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.attention.maps import AttentionMaps
+from keras_bert_scratch.attention.page import write_page
 
 # Folder for screenshots of the page that people can look at; by default none are saved.
 PICTURES = os.environ.get("KERAS_BERT_PICTURES")
@@ -197,6 +199,28 @@ def test_the_page_can_be_read_on_a_phone_and_a_wide_screen_in_dark_and_light(pag
             assert needed + 32 <= there, (width, scheme)
         lines, last = (page.locator(part).last.bounding_box() for part in ("#lines", "#looks li"))
         assert lines["y"] + lines["height"] == pytest.approx(last["y"] + last["height"], abs=1)  # lines end at tokens
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_long_tokens_fit_on_a_phone(browser, tmp_path, width, scheme):
+    tokens = ("[CLS]", "internationalizations", "donaudampfschifffahrtsgesellschaft", "##s", "[SEP]")
+    weights = np.full((2, 2, 5, 5), 0.2, "float32")
+    write_page(AttentionMaps(tokens, (0, 0, 0, 1, 1), weights), "model", tmp_path / "long.html")
+    page, seen = watched_page(browser, scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto((tmp_path / "long.html").as_uri())
+    page.locator("#looks button").nth(1).click()  # the numbers need room too
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"attend-long-{width}-{scheme}.png"))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    lines, tokens, seen_tokens = (
+        page.locator(part).first.bounding_box() for part in ("#between", "#looks", "#seen bdi")
+    )
+    assert 48 <= lines["width"] <= tokens["width"]
+    assert seen_tokens["width"] >= 32
+    page.close()
+    assert not seen.faults
 
 
 def test_the_page_counts_the_tokens_that_it_does_not_show(model, browser, tmp_path, caplog):
