@@ -68,6 +68,18 @@ def _address(text: str) -> Address:
     return HubAddress(text) if text.startswith(f"{SCHEME}://") else Address(text)
 
 
+def name_of(path: AnyPath) -> str:
+    """The last part of a path; of `.` and `..`, which have no name of their own, the folder's name.
+
+    Example:
+        >>> name_of(Path("runs/a")), name_of(Path.cwd() / "..") == Path.cwd().parent.name
+        ('a', True)
+    """
+    if isinstance(path, Address) or path.name not in ("", ".."):
+        return path.name
+    return path.resolve().name or str(path)
+
+
 def files_below(folder: AnyPath) -> list[AnyPath]:
     """All files in a folder and its subfolders, sorted."""
     if isinstance(folder, Address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
@@ -41,7 +42,8 @@ def print_bars(
         shown = most_probable(probabilities, chosen or ())
         for name, probability in shown.items():
             mark = () if chosen is None else (CHOSEN if name in chosen else "",)
-            table.add_row(INDENT, *mark, Text(name), Bar(whole, 0.0, probability, width=WIDTH), f"{probability:.3g}")
+            bar = Bar(whole, 0.0, probability if math.isfinite(probability) else 0.0, width=WIDTH)
+            table.add_row(INDENT, *mark, Text(name), bar, f"{probability:.3g}")
         console.print(table)
         if whole < 1.0:
             console.print(f"{INDENT} a full bar is {whole:.3g}", highlight=False)

@@ -20,7 +20,7 @@ from keras_bert_scratch.commands.arguments import (
 )
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.filesystem import name_of, path_of
 
 COMMAND = PredictionCommand
 EXAMPLE = "keras-bert evaluate demo/sentiment --data demo/held_out.csv"
@@ -92,6 +92,6 @@ def evaluate(
         print_errors(found, errors)
     if picture is not None:
         rows = f"{len(found.examples):,} row{'s' * (len(found.examples) != 1)}"
-        title = f"{path_of(run).name} on {path_of(data).name}, {rows}"
+        title = f"{name_of(path_of(run))} on {name_of(path_of(data))}, {rows}"
         figures.write(figure_of(found.breakdown, title), picture)
         print(f"{path_of(picture)}: written")

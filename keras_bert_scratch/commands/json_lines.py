@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,28 @@ def write_lines(rows: Iterable[Mapping[str, Any]], out: Path | None) -> None:
     ascii_only = out is None and not str(sys.stdout.encoding).lower().startswith("utf")
     with _written(out) as write:
         for row in itertools.chain(first, rows):
-            write(json.dumps(row, ensure_ascii=ascii_only) + "\n")
+            write(as_json(row, ascii_only) + "\n")
+
+
+def as_json(value: Any, ascii_only: bool = False) -> str:
+    """Formats a value as JSON on one line; numbers that JSON lacks, NaN and infinities, become `null`.
+
+    Example:
+        >>> as_json({"score": float("nan")})
+        '{"score": null}'
+    """
+    try:
+        return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        return json.dumps(_with_nulls(value), ensure_ascii=ascii_only, allow_nan=False)
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_nulls(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +21,10 @@ from keras_bert_scratch.commands.arguments import (
     check_not_given,
     header_names,
 )
-from keras_bert_scratch.commands.json_lines import write_lines
+from keras_bert_scratch.commands.json_lines import as_json, write_lines
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.filesystem import AnyPath, path_of
+from keras_bert_scratch.filesystem import AnyPath, name_of, path_of
 
 if TYPE_CHECKING:
     from keras_bert_scratch.tasks.task import Task
@@ -116,7 +115,7 @@ def predict(
             print_bars(row, candidates, asked.task.candidates_are_exclusive, Console(), chosen)
     else:
         for row, answer in zip(rows, answers, strict=True):
-            print(f"{_line(answer)}\t" + "\t".join(row))
+            print(_line(answer), *map(_field, row), sep="\t")
     if picture is not None:
         _draw(asked.task, rows, answers, path_of(model), picture)
 
@@ -133,32 +132,34 @@ def _draw(
             text = f"{group}: {' | '.join(row)}" if group else " | ".join(row)
             shown = most_probable(probabilities, chosen or ())
             panels.append(Panel(text, shown, chosen, len(probabilities) - len(shown)))
-    title = f"Answers of {model.name} to {len(rows)} text{'s' * (len(rows) != 1)}"
+    title = f"Answers of {name_of(model)} to {len(rows)} text{'s' * (len(rows) != 1)}"
     figures.write(figure_of_candidates(panels, title, task.candidates_are_exclusive), picture)
     print(f"{path_of(picture)}: written", file=sys.stderr)  # stdout must hold only answers, for programs
 
 
 def _line(answer: Mapping[str, Any]) -> str:
     """Formats the answer that is printed before its text: label and score with a tab between them, a score, or JSON."""
-    if isinstance(answer.get("label"), str) and "score" in answer:
-        return f"{answer['label']}\t{answer['score']:.3f}"
-    if "answer" in answer:
-        return f"{answer['answer']}\t{answer['score']:.3f}"
-    if "translation" in answer:
-        return f"{answer['translation']}\t{answer['score']:.3f}"
+    for name in ("label", "answer", "translation"):
+        if isinstance(answer.get(name), str) and "score" in answer:
+            return f"{_field(answer[name])}\t{answer['score']:.3f}"
     if len(answer) == 1 and isinstance(number := answer.get("score", answer.get("similarity")), float):
         return f"{number:.3f}"
     if {"embedding", "token_embeddings", "similarity"} & answer.keys():
-        return json.dumps(_short(answer.get("embedding", answer)), ensure_ascii=False)
+        return as_json(_short(answer.get("embedding", answer)))
     if "entities" in answer:
-        found = (f"{entity['text']} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
+        found = (f"{_field(entity['text'])} ({entity['type']} {entity['score']:.2f})" for entity in answer["entities"])
         return ", ".join(found) or "no entities"
     if "targets" in answer:
         gaps = (", ".join(f"{word} ({score:.3g})" for word, score in gap.items()) for gap in answer["targets"])
         return " | ".join(gaps)
     if "fillings" in answer:
         return ", ".join(f"{' '.join(found['tokens'])} ({found['score']:.3g})" for found in answer["fillings"])
-    return json.dumps(answer, ensure_ascii=False)
+    return as_json(answer)
+
+
+def _field(text: str) -> str:
+    """A text as a field of a line: line ends and tabs would start another one, so each becomes a blank."""
+    return " ".join(text.replace("\t", " ").splitlines())
 
 
 def _short(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +40,7 @@ def search(
     from rich.text import Text
 
     from keras_bert_scratch import atomic
+    from keras_bert_scratch.commands.json_lines import as_json
     from keras_bert_scratch.filesystem import path_of
     from keras_bert_scratch.serving.search import search as search_texts
 
@@ -54,7 +54,7 @@ def search(
     found = search_texts(model, queries, data, top, index, names, on_bad_row, dtype, **options)
     if out is not None:
         lines = (
-            json.dumps({"query": query, "rank": rank, **dataclasses.asdict(hit)}, ensure_ascii=False)
+            as_json({"query": query, "rank": rank, **dataclasses.asdict(hit)})
             for query, hits in zip(queries, found, strict=True)
             for rank, hit in enumerate(hits, 1)
         )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from keras_bert_scratch import figures
 from keras_bert_scratch.commands.tables import print_results
-from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.filesystem import name_of, path_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def show_records(path: AnyPath, picture: Path | None = None) -> None:
         from keras_bert_scratch.data.record_pictures import figure_of
         from keras_bert_scratch.data.record_sample import sample_records
 
-        figures.write(figure_of(sample_records(records, max_length), path.name), picture)
+        figures.write(figure_of(sample_records(records, max_length), name_of(path)), picture)
         print(f"{path_of(picture)}: written")
 
 

@@ -223,6 +223,41 @@ def test_predict_shows_bars_to_people_and_lines_to_programs(model, monkeypatch):
 
 
 @pytest.mark.usefixtures("eagerly")
+def test_a_text_of_several_lines_stays_one_field_of_one_line(model):
+    lines = keras_bert("predict", model, "The\theron\r\nsleeps.\n", "An otter.").stdout.splitlines()
+    assert [line.split("\t")[2:] for line in lines] == [["The heron sleeps."], ["An otter."]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ({"answer": "an\notter", "score": 0.5}, "an otter\t0.500"),
+        ({"answer": "", "score": 0.5}, "\t0.500"),
+        ({"translation": "a\u2028b\tc", "score": 0.5}, "a b c\t0.500"),
+        ({"entities": [{"text": "St.\nIves", "type": "place", "score": 0.5}]}, "St. Ives (place 0.50)"),
+        ({"labels": ["a"], "scores": {"a": float("nan")}}, '{"labels": ["a"], "scores": {"a": null}}'),
+        ({"similarity": [float("nan"), 0.5]}, '{"similarity": [null, 0.5]}'),
+    ],
+)
+def test_an_answer_is_a_line(answer, line):
+    assert predict._line(answer) == line
+
+
+def test_bars_of_a_model_whose_weights_are_not_numbers_are_empty():
+    _, line = printed(["a"], {"": {"yes": float("nan")}})
+    assert line.split() == ["yes", "nan"]
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_picture_names_the_model_of_the_current_folder(model, monkeypatch):
+    titles = []
+    monkeypatch.setattr(predict.figures, "write", lambda figure, picture: titles.append(figure.get_suptitle()))
+    monkeypatch.chdir(model)
+    assert keras_bert("predict", ".", "The heron.", "--picture", "bars.png").exit_code == 0
+    assert titles == ["Answers of model to 1 text"]
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_what_has_no_bars_is_refused_before_it_is_asked(model, small, tokenizer, monkeypatch):
     spec = kbs.Spec("regression", ("text",), 32)
     regressor = kbs.BertTextClassifier(kbs.BertBackbone(small), 1, problem_type="regression")
