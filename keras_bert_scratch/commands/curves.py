@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,12 +46,15 @@ def curves(
 
     if out is not None:
         figures.check_name(out, "out")
-    figure = plot_curves(runs, metrics=metric or (), by=by)
+    metrics = list(dict.fromkeys(metric or ()))
+    figure = plot_curves(runs, metrics=metrics, by=by)
+    if out is not None:
+        figures.write(figure, out)
     console = Console()
     for task, some in by_task(read_logged_runs(runs)).items():
-        names = [name for name in panels_of(some, metric or ()) if name != "learning_rate"]
+        names = [name for name in panels_of(some, metrics) if name != "learning_rate"]
         with_held_out = any(run.held_out for run in some)
-        trained = [name for name in metric or () if not any(run.measured(name) for run in some)]
+        trained = [name for name in metrics if not any(run.measured(name) for run in some)]
         print(f"{task}: {'best values on held-out data, with steps' if with_held_out else 'values at the last step'}")
         console.print(_measured(some, names, with_held_out, trained))
         if differing := differing_settings(some):
@@ -59,7 +62,6 @@ def curves(
         for line in comparison_warnings(some):
             console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
     if out is not None:
-        figures.write(figure, out)
         print(f"{path_of(out)}: written")
 
 
@@ -71,19 +73,20 @@ def _measured(runs: Sequence[LoggedRun], names: Sequence[str], with_held_out: bo
         with_held_out: bool. Whether to show the best values on held-out data; else all values are training's last ones.
         trained: the metrics to show with training's last value in any case.
     """
-    rows: dict[str, list[Any]] = {"run": [], "state": [], "step": [], "time": [], **{name: [] for name in names}}
+    marked = trained if with_held_out else ()
+    heading = ["run", "state", "step", "time"]
+    heading += [name.replace("_", " ") + " (training, last)" * (name in marked) for name in names]
+    lines = []
     for run in runs:
         seconds = run.rows[-1].get("seconds")
         time = None if seconds is None else str(datetime.timedelta(seconds=round(seconds)))
-        for name, value in zip(rows, (run.name, run.status, f"{run.rows[-1]['step']:,}", time), strict=False):
-            rows[name].append(value)
+        lines.append([run.name, run.status, f"{run.rows[-1]['step']:,}", time])
         for name in names:
             is_best = with_held_out and name not in trained
-            rows[name].append(_point(run.best(name)) if is_best else _point(*run.trained(name)[-1:]))
-    rows = {name: values for name, values in rows.items() if any(values)}
-    marked = trained if with_held_out else ()
-    heading = [name.replace("_", " ") + " (training, last)" * (name in marked) for name in rows]
-    return _table(heading, zip(*rows.values(), strict=True))
+            lines[-1].append(_point(run.best(name)) if is_best else _point(*run.trained(name)[-1:]))
+    columns = zip(heading, *lines, strict=True)
+    heading, *lines = zip(*(column for column in columns if any(column[1:])), strict=True)
+    return _table(heading, lines)
 
 
 def _differing(runs: Sequence[str], settings: dict[str, list[str]]) -> Table:

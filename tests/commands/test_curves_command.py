@@ -43,6 +43,18 @@ def test_a_metric_of_training_alone_stands_beside_those_on_held_out_data():
     ]
 
 
+def test_a_metric_is_shown_once_and_may_be_called_like_another_column():
+    a_run("a", results=measured(8.5, 7.25))
+    flags = ["--metric", "loss", "--metric", "loss", "--metric", "step"]
+    result = keras_bert("curves", "a", *flags, "--out", "curves.png")
+    assert result.exit_code == 0, result.output
+    assert cells(result.stdout) == [
+        ["run", "state", "step", "time", "loss", "step"],
+        ["a", "unfinished", "40", "0:01:12", "7.25 at 40", "40 at 40"],
+    ]
+    assert Path("curves.png").exists()
+
+
 def test_many_runs_stand_below_each_other_and_the_last_step_counts_where_nothing_was_held_out():
     for number in range(7):
         a_run(f"seeds/seed-{number}", seed=number, batch_size=16 + number)
