@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
@@ -56,6 +57,8 @@ def write_models_config(base: AnyPath) -> str:
 
     Returns: what was done, for people; for an edited file that does not list the model, also the line to add.
     """
+    if isinstance(base, Path) and base.name in ("", ".."):  # `.` and `..` have no name and no folder around them
+        base = base.resolve()
     file = base.parent / CONFIG_FILE
     names = [entry.name for entry in sorted(base.parent.iterdir()) if entry.is_dir() and versions_of(entry)]
     if file.exists():

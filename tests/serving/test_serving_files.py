@@ -159,6 +159,15 @@ def test_models_config_is_written_again_for_a_new_model():
     assert re.findall('name: "(.)"', Path("models/models.config").read_text()) == ["a"]
 
 
+@pytest.mark.parametrize(("inside", "base"), [("models/sentiment", "."), ("models/sentiment/1", "..")])
+def test_models_config_is_beside_the_model_also_if_that_is_the_current_folder(inside, base, tmp_path, monkeypatch):
+    Path("models/sentiment/1").mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    assert write_models_config(Path(base)) == f"{tmp_path / 'models/models.config'}: written"
+    assert re.findall('name: "(.*)"', (tmp_path / "models/models.config").read_text()) == ["sentiment"]
+    assert [entry.name for entry in (tmp_path / "models/sentiment").iterdir()] == ["1"]
+
+
 @pytest.mark.parametrize("name", EDITED)
 def test_models_config_that_was_edited_is_left_as_it_is(name):
     file = Path("models/models.config")
