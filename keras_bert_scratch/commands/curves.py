@@ -34,8 +34,7 @@ def curves(
     by: Annotated[str, typer.Option(help="Horizontal axis of the picture: steps, tokens or time.")] = "steps",
 ) -> None:
     """Compare runs: the best value of each metric, the settings that differ, and the curves as a picture."""
-    from rich.console import Console
-
+    from keras_bert_scratch.commands.tables import console_for_tables
     from keras_bert_scratch.training.curves import panels_of, plot_curves
     from keras_bert_scratch.training.logged_runs import (
         by_task,
@@ -50,7 +49,7 @@ def curves(
     figure = plot_curves(runs, metrics=metrics, by=by)
     if out is not None:
         figures.write(figure, out)
-    console = Console()
+    console = console_for_tables()
     for task, some in by_task(read_logged_runs(runs)).items():
         names = [name for name in panels_of(some, metrics) if name != "learning_rate"]
         with_held_out = any(run.held_out for run in some)

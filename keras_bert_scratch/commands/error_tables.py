@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from keras_bert_scratch.commands.tables import grid_of
+from keras_bert_scratch.commands.tables import console_for_tables, grid_of
 
 if TYPE_CHECKING:
     from keras_bert_scratch.tasks.error_analysis import Confusion
@@ -32,28 +32,31 @@ def print_errors(evaluation: Evaluation, number: int) -> None:
     errors = evaluation.errors()
     shown = errors[:number]
     print(f"errors: {len(errors):,} of {len(evaluation.examples):,} rows{', worst first' * (len(errors) > 1)}")
-    console = Console()
+    console = console_for_tables()
     if shown:
         rows = [[f"{row + 1:,}", *map(_cell, error.shown.values())] for row, error in shown]
         texts = [_text(evaluation.lines[row], evaluation.columns) for row, _ in shown]
         console.print(_list(["row", *shown[0][1].shown], rows, texts, console.width))
     if isinstance(evaluation.breakdown, Confusion):
-        console.print(_confusion(evaluation.breakdown, console.width))
+        _print_confusion(evaluation.breakdown, console)
     elif isinstance(evaluation.breakdown, ByLabel):
         console.print(grid_of("label", evaluation.breakdown.table))
     elif isinstance(evaluation.breakdown, ByGroup):
         console.print(grid_of(evaluation.breakdown.groups, evaluation.breakdown.table))
 
 
-def _confusion(breakdown: Confusion, width: int) -> Table:
-    """Returns the matrix, or, if the screen is too narrow for it, the pairs of labels that are confused most."""
+def _print_confusion(breakdown: Confusion, console: Console) -> None:
+    """Prints the matrix, or, if the screen is too narrow for it, the pairs of labels that are confused most."""
     matrix = grid_of("gold \\ answer", breakdown.table)
-    if Console(width=10_000).measure(matrix).maximum <= width:
-        return matrix
-    table = Table("gold", "answer", "rows")
+    if Console(width=10_000).measure(matrix).maximum <= console.width:
+        console.print(matrix)
+        return
+    table = Table(*(Column(heading, overflow="fold") for heading in ("gold", "answer", "rows")))
     for count, label, answer in breakdown.pairs[:MOST_PAIRS]:
         table.add_row(Text(label), Text(answer), f"{count:,}")
-    return table
+    console.print(table)
+    if len(breakdown.pairs) > MOST_PAIRS:
+        print(f"the {MOST_PAIRS} most frequent of {len(breakdown.pairs):,} pairs of labels")
 
 
 def _list(headings: list[str], rows: list[list[str]], texts: list[str], width: int) -> Table:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from keras_bert_scratch.commands.arguments import PredictionDtype, PredictionTask
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
@@ -56,7 +55,7 @@ def export(
     dtype: PredictionDtype = None,
 ) -> None:
     """Write a fine-tuned run as a SavedModel that takes raw strings."""
-    from keras_bert_scratch.commands.tables import grid_of
+    from keras_bert_scratch.commands.tables import console_for_tables, grid_of
     from keras_bert_scratch.filesystem import files_below, path_of
     from keras_bert_scratch.serving.export import export_saved_model
     from keras_bert_scratch.serving.versions import version_folder, write_models_config
@@ -74,7 +73,7 @@ def export(
         metric = tuned.task.best_by[0]  # the model card has the others
         found = {one.name: {metric: one.results[metric]} if one.results else {} for one in measured}
         rows = {one.name: {**one.size_and_times, **found[one.name]} for one in measured}
-        Console().print(grid_of("variant", rows))
+        console_for_tables().print(grid_of("variant", rows))
     if version is not None:
         print(write_models_config(base))
     size = sum(file.stat().st_size for file in files_below(folder))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from keras_bert_scratch import figures
 from keras_bert_scratch.commands.answer_bars import most_probable, print_bars, shows_bars
@@ -22,6 +21,7 @@ from keras_bert_scratch.commands.arguments import (
     header_names,
 )
 from keras_bert_scratch.commands.json_lines import as_json, write_lines
+from keras_bert_scratch.commands.tables import console_for_tables
 from keras_bert_scratch.commands.task_options import PredictionCommand, given_options
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, name_of, path_of
@@ -112,7 +112,7 @@ def predict(
     if has_bars and shows_bars():
         for row, answer in zip(rows, answers, strict=True):
             candidates, chosen = asked.task.candidates(answer), asked.task.chosen(answer)
-            print_bars(row, candidates, asked.task.candidates_are_exclusive, Console(), chosen)
+            print_bars(row, candidates, asked.task.candidates_are_exclusive, console_for_tables(), chosen)
     else:
         for row, answer in zip(rows, answers, strict=True):
             print(_line(answer), *map(_field, row), sep="\t")

@@ -35,12 +35,12 @@ def search(
     layers: Annotated[str | None, typer.Option(help="The layer to use, -1 for the last.")] = None,
 ) -> None:
     """Find the texts of a file that are nearest to a query, by the cosine of their embeddings."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from keras_bert_scratch import atomic
     from keras_bert_scratch.commands.json_lines import as_json
+    from keras_bert_scratch.commands.tables import console_for_tables
     from keras_bert_scratch.filesystem import path_of
     from keras_bert_scratch.serving.search import search as search_texts
 
@@ -66,7 +66,7 @@ def search(
         table = Table("rank", "score", "line", "times", "text")
         for rank, hit in enumerate(hits, 1):
             table.add_row(str(rank), f"{hit.score:.3f}", f"{hit.line:,}", f"{hit.count:,}", Text(_cut(hit.text)))
-        Console().print(table)
+        console_for_tables().print(table)
 
 
 def _cut(text: str) -> str:

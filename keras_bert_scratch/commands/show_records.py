@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_bert_scratch import figures
-from keras_bert_scratch.commands.tables import print_results
+from keras_bert_scratch.commands.tables import console_for_tables, print_results
 from keras_bert_scratch.filesystem import name_of, path_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _print_histogram(title: str, lengths: np.ndarray) -> None:
         if doublings[: doubling + 1].any():
             first, last = 2**doubling, 2 ** (doubling + 1) - 1
             table.add_row(f"{first:,} to {last:,}", "█" * -(-BAR * count // int(doublings.max())), f"{count:,}")
-    Console().print(table)
+    console_for_tables().print(table)
 
 
 def _print_examples(records: PretrainingRecords | GoogleRecords, max_length: int, rules: ExampleRules) -> None:

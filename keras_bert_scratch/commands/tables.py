@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from keras_bert_scratch.training.run_directory import RunDirectory
 
 
+LEAST_WIDTH = 60  # on a narrower screen columns would vanish, so lines are wider than that
+
+
+def console_for_tables() -> Console:
+    """Returns the screen; tables may be wider than it if it is very narrow, so that they lose nothing."""
+    console = Console()
+    console.width = max(console.width, LEAST_WIDTH)
+    return console
+
+
 def print_results(title: str, results: Mapping[str, Any]) -> None:
     """Prints the title and a table of names and values; values that are mappings become rows `outer inner`.
 
@@ -20,7 +30,8 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
     thing. Lists, such as all evaluations during training, are left out: the run's file has them. So is `None`.
     """
     print(title)
-    console, table, grids = Console(), Table(show_header=False), []
+    console, grids = console_for_tables(), []
+    table = Table(*(Column(overflow="fold") for _ in range(2)), show_header=False)
     for name, value in _rows(results):
         if isinstance(value, Mapping):
             grids.append((name, value))
@@ -34,7 +45,7 @@ def print_results(title: str, results: Mapping[str, Any]) -> None:
 def grid_of(name: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """Returns a table of several things that have the same values; `name` is the heading of the things."""
     columns = list(next(iter(rows.values())))
-    grid = Table(*(Column(Text(heading.replace("_", " "))) for heading in (name, *columns)))
+    grid = Table(*(Column(Text(heading.replace("_", " ")), overflow="fold") for heading in (name, *columns)))
     for key, values in rows.items():
         grid.add_row(Text(key), *(_cell(values[column]) for column in columns))
     return grid

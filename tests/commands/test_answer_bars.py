@@ -243,6 +243,16 @@ def test_an_answer_is_a_line(answer, line):
     assert predict._line(answer) == line
 
 
+def test_bars_on_a_narrow_screen_keep_names_lengths_and_numbers(monkeypatch, model):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(predict, "shows_bars", lambda: True)
+    lines = keras_bert("predict", model, "The heron.").stdout.splitlines()
+    assert sorted(line.split()[0] for line in lines[1:]) == ["no", "yes"]
+    assert [line.count("█") / 40 for line in lines[1:]] == [
+        pytest.approx(float(line.split()[-1]), abs=0.03) for line in lines[1:]
+    ]
+
+
 def test_bars_of_a_model_whose_weights_are_not_numbers_are_empty():
     _, line = printed(["a"], {"": {"yes": float("nan")}})
     assert line.split() == ["yes", "nan"]

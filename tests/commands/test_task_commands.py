@@ -188,6 +188,23 @@ def test_errors_fit_the_screen(width, capsys, monkeypatch):
     assert "".join(answers) == labels[1]
 
 
+@pytest.mark.parametrize("width", [20, 40])
+def test_no_column_vanishes_on_a_narrow_screen(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    labels = ["no", "a_label_with_a_name_that_is_longer_than_any_column_of_the_table_would_be"]
+    error_tables.print_errors(classified(labels, [0, 0], "an otter"), 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [word in "".join(lines) for word in ("gold", "answer", "score", "1.000", "text", "an otter")] == [True] * 6
+    answers = [re.split(r"\s*[│┃]\s*", line)[3] for line in lines if line.count("│") > 5]
+    assert "".join(answers) == labels[1]
+    metrics = ("right", "missed", "spurious", "precision", "recall", "f1")
+    tables.print_results("of a run", {"label": {labels[1]: dict.fromkeys(metrics, 0.8765)}, "path": "a/" * 60})
+    shown = [re.split(r"\s*[│┃]\s*", line) for line in capsys.readouterr().out.splitlines()]
+    assert "".join(row[2] for row in shown if len(row) == 4) == "a/" * 60
+    columns = ["".join(cells) for cells in zip(*(row for row in shown if len(row) == 9), strict=True)]
+    assert columns[1:-1] == [f"label{labels[1]}", *(f"{name}0.8765" for name in metrics)]
+
+
 def test_a_confusion_that_is_wider_than_the_screen_is_told_by_its_pairs(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     few, many = ["no", "yes"], [f"the label {number}" for number in range(20)]
@@ -197,6 +214,12 @@ def test_a_confusion_that_is_wider_than_the_screen_is_told_by_its_pairs(capsys, 
     shown = capsys.readouterr().out
     assert re.search(r"label 3 .*label 4 .* 2 .*\n.*label 7 .*label 8 .* 1 ", shown)
     assert shown.count("the label 5") == 0
+    assert "most frequent" not in shown
+    error_tables.print_errors(classified(many, [*range(20), *range(20)], "a"), 1)
+    assert "of " not in capsys.readouterr().out.splitlines()[-1]
+    more = [f"the label {number}" for number in range(21)]
+    error_tables.print_errors(classified(more, [*range(21)], "a"), 1)
+    assert capsys.readouterr().out.splitlines()[-1] == "the 20 most frequent of 21 pairs of labels"
 
 
 def test_no_errors_are_no_table(capsys):
