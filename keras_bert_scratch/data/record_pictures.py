@@ -35,7 +35,7 @@ def figure_of(sample: RecordSample, title: str) -> Any:
         axes.grid(alpha=0.3)
         axes.set_ylim(0.0, ROOM_FOR_LEGEND * axes.get_ylim()[1])
     row = f"{len(sample.masks_per_row):,} rows of {sample.max_length} positions"
-    return finished(figure, f"{title}: {row} as training reads them")
+    return finished(figure, f"{title}: {row}, as training at this length reads them (a smaller corpus is repeated)")
 
 
 def _draw_texts(axes: Any, sample: RecordSample) -> None:

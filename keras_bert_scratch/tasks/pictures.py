@@ -57,7 +57,7 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
 
     counts = breakdown.counts
     number, support = len(counts), counts.sum(axis=1)
-    names = [_short(label) for label in breakdown.labels]
+    names = _short(breakdown.labels)
     margin = 0.09 * max(map(len, names))
     side = number * (0.45 if number <= MOST_COUNTED else 0.12)
     figure.set_size_inches(max(side + margin + 2.0, 4.5), max(side + 0.7 * margin + 1.4, LEAST_HEIGHT))
@@ -86,7 +86,8 @@ def _confusion(breakdown: Confusion, figure: Any, axes: Any) -> str:
 @_draw.register
 def _by_label(breakdown: ByLabel, figure: Any, axes: Any) -> str:
     rows = breakdown.table.values()
-    names = [f"{_short(label)} ({scores['right'] + scores['missed']:,})" for label, scores in breakdown.table.items()]
+    numbers = [scores["right"] + scores["missed"] for scores in rows]
+    names = [f"{label} ({number:,})" for label, number in zip(_short(breakdown.table), numbers, strict=True)]
     bars = {name: [scores[name] for scores in rows] for name in ("precision", "recall", "f1")}
     _grouped_bars(figure, axes, names, bars, 1.0)
     axes.set_ylabel("label (number in gold)")
@@ -97,7 +98,8 @@ def _by_label(breakdown: ByLabel, figure: Any, axes: Any) -> str:
 def _by_group(breakdown: ByGroup, figure: Any, axes: Any) -> str:
     metrics = [name for name in next(iter(breakdown.table.values())) if name != "rows"]
     bars = {name.replace("_", " "): [row[name] for row in breakdown.table.values()] for name in metrics}
-    names = [f"{_short(group)} ({row['rows']:,})" for group, row in breakdown.table.items()]
+    rows = [row["rows"] for row in breakdown.table.values()]
+    names = [f"{group} ({number:,})" for group, number in zip(_short(breakdown.table), rows, strict=True)]
     _grouped_bars(figure, axes, names, bars, breakdown.highest)
     axes.set_ylabel(f"{breakdown.groups} (rows)")
     named = " and ".join(bars)
@@ -107,13 +109,17 @@ def _by_group(breakdown: ByGroup, figure: Any, axes: Any) -> str:
 def _grouped_bars(
     figure: Any, axes: Any, names: list[str], bars: dict[str, list[float | None]], highest: float
 ) -> None:
-    """For each name, a bar for each of up to three metrics, and the last metric as a number at the right."""
-    figure.set_size_inches(7.0, float(np.clip(0.42 * len(names) + 1.6, LEAST_HEIGHT, MOST_HEIGHT)))
-    at, last = np.arange(len(names)), list(bars)[-1]
-    for number, ((name, values), colour) in enumerate(zip(bars.items(), SHADES[-len(bars) :], strict=True)):
+    """For each name, a bar for each metric, and the last metric as a number at the right."""
+    from matplotlib import colormaps
+
+    most = max(len(bars), len(SHADES))
+    colours = SHADES[-len(bars) :] if most == len(SHADES) else colormaps["Blues"](np.linspace(0.3, 1.0, most))
+    figure.set_size_inches(7.0, float(np.clip(0.14 * most * len(names) + 1.6, LEAST_HEIGHT, MOST_HEIGHT)))
+    at, last, room = np.arange(len(names)), list(bars)[-1], 0.75 / most
+    for number, ((name, values), colour) in enumerate(zip(bars.items(), colours, strict=True)):
         told = f"{name} (number at the right)" if name == last else name
-        middle = at + 0.25 * (number - (len(bars) - 1) / 2)
-        axes.barh(middle, [value or 0.0 for value in values], height=0.24, color=colour, label=told)
+        middle = at + room * (number - (len(bars) - 1) / 2)
+        axes.barh(middle, [value or 0.0 for value in values], height=0.96 * room, color=colour, label=told)
     for row, value in enumerate(bars[last]):
         told = "-" if value is None else f"{value:.2f}" if highest == 1.0 else f"{value:.1f}"
         axes.text(1.01, row, told, va="center", fontsize=9, transform=axes.get_yaxis_transform())
@@ -121,7 +127,7 @@ def _grouped_bars(
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
     axes.set_xlim(min(0.0, *(value or 0.0 for values in bars.values() for value in values)), highest)
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=len(bars), fontsize=9)
+    figure.legend(loc="outside lower center", ncols=min(len(bars), len(SHADES)), fontsize=9)
 
 
 @_draw.register
@@ -177,7 +183,9 @@ def figure_of_candidates(panels: Sequence[Panel], title: str, exclusive: bool) -
     for [axes], panel in zip(grid, panels, strict=True):
         chosen, bars = panel.chosen or (), panel.probabilities
         axes.barh(range(len(bars)), bars.values(), color=[SHADES[2 if name in chosen else 1] for name in bars])
-        names = [f"{CHOSEN} {_short(name)}" if name in chosen else _short(name) for name in bars]
+        names = [
+            f"{CHOSEN} {short}" if name in chosen else short for name, short in zip(bars, _short(bars), strict=True)
+        ]
         axes.set_yticks(range(len(bars)), names, fontsize=9, **PLAIN)
         axes.set_ylim(len(bars) - 0.5, -0.5)  # the first on top
         for row, probability in enumerate(bars.values()):
@@ -203,7 +211,14 @@ def _excerpt(text: str) -> str:
     return "… " * bool(start) + beginning(text[start:].lstrip(), MOST_OF_A_TEXT)
 
 
-def _short(label: str) -> str:
-    """A label, with its middle cut out if it is long, as long names often differ at their end."""
-    half = NAME_LENGTH // 2
-    return label if len(label) <= NAME_LENGTH else f"{label[:half]}…{label[-half:]}"
+def _short(labels: Collection[str]) -> list[str]:
+    """The labels, with the middle of long ones cut out, as long names often differ at their end.
+
+    If two would look the same, all are cut less.
+    """
+    lines = [" ".join(label.split()) for label in labels]
+    for half in range(NAME_LENGTH // 2, max(map(len, lines), default=0)):
+        short = [line if len(line) <= 2 * half else f"{line[:half]}…{line[-half:]}" for line in lines]
+        if len(set(short)) == len(set(lines)):
+            return short
+    return lines

@@ -58,8 +58,13 @@ def test_the_line_of_right_answers_is_there_where_both_have_one_scale():
 
 
 def test_long_names_differ_where_they_are_cut():
-    assert len({pictures._short(label) for label in LONG}) == len(LONG)
-    assert max(len(pictures._short(label)) for label in LONG) < 30
+    assert len(set(pictures._short(LONG))) == len(LONG)
+    assert max(map(len, pictures._short(LONG))) < 30
+    assert pictures._short(["a\nb", "a" * 28, "a" * 29]) == ["a b", "a" * 28, f"{'a' * 14}…{'a' * 14}"]
+    assert pictures._short([]) == []
+    collide = [f"name of a label, {number:02} of all labels of this data" for number in range(20)]
+    names = pictures.figure_of(confusion(*collide), "").axes[0].get_xticklabels()
+    assert len({name.get_text() for name in names}) == len(collide)
 
 
 def test_a_row_of_a_confusion_is_what_is_right_and_a_column_what_was_answered():
@@ -104,6 +109,20 @@ def test_groups_of_rows_have_a_bar_in_each_metric():
     assert [text.get_text() for text in figure.axes[0].texts] == ["60.0", "-"]
     assert figure.axes[0].get_xlim() == (0.0, 100.0)
     assert figure._suptitle.get_text().startswith("Exact match and f1 by words of the answer\nrun on dev.json")
+
+
+def test_every_metric_of_a_group_has_a_bar_of_its_own():
+    table = {
+        "1": {"rows": 3, "a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5},
+        "2": {"rows": 3, **dict.fromkeys("abcde", 1.0)},
+    }
+    axes = pictures.figure_of(ByGroup("layer", table, 1.0), "run").axes[0]
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [
+        [value / 10, 1.0] for value in range(1, 6)
+    ]
+    bars = sorted((bar for bars in axes.containers for bar in bars), key=lambda bar: bar.get_y())
+    assert all(one.get_y() + one.get_height() <= other.get_y() for one, other in itertools.pairwise(bars))
+    assert len({bars[0].get_facecolor() for bars in axes.containers}) == 5
 
 
 def test_the_highest_correlation_is_1_and_a_negative_one_is_seen():
