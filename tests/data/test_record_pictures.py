@@ -104,7 +104,8 @@ def test_the_figure_draws_them(sample):
     figure = figure_of(sample, "animals")
     texts, rows, counts, positions, shown, tokens = figure.axes
     assert figure._suptitle.get_text() == (
-        f"animals: {ROWS} rows of {LENGTH} positions, as training at this length reads them (a smaller corpus is repeated)"
+        f"animals: {ROWS} rows of {LENGTH} positions, "
+        "as training at this length reads them (a smaller corpus is repeated)"
     )
     for axes, lengths in ((texts, sample.texts), (rows, sample.rows)):
         told = [text.get_text() for text in axes.get_legend().get_texts()]
