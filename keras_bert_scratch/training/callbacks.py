@@ -72,7 +72,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._started = time.monotonic()
         self._stepping = 0.0  # seconds in steps since the last row, without evaluation and saving
         self._first_left: float | None = None
-        self._seconds_before = self._rows[-1]["seconds"] if self._rows else 0.0
+        self._seconds_before = next((row["seconds"] for row in reversed(self._rows) if "seconds" in row), 0.0)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._step_began = time.monotonic()
@@ -133,7 +133,8 @@ class MetricsLog(keras.callbacks.Callback):
         if self._writer is None:
             return
         text = io.StringIO()
-        table = csv.DictWriter(text, fieldnames=list(row), restval="", extrasaction="ignore", lineterminator="\n")
+        names = dict.fromkeys(name for row in self._rows for name in row)  # a resumed run may log other columns
+        table = csv.DictWriter(text, fieldnames=list(names), restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(self._rows)
         atomic.write_text(self._file, text.getvalue())

@@ -103,3 +103,16 @@ def test_steps_that_were_skipped_have_no_loss_and_are_counted_on(model, clock):
     assert math.isnan(first["accuracy"])
     assert (second["loss"], second["accuracy"]) == (0.5, 0.25)
     assert (first["skipped"], second["skipped"]) == (7, 8)
+
+
+def test_a_resumed_run_keeps_the_columns_that_it_logs_no_more(model, clock):
+    Path("metrics.csv").write_text("step,loss,padding,mfu\n1,9.0,0.5,0.25\n")  # nor does each row have its seconds
+    log = MetricsLog(Path(), log_every=1, first_step=1)
+    log.set_model(model)
+    model.optimizer.iterations = np.array(1)
+    step(model, log, clock, 1.0)
+    before, row = read_metrics(Path("metrics.csv"))
+    assert before == {"step": 1, "loss": 9.0, "padding": 0.5, "mfu": 0.25}
+    assert (row["step"], row["loss"], row["seconds"]) == (2, 0.5, 1.0)
+    assert not {"padding", "mfu"} & set(row)
+    assert Path("metrics.csv").read_text().startswith("step,loss,padding,mfu,seconds,")
