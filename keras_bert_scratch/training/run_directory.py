@@ -114,7 +114,7 @@ class RunDirectory:
         content = read_run(self.path)
         held = content["settings"] if content else self._settings
         asked = {name: value for name, value in self._settings.items() if name in held or name not in ADDED_LATER}
-        if differences := _differences(held, asked):
+        if differences := differences_of(held, asked):
             raise UserError(
                 f"{self.path}: already holds a run with {'; '.join(differences)}; use the same settings to "
                 f"continue it, delete it, or choose another `out`"
@@ -296,12 +296,17 @@ def pin_start_commit(init: Any, *runs: AnyPath | str) -> Any:
     return init
 
 
-def _differences(held: Any, asked: Any, name: str = "") -> list[str]:
-    """Where two settings differ, down to the single field."""
+def differences_of(held: Any, asked: Any, name: str = "") -> list[str]:
+    """Where two settings differ, down to the single field; one text for each.
+
+    Example:
+        >>> differences_of({"start": "a", "training": {"steps": 5}}, {"start": "a", "training": {"steps": 9}})
+        ['training.steps 5, not 9']
+    """
     if isinstance(held, dict) and isinstance(asked, dict):
         names = sorted(set(held) | set(asked))
         return [
-            text for key in names for text in _differences(held.get(key), asked.get(key), f"{name}.{key}".lstrip("."))
+            text for key in names for text in differences_of(held.get(key), asked.get(key), f"{name}.{key}".lstrip("."))
         ]
     return [] if held == asked else [f"{name} {_short(held)}, not {_short(asked)}"]
 

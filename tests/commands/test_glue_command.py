@@ -66,7 +66,7 @@ def test_from_a_folder_to_a_table(init):
     again = keras_bert(*argv, "--length", "16")
     assert "CoLA, 1 of 1: out/CoLA is finished" in again.output
     assert cells(again.output) == cells(result.output)
-    refused(*argv, "--length", "32", saying="out/CoLA: already holds a run with .*max_length 16, not 32")
+    refused(*argv, "--length", "32", saying="out: holds CoLA of spec.max_length 16, not 32; use the same")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,7 +21,14 @@ from keras_bert_scratch.tasks.glue.published import PUBLISHED, SOURCES
 from keras_bert_scratch.tasks.run import DEFAULTS, PLAIN, FineTuning, finetune
 from keras_bert_scratch.text.tokenizer import BertTokenizer
 from keras_bert_scratch.training.options import RunOptions
-from keras_bert_scratch.training.run_directory import pin_start_commit, read_run
+from keras_bert_scratch.training.resumable import tokenizer_settings
+from keras_bert_scratch.training.run_directory import (
+    ADDED_LATER,
+    differences_of,
+    pin_start_commit,
+    read_run,
+    start_settings,
+)
 
 RESULTS_FILE = "glue.json"
 SUBMISSION_FOLDER = "submission"
@@ -45,7 +53,8 @@ def glue(
     r"""Fine-tunes a model for GLUE's tasks and evaluates it on their dev sets (Wang et al. 2019, arXiv:1804.07461).
 
     Each task is a `finetune` run in the subfolder of `out` with the task's name. The same call resumes unfinished runs
-    and skips finished ones. If a task has a test file, its predictions are written to `out/submission` in the format of
+    and skips finished ones; a call with other tasks adds them to the table, which holds one model with one set of
+    settings. If a task has a test file, its predictions are written to `out/submission` in the format of
     GLUE's server. `out/glue.json` holds the returned results.
 
     Args:
@@ -67,7 +76,8 @@ def glue(
         `left_out`: the tasks that were not run, with the reason. `published`: published results on the test sets.
 
     Raises:
-        UserError: a task is unknown, a file is missing or bad, or a folder holds another run.
+        UserError: a task is unknown, a file is missing or bad, or `out` holds results of another model, of other
+            settings or of other data.
 
     Example:
         >>> from pathlib import Path
@@ -87,9 +97,12 @@ def glue(
     init = pin_start_commit(init, *(out / name for name in GLUE))
     places, left_out = _chosen(data, tasks, out)
     files = {name: files_of(GLUE[name], place, on_bad_row) for name, place in places.items()}
+    done = _done(out)
+    _check_is_one_table(out, [*done, *files], _settings(init, how, options, seed, seeds, tokenizer))
+    if others := [name for name in done if name not in files]:
+        _check_data(out, others[0], str(data))
     for why in dict.fromkeys(left_out.values()):
         say(f"left out: {', '.join(name for name in left_out if left_out[name] == why)}: {why}")
-    done = _done(out)
     for number, (name, tables) in enumerate(files.items(), 1):
         task = GLUE[name]
         folder = out / (task.answered_by or name)
@@ -159,3 +172,48 @@ def _done(out: AnyPath) -> dict[str, Any]:
     entries = atomic.read_json(file, "delete it").get("tasks", {}) if file.exists() else {}
     runs = {name: read_run(out / (GLUE[name].answered_by or name)) for name in entries if name in GLUE}
     return {name: entries[name] for name, run in runs.items() if run and run.get("ended") == entries[name].get("ended")}
+
+
+def _settings(
+    init: Any, how: FineTuning, options: RunOptions, seed: int, seeds: int, tokenizer: BertTokenizer | None
+) -> dict[str, Any]:
+    """The settings of this call that are the same for the runs of all tasks, by their names in `run.json`."""
+    how = how.for_random_weights(init) if isinstance(init, BertConfig) else how
+    settings = {
+        **start_settings(init),
+        **(tokenizer_settings(tokenizer) if tokenizer else {}),
+        "spec": {"max_length": how.max_length},
+        **({"batch_tokens": how.batch_tokens} if how.batch_tokens else {"batch_size": how.batch_size}),
+        "epochs": how.epochs,
+        "freeze_layers": how.freeze_layers,
+        "patience": how.patience,
+        "training": {name: value for name, value in vars(how.training_options(1)).items() if name != "steps"},
+        "dtype": options.dtype,
+        "seed": seed if seeds == 1 else None,
+        "seeds": None if seeds == 1 else [seed + number for number in range(seeds)],
+    }
+    return json.loads(json.dumps(settings))  # as they are read back
+
+
+def _check_is_one_table(out: AnyPath, tasks: Iterable[str], asked: Mapping[str, Any]) -> None:
+    """Raises `UserError` if the run of one of the tasks has other settings; runs that do not exist yet have none."""
+    for name in dict.fromkeys(GLUE[task].answered_by or task for task in tasks):
+        settings = (read_run(out / name) or {}).get("settings")
+        if settings is None:
+            continue
+        common = [key for key in asked if key in settings or key not in ADDED_LATER]
+        held = {key: settings.get(key) for key in common}
+        for key in ("spec", "training"):
+            held[key] = {field: (held[key] or {}).get(field) for field in asked[key]}
+        if differences := differences_of(held, {key: asked[key] for key in common}):
+            raise UserError(
+                f"{out}: holds {name} of {'; '.join(differences)}; use the same settings, or choose another `out`"
+            )
+
+
+def _check_data(out: AnyPath, task: str, data: str) -> None:
+    held = atomic.read_json(out / RESULTS_FILE, "delete it").get("data")
+    if held != data:
+        raise UserError(
+            f"{out}: holds {task} of the data {held}, not {data}; use the same data, or choose another `out`"
+        )

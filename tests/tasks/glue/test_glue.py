@@ -1,5 +1,6 @@
 """GLUE as a whole: runs, scores by set, files for the server, and what a second call repeats."""
 
+import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -233,6 +234,38 @@ def test_which_models_have_three_classes(labels, is_one, small, tokenizer):
     if is_one:
         assert model.predict({"text": ["a"], "text_pair": ["b"]})[0]["label"] == "ENTAILMENT"
     assert three_class_model(small, 32) is None
+
+
+# What a second call changes, and what the error says about the run in `out`.
+OTHER_CALLS = [
+    ({"init": {"num_layers": 2}}, r"start\.num_layers 1, not 2"),
+    ({"how": {"epochs": 3.0}}, r"epochs 1, not 3\.0"),
+    ({"how": {"batch_size": 8, "learning_rate": 0.25}}, r"batch_size 4, not 8; training\.learning_rate .*, not 0\.25"),
+    ({"how": {"max_length": 12}}, r"spec\.max_length 16, not 12"),
+    ({"options": kbs.RunOptions(dtype="bfloat16")}, "dtype float32, not bfloat16"),
+    ({"seed": 1}, "seed 0, not 1"),
+    ({"seeds": 2}, r"seed 0, not none; seeds none, not \[0, 1\]"),
+    ({"data": "other"}, "the data data, not other"),
+]
+
+
+def test_a_table_holds_one_model_with_one_set_of_settings(small, tokenizer):
+    """Other settings are refused before anything is trained; with the same ones, another task is added."""
+    for task in ("SST-2", "CoLA"):
+        write_shipped(DATA, task)
+        write_shipped(Path("other"), task)
+    kbs.glue(small, DATA, "out", ["SST-2"], QUICK, tokenizer=tokenizer)
+    written = Path("out/glue.json").read_text()
+    for changes, said in OTHER_CALLS:
+        init, how = small.replace(**changes.get("init", {})), dataclasses.replace(QUICK, **changes.get("how", {}))
+        data = Path(changes.get("data", DATA))
+        others = {name: value for name, value in changes.items() if name not in ("init", "how", "data")}
+        with pytest.raises(kbs.UserError, match=rf"^out: holds SST-2 of {said}; use the same .* another `out`$"):
+            kbs.glue(init, data, "out", ["CoLA"], how, tokenizer=tokenizer, **others)
+        assert not Path("out/CoLA").exists()
+        assert Path("out/glue.json").read_text() == written
+    results = kbs.glue(small, DATA, "out", ["CoLA"], QUICK, tokenizer=tokenizer)
+    assert list(results["tasks"]) == ["CoLA", "SST-2"]
 
 
 def test_names_of_tasks():
