@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from keras_bert_scratch.filesystem import AnyPath
-from keras_bert_scratch.tasks.classification import LABEL
-from keras_bert_scratch.tasks.data.tables import Table, names_in_file, read_table
-from keras_bert_scratch.tasks.data.texts import Source, text_columns
+from keras_bert_scratch.tasks.data.texts import Source
 from keras_bert_scratch.tasks.evaluation import DIGITS
+from keras_bert_scratch.tasks.examples import Examples
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.glue.catalogue import GlueTask
 from keras_bert_scratch.tasks.glue.files import GlueFiles
@@ -59,13 +58,14 @@ class Measured:
         sets = {}
         for name, source in self._files.dev.items():
             first = name == self._task.sets[0].name
-            labels = self._labelled(source).columns["label"] if self._spec.labels else []
-            by_seed, digest = (self._of_runs(), None) if first else self._evaluated(name, source)
+            examples = self._read(source)
+            gold = examples.gold["label"] if self._spec.labels else None
+            by_seed, digest = (self._of_runs(), None) if first else self._evaluated(name, examples)
             sets[name] = {
                 "metrics": {
                     metric: over_seeds([results[metric] for results in by_seed]) for metric in self._task.metrics
                 },
-                "majority": majority_scores(self._spec, labels, self._task.metrics),
+                "majority": majority_scores(self._spec, gold, self._task.metrics),
                 "examples": by_seed[0]["examples"],
                 "results_by_seed": by_seed,
                 "digest": digest,
@@ -80,9 +80,9 @@ class Measured:
             return self._before["three_class_init"]
         if (tuned := three_class_model(init, max_length)) is None:
             return None
-        table = self._labelled(self._files.dev[self._task.sets[0].name])
-        gold = table.columns.pop("label")
-        return {"accuracy": round(two_class_accuracy(tuned.predict(table.columns), gold), DIGITS)}
+        examples = self._read(self._files.dev[self._task.sets[0].name])
+        gold = [self._spec.labels[number] for number in examples.gold["label"]]
+        return {"accuracy": round(two_class_accuracy(tuned.predict(examples.raw), gold), DIGITS)}
 
     def submission(self, folder: AnyPath) -> dict[str, Any]:
         """The submission file of each set; written unless it already exists for this run and this test file."""
@@ -103,9 +103,12 @@ class Measured:
         by_seed = self._results.get("dev_by_seed")
         return [self._results["dev"]] if by_seed is None else list(by_seed.values())
 
-    def _evaluated(self, name: str, source: Source) -> tuple[list[dict[str, Any]], str]:
+    def _read(self, source: Source) -> Examples:
+        """The rows that runs are evaluated on; if bad rows are skipped, without those of labels that training lacks."""
+        return get_task(self._spec.task).read(source, self._spec, self._on_bad_row)[1]
+
+    def _evaluated(self, name: str, examples: Examples) -> tuple[list[dict[str, Any]], str]:
         """The results of each seed's model on this set, and the digest of the set's content."""
-        _, examples = get_task(self._spec.task).read(source, self._spec, self._on_bad_row)
         known = self._before.get("sets", {}).get(name, {})
         if known.get("digest") == examples.digest:
             return known["results_by_seed"], examples.digest
@@ -114,11 +117,6 @@ class Measured:
             return [self._tuned.evaluate(examples)], examples.digest
         models = (FineTuned.load(self._folder / f"seed-{seed}") for seed in seeds)
         return [model.evaluate(examples) for model in models], examples.digest
-
-    def _labelled(self, source: Source) -> Table:
-        columns = (*text_columns(self._spec), LABEL)
-        names = names_in_file(columns, {}, source)
-        return read_table(source, columns, header_names=names, on_bad_row=self._on_bad_row)
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
@@ -133,17 +131,16 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     return {"mean": found["mean"], "sd": found["sd"], "by_seed": list(values)}
 
 
-def majority_scores(spec: Spec, labels: Sequence[str], metrics: Sequence[str]) -> dict[str, float | None]:
-    """The metrics of always predicting the most frequent of `labels`; `None` if undefined, as in regression.
+def majority_scores(spec: Spec, gold: np.ndarray | None, metrics: Sequence[str]) -> dict[str, float | None]:
+    """The metrics of always predicting the most frequent class in `gold`; `None` if undefined, as in regression.
 
     Example:
         >>> spec = Spec("classification", ("text",), 8, ("0", "1"))
-        >>> majority_scores(spec, ["1", "1", "1", "0"], ("f1", "accuracy", "matthews"))
+        >>> majority_scores(spec, np.array([1, 1, 1, 0]), ("f1", "accuracy", "matthews"))
         {'f1': 0.8571, 'accuracy': 0.75, 'matthews': None}
     """
-    if not labels:
+    if gold is None:
         return dict.fromkeys(metrics)
-    gold = np.array([spec.labels.index(label) for label in labels])
     answer = np.eye(len(spec.labels))[np.bincount(gold).argmax()]
     scores = get_task(spec.task).score(spec, {"scores": np.tile(answer, (len(gold), 1))}, {"label": gold})
     return {metric: None if scores[metric] is None else round(scores[metric], DIGITS) for metric in metrics}

@@ -137,6 +137,25 @@ def test_scores_go_to_the_server_between_0_and_5_but_are_measured_as_they_are(sm
     assert results["tasks"]["STS-B"]["sets"]["STS-B"]["majority"] == {"pearson": None, "spearman": None}
 
 
+def test_skipped_rows_of_dev_do_not_count(small, tokenizer, caplog):
+    """Training has no contradiction; one dev row of RTE has a label that no model knows."""
+    write_shipped(DATA, "MNLI", "0012")
+    train = DATA / "MNLI" / "train.tsv"
+    train.write_text(train.read_text().replace("contradiction", "neutral"))
+    write_shipped(DATA, "RTE", "0111")
+    dev = DATA / "RTE" / "dev.tsv"
+    lines = dev.read_text().splitlines()
+    dev.write_text("\n".join([*lines, lines[-1].replace("not_entailment", "maybe")]) + "\n")
+    init = nli_model(small, tokenizer, ("neutral", "contradiction", "entailment"), "contradiction")
+    results = kbs.glue(init, DATA, "out", how=QUICK, on_bad_row="skip")["tasks"]
+    for name in ("MNLI-m", "MNLI-mm"):
+        one = results["MNLI"]["sets"][name]
+        assert (one["examples"], one["majority"]) == (3, {"accuracy": 0.6667})
+    one = results["RTE"]["sets"]["RTE"]
+    assert (one["examples"], one["majority"]) == (4, {"accuracy": 0.75})
+    assert results["RTE"]["three_class_init"] == {"accuracy": 0.75}
+
+
 class TinyGlue(tfds.core.GeneratorBasedBuilder):
     """Two tasks as TensorFlow Datasets has them: named classes, rows in its own order, -1 in the test split."""
 
@@ -212,8 +231,8 @@ def test_a_data_folder_that_is_a_file(small, tokenizer):
 @pytest.mark.parametrize("labels", ["0111", "0001", "1111", "0101"])
 def test_the_majority_is_scored_as_scikit_learn_does(labels):
     spec = kbs.Spec("pair-classification", ("text", "text_pair"), 8, ("0", "1"))
-    scores = measured.majority_scores(spec, list(labels), ("f1", "accuracy", "matthews"))
     gold = [int(label) for label in labels]
+    scores = measured.majority_scores(spec, np.array(gold), ("f1", "accuracy", "matthews"))
     always = [round(np.mean(gold) - 1e-9)] * len(gold)
     assert scores["accuracy"] == metrics.accuracy_score(gold, always)
     assert scores["f1"] == pytest.approx(metrics.f1_score(gold, always, zero_division=0), abs=1e-4)
