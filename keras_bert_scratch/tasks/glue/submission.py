@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,9 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
 
     Scores are clipped to the range from 0 to 5; nothing else clips them. Labels are the model's own names.
 
+    Raises:
+        UserError: a score is not a finite number.
+
     Example:
         >>> from pathlib import Path
         >>> vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing"))
@@ -74,7 +78,13 @@ def write_submission(tuned: FineTuned, table: Table, file: AnyPath, title: str) 
     texts = {name: values for name, values in table.columns.items() if name != "index"}
     with ProgressBar(f"{title}: predictions for the server", "rows") as bar:
         answered = tuned.predict_stream(_rows(texts), bar.counter(len(table)))
-        predictions = [prediction_of(answer) for _, answer in answered]
+        answers = [answer for _, answer in answered]
+    if not all(math.isfinite(answer["score"]) for answer in answers):
+        raise UserError(
+            f"{file}: not written, as the model's scores are not finite numbers; fine-tune again with a lower "
+            "learning rate or from another model"
+        )
+    predictions = map(prediction_of, answers)
     lines = sorted(zip(map(int, table.columns["index"]), predictions, strict=True))
     atomic.write_text(
         file, "".join(f"{line}\n" for line in (HEADER, *(f"{row}\t{prediction}" for row, prediction in lines)))

@@ -32,6 +32,16 @@ def test_scores_are_cut_off_at_the_ends(score, written):
     assert prediction_of({"score": score}) == written
 
 
+@pytest.mark.parametrize("score", ["nan", "inf"])
+def test_answers_of_a_diverged_model_are_not_written(score):
+    table = table_of(f"index\tsentence\n0\t2.5\n1\t{score}\n")
+    with pytest.raises(
+        kbs.UserError, match=r"^STS-B\.tsv: not written, as the model's scores are not finite numbers; "
+    ):
+        write_submission(Echo(), table, Path("STS-B.tsv"), "STS-B")
+    assert not Path("STS-B.tsv").exists()
+
+
 def test_rows_come_in_the_order_of_their_numbers():
     """TensorFlow Datasets has another order; sorted as text, 10 would come before 2."""
     table = table_of("index\tsentence\n10\t1.5\n2\t7\n0\t-1\n")
