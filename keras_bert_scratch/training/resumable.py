@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -74,7 +75,8 @@ def run_training(
         results = {"steps": steps, **complete(run, model, steps)}
         if chief:
             run.add_results(**results)  # so that the curves include the final results
-            plot_curves({run.path.name: run.folder}, run.folder / CURVES_FILE)
+            name = (run.path.absolute() if isinstance(run.path, Path) else run.path).name  # "." has none of its own
+            plot_curves({name: run.folder}, run.folder / CURVES_FILE)
         run.finish(results)
         from_chief(strategy, steps)  # a barrier: if the chief is killed while it writes, the others have not ended
     return run

@@ -20,6 +20,7 @@ from keras_bert_scratch.tasks.fine_tuned import FineTuned
 from keras_bert_scratch.tasks.repetition import spread
 from keras_bert_scratch.tasks.run import FineTuning, finetune
 from keras_bert_scratch.tensor_file import read_tensors
+from keras_bert_scratch.training import resumable
 from keras_bert_scratch.training.callbacks import CheckpointSaver
 from keras_bert_scratch.training.evaluation import PeriodicEvaluation
 from keras_bert_scratch.training.run_directory import RunDirectory
@@ -31,6 +32,17 @@ def test_fine_tuning_learns_the_task(finished, animals):
     results = kbs.evaluate(finished, animals)
     assert results["accuracy"] > 0.95
     assert (results["majority"], results["examples"]) == (0.5, len(animals["text"]))
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_the_picture_of_a_run_in_the_current_folder_has_its_name(small, tokenizer, few, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(resumable, "plot_curves", lambda runs, picture: drawn.append((runs, picture)))
+    monkeypatch.setattr(resumable, "train", lambda *_: 1)
+    Path("my-run").mkdir()
+    monkeypatch.chdir("my-run")
+    kbs.finetune("classification", small, few, ".", how=FineTuning(**QUICK), tokenizer=tokenizer)
+    assert drawn == [({"my-run": Path()}, Path("curves.png"))]
 
 
 def test_evaluation_gives_what_the_run_says(finished, animals):
