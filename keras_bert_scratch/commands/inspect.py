@@ -99,7 +99,9 @@ def _run_or_model(path: AnyPath) -> tuple[str, dict[str, Any]]:
     if run is None:
         return _model(path)
     status = "finished" if run["status"] == "finished" else "unfinished"
-    what = f"{status} {run['settings'].get('task', 'training')} run of {run['started']}"
+    what = f"{status} {run['settings'].get('task', 'training')} run"
+    if "started" in run:
+        what += f" of {run['started']}"
     facts = run.get("results", {})
     if states := list_checkpoints(path):
         facts = {"can be resumed from step": int(states[-1].name.removeprefix("step-")), **facts}

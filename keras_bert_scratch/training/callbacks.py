@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from keras_bert_scratch.training.training_state import steps_taken
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 LOG_EVERY = 20  # steps between rows of metrics.csv
+COUNTED = ("step", "seconds", "tokens")  # columns that are finite in every row
 LINE_SECONDS = 10.0  # between lines if the output is no terminal
 
 
@@ -148,23 +150,35 @@ def read_metrics(file: AnyPath) -> list[dict[str, float]]:
     """The rows of a `metrics.csv`, with `step` as an int; an empty list if there is no such file.
 
     Raises:
-        UserError: a line is damaged.
+        UserError: a line is damaged, or two columns have one name.
     """
     if not file.exists():
         return []
     with reading(file):
-        table = csv.reader(file.read_text(encoding="utf-8").splitlines())
-    heading, rows = next(table, []), []
-    for cells in table:
-        try:
+        table = csv.reader(file.read_text(encoding="utf-8", errors="replace").splitlines())
+    heading: list[str] = []
+    rows = []
+    try:
+        heading = next(table, [])
+        for cells in table:
             # A missing value is an empty cell.
             row = {name: float(cell) for name, cell in zip(heading, cells, strict=True) if cell}
-            rows.append({**row, "step": int(row["step"])})
-        except (ValueError, KeyError):
-            raise UserError(
-                f"{file}: line {table.line_num} is damaged, it should have {len(heading)} numbers; remove it"
-            ) from None
+            rows.append({**row, "step": _whole(row["step"])})
+            if not all(math.isfinite(row.get(name, 0.0)) for name in COUNTED):
+                raise ValueError
+    except (ValueError, KeyError, csv.Error):
+        raise UserError(
+            f"{file}: line {table.line_num} is damaged, it should have {len(heading)} numbers; remove it"
+        ) from None
+    if twice := [name for name in heading if heading.count(name) > 1]:
+        raise UserError(f"{file}: has two columns {twice[0]!r}; remove one of them")
     return rows
+
+
+def _whole(number: float) -> int:
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 class CheckpointSaver(keras.callbacks.Callback):

@@ -76,6 +76,8 @@ def plot_curves(
     panels = {task: panels_of(some, metrics) for task, some in tasks.items()}
     _check_there(panels, metrics, logged)
     rows = {task: names for task, names in panels.items() if names}
+    if not rows:
+        raise UserError(f"{logged[0].path / METRICS_FILE}: has no loss, score or learning rate to plot")
     columns = max(map(len, rows.values()))
 
     logged = [run for task in rows for run in tasks[task]]

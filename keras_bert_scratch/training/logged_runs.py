@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ class LoggedRun:
         rows: list of dict. The rows of `metrics.csv`; each has means over the steps up to its `step`.
         held_out: list of dict. Results on held-out data, each with its `step`.
         best_by: str. The metric that selected the best model; empty if there are no results on held-out data.
+        wanted: str. Whether the `"max"` or the `"min"` of `best_by` is the best.
     """
 
     path: AnyPath
@@ -55,6 +57,7 @@ class LoggedRun:
     rows: list[dict[str, float]]
     held_out: list[dict[str, Any]]
     best_by: str
+    wanted: str
 
     @property
     def scores(self) -> list[str]:
@@ -73,8 +76,8 @@ class LoggedRun:
     def best(self, name: str) -> tuple[int, float] | None:
         """Step and value of the best result on the held-out data; of equal ones, the first."""
         found = [(step, value) for step, value in self.measured(name) if value == value]
-        sign = 1 if name.endswith(LOWER_IS_BETTER) else -1
-        return min(found, key=lambda point: sign * point[1], default=None)
+        low = self.wanted == "min" if name == self.best_by else name.endswith(LOWER_IS_BETTER)
+        return min(found, key=lambda point: point[1] if low else -point[1], default=None)
 
 
 def read_logged_runs(runs: Any) -> list[LoggedRun]:
@@ -82,16 +85,21 @@ def read_logged_runs(runs: Any) -> list[LoggedRun]:
 
     Args:
         runs: path, list of paths, or mapping of name to path. Each is a run's folder, or a folder that contains the
-            runs of several seeds, of a search or of GLUE. Runs there without any log yet are skipped with a warning.
+            runs of several seeds, of a search or of GLUE. Runs there without any log yet are skipped with a warning. A
+            run that is given twice in a list is read once.
 
     Raises:
         UserError: a folder holds no run, a run has no row in `metrics.csv` yet, or a file is damaged.
     """
     if isinstance(runs, Mapping):
         return [_read(path_of(path), name) for name, path in runs.items()]
-    folders = dict.fromkeys(folder for path in listed(runs) for folder in _folders_of_runs(path_of(path)))
-    names = short_names([str(folder if isinstance(folder, Address) else folder.absolute()) for folder in folders])
-    return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
+    folders: dict[AnyPath, AnyPath] = {}
+    for path in listed(runs):
+        for folder in _folders_of_runs(path_of(path)):
+            folders.setdefault(folder if isinstance(folder, Address) else folder.resolve(), folder)
+    found = list(folders.values())
+    names = short_names([str(folder if isinstance(folder, Address) else folder.absolute()) for folder in found])
+    return [_read(folder, name) for folder, name in zip(found, names, strict=True)]
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -133,7 +141,7 @@ def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[str]]:
 
 
 def comparison_warnings(runs: Sequence[LoggedRun]) -> list[str]:
-    """Why some results of runs of one task cannot be compared, one line per reason."""
+    """Why some results of runs of one task cannot be compared or have no line, one line per reason."""
     task, found = runs[0].task, []
     if task in VOCABULARY_LOSS_TASKS and _num_values(runs, "vocabulary") > 1:
         found.append(f"{task}: the vocabularies differ, so losses and accuracies cannot be compared")
@@ -141,6 +149,10 @@ def comparison_warnings(runs: Sequence[LoggedRun]) -> list[str]:
         found.append(f"{task}: the held-out data differ, so results on them cannot be compared")
     if asked := [name for name in differing_settings(runs) if name.startswith(OBJECTIVE_SETTINGS)]:
         found.append(f"{task}: the objectives differ ({', '.join(asked)}), so losses and accuracies cannot be compared")
+    for name in dict.fromkeys(name for run in runs for name in (*run.scores, run.best_by)):
+        values = {run.name: [value for _, value in (*run.trained(name), *run.measured(name))] for run in runs}
+        if without := [run for run, some in values.items() if some and not any(map(math.isfinite, some))]:
+            found.append(f"{task}: {name} is never a finite number in {', '.join(without)}, so it has no line")
     return found
 
 
@@ -192,15 +204,20 @@ def _read(path: AnyPath, name: str) -> LoggedRun:
         raise UserError(f"{path / METRICS_FILE}: {NO_ROW}")
     results, settings = content.get("results", {}), content["settings"]
     last = rows[-1]["step"] if content["status"] != "finished" else results.get("steps", rows[-1]["step"])
-    held_out = [
-        *[{"step": 0, **results[when]} for when in ("held_out_before",) if when in results],
-        *results.get("evaluations", []),
-        *[{"step": last, **results[when]} for when in ("held_out_after",) if when in results],
-    ]
-    best_by = results.get("best_by", ["loss" if held_out else ""])[0]
+    try:
+        held_out = [
+            *[{"step": 0, **results[when]} for when in ("held_out_before",) if when in results],
+            *({**entry, "step": int(entry["step"])} for entry in results.get("evaluations", [])),
+            *[{"step": last, **results[when]} for when in ("held_out_after",) if when in results],
+        ]
+        best_by, wanted = results.get("best_by", ("loss" if held_out else "", "min"))
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise UserError(
+            f"{path / RUN_FILE}: its `evaluations` or `best_by` are damaged; restore it or delete the run"
+        ) from None
     task = settings.get("task", "training")
     status = "finished" if content["status"] == "finished" else "unfinished"
-    return LoggedRun(path, name, task, status, dict(_flat(settings)), rows, held_out, best_by)
+    return LoggedRun(path, name, task, status, dict(_flat(settings)), rows, held_out, best_by, wanted)
 
 
 def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterable[tuple[str, Any]]:

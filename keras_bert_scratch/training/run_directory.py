@@ -127,7 +127,7 @@ class RunDirectory:
             return None
         there, here = self._content, read_run(self.folder) or {}
         starts = there.get("starts", [])
-        continues = here.get("started") == there["started"] and here.get("starts", [])[: len(starts)] == starts
+        continues = here.get("started") == there.get("started") and here.get("starts", [])[: len(starts)] == starts
         return here if continues else None
 
     def _check_is_free(self) -> None:
@@ -239,7 +239,8 @@ def read_run(path: AnyPath | str) -> dict[str, Any] | None:
     if not file.exists():
         return None
     content = atomic.read_json(file, "restore it or delete the run")
-    if not isinstance(content.get("settings"), dict) or "status" not in content:
+    parts = (content.get("settings"), content.get("results", {}))
+    if not all(isinstance(part, dict) for part in parts) or "status" not in content:
         raise UserError(f"{file}: does not describe a run; restore it or delete the run")
     return content
 

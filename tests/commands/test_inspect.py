@@ -24,6 +24,14 @@ def cut(file: Path) -> None:
     file.write_bytes(content[: len(content) // 2])
 
 
+def test_a_run_that_does_not_say_when_it_started():
+    Path("run").mkdir()
+    Path("run/run.json").write_text(json.dumps({"status": "finished", "settings": {"task": "ner"}}))
+    result = inspect("run")
+    assert result.exit_code == 0
+    assert "run: finished ner run" in result.output
+
+
 @pytest.mark.parametrize(
     "name", ["saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"]
 )

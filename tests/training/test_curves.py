@@ -1,6 +1,7 @@
 """The figure of runs: every line shows its run's numbers and differs from the others without colour."""
 
 import math
+from pathlib import Path
 
 import pytest
 from training.logged import a_run, measured
@@ -117,6 +118,13 @@ def test_what_is_not_there_is_refused(arguments, said):
     a_run("run")
     with pytest.raises(kbs.UserError, match=said):
         kbs.plot_curves("run", **arguments)
+
+
+def test_a_log_of_bookkeeping_alone_is_refused():
+    a_run("run")
+    Path("run/metrics.csv").write_text("step,seconds\n20,1\n")
+    with pytest.raises(kbs.UserError, match=r"run/metrics\.csv: has no loss, score or learning rate to plot"):
+        kbs.plot_curves("run")
 
 
 def test_a_log_without_tokens_is_refused_by_tokens_alone():

@@ -59,13 +59,48 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
         (f"{HEADING}\n20,1,1,1,1,1\n40,1,1\n", r"metrics\.csv: line 3 is damaged, it should have 6 numbers; remove it"),
         (f"{HEADING}\n20,1,1,1,some,1\n", r"metrics\.csv: line 2 is damaged"),
         ("loss\n9.0\n", r"metrics\.csv: line 2 is damaged"),
+        ("step,loss\ninf,9.0\n", r"metrics\.csv: line 2 is damaged"),
+        ("step,loss\n2.5,9.0\n", r"metrics\.csv: line 2 is damaged"),
+        ("step,seconds\n20,1\n40,nan\n", r"metrics\.csv: line 3 is damaged"),
+        (f"step,loss\n20,{'1' * 200_000}\n", r"metrics\.csv: line 2 is damaged"),
+        (f"step,{'a' * 200_000}\n20,1\n", r"metrics\.csv: line 1 is damaged"),
+        ("step,loss\n20,\ud800\n", r"metrics\.csv: line 2 is damaged"),
+        ("step,loss,loss\n20,9.0,1.0\n", r"metrics\.csv: has two columns 'loss'; remove one of them"),
     ],
 )
 def test_a_damaged_log_is_refused_by_its_line(content, said):
     a_run("run")
-    Path("run/metrics.csv").write_text(content)
+    Path("run/metrics.csv").write_text(content, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(kbs.UserError, match=said):
         read_logged_runs("run")
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"best_by": []},
+        {"best_by": 5},
+        {"evaluations": [{"loss": 9.0}]},
+        {"evaluations": [{"step": math.inf, "loss": 9.0}]},
+        {"evaluations": [{"step": None, "loss": 9.0}]},
+        {"evaluations": [9.0]},
+        {"evaluations": 9.0},
+        {"held_out_before": [9.0]},
+    ],
+)
+def test_damaged_results_are_refused(results):
+    a_run("run", results=results)
+    with pytest.raises(kbs.UserError, match=r"run/run\.json: its `evaluations` or `best_by` are damaged; restore it"):
+        read_logged_runs("run")
+
+
+def test_a_run_that_is_given_twice_is_read_once():
+    a_run("seeds/seed-0")
+    a_run("seeds/seed-1")
+    Path("link").symlink_to("seeds/seed-1")
+    found = read_logged_runs(["seeds/seed-1", "seeds", Path("seeds/seed-0").absolute(), "link"])
+    assert [run.name for run in found] == ["seed-1", "seed-0"]
+    assert len(read_logged_runs({"a": "seeds/seed-0", "b": "seeds/seed-0"})) == 2
 
 
 @pytest.mark.parametrize(
@@ -92,6 +127,14 @@ def test_the_best_is_the_lowest_loss_the_highest_score_and_never_undefined():
     assert (run.best("loss"), run.best("bleu"), run.best("f1")) == ((60, 2.5), (40, 7.0), None)
     assert [step for step, _ in run.measured("loss")] == [0, 20, 40, 60, 80]
     assert run.best_by == "bleu"
+
+
+def test_the_metric_that_decides_is_best_as_its_task_says():
+    """Without it, a name such as `loss` says what is best."""
+    entries = [{"step": 20, "mae": 0.9, "loss": 2.0}, {"step": 40, "mae": 0.1, "loss": 3.0}]
+    for wanted, best in (("min", (40, 0.1)), ("max", (20, 0.9))):
+        [run] = read_logged_runs(a_run(wanted, results={"evaluations": entries, "best_by": ["mae", wanted]}))
+        assert (run.best("mae"), run.best("loss")) == (best, (20, 2.0))
 
 
 def test_the_end_of_a_finished_run_is_a_point_where_it_was_measured():
@@ -121,6 +164,11 @@ def test_the_settings_that_differ_are_told_in_short():
         ({}, {"seed": 1}, []),
         ({}, {"vocabulary": "b" * 64}, ["pretraining: the vocabularies differ"]),
         ({"task": "ner"}, {"task": "ner", "vocabulary": "b" * 64}, []),
+        (
+            {"rows": [(20, 1, 0.1, 0.5, "nan", 1)]},
+            {"rows": [(20, 1, 0.1, 0.5, "nan", 1), (40, 2, 0.1, 0.5, 9.0, 2)]},
+            ["pretraining: loss is never a finite number in a, so it has no line"],
+        ),
         ({"held_out": ["a" * 64]}, {"held_out": ["b" * 64]}, ["pretraining: the held-out data differ"]),
         ({"held_out": ["a" * 64]}, {"held_out": None}, []),
         ({"task": "ner", "dev": "a" * 64}, {"task": "ner", "dev": "b" * 64}, ["ner: the held-out data differ"]),

@@ -102,6 +102,7 @@ def test_a_worker_that_does_not_write_begins_while_the_chief_does(tmp_path):
         ("[]", "should hold a JSON object"),
         ("{}", "does not describe a run"),
         (json.dumps({"status": "running", "settings": 1}), "does not describe a run"),
+        (json.dumps({"status": "running", "settings": {}, "results": []}), "does not describe a run"),
     ],
 )
 def test_a_damaged_run_file_is_named(content, named):
