@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -86,7 +86,11 @@ def masked_log_probs(run: Path, records: kbs.PretrainingRecords, number: int, **
     Args:
         run: Path. Of a model of any direction; the output of a one-way model is read at the neighbouring position.
         records, number, sizes: as in `masked_examples`.
+
+    Raises:
+        UserError: the model has another vocabulary than the records.
     """
+    check_vocabulary(kbs.BertTokenizer.load(run), run, records)
     direction = kbs.BertBackbone.from_pretrained(run).config.direction
     two_way = direction == "both"
     model = (kbs.BertMaskedLM if two_way else kbs.BertCausalLM).from_pretrained(run)
@@ -103,6 +107,20 @@ def masked_log_probs(run: Path, records: kbs.PretrainingRecords, number: int, **
             logits = np.asarray(model(hidden.inputs))[rows, neighbour]
         predictions.append(log_softmax(logits, axis=-1).astype("float32"))
     return np.concatenate(predictions)
+
+
+def check_vocabulary(tokenizer: kbs.BertTokenizer, of: Path, records: kbs.PretrainingRecords) -> None:
+    """Raises `UserError` unless both vocabularies are the same: the predictions are of ids, not of words."""
+    if tokenizer.vocabulary.sha256 != records.tokenizer.vocabulary.sha256:
+        raise kbs.UserError(f"{of}: its vocabulary is not that of the held-out records; give a run and records of one")
+
+
+def check_directions(runs: Mapping[str, Path]) -> None:
+    """Raises `UserError` unless each run's model reads in the direction that is its key."""
+    for wanted, run in runs.items():
+        found = kbs.BertBackbone.from_pretrained(run).config.direction
+        if found != wanted:
+            raise kbs.UserError(f"{run}: its direction is {found}, not {wanted}; give the runs as both, left, right")
 
 
 def frequencies(records: kbs.PretrainingRecords, length: int = 64) -> np.ndarray:
@@ -130,13 +148,15 @@ def main(
     length: Annotated[int, typer.Option(help="Tokens per row.")] = 64,
 ) -> None:
     """Prints the masked-token accuracy of each model, and its standard error."""
-    data = kbs.PretrainingRecords(held_out)
+    check_directions({"both": both, "left-to-right": left, "right-to-left": right})
+    data, trained_on = kbs.PretrainingRecords(held_out), kbs.PretrainingRecords(records)
+    check_vocabulary(trained_on.tokenizer, records, data)
     words = words_of(data, number, length=length)
     predictions = {
         name: masked_log_probs(run, data, number, length=length)
         for name, run in {"two-way": both, "left to right": left, "right to left": right}.items()
     }
-    frequency = frequencies(kbs.PretrainingRecords(records), length)
+    frequency = frequencies(trained_on, length)
     predictions["both one-way, joined"] = joined(predictions["left to right"], predictions["right to left"], frequency)
     print(f"| {len(words):,} masked tokens | accuracy | standard error |\n|---|---:|---:|")
     for name, log_probs in predictions.items():

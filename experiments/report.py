@@ -17,11 +17,13 @@ from typing import Annotated
 import typer
 from study import FILE, report
 
+from keras_bert_scratch import atomic
 from keras_bert_scratch.commands.main import handle_errors
 from keras_bert_scratch.errors import UserError
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE / "RESULTS.md"
+SCALES = ("laptop", "paper")  # that say something; "smoke" tests whether a study runs
 TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
@@ -35,6 +37,12 @@ def main(
     for folder in studies or ():
         if not (HERE / f"{folder.name}.py").exists():
             raise UserError(f"{folder}: must have the name of the study's script, such as bidirectional; rename it")
+        scale = atomic.read_json(folder / FILE, "measure the study again").get("settings", {}).get("scale")
+        if scale not in SCALES:
+            raise UserError(
+                f"{folder}: was measured at the scale {scale}, which shows nothing; measure it at {' or '.join(SCALES)}"
+            )
+    for folder in studies or ():
         shutil.copy(folder / FILE, RESULTS / f"{folder.name}.json")
         for picture in folder.glob("*.png"):
             shutil.copy(picture, RESULTS / f"{folder.name}_{picture.name}")

@@ -48,6 +48,19 @@ def test_a_model_is_asked_where_it_does_not_see_the_word(hidden_words, records, 
         assert (np.abs(asked(change) - said).max() > 1e-3) == seen
 
 
+def test_models_of_other_words_or_in_the_wrong_place_are_refused(hidden_words, records, small, tokenizer, eagerly):
+    reversed_words = kbs.Vocabulary((*tokenizer.vocabulary.tokens[:5], *reversed(tokenizer.vocabulary.tokens[5:])))
+    for direction in ("both", "left-to-right", "right-to-left"):
+        model_class = kbs.BertMaskedLM if direction == "both" else kbs.BertCausalLM
+        model = model_class(kbs.BertBackbone(small.replace(direction=direction), pooler=False))
+        model.save_pretrained(direction, kbs.BertTokenizer(reversed_words))
+    both, left, right = Path("both"), Path("left-to-right"), Path("right-to-left")
+    with pytest.raises(kbs.UserError, match=r"^right-to-left: its direction is right-to-left, not left-to-right; "):
+        hidden_words.main(both, right, left, records, records, 10, 32)
+    with pytest.raises(kbs.UserError, match=r"^both: its vocabulary is not that of the held-out records; "):
+        hidden_words.main(both, left, right, records, records, 10, 32)
+
+
 def test_two_one_way_models_are_joined_by_bayes(hidden_words):
     """If left and right are independent given the word, the joined models find the best word of the exact posterior."""
     draws = np.random.default_rng(0)

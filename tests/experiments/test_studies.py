@@ -117,6 +117,22 @@ def test_the_tables_of_results_are_what_was_measured():
     assert report.with_tables(page) == page
 
 
+def test_a_study_that_shows_nothing_is_not_reported(monkeypatch, tmp_path):
+    report = importlib.import_module("report")
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "RESULTS.md")
+    report.PAGE.write_text("<!-- masking -->\nold\n<!-- end -->")
+    for folder, scale in (("laptop/size", "laptop"), ("smoke/masking", "smoke")):
+        Path(folder).mkdir(parents=True)
+        Path(folder, report.FILE).write_text(json.dumps({"settings": {"scale": scale}}))
+    with pytest.raises(kbs.UserError, match=r"^smoke/masking: was measured at the scale smoke, which shows nothing; "):
+        report.main([Path("laptop/size"), Path("smoke/masking")])
+    assert not list(report.RESULTS.glob("*"))
+    assert "old" in report.PAGE.read_text()
+    report.main([Path("laptop/size")])
+    assert [file.name for file in report.RESULTS.iterdir()] == ["size.json"]
+
+
 @pytest.mark.parametrize("file", sorted((EXPERIMENTS / "results").glob("*.json")), ids=lambda file: file.stem)
 def test_what_was_measured_can_be_continued(file):
     """The stored sizes have the same names as those of a scale now."""
