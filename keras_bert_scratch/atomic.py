@@ -166,6 +166,8 @@ def read_json(path: AnyPath | str, fix: str = "copy it again") -> dict[str, Any]
     """
     try:
         values = json.loads(read_text(path_of(path)))
+    except UserError:  # a hub refuses the file
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is not readable JSON ({error}); {fix}") from None
     if not isinstance(values, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.filesystem import AnyPath
 
 # Common names of some published sizes (Turc et al. 2019; Devlin et al. 2019): layers, hidden size.
 NAMED_SIZES = {
@@ -232,22 +232,18 @@ class BertConfig:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
 
-    def save(self, path: Path | str) -> None:
-        """Writes the config to `path` as JSON."""
+    def save(self, path: AnyPath | str) -> None:
+        """Writes the config to the file `path`, local or at an address, as JSON."""
         atomic.write_json(path, self.to_dict())
 
     @classmethod
-    def load(cls, path: Path | str) -> BertConfig:
+    def load(cls, path: AnyPath | str) -> BertConfig:
         """Reads what `save` wrote.
 
         Raises:
             UserError: the file is missing, is not JSON, or holds no valid config.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: is not a readable config ({error}); write one with BertConfig.save") from error
-        return cls.from_dict(values, where=str(path))
+        return cls.from_dict(atomic.read_json(path, "write one with BertConfig.save"), where=str(path))
 
 
 def _check_size(field: str, value: Any) -> None:

@@ -69,10 +69,11 @@ def test_presets_follow_the_paper():
     assert kbs.BertConfig.preset("bert-large").num_heads == 16
 
 
-def test_json_brings_back_the_same_config():
+@pytest.mark.parametrize("path", ["config.json", "ram://configs/config.json"])
+def test_json_brings_back_the_same_config(path):
     config = kbs.BertConfig.preset("bert-mini", vocab_size=100, activation="gelu_tanh")
-    config.save("config.json")
-    assert kbs.BertConfig.load("config.json") == config
+    config.save(path)
+    assert kbs.BertConfig.load(path) == config
 
 
 @pytest.mark.parametrize(

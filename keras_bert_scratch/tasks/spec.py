@@ -78,6 +78,8 @@ class Spec:
             values = {"columns": ["text"], **values}  # old files without columns are for a single text
             lists = {name: tuple(values.get(name, ())) for name in ("columns", "labels", "row_lengths")}
             spec = cls(**{**values, **lists})
+        except UserError:  # a hub refuses the file
+            raise
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
         _check(file, spec)

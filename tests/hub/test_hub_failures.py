@@ -8,8 +8,10 @@ from hub_server import folder_content
 from huggingface_hub import constants
 
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.hub import snapshot
+from keras_bert_scratch.tasks.spec import Spec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSIFIER = GOLDEN / "huggingface/BertForSequenceClassification"
@@ -40,7 +42,7 @@ def test_a_broken_download_leaves_nothing_that_is_read(hub, folders, monkeypatch
         ("hf://google/none", "the hub has no such repository; check the name, or, if it is private, set HF_TOKEN"),
         ("hf://none", "the hub has no such repository"),
         ("hf://google/private", "the hub has no such repository"),
-        ("hf://google/gated", "is gated; accept its terms on its hub page, then set HF_TOKEN"),
+        ("hf://google/gated", "^hf://google/gated: config.json: is gated; accept its terms on its hub page"),
         ("hf://google/tiny@v9", "the repository has no such revision; give a branch, a tag or a commit"),
         ("hf://google/tiny/v9", "no such folder"),
         ("hf://google/a--b..c", "is not a valid name of a repository"),
@@ -74,6 +76,25 @@ def test_what_cannot_be_read_is_one_line_with_the_mend(hub, folders, address, sa
         read_checkpoint(address)
     assert str(refusal.value).startswith("hf://")
     assert "\n" not in str(refusal.value)
+    assert "(hf://" not in str(refusal.value)  # one error, not an error that quotes another
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (read_checkpoint, "config.json"),
+        (read_checkpoint, "vocab.txt"),
+        (read_checkpoint, "tokenizer_config.json"),
+        (read_checkpoint, "run.json"),
+        (Spec.load, "task.json"),
+        (lambda address: BertConfig.load(f"{address}/bert_config.json"), "bert_config.json"),
+    ],
+)
+def test_a_file_that_the_hub_refuses_is_not_said_to_be_damaged(hub, folders, read, name):
+    hub.put("google/tiny", {name: b"{}", **folder_content(folders / "huggingface")})
+    hub.status = {f"/{name}": 403}
+    with pytest.raises(UserError, match=rf"^{TINY}: {name}: access is forbidden \(403\); use a token that may read it"):
+        read(TINY)
 
 
 def test_a_hub_that_is_not_there(hub, monkeypatch):
