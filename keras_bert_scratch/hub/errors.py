@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from keras_bert_scratch.errors import UserError, writing_to
 
 LOGIN = "set HF_TOKEN to your token, or run 'hf auth login'"
+INTERRUPTED = "the download was interrupted"
+# Errors of the HTTP library after which no request was answered.
+_NO_ANSWER = ("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol")
 
 
 @contextlib.contextmanager
@@ -35,6 +38,26 @@ def hub_errors(address: str) -> Iterator[None]:
             raise UserError(f"{address}: {reason}") from error
 
 
+@contextlib.contextmanager
+def transfer_errors(address: str) -> Iterator[None]:
+    """Turns what `hf_xet`, which transfers large files, raises into a `UserError` that names the address.
+
+    Most of it is a plain `RuntimeError`, also about a full disk: put `hub_errors` inside, which recognises the disk's.
+
+    Args:
+        address: str. As the user gave it, and the name of the file.
+
+    Raises:
+        UserError: the download was interrupted.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not RuntimeError and type(error).__module__ != "hf_xet":
+            raise
+        raise UserError(f"{address}: {INTERRUPTED} ({_first_line(error)}); run again") from error
+
+
 def _reason(error: Exception) -> str | None:
     """What is wrong and how to fix it; `None` for an error that is not the hub's."""
     from huggingface_hub import constants, errors
@@ -57,11 +80,13 @@ def _reason(error: Exception) -> str | None:
             return _status(cause.response.status_code)
         return _unreachable(cause or error)
     if isinstance(error, errors.HTTPError):  # of the HTTP library
-        return _unreachable(error) if "Connect" in type(error).__name__ else "the download was interrupted; run again"
+        return _unreachable(error) if type(error).__name__ in _NO_ANSWER else f"{INTERRUPTED}; run again"
     if "Consistency check failed" in str(error):
-        return "the download was interrupted; run again"
+        return f"{INTERRUPTED}; run again"
     if isinstance(error, errors.FileMetadataError):
         return f"{_first_line(error)}; check HF_ENDPOINT"
+    if isinstance(error, ValueError):  # an endpoint or proxy that is not a URL, or a response that is not a hub's
+        return f"{_endpoint()} cannot be used as a hub ({_first_line(error)}); check HF_ENDPOINT and HTTPS_PROXY"
     return None
 
 
@@ -78,11 +103,14 @@ def _status(code: int) -> str:
 
 
 def _unreachable(error: BaseException) -> str:
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     return (
-        f"{endpoint} cannot be reached ({type(error).__name__}: {_first_line(error)}), and the cache does not have "
+        f"{_endpoint()} cannot be reached ({type(error).__name__}: {_first_line(error)}), and the cache does not have "
         f"the model; check the network and HF_ENDPOINT"
     )
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.hub.errors import hub_errors
+from keras_bert_scratch.hub.errors import hub_errors, transfer_errors
 from keras_bert_scratch.progress import ProgressBar
 from keras_bert_scratch.version import VERSION
 
@@ -136,7 +136,8 @@ class Snapshot:
     def _downloaded(self, name: str, add: Callable[[int], None]) -> Path:
         if (cached := self._cached(name)) is not None:
             return cached
-        with hub_errors(f"{self._title}: {name}"):
+        address = f"{self._title}: {name}"
+        with transfer_errors(address), hub_errors(address):
             found = self._hub.hf_hub_download(
                 self._repository,
                 name,

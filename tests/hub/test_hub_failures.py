@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+import hf_xet
+import huggingface_hub
 import pytest
 from hub_server import folder_content
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.config import BertConfig
@@ -16,6 +18,26 @@ from keras_bert_scratch.tasks.spec import Spec
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSIFIER = GOLDEN / "huggingface/BertForSequenceClassification"
 TINY = "hf://google/tiny"
+
+
+@pytest.fixture
+def own_session():
+    """Connections that no other test uses: `huggingface_hub` reads the proxies when it opens the first one."""
+    close_session()
+    yield
+    close_session()
+
+
+def fail_at(monkeypatch, name, error):
+    """The download of the file `name` raises `error`."""
+    download = huggingface_hub.hf_hub_download
+
+    def downloaded(repository, file, **options):
+        if file == name:
+            raise error
+        return download(repository, file, **options)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", downloaded)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +119,66 @@ def test_a_file_that_the_hub_refuses_is_not_said_to_be_damaged(hub, folders, rea
         read(TINY)
 
 
-def test_a_hub_that_is_not_there(hub, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match=r"hf://google/tiny: http://127.0.0.1:9 cannot be reached .*check the network"):
+@pytest.mark.parametrize(
+    ("endpoint", "proxy", "saying"),
+    [
+        ("http://127.0.0.1:9", None, r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*check the network"),
+        ("hub.example", None, r"hub\.example cannot be reached \(UnsupportedProtocol: .*and HF_ENDPOINT$"),
+        ("https://hub.example", "{hub}", r"https://hub\.example cannot be reached \(ProxyError: .*check the network"),
+        (
+            None,
+            "ftp://a.proxy",
+            r"cannot be used as a hub \(Unknown scheme for proxy .*check HF_ENDPOINT and HTTPS_PROXY",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_resolved", [False, True])
+@pytest.mark.usefixtures("own_session")
+def test_a_hub_that_is_not_there(hub, monkeypatch, endpoint, proxy, saying, is_resolved):
+    if is_resolved:  # the cache holds the commit, but no files
+        commit = hub.put("google/tiny", {"config.json": b"{}"})
+        (place := Path(constants.HF_HUB_CACHE, "models--google--tiny/refs")).mkdir(parents=True)
+        (place / "main").write_text(commit)
+    if endpoint:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    if proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, proxy.format(hub=hub.endpoint))
+    with pytest.raises(UserError, match=rf"^hf://google/tiny: .*{saying}"):
+        read_checkpoint(TINY)
+
+
+def test_a_server_that_is_not_a_hub(hub, monkeypatch):
+    monkeypatch.setattr(hub, "answer", lambda request: hub.send(request, 200, b"<html>"))
+    with pytest.raises(UserError, match=r"^hf://google/tiny: http://.* cannot be used as a hub \(Expecting value: "):
+        read_checkpoint(TINY)
+
+
+@pytest.mark.parametrize(
+    ("error", "saying"),
+    [
+        (
+            RuntimeError("Task error: CAS Client Error\nmore"),
+            r"interrupted \(Task error: CAS Client Error\); run ",
+        ),
+        (hf_xet.XetAuthenticationError("no token"), r"interrupted \(no token\); run again"),
+        (hf_xet.XetObjectNotFoundError("no chunk"), r"interrupted \(no chunk\); run again"),
+    ],
+)
+def test_an_interrupted_transfer_of_a_large_file(hub, folders, monkeypatch, error, saying):
+    hub.put("google/tiny", folders / "huggingface")
+    fail_at(monkeypatch, "model.safetensors", error)
+    with pytest.raises(UserError, match=rf"^{TINY}: model\.safetensors: the download was {saying}"):
+        read_checkpoint(TINY)
+
+
+def test_a_transfer_onto_a_full_disk(hub, folders, monkeypatch):
+    hub.put("google/tiny", folders / "huggingface")
+    fail_at(monkeypatch, "model.safetensors", RuntimeError("Task error: No space left on device (os error 28)"))
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(snapshot.Snapshot, "_check_space", lambda self, size: None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    with pytest.raises(UserError, match="the disk is full"):
         read_checkpoint(TINY)
 
 
