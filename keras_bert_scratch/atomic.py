@@ -51,6 +51,8 @@ def write(path: AnyPath | str) -> Iterator[Path]:
             yield Path(folder) / path.name
             upload_file(Path(folder) / path.name, path)
         return
+    if path.name in ("", ".."):
+        raise UserError(f"{path}: a folder is in the way of a file; give the name of a file")
     temporary = temporary_path(path)
     try:
         with writing_to(path, temporary):
@@ -69,10 +71,11 @@ def write_folder(path: AnyPath | str) -> Iterator[Path]:
     """Like `write`, for a folder.
 
     Args:
-        path: str, Path or Address. Must not exist yet, or be an empty folder.
+        path: str, Path or Address. Must not exist yet, or be an empty folder other than the current one.
 
     Raises:
-        UserError: `path` exists already, another process is writing it, or the disk or the address cannot be written.
+        UserError: `path` exists already or is the current folder, another process is writing it, or the disk or the
+            address cannot be written.
     """
     path = path_to_write(path)
     if isinstance(path, Address):
@@ -80,6 +83,7 @@ def write_folder(path: AnyPath | str) -> Iterator[Path]:
         with folder_for(path) as temporary:
             yield temporary
         return
+    _check_is_new(path)
     temporary = temporary_path(path)
     with _locked(path):
         try:
@@ -101,13 +105,15 @@ def continue_folder(path: Path | str, plan: dict[str, Any]) -> Iterator[Path]:
     when the block ends without an error.
 
     Args:
-        path: str or Path. Must not exist yet, or be an empty folder.
+        path: str or Path. Must not exist yet, or be an empty folder other than the current one.
         plan: dict. Everything that determines the content of the folder; JSON-serializable.
 
     Raises:
-        UserError: `path` exists already, another process is writing it, or the disk cannot be written.
+        UserError: `path` exists already or is the current folder, another process is writing it, or the disk cannot be
+            written.
     """
     path = Path(path)
+    _check_is_new(path)
     temporary = temporary_path(path)
     plan_file = temporary / PLAN_FILE
     removed = temporary.with_name(f"{temporary.name}-removed")
@@ -175,10 +181,16 @@ def read_json(path: AnyPath | str, fix: str = "copy it again") -> dict[str, Any]
     return values
 
 
+def _check_is_new(path: Path) -> None:
+    check_is_free(path)
+    # This process and the shell would stay in the folder that was replaced, and see nothing of the new one.
+    if path.exists() and path.samefile(Path.cwd()):
+        raise UserError(f"{path}: is the current folder, which cannot be replaced; give the name of a new folder")
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Holds a lock, so that no other process writes the new folder `path` at the same time."""
-    check_is_free(path)
     lock_file = path.with_name(f".lock-{path.name}")
     with writing_to(path, lock_file):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +173,28 @@ def test_what_is_no_refusal_passes(error):
     with pytest.raises(type(error)) as raised, atomic.write("target"):
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize("write", [atomic.write_folder, lambda path: atomic.continue_folder(path, {})])
+@pytest.mark.parametrize(
+    ("path", "saying"),
+    [
+        (".", r"^\.: is the current folder, which cannot be replaced; give the name of a new folder"),
+        (Path.cwd, "is the current folder, which cannot be replaced; give"),
+        ("/", "^/: exists already"),
+        ("..", r"^\.\.: exists already"),
+    ],
+)
+def test_the_current_folder_is_not_replaced(write, path, saying):
+    """The shell and this process would stay in the folder that was replaced, and see nothing of the new one."""
+    with pytest.raises(UserError, match=saying), write(path() if callable(path) else path):
+        pytest.fail("was written")
+
+
+@pytest.mark.parametrize("path", [".", "/", ".."])
+def test_a_folder_in_the_way_of_a_file_is_named(path):
+    with pytest.raises(UserError, match=rf"^{re.escape(path)}: a folder is in the way of a file"):
+        atomic.write_text(path, "text")
 
 
 def test_a_file_in_the_way_of_a_folder_is_named():
