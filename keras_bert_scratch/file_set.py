@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from keras_bert_scratch.atomic import to_disk
-from keras_bert_scratch.errors import writing_to
+from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of, path_to_write
 from keras_bert_scratch.transfer import folder_for
 
 STAGED, COMMITTED = ".staged", ".committed"
+
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -63,10 +66,42 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
 
 
 def current_file(directory: AnyPath | str, name: str) -> AnyPath:
-    """Where to read the file `name` of `directory`: in `.committed` if a writer died before it moved the file."""
+    """Where to read the file `name` of `directory`: in `.committed` if a writer has not moved it yet, or died before.
+
+    A writer at work may move the file before it is opened; `read_current` then finds it again.
+    """
     directory = path_of(directory)
     committed = directory / COMMITTED / name
     return committed if isinstance(directory, Path) and committed.exists() else directory / name
+
+
+def read_current(directory: AnyPath | str, name: str, read: Callable[[AnyPath], Result]) -> Result | None:
+    """What `read` returns for the current file `name` of `directory`; `None` if there is no such file.
+
+    If a writer moves the file to its place meanwhile, it is read there.
+
+    Args:
+        directory: the folder.
+        name: str. The name of a file that `replaced_together` replaces.
+        read: function. Its errors pass, unless the file was moved.
+
+    Example:
+        >>> with replaced_together("model") as staged:
+        ...     _ = (staged / "config.json").write_text("{}")
+        >>> read_current("model", "config.json", Path.read_text)
+        '{}'
+    """
+    while True:
+        file = current_file(directory, name)
+        may_be_moved = file != path_of(directory) / name
+        try:
+            if file.exists():
+                return read(file)
+        except (OSError, UserError):
+            if not may_be_moved or file.exists():
+                raise
+        if not may_be_moved:
+            return None
 
 
 def _finish(directory: Path) -> None:

@@ -1,13 +1,17 @@
 """Files that change together: whenever the writer dies, all of them are old or all are new."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, replaced_together
+from keras_bert_scratch import atomic, file_set
+from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, read_current, replaced_together
+from keras_bert_scratch.tasks.spec import Spec
 
 NAMES = ("config.json", "vocab.txt", "weights")
 
@@ -72,6 +76,69 @@ def test_reading_changes_nothing_on_the_disk(die_at):
     die_at(0)
     assert current_file("model", "weights").read_text() == "new"
     assert current_file("model", "vocab.txt").read_text() == "old"
+
+
+@pytest.fixture
+def moves_at_once(monkeypatch):
+    """A writer moves each committed file as soon as a reader has found it, before the reader opens it."""
+    moved = []
+
+    def found(directory, name):
+        file = current_file(directory, name)
+        if COMMITTED in file.parts:
+            file.replace(Path(directory, name))
+            moved.append(name)
+        return file
+
+    monkeypatch.setattr(file_set, "current_file", found)
+    return moved
+
+
+def test_a_file_that_is_moved_before_it_is_opened_is_read_at_its_place(moves_at_once):
+    write_all("old")
+    Path("model", COMMITTED).mkdir()
+    Path("model", COMMITTED, "weights").write_text("new")
+    Path("model", COMMITTED, "card").write_text("new")
+    assert {read_current("model", name, Path.read_text) for name in ("weights", "card")} == {"new"}
+    assert read_current("model", "vocab.txt", Path.read_text) == "old"
+    assert read_current("model", "task.json", Path.read_text) is None
+    assert moves_at_once == ["weights", "card"]
+
+
+def test_a_file_that_is_moved_while_it_is_opened_is_read_at_its_place():
+    Path("model", COMMITTED).mkdir(parents=True)
+    Path("model", COMMITTED, "weights").write_text("new")
+
+    def read(file):
+        if COMMITTED in file.parts:
+            file.replace("model/weights")
+        return file.read_text()
+
+    assert read_current("model", "weights", read) == "new"
+
+
+@pytest.mark.parametrize("place", ["model", f"model/{COMMITTED}"])
+def test_errors_of_a_file_that_stays_pass(place):
+    Path(place).mkdir(parents=True)
+    Path(place, "config.json").write_text("{")
+    with pytest.raises(kbs.UserError, match=r"config\.json: is not readable JSON"):
+        read_current("model", "config.json", atomic.read_json)
+    assert read_current(place, "other", atomic.read_json) is None
+
+
+def test_a_model_is_read_while_a_writer_moves_its_files(moves_at_once, small, tokenizer):
+    model = kbs.BertTextClassifier(kbs.BertBackbone(small), num_classes=2, label_names=("no", "yes"))
+    model.save_pretrained("model")
+    Spec("classification", ("text",), max_length=8, labels=("no", "yes")).save("model")
+    Path("model", COMMITTED).mkdir()
+    names = ["config.json", "model.weights.h5", "task.json"]
+    for name in names:
+        Path("model", name).rename(Path("model", COMMITTED, name))
+    checkpoint = read_checkpoint("model")
+    assert (checkpoint.label_names, json.loads(checkpoint.task)["labels"]) == (("no", "yes"), ["no", "yes"])
+    Path("model/task.json").rename(Path("model", COMMITTED, "task.json"))
+    assert Spec.load("model").labels == ("no", "yes")
+    assert moves_at_once == [*names, "task.json"]
 
 
 def test_what_is_in_the_way_is_named():

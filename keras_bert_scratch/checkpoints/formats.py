@@ -11,7 +11,7 @@ from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint, fin
 from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.file_set import read_current
 from keras_bert_scratch.filesystem import AnyPath, names_in, path_of
 from keras_bert_scratch.json_fields import UnsupportedSettingError
 from keras_bert_scratch.text.vocabulary_files import has_vocabulary, read_target_vocabulary, read_vocabulary
@@ -42,8 +42,8 @@ def detect_format(path: AnyPath | str) -> str:
         raise UserError(f"{path}: no such folder; check the path")
     if not path.is_dir():
         raise UserError(f"{path}: is not a folder; give the folder that holds the model's files")
-    if (config := current_file(path, "config.json")).exists():
-        return _by_config(config)
+    if by_config := read_current(path, "config.json", _by_config):
+        return by_config
     if (path / "saved_model.pb").exists():
         return "model_garden"
     if (path / "bert_config.json").exists():
@@ -83,8 +83,7 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     if written_by in WITHOUT_HEADS and (path / HEADS_FILE).exists():
         checkpoint.notes.append(f"the task's head ({HEADS_FILE}) is left out; only the backbone is read")
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
-    if (task := current_file(path, TASK_FILE)).exists():
-        checkpoint.task = task.read_bytes()
+    checkpoint.task = read_current(path, TASK_FILE, lambda file: file.read_bytes())
     checkpoint.run = finished_run(path)
     if has_vocabulary(path):
         try:

@@ -23,7 +23,7 @@ from keras_bert_scratch.checkpoints.checkpoint import (
 )
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.file_set import current_file, read_current, replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of, path_to_write
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 from keras_bert_scratch.text.vocabulary_files import TARGET, has_vocabulary, read_vocabulary, write_vocabulary
@@ -40,24 +40,26 @@ def files(path: AnyPath) -> tuple[str, ...]:
 
 def read(path: Path) -> Checkpoint:
     """Reads what `write` wrote."""
-    config_file = current_file(path, CONFIG_FILE)
-    described = atomic.read_json(config_file)
-    checkpoint = _outline(config_file, described, current_file(path, TASK_FILE))
-    weights_file = current_file(path, WEIGHTS_FILE)
-    if not weights_file.exists():
+    described = read_current(path, CONFIG_FILE, atomic.read_json)
+    if described is None:
+        raise UserError(f"{path}: holds no {CONFIG_FILE}; give the folder of a model")
+    checkpoint = _outline(path, described)
+    held = read_current(path, WEIGHTS_FILE, read_tensors)
+    if held is None:
         raise UserError(f"{path}: holds no {WEIGHTS_FILE}; the run that writes it has not finished; resume that run")
-    held = read_tensors(weights_file)
+    weights_file = path / WEIGHTS_FILE
     shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
     checkpoint.weights = select_tensors(weights_file, shapes, str, held)
     check_no_extra_tensors(weights_file, held, shapes)
     # Another process may have replaced the folder's files meanwhile.
-    if atomic.read_json(current_file(path, CONFIG_FILE)) != described:
+    if read_current(path, CONFIG_FILE, atomic.read_json) != described:
         return read(path)
     return checkpoint
 
 
-def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath) -> Checkpoint:
+def _outline(path: AnyPath, described: dict[str, Any]) -> Checkpoint:
     """The checkpoint that `config.json` describes; its weights have the right shapes, but take no memory."""
+    config_file = path / CONFIG_FILE
     architecture = described.get("architecture")
     if architecture not in tuple(ARCHITECTURES):
         raise UserError(
@@ -71,7 +73,7 @@ def _outline(config_file: AnyPath, described: dict[str, Any], task_file: AnyPath
         decoder = decoder and BertConfig.from_dict(decoder, f"{config_file}: decoder")
     except KeyError as error:
         raise UserError(f"{config_file}: lacks {error}; write the model again") from None
-    label_names = described.get("label_names") or _labels_from_task_file(task_file)
+    label_names = described.get("label_names") or _labels_from_task_file(path)
     problem_type = described.get("problem_type")
     if type(num_classes) is not int or not isinstance(label_names, list) or problem_type not in (None, *PROBLEM_TYPES):
         raise UserError(f"{config_file}: num_classes, label_names or problem_type is damaged; write the model again")
@@ -140,8 +142,8 @@ def renew_card(path: AnyPath | str, place: AnyPath | str | None = None) -> None:
             if place != path_of(path):
                 (path_of(path) / CARD_FILE).unlink()
         return
-    config_file, task = current_file(path, CONFIG_FILE), current_file(path, TASK_FILE)
-    checkpoint = _outline(config_file, atomic.read_json(config_file), task)
+    task = current_file(path, TASK_FILE)
+    checkpoint = _outline(path_of(path), atomic.read_json(current_file(path, CONFIG_FILE)))
     checkpoint.task = task.read_bytes() if task.exists() else None
     checkpoint.run = finished_run(place)
     if has_vocabulary(path):
@@ -160,7 +162,7 @@ def _embedding(file: AnyPath, told: Any) -> Embedding | None:
         raise UserError(f"{file}: embedding is damaged ({error}); write the model again") from None
 
 
-def _labels_from_task_file(file: Path) -> list[Any]:
+def _labels_from_task_file(path: AnyPath) -> list[Any]:
     """The labels in `task.json`, where fine-tuning runs wrote them before `config.json` held them."""
-    labels = atomic.read_json(file).get("labels") if file.exists() else None
+    labels = (read_current(path, TASK_FILE, atomic.read_json) or {}).get("labels")
     return labels if isinstance(labels, list) else []

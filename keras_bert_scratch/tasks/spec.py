@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -12,11 +13,10 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import current_file
+from keras_bert_scratch.file_set import read_current
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.examples import Raw
 from keras_bert_scratch.tasks.registry import TASKS, get_task, task_of
-from keras_bert_scratch.transfer import read_text
 
 log = logging.getLogger(__name__)
 
@@ -70,18 +70,16 @@ class Spec:
         Raises:
             UserError: `task.json` is damaged, or the model has no head for the task.
         """
-        file = current_file(directory, TASK_FILE)
-        if not file.exists():
+        file, fix = path_of(directory) / TASK_FILE, "fine-tune again"
+        values = read_current(directory, TASK_FILE, functools.partial(atomic.read_json, fix=fix))
+        if values is None:
             return _spec_of_model(path_of(directory), task)
         try:
-            values = json.loads(read_text(file))
             values = {"columns": ["text"], **values}  # old files without columns are for a single text
             lists = {name: tuple(values.get(name, ())) for name in ("columns", "labels", "row_lengths")}
             spec = cls(**{**values, **lists})
-        except UserError:  # a hub refuses the file
-            raise
         except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
+            raise UserError(f"{file}: is damaged ({error}); {fix}") from None
         _check(file, spec)
         if task in (None, spec.task):
             return spec
