@@ -19,9 +19,11 @@ from typing import TypeVar
 from keras_bert_scratch.atomic import to_disk
 from keras_bert_scratch.errors import UserError, writing_to
 from keras_bert_scratch.filesystem import Address, AnyPath, path_of, path_to_write
+from keras_bert_scratch.lock import Lock
 from keras_bert_scratch.transfer import folder_for
 
 STAGED, COMMITTED = ".staged", ".committed"
+LOCK_FILE = ".lock-files"  # a run holds `.lock` while it writes its model
 
 Result = TypeVar("Result")
 
@@ -36,6 +38,9 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
     Args:
         directory: the folder; created if it is missing. Files with other names are not changed.
 
+    Raises:
+        UserError: another process is replacing files of the folder, or the disk or the address cannot be written.
+
     Example:
         >>> with replaced_together("model") as staged:
         ...     _ = (staged / "config.json").write_text("{}")
@@ -48,8 +53,7 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
             yield staged
         return
     staged = directory / STAGED
-    with writing_to(directory, staged):
-        directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory), writing_to(directory, staged):
         _finish(directory)
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir()
@@ -63,6 +67,16 @@ def replaced_together(directory: AnyPath | str) -> Iterator[Path]:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         _finish(directory)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Creates the folder if it is missing, and lets no other process replace its files during the block."""
+    with writing_to(directory, directory / LOCK_FILE):
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = Lock(directory / LOCK_FILE, directory)
+    with lock:
+        yield
 
 
 def current_file(directory: AnyPath | str, name: str) -> AnyPath:

@@ -62,15 +62,21 @@ class Lock:
             )
             return
         since = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        with contextlib.suppress(OSError):  # on a full disk the lock is valid too, but does not name its holder
-            file.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}", encoding="utf-8")
+        try:
+            with contextlib.suppress(OSError):  # on a full disk the lock is valid too, but does not name its holder
+                file.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}", encoding="utf-8")
+        except BaseException:  # an interrupt
+            self.release()
+            raise
 
     def release(self) -> None:
         """Releases the lock, if it is still held."""
         if self._lock.is_locked:
-            with contextlib.suppress(OSError):
-                self._file.unlink()  # while the lock is held, so that a waiting process notices it
-            self._lock.release()
+            try:
+                with contextlib.suppress(OSError):
+                    self._file.unlink()  # while the lock is held, so that a waiting process notices it
+            finally:
+                self._lock.release()
 
     def _holder(self) -> str:
         with contextlib.suppress(OSError):

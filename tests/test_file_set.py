@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch import atomic, file_set
+from keras_bert_scratch import atomic, file_set, lock
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, read_current, replaced_together
 from keras_bert_scratch.tasks.spec import Spec
@@ -57,6 +58,33 @@ def test_nothing_changes_when_the_block_raises():
         raise RuntimeError("no")
     assert read_all() == {"old"}
     assert not Path("model", STAGED).exists()
+
+
+@pytest.mark.parametrize("first_ends", [True, False])
+def test_two_writers_do_not_mix_their_files(monkeypatch, first_ends):
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 3.0 if first_ends else 0.2)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def write_slowly():
+        with replaced_together("model") as staged:
+            (staged / "config.json").write_text("first")
+            has_begun.set()
+            may_end.wait(10)
+            (staged / "weights").write_text("first")
+
+    first = threading.Thread(target=write_slowly)
+    first.start()
+    has_begun.wait(10)
+    if first_ends:
+        threading.Timer(0.1, may_end.set).start()
+        write_all("second")
+    else:
+        with pytest.raises(kbs.UserError, match=rf"^model: is being written by process {os.getpid()} on "):
+            write_all("second")
+        may_end.set()
+    first.join()
+    content = {file.name: file.read_text() for file in Path("model").iterdir()}
+    assert content == (dict.fromkeys(NAMES, "second") if first_ends else {"config.json": "first", "weights": "first"})
 
 
 def test_blocks_can_be_nested():
