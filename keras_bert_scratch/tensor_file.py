@@ -42,7 +42,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray] | Iterable
 
 
 def read_tensors(path: Path | str) -> dict[str, np.ndarray]:
-    """The tensors that `write_tensors` wrote, by name."""
+    """The tensors that `write_tensors` or Keras wrote, by name; bfloat16 becomes float32."""
     return dict(iterate_tensors(path))
 
 
@@ -57,9 +57,18 @@ def iterate_tensors(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
             names: list[str] = []
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             for name in names:
-                yield name, file[name][()]
+                yield name, _numbers(file[name])
     except OSError as error:
         raise UserError(f"{path}: is damaged ({str(error).splitlines()[0]}); copy it again") from error
+
+
+def _numbers(dataset: h5py.Dataset) -> np.ndarray:
+    """The array; as float32 if a number is two opaque bytes: Keras writes bfloat16 so, a type that HDF5 lacks."""
+    tensor = dataset[()]
+    if dataset.dtype != np.dtype("V2"):
+        return tensor
+    upper_halves = np.frombuffer(tensor.tobytes(), "<u2").astype("<u4").reshape(tensor.shape)
+    return (upper_halves << 16).view("<f4")
 
 
 class _Target(io.RawIOBase):

@@ -3,6 +3,8 @@
 import tracemalloc
 from pathlib import Path
 
+import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -18,6 +20,16 @@ def test_names_shapes_and_types_come_back():
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(found[name], tensor)
         assert found[name].dtype == tensor.dtype
+
+
+def test_bfloat16_of_other_programs_becomes_float32():
+    """HDF5 has no such type: Keras writes two opaque bytes per number."""
+    numbers = np.array([[1.0, -2.5], [3e38, 1e-38]], ml_dtypes.bfloat16)
+    with h5py.File("theirs.h5", "w") as file:
+        file["matrix"], file["scalar"] = numbers, numbers[0, 1]
+    found = read_tensors("theirs.h5")
+    np.testing.assert_array_equal(found["matrix"], numbers.astype("float32"))
+    assert (found["scalar"], found["scalar"].dtype) == (-2.5, "float32")
 
 
 def test_one_tensor_is_in_memory_at_a_time():

@@ -32,7 +32,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
     `compile(optimizer)` alone sets cross-entropy, with the index of the right choice as the label, and accuracy.
 
     Raises:
-        UserError: the backbone has no pooler.
+        UserError: the backbone has no pooler, or packed rows.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -45,6 +45,7 @@ class BertMultipleChoice(OnBackbone, keras.Model):
 
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         self.check_pooler(backbone)
+        self.check_not_packed(backbone)
 
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config

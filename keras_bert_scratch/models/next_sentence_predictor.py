@@ -25,7 +25,7 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
     `compile(optimizer)` alone sets cross-entropy on integer labels, and accuracy.
 
     Raises:
-        UserError: the backbone has no pooler.
+        UserError: the backbone has no pooler, or packed rows.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -38,6 +38,7 @@ class BertNextSentencePredictor(OnBackbone, keras.Model):
 
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
         self.check_pooler(backbone)
+        self.check_not_packed(backbone)
 
         # === Layers ===
         policy = backbone.embeddings.dtype_policy

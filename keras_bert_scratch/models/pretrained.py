@@ -18,7 +18,7 @@ from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES, CRF_TRAN
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, Converted
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.checkpoints.labels import have_names, reordered_head
-from keras_bert_scratch.config import BertConfig
+from keras_bert_scratch.config import SIZES, BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.models.freezing import freeze, frozen_paths
@@ -36,14 +36,17 @@ class Pretrained:
     """`save_pretrained` and `from_pretrained` for the models here."""
 
     def to_checkpoint(self, tokenizer: Any = None, label_names: Sequence[str] = ()) -> Checkpoint:
-        """The model's weights, trainable or not, ready to be written in any format of `checkpoints`.
+        """The model's weights, trainable or not, as float32, ready to be written in any format of `checkpoints`.
 
         Args:
             tokenizer: BertTokenizer or `None`, default `None`. The tokenizer to include.
             label_names: str per class, default empty. Names of a classifier's classes; empty means the model's own
                 `label_names`.
         """
-        weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in _named_weights(self).items()}
+        weights = {
+            name: keras.ops.convert_to_numpy(variable).astype(np.float32, copy=False)
+            for name, variable in _named_weights(self).items()
+        }
         return self._checkpoint(weights, tokenizer, label_names)
 
     def _checkpoint(self, weights: Mapping[str, np.ndarray], tokenizer: Any, label_names: Sequence[str]) -> Checkpoint:
@@ -71,6 +74,8 @@ class Pretrained:
     def save_pretrained(self, path: AnyPath | str, tokenizer: Any = None) -> None:
         """Writes the model, and its tokenizer if one is given, into the folder `path`; other files in it are kept.
 
+        Weights are stored as float32: those of a model in float64 are rounded.
+
         An existing model is replaced atomically: even if the process or the machine dies, the folder holds the old or
         the new model. At an address, where folders cannot be renamed, it may then hold no readable model.
 
@@ -89,7 +94,7 @@ class Pretrained:
             0.0
         """
         # Not `convert_to_numpy`, which copies a TensorFlow variable twice.
-        weights = Converted(_named_weights(self), np.asarray)
+        weights = Converted(_named_weights(self), lambda variable: np.asarray(variable).astype(np.float32, copy=False))
         native.write(self._checkpoint(weights, tokenizer, ()), path)
 
     @classmethod
@@ -114,18 +119,21 @@ class Pretrained:
             packed: bool, default `False`. Whether a row holds several examples; see `BertBackbone`.
             remat: bool, default `False`. Whether training recomputes activations to save memory; see `BertBackbone`.
             config: BertConfig or `None`, default `None`. Replaces the stored config; must have the same sizes.
-            arguments: fields of `BertConfig`, except sizes, that replace stored ones (`hidden_dropout=0.2`); and
-                arguments of this class's constructor, such as `num_classes=2` for a new head. `label_names` in another
-                order than the stored ones reorder the classes of the head; other names create a new head.
+            arguments: fields of `BertConfig`, except sizes, that replace stored ones (`hidden_dropout=0.2`), also those
+                of a decoder with embeddings of its own; and arguments of this class's constructor, such as
+                `num_classes=2` for a new head. `label_names` in another order than the stored ones reorder the classes
+                of the head; other names create a new head.
 
         Raises:
             UserError: the folder or one of its files is missing or invalid, or an argument does not fit.
         """
         checkpoint = read_checkpoint(path)
-        changes = {name: arguments.pop(name) for name in CONFIG_FIELDS & arguments.keys()}
-        if config is not None:
-            changes = {**config.to_dict(), **changes}
+        given = {name: arguments.pop(name) for name in CONFIG_FIELDS & arguments.keys()}
+        changes = given if config is None else {**dataclasses.asdict(config), **given}
         checkpoint.config = checkpoint.config.override(**changes)
+        if checkpoint.decoder is not None:
+            rates = {name: value for name, value in given.items() if name not in (*SIZES, "direction")}
+            checkpoint.decoder = checkpoint.decoder.replace(**rates)
         return model_from_checkpoint(checkpoint, cls, path_of(path), dtype, packed, remat, **arguments)
 
 
@@ -145,6 +153,14 @@ class OnBackbone(NamedInputs, HasObjectives, Pretrained):
         """Raises `UserError` for a backbone without a pooler, whose vector this head reads."""
         if backbone.pooler is None:
             raise UserError(f"`backbone`: has no pooler, which {cls.__name__} reads; build it with `pooler=True`")
+
+    @classmethod
+    def check_not_packed(cls, backbone: BertBackbone) -> None:
+        """Raises `UserError` for a backbone with packed rows, if this head reads one example per row."""
+        if backbone.packed:
+            raise UserError(
+                f"`backbone`: has packed rows, which {cls.__name__} cannot read; build it with `packed=False`"
+            )
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in self.head_arguments}
@@ -223,7 +239,7 @@ def _head_arguments(cls: Any, checkpoint: Checkpoint, given: Mapping[str, Any]) 
     }
     if "label_names" in given:
         stored["num_classes"] = len(given["label_names"]) or checkpoint.num_classes
-    if given.get("num_classes", checkpoint.num_classes) != checkpoint.num_classes:
+    if given.get("num_classes", stored["num_classes"]) != checkpoint.num_classes:
         stored["label_names"], stored["problem_type"] = (), None  # a new head
     return {name: value for name, value in stored.items() if name in takes}
 
@@ -245,7 +261,7 @@ def _head_by_names(
 
 
 def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
-    """The arguments; raises `UserError` if one that a new head needs is missing."""
+    """The arguments; raises `UserError` if one that a new head needs is missing, or stored names are not unique."""
     if "num_classes" not in arguments and arguments.get("label_names"):
         arguments = {**arguments, "num_classes": len(arguments["label_names"])}
     if arguments.get("label_names") and len(arguments["label_names"]) != arguments["num_classes"]:
@@ -253,6 +269,10 @@ def _complete(cls: Any, arguments: dict[str, Any], checkpoint: Checkpoint, path:
             f"`label_names`: has {len(arguments['label_names'])} names for {arguments['num_classes']} classes; give "
             f"one for each"
         )
+    names = tuple(arguments.get("label_names", ()))
+    if names == checkpoint.label_names and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: two of its classes have the name {twice!r}; rename one in config.json")
     for name, parameter in inspect.signature(cls).parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if needed and name not in ("backbone", *arguments):

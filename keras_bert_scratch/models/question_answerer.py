@@ -29,6 +29,9 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
 
     `compile(optimizer)` alone sets the mean of both cross-entropies, with positions as labels, and both accuracies.
 
+    Raises:
+        UserError: the backbone has packed rows.
+
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
         >>> import numpy as np
@@ -40,6 +43,8 @@ class BertQuestionAnswerer(OnBackbone, keras.Model):
     """
 
     def __init__(self, backbone: BertBackbone, **kwargs: Any) -> None:
+        self.check_not_packed(backbone)
+
         # === Layers ===
         policy, config = backbone.embeddings.dtype_policy, backbone.config
         span_head = Dense(2, "linear", config.initializer_range, dtype=head_dtype(policy), name="logits")

@@ -46,7 +46,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
     ignore negative labels. Regression: squared error, and its root as `rmse`. All are means over rows and outputs.
 
     Raises:
-        UserError: the backbone has no pooler, or number, names and problem type of the classes do not fit together.
+        UserError: the backbone has no pooler or has packed rows; number, names and problem type of classes do not fit.
 
     Example:
         >>> import numpy as np
@@ -67,6 +67,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
         **kwargs: Any,
     ) -> None:
         self.check_pooler(backbone)
+        self.check_not_packed(backbone)
         problem_type = check_problem_type(problem_type, num_classes)
         label_names = check_label_names(label_names, num_classes)
 
@@ -85,5 +86,4 @@ class BertTextClassifier(OnBackbone, keras.Model):
         self.dtype_policy = policy
         self.objectives = {"": OBJECTIVES[problem_type]()}
         self.num_classes, self.problem_type, self.label_names = int(num_classes), problem_type, label_names
-        self.dropout = dropout
-        self.classifier_head = head
+        self.dropout, self.classifier_head = dropout, head

@@ -29,6 +29,9 @@ class BertTextEmbedder(OnBackbone, keras.Model):
         normalize: bool, default `True`. Whether to scale pooled vectors to length 1. Unpooled vectors are not scaled.
         layer_numbers: sequence of int or `None`, default `(-1,)`. The layers: 0 is the output of the embeddings, 1 that
             of the first block, -1 that of the last; `None` means all. Blocks above the highest layer are not computed.
+        max_length: int or `None`, default `None`. Maximum tokens per text, with `[CLS]` and `[SEP]`; `None` for the
+            backbone's positions. It is saved with the model, for programs that tokenize its texts, such as `--task
+            embed`; the model itself does not shorten its inputs.
         kwargs: as in `keras.Model`, such as `name`.
 
     Inputs: the backbone's. Output: float32 `(batch, hidden_size)`; for several layers `(batch, layers, hidden_size)`;
@@ -37,7 +40,7 @@ class BertTextEmbedder(OnBackbone, keras.Model):
     It has no objective: `compile` requires a loss.
 
     Raises:
-        UserError: `pooling` is unknown, or the backbone has no such layer.
+        UserError: `pooling` is unknown, `max_length` is below 3, or the backbone has no such layer or packed rows.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -51,7 +54,7 @@ class BertTextEmbedder(OnBackbone, keras.Model):
         (1, 7, 2, 64)
     """
 
-    head_arguments = ("pooling", "normalize", "layer_numbers")
+    head_arguments = ("pooling", "normalize", "layer_numbers", "max_length")
 
     def __init__(
         self,
@@ -59,10 +62,14 @@ class BertTextEmbedder(OnBackbone, keras.Model):
         pooling: str = "mean",
         normalize: bool = True,
         layer_numbers: Sequence[int] | None = (-1,),
+        max_length: int | None = None,
         **kwargs: Any,
     ) -> None:
+        self.check_not_packed(backbone)
         if pooling not in POOLINGS:
             raise UserError(f"`pooling`: {pooling!r} is unknown; choose one of {', '.join(POOLINGS)}")
+        if max_length is not None and (type(max_length) is not int or max_length < 3):
+            raise UserError(f"`max_length`: must be a whole number of at least 3, or None, not {max_length!r}")
         positions = positions_of(layer_numbers, backbone.config)
 
         # === Functional Model ===
@@ -81,11 +88,12 @@ class BertTextEmbedder(OnBackbone, keras.Model):
         self.pooling = pooling
         self.normalize = bool(normalize)
         self.layer_numbers = None if layer_numbers is None else tuple(layer_numbers)
+        self.max_length = max_length
 
     @property
     def embedding(self) -> Embedding:
         """Its settings, which are saved with the weights."""
-        return Embedding(self.pooling, self.normalize, self.layer_numbers)
+        return Embedding(self.pooling, self.normalize, self.layer_numbers, self.max_length)
 
 
 def positions_of(layer_numbers: Sequence[int] | None, config: BertConfig) -> list[int]:

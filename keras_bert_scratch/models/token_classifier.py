@@ -40,7 +40,8 @@ class BertTokenClassifier(OnBackbone, keras.Model):
     number; sample weights are then per row.
 
     Raises:
-        UserError: there are fewer than two classes, not one name per class, or two equal names.
+        UserError: there are fewer than two classes, not one name per class, or two equal names; or the backbone has
+            packed rows.
 
     Example:
         >>> from keras_bert_scratch import BertConfig, BertBackbone
@@ -62,6 +63,7 @@ class BertTokenClassifier(OnBackbone, keras.Model):
         crf: bool = False,
         **kwargs: Any,
     ) -> None:
+        self.check_not_packed(backbone)
         if num_classes < 2:
             raise UserError(f"`num_classes`: must be at least 2, not {num_classes}")
         label_names = check_label_names(label_names, num_classes)

@@ -9,7 +9,6 @@ import keras
 from keras import ops
 
 from keras_bert_scratch.config import LEFT_TO_RIGHT, BertConfig
-from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.layers.attention_bias import attention_bias, one_way
 from keras_bert_scratch.layers.decoder_block import DecoderBlock
 from keras_bert_scratch.layers.embeddings import BertEmbeddings
@@ -56,8 +55,7 @@ class BertTranslator(OnBackbone, keras.Model):
     head_arguments = ("decoder",)
 
     def __init__(self, backbone: BertBackbone, decoder: BertConfig | Mapping[str, Any] | None = None, **kwargs: Any):
-        if backbone.packed:
-            raise UserError("`backbone`: has packed rows, which a translator cannot read; build it with `packed=False`")
+        self.check_not_packed(backbone)
         if decoder is not None and not isinstance(decoder, BertConfig):
             decoder = BertConfig.from_dict(dict(decoder), "`decoder`")
         config = decoder or backbone.config

@@ -94,6 +94,13 @@ def test_texts_are_cut_where_its_files_say(told, length):
     assert TASK.spec_of(checkpoint, path).max_length == length
 
 
+def test_a_model_keeps_the_longest_text():
+    path = folder(transformer={"max_seq_length": 5})
+    kbs.BertTextEmbedder.from_pretrained(path).save_pretrained("again")
+    assert read_checkpoint("again").embedding == Embedding(max_length=5)
+    assert kbs.BertTextEmbedder.from_pretrained(path, max_length=None).embedding == Embedding()
+
+
 def test_a_folder_without_these_files_tells_nothing():
     assert read_checkpoint(GOLDEN).embedding is None
 

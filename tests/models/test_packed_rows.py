@@ -127,6 +127,24 @@ def test_masked_words_alone(pooler):
     np.testing.assert_allclose(np.asarray(packed(several))[here], np.asarray(plain(one))[there], atol=1e-5)
 
 
+NOT_PACKED = {
+    "BertNextSentencePredictor": {},
+    "BertTextClassifier": {"num_classes": 2},
+    "BertTokenClassifier": {"num_classes": 2},
+    "BertQuestionAnswerer": {},
+    "BertMultipleChoice": {},
+    "BertTextEmbedder": {},
+    "BertTranslator": {},
+}
+
+
+@pytest.mark.parametrize("name", NOT_PACKED)
+def test_models_that_read_one_example_per_row_refuse_packed_rows(name):
+    named = f"`backbone`: has packed rows, which {name} cannot read; build it with `packed=False`"
+    with pytest.raises(kbs.UserError, match=named):
+        getattr(kbs, name)(kbs.BertBackbone(CONFIG, packed=True), **NOT_PACKED[name])
+
+
 def loss_and_gradients(model: keras.Model, batch: Batch) -> tuple[float, dict[str, np.ndarray]]:
     inputs, labels, weights = batch
     with tf.GradientTape() as tape:

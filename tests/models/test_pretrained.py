@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_bert_scratch as kbs
-from keras_bert_scratch.checkpoints.formats import read_checkpoint
+from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
 
 CLASSIFIERS = [kbs.BertTextClassifier, kbs.BertTokenClassifier]
 BATCH = {
@@ -29,6 +29,10 @@ def saved(cls, labels: tuple[str, ...], folder: str = "model"):
     return model
 
 
+def hugging_face(model) -> None:
+    write_checkpoint(model.to_checkpoint(), "model", "huggingface")
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
@@ -39,6 +43,7 @@ def saved(cls, labels: tuple[str, ...], folder: str = "model"):
             {"hidden_dropout": 0.2, "activation": "relu"},
         ),
         ({"config": tiny().replace(hidden_dropout=0.2), "hidden_dropout": 0.3}, {"hidden_dropout": 0.3}),
+        ({"config": tiny().replace(direction="left-to-right")}, {"direction": "left-to-right"}),
     ],
 )
 def test_rates_can_be_overridden(arguments, found):
@@ -46,6 +51,24 @@ def test_rates_can_be_overridden(arguments, found):
     config = kbs.BertTextClassifier.from_pretrained("model", **arguments).backbone.config
     assert {name: getattr(config, name) for name in found} == found
     assert config.replace(**{name: getattr(tiny(), name) for name in found}) == tiny()
+
+
+@pytest.mark.parametrize("arguments", [{"config": tiny()}, {"direction": "both"}])
+def test_a_one_way_model_can_become_one_that_attends_to_both_sides(arguments):
+    kbs.BertBackbone(tiny().replace(direction="left-to-right")).save_pretrained("model")
+    assert kbs.BertBackbone.from_pretrained("model", **arguments).config.direction == "both"
+
+
+def test_rates_of_a_decoder_of_its_own_are_overridden_too():
+    """Its sizes and its direction are not those of the encoder, and stay."""
+    decoder = tiny().replace(vocab_size=12, hidden_size=32)
+    kbs.BertTranslator(kbs.BertBackbone(tiny(), pooler=False), decoder=decoder).save_pretrained("model")
+    rates = {"hidden_dropout": 0.0, "attention_dropout": 0.3}
+    model = kbs.BertTranslator.from_pretrained("model", hidden_size=16, **rates)
+    assert model.backbone.config == tiny().replace(**rates)
+    assert model.decoder_config == decoder.replace(**rates)
+    mine = decoder.replace(hidden_dropout=0.4)
+    assert kbs.BertTranslator.from_pretrained("model", decoder=mine, **rates).decoder_config == mine
 
 
 @pytest.mark.parametrize(
@@ -132,6 +155,38 @@ def test_problem_type_is_kept():
     assert loaded.problem_type == "multi_label_classification"
     changed = kbs.BertTextClassifier.from_pretrained("model", problem_type="single_label_classification")
     assert changed.problem_type == "single_label_classification"
+
+
+@pytest.mark.parametrize("arguments", [{"label_names": ("no", "yes")}, {"num_classes": 2}])
+def test_a_score_s_head_gives_way_to_one_of_classes(arguments):
+    kbs.BertTextClassifier(kbs.BertBackbone(tiny()), 1).save_pretrained("model")
+    assert kbs.BertTextClassifier.from_pretrained("model").problem_type == "regression"
+    model = kbs.BertTextClassifier.from_pretrained("model", **arguments)
+    assert (model.num_classes, model.problem_type) == (2, "single_label_classification")
+
+
+def test_two_classes_of_one_name_are_named_with_their_folder():
+    checkpoint = saved(kbs.BertTextClassifier, ("no", "yes", "so")).to_checkpoint(label_names=("a", "b", "a"))
+    write_checkpoint(checkpoint, "theirs", "huggingface")
+    with pytest.raises(
+        kbs.UserError, match=r"theirs: two of its classes have the name 'a'; rename one in config\.json"
+    ):
+        kbs.BertTextClassifier.from_pretrained("theirs")
+    assert kbs.BertTextClassifier.from_pretrained("theirs", num_classes=2).num_classes == 2
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("write", [lambda model: model.save_pretrained("model"), hugging_face], ids=["native", "other"])
+def test_weights_of_any_dtype_are_stored_as_float32(write, dtype):
+    model = kbs.BertBackbone(tiny(), dtype=dtype)
+    write(model)
+    stored = read_checkpoint("model").weights
+    loaded = kbs.BertBackbone.from_pretrained("model", dtype=dtype)
+    for before, after in zip(model.weights, loaded.weights, strict=True):
+        assert stored[before.path].dtype == np.float32
+        expected = keras.ops.convert_to_numpy(before).astype("float32")
+        np.testing.assert_array_equal(stored[before.path], expected)
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(after).astype("float32"), expected)
 
 
 def test_other_files_of_the_folder_stay():

@@ -61,6 +61,8 @@ def test_blocks_above_the_highest_layer_do_no_work(backbone, monkeypatch):
         ({"layer_numbers": (3,)}, r"`layer_numbers`: has 3; the model's layers are 0 \(the embeddings\) to 2, or"),
         ({"layer_numbers": (-1, -4)}, "`layer_numbers`: has -4"),
         ({"layer_numbers": ()}, "`layer_numbers`: has none"),
+        ({"max_length": 2}, "`max_length`: must be a whole number of at least 3, or None, not 2"),
+        ({"max_length": "9"}, "`max_length`: must be a whole number"),
     ],
 )
 def test_what_cannot_be_is_named(backbone, arguments, message):
@@ -78,7 +80,9 @@ def test_it_learns_by_a_loss_of_the_user_s_alone(config):
     assert history["loss"][-1] < history["loss"][0]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"pooling": "max", "normalize": False, "layer_numbers": None}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"pooling": "max", "normalize": False, "layer_numbers": None}, {"max_length": 5}]
+)
 def test_a_folder_keeps_how_texts_are_embedded(backbone, arguments):
     model = kbs.BertTextEmbedder(backbone, **arguments)
     model.save_pretrained("model")
