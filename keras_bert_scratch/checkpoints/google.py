@@ -75,6 +75,8 @@ def _transpose_heads(name: str, tensor: np.ndarray) -> np.ndarray:
 def write(checkpoint: Checkpoint, path: Path) -> None:
     """Writes the folder that Google's scripts start from."""
     config = checkpoint.config
+    if ARCHITECTURES[checkpoint.architecture].decodes:
+        raise UserError(f"`to='google'`: its scripts do not support a {checkpoint.architecture}; choose another format")
     if "logits/kernel" in checkpoint.weights and not ARCHITECTURES[checkpoint.architecture].google_prefix:
         raise UserError(
             f"`to='google'`: its scripts do not support the head of a {checkpoint.architecture}; choose another format"

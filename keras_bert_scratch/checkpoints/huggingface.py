@@ -29,6 +29,7 @@ from keras_bert_scratch.checkpoints.config_fields import HUGGING_FACE_CONFIG
 from keras_bert_scratch.checkpoints.labels import read_label_names
 from keras_bert_scratch.checkpoints.names import huggingface_names, renamed
 from keras_bert_scratch.checkpoints.sentence_transformers import write_embedding
+from keras_bert_scratch.checkpoints.shards import shards_of
 from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT, BertConfig
 from keras_bert_scratch.errors import UserError
@@ -56,7 +57,11 @@ ACTIVATIONS = {
     "tanh": "tanh",
 }
 
-POOLER = "bert.pooler.dense.bias"
+POOLER = ("pooler/dense/kernel", "pooler/dense/bias")
+THEIR_POOLER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias")
+POOLER_LEFT_OUT = (
+    "the pooler is left out: Hugging Face pools a left-to-right model at the first token, this library at the last one"
+)
 # Stored with the weights by some versions: tables of constant ids, and a second copy of the tied output matrix.
 BUFFERS = {"bert.embeddings.position_ids", "bert.embeddings.token_type_ids"}
 TIED = {
@@ -93,9 +98,11 @@ def read(path: Path) -> Checkpoint:
                 f"{file}: is_decoder is true, but its head reads the first token, which attends to no other token"
             )
         architecture = "BertCausalLM" if architecture == "BertMaskedLM" else architecture
+        if [held.pop(name) for name in THEIR_POOLER if name in held]:
+            notes.append(POOLER_LEFT_OUT)
     names = huggingface_names(architecture)
     num_classes = held[names["logits/bias"]].size if "logits/bias" in names else 0
-    shapes = model_shapes(config, architecture, POOLER in held, num_classes)
+    shapes = model_shapes(config, architecture, THEIR_POOLER[1] in held, num_classes)
     weights = select_tensors(origin, shapes, lambda name: renamed(name, names), held, _transposed)
     check_no_extra_tensors(origin, held, (renamed(name, names) for name in shapes))
     checkpoint = Checkpoint(architecture, config, weights, notes=notes)
@@ -136,7 +143,11 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         _write_translator(checkpoint, path)
         return
     names = huggingface_names(checkpoint.architecture)
-    weights = {name: tensor for name, tensor in checkpoint.weights.items() if name != CRF_TRANSITIONS}
+    left_out = [CRF_TRANSITIONS]
+    if checkpoint.config.direction != BOTH and checkpoint.has_pooler:
+        left_out += POOLER
+        checkpoint.notes.append(POOLER_LEFT_OUT)
+    weights = {name: tensor for name, tensor in checkpoint.weights.items() if name not in left_out}
     tensors = {renamed(name, names): _transposed(name, tensor) for name, tensor in weights.items()}
     if checkpoint.has_crf:
         checkpoint.notes.append(
@@ -165,6 +176,11 @@ def _write_translator(checkpoint: Checkpoint, path: Path) -> None:
     """Writes an encoder and a decoder, each with embeddings of its own."""
     names, weights = huggingface_translator.translator_names(), dict(checkpoint.weights)
     decoder = checkpoint.decoder or checkpoint.config
+    if decoder.hidden_size != checkpoint.config.hidden_size:
+        raise UserError(
+            f"`to='huggingface'`: its decoder must have the encoder's hidden size of {checkpoint.config.hidden_size}, "
+            f"but has {decoder.hidden_size}; choose native"
+        )
     if checkpoint.decoder is None:
         shared = {name: tensor for name, tensor in weights.items() if name.startswith("embeddings/")}
         weights |= {f"decoder_{name}": tensor for name, tensor in shared.items()}
@@ -235,7 +251,7 @@ def _architecture(file: Path, description: Mapping[str, Any], held: Mapping[str,
     def fits(name: str) -> bool:
         made_of = ARCHITECTURES[name]
         bias = held.get(f"{made_of.huggingface_prefix}.bias") if made_of.huggingface_prefix else None
-        pooled = POOLER in held or not made_of.needs_pooler
+        pooled = THEIR_POOLER[1] in held or not made_of.needs_pooler
         return bias is not None and pooled and made_of.num_classes in (None, bias.size)
 
     named = description.get("architectures") or []
@@ -266,8 +282,7 @@ def _weight_files(path: AnyPath) -> tuple[str, list[str]]:
         if (path / name).exists():
             return name, [name]
         if name != TENSORFLOW_FILE and (path / f"{name}{INDEX_SUFFIX}").exists():
-            weight_map = atomic.read_json(path / f"{name}{INDEX_SUFFIX}").get("weight_map", {})
-            return f"{name}{INDEX_SUFFIX}", [Path(file).name for file in sorted(set(weight_map.values()))]
+            return f"{name}{INDEX_SUFFIX}", shards_of(path / f"{name}{INDEX_SUFFIX}")
     raise UserError(
         f"{path}: holds no {SAFETENSORS_FILE}, {TORCH_FILE} or {TENSORFLOW_FILE}, but {names_in(path)}; copy the "
         f"weights there"

@@ -6,6 +6,7 @@ written. KerasHub's BERT always approximates GELU by tanh.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from keras_bert_scratch.checkpoints.bert_config import checked_config
 from keras_bert_scratch.checkpoints.checkpoint import Checkpoint, check_no_extra_tensors, select_tensors
 from keras_bert_scratch.checkpoints.config_fields import KERAS_HUB_CONFIG, KERAS_OBJECT
 from keras_bert_scratch.checkpoints.names import renamed, templates
+from keras_bert_scratch.checkpoints.shards import shards_of
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
@@ -24,6 +26,8 @@ from keras_bert_scratch.tensor_file import read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
+INDEX_FILE = "model.weights.json"  # of the shards of a large preset
+OLD_GROUP = re.compile(r"^_layer_checkpoint_dependencies/")  # the name of the group of the layers in Keras 2.13
 FIELDS = {
     "vocab_size": "vocabulary_size",
     "num_layers": "num_layers",
@@ -68,9 +72,26 @@ NAMES = templates(
 )
 
 
-def files(path: AnyPath) -> tuple[str, ...]:
+def files(path: AnyPath) -> list[str]:
     """The names of the files that `read` reads in the folder `path`."""
-    return CONFIG_FILE, WEIGHTS_FILE
+    origin, names = _weight_files(path)
+    return list(dict.fromkeys([CONFIG_FILE, origin, *names]))
+
+
+def _weight_files(path: AnyPath) -> tuple[str, list[str]]:
+    """The weights file or the index of its shards, and the files that hold the weights."""
+    if (path / INDEX_FILE).exists() and not (path / WEIGHTS_FILE).exists():
+        return INDEX_FILE, shards_of(path / INDEX_FILE)
+    return WEIGHTS_FILE, [WEIGHTS_FILE]
+
+
+def _read_files(path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """The file that was read, and its tensors by Keras's current names."""
+    origin, names = _weight_files(path)
+    held: dict[str, np.ndarray] = {}
+    for name in names:
+        held |= read_tensors(path / name)
+    return path / origin, {OLD_GROUP.sub("layers/", name): tensor for name, tensor in held.items()}
 
 
 def read(path: Path) -> Checkpoint:
@@ -90,10 +111,10 @@ def read(path: Path) -> Checkpoint:
         raise UserError(f"{file}: lacks {error}; save the preset again") from None
     values = {**sizes, "attention_dropout": sizes["hidden_dropout"], "activation": "gelu_tanh"}
     config = checked_config(values, file, {ours: (theirs, None) for ours, theirs in FIELDS.items()})
-    held = read_tensors(path / WEIGHTS_FILE)
+    origin, held = _read_files(path)
     shapes = model_shapes(config, "BertBackbone", pooler=True)
     weights = select_tensors(
-        path / WEIGHTS_FILE,
+        origin,
         shapes,
         _keras_hub_name,
         held,
@@ -101,7 +122,7 @@ def read(path: Path) -> Checkpoint:
             tensor.reshape(shapes[name]) if tensor.shape == _keras_hub_shape(name, shapes[name], config) else tensor
         ),
     )
-    check_no_extra_tensors(path / WEIGHTS_FILE, held, map(_keras_hub_name, shapes))
+    check_no_extra_tensors(origin, held, map(_keras_hub_name, shapes))
     return Checkpoint("BertBackbone", config, weights, notes=notes)
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import keras_nlp
 import numpy as np
@@ -256,9 +257,47 @@ def test_keras_hubs_own_presets_are_read(task, tmp_path):
     np.testing.assert_allclose(ours(batch)["pooled_output"], expected["pooled_output"], rtol=0, atol=1e-5)
     assert (checkpoint.config.num_layers, checkpoint.config.hidden_dropout) == (3, 0.2)
     if task:
+        assert (tmp_path / "preset" / "task.json").exists()
+        assert checkpoint.task is None
+        assert kbs.Spec.load(tmp_path / "preset").task == "embed"
         assert checkpoint.lowercase is True
         assert checkpoint.vocabulary.tokens == tuple(tokens)
         assert "head" in checkpoint.notes[0]
+
+
+def keras_hub_backbone(**arguments) -> keras.Model:
+    sizes = {"vocabulary_size": 40, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 24}
+    return keras_nlp.models.BertBackbone(**sizes, max_sequence_length=9, **arguments)
+
+
+def in_shards(backbone: keras.Model) -> None:
+    backbone.save_to_preset("preset", max_shard_size=4e-6)
+    assert len(list(Path("preset").glob("*.weights.h5"))) > 2
+
+
+def with_old_group(backbone: keras.Model) -> None:
+    """Keras 2.13 wrote this name."""
+    backbone.save_to_preset("preset")
+    with h5py.File("preset/model.weights.h5", "a") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+
+
+@pytest.mark.parametrize("write", [in_shards, with_old_group])
+def test_keras_hubs_presets_in_other_shapes(write):
+    backbone = keras_hub_backbone()
+    write(backbone)
+    batch = our_bert.by_our_names(np.load(GOLDEN / "huggingface" / "BertModel" / "expected.npz"))
+    found = kbs.BertBackbone.from_pretrained("preset")(batch)["pooled_output"]
+    np.testing.assert_allclose(found, backbone(batch)["pooled_output"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_keras_hubs_presets_of_other_dtypes(dtype):
+    backbone = keras_hub_backbone(dtype=dtype)
+    backbone.save_to_preset("preset")
+    stored = read_checkpoint("preset").weights
+    expected = keras.ops.convert_to_numpy(backbone.token_embedding.embeddings).astype("float32")
+    np.testing.assert_array_equal(stored["embeddings/token_embedding"], expected)
 
 
 ROUND_TRIPS = [

@@ -69,6 +69,14 @@ def second_shard_missing(model: Path) -> None:
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
 
 
+def shard_index(described: dict):
+    def damage(model: Path) -> None:
+        (model / "model.safetensors").unlink()
+        (model / "model.safetensors.index.json").write_text(json.dumps(described))
+
+    return damage
+
+
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 REFUSALS = [
     # folder, damage, what the error says
@@ -88,6 +96,10 @@ REFUSALS = [
     (PRETRAINING, cut("model.safetensors"), "model.safetensors: is missing, damaged or cut short"),
     (PRETRAINING, removed("model.safetensors"), "holds no model.safetensors, pytorch_model.bin or tf_model.h5"),
     (PRETRAINING, second_shard_missing, "model-00002-of-00002.safetensors: is missing, damaged"),
+    *(
+        (PRETRAINING, shard_index(described), "model.safetensors.index.json: its weight_map should give the file of")
+        for described in ({"weight_map": []}, {"weight_map": {}}, {"weight_map": {"a": 3}}, {})
+    ),
     (PRETRAINING, attack, "pytorch_model.bin: wants to run"),
     (PRETRAINING, written("config.json", "{"), "config.json: is not readable JSON"),
     (PRETRAINING, config_changed("config.json", model_type="roberta"), 'config.json: model_type is "roberta"'),
@@ -144,6 +156,10 @@ def test_damage_and_mismatch_are_named(folder, damage, named, tmp_path):
         ),
         (cut("model.weights.h5"), "model.weights.h5: is damaged"),
         (removed("model.weights.h5"), "model.weights.h5: is damaged"),
+        (
+            lambda model: [removed("model.weights.h5")(model), written("model.weights.json", "{}")(model)],
+            "model.weights.json: its weight_map should give the file of",
+        ),
     ],
 )
 def test_a_damaged_preset_is_named(damage, named, tmp_path):
@@ -164,6 +180,28 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "full" / "file").touch()
     with pytest.raises(kbs.UserError, match="full: exists already"):
         write_checkpoint(choices, tmp_path / "full", "huggingface")
+
+
+TINY = kbs.BertConfig(vocab_size=8, num_layers=1, hidden_size=8, num_heads=2, max_position_embeddings=8)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "to", "named"),
+    [
+        (None, "google", "`to='google'`: its scripts do not support a BertTranslator; choose another format"),
+        (TINY.replace(hidden_size=16), "google", "`to='google'`: its scripts do not support a BertTranslator"),
+        (
+            TINY.replace(hidden_size=16),
+            "huggingface",
+            "`to='huggingface'`: its decoder must have the encoder's hidden size of 8, but has 16; choose native",
+        ),
+    ],
+)
+def test_a_translator_that_cannot_be_written_is_refused(decoder, to, named):
+    model = kbs.BertTranslator(kbs.BertBackbone(TINY, pooler=False), decoder=decoder)
+    with pytest.raises(kbs.UserError, match=named):
+        write_checkpoint(model.to_checkpoint(), "out", to)
+    assert not Path("out").exists()
 
 
 FRESH = [

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 from fast_and_slow import slow_but
 
 import keras_bert_scratch as kbs
@@ -188,6 +189,26 @@ def test_formats_without_one_way_models_refuse_them(direction, to, tmp_path):
     with pytest.raises(kbs.UserError, match=f"`to`: {to} has no {direction} models; choose native"):
         write_checkpoint(model.to_checkpoint(), tmp_path / "other", to)
     assert not (tmp_path / "other").exists()
+
+
+def test_hugging_face_pools_a_left_to_right_model_at_another_token(tmp_path):
+    """So its files hold no pooler of ours, and theirs is left out."""
+    config = CONFIG.replace(direction="left-to-right")
+    model = kbs.BertBackbone(config)
+    checkpoint = model.to_checkpoint()
+    write_checkpoint(checkpoint, tmp_path / "theirs", "huggingface")
+    held = safetensors.numpy.load_file(tmp_path / "theirs" / "model.safetensors")
+    assert not [name for name in held if "pooler" in name]
+    assert any("pooler is left out" in note for note in checkpoint.notes)
+    pooler = {"pooler.dense.weight": np.ones((16, 16), "float32"), "pooler.dense.bias": np.ones(16, "float32")}
+    safetensors.numpy.save_file({**held, **pooler}, tmp_path / "theirs" / "model.safetensors")
+    found = read_checkpoint(tmp_path / "theirs")
+    assert not found.has_pooler
+    assert any("pooler is left out" in note for note in found.notes)
+    again = kbs.BertBackbone.from_pretrained(tmp_path / "theirs")(inputs_of(IDS, MASK))
+    assert list(again) == ["sequence_output"]
+    expected = model(inputs_of(IDS, MASK))["sequence_output"]
+    np.testing.assert_allclose(again["sequence_output"], expected, atol=1e-6)
 
 
 def pair(tmp_path, tokenizer) -> dict[str, kbs.BertCausalLM]:
