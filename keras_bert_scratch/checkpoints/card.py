@@ -52,7 +52,10 @@ def is_ours(path: AnyPath | str) -> bool:
     file = current_file(path, CARD_FILE)
     if not file.exists():
         return True
-    text, mark = _split(read_text(file))
+    try:
+        text, mark = _split(read_text(file))
+    except UnicodeDecodeError:
+        return False
     return mark is not None and mark[1] == _digest(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import CRF_TRANSITIONS, Shape, model_shapes
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.file_set import read_current
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text.vocabulary import Vocabulary
 from keras_bert_scratch.text.word_rules import WordRules
@@ -29,6 +31,21 @@ def check_is_no_export(directory: AnyPath | str) -> None:
     folder = path_of(directory)
     if (folder / "saved_model.pb").exists() and (folder / TASK_FILE).exists():
         raise UserError(f"{folder}: is a SavedModel; give the run or model that it was exported from")
+
+
+def read_task(directory: AnyPath | str) -> bytes | None:
+    """The content of `task.json` in the folder, even if it is damaged; `None` if there is none of ours.
+
+    KerasHub's presets have a file of this name too. Ours has a field `task`.
+    """
+    content = read_current(directory, TASK_FILE, lambda file: file.read_bytes())
+    if content is None:
+        return None
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return content
+    return None if isinstance(values, dict) and values and "task" not in values else content
 
 
 def finished_run(directory: AnyPath | str) -> dict[str, Any]:

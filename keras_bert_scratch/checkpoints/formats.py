@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.checkpoints.architectures import ARCHITECTURES
-from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint, finished_run
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, Checkpoint, finished_run, read_task
 from keras_bert_scratch.checkpoints.sentence_transformers import read_embedding
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT
 from keras_bert_scratch.errors import UserError
@@ -71,7 +71,7 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     """Reads the model in the folder `path`, in any known format.
 
     A tokenizer with unsupported settings is left out, and a note says so: the model itself is not affected. The
-    `task.json`, which says what it was fine-tuned for, is included unchanged.
+    `task.json`, which says what it was fine-tuned for, is included unchanged if it is ours.
 
     Raises:
         UserError: it has no known format, is damaged, or is not a BERT; the message names the file or tensor.
@@ -83,7 +83,9 @@ def read_checkpoint(path: AnyPath | str) -> Checkpoint:
     if written_by in WITHOUT_HEADS and (path / HEADS_FILE).exists():
         checkpoint.notes.append(f"the task's head ({HEADS_FILE}) is left out; only the backbone is read")
     checkpoint.notes = [note.replace(str(folder), str(path)) for note in checkpoint.notes]
-    checkpoint.task = read_current(path, TASK_FILE, lambda file: file.read_bytes())
+    checkpoint.task = read_task(path)
+    if checkpoint.task is None and (task := path / TASK_FILE).exists():
+        checkpoint.notes.append(f"{task}: is another program's and says nothing about a task here; it is left out")
     checkpoint.run = finished_run(path)
     if has_vocabulary(path):
         try:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from keras_bert_scratch import atomic
-from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE
+from keras_bert_scratch.checkpoints.checkpoint import TASK_FILE, read_task
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import read_current
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.tasks.examples import Raw
 from keras_bert_scratch.tasks.registry import TASKS, get_task, task_of
@@ -70,16 +68,17 @@ class Spec:
         Raises:
             UserError: `task.json` is damaged, or the model has no head for the task.
         """
-        file, fix = path_of(directory) / TASK_FILE, "fine-tune again"
-        values = read_current(directory, TASK_FILE, functools.partial(atomic.read_json, fix=fix))
-        if values is None:
+        content = read_task(directory)
+        if content is None:
             return _spec_of_model(path_of(directory), task)
+        file = path_of(directory) / TASK_FILE
         try:
+            values = json.loads(content)
             values = {"columns": ["text"], **values}  # old files without columns are for a single text
             lists = {name: tuple(values.get(name, ())) for name in ("columns", "labels", "row_lengths")}
             spec = cls(**{**values, **lists})
         except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{file}: is damaged ({error}); {fix}") from None
+            raise UserError(f"{file}: is damaged ({error}); fine-tune again") from None
         _check(file, spec)
         if task in (None, spec.task):
             return spec

@@ -78,6 +78,14 @@ def test_a_run_tells_how_it_was_trained(small, tokenizer, capsys):
     assert "'label': " in capsys.readouterr().out
 
 
+def test_a_card_in_another_encoding_is_a_person_s(small):
+    Path("model").mkdir()
+    Path("model/README.md").write_bytes("Grüße".encode("latin-1"))
+    kbs.BertBackbone(small).save_pretrained("model")
+    assert Path("model/README.md").read_bytes() == "Grüße".encode("latin-1")
+    kbs.BertBackbone.from_pretrained("model")
+
+
 @pytest.mark.parametrize("text", ["# Mine\n", None])
 def test_what_a_person_wrote_or_changed_stays(small, tokenizer, text):
     tuned(small, tokenizer, "model")

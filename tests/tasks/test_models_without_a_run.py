@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert_scratch as kbs
+from keras_bert_scratch.checkpoints.formats import read_checkpoint, write_checkpoint
 from keras_bert_scratch.tasks.fine_tuned import FineTuned
 
 
@@ -28,6 +29,18 @@ def test_what_is_no_fine_tuned_model_is_named(small, tokenizer, damage, named):
     damage(Path("model/task.json"))
     with pytest.raises(kbs.UserError, match=named):
         FineTuned.load("model")
+
+
+def test_another_program_s_task_is_no_task(small, tokenizer, caplog):
+    """KerasHub's presets have a `task.json` too."""
+    kbs.BertTextClassifier(kbs.BertBackbone(small), 2).save_pretrained("model", tokenizer)
+    Path("model/task.json").write_text(json.dumps({"module": "keras_hub", "class_name": "BertTextClassifier"}))
+    checkpoint = read_checkpoint("model")
+    assert checkpoint.task is None
+    assert any("task.json: is another program's" in note for note in checkpoint.notes)
+    write_checkpoint(checkpoint, "theirs", "huggingface")
+    assert not Path("theirs/task.json").exists()
+    assert FineTuned.load("model").spec.task == "classification"
 
 
 def test_a_model_of_next_sentences_is_for_no_task(small, tokenizer):
