@@ -1,14 +1,35 @@
-"""Checks of labels and sample weights that `fit` and `evaluate` get as arrays, before the first step."""
+"""Checks of inputs, labels and sample weights that a model gets as arrays, before the first step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.models.objectives import Objective, by_objective
+
+POSITIONS = ("mask_positions", "example_starts")
+
+
+def check_positions(x: Any, names: Collection[str]) -> None:
+    """Raises `UserError` for positions beyond their row in inputs that are arrays; ignores everything else.
+
+    In the graph, where rows lie end to end, they would mean a token of another row.
+
+    Args:
+        x: the inputs, by name.
+        names: the inputs that the model reads.
+    """
+    if not isinstance(x, Mapping) or not isinstance(x.get("token_ids"), (list, np.ndarray)):
+        return
+    length = np.shape(x["token_ids"])[-1]
+    for name in POSITIONS:
+        if name in names and isinstance(x.get(name), (list, np.ndarray)):
+            positions = np.asarray(x[name])
+            if len(wrong := positions[(positions < 0) | (positions >= length)]):
+                raise UserError(f"`x`: {name} has {wrong[0]}, but its rows have the positions 0 to {length - 1}")
 
 
 def check_labels(objectives: Mapping[str, Objective], y: Any, output_shapes: Any) -> None:

@@ -1,4 +1,4 @@
-"""NamedInputs: lets a model select its inputs from a dict by name, and reports missing ones."""
+"""NamedInputs: lets a model select its inputs from a dict by name, and reports missing and impossible ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_bert_scratch.errors import UserError
+from keras_bert_scratch.models.arrays import check_positions
 
 
 class NamedInputs:
@@ -17,7 +18,20 @@ class NamedInputs:
 
     input: dict[str, Any]
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_positions(x, self.input)
+        return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_positions(x, self.input)
+        return super().evaluate(x, *args, **kwargs)  # type: ignore[misc]
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        check_positions(x, self.input)
+        return super().predict(x, *args, **kwargs)  # type: ignore[misc]
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        check_positions(inputs, self.input)
         return super().__call__(self.named_inputs(inputs), *args, **kwargs)  # type: ignore[misc]
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:

@@ -50,3 +50,21 @@ def test_inputs_that_cannot_be_are_named(optimizer, x, said):
             call(x, LABELS, verbose=0)
     with pytest.raises(kbs.UserError, match=said):
         model.predict(x, verbose=0)
+
+
+@pytest.mark.parametrize("number", [-1, 7])
+@pytest.mark.parametrize("name", ["mask_positions", "example_starts"])
+def test_a_position_beyond_its_row_is_named(name, number):
+    """Without the check it means a token of the row before or after, as rows lie end to end."""
+    backbone = kbs.BertBackbone(CONFIG, packed=name == "example_starts")
+    model = kbs.BertPretrainer(backbone)
+    positions = np.full((6, 2), 1)
+    positions[3, 1] = number
+    x = {**INPUTS, "mask_positions": np.ones_like(positions), "example_ids": np.ones_like(IDS)}
+    x |= {"example_starts": np.zeros_like(positions), name: positions}
+    model.compile(kbs.BertAdamW())
+    for call in (model, model.predict, model.fit, model.evaluate):
+        with pytest.raises(kbs.UserError, match=f"`x`: {name} has {number}, but its rows have the positions 0 to 6"):
+            call(x)
+    # The backbone does not read the masks.
+    assert name == "example_starts" or backbone(x)["pooled_output"].shape == (6, 16)
