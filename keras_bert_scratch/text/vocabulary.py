@@ -23,6 +23,7 @@ PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]",
 # A vocabulary counts as uncased if at most `CASED_FRACTION` of its tokens contain a capital letter. If some do, but
 # fewer than `CLEAR_FRACTION`, the guess is logged. In BERT's English vocabularies 0% (uncased) and 41% (cased) do.
 CASED_FRACTION, CLEAR_FRACTION = 0.02, 0.1
+SHOWN = 8  # ids in a message
 log = logging.getLogger(__name__)
 
 
@@ -83,8 +84,20 @@ class Vocabulary:
         return vocabulary
 
     def save(self, path: AnyPath | str) -> None:
-        """Writes one token per line to `path`."""
-        atomic.write_text(path, "".join(f"{token}\n" for token in self.tokens))
+        """Writes one token per line to `path`.
+
+        A token that no line can hold, because of a line break or blanks at an end, becomes an empty line: no text
+        contains it as a word. The log names the ids of such tokens.
+        """
+        odd = [str(number) for number, token in enumerate(self.tokens) if token and not _fits_a_line(token)]
+        if odd:
+            log.warning(
+                "%s: the tokens with the ids %s hold a line break, or blanks at an end; their lines are empty, and no "
+                "other id changes",
+                path,
+                f"{', '.join(odd[:SHOWN])}, ..." if len(odd) > SHOWN else ", ".join(odd),
+            )
+        atomic.write_text(path, self._lines)
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
@@ -93,7 +106,13 @@ class Vocabulary:
     @functools.cached_property
     def sha256(self) -> str:
         """The hash of `vocab.txt` as `save` writes it; identifies the vocabulary in a manifest."""
-        return hashlib.sha256("".join(f"{token}\n" for token in self.tokens).encode()).hexdigest()
+        return hashlib.sha256(self._lines.encode()).hexdigest()
+
+    @property
+    def _lines(self) -> str:
+        """The content of `vocab.txt`, without empty lines at the end, which `load` ignores."""
+        lines = [token if _fits_a_line(token) else "" for token in self.tokens]
+        return "\n".join(lines).rstrip("\n") + "\n"
 
     @functools.cached_property
     def continues_word(self) -> np.ndarray:
@@ -113,9 +132,11 @@ class Vocabulary:
             >>> Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "", "a")).unambiguous_tokens()[5:]
             ['\\x015', '\\x016', 'a']
         """
-        # U+0001 is a control character, which is dropped before words are looked up.
+        # U+0001 is a control character, which is dropped before words are looked up. Words contain no blanks, but
+        # FastWordpieceTokenizer would find a token with blanks in a text that is not yet split into words.
         return [
-            token if token and self._ids[token] == index else f"\x01{index}" for index, token in enumerate(self.tokens)
+            token if token.split() == [token] and self._ids[token] == index else f"\x01{index}"
+            for index, token in enumerate(self.tokens)
         ]
 
     def guess_lowercase(self) -> bool:
@@ -167,3 +188,8 @@ class Vocabulary:
     def mask_id(self) -> int:
         """The id of `[MASK]`."""
         return self._ids[MASK]
+
+
+def _fits_a_line(token: str) -> bool:
+    """Whether a line can hold `token`: `load` strips lines, and other programs also split them at carriage returns."""
+    return token == token.strip() and "\n" not in token and "\r" not in token

@@ -41,6 +41,7 @@ ODD_FILES = {
     "empty line": (f"{SPECIAL}a\n\nb\n", "a b", [5, 7], 8),
     "several empty lines": (f"{SPECIAL}\n\na\n\nb\n", "a b", [7, 9], 10),
     "empty lines at the end": (f"{SPECIAL}a\nb\n\n\n", "a b", [5, 6], 7),
+    "blank in a token": (f"{SPECIAL}a\na b\nb\n", "a b a  b", [5, 7, 5, 7], 8),
     "special token on two lines": (f"[PAD]\n{SPECIAL}a\n", "a", [6], 7),
 }
 
@@ -55,6 +56,26 @@ def test_no_id_moves_whatever_a_line_holds(kind, tmp_path):
     assert tokenizer._tokenize_any([text]).to_list() == [ids]
     tokenizer.save("saved")
     assert kbs.BertTokenizer.load("saved").vocabulary == tokenizer.vocabulary
+
+
+@pytest.mark.parametrize("odd", ["\n", "\r", "a\rb", "a\nb", " a", "a ", "\u3000", "\u2028a"])
+def test_a_token_that_no_line_can_hold_moves_no_id(odd, caplog):
+    vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, "a", odd, "b"))
+    kbs.BertTokenizer(vocabulary, lowercase=True).save("saved")
+    (message,) = caplog.messages
+    assert "vocab.txt: the tokens with the ids 6 hold a line break, or blanks at an end" in message
+    loaded = kbs.BertTokenizer.load("saved")
+    assert loaded.vocabulary.tokens == (*SPECIAL_TOKENS, "a", "", "b")
+    assert loaded.vocabulary.sha256 == vocabulary.sha256
+    assert loaded.tokenize(["a b"]).to_list() == kbs.BertTokenizer(vocabulary).tokenize(["a b"]).to_list() == [[5, 7]]
+
+
+@pytest.mark.parametrize("last", ["", "\n"])
+def test_the_hash_is_that_of_the_tokens_that_are_read_again(last):
+    vocabulary = kbs.Vocabulary((*SPECIAL_TOKENS, "a", last))
+    vocabulary.save("vocab.txt")
+    assert kbs.Vocabulary.load("vocab.txt").tokens == (*SPECIAL_TOKENS, "a")
+    assert kbs.Vocabulary.load("vocab.txt").sha256 == vocabulary.sha256
 
 
 def test_a_repeated_token_is_logged(tmp_path, caplog):
