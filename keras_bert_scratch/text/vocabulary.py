@@ -61,26 +61,8 @@ class Vocabulary:
         Raises:
             UserError: the file is missing, is not text in UTF-8, or lacks a special token.
         """
-        try:
-            # Split at \n only: str.splitlines would also split at characters that a token may contain.
-            lines = read_text(path_of(path)).split("\n")
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such vocabulary; learn one with 'keras-bert vocab'") from None
-        except (IsADirectoryError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: is not a text file in UTF-8 ({error}); give a vocab.txt") from None
-        tokens = [line.strip() for line in lines]
-        while tokens and not tokens[-1]:
-            tokens.pop()  # empty lines at the end: the embedding need not have rows for them
-        vocabulary = cls(tuple(tokens), origin=str(path))
-        if repeated := vocabulary.repeated():
-            token = repeated[0]
-            log.warning(
-                "%s: the token %r occurs twice%s; the tokenizer uses the id of its later line, %d; no other id changes",
-                path,
-                token,
-                f", as do {len(repeated) - 1} more" if len(repeated) > 1 else "",
-                vocabulary.id(token),
-            )
+        vocabulary = cls(read_lines(path), origin=str(path))
+        vocabulary.log_repeated()
         return vocabulary
 
     def save(self, path: AnyPath | str) -> None:
@@ -120,6 +102,18 @@ class Vocabulary:
         continues = np.array([token.startswith("##") for token in self.tokens])
         continues.flags.writeable = False
         return continues
+
+    def log_repeated(self) -> None:
+        """Logs which tokens occur on several lines, and which of their ids is used."""
+        if repeated := self.repeated():
+            token = repeated[0]
+            log.warning(
+                "%s: the token %r occurs twice%s; the tokenizer uses the id of its later line, %d; no other id changes",
+                self.origin,
+                token,
+                f", as do {len(repeated) - 1} more" if len(repeated) > 1 else "",
+                self.id(token),
+            )
 
     def repeated(self) -> list[str]:
         """The non-empty tokens that occur on several lines."""
@@ -188,6 +182,25 @@ class Vocabulary:
     def mask_id(self) -> int:
         """The id of `[MASK]`."""
         return self._ids[MASK]
+
+
+def read_lines(path: AnyPath | str) -> tuple[str, ...]:
+    """The tokens of a `vocab.txt`, which may lack special tokens: Hugging Face has some of them in other files.
+
+    Raises:
+        UserError: the file is missing, or is not text in UTF-8.
+    """
+    try:
+        # Split at \n only: str.splitlines would also split at characters that a token may contain.
+        lines = read_text(path_of(path)).split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such vocabulary; learn one with 'keras-bert vocab'") from None
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not a text file in UTF-8 ({error}); give a vocab.txt") from None
+    tokens = [line.strip() for line in lines]
+    while tokens and not tokens[-1]:
+        tokens.pop()  # empty lines at the end: the embedding need not have rows for them
+    return tuple(tokens)
 
 
 def _fits_a_line(token: str) -> bool:

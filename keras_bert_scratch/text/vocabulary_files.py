@@ -12,7 +12,7 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text import tokenizer_fields as fields
-from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary, read_lines
 from keras_bert_scratch.text.word_rules import WordRules
 
 VOCABULARY_FILE = "vocab.txt"
@@ -108,8 +108,11 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     if not directory.exists():
         raise UserError(f"{directory}: no such folder; check the path")
     config = {name: _content(value) for name, value in _read_if_there(directory, RULES_FILE).items()}
-    described = _read_if_there(directory, TOKENIZER_FILE)
-    special = {name: _content(value) for name, value in _read_if_there(directory, SPECIAL_TOKENS_FILE).items()}
+    # If the tokenizer is ours, these files are what another program left in the folder before it was saved there.
+    ours = "lowercase" in config and current_file(directory, VOCABULARY_FILE).exists()
+    others = (TOKENIZER_FILE, SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE)
+    described, special, added = ({} if ours else _read_if_there(directory, name) for name in others)
+    special = {name: _content(value) for name, value in special.items()}
     notes = fields.TOKENIZER_CONFIG.check(directory / RULES_FILE, config, SUBJECT)
     notes += fields.SPECIAL_TOKENS_MAP.check(directory / SPECIAL_TOKENS_FILE, special, SUBJECT)
     found, more_notes = _described_rules(directory / TOKENIZER_FILE, described)
@@ -122,7 +125,8 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
             )
     if {"do_lower_case", "tokenizer_class"} & config.keys():
         rules.setdefault("max_word_length", OTHERS_MAX_WORD_LENGTH)
-    vocabulary, added_note = _with_added_tokens(directory, _read_tokens(directory, described), config, described)
+    origin, tokens = _read_tokens(directory, described)
+    vocabulary, added_note = _with_added_tokens(directory, origin, tokens, config, described, added)
     return VocabularyFiles(vocabulary, rules, [*notes, *more_notes, *added_note])
 
 
@@ -183,8 +187,8 @@ def _described_rules(file: AnyPath, described: Mapping[str, Any]) -> tuple[dict[
     return {}, []
 
 
-def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> Vocabulary | dict[int, str]:
-    """The vocabulary of the plain file, or else the tokens of `tokenizer.json` by id."""
+def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> tuple[str, dict[int, str]]:
+    """The file of the tokens, and the tokens by id: of the plain file, or else of `tokenizer.json`."""
     found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
     if found is None and "model" not in described:
@@ -192,15 +196,18 @@ def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> Vocabulary
             f"{directory}: contains neither {VOCABULARY_FILE} nor {TOKENIZER_FILE}; put the vocabulary there"
         )
     if found is None:
-        return by_id
-    vocabulary = Vocabulary.load(found)
+        return str(directory / TOKENIZER_FILE), by_id
+    tokens = dict(enumerate(read_lines(found)))
+    # Lines are stripped, tokens in JSON are not; and JSON may have more of them.
+    tokens |= {number: token for number, token in by_id.items() if tokens.get(number, token.strip()) == token.strip()}
+    ids = {token: number for number, token in tokens.items()}
     for number, token in by_id.items():
-        if number < len(vocabulary) and vocabulary.id(token) != number:
+        if ids.get(token) != number:
             raise UserError(
-                f"{directory}: {token!r} has the id {number} in {TOKENIZER_FILE}, but {vocabulary.id(token)} in "
+                f"{directory}: {token!r} has the id {number} in {TOKENIZER_FILE}, but {ids.get(token, 'none')} in "
                 f"{found.name}; the files belong to different models: remove the wrong one"
             )
-    return vocabulary
+    return str(found), tokens
 
 
 def _described_tokens(file: AnyPath, described: Mapping[str, Any]) -> dict[int, str]:
@@ -214,15 +221,17 @@ def _described_tokens(file: AnyPath, described: Mapping[str, Any]) -> dict[int, 
 
 
 def _with_added_tokens(
-    directory: AnyPath, tokens: Vocabulary | dict[int, str], config: Mapping[str, Any], described: Mapping[str, Any]
+    directory: AnyPath,
+    origin: str,
+    tokens: Mapping[int, str],
+    config: Mapping[str, Any],
+    described: Mapping[str, Any],
+    added_file: Mapping[str, Any],
 ) -> tuple[Vocabulary, list[str]]:
     """The vocabulary with the tokens that Hugging Face adds in other files, and a note on how those are found."""
-    plain = isinstance(tokens, Vocabulary)
-    by_id = dict(enumerate(tokens.tokens)) if plain else dict(tokens)
-    origin = tokens.origin if plain else str(directory / TOKENIZER_FILE)
     added: dict[int, str] = {}
     try:
-        for token, number in _read_if_there(directory, ADDED_TOKENS_FILE).items():
+        for token, number in added_file.items():
             added[int(number)] = token
         for token in described.get("added_tokens") or []:
             added[int(token["id"])] = token["content"]
@@ -230,18 +239,17 @@ def _with_added_tokens(
             added[int(number)] = _content(token)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{directory}: its added tokens lack texts or ids ({error!r}); copy its files again") from None
-    new = {number: token for number, token in added.items() if by_id.get(number) != token}
-    by_id |= new
-    if not plain or new:
-        size = max(by_id, default=-1) + 1
-        if min(by_id, default=0) < 0 or size > 2 * len(by_id):
-            raise UserError(f"{origin}: its ids must be 0 to {len(by_id) - 1}, without large gaps; copy it again")
-        # An id without a token is a row that no text uses, like an empty line.
-        tokens = Vocabulary(tuple(by_id.get(number, "") for number in range(size)), origin=origin)
+    by_id = {**tokens, **added}
+    size = max(by_id, default=-1) + 1
+    if min(by_id, default=0) < 0 or size > 2 * len(by_id):
+        raise UserError(f"{origin}: its ids must be 0 to {len(by_id) - 1}, without large gaps; copy it again")
+    # An id without a token is a row that no text uses, like an empty line.
+    vocabulary = Vocabulary(tuple(by_id.get(number, "") for number in range(size)), origin=origin)
+    vocabulary.log_repeated()
     others = [token for token in added.values() if token not in SPECIAL_TOKENS]
     if not others:
-        return tokens, []
-    return tokens, [
+        return vocabulary, []
+    return vocabulary, [
         f"{directory}: {len(others)} added tokens, for example {others[0]!r}: Hugging Face finds them anywhere in a "
         f"text; here they are found only where WordPiece finds them, at the start of a word"
     ]

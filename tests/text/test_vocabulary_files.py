@@ -82,6 +82,37 @@ def test_where_they_are_kept(kind, tmp_path):
     assert kbs.BertTokenizer.load(tmp_path / "saved").rules == tokenizer.rules
 
 
+BLANK = (*TOKENS, "\u3000", " a", "c")
+STRIPPED = "\n".join(BLANK)  # Google's and our readers strip its lines
+
+
+@pytest.mark.parametrize("lines", [STRIPPED, "\n".join(BLANK[:-2])], ids=["all", "fewer lines"])
+def test_lines_and_tokenizer_json_may_differ_in_blanks(lines, tmp_path):
+    vocab = {token: number for number, token in enumerate(BLANK)}
+    files = {"vocab.txt": lines, "tokenizer.json": {"model": {**WORDPIECE, "vocab": vocab}}}
+    vocabulary = read_vocabulary(fill(tmp_path / "model", files)).vocabulary
+    assert vocabulary.tokens == BLANK
+    assert (vocabulary.id("a"), vocabulary.id("c")) == (5, 9)
+
+
+ANOTHERS = {
+    "tokenizer.json": {
+        "model": {**WORDPIECE, "vocab": {token: number for number, token in enumerate(TOKENS[::-1])}},
+        "normalizer": {"lowercase": False, "strip_accents": False},
+    },
+    "added_tokens.json": {"[NEW]": 7},
+    "special_tokens_map.json": {"cls_token": "<s>"},
+}
+
+
+def test_what_another_program_left_beside_our_files_is_not_read(tmp_path):
+    tokenizer = kbs.BertTokenizer(kbs.Vocabulary(TOKENS), lowercase=True)
+    tokenizer.save(fill(tmp_path / "model", ANOTHERS))
+    found = read_vocabulary(tmp_path / "model")
+    assert (found.vocabulary.tokens, found.rules, found.notes) == (TOKENS, {"lowercase": True}, [])
+    assert kbs.BertTokenizer.load(tmp_path / "model").rules == tokenizer.rules
+
+
 ADDED = {"id": 7, "content": "[NEW]"}
 WITHOUT_LAST = {**WORDPIECE, "vocab": {token: number for number, token in enumerate(TOKENS[:-1])}}
 ADDED_TOKENS = {
@@ -98,6 +129,10 @@ ADDED_TOKENS = {
     ),
     "decoder": (
         {"vocab.txt": LINES, "tokenizer_config.json": {"added_tokens_decoder": {"7": {"content": "[NEW]"}}}},
+        ("##b", "[NEW]"),
+    ),
+    "a special token": (
+        {"vocab.txt": LINES.replace("[MASK]", "x"), "added_tokens.json": {"[MASK]": 4, "[NEW]": 7}},
         ("##b", "[NEW]"),
     ),
     "another name for a row": ({"vocab.txt": LINES, "added_tokens.json": {"[NEW]": 6}}, ("[NEW]",)),
@@ -122,6 +157,7 @@ def test_added_tokens_have_their_ids(kind, tmp_path):
         ({"tokenizer.json": {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 0}}}}, "without duplicates"),
         ({"tokenizer.json": {"model": {"vocab": [1]}}}, "tokenizer.json: is not in Hugging Face's format"),
         ({"tokenizer.json": {"model": []}}, "tokenizer.json: is not in Hugging Face's format"),
+        ({"vocab.txt": LINES.replace("[MASK]\n", "")}, r"vocab.txt: lacks \[MASK\]"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "{"}, "tokenizer_config.json: is not readable JSON"),
         ({"vocab.txt": LINES, "tokenizer_config.json": "[]"}, "tokenizer_config.json: should hold a JSON object"),
         ({"vocab.txt": LINES, "tokenizer_config.json": {"do_lower_case": "yes"}}, "model: `lowercase`: must be true"),
