@@ -34,7 +34,8 @@ from keras_bert_scratch.checkpoints.torch_pickle import read_torch_tensors
 from keras_bert_scratch.config import BOTH, LEFT_TO_RIGHT, BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath, names_in
-from keras_bert_scratch.text.vocabulary_files import OTHERS_MAX_WORD_LENGTH, TARGET, write_vocabulary
+from keras_bert_scratch.text.rule_files import OTHERS_MAX_WORD_LENGTH
+from keras_bert_scratch.text.vocabulary_files import TARGET, write_vocabulary
 
 CONFIG_FILE = "config.json"
 SAFETENSORS_FILE = "model.safetensors"

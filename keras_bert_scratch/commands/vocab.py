@@ -35,7 +35,8 @@ def vocab(
     from keras_bert_scratch.data.corpus.form import CorpusForm
     from keras_bert_scratch.data.corpus.sources import read_sentences
     from keras_bert_scratch.filesystem import path_of
-    from keras_bert_scratch.text.vocabulary_files import RULES_FILE, VOCABULARY_FILE, write_vocabulary
+    from keras_bert_scratch.text.rule_files import RULES_FILE
+    from keras_bert_scratch.text.vocabulary_files import VOCABULARY_FILE, write_vocabulary
     from keras_bert_scratch.text.vocabulary_learning import learn_vocabulary
     from keras_bert_scratch.text.word_rules import WordRules
 

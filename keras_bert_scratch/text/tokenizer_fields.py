@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_bert_scratch.json_fields import Fields
 from keras_bert_scratch.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 
+SUBJECT = "the tokenizer"  # of these files' settings, in messages
 SPECIAL = {
     "unk_token": (UNK,),
     "sep_token": (SEP,),
@@ -13,11 +14,14 @@ SPECIAL = {
     "mask_token": (MASK,),
 }
 # These split words as BERT's does, slow or fast; the generic classes are described by `tokenizer.json`.
+GENERIC_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+DISTILBERT_CLASSES = ("DistilBertTokenizer", "DistilBertTokenizerFast")
+# Without `model_input_names`, these give the model no segments.
+CLASSES_WITHOUT_SEGMENTS = (*DISTILBERT_CLASSES, "TokenizersBackend")
 TOKENIZER_CLASSES = (
     None,
-    *("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"),
-    *("DistilBertTokenizer", "DistilBertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast"),
-    *("MobileBertTokenizer", "MobileBertTokenizerFast"),
+    *("BertTokenizer", "BertTokenizerFast", *GENERIC_CLASSES, *DISTILBERT_CLASSES),
+    *("ElectraTokenizer", "ElectraTokenizerFast", "MobileBertTokenizer", "MobileBertTokenizerFast"),
 )
 OTHER_SPECIAL_TOKENS = ("additional_special_tokens", "extra_special_tokens", "bos_token", "eos_token")
 
@@ -25,6 +29,7 @@ OTHER_SPECIAL_TOKENS = ("additional_special_tokens", "extra_special_tokens", "bo
 TOKENIZER_CONFIG = Fields(
     obeyed=(
         *("do_lower_case", "strip_accents", "tokenize_chinese_chars", "added_tokens_decoder"),
+        "model_input_names",
         *("lowercase", "max_word_length"),
     ),
     allowed_values={
@@ -40,7 +45,7 @@ TOKENIZER_CONFIG = Fields(
     without_effect=(
         *OTHER_SPECIAL_TOKENS,
         *("model_max_length", "max_len", "max_length", "stride", "truncation_strategy", "truncation", "padding"),
-        *("pad_to_multiple_of", "pad_token_type_id", "model_input_names", "clean_up_tokenization_spaces"),
+        *("pad_to_multiple_of", "pad_token_type_id", "clean_up_tokenization_spaces"),
         *("name_or_path", "special_tokens_map_file", "tokenizer_file", "full_tokenizer_file", "vocab_file"),
         *("init_inputs", "backend", "is_local", "local_files_only", "from_slow", "use_fast", "processor_class"),
         *("split_special_tokens", "chat_template", "verbose", "auto_map", "device_map", "torch_dtype"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from keras_bert_scratch import atomic
@@ -12,36 +12,26 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text import tokenizer_fields as fields
+from keras_bert_scratch.text.rule_files import (
+    CONFIG_RULES,
+    OTHERS_MAX_WORD_LENGTH,
+    RULES_FILE,
+    TOKENIZER_FILE,
+    renamed,
+    rules_in,
+)
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, Vocabulary, read_lines
 from keras_bert_scratch.text.word_rules import WordRules
 
 VOCABULARY_FILE = "vocab.txt"
-RULES_FILE = "tokenizer_config.json"
 TARGET = (
     "target_"  # prefix of both names, for the vocabulary of a translator's output if it differs from that of the input
 )
 # Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
 VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
-# Hugging Face stores tokens and rules here; KerasHub has only the rules in a file of this name.
-TOKENIZER_FILE = "tokenizer.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
-# The default of both libraries; KerasHub counts bytes.
-OTHERS_MAX_WORD_LENGTH = 100
-# Our names of the rules, and the names in these files.
-CONFIG_RULES = {
-    "lowercase": ("lowercase", "do_lower_case"),
-    "strip_accents": ("strip_accents",),
-    "tokenize_chinese_chars": ("tokenize_chinese_chars",),
-    "max_word_length": ("max_word_length",),
-}
-NORMALIZER_RULES = {
-    "lowercase": ("lowercase",),
-    "strip_accents": ("strip_accents",),
-    "tokenize_chinese_chars": ("handle_chinese_chars",),
-}
-KERAS_RULES = {"lowercase": ("lowercase",), "strip_accents": ("strip_accents",)}
-SUBJECT = "the tokenizer"
+CONFIG_FILE = "config.json"  # of a model; Hugging Face's names the type
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +78,7 @@ def read_target_vocabulary(directory: AnyPath | str) -> VocabularyFiles | None:
     if not file.exists():
         return None
     config = _read_if_there(path_of(directory), f"{TARGET}{RULES_FILE}")
-    return VocabularyFiles(Vocabulary.load(file), _renamed(config, CONFIG_RULES), [])
+    return VocabularyFiles(Vocabulary.load(file), renamed(config, CONFIG_RULES), [])
 
 
 def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
@@ -113,21 +103,13 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
     others = (TOKENIZER_FILE, SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE)
     described, special, added = ({} if ours else _read_if_there(directory, name) for name in others)
     special = {name: _content(value) for name, value in special.items()}
-    notes = fields.TOKENIZER_CONFIG.check(directory / RULES_FILE, config, SUBJECT)
-    notes += fields.SPECIAL_TOKENS_MAP.check(directory / SPECIAL_TOKENS_FILE, special, SUBJECT)
-    found, more_notes = _described_rules(directory / TOKENIZER_FILE, described)
-    rules = found | _renamed(config, CONFIG_RULES)
-    for name in found:
-        if rules[name] != found[name]:
-            notes.append(
-                f"{directory}: {TOKENIZER_FILE} has {name}={found[name]}, but {RULES_FILE} has {name}={rules[name]}; "
-                f"the latter is used"
-            )
-    if {"do_lower_case", "tokenizer_class"} & config.keys():
-        rules.setdefault("max_word_length", OTHERS_MAX_WORD_LENGTH)
+    rules, notes = rules_in(directory, config, described)
+    notes += fields.SPECIAL_TOKENS_MAP.check(directory / SPECIAL_TOKENS_FILE, special, fields.SUBJECT)
+    if not ours and "max_word_length" not in rules and "model_type" in _read_if_there(directory, CONFIG_FILE):
+        rules["max_word_length"] = OTHERS_MAX_WORD_LENGTH
     origin, tokens = _read_tokens(directory, described)
     vocabulary, added_note = _with_added_tokens(directory, origin, tokens, config, described, added)
-    return VocabularyFiles(vocabulary, rules, [*notes, *more_notes, *added_note])
+    return VocabularyFiles(vocabulary, rules, notes + added_note)
 
 
 def has_vocabulary(directory: AnyPath | str) -> bool:
@@ -153,38 +135,6 @@ def _read_if_there(directory: AnyPath, name: str) -> dict[str, Any]:
 def _content(value: Any) -> Any:
     """A special token's text, which Hugging Face writes as a string or as an object."""
     return value["content"] if isinstance(value, dict) and "content" in value else value
-
-
-def _renamed(values: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The rules among a file's values, by our names; `null` counts as absent."""
-    found = {ours: next((values[name] for name in theirs if name in values), None) for ours, theirs in names.items()}
-    return {ours: value for ours, value in found.items() if value is not None}
-
-
-def _described_rules(file: AnyPath, described: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The rules in Hugging Face's or KerasHub's `tokenizer.json`, and notes."""
-
-    def part(name: str, of: Mapping[str, Any]) -> Mapping[str, Any]:
-        value = of.get(name) or {}
-        if not isinstance(value, dict):
-            raise UserError(f"{file}: {name} must be a JSON object; copy the file again")
-        return value
-
-    if "model" in described:
-        model, normalizer = part("model", described), part("normalizer", described)
-        notes = fields.TOKENIZER_JSON.check(file, described, SUBJECT)
-        notes += fields.WORDPIECE.check(f"{file}: model", model, SUBJECT)
-        notes += fields.NORMALIZER.check(f"{file}: normalizer", normalizer, SUBJECT)
-        notes += fields.PRE_TOKENIZER.check(f"{file}: pre_tokenizer", part("pre_tokenizer", described), SUBJECT)
-        notes += fields.POST_PROCESSOR.check(f"{file}: post_processor", part("post_processor", described), SUBJECT)
-        longest = model.get("max_input_chars_per_word", OTHERS_MAX_WORD_LENGTH)
-        return {**_renamed(normalizer, NORMALIZER_RULES), "max_word_length": longest}, notes
-    if "config" in described:
-        config = part("config", described)
-        notes = fields.KERAS_OBJECT.check(file, described, SUBJECT)
-        notes += fields.KERAS_TOKENIZER.check(f"{file}: config", config, SUBJECT)
-        return {**_renamed(config, KERAS_RULES), "max_word_length": OTHERS_MAX_WORD_LENGTH}, notes
-    return {}, []
 
 
 def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> tuple[str, dict[int, str]]:

@@ -40,6 +40,35 @@ def test_word_rules(settings, tmp_path):
     assert ours.tokenize(TEXTS).to_list() == their_ids(tmp_path / "saved")
 
 
+NORMALIZER = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}
+FILES = [
+    # class, normalizer, tokenizer_config.json
+    ("BertTokenizer", {"lowercase": False}, {"do_lower_case": True}),
+    ("BertTokenizer", {"lowercase": True, "strip_accents": False}, {"do_lower_case": True, "strip_accents": None}),
+    ("BertTokenizer", {"lowercase": True, "handle_chinese_chars": False}, {"do_lower_case": True}),
+    ("BertTokenizer", None, {"do_lower_case": True}),
+    ("PreTrainedTokenizerFast", {"lowercase": False}, {"do_lower_case": True}),
+    ("TokenizersBackend", {"lowercase": True, "handle_chinese_chars": False}, {"tokenize_chinese_chars": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "normalizer", "config"), FILES, ids=str)
+def test_which_of_two_files_decides(name, normalizer, config, tmp_path):
+    vocab = {token: number for number, token in enumerate(SPECIAL + PIECES)}
+    wordpiece = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": vocab}
+    described = {
+        "model": {**wordpiece, "max_input_chars_per_word": 100},
+        "normalizer": normalizer and {**NORMALIZER, **normalizer},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        "added_tokens": [],
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(described))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name, **config}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    assert kbs.BertTokenizer.load(tmp_path).tokenize(TEXTS).to_list() == their_ids(tmp_path)
+
+
 VOCABULARIES = {
     "repeated token": ["a", "b", "a", "##b"],
     "empty line": ["a", "", "b", "##b"],

@@ -1,6 +1,7 @@
 """Vocabulary and word rules, wherever a model's folder keeps them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,20 +37,27 @@ FOLDERS = {
         {"lowercase": True, "strip_accents": False, "tokenize_chinese_chars": False, "max_word_length": 100},
     ),
     "tokenizer.json": (
-        {"tokenizer.json": {"model": WORDPIECE, "normalizer": {"lowercase": False, "strip_accents": True}}},
-        {"lowercase": False, "strip_accents": True, "max_word_length": 100},
+        {"tokenizer.json": {"model": WORDPIECE, "normalizer": {"lowercase": True, "strip_accents": None}}},
+        {"lowercase": True, "max_word_length": 100},
     ),
     "tokenizer.json, every rule": (
         {
             "tokenizer.json": {
                 "model": {**WORDPIECE, "max_input_chars_per_word": 50},
-                "normalizer": {"lowercase": True, "strip_accents": None, "handle_chinese_chars": False},
-            }
+                "normalizer": {"lowercase": True, "strip_accents": False, "handle_chinese_chars": False},
+                "pre_tokenizer": {"type": "BertPreTokenizer"},
+                "post_processor": {"type": "BertProcessing"},
+            },
+            "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "strip_accents": None},
         },
-        {"lowercase": True, "tokenize_chinese_chars": False, "max_word_length": 50},
+        {"lowercase": True, "strip_accents": False, "tokenize_chinese_chars": False, "max_word_length": 50},
     ),
     "tokenizer.json without normalizer": (
         {"tokenizer.json": {"model": WORDPIECE, "normalizer": None}},
+        {"max_word_length": 100},
+    ),
+    "Hugging Face, neither rules nor class": (
+        {"vocab.txt": LINES, "config.json": {"model_type": "bert"}},
         {"max_word_length": 100},
     ),
     "KerasHub": (
@@ -210,6 +218,103 @@ def test_what_our_tokenizer_cannot_follow_is_refused_by_name(files, named, tmp_p
         kbs.BertTokenizer.load(fill(tmp_path / "model", files))
 
 
+PARTS = {
+    "normalizer": {"type": "BertNormalizer", "lowercase": True},
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "post_processor": {"type": "BertProcessing"},
+}
+
+
+def of_class(name, normalizer, **values):
+    """A folder whose `tokenizer.json` has this normalizer, with a tokenizer of a class and its settings."""
+    return config(tokenizer_class=name, **values) | described(
+        **{**PARTS, "normalizer": {**PARTS["normalizer"], **normalizer}}
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("null", [False, True])
+def test_a_tokenizer_of_no_known_class_is_described_in_full(part, null, tmp_path):
+    parts = {**PARTS, part: None}
+    if not null:
+        del parts[part]
+    folder = fill(tmp_path / "model", config(tokenizer_class="TokenizersBackend") | described(**parts))
+    with pytest.raises(UnsupportedSettingError, match=f"tokenizer.json: {part} is missing or null"):
+        kbs.BertTokenizer.load(folder)
+    fill(folder, config(tokenizer_class="BertTokenizer", do_lower_case=True))  # this class has all parts in its code
+    assert kbs.BertTokenizer.load(folder).lowercase
+
+
+GENERIC, BERTS = ("PreTrainedTokenizerFast", "TokenizersBackend"), ("BertTokenizer", "BertTokenizerFast", None)
+PRECEDENCE = [
+    # classes, normalizer, config, rules besides the length of words, note
+    (
+        GENERIC,
+        {"lowercase": False},
+        {"do_lower_case": True},
+        {"lowercase": False},
+        "config.json has lowercase=True, but by tokenizer.json it is False",
+    ),
+    (
+        GENERIC,
+        {},
+        {"strip_accents": False},
+        {"lowercase": True},
+        "strip_accents=False, but by tokenizer.json it is True",
+    ),
+    (GENERIC, {}, {}, {"lowercase": True}, None),
+    (
+        BERTS,
+        {"lowercase": False},
+        {"do_lower_case": True},
+        {"lowercase": True},
+        "lowercase=False, but by tokenizer_config.json it is True",
+    ),
+    (BERTS, {"lowercase": False}, {}, {"lowercase": False}, "Hugging Face would lower-case texts"),
+    (BERTS, {"lowercase": True}, {}, {"lowercase": True}, None),
+    (
+        BERTS,
+        {"strip_accents": False},
+        {"do_lower_case": True, "strip_accents": None},
+        {"lowercase": True},
+        "strip_accents=False, but by tokenizer_config.json it is True; the latter is used",
+    ),
+    (
+        BERTS,
+        {"handle_chinese_chars": False},
+        {"do_lower_case": True},
+        {"lowercase": True},
+        "tokenize_chinese_chars=False, but by tokenizer_config.json it is True",
+    ),
+    (BERTS, {"strip_accents": True, "handle_chinese_chars": True}, {}, {"lowercase": True}, None),
+]
+
+
+@pytest.mark.parametrize(("classes", "normalizer", "values", "rules", "noted"), PRECEDENCE)
+def test_the_class_decides_which_file_does(classes, normalizer, values, rules, noted, tmp_path):
+    for name in classes:
+        found = read_vocabulary(fill(tmp_path / str(name), of_class(name, normalizer, **values)))
+        assert found.word_rules() == WordRules(**rules, max_word_length=100), name
+        notes = [note for note in found.notes if "segment" not in note]
+        assert len(notes) == bool(noted), notes
+        assert not noted or re.search(noted, notes[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "noted"),
+    [
+        ({"tokenizer_class": "BertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}, True),
+        ({"tokenizer_class": "DistilBertTokenizer"}, True),
+        ({"tokenizer_class": "DistilBertTokenizerFast", "model_input_names": ["input_ids", "token_type_ids"]}, False),
+        ({"tokenizer_class": "MobileBertTokenizer"}, False),
+        ({"model_input_names": None}, False),
+    ],
+)
+def test_other_segments_of_pairs_are_noted(values, noted, tmp_path):
+    notes = read_vocabulary(fill(tmp_path / "model", config(do_lower_case=True, **values))).notes
+    assert ["gives both texts of a pair segment 0" in note for note in notes] == [True] * noted
+
+
 def test_what_nobody_knows_and_what_contradicts_is_logged(tmp_path, caplog):
     files = config(do_lower_case=True, magic=3) | described(normalizer={"lowercase": False, "sorcery": 1})
     tokenizer = kbs.BertTokenizer.load(fill(tmp_path / "model", files))
@@ -217,4 +322,4 @@ def test_what_nobody_knows_and_what_contradicts_is_logged(tmp_path, caplog):
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert "tokenizer_config.json: the field 'magic' is unknown" in logged
     assert "tokenizer.json: normalizer: the field 'sorcery' is unknown" in logged
-    assert "tokenizer.json has lowercase=False, but tokenizer_config.json has lowercase=True; the latter" in logged
+    assert "tokenizer.json has lowercase=False, but by tokenizer_config.json it is True; the latter" in logged
