@@ -34,8 +34,10 @@ def upload_file(source: Path, target: Address) -> None:
         partial.rename(target)
 
 
-def upload_folder(folder: Path, target: Address) -> None:
+def upload_folder(folder: Path, target: Address, without: Collection[str] = ()) -> None:
     """Copies the files of a folder to an address, where they replace the files of the same names.
+
+    The files named `without` are deleted there.
 
     A folder at an address cannot be replaced by renaming. Until the last file is uploaded, readers do not recognise the
     folder as a model, records or a SavedModel.
@@ -46,7 +48,7 @@ def upload_folder(folder: Path, target: Address) -> None:
     names = [file.relative_to(folder).as_posix() for file in files_below(folder)]
     names.sort(key=lambda name: name in RECOGNISED_BY)
     with writing(target):
-        for name in reversed(names):
+        for name in (*reversed(names), *without):
             if (target / name).exists():
                 (target / name).unlink()
     for name in names:

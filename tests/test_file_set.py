@@ -1,5 +1,6 @@
 """Files that change together: whenever the writer dies, all of them are old or all are new."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 
 import keras_bert_scratch as kbs
 from keras_bert_scratch import atomic, file_set, lock
+from keras_bert_scratch.address import Address
 from keras_bert_scratch.checkpoints.formats import read_checkpoint
 from keras_bert_scratch.file_set import COMMITTED, STAGED, current_file, read_current, replaced_together
 from keras_bert_scratch.tasks.spec import Spec
@@ -94,6 +96,66 @@ def test_blocks_can_be_nested():
             (inner / "config.json").write_text("config")
         assert not current_file("model", "config.json").exists()
     assert {file.name for file in Path("model").iterdir()} == {"task.json", "config.json"}
+
+
+def test_files_that_the_block_does_not_write_are_removed():
+    for nested in (False, True):
+        write_all("old")
+        with contextlib.ExitStack() as stack:
+            outer = stack.enter_context(replaced_together("model")) if nested else "model"
+            staged = stack.enter_context(replaced_together(outer, without=("vocab.txt", "weights")))
+            (staged / "weights").write_text("new")
+            assert read_all() == {"old"}
+        assert {file.name for file in Path("model").iterdir()} == {"config.json", "weights"}
+        assert Path("model/weights").read_text() == "new"
+
+
+def test_a_block_around_may_write_what_the_inner_one_removes():
+    with replaced_together("model") as outer:
+        with replaced_together(outer, without=("weights",)):
+            pass
+        (outer / "weights").write_text("new")
+    assert [file.name for file in Path("model").iterdir()] == ["weights"]
+
+
+def test_removed_with_the_others_at_every_step(die_at):
+    def replace() -> None:
+        with replaced_together("model", without=("weights",)) as staged:
+            (staged / "config.json").write_text("new")
+            (staged / "vocab.txt").write_text("new")
+
+    def found() -> list[str | None]:
+        files = [current_file("model", name) for name in NAMES]
+        return [file.read_text() if file.exists() else None for file in files]
+
+    seen = []
+    for step in range(100):
+        write_all("old")
+        die_at(step)
+        try:
+            replace()
+        except die_at.Killed:
+            die_at(None)
+            seen.append(found())
+        else:
+            die_at(None)
+            break
+    assert found() == ["new", "new", None]
+    assert [content for content in seen if content not in (["old"] * 3, ["new", "new", None])] == []
+    assert ["old"] * 3 in seen
+    assert ["new", "new", None] in seen
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_files_are_removed_at_an_address(nested):
+    address = Address("ram://removed")
+    for name in NAMES:
+        (address / name).write_bytes(b"old")
+    with contextlib.ExitStack() as stack:
+        outer = stack.enter_context(replaced_together(address)) if nested else address
+        staged = stack.enter_context(replaced_together(outer, without=("vocab.txt", "absent")))
+        (staged / "weights").write_text("new")
+    assert sorted(file.name for file in address.iterdir()) == ["config.json", "weights"]
 
 
 def test_reading_changes_nothing_on_the_disk(die_at):

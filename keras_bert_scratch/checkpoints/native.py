@@ -26,7 +26,13 @@ from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.file_set import current_file, read_current, replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of, path_to_write
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
-from keras_bert_scratch.text.vocabulary_files import TARGET, has_vocabulary, read_vocabulary, write_vocabulary
+from keras_bert_scratch.text.vocabulary_files import (
+    TARGET,
+    TARGET_FILES,
+    has_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
 from keras_bert_scratch.version import WRITTEN_BY
 
 CONFIG_FILE = "config.json"
@@ -118,7 +124,7 @@ def write(checkpoint: Checkpoint, path: AnyPath | str) -> None:
         "decoder": checkpoint.decoder and checkpoint.decoder.to_dict(),
         "written_by": WRITTEN_BY,
     }
-    with replaced_together(path) as staged:
+    with replaced_together(path, without=TARGET_FILES if checkpoint.vocabulary is not None else ()) as staged:
         if checkpoint.vocabulary is not None:
             write_vocabulary(staged, checkpoint.vocabulary, checkpoint.rules)
         if checkpoint.target_vocabulary is not None:

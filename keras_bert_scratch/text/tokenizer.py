@@ -19,6 +19,7 @@ from keras_bert_scratch.text.spacing import spaced
 from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from keras_bert_scratch.text.vocabulary_files import (
     TARGET,
+    TARGET_FILES,
     is_tokenizers_vocabulary,
     read_target_vocabulary,
     read_vocabulary,
@@ -195,8 +196,8 @@ class BertTokenizer(tf.Module):
         return tf.where(too_long, "x" * (longest * MAX_CHARACTER_BYTES + 1), spelled)
 
     def save(self, directory: AnyPath | str) -> None:
-        """Writes `vocab.txt` and the rules into `directory`."""
-        with replaced_together(directory) as staged:
+        """Writes `vocab.txt` and the rules into `directory`, for the input and for a target of its own."""
+        with replaced_together(directory, without=TARGET_FILES) as staged:
             write_vocabulary(staged, self.vocabulary, self.rules)
             if self.own_target is not None:
                 write_vocabulary(staged, self.own_target.vocabulary, self.own_target.rules, TARGET)

@@ -27,6 +27,7 @@ VOCABULARY_FILE = "vocab.txt"
 TARGET = (
     "target_"  # prefix of both names, for the vocabulary of a translator's output if it differs from that of the input
 )
+TARGET_FILES = (f"{TARGET}{VOCABULARY_FILE}", f"{TARGET}{RULES_FILE}")
 # Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
 VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"

@@ -114,6 +114,21 @@ def test_a_wrong_model_replaces_nothing(damage, named):
     assert {file.name: file.read_bytes() for file in Path("model").iterdir()} == before
 
 
+@pytest.mark.parametrize("place", ["model", "ram://models/translator"])
+def test_no_target_vocabulary_stays_from_an_earlier_model(place):
+    translator = kbs.BertTranslator(kbs.BertBackbone(tiny(), pooler=False))
+    tokenizer = kbs.BertTokenizer(vocabulary("abc"), lowercase=True)
+    with_target = kbs.BertTokenizer(tokenizer.vocabulary, True, kbs.BertTokenizer(vocabulary("xyz"), lowercase=True))
+    for save in (lambda one: translator.save_pretrained(place, one), lambda one: one.save(place)):
+        save(with_target)
+        assert kbs.BertTokenizer.load(place).target.vocabulary == vocabulary("xyz")
+        save(tokenizer)
+        assert kbs.BertTokenizer.load(place).own_target is None
+    translator.save_pretrained(place, with_target)
+    translator.save_pretrained(place)  # without a tokenizer, the folder's stays
+    assert kbs.BertTokenizer.load(place).target.vocabulary == vocabulary("xyz")
+
+
 def test_a_vocabulary_that_stays_has_to_fit():
     kbs.BertTokenizer(vocabulary("abcdefgh")).save("model")
     with pytest.raises(kbs.UserError, match=r"vocab.txt: the vocabulary has 13 tokens, .* only 8 rows"):
