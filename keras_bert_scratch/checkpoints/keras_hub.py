@@ -23,6 +23,7 @@ from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
 from keras_bert_scratch.tensor_file import read_tensors, write_tensors
+from keras_bert_scratch.text.rule_files import OTHERS_MAX_WORD_LENGTH
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -162,6 +163,11 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
         if not rules.tokenize_chinese_chars:
             notes.append(
                 "KerasHub makes each ideograph a word, which this model does not: texts will be tokenized differently"
+            )
+        if rules.max_word_length != OTHERS_MAX_WORD_LENGTH:
+            notes.append(
+                f"words of more than {OTHERS_MAX_WORD_LENGTH} bytes become [UNK] in KerasHub; here the limit is "
+                f"{rules.max_word_length} characters"
             )
         settings = {
             "name": "bert_tokenizer",

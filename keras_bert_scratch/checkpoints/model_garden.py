@@ -24,12 +24,11 @@ from keras_bert_scratch.checkpoints.names import renamed, templates
 from keras_bert_scratch.config import BertConfig
 from keras_bert_scratch.errors import UserError
 from keras_bert_scratch.filesystem import AnyPath
+from keras_bert_scratch.text.saved_model import LOWERCASE, OBJECT_GRAPH
 from keras_bert_scratch.text.word_rules import WordRules
 
-OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 SAVED_MODEL_FILE = "saved_model.pb"
 SAVED_VARIABLES = Path("variables") / "variables"
-LOWERCASE = "Variable"  # the full name of a SavedModel's variable `do_lower_case`
 
 ACTIVATIONS = {
     "gelu": "gelu_tanh",

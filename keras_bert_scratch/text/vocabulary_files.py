@@ -29,7 +29,8 @@ TARGET = (
 )
 TARGET_FILES = (f"{TARGET}{VOCABULARY_FILE}", f"{TARGET}{RULES_FILE}")
 # Paths of a plain list of tokens: ours, Google's and Hugging Face's; KerasHub's; a SavedModel's.
-VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", "assets/vocab.txt")
+SAVED_MODELS_VOCABULARY = "assets/vocab.txt"
+VOCABULARY_PATHS = (VOCABULARY_FILE, "assets/tokenizer/vocabulary.txt", SAVED_MODELS_VOCABULARY)
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 CONFIG_FILE = "config.json"  # of a model; Hugging Face's names the type
@@ -42,17 +43,20 @@ class VocabularyFiles:
 
     Args:
         vocabulary: the tokens.
-        rules: arguments of `WordRules` that the files specify; without `lowercase` it is guessed from the vocabulary.
+        rules: arguments of `WordRules` that the files specify; without `lowercase` it is that of `saved_model`, or
+            guessed from the vocabulary.
         notes: what the user should know, one sentence each.
+        saved_model: the folder, if it is a SavedModel, whose variables may hold the casing.
     """
 
     vocabulary: Vocabulary
     rules: dict[str, Any]
     notes: list[str]
+    saved_model: AnyPath | None = None
 
     def word_rules(self) -> WordRules:
         """The rules; the casing is guessed from the vocabulary if the files do not specify it."""
-        guess = {} if "lowercase" in self.rules else {"lowercase": self.vocabulary.guess_lowercase()}
+        guess = {} if "lowercase" in self.rules else {"lowercase": self._lowercase()}
         if guess.get("lowercase") is False and "max_word_length" in self.rules:
             log.warning(
                 "%s: no file sets do_lower_case, and many tokens contain capital letters; treated as cased, although "
@@ -64,6 +68,15 @@ class VocabularyFiles:
             return WordRules(**guess, **self.rules)
         except UserError as error:
             raise UserError(f"{path_of(self.vocabulary.origin).parent}: {error} in its tokenizer's files") from None
+
+    def _lowercase(self) -> bool:
+        """The casing that no file of the tokenizer specifies."""
+        stored = None
+        if self.saved_model is not None:
+            from keras_bert_scratch.text.saved_model import stored_lowercase  # imports TensorFlow
+
+            stored = stored_lowercase(self.saved_model)
+        return self.vocabulary.guess_lowercase() if stored is None else stored
 
 
 def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: WordRules, prefix: str = "") -> None:
@@ -110,7 +123,8 @@ def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
         rules["max_word_length"] = OTHERS_MAX_WORD_LENGTH
     origin, tokens = _read_tokens(directory, described)
     vocabulary, added_note = _with_added_tokens(directory, origin, tokens, config, described, added)
-    return VocabularyFiles(vocabulary, rules, notes + added_note)
+    saved_model = directory if origin == str(directory / SAVED_MODELS_VOCABULARY) else None
+    return VocabularyFiles(vocabulary, rules, notes + added_note, saved_model)
 
 
 def has_vocabulary(directory: AnyPath | str) -> bool:

@@ -1,5 +1,6 @@
 """Third-party files, written by their own programs (`tests/golden`): the models we read compute the same outputs."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,8 @@ import tensorflow as tf
 import keras_bert_scratch as kbs
 from keras_bert_scratch.checkpoints import google
 from keras_bert_scratch.checkpoints.formats import detect_format, read_checkpoint, write_checkpoint
+from keras_bert_scratch.filesystem import path_of
+from keras_bert_scratch.text.vocabulary import SPECIAL_TOKENS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HUGGING_FACE = {
@@ -52,6 +55,35 @@ def test_they_are_recognised(folder):
     assert type(our_bert.load_model(GOLDEN / folder)).__name__ == EVERY[folder]
     assert (checkpoint.vocabulary is not None) == (folder in CASED)
     assert checkpoint.lowercase == CASED.get(folder)
+
+
+@pytest.mark.parametrize("place", ["model", "ram://model"])
+def test_a_saved_model_stores_the_casing(place):
+    """Its variable decides, whatever the vocabulary looks like."""
+    source = GOLDEN / "model_garden" / "saved_model"
+    cased = "\n".join([*SPECIAL_TOKENS, *(f"W{number}" for number in range(20))]).encode()
+    for name in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"):
+        file = path_of(place) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((source / name).read_bytes())
+    (path_of(place) / "assets").mkdir(parents=True, exist_ok=True)
+    (path_of(place) / "assets" / "vocab.txt").write_bytes(cased)
+    assert kbs.Vocabulary.load(f"{place}/assets/vocab.txt").guess_lowercase() is False
+    assert read_checkpoint(place).lowercase is True
+    assert kbs.BertTokenizer.load(place).lowercase is True
+
+
+def test_another_saved_model_stores_no_casing():
+    module = tf.Module()
+    module.cased = tf.Variable(True, name="cased")
+    tf.saved_model.save(module, "model")
+    Path("model/assets/vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "A", "B"]))
+    assert kbs.BertTokenizer.load("model").lowercase is False
+    Path("model/variables/variables.index").write_bytes(b"")
+    with pytest.raises(kbs.UserError, match="variables: is damaged"):
+        kbs.BertTokenizer.load("model")
+    shutil.rmtree("model/variables")
+    assert kbs.BertTokenizer.load("model").lowercase is False
 
 
 @pytest.mark.parametrize("class_name", HUGGING_FACE)
@@ -229,6 +261,19 @@ def test_keras_hub_tokenizes_with_the_vocabulary_written_for_it(tmp_path):
     theirs = keras_nlp.models.BertTokenizer.from_preset(str(tmp_path / "preset"))
     texts = ["Bad cab, a Fé!", "ABAC zi"]
     assert [list(row) for row in theirs(texts)] == kbs.BertTokenizer.load(GOLDEN / "google").tokenize(texts).to_list()
+
+
+@pytest.mark.parametrize(("limit", "noted"), [(200, True), (100, False)])
+def test_keras_hubs_limit_of_a_word_is_noted(limit, noted, tmp_path):
+    checkpoint = read_checkpoint(GOLDEN / "google")
+    checkpoint.rules = dataclasses.replace(checkpoint.rules, max_word_length=limit)
+    write_checkpoint(checkpoint, tmp_path / "preset", "keras_hub")
+    notes = [note for note in checkpoint.notes if "become [UNK] in KerasHub" in note]
+    assert len(notes) == noted
+    theirs = keras_nlp.models.BertTokenizer.from_preset(str(tmp_path / "preset"))
+    ours = kbs.BertTokenizer(checkpoint.vocabulary, **dataclasses.asdict(checkpoint.rules))
+    word = "a" * 101
+    assert (list(theirs([word])[0]) != ours.tokenize([word]).to_list()[0]) == noted
 
 
 @pytest.mark.parametrize("task", [False, True], ids=["backbone", "task"])
