@@ -248,3 +248,12 @@ def test_a_read_only_file_system_is_named_and_read(monkeypatch):
     with pytest.raises(kbs.UserError, match=r"^model.*: is on a read-only file system; choose another place"):
         write_all("new")
     assert read_all() == {"old"}
+
+
+def test_a_file_that_is_to_be_deleted_is_not_read():
+    """The writer died before it deleted the file."""
+    committed = Path("model") / COMMITTED
+    committed.mkdir(parents=True)
+    (Path("model") / "task.json").write_text("old")
+    (committed / ".removed-task.json").touch()
+    assert read_current("model", "task.json", Path.read_text) is None
