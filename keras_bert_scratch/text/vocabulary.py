@@ -76,7 +76,7 @@ class Vocabulary:
             log.warning(
                 "%s: the tokens with the ids %s hold a line break, or blanks at an end; their lines are empty, and no "
                 "other id changes",
-                path,
+                path_of(path).name,  # the folder may be a temporary one
                 f"{', '.join(odd[:SHOWN])}, ..." if len(odd) > SHOWN else ", ".join(odd),
             )
         atomic.write_text(path, self._lines)
