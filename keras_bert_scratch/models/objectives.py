@@ -150,13 +150,13 @@ def classification_objective(
 
 
 def multi_label_objective() -> Objective:
-    """Sigmoid cross-entropy and accuracy per label, for rows with any number of labels: the mean over labels and rows.
+    """Sigmoid cross-entropy and `label_accuracy`, for rows with any number of labels: the mean over labels and rows.
 
     Labels are `(rows, classes)`, 1 or 0; a negative label has weight 0 in loss, accuracy and divisor.
     """
     return Objective(
         sigmoid_cross_entropy,
-        score="accuracy",
+        score="label_accuracy",
         counts=lambda labels, inputs: _has_label(labels),
         check=lambda labels, shape: _check_numbers(labels, shape),
     )

@@ -42,7 +42,7 @@ class BertTextClassifier(OnBackbone, keras.Model):
 
     Inputs: the backbone's. Output: float32 logits, or the scores themselves, `(batch, num_classes)`.
     `compile(optimizer)` alone sets loss and metric by problem type. Single label: cross-entropy on integer labels, and
-    accuracy. Multi-label: sigmoid cross-entropy on labels `(batch, num_classes)`, 0 or 1, and accuracy per label. Both
+    accuracy. Multi-label: sigmoid cross-entropy on labels `(batch, num_classes)`, 0 or 1, and `label_accuracy`. Both
     ignore negative labels. Regression: squared error, and its root as `rmse`. All are means over rows and outputs.
 
     Raises:

@@ -119,7 +119,9 @@ class Classification(TextTask):
         return {"num_classes": len(spec.labels), "label_names": spec.labels}
 
     def objectives(self, spec: Spec, model: Any) -> dict[str, Any]:
-        return {"": classification_objective(label_smoothing=spec.options.get("label_smoothing", 0.0))}
+        objective = classification_objective(label_smoothing=spec.options.get("label_smoothing", 0.0))
+        score = "weighted_accuracy" if spec.options.get("class_weights") else objective.score
+        return {"": dataclasses.replace(objective, score=score)}
 
     def decode(self, spec: Spec, outputs: Any, features: Features) -> dict[str, tf.Tensor]:
         if self.is_windowed(spec):

@@ -281,6 +281,12 @@ def test_class_weights_that_are_refused(asked):
         class_weights_of(asked, ["a", "b"], ["a", "b"])
 
 
+@pytest.mark.parametrize(("weights", "score"), [(None, "accuracy"), ([0.5, 2.0], "weighted_accuracy")])
+def test_the_accuracy_of_training_is_called_weighted_if_it_is(weights, score):
+    spec = kbs.Spec("classification", ("text",), 8, ("a", "b"), options={"class_weights": weights})
+    assert get_task("classification").objectives(spec, None)[""].score == score
+
+
 def test_class_weights_weigh_the_training_loss_alone(tokenizer):
     spec, examples = read(
         "classification", {"text": ["a", "b", "c", "d"], "label": ["x", "x", "x", "y"]}, class_weights="balanced"

@@ -20,6 +20,38 @@ def tune(task, config, tokenizer, data, out="run", dev=None, task_options=None, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "options", "score"),
+    [
+        ("classification", {}, "accuracy"),
+        ("classification", {"class_weights": "balanced"}, "weighted_accuracy"),
+        ("multi-label", {}, "label_accuracy"),
+    ],
+)
+def test_a_score_of_training_has_the_name_of_one_on_dev_only_if_it_is_the_same(
+    task, options, score, small, tokenizer, few
+):
+    """The scores are computed from the predictions; the tiny learning rate changes no weight."""
+    still = small.replace(hidden_dropout=0.0, attention_dropout=0.0, initializer_range=0.5)
+    labels = np.array(["otter"] * 12 + ["heron"] * 4)
+    gold = {"labels": [[one] for one in labels]} if task == "multi-label" else {"label": list(labels)}
+    data = {"text": few["text"], **gold}
+    tune(task, still, tokenizer, data, dev=data, task_options=options, learning_rate=1e-12)
+    answers = kbs.predict("run", {"text": few["text"]})
+    scores = np.array([[row["scores"][name] for name in ("heron", "otter")] for row in answers])
+    right = (labels == "otter") == (scores[:, 1] > scores[:, 0])
+    expected = {
+        "accuracy": right.mean(),
+        "weighted_accuracy": np.average(right, weights=np.where(labels == "otter", 16 / 24, 16 / 8)),
+        "label_accuracy": ((scores >= 0.5) == np.stack([labels == "heron", labels == "otter"], axis=1)).mean(),
+    }
+    (row,) = read_metrics(Path("run") / METRICS_FILE)
+    assert {name: value for name, value in row.items() if "accuracy" in name} == {
+        score: pytest.approx(expected[score], abs=1e-6)
+    }
+
+
+@pytest.mark.slow
 def test_label_smoothing_is_of_training_alone(small, tokenizer, few):
     """With class weights, against the formulas; the tiny learning rate changes no weight. Also checks baselines."""
     still = small.replace(hidden_dropout=0.0, attention_dropout=0.0, initializer_range=0.5)
