@@ -110,5 +110,7 @@ def _modules(file: AnyPath) -> list[tuple[str, str]]:
     """The class and the folder of each module."""
     try:
         return [(module["type"].rpartition(".")[2], module["path"]) for module in json.loads(read_text(file))]
+    except UserError:  # a hub refuses the file
+        raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file}: is not a list of modules with type and path ({error!r}); copy it again") from None

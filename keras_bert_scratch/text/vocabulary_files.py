@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_bert_scratch import atomic
 from keras_bert_scratch.errors import UserError
-from keras_bert_scratch.file_set import current_file, replaced_together
+from keras_bert_scratch.file_set import current_file, read_current, replaced_together
 from keras_bert_scratch.filesystem import AnyPath, path_of
 from keras_bert_scratch.text import tokenizer_fields as fields
 from keras_bert_scratch.text.rule_files import (
@@ -88,11 +88,11 @@ def write_vocabulary(directory: AnyPath | str, vocabulary: Vocabulary, rules: Wo
 
 def read_target_vocabulary(directory: AnyPath | str) -> VocabularyFiles | None:
     """Reads what `write_vocabulary` wrote with the prefix `TARGET`; `None` if there is no such file."""
-    file = current_file(directory, f"{TARGET}{VOCABULARY_FILE}")
-    if not file.exists():
+    vocabulary = read_current(directory, f"{TARGET}{VOCABULARY_FILE}", Vocabulary.load)
+    if vocabulary is None:
         return None
     config = _read_if_there(path_of(directory), f"{TARGET}{RULES_FILE}")
-    return VocabularyFiles(Vocabulary.load(file), renamed(config, CONFIG_RULES), [])
+    return VocabularyFiles(vocabulary, renamed(config, CONFIG_RULES), [])
 
 
 def read_vocabulary(directory: AnyPath | str) -> VocabularyFiles:
@@ -143,8 +143,7 @@ def is_tokenizers_vocabulary(path: AnyPath) -> bool:
 
 def _read_if_there(directory: AnyPath, name: str) -> dict[str, Any]:
     """The content of a JSON file; empty if it does not exist."""
-    file = current_file(directory, name)
-    return atomic.read_json(file) if file.exists() else {}
+    return read_current(directory, name, atomic.read_json) or {}
 
 
 def _content(value: Any) -> Any:
@@ -154,7 +153,8 @@ def _content(value: Any) -> Any:
 
 def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> tuple[str, dict[int, str]]:
     """The file of the tokens, and the tokens by id: of the plain file, or else of `tokenizer.json`."""
-    found = next((file for name in VOCABULARY_PATHS if (file := current_file(directory, name)).exists()), None)
+    plain = ((name, read_current(directory, name, read_lines)) for name in VOCABULARY_PATHS)
+    found, lines = next(((name, lines) for name, lines in plain if lines is not None), (None, ()))
     by_id = _described_tokens(directory / TOKENIZER_FILE, described) if "model" in described else {}
     if found is None and "model" not in described:
         raise UserError(
@@ -162,7 +162,7 @@ def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> tuple[str,
         )
     if found is None:
         return str(directory / TOKENIZER_FILE), by_id
-    tokens = dict(enumerate(read_lines(found)))
+    tokens = dict(enumerate(lines))
     # Lines are stripped, tokens in JSON are not; and JSON may have more of them.
     tokens |= {number: token for number, token in by_id.items() if tokens.get(number, token.strip()) == token.strip()}
     ids = {token: number for number, token in tokens.items()}
@@ -170,9 +170,9 @@ def _read_tokens(directory: AnyPath, described: Mapping[str, Any]) -> tuple[str,
         if ids.get(token) != number:
             raise UserError(
                 f"{directory}: {token!r} has the id {number} in {TOKENIZER_FILE}, but {ids.get(token, 'none')} in "
-                f"{found.name}; the files belong to different models: remove the wrong one"
+                f"{(directory / found).name}; the files belong to different models: remove the wrong one"
             )
-    return str(found), tokens
+    return str(directory / found), tokens
 
 
 def _described_tokens(file: AnyPath, described: Mapping[str, Any]) -> dict[int, str]:
