@@ -86,6 +86,7 @@ class Features:
         backbone.trainable = False
         self.backbone, self.layers, self.how = backbone, layers, how
         self.config, self.embeddings, self.pooler = backbone.config, backbone.embeddings, None
+        self.packed = False
         self.sum = WeightedSum(name="weighted_sum")
         half = self.config.hidden_size // 2
         self.lstms = [

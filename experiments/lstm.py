@@ -24,6 +24,7 @@ class WithBiLSTM:
     def __init__(self, backbone: kbs.BertBackbone) -> None:
         self.backbone = backbone
         self.config, self.embeddings, self.pooler = backbone.config, backbone.embeddings, backbone.pooler
+        self.packed = False
         self.lstm = keras.layers.Bidirectional(keras.layers.LSTM(self.config.hidden_size // 2, return_sequences=True))
 
     @property

@@ -205,6 +205,8 @@ def _cell(values: Iterable[float], form: str, seeds: int) -> str:
 
 def _deviation(values: list[float]) -> float:
     """Returns the standard deviation of a sample; NaN if it holds NaN, where `statistics.stdev` fails."""
+    if len(set(values)) == 1:
+        return 0.0  # np.std's mean of equal numbers may be rounded
     return float(np.std(values, ddof=1))
 
 
