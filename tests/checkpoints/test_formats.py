@@ -57,7 +57,7 @@ def test_they_are_recognised(folder):
     assert checkpoint.lowercase == CASED.get(folder)
 
 
-@pytest.mark.parametrize("place", ["model", "ram://model"])
+@pytest.mark.parametrize("place", ["model", "ram://casing/model"])
 def test_a_saved_model_stores_the_casing(place):
     """Its variable decides, whatever the vocabulary looks like."""
     source = GOLDEN / "model_garden" / "saved_model"

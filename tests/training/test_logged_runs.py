@@ -1,5 +1,6 @@
 """Folders of runs: names, settings that differ, the best results, and damaged logs."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
         read_logged_runs("seeds/seed-1")
 
 
+@pytest.fixture
+def usual_field_size():
+    """The limit of Python's csv, which other parts of this library raise."""
+    before = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(before)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -68,6 +77,7 @@ def test_a_run_that_has_logged_nothing_is_left_out_of_many_and_refused_alone(cap
         ("step,loss,loss\n20,9.0,1.0\n", r"metrics\.csv: has two columns 'loss'; remove one of them"),
     ],
 )
+@pytest.mark.usefixtures("usual_field_size")
 def test_a_damaged_log_is_refused_by_its_line(content, said):
     a_run("run")
     Path("run/metrics.csv").write_text(content, encoding="utf-8", errors="surrogatepass")
