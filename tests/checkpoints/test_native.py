@@ -114,7 +114,7 @@ def test_a_wrong_model_replaces_nothing(damage, named):
     assert {file.name: file.read_bytes() for file in Path("model").iterdir()} == before
 
 
-@pytest.mark.parametrize("place", ["model", "ram://models/translator"])
+@pytest.mark.parametrize("place", ["model", "ram://translators/model"])
 def test_no_target_vocabulary_stays_from_an_earlier_model(place):
     translator = kbs.BertTranslator(kbs.BertBackbone(tiny(), pooler=False))
     tokenizer = kbs.BertTokenizer(vocabulary("abc"), lowercase=True)
