@@ -1,6 +1,7 @@
 """Without a terminal, progress is a line at intervals."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ from keras_bert_scratch.progress import ProgressBar, print_progress
 )
 def test_lines(unit, first, updates, lines, monkeypatch, capsys):
     clock = iter([0.0, 5.0, 5.5])
-    monkeypatch.setattr("keras_bert_scratch.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("keras_bert_scratch.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     bar = ProgressBar("title", unit, line_seconds=1.0)
     bar.start(first)
     for done, total, text in updates:
@@ -39,7 +40,7 @@ def test_the_last_line_is_printed_where_a_bar_would_stay(capsys):
 
 def test_amounts_are_added_up(monkeypatch, capsys):
     clock = iter([0.0, 1.0, 2.0])
-    monkeypatch.setattr("keras_bert_scratch.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("keras_bert_scratch.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     with ProgressBar("title", "rows", line_seconds=1.0) as bar:
         add = bar.counter(8)
         add(2)
